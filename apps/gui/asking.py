@@ -1,0 +1,121 @@
+"""From what a person typed and chose on the page to a running turn."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.apps.agent_choice import AgentChoice, mcp_servers
+from qwenbelt.apps.gui.hub import Hub, Session
+from qwenbelt.apps.gui.store import Turn
+from qwenbelt.apps.gui.strings import say
+from qwenbelt.core.errors import InputError
+from qwenbelt.core.limits import input_file
+
+MAX_FILE_MB = 100
+MAX_FILES = 20
+AgentMaker = Callable[..., Any]
+
+
+class Asker:
+    """Starts turns.
+
+    Args:
+        hub: the conversations.
+        defaults: the choice that the server was started with.
+        make_agent: makes an agent of a choice: (choice, made tools, session=, folder=).
+        free_endpoints: whether people may name any endpoint, or only one of `endpoints`.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        defaults: AgentChoice,
+        make_agent: AgentMaker,
+        *,
+        free_endpoints: bool = True,
+        endpoints: Sequence[str] = (),
+    ) -> None:
+        self.hub = hub
+        self.defaults = defaults
+        self.free_endpoints = free_endpoints
+        self.endpoints = list(endpoints)
+        self._make_agent = make_agent
+
+    def choice(self, user: str) -> AgentChoice:
+        """Returns what a user chose last, within what the server allows."""
+        chosen = self.hub.store.settings(user)
+        allowed = {name: chosen[name] for name in _CHOSEN if name in chosen}
+        endpoint = allowed.get("endpoint") or self.defaults.endpoint
+        if not self.free_endpoints and endpoint not in (*self.endpoints, self.defaults.endpoint):
+            endpoint = self.defaults.endpoint
+        known = {**allowed, "endpoint": endpoint}
+        for name in ("tools", "mcp_off"):
+            if name in known:
+                known[name] = tuple(known[name])
+        return dataclasses.replace(self.defaults, **known)
+
+    def servers(self) -> list[str]:
+        """Returns the names of the MCP servers that people may switch on and off."""
+        return list(mcp_servers(self.defaults.mcp)) if self.defaults.mcp else []
+
+    def ask(
+        self, session: Session, question: str, files: Sequence[str], parent: str | None
+    ) -> Turn:
+        """Starts a turn with files that are in the conversation's folder already.
+
+        Raises:
+            InputError: the question is empty, a file is gone, or an answer is still coming.
+        """
+        paths = []
+        for name in files:
+            path = session.file(name)
+            if path is None:
+                raise InputError(f"{name}: this file is gone.")
+            paths.append(path)
+        choice = self.choice(session.row.user)
+
+        def make(open_session: Session) -> Any:
+            return open_session.agent(choice, self._make_agent)
+
+        return session.start(question, paths, make, parent)
+
+    def attach(self, session: Session, uploads: Sequence[str]) -> list[str]:
+        """Copies uploaded files into the conversation's folder and returns their names there.
+
+        Raises:
+            InputError: a file is too large, empty, or there are too many.
+        """
+        if len(uploads) > MAX_FILES:
+            raise InputError(f"At most {MAX_FILES} files go with one message.")
+        session.folder.mkdir(parents=True, exist_ok=True)
+        names = []
+        for upload in uploads:
+            source = input_file(upload, max_bytes=MAX_FILE_MB * 1024 * 1024)
+            target = _free_name(session.folder, source.name)
+            shutil.copyfile(source, target)
+            names.append(target.name)
+        return names
+
+
+_CHOSEN = ("endpoint", "kind", "tools", "mcp_off", "think", "approve", "system")
+
+
+def _free_name(folder: Path, wanted: str) -> Path:
+    """Returns a path in a folder under a harmless name that no other file has."""
+    name = "".join(c for c in wanted if c.isprintable() and c not in '/\\:*?"<>|').lstrip(". ")
+    stem, suffix = Path(name or "file").stem[:80], Path(name).suffix[:20]
+    path = folder / f"{stem}{suffix}"
+    number = 1
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}-{number}{suffix}"
+    return path
+
+
+def example_prompts(language: str) -> list[str]:
+    """Returns what the empty page proposes."""
+    return [say(f"example_{number}", language) for number in (1, 2, 3)]

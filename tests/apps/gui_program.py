@@ -1,0 +1,72 @@
+"""A chat server with tools of its own, run by the tests: `gui_program.py SCENARIO WORKSPACE`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from qwen_agent.llm.schema import ContentItem
+
+from qwenbelt.apps.agent_choice import AgentChoice
+from qwenbelt.apps.gui import server
+from qwenbelt.tools import Tool
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c"
+    "6360606060000000050001a5f645400000000049454e44ae426082"
+)
+
+
+class Seconds(BaseModel):
+    seconds: float = 0.0
+    word: str = ""
+
+
+class Look(Tool):
+    """Reads only; takes as long as it is told."""
+
+    name = "look"
+    description = "Looks something up."
+    Arguments = Seconds
+    read_only = True
+
+    def call(self, params: Any, **kwargs: Any) -> Any:
+        arguments = self.parse(params)
+        if kwargs["context"].cancelled.wait(arguments.seconds):
+            folder = Path(kwargs["context"].folder)
+            (folder / f"stopped-{arguments.word}.txt").write_text("x", encoding="utf-8")
+        return f"saw {arguments.word}"
+
+
+class Draw(Look):
+    name = "draw"
+
+    def call(self, params: Any, **kwargs: Any) -> Any:
+        path = Path(kwargs["context"].folder) / "drawing.png"
+        path.write_bytes(PNG)
+        return [ContentItem(text="drawn"), ContentItem(image=str(path))]
+
+
+class Mail(Look):
+    name = "mail"
+    read_only = False
+
+
+def make_agent(choice: AgentChoice, made: dict[str, Any], **settings: Any) -> Any:
+    from qwenbelt.agents import FnCallAgent, endpoint
+
+    tools = [Look(), Draw(), Mail()]
+    return FnCallAgent(tools, endpoint(choice.endpoint), approve=choice.approve, **settings)
+
+
+def main() -> None:
+    scenario, workspace = sys.argv[1:]
+    choice = AgentChoice(endpoint=f"scripted:{scenario}")
+    app = server.make_app(choice, server.GuiOptions(workspace=Path(workspace)), make_agent)
+    server.run_app(app, "127.0.0.1", 0, lambda url: print(url, flush=True))
+
+
+if __name__ == "__main__":
+    main()

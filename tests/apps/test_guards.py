@@ -1,0 +1,112 @@
+"""Login, host names and headers, in front of any application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from qwenbelt.apps.gui.guards import Guard, is_loopback, read_accounts
+from qwenbelt.core.errors import ConfigError
+
+
+async def who(request: Request) -> JSONResponse:
+    return JSONResponse({"user": request.state.user})
+
+
+APP = Starlette(routes=[Route("/who", who, methods=["GET", "POST"])])
+
+
+def browser(accounts: dict[str, str], loopback: bool = True) -> TestClient:
+    url = "http://127.0.0.1:7860" if loopback else "http://chat.example"
+    return TestClient(Guard(APP, accounts, loopback), url, follow_redirects=False)
+
+
+def test_login_and_logout() -> None:
+    http = browser({"anna": "correct horse"})
+    page = http.get("/who", headers={"accept": "text/html"})
+    assert page.headers["location"] == "/login"
+    assert http.get("/who").status_code == 401
+    assert "登录" in http.get("/login", headers={"accept-language": "zh"}).text
+    for user, password in (("anna", "wrong"), ("anna", ""), ("ben", "correct horse"), ("", "")):
+        data = {"user": user, "password": password}
+        assert http.post("/login", data=data).status_code == 403
+    right = http.post("/login", data={"user": "anna", "password": "correct horse"})
+    assert right.status_code == 303
+    assert "HttpOnly" in right.headers["set-cookie"]
+    assert http.get("/who").json() == {"user": "anna"}
+    http.get("/logout")
+    assert http.get("/who").status_code == 401
+
+
+def test_guessing_is_slowed_down() -> None:
+    http = browser({"anna": "correct horse"})
+    codes = [
+        http.post("/login", data={"user": "anna", "password": "wrong"}).status_code
+        for _ in range(12)
+    ]
+    assert codes[-1] == 429
+
+
+def test_without_accounts_each_browser_is_a_user() -> None:
+    anna, ben = browser({}), browser({})
+    assert anna.get("/who").json() == anna.get("/who").json()
+    assert anna.get("/who").json() != ben.get("/who").json()
+    forged = browser({})
+    forged.cookies.set("qb_user", "../../anna")
+    assert ".." not in forged.get("/who").json()["user"]
+
+
+def test_only_loopback_names_on_loopback() -> None:
+    http = browser({})
+    assert http.get("/who", headers={"host": "evil.example:7860"}).status_code == 421
+    for host in ("localhost:7860", "127.0.0.1", "[::1]:7860"):
+        assert http.get("/who", headers={"host": host}).status_code == 200
+    assert browser({"a": "12345678"}, loopback=False).get("/who").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+def test_other_sites_cannot_act(headers: dict[str, str]) -> None:
+    assert browser({}).post("/who", headers=headers).status_code == 403
+
+
+def test_the_same_site_can_act() -> None:
+    headers = {"origin": "http://127.0.0.1:7860", "sec-fetch-site": "same-origin"}
+    assert browser({}).post("/who", headers=headers).status_code == 200
+
+
+def test_headers_fence_the_page_in() -> None:
+    headers = browser({}).get("/who").headers
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_loopback_addresses() -> None:
+    assert all(map(is_loopback, ("127.0.0.1", "localhost", "::1", "[::1]", "127.9.9.9")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.1.2", "example.org", "localhost.x")))
+
+
+def test_accounts_from_words_and_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "accounts"
+    file.write_text("# people\nben:long enough\n\n", encoding="utf-8")
+    found = read_accounts(("anna:correct:horse",), str(file))
+    assert found == {"anna": "correct:horse", "ben": "long enough"}
+    for wrong in ("anna", "anna:short", ":12345678"):
+        with pytest.raises(ConfigError, match="USER:PASSWORD"):
+            read_accounts((wrong,))
+    with pytest.raises(ConfigError, match="missing"):
+        read_accounts((), str(tmp_path / "missing"))

@@ -1,0 +1,239 @@
+"""The chat page in a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.chromium
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+
+
+class Screen:
+    """One person's browser page; every request that leaves this machine is noted."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.outside: list[str] = []
+        self.errors: list[str] = []
+        page.on("request", lambda request: self._note(request.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.url, "data:", "blob:")):
+            self.outside.append(url)
+
+    def open(self) -> None:
+        self.page.goto(self.url)
+        self.page.wait_for_selector("#qb-welcome:not([hidden])")
+
+    def ask(self, text: str) -> None:
+        box = self.page.locator("#qb-message textarea")
+        box.fill(text)
+        box.press("Enter")
+
+    def wait(self, selector: str, count: int = 1) -> Any:
+        found = self.page.locator(selector)
+        playwright.expect(found).to_have_count(count, timeout=10_000)
+        return found
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    if not CHROMIUM:
+        pytest.skip("needs a Chromium browser")
+    with playwright.sync_playwright() as started:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def contexts(chromium: Any) -> dict[str, Any]:
+    """Browser contexts by their settings, used again so that the page comes from the cache."""
+    return {}
+
+
+@pytest.fixture
+def screen(
+    chromium: Any, contexts: dict[str, Any], chat_server: Any, request: pytest.FixtureRequest
+) -> Iterator[Screen]:
+    settings = getattr(request, "param", {})
+    context = contexts.get(str(settings))
+    if context is None:
+        context = chromium.new_context(locale=settings.get("locale", "en-US"), **_size(settings))
+        contexts[str(settings)] = context
+    context.clear_cookies()  # another person
+    page = context.new_page()
+    found = Screen(page, chat_server.url)
+    yield found
+    pictures = os.environ.get("QWENBELT_TEST_PICTURES")
+    if pictures:
+        page.screenshot(path=f"{pictures}/{request.node.name}.png")
+    page.close()
+    assert found.outside == []
+    assert found.errors == []
+
+
+def _size(settings: dict[str, Any]) -> dict[str, Any]:
+    return {"viewport": {"width": settings.get("width", 1280), "height": 900}}
+
+
+def test_a_question_is_answered_with_thoughts_cards_lanes_and_a_figure(screen: Screen) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait("#qb-stop:visible")
+    screen.wait(".qb-footer")
+    screen.wait(".qb-card.done", 3)
+    assert "Thought for" in screen.wait(".qb-thought").inner_text()
+    assert screen.wait(".qb-text strong").inner_text() == "is"
+    bars = screen.page.locator(".qb-bar.done").evaluate_all(
+        "bars => bars.map(bar => [bar.offsetLeft, bar.offsetLeft + bar.offsetWidth])"
+    )
+    assert len(bars) == 3
+    assert max(start for start, _ in bars[:2]) < min(end for _, end in bars[:2]), "no overlap"
+    picture = screen.wait("img.qb-figure")
+    assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
+    screen.page.wait_for_function("document.title === 'Hello'")
+
+
+def test_a_card_opens_and_stays_open(screen: Screen) -> None:
+    screen.open()
+    screen.ask("Hello")
+    card = screen.page.locator(".qb-card").first
+    card.locator("summary").first.click()
+    screen.wait(".qb-footer")
+    assert "saw first" in card.inner_text()
+
+
+def test_stop_and_reload_in_mid_answer(screen: Screen) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.ask("Wait")
+    screen.wait(".qb-card.running")
+    screen.page.reload()
+    screen.wait(".qb-card.running")
+    before = screen.wait(".qb-card.running time").inner_text()
+    screen.page.wait_for_timeout(600)
+    assert screen.wait(".qb-card.running time").inner_text() != before
+    screen.page.click("#qb-stop")
+    screen.wait(".qb-card.cancelled")
+    screen.wait("#qb-status[hidden]")
+    assert "Stopped." in screen.page.inner_text("#qb-turns")
+
+
+@pytest.mark.parametrize(("answer", "state"), [("allow", "done"), ("refuse", "failed")])
+def test_an_approval_in_the_conversation(screen: Screen, answer: str, state: str) -> None:
+    screen.open()
+    screen.ask("Send it")
+    screen.page.click(f"[data-approve={answer}]")
+    screen.wait(f".qb-card.{state}")
+    screen.wait(".qb-approval", 0)
+    screen.wait(".qb-footer")
+
+
+def test_edit_retry_undo_and_versions(screen: Screen) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.page.click("[data-action=retry]")
+    screen.wait(".qb-version")
+    screen.wait(".qb-footer")
+    assert screen.page.inner_text(".qb-version") == "2/2"
+    screen.page.click("[aria-label='Previous version']")
+    screen.page.wait_for_function("document.querySelector('.qb-version').innerText === '1/2'")
+    screen.page.click("[data-action=edit]")
+    screen.page.fill(".qb-edit", "Send it")
+    screen.page.keyboard.press("Control+Enter")
+    screen.page.click("[data-approve=allow]")
+    screen.wait(".qb-footer")
+    assert screen.page.inner_text(".qb-version") == "3/3"
+    screen.page.click("[data-action=undo]")
+    screen.wait(".qb-turn", 0)
+
+
+def test_conversations_are_listed_searched_and_deleted(screen: Screen) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.page.click("#qb-new")
+    screen.wait(".qb-turn", 0)
+    screen.ask("Send it")
+    screen.page.click("[data-approve=always]")
+    screen.wait(".qb-footer")
+    screen.wait(".qb-session", 2)
+    screen.page.fill("#qb-search", "dear")
+    screen.wait(".qb-session", 0)
+    screen.page.fill("#qb-search", "so")
+    screen.wait(".qb-session")
+    screen.page.click(".qb-session-open")
+    assert "Hello" in screen.wait(".qb-question").inner_text()
+    screen.page.on("dialog", lambda dialog: dialog.accept())
+    screen.page.click(".qb-session [title=Delete]")
+    screen.page.fill("#qb-search", "")
+    screen.wait(".qb-session")
+
+
+def test_hostile_output_does_nothing(screen: Screen) -> None:
+    screen.open()
+    screen.ask("Attack")
+    screen.wait(".qb-footer")
+    assert "picture not loaded: https://evil.example/leak.png" in screen.page.inner_text(
+        ".qb-answer"
+    )
+    screen.page.wait_for_timeout(300)
+    assert screen.page.title() == "Attack"
+    assert screen.page.locator(".qb-answer img, .qb-answer script").count() == 0
+    links = screen.page.locator(".qb-answer a").evaluate_all("all => all.map(a => a.href)")
+    assert links == ["https://evil.example/"]
+    # even a script in the page could not reach another host
+    blocked = screen.page.evaluate(
+        "fetch('https://evil.example/').then(() => 'sent', () => 'blocked')"
+    )
+    assert blocked == "blocked"
+    screen.outside.clear()
+
+
+def test_a_file_goes_with_a_question(screen: Screen, tmp_path: Any) -> None:
+    (tmp_path / "data.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    screen.open()
+    screen.page.set_input_files("#qb-message input[type=file]", tmp_path / "data.csv")
+    screen.page.wait_for_selector("#qb-message .thumbnails, #qb-message [aria-label*=emove]")
+    screen.ask("Hello")
+    screen.wait(".qb-question .qb-file")
+    screen.wait(".qb-footer")
+    with screen.page.expect_download() as download:
+        screen.page.click(".qb-question .qb-file")
+    assert download.value.suggested_filename == "data.csv"
+
+
+@pytest.mark.parametrize("screen", [{"locale": "zh-CN"}], indirect=True)
+def test_chinese_follows_the_browser_and_can_be_switched(screen: Screen) -> None:
+    screen.open()
+    assert "想了解什么" in screen.page.inner_text("#qb-welcome")
+    screen.ask("Hello")
+    assert "思考了" in screen.wait(".qb-thought").inner_text()
+    screen.wait(".qb-footer")
+    screen.page.click("#qb-language")
+    screen.wait(".qb-footer")
+    assert "Thought for" in screen.wait(".qb-thought").inner_text()
+
+
+@pytest.mark.parametrize("screen", [{"width": 390}], indirect=True)
+def test_a_phone_needs_no_sideways_scrolling(screen: Screen) -> None:
+    screen.page.goto(screen.url)
+    screen.page.wait_for_selector("#qb-message textarea")
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    assert screen.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert screen.page.locator("#qb-message textarea").is_visible()

@@ -1,0 +1,224 @@
+"""The chat's web server: who may do what, and what a browser is told."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from qwenbelt.apps.agent_choice import AgentChoice
+from qwenbelt.apps.gui.server import GuiOptions, make_app
+from qwenbelt.core.errors import ConfigError
+
+
+class Client:
+    """A browser of one person."""
+
+    def __init__(self, url: str) -> None:
+        self.http = httpx.Client(base_url=url, timeout=10, trust_env=False)
+        self.http.get("/en/")
+
+    def new(self) -> str:
+        return str(self.http.post("/qb/new", json={}).json()["id"])
+
+    def do(self, session: str, action: str, **body: Any) -> httpx.Response:
+        return self.http.post(f"/qb/do/{session}/{action}", json=body)
+
+    def ask(self, session: str, text: str) -> None:
+        """Sends a message the way the page does, through Gradio's queue."""
+        config = self.http.get("/en/config").json()
+        number = next(d["id"] for d in config["dependencies"] if d["api_name"] == "send")
+        body = {
+            "data": [{"text": text, "files": []}, session],
+            "fn_index": number,
+            "session_hash": "test",
+        }
+        assert self.http.post("/en/gradio_api/queue/join", json=body).status_code == 200
+        with self.http.stream("GET", "/en/gradio_api/queue/data?session_hash=test") as stream:
+            for line in stream.iter_lines():
+                if '"process_completed"' in line:
+                    assert '"success":true' in line.replace(" ", ""), line
+                    return
+
+    def watch(self, session: str, until: str, lang: str = "en") -> str:
+        """Reads the stream until a text comes; returns all of it."""
+        seen = ""
+        url = f"/qb/stream?session={session}&lang={lang}"
+        with contextlib.suppress(httpx.ReadTimeout), self.http.stream("GET", url) as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data: "):
+                    seen += json.dumps(json.loads(line[6:]), ensure_ascii=False)
+                if until in seen:
+                    return seen
+        raise AssertionError(f"{until!r} did not come: {seen}")
+
+
+@pytest.fixture
+def url(chat_server: Any) -> str:
+    return str(chat_server.url)
+
+
+@pytest.fixture
+def anna(url: str) -> Iterator[Client]:
+    client = Client(url)
+    yield client
+    client.http.close()
+
+
+@pytest.fixture
+def ben(url: str) -> Iterator[Client]:
+    client = Client(url)
+    yield client
+    client.http.close()
+
+
+def test_the_page_follows_the_browsers_language(url: str) -> None:
+    for header, path in (
+        ("zh-CN,zh;q=0.9,en;q=0.8", "/zh/"),
+        ("de,en;q=0.5", "/en/"),
+        ("", "/en/"),
+    ):
+        reply = httpx.get(url, headers={"accept-language": header}, trust_env=False)
+        assert reply.headers["location"] == path
+    assert "新对话" in json.dumps(
+        httpx.get(f"{url}/zh/config", trust_env=False).json(), ensure_ascii=False
+    )
+
+
+def test_a_turn_is_told_kept_and_found(anna: Client) -> None:
+    session = anna.new()
+    anna.ask(session, "Hello")
+    seen = anna.watch(session, "qb-footer")
+    assert "<strong>is</strong>" in seen
+    assert f"/qb/file/{session}/drawing.png" in seen
+    again = anna.watch(session, "qb-footer", "zh")
+    assert "思考了" in again
+    listed = anna.http.get("/qb/sessions?q=Hello").json()["sessions"]
+    assert [entry["title"] for entry in listed] == ["Hello"]
+    assert anna.http.get("/qb/sessions?q=nothing%25").json()["sessions"] == []
+    picture = anna.http.get(f"/qb/file/{session}/drawing.png")
+    assert picture.headers["content-type"] == "image/png"
+    assert "sandbox" in picture.headers["content-security-policy"]
+
+
+def test_stop_ends_the_tool_and_keeps_the_turn(anna: Client, chat_server: Any) -> None:
+    session = anna.new()
+    anna.ask(session, "Hello")
+    anna.watch(session, "qb-footer")
+    anna.ask(session, "Wait")
+    anna.watch(session, "qb-card running")
+    stopped = chat_server.folder / "gui" / "sessions" / session / "stopped-long.txt"
+    began = time.monotonic()
+    anna.do(session, "stop")
+    seen = anna.watch(session, "Stopped.")
+    assert time.monotonic() - began < 2
+    assert "qb-card cancelled" in seen
+    end = time.monotonic() + 2
+    while not stopped.is_file() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert stopped.is_file()
+    exported = anna.http.get(f"/qb/export/{session}/json").json()
+    assert [turn["question"] for turn in exported["turns"]] == ["Hello", "Wait"]
+    assert exported["turns"][1]["messages"][-1]["role"] == "function"
+
+
+def test_retry_edit_undo_branch_and_versions(anna: Client) -> None:
+    session = anna.new()
+    anna.ask(session, "Hello")
+    anna.watch(session, "qb-footer")
+    turn = anna.http.get(f"/qb/export/{session}/json").json()
+    assert len(turn["turns"]) == 1
+    first = _turn_ids(anna, session)[0]
+    anna.do(session, "retry", turn=first)
+    seen = anna.watch(session, "Version 2 of 2")
+    second = _turn_ids(anna, session)[0]
+    assert second != first
+    anna.watch(session, "qb-footer")
+    assert anna.do(session, "show", turn=first).status_code == 200
+    assert _turn_ids(anna, session) == [first]
+    branch = anna.do(session, "branch", turn=first).json()["id"]
+    assert len(_turn_ids(anna, branch)) == 1
+    anna.do(session, "undo")
+    assert _turn_ids(anna, session) == []
+    assert "Hello" in seen
+    anna.do(session, "delete")
+    assert anna.http.get(f"/qb/export/{session}/json").status_code == 400
+
+
+def _turn_ids(client: Client, session: str) -> list[str]:
+    seen = client.watch(session, '"op": "order"')
+    start = seen.index('"op": "order"')
+    ids = json.loads(seen[seen.index("[", start) : seen.index("]", start) + 1])
+    return [name.removeprefix("turn-") for name in ids]
+
+
+def test_export_and_import(anna: Client) -> None:
+    session = anna.new()
+    anna.ask(session, "Hello")
+    anna.watch(session, "qb-footer")
+    markdown = anna.http.get(f"/qb/export/{session}/md")
+    assert "It **is** so" in markdown.text
+    body = anna.http.get(f"/qb/export/{session}/json").json()
+    copy = anna.http.post("/qb/import", json=body).json()["id"]
+    assert copy != session
+    assert "<strong>is</strong>" in anna.watch(copy, "qb-footer")
+    for wrong in ({}, {"format": body["format"], "turns": [1]}, {"format": "x", "turns": []}):
+        assert anna.http.post("/qb/import", json=wrong).status_code == 400
+
+
+def test_nobody_sees_anothers_conversation(anna: Client, ben: Client) -> None:
+    session = anna.new()
+    anna.ask(session, "Hello")
+    anna.watch(session, "qb-footer")
+    assert ben.http.get("/qb/sessions").json()["sessions"] == []
+    for path in (
+        f"/qb/stream?session={session}",
+        f"/qb/file/{session}/drawing.png",
+        f"/qb/export/{session}/json",
+        f"/qb/cite/{session}/x.pdf/1",
+    ):
+        assert ben.http.get(path).status_code == 400, path
+    for action in ("stop", "approve", "rename", "delete", "retry", "undo"):
+        assert ben.do(session, action).status_code == 400, action
+
+
+@pytest.mark.parametrize(
+    "name", ["..%2fconversations.sqlite", "%2e%2e", "..", ".", "a%00b", "c:%5cx", "nothing.png"]
+)
+def test_no_file_outside_the_conversation(anna: Client, name: str) -> None:
+    session = anna.new()
+    assert anna.http.get(f"/qb/file/{session}/{name}").status_code in (400, 404)
+
+
+def test_other_sites_and_host_names_are_refused(anna: Client, url: str) -> None:
+    session = anna.new()
+    for headers in (
+        {"origin": "https://evil.example"},
+        {"sec-fetch-site": "cross-site"},
+    ):
+        reply = anna.http.post(f"/qb/do/{session}/undo", json={}, headers=headers)
+        assert reply.status_code == 403
+    assert anna.http.get("/en/", headers={"host": "evil.example"}).status_code == 421
+    policy = anna.http.get("/en/").headers["content-security-policy"]
+    assert "connect-src 'self'" in policy
+    assert "img-src 'self' data: blob:" in policy
+
+
+def test_bad_requests_are_one_line(anna: Client) -> None:
+    session = anna.new()
+    assert anna.http.post(f"/qb/do/{session}/rename", content=b"[1]").status_code == 400
+    assert anna.http.post(f"/qb/do/{session}/rename", content=b"{").status_code == 400
+    assert anna.do(session, "nonsense").status_code == 404
+    assert anna.do(session, "edit", turn="none", text="x").status_code == 400
+    assert anna.http.get(f"/qb/export/{session}/md").json()["error"].startswith("Nothing")
+
+
+def test_a_public_address_needs_accounts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--auth"):
+        make_app(AgentChoice(), GuiOptions("0.0.0.0", workspace=tmp_path))

@@ -1,0 +1,66 @@
+"""Cutting a growing Markdown text into blocks."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwenbelt.apps.clean import terminal_text
+from qwenbelt.apps.markdown_stream import MarkdownStream
+
+TEXT = """# Title
+
+A paragraph
+of two lines.
+
+```python
+a = 1
+
+b = 2
+```
+1. one
+
+   still one
+2. two
+
+The end.
+"""
+
+
+def blocks_of(text: str, size: int) -> list[str]:
+    stream = MarkdownStream()
+    blocks = [
+        block for at in range(0, len(text), size) for block in stream.feed(text[at : at + size])
+    ]
+    return [*blocks, stream.finish()]
+
+
+def test_blocks_are_the_same_whatever_the_pieces() -> None:
+    expected = [
+        "# Title\n",
+        "A paragraph\nof two lines.\n",
+        "```python\na = 1\n\nb = 2\n```\n",
+        "1. one\n\n   still one\n2. two\n\n",
+        "The end.\n",
+    ]
+    for size in (1, 2, 7, 1000):
+        assert blocks_of(TEXT, size) == expected
+
+
+@given(st.text(alphabet="ab`~\n -1.#", max_size=200), st.integers(1, 9))
+def test_no_character_is_lost_but_empty_lines(text: str, size: int) -> None:
+    joined = "".join(blocks_of(text, size))
+    assert joined.replace("\n", "").replace(" ", "") == text.replace("\n", "").replace(" ", "")
+
+
+@given(st.text(max_size=100))
+def test_terminal_text_has_no_control_characters(text: str) -> None:
+    shown = terminal_text(text)
+    assert all(c in "\n\t" or ord(c) >= 32 for c in shown)
+    assert "\x1b" not in shown
+    assert terminal_text(shown) == shown
+
+
+def test_escape_sequences_go_whole() -> None:
+    hostile = "a\x1b]52;c;ZXZpbA==\x07b\x1b[2Jc\x1b]8;;http://evil\x1b\\d\x9b31me"
+    assert terminal_text(hostile) == "abcd31me"

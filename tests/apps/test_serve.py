@@ -1,0 +1,280 @@
+"""`qwenbelt serve` seen by the official OpenAI client."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from qwenbelt.apps.serve.app import AgentServer, ServeOptions
+from qwenbelt.apps.serve.figures import Links, Shelf
+from qwenbelt.core.errors import ConfigError
+
+SCENARIO = """
+conversations:
+  - say: Draw
+    turns:
+      - think: I draw.
+        calls: [{draw: {word: x}}]
+      - text: "Here: ![it](drawing.png) done."
+  - say: Wait
+    turns:
+      - calls: [{wait: {}}]
+      - text: Waited.
+  - say: Mail
+    turns:
+      - calls: [{mail: {}}]
+      - text: I may not.
+  - say: Files
+    turns:
+      - calls: [{files: {}}]
+        expect: {}
+      - text: Seen.
+  - say: Fail
+    turns:
+      - faults: {status: 500}
+  - say: Limit
+    turns:
+      - faults: {status: 429, retry_after: 0.01}
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    folder = tmp_path_factory.mktemp("serve")
+    (folder / "s.yaml").write_text(SCENARIO, encoding="utf-8")
+    program = Path(__file__).with_name("serve_program.py")
+    process = subprocess.Popen(
+        [sys.executable, program, folder / "s.yaml", folder / "kept"],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "QWENBELT_LANG": "en"},
+    )
+    assert process.stdout is not None
+    yield process.stdout.readline().strip(), folder / "kept"
+    process.terminate()
+    process.wait(10)
+    process.stdout.close()
+
+
+@pytest.fixture
+def client(server: tuple[str, Path]) -> Iterator[openai.OpenAI]:
+    http = httpx.Client(trust_env=False, timeout=20)
+    with openai.OpenAI(
+        base_url=f"{server[0]}v1", api_key="x", max_retries=0, http_client=http
+    ) as c:
+        yield c
+
+
+def ask(client: openai.OpenAI, text: Any, **settings: Any) -> Any:
+    messages: Any = [{"role": "user", "content": text}]
+    return client.chat.completions.create(model="qwenbelt", messages=messages, **settings)
+
+
+def test_models(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["qwenbelt"]
+    assert client.models.retrieve("qwenbelt").id == "qwenbelt"
+
+
+def test_a_whole_answer(client: openai.OpenAI) -> None:
+    reply = ask(client, "Draw")
+    message = reply.choices[0].message
+    assert message.content.startswith("Here: ![it](http://127.0.0.1:")
+    assert "→ draw" in message.reasoning_content
+    assert "✓ draw" in message.reasoning_content
+    assert reply.choices[0].finish_reason == "stop"
+    assert reply.usage.total_tokens > 0
+    address = message.content.partition("](")[2].partition(")")[0]
+    picture = httpx.get(address, trust_env=False)
+    assert picture.content == b"\x89PNG"
+    assert picture.headers["content-type"] == "image/png"
+
+
+def test_a_streamed_answer(client: openai.OpenAI) -> None:
+    chunks = list(ask(client, "Draw", stream=True, stream_options={"include_usage": True}))
+    text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert text.startswith("Here: ![it](http://127.0.0.1:")
+    assert text.endswith("drawing.png) done.")
+    thoughts = [getattr(c.choices[0].delta, "reasoning_content", "") for c in chunks if c.choices]
+    assert "I draw." in "".join(filter(None, thoughts))
+    assert chunks[-1].usage.total_tokens > 0
+    finishes = [c.choices[0].finish_reason for c in chunks if c.choices]
+    assert finishes[-1] == "stop"
+    assert set(finishes[:-1]) == {None}
+
+
+def test_responses_whole_and_streamed(client: openai.OpenAI) -> None:
+    reply = client.responses.create(model="qwenbelt", input="Draw")
+    assert reply.output_text.startswith("Here: ![it](http")
+    assert reply.status == "completed"
+    assert reply.usage is not None
+    with client.responses.stream(model="qwenbelt", input="Draw") as stream:
+        kinds = {event.type for event in stream}
+        final = stream.get_final_response()
+    assert final.output_text.endswith("done.")
+    assert {"response.output_text.delta", "response.completed"} <= kinds
+
+
+def test_a_call_with_effects_is_refused(client: openai.OpenAI) -> None:
+    reply = ask(client, "Mail")
+    assert "✗ mail" in reply.choices[0].message.reasoning_content
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_ends_the_run(
+    client: openai.OpenAI, server: tuple[str, Path], stream: bool
+) -> None:
+    name = f"leaving-{stream}"
+    body = {"model": "qwenbelt", "messages": [{"role": "user", "content": "Wait"}]}
+    headers = {"x-session-id": name}
+    before = set(server[1].glob("*/begun"))
+    with httpx.Client(trust_env=False, timeout=1.5) as http:
+        url = f"{server[0]}v1/chat/completions"
+        with pytest.raises(httpx.ReadTimeout):
+            with http.stream("POST", url, json={**body, "stream": stream}, headers=headers) as r:
+                list(r.iter_lines())
+    end = time.monotonic() + 5
+    begun = set(server[1].glob("*/begun")) - before
+    assert len(begun) == 1
+    stopped = begun.pop().with_name("stopped")
+    while not stopped.is_file():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    health = httpx.get(f"{server[0]}healthz", trust_env=False).json()
+    assert health["status"] == "ok"
+
+
+def test_files_come_in_by_base64(client: openai.OpenAI) -> None:
+    data = base64.b64encode(b"a,b\n1,2\n").decode()
+    file = {
+        "type": "file",
+        "file": {"filename": "t.csv", "file_data": f"data:text/csv;base64,{data}"},
+    }
+    reply = ask(client, [{"type": "text", "text": "Files"}, file])
+    assert reply.choices[0].message.content == "Seen."
+
+
+def test_a_session_keeps_its_folder(client: openai.OpenAI, server: tuple[str, Path]) -> None:
+    before = len(list(server[1].iterdir()))
+    for _ in range(2):
+        ask(client, "Draw", extra_headers={"x-session-id": "same"})
+    assert len(list(server[1].iterdir())) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "part"),
+    [
+        ({"messages": []}, 400, "messages"),
+        ({"messages": [{"role": "king", "content": "x"}]}, 400, "role"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, 400, "user"),
+        ({"model": "gpt-4"}, 404, "gpt-4"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools"),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}
+                        ],
+                    }
+                ]
+            },
+            400,
+            "http",
+        ),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "image_url", "image_url": {"url": "http://127.0.0.1:1/x.png"}}
+                        ],
+                    }
+                ]
+            },
+            403,
+            "private",
+        ),
+    ],
+)
+def test_wrong_requests(
+    client: openai.OpenAI, change: dict[str, Any], status: int, part: str
+) -> None:
+    body = {"model": "qwenbelt", "messages": [{"role": "user", "content": "Draw"}], **change}
+    with pytest.raises(openai.APIStatusError, match=part) as error:
+        client.chat.completions.create(**body)
+    assert error.value.status_code == status
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(("say", "status"), [("Fail", 502), ("Limit", 429)])
+def test_a_failing_endpoint_is_a_status(
+    client: openai.OpenAI, say: str, status: int, stream: bool
+) -> None:
+    with pytest.raises(openai.APIStatusError) as error:
+        ask(client, say, stream=stream)
+    assert error.value.status_code == status
+
+
+def test_metrics(client: openai.OpenAI, server: tuple[str, Path]) -> None:
+    ask(client, "Draw")
+    text = httpx.get(f"{server[0]}metrics", trust_env=False).text
+    assert 'qwenbelt_requests_total{path="/v1/chat/completions",status="200"}' in text
+    assert "qwenbelt_runs_running 0" in text
+    assert 'qwenbelt_run_seconds_bucket{le="+Inf"}' in text
+
+
+def test_other_origins_and_names_are_refused(server: tuple[str, Path]) -> None:
+    url = f"{server[0]}v1/models"
+    evil = {"origin": "https://evil.example"}
+    assert httpx.get(url, headers=evil, trust_env=False).status_code == 403
+    assert httpx.get(url, headers={"host": "evil.example"}, trust_env=False).status_code == 421
+
+
+def test_a_public_address_needs_a_token() -> None:
+    with pytest.raises(ConfigError, match="--token"):
+        AgentServer(None, ServeOptions(host="0.0.0.0"), set())
+
+
+def test_a_token_is_asked_for() -> None:
+    from starlette.testclient import TestClient
+
+    app = AgentServer(None, ServeOptions(host="0.0.0.0", token="secret-token"), set()).app()
+    http = TestClient(app, "http://chat.example")
+    assert http.get("/healthz").status_code == 200
+    for path in ("/v1/models", "/metrics"):
+        assert http.get(path).status_code == 401
+        assert http.get(path, headers={"authorization": "Bearer wrong"}).status_code == 401
+        assert http.get(path, headers={"authorization": "Bearer secret-token"}).status_code == 200
+
+
+def test_links_are_rewritten_wherever_the_stream_cuts(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    text = "See ![a](a.png), [b](https://x.example/a.png), [c](other.png) and [d]. ](a.png)"
+    for size in (1, 2, 3, 5, 100):
+        links = Links(Shelf(), "http://h")
+        links.add([str(tmp_path / "a.png")])
+        out = "".join(links.feed(text[at : at + size]) for at in range(0, len(text), size))
+        out += links.finish()
+        assert out.count("](http://h/files/") == 2, size
+        assert "](https://x.example/a.png)" in out
+        assert "](other.png)" in out
+    links = Links(Shelf(), "http://h")
+    links.add([str(tmp_path / "a.png")])
+    assert links.feed("No picture.") + links.finish() == "No picture.\n\n" + _picture(links)
+
+
+def _picture(links: Links) -> str:
+    (address,) = links._known.values()
+    return f"![a.png]({address})"

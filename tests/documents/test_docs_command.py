@@ -1,0 +1,53 @@
+"""`qwenbelt docs` on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from qwenbelt.apps.commands.docs import docs
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    def call(*arguments: str):
+        return CliRunner().invoke(docs, [*arguments, "--index", str(tmp_path / "i.db")])
+
+    return call
+
+
+def test_add_search_list_remove(run, report_pdf: Path) -> None:
+    added = json.loads(run("add", str(report_pdf), "--json").stdout)
+    assert added["files"][0]["state"] == "added"
+    hits = json.loads(run("search", "river works", "--json", "--top-k", "1").stdout)["hits"]
+    assert len(hits) == 1
+    assert {"file", "page", "quote", "score", "box"} <= hits[0].keys()
+    assert (hits[0]["file"], hits[0]["page"]) == ("report.pdf", 1)
+    assert "report.pdf: 2 pages" in run("list").stdout
+    assert json.loads(run("remove", "report.pdf", "--json").stdout) == {"removed": ["report.pdf"]}
+    assert json.loads(run("list", "--json").stdout) == {"documents": []}
+
+
+def test_queries_from_a_file(run, report_pdf: Path, tmp_path: Path) -> None:
+    run("add", str(report_pdf))
+    lines = [
+        {"id": "a", "question": "canal", "file": "report.pdf"},
+        {"id": "b", "question": "grain"},
+    ]
+    path = tmp_path / "q.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    out = [json.loads(x) for x in run("search", "--queries", str(path)).stdout.splitlines()]
+    assert [x["id"] for x in out] == ["a", "b"]
+    assert [x["hits"][0]["page"] for x in out] == [1, 2]
+
+
+def test_bad_file_fails_and_the_rest_is_added(run, report_pdf: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.pdf"
+    bad.write_text("x", encoding="utf-8")
+    result = run("add", str(bad), str(report_pdf))
+    assert result.exit_code == 1
+    assert "bad.pdf: is not a PDF" in result.stderr
+    assert "report.pdf: added" in result.stdout

@@ -1,0 +1,57 @@
+"""Pages that are pictures, or whose text cannot be decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from qwenbelt.core.errors import ConfigError
+from qwenbelt.tools.documents.pdf import read_pages
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    picture = Image.new("RGB", (1224, 1584), "white")
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(size=48)
+    draw.text((150, 200), "The harbour was closed", "black", font=font)
+    draw.text((150, 280), "in the winter of 1912.", "black", font=font)
+    path = tmp_path / "scan.pdf"
+    picture.save(path, resolution=144)
+    return path
+
+
+def test_scan_is_read_by_ocr(scan: Path) -> None:
+    pytest.importorskip("rapidocr_onnxruntime")
+    (page,) = read_pages(scan)
+    words = page.text.lower().replace(" ", "")
+    assert "harbourwasclosed" in words
+    assert "1912" in words
+    assert page.notes == ["Page 1 is a picture; its text was read by OCR."]
+    box = page.lines[0].box
+    assert (box.x0, box.top) == pytest.approx((75, 100), abs=15)
+
+
+def test_without_the_extra_the_page_says_so(scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(picture: object) -> None:
+        raise ConfigError("not installed")
+
+    monkeypatch.setattr("qwenbelt.tools.images.reading.read_text", missing)
+    (page,) = read_pages(scan)
+    assert page.text == ""
+    assert "Page 1 is a picture and was not read" in page.notes[0]
+    assert "qwenbelt[ocr]" in page.notes[0]
+
+
+def test_blank_page_has_nothing_to_say(make_pdf) -> None:
+    (page,) = read_pages(make_pdf("blank.pdf", [""]))
+    assert (page.text, page.notes) == ("", [])
+
+
+def test_lost_text_is_told(make_pdf, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_pdf("a.pdf", ["BT /F1 10 Tf 72 700 Td (Twenty letters and some more.) Tj ET"])
+    monkeypatch.setattr("qwenbelt.tools.documents.pdf.fragments_of", lambda part: [])
+    (page,) = read_pages(path)
+    assert page.notes == ["Page 1: only 0 of 25 characters were placed."]

@@ -1,0 +1,120 @@
+"""Reading in other processes: crashes, hangs, errors, resuming after being killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from qwenbelt.core.errors import InputError
+from qwenbelt.tools.documents import DocumentIndex, workers
+from qwenbelt.tools.documents.workers import Workers
+
+PAGE = "BT /F1 10 Tf 72 700 Td (The harbour was closed in winter.) Tj ET"
+
+# a reader that dies on page 2 and never answers on page 4
+TREACHEROUS = """
+import json, os, sys, time
+sys.path[:] = {path!r}
+from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.worker import encode
+for line in sys.stdin:
+    for number in json.loads(line)["pages"]:
+        if number == 2:
+            os._exit(11)
+        if number == 4:
+            time.sleep(60)
+        print(json.dumps(dict(page=encode(Page(number, text=str(number))))), flush=True)
+    print(json.dumps(dict(done=True)), flush=True)
+"""
+
+
+def test_pages_that_kill_or_stop_their_reader_are_left_out(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(workers, "_START", TREACHEROUS)
+    monkeypatch.setattr(workers, "PAGE_SECONDS", 3.0)
+    pool = Workers(1)
+    try:
+        pages = list(pool.read(tmp_path / "x.pdf", range(1, 7), None, layout=True))
+    finally:
+        pool.close()
+    assert [p.number for p in pages] == [1, 2, 3, 4, 5, 6]
+    assert [p.text for p in pages] == ["1", "", "3", "", "5", "6"]
+    assert [bool(p.notes) for p in pages] == [False, True, False, True, False, False]
+
+
+def test_document_that_kills_its_reader_is_refused(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(workers, "_START", "import os; os._exit(11) # {path}")
+    pool = Workers(1)
+    with pytest.raises(InputError, match=r"x\.pdf: cannot be read"):
+        pool.open(tmp_path / "x.pdf", None, layout=True)
+
+
+def test_errors_come_back_as_they_are(tmp_path: Path) -> None:
+    pool = Workers(1)
+    try:
+        with pytest.raises(InputError, match="no such file"):
+            pool.open(tmp_path / "x.pdf", None, layout=True)
+    finally:
+        pool.close()
+
+
+def test_several_processes_read_what_one_reads(make_pdf) -> None:
+    pages = [PAGE.replace("winter", f"winter {n}") for n in range(50)]
+    path = make_pdf("long.pdf", pages)
+    texts = []
+    for count in (0, 2):
+        with DocumentIndex(workers=count) as index:
+            index.add(path)
+            texts.append([p.text for p in index.pages("long.pdf")])
+    assert texts[0] == texts[1]
+    assert "winter 49" in texts[0][49]
+
+
+def test_standard_output_stays_clean(make_pdf, tmp_path: Path) -> None:
+    path = make_pdf("a.pdf", [PAGE])
+    code = (
+        "import sys; from qwenbelt.tools.documents import DocumentIndex\n"
+        "with DocumentIndex(sys.argv[1]) as index: print(index.add(sys.argv[2])[0].state)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "i.db"), str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "added\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_killed_while_taking_in_files_nothing_is_lost_or_double(make_pdf, tmp_path: Path) -> None:
+    files = [
+        make_pdf(f"{n}.pdf", [PAGE.replace("winter", f"winter {n} {p}") for p in range(120)])
+        for n in range(6)
+    ]
+    path = tmp_path / "i.db"
+    code = "import sys; from qwenbelt.tools.documents import DocumentIndex\n"
+    code += "DocumentIndex(sys.argv[1]).add(sys.argv[2:])"
+    process = subprocess.Popen([sys.executable, "-c", code, str(path), *map(str, files)])
+    deadline = time.monotonic() + 60
+    done: list[str] = []
+    while len(done) < 2 and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+        if path.exists():
+            with DocumentIndex(path) as index:
+                done = [d.file for d in index.documents()]
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with DocumentIndex(path) as index:
+        states = [a.state for a in index.add(files)]
+        assert states.count("unchanged") >= len(done)
+        assert [d.file for d in index.documents()] == [f.name for f in files]
+        for file in files:
+            assert [p.number for p in index.pages(file.name)] == list(range(1, 121))
+            assert len(index.search("harbour", 500, files=[file.name])) == 120

@@ -1,0 +1,132 @@
+"""`probe(llm)`: what a model can do is seen from what it does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from qwenbelt.agents.capabilities import capabilities, forget
+from qwenbelt.agents.model import EndpointModel
+from qwenbelt.agents.probing import probe, red_square
+from qwenbelt.core.errors import EndpointError
+
+
+def message(content: str = "", **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": content, **more}}
+    return {"choices": [{**choice, "finish_reason": "stop"}], "usage": {"completion_tokens": 9}}
+
+
+def call(city: str) -> dict[str, Any]:
+    function = {"name": "get_weather", "arguments": json.dumps({"city": city})}
+    return {"id": city, "type": "function", "function": function}
+
+
+def capable(body: dict[str, Any]) -> tuple[int, Any]:
+    """A model that can do everything."""
+    said = json.dumps(body["messages"][-1]["content"])
+    if body.get("response_format"):
+        return 200, message('{"colour": "tangerine"}')
+    if "image_url" in said:
+        return 200, message("Red.")
+    if body.get("tools") and "Oslo" in said:
+        cities = ["Oslo", "Rome"] if "Rome" in said else ["Oslo"]
+        return 200, message(tool_calls=[call(city) for city in cities])
+    if body.get("chat_template_kwargs", {}).get("enable_thinking"):
+        return 200, message("42", reasoning_content="17 + 25")
+    return 200, message("fine")
+
+
+def plain(body: dict[str, Any]) -> tuple[int, Any]:
+    """A server without tools, pictures, schemas and thinking; it writes calls as text."""
+    said = json.dumps(body["messages"][-1]["content"])
+    if body.get("tools"):
+        return 400, {"error": {"message": "this model does not support tools"}}
+    if "image_url" in said:
+        return 400, {"error": {"message": "image input is not supported"}}
+    if "Oslo" in said and "<tools>" in json.dumps(body["messages"]):
+        text = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>'
+        return 200, message(text)
+    return 200, message("fine")
+
+
+def weak(body: dict[str, Any]) -> tuple[int, Any]:
+    """A model that calls for everything, on a server that keeps to `json_schema`."""
+    if body.get("json_schema"):
+        return 200, message('{"colour": "tangerine"}')
+    if body.get("tools"):
+        return 200, message(tool_calls=[call("Oslo")])
+    return 200, message("dunno")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            capable,
+            {
+                "native_tools": True,
+                "parallel_calls": True,
+                "tool_format": "native",
+                "structured": "response_format",
+                "thinking": "switch",
+                "vision": True,
+            },
+        ),
+        (
+            plain,
+            {
+                "native_tools": False,
+                "parallel_calls": False,
+                "tool_format": "nous",
+                "structured": "",
+                "thinking": "never",
+                "vision": False,
+            },
+        ),
+        (
+            weak,
+            {
+                "native_tools": False,
+                "parallel_calls": None,
+                "tool_format": "constrained",
+                "structured": "json_schema",
+                "thinking": "never",
+                "vision": False,
+            },
+        ),
+    ],
+)
+def test_findings(wire: Any, answer: Any, expected: dict[str, Any]) -> None:
+    wire.answers(answer)
+    llm = {**wire.llm(), "dialect": "vllm" if answer is not weak else "llamacpp"}
+    found = probe(llm)
+    assert {name: getattr(found.record, name) for name in expected} == expected
+    assert found.record.first_token is not None
+    assert found.record.probed
+    assert EndpointModel(llm).codec.form == expected["tool_format"]
+    forget(wire.url, "m")
+
+
+def test_what_the_server_tells_of_its_window(wire: Any) -> None:
+    wire.answers(capable, models={"data": [{"id": "m", "max_model_len": 8192}]})
+    assert probe({**wire.llm(), "dialect": "vllm"}).record.context_tokens == 8192
+    assert capabilities(wire.url, "m").context_tokens == 8192
+
+
+def test_an_endpoint_that_refuses_everything(wire: Any) -> None:
+    wire.says({"error": {"message": "bad key"}}, 401)
+    with pytest.raises(EndpointError, match="bad key"):
+        probe(wire.llm())
+
+
+def test_the_square_is_a_picture() -> None:
+    import base64
+    import io
+
+    from PIL import Image
+
+    data = base64.b64decode(red_square().split(",")[1])
+    with Image.open(io.BytesIO(data)) as picture:
+        assert picture.convert("RGB").getpixel((5, 5)) == (255, 0, 0)

@@ -1,0 +1,111 @@
+"""The house stays a house: imports go down only, and the package holds what is on disk."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[2]
+FLOORS = {"core": 1, "tools": 2, "mcp_servers": 3, "agents": 4, "workflows": 5, "apps": 6}
+BESIDE = "testing"
+SHIPPED = (*FLOORS, BESIDE)
+
+
+def sources(folder: str) -> Iterator[Path]:
+    return (ROOT / folder).rglob("*.py")
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, "." * node.level + (node.module or "")
+
+
+def at_import_time(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The imports outside functions and `if TYPE_CHECKING`."""
+
+    def visit(nodes: list[ast.stmt]) -> Iterator[tuple[int, str]]:
+        for node in nodes:
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                yield from imported(node)
+            elif isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.dump(node.test):
+                yield from visit(node.body + node.orelse)
+            elif isinstance(node, ast.Try):
+                yield from visit(node.body)
+            elif isinstance(node, ast.ClassDef):
+                yield from visit(node.body)
+
+    return visit(tree.body)
+
+
+@pytest.mark.parametrize("folder", SHIPPED)
+def test_imports_go_down_only(folder: str) -> None:
+    wrong = []
+    for path in sources(folder):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for line, name in imported(tree):
+            parts = name.split(".")
+            place = f"{path.relative_to(ROOT)}:{line}"
+            if name.startswith("."):
+                wrong.append(f"{place}: relative import")
+            if parts[0] in SHIPPED and (ROOT / parts[0]).is_dir():
+                wrong.append(f"{place}: bare import of {name}; use qwenbelt.{name}")
+            if parts[0] != "qwenbelt" or len(parts) < 2 or folder == BESIDE:
+                continue
+            if FLOORS.get(parts[1], 0) > FLOORS[folder]:
+                wrong.append(f"{place}: imports upward: {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_testing_kit_needs_only_core_to_be_imported() -> None:
+    wrong = []
+    for path in sources(BESIDE):
+        for line, name in at_import_time(ast.parse(path.read_text(encoding="utf-8"))):
+            parts = name.split(".")
+            if parts[0] == "qwenbelt" and parts[1] not in ("core", BESIDE):
+                wrong.append(f"{path.relative_to(ROOT)}:{line}: {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def folders_on_disk() -> set[str]:
+    found = set()
+    for top in SHIPPED:
+        for folder, _, files in os.walk(ROOT / top):
+            if any(name.endswith(".py") for name in files):
+                found.add("qwenbelt." + Path(folder).relative_to(ROOT).as_posix().replace("/", "."))
+    return found
+
+
+def test_every_package_on_disk_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    declared = set(project["tool"]["setuptools"]["packages"])
+    assert declared == folders_on_disk()
+    tops = {f"qwenbelt.{top}": top for top in SHIPPED}
+    assert project["tool"]["setuptools"]["package-dir"] == tops
+
+
+def test_files_and_functions_stay_readable() -> None:
+    wrong = []
+    for top in SHIPPED:
+        for path in sources(top):
+            text = path.read_text(encoding="utf-8")
+            if text.count("\n") > 600:
+                wrong.append(f"{path.relative_to(ROOT)}: {text.count(chr(10))} lines")
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    lines = (node.end_lineno or 0) - node.lineno
+                    if lines > 80:
+                        wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {lines}")
+    assert not wrong, "\n".join(wrong)

@@ -1,0 +1,70 @@
+"""A server on the official Python SDK: python sdk_server.py http|sse|stdio."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+
+from mcp.server.mcpserver import Context, MCPServer
+
+server = MCPServer("sdk", log_level="ERROR")
+cancelled = 0
+
+
+@server.tool()
+async def add(a: int, b: int) -> int:
+    """Adds two numbers."""
+    return a + b
+
+
+@server.tool()
+async def count(ctx: Context, to: int) -> str:
+    """Counts and reports progress."""
+    for i in range(to):
+        await ctx.report_progress(i + 1, to, f"at {i + 1}")
+        await asyncio.sleep(0.02)
+    return f"counted to {to}"
+
+
+@server.tool()
+async def wait_long() -> str:
+    """Waits for a minute."""
+    global cancelled
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        cancelled += 1
+        raise
+    return "waited"
+
+
+@server.tool()
+async def big(size: int) -> str:
+    """Returns a long text."""
+    return "x" * size
+
+
+@server.tool()
+async def cancellations() -> int:
+    """Tells how many calls were cancelled."""
+    return cancelled
+
+
+def main(kind: str) -> None:
+    if kind == "stdio":
+        server.run("stdio")
+        return
+    import uvicorn
+
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    app = server.sse_app() if kind == "sse" else server.streamable_http_app()
+    path = "/sse" if kind == "sse" else "/mcp"
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}{path}", flush=True)
+    config = uvicorn.Config(app, log_level="error")
+    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+
+main(sys.argv[1])

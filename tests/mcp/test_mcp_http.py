@@ -1,0 +1,93 @@
+"""The client over HTTP: the SDK's server, and one written by hand that misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from qwenbelt.core.errors import ConfigError, ToolTimeout
+from qwenbelt.tools.base import ToolContext
+from qwenbelt.tools.mcp import mcp_tools
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_key"),
+    [("http", "streamable-http"), ("http", None), ("sse", "sse"), ("sse", None)],
+)
+def test_every_transport(listening, tools_of, kind, type_key) -> None:
+    config = {"url": listening("sdk_server.py", kind)}
+    if type_key:
+        config["type"] = type_key
+    tools = tools_of(s=config)
+    assert tools["s-add"].call({"a": 1, "b": 2}) == "3"
+    told: list[tuple[str, float | None]] = []
+    context = ToolContext(report=lambda text, fraction=None: told.append((text, fraction)))
+    assert tools["s-count"].call({"to": 4}, context=context) == "counted to 4"
+    assert ("at 1", 0.25) in told
+
+    async def cancel() -> None:
+        task = asyncio.create_task(tools["s-wait_long"].acall({}))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    end = time.monotonic() + 3
+    while tools["s-cancellations"].call({}) != "1" and time.monotonic() < end:
+        time.sleep(0.05)
+    assert tools["s-cancellations"].call({}) == "1"
+
+
+def test_a_reply_of_several_megabytes(listening, tools_of) -> None:
+    tools = tools_of(s={"url": listening("sdk_server.py", "http"), "type": "http"})
+    reply = tools["s-big"].call({"size": 3_000_000})
+    assert reply.startswith("xxx")
+    assert len(reply) < 100_000  # shortened for the model
+    assert "bytes left out" in reply
+
+
+def test_headers_are_sent(listening, tools_of, monkeypatch) -> None:
+    monkeypatch.setenv("SERVICE_TOKEN", "abc-secret-value")
+    headers = {"Authorization": "Bearer ${SERVICE_TOKEN}"}
+    tools = tools_of(s={"url": listening("http_server.py", "ok"), "headers": headers})
+    seen = {k.lower(): v for k, v in json.loads(tools["s-headers"].call({})).items()}
+    assert seen["authorization"] == "Bearer abc-secret-value"
+
+
+def test_a_forgotten_session_is_opened_again(listening, tools_of) -> None:
+    tools = tools_of(s={"url": listening("http_server.py", "forget"), "type": "streamable-http"})
+    assert [tools["s-echo"].call({}) for _ in range(3)] == ["echo"] * 3
+
+
+def test_a_silent_call_over_http(listening, tools_of) -> None:
+    url = listening("http_server.py", "ok")
+    tools = tools_of(s={"url": url, "type": "http", "call_timeout": 0.5})
+    started = time.monotonic()
+    with pytest.raises(ToolTimeout):
+        tools["s-silent"].call({})
+    assert time.monotonic() - started < 1.5
+    assert tools["s-echo"].call({}) == "echo"
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("silent", "did not answer within 1 s"),
+        ("401", r"it refused us \(HTTP 401\); check its headers"),
+        ("500", "it answered HTTP 500"),
+        ("404", "it answered HTTP 404"),
+    ],
+)
+def test_http_servers_that_do_not_start(listening, fault, said) -> None:
+    config = {"url": listening("http_server.py", fault), "type": "http", "start_timeout": 1}
+    with pytest.raises(ConfigError, match=said):
+        mcp_tools({"mcpServers": {"s": config}})
+
+
+def test_nobody_listens() -> None:
+    with pytest.raises(ConfigError, match=r"MCP server s at http://127.0.0.1:9/mcp: no connection"):
+        mcp_tools({"mcpServers": {"s": {"url": "http://127.0.0.1:9/mcp", "type": "http"}}})

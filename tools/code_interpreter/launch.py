@@ -1,0 +1,227 @@
+"""How a kernel comes to be: the best isolation that works here, and a spare kept ready."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import zmq.asyncio
+
+from qwenbelt.core.errors import ToolError, ToolRefused
+from qwenbelt.core.settings import load_settings
+from qwenbelt.tools.code_interpreter import strings
+from qwenbelt.tools.code_interpreter.distant import DistantProcess
+from qwenbelt.tools.code_interpreter.forked import ForkedProcess, Zygote
+from qwenbelt.tools.code_interpreter.options import Options
+from qwenbelt.tools.code_interpreter.packages import package_folder
+from qwenbelt.tools.code_interpreter.process import KernelProcess, PlainProcess
+from qwenbelt.tools.code_interpreter.remote import RemoteProcess
+from qwenbelt.tools.code_interpreter.sandbox.level import Layers
+from qwenbelt.tools.code_interpreter.session import Kernel
+from qwenbelt.tools.code_interpreter.transport import Transport, ZmqTransport
+
+_OPEN_SECONDS = 60.0
+_ASK_SECONDS = 0.1
+
+
+class Launcher:
+    """Starts kernels. Lives on the host's loop.
+
+    Args:
+        context: makes the sockets.
+        register: holds every kernel that is not closed yet.
+    """
+
+    def __init__(self, context: zmq.asyncio.Context, register: set[Kernel]) -> None:
+        self._context = context
+        self._register = register
+        self._zygote: Zygote | None = None
+        self._zygote_lock = asyncio.Lock()
+        self._spares: dict[Options, asyncio.Task[Kernel]] = {}
+
+    async def start(self, folder: Path, options: Options) -> Kernel:
+        """Returns a kernel that works in the folder.
+
+        Raises:
+            ToolRefused: there is no sandbox here and running without one is not allowed.
+            ToolError: no kernel can be started.
+        """
+        if options.server:
+            return await self._distant(
+                RemoteProcess(options.server, options.token, options.kernel, folder, options.limits)
+            )
+        if sys.platform != "linux":
+            check_allowed(Layers(), options)
+            return await self._open(PlainProcess(folder))
+        spare = await self._take_spare(options)
+        if spare is not None:
+            try:
+                await spare.process.move_in(folder)
+            except ToolError:
+                await spare.close()
+                raise
+            self._keep_spare(options)
+            return spare
+        kernel = await self._fork(folder, options)
+        if isinstance(kernel.process, ForkedProcess) and kernel.process.mode == "namespaces":
+            self._keep_spare(options)
+        return kernel
+
+    async def warm(self, options: Options) -> None:
+        """Gets ready in the background for a first call."""
+        if options.server or sys.platform != "linux":
+            return
+        zygote = await self._get_zygote()
+        if mode_of(zygote.layers, options) == "namespaces":
+            self._keep_spare(options)
+
+    async def layers(self) -> Layers:
+        """Returns the layers of isolation that work here."""
+        return (await self._get_zygote()).layers
+
+    async def _get_zygote(self) -> Zygote:
+        async with self._zygote_lock:
+            if self._zygote is not None and not self._zygote.alive:
+                await self._zygote.close()
+                self._zygote = None
+            if self._zygote is None:
+                zygote = Zygote()
+                try:
+                    await zygote.wait_ready()
+                except BaseException:
+                    await asyncio.shield(zygote.close())
+                    raise
+                self._zygote = zygote
+            return self._zygote
+
+    async def _fork(self, folder: Path | None, options: Options) -> Kernel:
+        zygote = await self._get_zygote()
+        mode = check_allowed(zygote.layers, options)
+        packages = await self._packages(options)
+        try:
+            process = ForkedProcess(zygote, mode, folder, options, packages)
+        except OSError as error:
+            raise ToolError(f"The session could not be started ({error.strerror}).") from error
+        return await self._open(process)
+
+    async def _distant(self, process: DistantProcess) -> Kernel:
+        try:
+            transport = await process.open()
+        except BaseException:
+            await asyncio.shield(process.close())
+            raise
+        return await self._connect(process, transport)
+
+    @staticmethod
+    async def _packages(options: Options) -> list[Path]:
+        if not options.packages:
+            return []
+        home = load_settings().workspace / "packages"
+        wanted = options.packages, home, options.package_options
+        return [await asyncio.to_thread(package_folder, *wanted)]
+
+    async def _open(self, process: KernelProcess) -> Kernel:
+        try:
+            if isinstance(process, ForkedProcess):
+                await process.wait_ready()
+            transport = ZmqTransport(self._context, process.connection)
+        except BaseException:
+            await asyncio.shield(process.close())
+            raise
+        return await self._connect(process, transport)
+
+    async def _connect(self, process: KernelProcess, transport: Transport) -> Kernel:
+        kernel = Kernel(process, transport)
+        self._register.add(kernel)
+        kernel.on_closed = self._register.discard
+        try:
+            await _opened(kernel)
+        except BaseException:
+            await asyncio.shield(kernel.close())
+            raise
+        return kernel
+
+    async def _take_spare(self, options: Options) -> Kernel | None:
+        making = self._spares.pop(options, None)
+        if making is None:
+            return None
+        try:
+            kernel = await making
+        except ToolError:
+            return None  # starting afresh says what is wrong
+        if kernel.process.ended.is_set():
+            await kernel.close()
+            return None
+        return kernel
+
+    def _keep_spare(self, options: Options) -> None:
+        if options not in self._spares:
+            self._spares[options] = asyncio.create_task(self._fork(None, options))
+
+    async def close(self) -> None:
+        """Gives up the spares and the warm process, not the kernels that were handed out."""
+        for making in self._spares.values():
+            making.cancel()
+        for result in await asyncio.gather(*self._spares.values(), return_exceptions=True):
+            if isinstance(result, Kernel):
+                await result.close()
+        self._spares.clear()
+        if self._zygote is not None:
+            await self._zygote.close()
+
+
+def mode_of(layers: Layers, options: Options) -> str:
+    """Returns how code would be kept apart: "namespaces", "landlock" or "none"."""
+    wanted = options.isolation or layers.mode
+    works = {"namespaces": layers.namespaces, "landlock": bool(layers.landlock), "none": True}
+    return wanted if works.get(wanted) and (layers.seccomp or wanted == "none") else "none"
+
+
+def mode_level(layers: Layers, options: Options) -> str:
+    """Returns the level in force in words, for example "Landlock 6 + seccomp", or "none"."""
+    mode = mode_of(layers, options)
+    if mode == "none":
+        return "none"
+    return str(layers if mode == layers.mode else replace(layers, namespaces=False))
+
+
+def check_allowed(layers: Layers, options: Options) -> str:
+    """Returns how code will be kept apart.
+
+    Raises:
+        ToolRefused: not at all, or not as insisted on, and that is not allowed.
+    """
+    mode = mode_of(layers, options)
+    if mode == "none" and not options.allow_unsandboxed:
+        raise ToolRefused(f"{strings.REFUSED}.", fix=strings.REFUSED_FIX)
+    return mode
+
+
+async def _opened(kernel: Kernel) -> None:
+    """Waits until messages of the kernel arrive.
+
+    ipykernel welcomes a subscriber (JEP 65), but when the subscription comes just as it sends
+    something, it does not notice it before the next event; so it is asked now and then.
+
+    Raises:
+        ToolError: no message arrives.
+    """
+    ended = asyncio.ensure_future(kernel.process.ended.wait())
+    opened = asyncio.ensure_future(kernel.transport.opened.wait())
+    deadline = time.monotonic() + _OPEN_SECONDS
+    try:
+        while not ended.done() and not opened.done() and time.monotonic() < deadline:
+            await asyncio.wait(
+                {ended, opened}, timeout=_ASK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not opened.done() and not ended.done():
+                await kernel.transport.request("kernel_info_request", {})
+    finally:
+        ended.cancel()
+        opened.cancel()
+    if not kernel.transport.opened.is_set():
+        why = kernel.process.ending or "no answer"
+        raise ToolError(f"The session could not be started ({why}).")
