@@ -117,7 +117,7 @@ def test_stop_ends_the_tool_and_keeps_the_turn(anna: Client, chat_server: Any) -
     began = time.monotonic()
     anna.do(session, "stop")
     seen = anna.watch(session, "Stopped.")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15
     assert "qb-card cancelled" in seen
     end = time.monotonic() + 2
     while not stopped.is_file() and time.monotonic() < end:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,13 @@ class Runner:
 
     def __call__(self, code: str, **arguments: Any) -> str:
         return "\n".join(i.value for i in self.items(code, **arguments) if i.kind == "text")
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A temporary folder whose name leaves room for that of a socket."""
+    with tempfile.TemporaryDirectory(prefix="qb", dir="/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="module")

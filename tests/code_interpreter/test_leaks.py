@@ -49,9 +49,8 @@ def run_one(host: KernelHost, name: str, folder: Path, options: Options) -> None
 
 
 @pytest.mark.parametrize("count", [20, pytest.param(500, marks=pytest.mark.slow)])
-def test_sessions_one_after_another_leave_nothing(tmp_path, monkeypatch, count):
-    runtime = tmp_path / "runtime"
-    runtime.mkdir()
+def test_sessions_one_after_another_leave_nothing(short_folder, tmp_path, monkeypatch, count):
+    runtime = short_folder
     monkeypatch.setattr("tempfile.tempdir", str(runtime))
     before_all = descriptors()
     children = set(descendants(os.getpid()))
@@ -79,9 +78,8 @@ def test_sessions_one_after_another_leave_nothing(tmp_path, monkeypatch, count):
 
 
 @pytest.mark.parametrize("count", [8, pytest.param(64, marks=pytest.mark.slow)])
-def test_sessions_at_once_leave_nothing(tmp_path, monkeypatch, count):
-    runtime = tmp_path / "runtime"
-    runtime.mkdir()
+def test_sessions_at_once_leave_nothing(short_folder, tmp_path, monkeypatch, count):
+    runtime = short_folder
     monkeypatch.setattr("tempfile.tempdir", str(runtime))
     before, children = descriptors(), set(descendants(os.getpid()))
     host = KernelHost()
@@ -132,9 +130,8 @@ time.sleep(300)
 
 
 @pytest.mark.parametrize("isolation", ["", "landlock", "none"])
-def test_nothing_outlives_a_host_that_is_killed(tmp_path, isolation):
-    runtime, folder = tmp_path / "runtime", tmp_path / "session"
-    runtime.mkdir()
+def test_nothing_outlives_a_host_that_is_killed(short_folder, tmp_path, isolation):
+    runtime, folder = short_folder, tmp_path / "session"
     folder.mkdir()
     host = subprocess.Popen(
         [sys.executable, "-c", _HOST, str(folder), isolation],

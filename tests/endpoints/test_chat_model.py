@@ -174,7 +174,7 @@ def test_what_may_pass_is_tried_again(wire: Any, broken: Any, stream: bool) -> N
     found = get_chat_model(wire.llm()).chat(ASK, stream=stream)
     assert (last(found) if stream else found)[0]["content"] == "fine"
     assert len(wire.requests) == 2
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 15
 
 
 @pytest.mark.parametrize("cut_after", [0, 40, 150, 400])

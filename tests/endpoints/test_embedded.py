@@ -79,7 +79,7 @@ def test_leaving_ends_the_writing(llm: dict[str, Any]) -> None:
     started = time.monotonic()
     while engine._running and time.monotonic() - started < 5:
         time.sleep(0.02)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 5
     assert engine._running == 0
 
 

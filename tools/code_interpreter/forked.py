@@ -11,7 +11,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +20,12 @@ from qwenbelt.core.errors import ToolError
 from qwenbelt.core.secrets import clean_environment
 from qwenbelt.tools.code_interpreter.mirror import Mirror
 from qwenbelt.tools.code_interpreter.options import Limits, Options
-from qwenbelt.tools.code_interpreter.process import PORTS, KernelProcess, ipc_connection
+from qwenbelt.tools.code_interpreter.process import (
+    PORTS,
+    KernelProcess,
+    ipc_connection,
+    runtime_folder,
+)
 from qwenbelt.tools.code_interpreter.proxy import Proxy
 from qwenbelt.tools.code_interpreter.sandbox.level import Layers, from_json
 from qwenbelt.tools.code_interpreter.sandbox.privileges import FIRST_USER
@@ -43,7 +47,7 @@ class Zygote:
         self.layers = Layers()
         self._owner, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._owner.setblocking(False)
-        self._runtime = Path(tempfile.mkdtemp(prefix="qwenbelt-"))
+        self._runtime = runtime_folder()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-c", self._code(theirs.fileno(), str(self._runtime))],

@@ -22,6 +22,7 @@ from qwenbelt.tools.code_interpreter.mirror import Mirror
 
 _POLL_SECONDS = 0.02
 _AT_ONCE_BYTES = 1 << 20  # is copied on the loop itself; handing it to a thread would take longer
+_LONGEST_PARENT = 107 - len("/qwenbelt-12345678/1234567/ipc/k-1")
 PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
 
 
@@ -87,6 +88,18 @@ class KernelProcess(ABC):
         """Kills it, waits for the end and removes what belonged to it."""
 
 
+def runtime_folder() -> Path:
+    """Makes a private folder for sockets.
+
+    A socket's address holds at most 107 bytes (unix(7)), so a temporary folder with a long name is
+    passed over for /tmp.
+    """
+    parent = tempfile.gettempdir()
+    if len(os.fsencode(parent)) > _LONGEST_PARENT and os.access("/tmp", os.W_OK):  # noqa: S108
+        parent = "/tmp"  # noqa: S108
+    return Path(tempfile.mkdtemp(prefix="qwenbelt-", dir=parent))
+
+
 def ipc_connection(folder: Path) -> dict[str, Any]:
     """Returns a connection over local sockets in `folder`, with a new key."""
     return {
@@ -102,7 +115,7 @@ class PlainProcess(KernelProcess):
     """A stock ipykernel as a child process, without any isolation but a clean environment."""
 
     def __init__(self, folder: Path) -> None:
-        self._runtime = Path(tempfile.mkdtemp(prefix="qwenbelt-"))
+        self._runtime = runtime_folder()
         super().__init__(ipc_connection(self._runtime), folder)
         file = self._runtime / "connection.json"
         file.touch(mode=0o600)

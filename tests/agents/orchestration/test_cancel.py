@@ -25,7 +25,7 @@ from qwenbelt.testing import Scenario
 Agents = Callable[..., FnCallAgent]
 Events = Callable[..., list[Any]]
 QUESTION = [{"role": "user", "content": "go"}]
-LIMIT = 0.4  # the aim is 0.1 s, which a quiet machine keeps; tests share theirs with others
+LIMIT = 3  # the aim, 0.1 s, is measured in benchmarks/; a test shares its machine with others
 
 
 def kinds(events: list[Any], kind: type[Any]) -> list[Any]:
@@ -143,7 +143,7 @@ def test_a_cancel_ends_threads_tasks_kernels_and_servers(
     assert all(event.cancelled for event in finished.values())
     assert {name for name, event in finished.items() if event.abandoned} == {"thread"}
     assert task.running == 0
-    time.sleep(LIMIT)
+    time.sleep(0.4)
     used = cpu_of_children()
     time.sleep(0.5)
     assert cpu_of_children() - used < 0.2  # a loop that still runs would use 0.5
@@ -328,4 +328,4 @@ def test_ctrl_c_in_run_and_the_talk_goes_on(tmp_path: Path) -> None:
     assert rest.strip() == "All right."
     assert errors == ""
     assert process.returncode == 0
-    assert time.monotonic() - begin < 10  # the thread that still sleeps does not hold up the end
+    assert time.monotonic() - begin < 15  # the thread that still sleeps does not hold up the end
