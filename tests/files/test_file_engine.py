@@ -129,6 +129,28 @@ def test_lines(files: Files, tmp_path: Path) -> None:
         files.read("f", CALL, head=1, tail=1)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "gb18030", "latin-1"])
+@pytest.mark.parametrize("ended", ["\n", ""])
+def test_the_ends_of_large_files(
+    files: Files, tmp_path: Path, encoding: str, ended: str, monkeypatch
+) -> None:
+    monkeypatch.setattr("qwenbelt.tools.filesystem.reading._BLOCK", 1000)
+    word = "été" if encoding == "latin-1" else "第一行中文内容"
+    lines = [f"{word} {i} {'x' * (i % 90)}" for i in range(3000)]
+    (tmp_path / "f").write_bytes(("\n".join(lines) + ended).encode(encoding))
+    for count in (0, 1, 2, 13, 500, 2999, 3000, 9999):
+        assert files.read("f", CALL, head=count).text == "\n".join(lines[:count])
+        last = lines[-count:] if count else []
+        assert files.read("f", CALL, tail=count).text == "\n".join(last)
+
+
+def test_parts_of_a_file_that_changes(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("a" * 600_000)
+    cursor = files.read("f", CALL).data["cursor"]
+    (tmp_path / "f").write_text("b" * 500_000)
+    assert files.read("f", CALL, cursor=cursor).text.startswith("b")
+
+
 @pytest.mark.parametrize("letter", ["x", "é", "中", '"', "\x01", "😀"])
 def test_long_files_come_in_parts_that_fit(files: Files, tmp_path: Path, letter: str) -> None:
     whole = letter * 300_000

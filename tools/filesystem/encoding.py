@@ -137,3 +137,8 @@ def is_binary(raw: bytes) -> bool:
     """Says whether bytes are no text: null bytes without a mark of UTF-16 or UTF-32."""
     head = raw[:8192]
     return b"\0" in head and not any(head.startswith(mark) for mark, _ in _MARKS)
+
+
+def is_wide(raw: bytes) -> bool:
+    """Says whether a file begins with the mark of UTF-16 or UTF-32."""
+    return any(raw.startswith(mark) for mark, name in _MARKS if name != "utf-8")

@@ -18,14 +18,15 @@ from qwenbelt.core.errors import QwenbeltError, ToolError, ToolRefused
 from qwenbelt.core.paths import Fence
 from qwenbelt.tools.filesystem import listing
 from qwenbelt.tools.filesystem.edits import Edit, apply, unified_diff
-from qwenbelt.tools.filesystem.encoding import decode, is_binary, printable
+from qwenbelt.tools.filesystem.encoding import decode, printable
 from qwenbelt.tools.filesystem.globs import excluder
+from qwenbelt.tools.filesystem.reading import MAX_TEXT_BYTES, TooLarge, lines_of, wanted_bytes
 from qwenbelt.tools.filesystem.strings import say
 from qwenbelt.tools.operation import MAX_REPLY_BYTES, Call, Media, Reply
 
-MAX_TEXT_BYTES = 64 * 1024 * 1024  # of one file that is decoded or edited
 MAX_MEDIA_BYTES = 5 * 1024 * 1024
 _KEPT_LISTINGS = 8
+_KEPT_CHARACTERS = 16 * 1024 * 1024  # of the one long text that is being read in parts
 _TRIES = 3
 _MEDIA = {
     ".png": "image/png",
@@ -40,6 +41,9 @@ _MEDIA = {
     ".ogg": "audio/ogg",
     ".flac": "audio/flac",
 }
+
+
+_Chosen = tuple[int | None, int | None, int | None, int | None]  # head, tail, start, count
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Files:
         self._writing = threading.Lock()
         self._keeping = threading.Lock()
         self._kept: OrderedDict[str, _Pages] = OrderedDict()
+        self._long_text: tuple[object, str, str] | None = None
 
     # ------------------------------------------------------------------ reading
 
@@ -100,32 +105,43 @@ class Files:
         """
         if sum(given is not None for given in (head, tail, start or count)) > 1:
             raise ToolError("Use only one of head, tail, and startLine with lineCount.")
-        raw, _ = self._bytes(path, tail_lines=tail)
-        if is_binary(raw):
-            raise ToolError(f"{path} is not a text file; read_media_file gives it as it is.")
-        file = decode(raw, encoding)
-        text = _lines_of(file.shown, head, tail, start, count)
+        chosen = (head, tail, start, count)
+        text, name = self._chosen_text(path, chosen, encoding, again=cursor > 0)
         part, end = fitting(text, cursor)
         notes = []
         if end < len(text):
             notes.append(say("more_text", call.language, shown=end, total=len(text), cursor=end))
-        if file.encoding != "utf-8":
-            notes.append(say("encoding", call.language, encoding=file.encoding))
-        data: dict[str, object] = {"content": part, "encoding": file.encoding}
+        if name != "utf-8":
+            notes.append(say("encoding", call.language, encoding=name))
+        data: dict[str, object] = {"content": part, "encoding": name}
         if end < len(text):
             data["cursor"] = end
         return Reply(part, data, "\n".join(notes))
 
-    def _bytes(self, path: str, tail_lines: int | None = None) -> tuple[bytes, os.stat_result]:
+    def _chosen_text(
+        self, path: str, chosen: _Chosen, encoding: str | None, *, again: bool
+    ) -> tuple[str, str]:
+        """Returns the text and its encoding; what comes in parts is decoded once."""
+        head, tail, start, count = chosen
         with self.fence.reading(path) as (descriptor, facts):
-            with os.fdopen(os.dup(descriptor), "rb") as file:
-                if facts.st_size > MAX_TEXT_BYTES:
-                    if tail_lines is None:
-                        raise _too_large(path, facts.st_size, MAX_TEXT_BYTES)
-                    # the last lines of a large log are what people want of it
-                    file.seek(facts.st_size - MAX_TEXT_BYTES)
-                    return file.read(MAX_TEXT_BYTES), facts
-                return file.read(MAX_TEXT_BYTES + 1), facts
+            version = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+            wanted = (version, chosen, encoding)
+            with self._keeping:
+                kept = self._long_text
+            if again and kept is not None and kept[0] == wanted:
+                return kept[1], kept[2]
+            few = {"head": head, "tail": tail} if encoding is None else {}
+            raw = _wanted(descriptor, facts, path, **few)
+        file = decode(raw, encoding)
+        text = lines_of(file.shown, head, tail, start, count)
+        with self._keeping:
+            long = MAX_REPLY_BYTES < len(text) <= _KEPT_CHARACTERS
+            self._long_text = (wanted, text, file.encoding) if long else None
+        return text, file.encoding
+
+    def _bytes(self, path: str) -> tuple[bytes, os.stat_result]:
+        with self.fence.reading(path) as (descriptor, facts):
+            return _wanted(descriptor, facts, path), facts
 
     def read_media(self, path: str, call: Call) -> Reply:
         """Returns a picture, sound or any other file as it is; large pictures are scaled down."""
@@ -231,8 +247,6 @@ class Files:
             for _ in range(_TRIES):
                 call.check()
                 raw, seen = self._bytes(path)
-                if is_binary(raw):
-                    raise ToolError(f"{path} is not a text file.")
                 file = decode(raw)
                 after = apply(file, edits)
                 data = file.encode(after)
@@ -426,27 +440,15 @@ def _utf8(content: str) -> bytes:
         raise ToolError("The content has half of a surrogate pair, which is no text.") from None
 
 
+def _wanted(descriptor: int, facts: os.stat_result, path: str, **lines: int | None) -> bytes:
+    try:
+        return wanted_bytes(descriptor, facts.st_size, path, **lines)
+    except TooLarge:
+        raise _too_large(path, facts.st_size, MAX_TEXT_BYTES) from None
+
+
 def _too_large(path: str, size: int, limit: int) -> ToolError:
     return ToolError(f"{path} has {size_text(size)}; the limit is {size_text(limit)}.")
-
-
-def _lines_of(
-    text: str, head: int | None, tail: int | None, start: int | None, count: int | None
-) -> str:
-    if head is None and tail is None and start is None and count is None:
-        return text
-    lines = text.split("\n")
-    ended = lines[-1] == ""
-    if ended:
-        lines.pop()
-    if head is not None:
-        chosen = lines[: max(head, 0)]
-    elif tail is not None:
-        chosen = lines[-tail:] if tail > 0 else []
-    else:
-        first = max((start or 1) - 1, 0)
-        chosen = lines[first : first + max(count, 0)] if count is not None else lines[first:]
-    return "\n".join(chosen)
 
 
 def _depth_note(walker: listing.Walker, call: Call) -> str:

@@ -6,7 +6,8 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from json import dumps
+from json.encoder import encode_basestring
+from typing import NamedTuple
 
 import regex
 
@@ -24,8 +25,7 @@ _REGEX_SECONDS = 5.0  # for one file
 _LINE_CHARACTERS = 500
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """Something in a folder.
 
     Attributes:
@@ -94,22 +94,20 @@ class _TreeText:
         self._any = False
 
     def add(self, entry: Entry) -> None:
-        self._close(entry.depth)
+        if len(self._open) > entry.depth:
+            self._close(entry.depth)
         first = not (self._open[-1] if self._open else self._any)
         if self._open:
             self._open[-1] = True
         self._any = True
         pad = "  " + "    " * entry.depth
-        kind = "directory" if entry.is_folder else "file"
-        name = dumps(printable(entry.name), ensure_ascii=False)
-        self._put(
-            f'{"" if first else ","}\n{pad}{{\n{pad}  "name": {name},\n{pad}  "type": "{kind}"'
-        )
+        comma = "" if first else ","
+        start = f'{comma}\n{pad}{{\n{pad}  "name": {encode_basestring(printable(entry.name))},'
         if entry.is_folder:
-            self._put(f',\n{pad}  "children": [')
+            self._put(f'{start}\n{pad}  "type": "directory",\n{pad}  "children": [')
             self._open.append(False)
         else:
-            self._put(f"\n{pad}}}")
+            self._put(f'{start}\n{pad}  "type": "file"\n{pad}}}')
 
     def _close(self, depth: int) -> None:
         while len(self._open) > depth:
