@@ -74,6 +74,10 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
         """See `support_multimodal_input`."""
         return True
 
+    def loop_model(self, form: str | None) -> Model:
+        """Returns the model that an agent's loop asks; subclasses may wrap it."""
+        return EndpointModel(self.cfg, form) if form else EndpointModel(self.cfg)
+
     def chat(
         self,
         messages: list[Any],
@@ -314,9 +318,7 @@ def _deltas(lists: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, An
 
 def model_for(llm: Any, form: str | None) -> Model:
     """Returns the loop's view of an agent's `llm` object."""
-    if isinstance(llm, QwenbeltChat):
-        return EndpointModel(llm.cfg, form) if form else EndpointModel(llm.cfg)
-    return StockModel(llm, form)
+    return llm.loop_model(form) if isinstance(llm, QwenbeltChat) else StockModel(llm, form)
 
 
 if MODEL_TYPE not in LLM_REGISTRY:

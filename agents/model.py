@@ -82,10 +82,25 @@ class Request:
 class Model(Protocol):
     """What the loop needs of a model."""
 
-    name: str
-    url: str
-    codec: Codec
-    max_retries: int
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        ...
+
+    @property
+    def codec(self) -> Codec:
+        """How calls are written for it."""
+        ...
+
+    @property
+    def max_retries(self) -> int:
+        """How often a failed request is sent again."""
+        ...
 
     def pieces(self, request: Request) -> AsyncIterator[WirePiece]:
         """Sends a request and yields the pieces of the reply."""

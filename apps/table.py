@@ -71,6 +71,16 @@ COMMANDS: dict[str, Place] = {
     ),
     "mcp": Place("Run MCP servers, and look at others.", "运行或查看 MCP 服务器。", "mcp:mcp"),
     "inspect": Place("Safety inspection of pictures.", "对图片做安全巡检。", "inspect:inspect"),
+    "label": Place(
+        "Label pictures by a vision model's vote.",
+        "由视觉模型投票为图片打标签。",
+        "label:label",
+    ),
+    "probe": Place(
+        "Has a model seen these problems before? A contamination probe.",
+        "检测模型是否见过这些题目（数据污染探测）。",
+        "probe:probe",
+    ),
     "batch": Place(
         "Many runs; goes on where it was when killed.",
         "批量运行，中断后可从断点继续。",

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import EndpointError, InputError, QwenbeltError, one_line
 from qwenbelt.core.files import output_folder, replacing
-from qwenbelt.tools.images.annotate import Box, draw_boxes
+from qwenbelt.tools.images.annotate import draw_boxes
 from qwenbelt.workflows.inspection.asking import Inspector
+from qwenbelt.workflows.inspection.marking import boxes_of
 from qwenbelt.workflows.inspection.rules import Inspected, inspected_of
 from qwenbelt.workflows.inspection.sources import Source, open_source, unique_stems
 
@@ -158,12 +159,7 @@ class Job:
         return done
 
     def _draw(self, picture: Image, found: Inspected, stem: str) -> dict[str, str]:
-        boxes = []
-        rules, language = self.inspector.rules, self.inspector.language
-        for o in found.objects:
-            grade = rules.grade(o.label, o.sub_label, language)
-            label = rules.name(o.label, language) + (f" · {grade}" if grade else "")
-            boxes.append(Box(*o.bbox, label, rules.classes[o.label].color))
+        boxes = boxes_of(found, self.inspector.rules, self.inspector.language)
         files = self._keep_copies(picture, stem)
         marked = draw_boxes(picture, boxes)
         files["annotated"] = self._save(marked, "annotated", stem, None)

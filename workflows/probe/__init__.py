@@ -1,0 +1,1 @@
+"""A contamination probe: has a model seen these problems before?"""
