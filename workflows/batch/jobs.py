@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbelt.agents.background import background_loop
 from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.core.events import Done, ToolFinished, Usage
+from qwenbelt.core.files import output_folder
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.workflows.batch.durable import DurableAgent, DurableChat, DurableReAct, Steps
 from qwenbelt.workflows.batch.tasks import Task
@@ -49,6 +50,8 @@ def _ask(task: Task, folder: Path, llm: DurableChat) -> Result:
     import qwenbelt.tools  # noqa: F401  registers the tools by name
 
     options = task.options
+    if options.tools:
+        output_folder(folder)
     agent = (DurableAgent if options.agent == "fncall" else DurableReAct)(
         function_list=list(options.tools),
         llm=llm,

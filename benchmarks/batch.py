@@ -1,0 +1,353 @@
+"""Durable batches: nothing lost and nothing asked twice under `kill -9`, and what that costs.
+
+    python benchmarks/batch.py kill                  # SQLite, one worker, killed ten times
+    python benchmarks/batch.py kill --postgres       # PostgreSQL, three workers, ten kills
+    python benchmarks/batch.py pace [--postgres]     # against a plain loop; overhead of a step
+
+Each task asks the model twice and calls a tool with an effect (a line in a file) in between. The
+endpoint runs in this process, so it outlives the workers and counts every request.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import collections
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from throwaway_postgres import postgres
+
+from qwenbelt.agents import FnCallAgent
+from qwenbelt.workflows.batch.engine import Worker
+from qwenbelt.workflows.batch.ledger import Store, store_for
+from qwenbelt.workflows.batch.tasks import Options, Task, read_tasks
+
+Turn = tuple[str, int]
+_TASK = re.compile(r"task (\d+)")
+
+
+class Endpoint:
+    """A model that calls a tool, then answers; remembers every request as (task, turn, time)."""
+
+    def __init__(self, delay: float) -> None:
+        self.seen: list[tuple[str, int, float]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *parts: Any) -> None:
+                pass
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                name, turn = _turn(body["messages"])
+                outer.seen.append((name, turn, time.time()))
+                time.sleep(delay)
+                with contextlib.suppress(OSError):
+                    self._send(_reply(name, turn))
+
+            def _send(self, data: bytes) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 256
+            daemon_threads = True
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                pass  # a killed worker leaves broken connections
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.spec = f"openai:counted@http://127.0.0.1:{self._server.server_port}/v1"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _turn(messages: list[dict[str, Any]]) -> Turn:
+    asked = next(m for m in messages if m["role"] == "user")
+    found = _TASK.search(str(asked["content"]))
+    assert found is not None
+    return f"t{found[1]}", 1 + sum(m["role"] == "tool" for m in messages)
+
+
+def _reply(name: str, turn: int) -> bytes:
+    if turn == 1:
+        arguments = json.dumps({"path": "log.txt", "content": f"{name}\n"})
+        function = {"name": "file_append", "arguments": arguments}
+        call = {"index": 0, "id": f"call_{name}", "type": "function", "function": function}
+        delta: dict[str, Any] = {"role": "assistant", "tool_calls": [call]}
+        reason = "tool_calls"
+    else:
+        delta, reason = {"role": "assistant", "content": f"{name} is done"}, "stop"
+    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    chunk = {"id": "x", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}
+    return f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n".encode()
+
+
+def write_tasks(path: Path, count: int) -> None:
+    lines = [json.dumps({"id": f"t{n}", "ask": f"Do task {n}."}) for n in range(count)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+# -- kill -9 -------------------------------------------------------------------------------------
+
+
+def recorded(store: Store) -> set[Turn]:
+    """Returns the model calls whose answers are in the database, read past the package."""
+    url = store.url.replace("postgresql://", "postgresql+psycopg://")
+    engine = sqlalchemy.create_engine(url)
+    table = "dbos.operation_outputs" if store.is_postgres else "operation_outputs"
+    query = f"SELECT workflow_uuid FROM {table} WHERE function_name = 'model' ORDER BY function_id"
+    try:
+        with engine.connect() as connection:
+            rows = [row[0] for row in connection.execute(sqlalchemy.text(query))]
+    except sqlalchemy.exc.DBAPIError:
+        return set()  # killed before the tables were made
+    finally:
+        engine.dispose()
+    count: collections.Counter[str] = collections.Counter()
+    found = set()
+    for workflow in rows:
+        name = workflow.split("/")[1]
+        count[name] += 1
+        found.add((name, count[name]))
+    return found
+
+
+class Workers:
+    """Worker processes, each with a folder of its own as if on a machine of its own."""
+
+    def __init__(self, work: Path, store: Store, spec: str, number: int, url: str | None) -> None:
+        self._work, self._spec, self._url = work, spec, url
+        self.store = store
+        self.processes = [self._start(n) for n in range(number)]
+
+    def folder(self, number: int) -> Path:
+        return self._work / (f"machine{number}" if self._url else "out")
+
+    def _start(self, number: int) -> subprocess.Popen[bytes]:
+        command = ["qwenbelt", "batch", str(self._work / "tasks.jsonl"), "-e", self._spec]
+        command += ["--out", str(self.folder(number)), "-t", "file_append", "--name", "bench"]
+        command += ["--db", self._url] if self._url else []
+        log = (self._work / "workers.log").open("ab")
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+    def kill_one(self) -> float:
+        """Kills a random worker that runs, starts another in its place, and returns when."""
+        number = random.choice([n for n, p in enumerate(self.processes) if p.poll() is None])
+        process = self.processes[number]
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        when = time.time()
+        kept = recorded(self.store)
+        self.kept = kept
+        self.processes[number] = self._start(number)
+        return when
+
+    @property
+    def over(self) -> bool:
+        return all(process.poll() is not None for process in self.processes)
+
+
+def kill(count: int, kills: int, delay: float, url: str | None) -> None:
+    """Runs tasks while workers are killed, and checks what the endpoint saw."""
+    endpoint = Endpoint(delay)
+    with tempfile.TemporaryDirectory(prefix="bench-batch-") as folder:
+        work = Path(folder)
+        write_tasks(work / "tasks.jsonl", count)
+        (work / "out").mkdir()
+        store = store_for(work / "out", url, "bench")
+        began = time.time()
+        workers = Workers(work, store, endpoint.spec, 3 if url else 1, url)
+        deaths: list[tuple[float, set[Turn]]] = []
+        while not workers.over:
+            if len(deaths) < kills and _worked_since(endpoint, deaths, count, kills):
+                time.sleep(random.uniform(0, 1.5))
+                if workers.over:
+                    break
+                deaths.append((workers.kill_one(), workers.kept))
+            time.sleep(0.05)
+        took = time.time() - began
+        _judge(work, workers, endpoint, deaths, count, took)
+    endpoint.close()
+
+
+def _worked_since(
+    endpoint: Endpoint, deaths: list[tuple[float, set[Turn]]], count: int, kills: int
+) -> bool:
+    """Spreads the kills over the work: each comes after its share of the requests."""
+    done = len({(name, turn) for name, turn, _ in endpoint.seen})
+    last = deaths[-1][0] if deaths else 0.0
+    fresh = any(when > last + 0.3 for _, _, when in endpoint.seen[-50:])
+    return fresh and done >= 2 * count * (len(deaths) + 0.5) / (kills + 1)
+
+
+def _judge(
+    work: Path,
+    workers: Workers,
+    endpoint: Endpoint,
+    deaths: list[tuple[float, set[Turn]]],
+    count: int,
+    took: float,
+) -> None:
+    folders = {workers.folder(n) for n in range(len(workers.processes))}
+    results = [json.loads(s) for s in (min(folders) / "results.jsonl").open(encoding="utf-8")]
+    ok = sum(line["ok"] for line in results)
+    requests: dict[Turn, list[float]] = collections.defaultdict(list)
+    for name, turn, when in endpoint.seen:
+        requests[name, turn].append(when)
+    repeated = {key for key, times in requests.items() if len(times) > 1}
+    wrong = [
+        key
+        for key, times in requests.items()
+        if any(key in kept and max(times) > death for death, kept in deaths)
+    ]
+    effects: collections.Counter[str] = collections.Counter()
+    for folder in folders:
+        for file in folder.glob("files/*/**/log.txt"):
+            effects.update(file.read_text(encoding="utf-8").split())
+    print(f"kills -9                                   {len(deaths)}")
+    print(f"workers                                    {len(workers.processes)}")
+    print(f"tasks / results / distinct / ok            {count} / {len(results)} / ", end="")
+    print(f"{len({line['id'] for line in results})} / {ok}")
+    print(f"model calls needed / made                  {2 * count} / {len(endpoint.seen)}")
+    print(f"asked again, in flight when killed         {len(repeated) - len(wrong)}")
+    print(f"asked again though the answer was recorded {len(wrong)}")
+    print(f"tool effects (lines written), twice        {effects.total()}, ", end="")
+    print(f"{sum(n > 1 for n in effects.values())}")
+    print(f"seconds                                    {took:.1f}")
+    assert ok == count, (work / "workers.log").read_text(encoding="utf-8")[-2000:]
+    assert not wrong
+
+
+# -- pace ----------------------------------------------------------------------------------------
+
+
+async def plain(tasks: list[Task], spec: str, in_flight: int, folder: Path) -> None:
+    """The same work as a loop with a semaphore, and nothing kept."""
+    slots = asyncio.Semaphore(in_flight)
+
+    async def one(task: Task) -> None:
+        async with slots:
+            place = folder / task.id
+            place.mkdir(parents=True)
+            agent = FnCallAgent(function_list=["file_append"], llm=spec, folder=place)
+            async for _ in agent.stream([{"role": "user", "content": task.subject}]):
+                pass
+
+    await asyncio.gather(*(one(task) for task in tasks))
+
+
+def durable(tasks: list[Task], folder: Path, in_flight: int, url: str | None) -> float:
+    """Runs the tasks in a worker here; returns seconds from the first submit to the last end."""
+    folder.mkdir()
+    with Worker(store_for(folder, url, folder.name), folder, in_flight=in_flight) as worker:
+        started = time.perf_counter()
+        worker.submit(tasks)
+        worker.wait()
+        return time.perf_counter() - started
+
+
+def step_cost(folder: Path, url: str | None, steps: int = 400) -> tuple[float, float]:
+    """Returns the milliseconds of an empty step: the engine's own, and ours on top of it."""
+    from dbos import DBOS
+
+    from qwenbelt.workflows.batch.durable import Steps
+
+    folder.mkdir()
+    with Worker(store_for(folder, url, folder.name), folder):
+
+        @DBOS.workflow(name=f"steps-{folder.name}")
+        def measured(ours: bool) -> float:
+            own = Steps(DBOS)
+            started = time.perf_counter()
+            for _ in range(steps):
+                if ours:
+                    own.run("model", dict)
+                else:
+                    DBOS.run_step({"name": "model"}, dict)
+            return 1000 * (time.perf_counter() - started) / steps
+
+        bare = statistics.median(measured(False) for _ in range(3))
+        return bare, statistics.median(measured(True) for _ in range(3))
+
+
+@contextlib.contextmanager
+def database(wanted: bool) -> Iterator[str | None]:
+    if not wanted:
+        yield None
+        return
+    with postgres() as url:
+        yield url
+
+
+def pace(count: int, url: str | None) -> None:
+    """Prints the throughput beside a plain loop's, and the cost of a step."""
+    import qwenbelt.tools  # noqa: F401
+
+    with tempfile.TemporaryDirectory(prefix="bench-pace-") as name:
+        work = Path(name)
+        write_tasks(work / "tasks.jsonl", count)
+        bare, ours = step_cost(work / "cost", url)
+        print(f"an empty step: the engine {bare:.2f} ms, through our wrapper {ours:.2f} ms")
+        print("| model call | in flight | plain loop, tasks/s | durable, tasks/s | ratio |")
+        print("|---|---|---|---|---|")
+        for delay, in_flight in ((0.0, 1), (0.0, 8), (0.2, 8), (0.5, 32)):
+            endpoint = Endpoint(delay)
+            options = Options(endpoint=endpoint.spec, tools=["file_append"])
+            tasks = read_tasks(work / "tasks.jsonl", options)
+            few = tasks if in_flight > 1 else tasks[: count // 4]
+            times: list[tuple[float, float]] = []
+            for turn in range(3):
+                place = work / f"p{delay}-{in_flight}-{turn}"
+                started = time.perf_counter()
+                asyncio.run(plain(few, endpoint.spec, in_flight, place))
+                loop = time.perf_counter() - started
+                times.append(
+                    (loop, durable(few, place.with_name(f"d{place.name}"), in_flight, url))
+                )
+            loop, kept = (statistics.median(pair[i] for pair in times) for i in (0, 1))
+            row = f"{len(few) / loop:.1f} | {len(few) / kept:.1f} | {loop / kept:.2f}"
+            print(f"| {delay:.1f} s | {in_flight} | {row} |", flush=True)
+            endpoint.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["kill", "pace"])
+    parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--tasks", type=int)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--delay", type=float, default=0.3)
+    given = parser.parse_args()
+    with database(given.postgres) as url:
+        if given.what == "kill":
+            kill(given.tasks or 500, given.kills, given.delay, url)
+        else:
+            pace(given.tasks or 200, url)
+
+
+if __name__ == "__main__":
+    main()

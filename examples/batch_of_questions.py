@@ -1,0 +1,32 @@
+"""Many questions as durable workflows: kill it, start it again, and it goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from qwenbelt.workflows.batch.job import Progress, batch
+from qwenbelt.workflows.batch.tasks import Options
+
+QUESTIONS = ["What is a torque wrench for?", "What is a feeler gauge for?"]
+
+
+def tell(progress: Progress) -> None:
+    print(f"{progress.done} of {progress.total} done", file=sys.stderr)
+
+
+def main(out: str, endpoint: str | None = None) -> None:
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    tasks = folder / "tasks.jsonl"
+    tasks.write_text("".join(json.dumps({"ask": q}) + "\n" for q in QUESTIONS), encoding="utf-8")
+    # db="postgresql://…" lets workers on other machines join
+    made = batch(tasks, folder, options=Options(endpoint=endpoint), tell=tell)
+    for line in made.results.read_text(encoding="utf-8").splitlines():
+        result = json.loads(line)
+        print(result["id"], result["result"]["answer"] if result["ok"] else result["error"])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

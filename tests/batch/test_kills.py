@@ -1,0 +1,76 @@
+"""`kill -9` of workers: no task is lost, none is done twice, no recorded answer is asked again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.batch.conftest import Model, lines_of  # type: ignore[import-not-found]
+
+PROGRAM = "import sys; from qwenbelt.apps.cli import run; sys.exit(run(sys.argv[1:]))"
+COUNT = 12
+
+
+def start(tasks: Path, out: Path, model: Model, *words: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", PROGRAM, "batch", str(tasks), "--out", str(out)]
+    command += ["-e", str(model.options.endpoint), "--in-flight", "2", *words]
+    with (out.parent / f"{out.name}.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def wait_for_requests(model: Model, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(model.asked()) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    path = tmp_path / "tasks.jsonl"
+    lines = [f'{{"id": "t{n}", "ask": "question {n}."}}' for n in range(COUNT)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_a_killed_worker_goes_on_where_it_was(model: Model, many: Path, tmp_path: Path) -> None:
+    model.seconds = 0.2
+    out = tmp_path / "out"
+    first = start(many, out, model)
+    wait_for_requests(model, 5)
+    kill(first)
+    asked = len(model.asked())
+    second = start(many, out, model)
+    assert second.wait(120) == 0, (tmp_path / "out.log").read_text()
+    assert [line["ok"] for line in lines_of(out)] == [True] * COUNT
+    # only what was in flight is asked again
+    assert COUNT <= len(model.asked()) <= COUNT + 2
+    assert len(model.asked()) >= asked
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_a_worker_takes_over_from_one_that_was_killed(
+    model: Model, many: Path, tmp_path: Path, postgres_url: str
+) -> None:
+    model.seconds = 0.2
+    shared = ("--db", postgres_url, "--name", "shared")
+    one = start(many, tmp_path / "one", model, *shared)
+    two = start(many, tmp_path / "two", model, *shared)
+    wait_for_requests(model, 5)
+    kill(one)
+    assert two.wait(120) == 0, (tmp_path / "two.log").read_text()
+    assert [line["ok"] for line in lines_of(tmp_path / "two")] == [True] * COUNT
+    assert COUNT <= len(model.asked()) <= COUNT + 2
