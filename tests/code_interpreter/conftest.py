@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,18 @@ from qwenbelt.core.events import Item
 from qwenbelt.tools.base import ToolContext, result_items
 from qwenbelt.tools.code_interpreter.host import close_host
 from qwenbelt.tools.code_interpreter.tool import CodeInterpreter
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Passes over this folder's slow tests unless they are asked for."""
+    if os.environ.get("QWENBELT_SLOW") or "slow" in (config.option.markexpr or ""):
+        return
+    skip = pytest.mark.skip(reason="slow: run with -m slow, or with QWENBELT_SLOW=1")
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.get_closest_marker("slow"):
+            item.add_marker(skip)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,15 +10,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from qwenbelt.tools.code_interpreter.host import KernelHost
 from qwenbelt.tools.code_interpreter.options import Limits, Options
+from qwenbelt.tools.code_interpreter.sandbox.level import layers
 from qwenbelt.tools.code_interpreter.session import Call
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+SECONDS = 120
 
 
 def descendants(process: int) -> list[int]:
@@ -40,15 +43,23 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
 
 
+def until(done: Callable[[], bool]) -> bool:
+    """Waits until it is so; the limit is far beyond what it takes on a busy machine."""
+    deadline = time.monotonic() + SECONDS
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return done()
+
+
 def run_one(host: KernelHost, name: str, folder: Path, options: Options) -> None:
     folder.mkdir()
     call = Call("open('made.txt', 'w').write('x'); print('hello'); 1 + 1", 60)
-    result = host.submit(host.run(name, folder, options, call)).result(60)
+    result = host.submit(host.run(name, folder, options, call)).result(SECONDS)
     assert result.outcome.values == ["2"]
-    host.submit(host.end(name)).result(30)
+    host.submit(host.end(name)).result(SECONDS)
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [10, pytest.param(500, marks=pytest.mark.slow)])
 def test_sessions_one_after_another_leave_nothing(short_folder, tmp_path, monkeypatch, count):
     runtime = short_folder
     monkeypatch.setattr("tempfile.tempdir", str(runtime))
@@ -57,24 +68,23 @@ def test_sessions_one_after_another_leave_nothing(short_folder, tmp_path, monkey
     host = KernelHost()
     options = Options(allow_unsandboxed=True)
     try:
-        warm = max(5, count // 10)
+        warm = max(3, count // 10)
         for number in range(warm):
             run_one(host, f"w{number}", tmp_path / f"w{number}", options)
         open_files, memory = descriptors(), resident()
         for number in range(count):
             run_one(host, f"s{number}", tmp_path / f"s{number}", options)
-        assert descriptors() <= open_files + 4
+        assert until(lambda: descriptors() <= open_files + 4)
         assert resident() - memory < 8 << 20
         assert host.sessions == {}
         # the warm process, and a spare session's two
-        assert len(set(descendants(os.getpid())) - children) <= 5
-        assert len(list(runtime.glob("*/*"))) <= 2
+        assert until(lambda: len(set(descendants(os.getpid())) - children) <= 5)
+        assert until(lambda: len(list(runtime.glob("*/*"))) <= 2)
     finally:
         host.close()
     assert set(descendants(os.getpid())) <= children
     assert list(runtime.iterdir()) == []
     assert descriptors() <= before_all
-    print(f"{count} sessions: descriptors {open_files} -> {before_all} at the end")
 
 
 @pytest.mark.parametrize("count", [8, pytest.param(64, marks=pytest.mark.slow)])
@@ -92,7 +102,7 @@ def test_sessions_at_once_leave_nothing(short_folder, tmp_path, monkeypatch, cou
             folder.mkdir()
             for code, value in (("x = 3", []), (f"x * {number}", [str(3 * number)])):
                 work = host.run(str(number), folder, options, Call(code, 60))
-                assert host.submit(work).result(120).outcome.values == value
+                assert host.submit(work).result(SECONDS).outcome.values == value
         except BaseException as error:
             failures.append(error)
 
@@ -118,37 +128,50 @@ from qwenbelt.tools.code_interpreter.options import Options
 from qwenbelt.tools.code_interpreter.session import Call
 host = kernel_host()
 folder = Path(sys.argv[1])
-options = Options(allow_unsandboxed=True, isolation=sys.argv[2])
-code = "import subprocess; subprocess.Popen(['sleep', '300'], start_new_session=True).pid"
-host.submit(host.run("a", folder, options, Call(code, 30))).result()
-host.submit(host.run("b", folder, options, Call("1", 30))).result()
-host.submit(host.run("b", folder, options, Call("import time; time.sleep(300)", 300)))
+def run(name, code):
+    return host.submit(host.run(name, folder / name, options, Call(code, 300)))
+for level in sys.argv[2:]:
+    options = Options(allow_unsandboxed=True, isolation=level)
+    for name in ("a", "b"):
+        (folder / (name + level)).mkdir()
+    code = "import subprocess; subprocess.Popen(['sleep', '300'], start_new_session=True).pid"
+    run("a" + level, code).result()
+    run("b" + level, "1").result()
+    run("b" + level, "import time; time.sleep(300)")
 time.sleep(0.3)
 print("ready", flush=True)
 time.sleep(300)
 """
 
 
-@pytest.mark.parametrize("isolation", ["", "landlock", "none"])
-def test_nothing_outlives_a_host_that_is_killed(short_folder, tmp_path, isolation):
-    runtime, folder = short_folder, tmp_path / "session"
-    folder.mkdir()
+def test_nothing_outlives_a_host_that_is_killed(short_folder, tmp_path):
+    works = [("namespaces", layers().namespaces), ("landlock", layers().landlock), ("none", True)]
+    levels = [name for name, there in works if there]
     host = subprocess.Popen(
-        [sys.executable, "-c", _HOST, str(folder), isolation],
+        [sys.executable, "-c", _HOST, str(tmp_path), *levels],
         stdout=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(runtime)},
+        env={**os.environ, "TMPDIR": str(short_folder)},
     )
     assert host.stdout is not None
     with host.stdout:
         assert host.stdout.readline() == b"ready\n"
         started = descendants(host.pid)
-        assert len(started) >= 5
+        # the warm process, and for each level two supervisors, two kernels and one more process
+        assert len(started) >= 1 + 5 * len(levels)
         host.send_signal(signal.SIGKILL)
         host.wait()
-    deadline = time.monotonic() + 10
-    alive = started
-    while (alive or list(runtime.iterdir())) and time.monotonic() < deadline:
-        time.sleep(0.05)
-        alive = [process for process in alive if Path(f"/proc/{process}").exists()]
-    assert alive == []
-    assert list(runtime.iterdir()) == []
+    assert until(lambda: not [p for p in started if Path(f"/proc/{p}").exists()])
+    assert until(lambda: list(short_folder.iterdir()) == [])
+
+
+def test_an_owner_that_is_gone_before_the_libraries_are_loaded_is_no_news(short_folder):
+    code = "import os; from qwenbelt.tools.code_interpreter.forked import Zygote\n"
+    code += "zygote = Zygote(); os._exit(0)"
+    done = subprocess.run(  # returns when the warm process, which inherits the pipe, has ended too
+        [sys.executable, "-c", code],
+        env={**os.environ, "TMPDIR": str(short_folder)},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert list(short_folder.iterdir()) == []

@@ -51,7 +51,7 @@ def server() -> Iterator[int]:
 FETCH = """
 import urllib.request, urllib.error, os
 os.environ.pop('NO_PROXY', None); os.environ.pop('no_proxy', None)
-try: text = urllib.request.urlopen('http://127.0.0.1:{port}/page?x=1', timeout=5).read().decode()
+try: text = urllib.request.urlopen('http://127.0.0.1:{port}/page?x=1', timeout=60).read().decode()
 except urllib.error.HTTPError as error: text = f'{{error.code}} {{error.read().decode()}}'
 except OSError as error: text = f'refused {{error}}'
 print(text)
@@ -79,7 +79,7 @@ def test_a_tunnel_is_made_only_to_allowed_hosts(make, server, isolation):
         "import os, socket\nfrom urllib.parse import urlsplit\n"
         "place = urlsplit(os.environ['HTTPS_PROXY'])\n"
         "def ask(target):\n"
-        "    s = socket.create_connection((place.hostname, place.port), 5)\n"
+        "    s = socket.create_connection((place.hostname, place.port), 60)\n"
         "    s.sendall(f'CONNECT {target} HTTP/1.1\\r\\n\\r\\n'.encode())\n"
         "    first = s.recv(1000).split(b'\\r\\n')[0]\n"
         "    if b'200' in first:\n"

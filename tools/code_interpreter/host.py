@@ -26,7 +26,7 @@ from qwenbelt.tools.code_interpreter.session import Call, CodeSession, Kernel, R
 
 T = TypeVar("T")
 _SWEEP_SECONDS = 5.0
-_CLOSE_SECONDS = 5.0
+_CLOSE_SECONDS = 20.0
 _FORGET_SECONDS = 24 * 3600.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from dataclasses import replace
@@ -25,6 +26,7 @@ from qwenbelt.tools.code_interpreter.transport import Transport, ZmqTransport
 
 _OPEN_SECONDS = 60.0
 _ASK_SECONDS = 0.1
+_MOST_SPARES = 2  # for different options; each is a process that waits
 
 
 class Launcher:
@@ -41,6 +43,7 @@ class Launcher:
         self._zygote: Zygote | None = None
         self._zygote_lock = asyncio.Lock()
         self._spares: dict[Options, asyncio.Task[Kernel]] = {}
+        self._given_up: set[asyncio.Task[None]] = set()
 
     async def start(self, folder: Path, options: Options) -> Kernel:
         """Returns a kernel that works in the folder.
@@ -159,18 +162,28 @@ class Launcher:
 
     def _keep_spare(self, options: Options) -> None:
         if options not in self._spares:
+            while len(self._spares) >= _MOST_SPARES:
+                self._forget_spare(next(iter(self._spares)))
             self._spares[options] = asyncio.create_task(self._fork(None, options))
+
+    def _forget_spare(self, options: Options) -> None:
+        ending = asyncio.create_task(_give_up(self._spares.pop(options)))
+        self._given_up.add(ending)
+        ending.add_done_callback(self._given_up.discard)
 
     async def close(self) -> None:
         """Gives up the spares and the warm process, not the kernels that were handed out."""
-        for making in self._spares.values():
-            making.cancel()
-        for result in await asyncio.gather(*self._spares.values(), return_exceptions=True):
-            if isinstance(result, Kernel):
-                await result.close()
-        self._spares.clear()
+        for options in list(self._spares):
+            self._forget_spare(options)
+        await asyncio.gather(*self._given_up, return_exceptions=True)
         if self._zygote is not None:
             await self._zygote.close()
+
+
+async def _give_up(making: asyncio.Task[Kernel]) -> None:
+    making.cancel()
+    with contextlib.suppress(asyncio.CancelledError, ToolError):
+        await (await making).close()
 
 
 def mode_of(layers: Layers, options: Options) -> str:

@@ -80,8 +80,9 @@ def main(number: int, runtime: str, font: str) -> None:
     gc.freeze()
     threads = len(os.listdir("/proc/self/task"))
     hello = {"seconds": time.monotonic() - started, "threads": threads, "layers": asdict(found)}
-    owner.send(json.dumps(hello).encode())
-    _serve(owner)
+    with contextlib.suppress(OSError):  # the owner is gone, perhaps before all was loaded
+        owner.send(json.dumps(hello).encode())
+        _serve(owner)
     _clean_up(runtime)
 
 
@@ -186,10 +187,21 @@ def _serve(owner: socket.socket) -> None:
             request, numbers, _, _ = socket.recv_fds(owner, _LARGEST, 1)
             if not request:
                 return
-            spec = json.loads(request)
-            if os.fork() == 0:
-                _become_session(spec, socket.socket(fileno=numbers[0]))
-            os.close(numbers[0])
+            with socket.socket(fileno=numbers[0]) as session:
+                _fork(json.loads(request), session)
+
+
+def _fork(spec: dict[str, Any], session: socket.socket) -> None:
+    try:
+        if os.fork() == 0:
+            _become_session(spec, session)
+    except OSError as error:  # there is no room for a process; there may be later
+        _fail(session, error)
+
+
+def _fail(session: socket.socket, error: BaseException) -> None:
+    with contextlib.suppress(OSError):
+        session.send(json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode())
 
 
 def _reap() -> None:
@@ -214,9 +226,7 @@ def _become_session(spec: dict[str, Any], session: socket.socket) -> None:
         supervisor.run(spec, session)
         code = 0
     except BaseException as error:  # whatever happens, this copy must not go on as the zygote
-        with contextlib.suppress(OSError):
-            reason = f"{type(error).__name__}: {error}"
-            session.send(json.dumps({"failed": reason}).encode())
+        _fail(session, error)
     finally:
         os._exit(code)
 
