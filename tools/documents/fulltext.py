@@ -76,7 +76,7 @@ class FullText:
             found: Ranked = []
             if len(ids):
                 scores = snapshot.scores(stems, len(ids))
-                places = best(scores, limit, _mask(ids, ranges))
+                places = best(scores, limit, mask_of(ids, ranges))
                 found = [(int(ids[p]), float(scores[p])) for p in places]
             after = int(ids[-1]) if len(ids) else 0
             words = " OR ".join(f'"{term}"' for term in stems.values())
@@ -141,7 +141,8 @@ class FullText:
             connection.execute(f"ALTER TABLE {made} RENAME TO {self._fast}")
 
 
-def _mask(ids: Places, ranges: Sequence[Range] | None) -> np.ndarray | None:
+def mask_of(ids: Places, ranges: Sequence[Range] | None) -> np.ndarray | None:
+    """Returns which of some sorted chunk ids lie in ranges, or None for all."""
     if ranges is None:
         return None
     mask = np.zeros(len(ids), bool)

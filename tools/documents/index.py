@@ -15,10 +15,21 @@ from typing import Any
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.documents.chunks import Chunk, chunks_of
+from qwenbelt.tools.documents.embedding import Embedder
 from qwenbelt.tools.documents.formats import SUFFIXES, Opened, open_document
+from qwenbelt.tools.documents.fusion import (
+    DEPTH,
+    embed_missing,
+    fused,
+    meaning,
+    reranked,
+    sharpened,
+)
 from qwenbelt.tools.documents.model import Page, Table
 from qwenbelt.tools.documents.passages import Hit, best_quote
 from qwenbelt.tools.documents.queries import understand
+from qwenbelt.tools.documents.reranking import Reranker
+from qwenbelt.tools.documents.reranking import reranker as named_reranker
 from qwenbelt.tools.documents.routing import FRONT_CHARACTERS, MAX_DOCUMENTS, STRENGTH, Router
 from qwenbelt.tools.documents.sections import Margins, Sections
 from qwenbelt.tools.documents.sqlite_store import SqliteStore
@@ -33,6 +44,7 @@ MAX_ROUTED = 3  # documents named by a question that are searched on their own
 
 Files = Sequence[str | int | Path]
 Documents = list[Document]
+Find = Callable[[int, Scope], list[Match]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +91,13 @@ class DocumentIndex:
         workers: processes that read documents; None for a shared few, 0 for none, which is quicker
             for a small file, but a damaged one may then take this process with it.
         layout: without it, PDFs are read as plain text: faster, without columns and tables.
+        vectors: finds by meaning too: "offline" (the `embed` extra), an endpoint's spec such as
+            "dashscope:text-embedding-v4", or an embedder. Vectors that were made are kept in a
+            file of the workspace.
+        reranker: puts the best passages in order: an endpoint's spec, or a reranker.
 
     Raises:
+        ConfigError: an extra, a key or a URL is missing.
         InputError: the file is not an index or cannot be written.
     """
 
@@ -92,7 +109,11 @@ class DocumentIndex:
         keep_versions: int = 1,
         workers: int | None = None,
         layout: bool = True,
+        vectors: str | Embedder | None = None,
+        reranker: str | Reranker | None = None,
     ) -> None:
+        self._embedder = meaning(vectors)
+        self._reranker = named_reranker(reranker) if isinstance(reranker, str) else reranker
         self._folder = tempfile.TemporaryDirectory() if path is None else None
         self.path = Path(self._folder.name, "index.db") if self._folder else Path(path or "")
         self.collection = collection
@@ -153,7 +174,16 @@ class DocumentIndex:
             except InputError as error:
                 results.append(Added(path.name, "failed", error=str(error)))
         self._store.settle()
+        self.embed()
         return results
+
+    def embed(self) -> int:
+        """Makes the vectors that are still missing; returns how many. `add` does so by itself.
+
+        Raises:
+            EndpointError: the endpoint that makes vectors fails; what was made is kept.
+        """
+        return embed_missing(self._store, self._embedder) if self._embedder is not None else 0
 
     def add_file(
         self,
@@ -355,12 +385,27 @@ class DocumentIndex:
             return []
         names = {d.id: d for d in reversed(chosen or ())}
         scope = Scope(None if chosen is None else list(names), pages, section)
-        limit = top_k if per_page is None else 6 * top_k
-        matches = self._store.match(terms, limit, scope)
-        if chosen is None or len(names) > 1:
-            matches = self._routed(query, terms, matches, limit, scope)
-        best = _spread(matches, per_page)[:top_k]
-        return self._hits(best, terms, names)
+        limit = max(top_k if per_page is None else 6 * top_k, DEPTH if self._reranker else 0)
+        likely = self._likely(query) if chosen is None or len(names) > 1 else {}
+        finds = [lambda limit, scope: self._store.match(terms, limit, scope)]
+        if self._embedder is not None:
+            finds.append(self._by_meaning(self._embedder, query))
+        matches = fused([self._routed(likely, find, limit, scope) for find in finds])
+        if self._reranker is not None:
+            texts = [self._text(match.passage) for match in matches[:DEPTH]]
+            matches = reranked(self._reranker, query, matches, texts)
+        return self._hits(_spread(matches, per_page)[:top_k], terms, names)
+
+    def _by_meaning(self, embedder: Embedder, query: str) -> Find:
+        vector = embedder.query(query)
+        return lambda limit, scope: sharpened(
+            self._store.nearest(embedder.name, vector, max(limit, DEPTH), scope)
+        )
+
+    def _text(self, passage: Passage) -> str:
+        page = next(self._store.pages(passage.document, [passage.page]), None)
+        text = page.text[passage.start : passage.end] if page is not None else ""
+        return "\n".join(filter(None, (passage.section, passage.context, text)))
 
     def _within(self, files: Files | None, where: Mapping[str, Any] | None) -> Documents | None:
         """Returns the documents to search in, or None for all."""
@@ -370,16 +415,16 @@ class DocumentIndex:
         return [d for d in self.resolve(files) if all(d.meta.get(k) == v for k, v in wanted)]
 
     def _routed(
-        self, query: str, terms: list[str], matches: list[Match], limit: int, scope: Scope
+        self, likely: dict[int, float], find: Find, limit: int, scope: Scope
     ) -> list[Match]:
         """Lets documents that the question names come first, and searches them on their own."""
-        likely = self._likely(query)
+        matches = find(limit, scope)
         if scope.documents is not None:
             likely = {d: s for d, s in likely.items() if d in scope.documents}
         if not likely:
             return matches
         named = sorted(likely, key=lambda d: -likely[d])[:MAX_ROUTED]
-        inside = self._store.match(terms, limit, Scope(named, scope.pages, scope.section))
+        inside = find(limit, Scope(named, scope.pages, scope.section))
         every = {m.passage.id: m for m in (*matches, *inside)}.values()
         weighed = [
             Match(m.passage, m.score * (1 + STRENGTH * likely.get(m.passage.document, 0.0)))

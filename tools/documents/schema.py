@@ -12,7 +12,7 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents.snapshot import SECTION_WEIGHT, TOKENIZER, table
 from qwenbelt.tools.documents.tokens import TOKENS_VERSION
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_SECONDS = 60.0
 APPLICATION_ID = 0x51574278  # "QWBx": says that a SQLite file is one of ours
 
@@ -76,6 +76,12 @@ CREATE TABLE chunks (
   tokens INTEGER NOT NULL
 );
 CREATE INDEX chunks_by_document ON chunks (document, page);
+CREATE TABLE vectors (
+  chunk INTEGER NOT NULL REFERENCES chunks (id) ON DELETE CASCADE,
+  model TEXT NOT NULL,
+  data BLOB NOT NULL,
+  PRIMARY KEY (chunk, model)
+) WITHOUT ROWID;
 """
 
 

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from qwenbelt.tools.documents.chunks import Chunk
-from qwenbelt.tools.documents.fulltext import FullText, Ranked
+from qwenbelt.tools.documents.embedding import Vectors
+from qwenbelt.tools.documents.fulltext import FullText, Range, Ranked
 from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.records import PAGE_COLUMNS, page_of, page_row, to_json
 from qwenbelt.tools.documents.schema import Connections
 from qwenbelt.tools.documents.store import Document, Match, Outline, Passage, Scope, Source
+from qwenbelt.tools.documents.vectorcache import Small
+from qwenbelt.tools.documents.vectors import VectorTable
 
 _PASSAGE = "id, document, page, start, stop, kind, section, context"
 
@@ -35,6 +38,7 @@ class SqliteStore:
         self._connections = Connections(path)
         self._collection = self._connections.collection(collection)
         self._text = FullText(self._connections, self._collection)
+        self._vectors = VectorTable(self._connections, self._collection)
 
     def close(self) -> None:
         """Closes the file."""
@@ -277,13 +281,36 @@ class SqliteStore:
 
     def match(self, terms: Sequence[str], limit: int, scope: Scope) -> list[Match]:
         """Returns the chunks that fit search terms best."""
+        return self._search(
+            lambda fetch, ranges: self._text.ranked(terms, fetch, ranges), limit, scope
+        )
+
+    def missing_vectors(self, model: str, limit: int) -> list[tuple[int, str]]:
+        """Returns chunks that have no vector of a model, with the text to make it from."""
+        return self._vectors.missing(model, limit)
+
+    def put_vectors(self, model: str, chunks: Sequence[int], rows: Small) -> None:
+        """Stores vectors of chunks; those of chunks that are gone are passed over."""
+        self._vectors.put(model, chunks, rows)
+
+    def nearest(self, model: str, vector: Vectors, limit: int, scope: Scope) -> list[Match]:
+        """Returns the chunks whose vectors are most like one, with their cosine."""
+
+        def rank(fetch: int, ranges: list[Range] | None) -> Ranked:
+            return self._vectors.ranked(model, vector, fetch, ranges)
+
+        return self._search(rank, limit, scope)
+
+    def _search(
+        self, rank: Callable[[int, list[Range] | None], Ranked], limit: int, scope: Scope
+    ) -> list[Match]:
         ranges = None if scope.documents is None else self._ranges(scope.documents)
         if ranges == []:
             return []
         filtered = scope.pages is not None or bool(scope.section)
         fetch = 20 * limit if filtered else limit
         while True:
-            ranked = self._text.ranked(terms, fetch, ranges)
+            ranked = rank(fetch, ranges)
             found = self._chosen(ranked, limit, scope)
             if len(found) >= limit or len(ranked) < fetch:
                 return found

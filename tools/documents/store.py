@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from qwenbelt.tools.documents.chunks import Chunk
+from qwenbelt.tools.documents.embedding import Vectors
 from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.vectorcache import Small
 
 Outline = list[tuple[int, str, int]]  # level from 1, title, page from 1
 
@@ -164,6 +166,18 @@ class Store(Protocol):
 
     def match(self, terms: Sequence[str], limit: int, scope: Scope) -> list[Match]:
         """Returns the chunks that fit search terms best."""
+        ...
+
+    def missing_vectors(self, model: str, limit: int) -> list[tuple[int, str]]:
+        """Returns chunks that have no vector of a model, with the text to make it from."""
+        ...
+
+    def put_vectors(self, model: str, chunks: Sequence[int], rows: Small) -> None:
+        """Stores vectors of chunks; those of chunks that are gone are passed over."""
+        ...
+
+    def nearest(self, model: str, vector: Vectors, limit: int, scope: Scope) -> list[Match]:
+        """Returns the chunks whose vectors are most like one, with their cosine."""
         ...
 
     def passages(self, document: int, page: int) -> list[Passage]:
