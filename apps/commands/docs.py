@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _index_option = click.option(
     "--index", "index_path", metavar="FILE", help="The index file; made if missing."
 )
+_vectors_option = click.option(
+    "--vectors", metavar="SPEC", help='Search by meaning too: "offline", or KIND:MODEL[@URL].'
+)
 _json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
@@ -27,17 +30,22 @@ def docs() -> None:
 
 
 @docs.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER|URL...")
 @click.option("--password", help="Opens encrypted files.")
+@_vectors_option
 @_index_option
 @_json_option
 def add(
-    files: tuple[str, ...], password: str | None, index_path: str | None, as_json: bool
+    files: tuple[str, ...],
+    password: str | None,
+    vectors: str | None,
+    index_path: str | None,
+    as_json: bool,
 ) -> None:
-    """Take files and folders into the index."""
+    """Take files, folders and web pages into the index."""
     from qwenbelt.tools.documents.library import command_index
 
-    with command_index(index_path) as index:
+    with command_index(index_path, vectors) as index:
         results = _add(index, files, password, quiet=as_json)
     if as_json:
         click.echo(json.dumps({"files": [_added(r) for r in results]}, ensure_ascii=False))
@@ -93,6 +101,8 @@ def _show_added(result: Added) -> None:
 @click.option("--top-k", default=10, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--file", "files", multiple=True, metavar="NAME", help="Only this document.")
 @click.option("--queries", metavar="FILE.jsonl", help="One {id, question, file?} a line.")
+@_vectors_option
+@click.option("--rerank", metavar="SPEC", help="Let a model order the best: KIND:MODEL[@URL].")
 @_index_option
 @_json_option
 def search(
@@ -100,6 +110,8 @@ def search(
     top_k: int,
     files: tuple[str, ...],
     queries: str | None,
+    vectors: str | None,
+    rerank: str | None,
     index_path: str | None,
     as_json: bool,
 ) -> None:
@@ -108,7 +120,7 @@ def search(
         raise click.UsageError("Give either a query or --queries FILE.jsonl.")
     from qwenbelt.tools.documents.library import command_index
 
-    with command_index(index_path) as index:
+    with command_index(index_path, vectors, rerank) as index:
         if queries is not None:
             for entry in _read_queries(queries):
                 named = [entry["file"]] if entry.get("file") else list(files) or None

@@ -16,6 +16,7 @@ from qwenbelt.tools.documents.model import Box, Heading, Page, Table
 from qwenbelt.tools.documents.sections import Margins, Sections, headings_of
 
 CHUNK_WORDS = 150  # a CJK character counts as 0.6 of a word
+STRETCH = 1.5  # times that size a paragraph may be before it is cut: small rests find nothing
 MIN_WORDS = 40  # a title does not open a new chunk before this
 MAX_HEADER_ROWS = 4
 MAX_PIECE = 2000  # characters without a place to cut
@@ -139,7 +140,7 @@ def _pieces(page: Page, margins: Margins) -> Iterator[_Piece]:
         text = match.group()
         table = next((t for t in page.tables if t.start <= start < t.end), None)
         words = words_in(text)
-        if words <= CHUNK_WORDS and len(text) <= 3 * MAX_PIECE:
+        if words <= STRETCH * CHUNK_WORDS and len(text) <= 3 * MAX_PIECE:
             yield _Piece(start, end, words, table, titles.get(start))
             continue
         for low, high in _cuts(text):

@@ -12,10 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from qwenbelt.core.errors import InputError
+from qwenbelt.core.errors import InputError, ToolRefused
 from qwenbelt.core.limits import input_file
+from qwenbelt.tools.documents.backends import open_store
 from qwenbelt.tools.documents.chunks import Chunk, chunks_of
 from qwenbelt.tools.documents.embedding import Embedder
+from qwenbelt.tools.documents.fetching import fetched, is_url
 from qwenbelt.tools.documents.formats import SUFFIXES, Opened, open_document
 from qwenbelt.tools.documents.fusion import (
     DEPTH,
@@ -32,7 +34,6 @@ from qwenbelt.tools.documents.reranking import Reranker
 from qwenbelt.tools.documents.reranking import reranker as named_reranker
 from qwenbelt.tools.documents.routing import FRONT_CHARACTERS, MAX_DOCUMENTS, STRENGTH, Router
 from qwenbelt.tools.documents.sections import Margins, Sections
-from qwenbelt.tools.documents.sqlite_store import SqliteStore
 from qwenbelt.tools.documents.store import Document, Match, Outline, Passage, Scope, Source
 from qwenbelt.tools.documents.tokens import tokens
 from qwenbelt.tools.documents.workers import RANGE, Workers, shared_workers
@@ -82,10 +83,11 @@ class Added:
 
 
 class DocumentIndex:
-    """Documents in one SQLite file; many threads and processes may read while one writes.
+    """Documents in one place; many threads and processes may read while one writes.
 
     Args:
-        path: the index file, made if missing; None for a temporary one.
+        path: the index file, made if missing; None for a temporary one. Or the place of a server:
+            `postgresql://...` or `qdrant:...` (see `backends.open_store`).
         collection: documents of other collections are not seen.
         keep_versions: how many older contents of a file stay readable after it changed.
         workers: processes that read documents; None for a shared few, 0 for none, which is quicker
@@ -115,7 +117,7 @@ class DocumentIndex:
         self._embedder = meaning(vectors)
         self._reranker = named_reranker(reranker) if isinstance(reranker, str) else reranker
         self._folder = tempfile.TemporaryDirectory() if path is None else None
-        self.path = Path(self._folder.name, "index.db") if self._folder else Path(path or "")
+        self.place = Path(self._folder.name, "index.db") if self._folder else path or ""
         self.collection = collection
         self._keep = keep_versions
         self._layout = layout
@@ -123,7 +125,7 @@ class DocumentIndex:
             Workers(workers) if workers else shared_workers() if workers is None else None
         )
         self._owned = self._workers if workers else None
-        self._store = SqliteStore(self.path.expanduser(), collection)
+        self._store = open_store(self.place, collection)
         self._router: tuple[object, Router] | None = None
         self._routing = threading.Lock()
 
@@ -156,23 +158,24 @@ class DocumentIndex:
         password: str | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> list[Added]:
-        """Takes in files and folders; a file that fails is reported and the others go on.
+        """Takes in files, folders and URLs; what fails is reported and the others go on.
 
         A file whose content is already there costs only its hash. A file that changed becomes a
         new version; searches see only the newest.
         """
-        paths = list(files_in([files] if isinstance(files, (str, Path)) else files))
+        entries = list(files_in([files] if isinstance(files, (str, Path)) else files))
         results = []
-        for done, path in enumerate(paths):
+        for done, entry in enumerate(entries):
+            name = str(entry) if is_url(entry) else Path(entry).name
 
-            def tell(page: int, pages: int, path: Path = path, done: int = done) -> None:
+            def tell(page: int, pages: int, name: str = name, done: int = done) -> None:
                 if progress is not None:
-                    progress(Progress(path.name, page, pages, done, len(paths)))
+                    progress(Progress(name, page, pages, done, len(entries)))
 
             try:
-                results.append(self.add_file(path, tell, password=password, meta=meta))
-            except InputError as error:
-                results.append(Added(path.name, "failed", error=str(error)))
+                results.append(self._add_one(entry, tell, password, meta))
+            except (InputError, ToolRefused) as error:
+                results.append(Added(name, "failed", error=str(error)))
         self._store.settle()
         self.embed()
         return results
@@ -185,6 +188,18 @@ class DocumentIndex:
         """
         return embed_missing(self._store, self._embedder) if self._embedder is not None else 0
 
+    def _add_one(
+        self,
+        entry: str | Path,
+        tell: Callable[[int, int], None],
+        password: str | None,
+        meta: Mapping[str, Any] | None,
+    ) -> Added:
+        if not is_url(entry):
+            return self.add_file(entry, tell, password=password, meta=meta)
+        with fetched(str(entry)) as file:
+            return self.add_file(file, tell, password=password, meta=meta, origin=str(entry))
+
     def add_file(
         self,
         path: str | Path,
@@ -192,6 +207,7 @@ class DocumentIndex:
         *,
         password: str | None = None,
         meta: Mapping[str, Any] | None = None,
+        origin: str | None = None,
     ) -> Added:
         """Takes in one file.
 
@@ -200,20 +216,22 @@ class DocumentIndex:
             tell: is called with the number of pages read and the number of all pages.
             password: opens an encrypted file.
             meta: facts to filter by, such as {"year": 2022}; JSON values.
+            origin: what the index calls its path, if not the file's own: the URL it is from.
 
         Raises:
             InputError: it cannot be read; one line that names it.
         """
         file = input_file(path).resolve()
+        origin = origin or str(file)
         key = self._key(file)
-        known = self._store.known(key, str(file))
+        known = self._store.known(key, origin)
         if known is not None:
             return Added(known.file, "unchanged", known.id, known.pages, known.chunks)
         with self._open(file, password) as opened:
             source = Source(
                 key,
                 file.name,
-                str(file),
+                origin,
                 opened.kind,
                 file.stat().st_size,
                 opened.pages,
@@ -499,9 +517,12 @@ def _spread(matches: list[Match], per_page: int | None) -> list[Match]:
     return kept
 
 
-def files_in(given: Iterable[str | Path]) -> Iterator[Path]:
-    """Yields files, and the readable files of folders, by name."""
+def files_in(given: Iterable[str | Path]) -> Iterator[str | Path]:
+    """Yields URLs and files, and the readable files of folders, by name."""
     for entry in given:
+        if is_url(entry):
+            yield entry
+            continue
         path = Path(entry).expanduser()
         if path.is_dir():
             yield from sorted(

@@ -10,11 +10,12 @@ from typing import Any
 
 from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.core.settings import load_settings
+from qwenbelt.tools.documents.backends import named_place
 from qwenbelt.tools.documents.formats import SUFFIXES
 from qwenbelt.tools.documents.index import DocumentIndex, Progress
 
 INDEX_NAME = "documents.db"
-_OPEN: dict[Path, DocumentIndex] = {}
+_OPEN: dict[tuple[str, ...], DocumentIndex] = {}
 _OPENING = threading.Lock()
 
 
@@ -23,12 +24,15 @@ def default_index() -> Path:
     return load_settings().workspace / INDEX_NAME
 
 
-def shared_index(path: Path) -> DocumentIndex:
-    """Returns the process's open index of a path; connections are kept for the next call."""
+def shared_index(
+    place: str | Path, vectors: str | None = None, reranker: str | None = None
+) -> DocumentIndex:
+    """Returns the process's open index of a place; connections are kept for the next call."""
+    key = (str(place), vectors or "", reranker or "")
     with _OPENING:
-        if path not in _OPEN:
-            _OPEN[path] = DocumentIndex(path)
-        return _OPEN[path]
+        if key not in _OPEN:
+            _OPEN[key] = DocumentIndex(place, vectors=vectors, reranker=reranker)
+        return _OPEN[key]
 
 
 class Library:
@@ -68,7 +72,8 @@ def gather(
     """Takes in the documents that a call may see.
 
     Args:
-        cfg: the tool's configuration: `files` (paths), `index` (path), `password`.
+        cfg: the tool's configuration: `files` (paths), `index` (a path or a server), `password`,
+            `vectors` and `reranker` (specs).
         context: the `ToolContext` of the run.
         given: paths that the agent hands over with the call.
         asked: names in the call's own arguments; paths only count where no run limits the files.
@@ -79,8 +84,8 @@ def gather(
     paths = _by_name(cfg, context, given)
     if not paths and "index" not in cfg:
         paths = {name: Path(name) for name in asked}
-    root = Path(cfg["index"]) if "index" in cfg else _session_index(context)
-    library = Library(shared_index(root.expanduser().resolve()))
+    place = named_place(cfg["index"] if "index" in cfg else _session_index(context))
+    library = Library(shared_index(place, cfg.get("vectors"), cfg.get("reranker")))
     for name, path in paths.items():
         _take_in(library, name, path, cfg.get("password"), context)
     if "index" in cfg and not paths:
@@ -114,12 +119,16 @@ def _take_in(library: Library, name: str, path: Path, password: str | None, cont
         library.failed.append(str(error))
         return
     library.names[name] = added.document
+    library.index.embed()
 
 
 @contextlib.contextmanager
-def command_index(path: str | None) -> Iterator[DocumentIndex]:
+def command_index(
+    path: str | None, vectors: str | None = None, reranker: str | None = None
+) -> Iterator[DocumentIndex]:
     """Opens the index that a command names, or the default one."""
-    with DocumentIndex(Path(path).expanduser() if path else default_index()) as index:
+    place = named_place(path) if path else default_index()
+    with DocumentIndex(place, vectors=vectors, reranker=reranker) as index:
         yield index
 
 

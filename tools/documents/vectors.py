@@ -60,7 +60,7 @@ class VectorTable:
             return []
         if rows.shape[1] != len(vector):
             return []  # another size under the same name: made by another version of the model
-        scores = _cosines(rows, vector) / lengths
+        scores = cosines(rows, vector) / lengths
         places = best(scores, limit, mask_of(ids, ranges))
         return [(int(ids[p]), float(scores[p])) for p in places]
 
@@ -80,11 +80,12 @@ class VectorTable:
                 ids = np.array([chunk for chunk, _ in found], np.uint32)
                 data = np.frombuffer(b"".join(data for _, data in found), np.int8)
                 rows = data.reshape(len(ids), -1) if len(ids) else np.zeros((0, 1), np.int8)
-                self._held = (state, ids, rows, _lengths(rows))
+                self._held = (state, ids, rows, lengths_of(rows))
             return self._held[1:]
 
 
-def _lengths(rows: Small) -> Vectors:
+def lengths_of(rows: Small) -> Vectors:
+    """Returns the length of each row, at least 1."""
     found = np.ones(len(rows), np.float32)
     for first in range(0, len(rows), BLOCK):
         block = rows[first : first + BLOCK].astype(np.float32)
@@ -92,7 +93,7 @@ def _lengths(rows: Small) -> Vectors:
     return np.maximum(found, 1.0)
 
 
-def _cosines(rows: Small, vector: Vectors) -> Vectors:
+def cosines(rows: Small, vector: Vectors) -> Vectors:
     """Returns the products of rows and a vector, in blocks, so that memory stays small."""
     found = np.empty(len(rows), np.float32)
     wide = np.empty((min(BLOCK, len(rows)), rows.shape[1]), np.float32)
