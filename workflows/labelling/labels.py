@@ -82,7 +82,9 @@ def load_labels(path: str | Path) -> Labels:
 
     file = Path(path).expanduser()
     try:
-        found = Labels.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        # all values as text: YAML takes the labels `off` and `no` for a truth value
+        table = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
+        found = Labels.model_validate(table)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML ({one_line(error)}).") from error
     except ValidationError as error:
