@@ -20,6 +20,7 @@ BUILTIN = {
     "image_annotate": "qwenbelt.tools.images.tool:ImageAnnotate",
     "image_zoom": "qwenbelt.tools.images.tool:ImageZoom",
     "ocr": "qwenbelt.tools.images.tool:Ocr",
+    "speech_to_text": "qwenbelt.tools.audio.tool:SpeechToText",
     "web_search": "qwenbelt.tools.web.tool:WebSearch",
     "web_fetch": "qwenbelt.tools.web.tool:WebFetch",
     "memory_create_entities": "qwenbelt.tools.memory.tool:MemoryCreateEntities",

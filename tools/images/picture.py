@@ -55,8 +55,16 @@ def _flat(picture: Image) -> Image:
     return Image.alpha_composite(white, layered).convert("RGB")
 
 
-def named_picture(name: str, context: ToolContext, allowed: list[str]) -> Path:
+def named_picture(
+    name: str, context: ToolContext, allowed: list[str], kind: str = "picture"
+) -> Path:
     """Returns the path of a picture that a model may open: one of the conversation's files.
+
+    Args:
+        name: what the model calls it.
+        context: the call's context.
+        allowed: further paths that may be opened.
+        kind: what the model is told that it looked for.
 
     Raises:
         ToolError: there is no such file in the conversation.
@@ -70,7 +78,7 @@ def named_picture(name: str, context: ToolContext, allowed: list[str]) -> Path:
     if folder is not None and re.fullmatch(r"[\w.\- ]+", name) and (folder / name).is_file():
         return folder / name
     known = ", ".join([*context.files, *(Path(v).name for v in allowed)]) or "none"
-    raise ToolError(f"There is no picture {name!r} in this conversation. Known: {known}.")
+    raise ToolError(f"There is no {kind} {name!r} in this conversation. Known: {known}.")
 
 
 def output_path(context: ToolContext, stem: str, suffix: str = ".png") -> Path:

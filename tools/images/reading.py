@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import ConfigError
@@ -12,6 +13,7 @@ from qwenbelt.core.errors import ConfigError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_PAGE_SCALE = 200 / 72  # pixels a point: 200 dots an inch, enough for small print
 _lock = threading.Lock()
 
 
@@ -53,3 +55,17 @@ def read_text(picture: Image) -> list[TextLine]:
         xs, ys = [point[0] for point in corners], [point[1] for point in corners]
         lines.append(TextLine(text, min(xs), min(ys), max(xs), max(ys), float(confidence)))
     return sorted(lines, key=lambda line: (line.y1, line.x1))
+
+
+def page_picture(path: Path, number: int) -> tuple[Image, float]:
+    """Returns a page of a PDF file as a picture, and its pixels a point.
+
+    Raises:
+        InputError: the file cannot be read, or has no such page.
+    """
+    from qwenbelt.tools.documents import pdfium, pictures
+
+    picture = pictures.page_picture(path, number, scale=_PAGE_SCALE)
+    with pdfium.opened(path) as document:
+        with pdfium.page_of(document, number - 1, str(path)) as page:
+            return picture, picture.width / page.get_size()[0]

@@ -12,7 +12,7 @@ from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.images.annotate import Box, draw_boxes
 from qwenbelt.tools.images.picture import named_picture, open_picture, output_path
-from qwenbelt.tools.images.reading import read_text
+from qwenbelt.tools.images.reading import TextLine, page_picture, read_text
 from qwenbelt.tools.images.strings import ANNOTATE, NO_TEXT, OCR, ZOOM
 
 MAX_BOXES = 200
@@ -21,12 +21,15 @@ MAX_BOXES = 200
 class _PictureTool(Tool):
     """What the picture tools share: finding the picture that the model names."""
 
-    def _open(self, name: str, kwargs: dict[str, Any]) -> tuple[Path, Any, ToolContext]:
+    def _named(self, name: str, kwargs: dict[str, Any]) -> tuple[Path, ToolContext]:
         context = kwargs.get("context") or ToolContext()
         allowed = [str(v) for v in [*(kwargs.get("files") or ()), *self.cfg.get("files", ())]]
         if "context" not in kwargs and "messages" not in kwargs:
             allowed.append(name)  # called by a person, not by a model
-        path = named_picture(name, context, allowed)
+        return named_picture(name, context, allowed), context
+
+    def _open(self, name: str, kwargs: dict[str, Any]) -> tuple[Path, Any, ToolContext]:
+        path, context = self._named(name, kwargs)
         try:
             return path, open_picture(path), context
         except InputError as error:
@@ -141,25 +144,38 @@ class Ocr(_PictureTool):
     class Arguments(BaseModel):
         """The picture, and optionally a region of it."""
 
-        image: str = Field(description="the picture's name")
+        image: str = Field(description="the name of the picture or PDF file")
+        page: int = Field(1, ge=1, description="which page of a PDF file")
         bbox: list[float] | None = Field(
-            None, min_length=4, max_length=4, description="read only this region, in pixels"
+            None,
+            min_length=4,
+            max_length=4,
+            description="read only this region: pixels of the picture, points of the page",
         )
 
     def call(self, params: Any, **kwargs: Any) -> ToolResult:
         """Returns one line of text a line of the picture: box, confidence, text."""
         arguments = self.parse(params)
-        _, picture, context = self._open(arguments.image, kwargs)
+        path, context = self._named(arguments.image, kwargs)
+        try:
+            if path.suffix.lower() == ".pdf":
+                picture, scale = page_picture(path, arguments.page)
+            else:
+                picture, scale = open_picture(path), 1.0
+        except InputError as error:
+            raise ToolError(str(error)) from error
         left, top = 0, 0
         if arguments.bbox:
-            region = _region(arguments.bbox, picture.size)
+            region = _region([value * scale for value in arguments.bbox], picture.size)
             left, top = region[:2]
             picture = picture.crop(region)
         lines = read_text(picture)
         if not lines:
             return NO_TEXT[context.language]
-        return "\n".join(
-            f"[{line.x1 + left:.0f}, {line.y1 + top:.0f}, {line.x2 + left:.0f}, "
-            f"{line.y2 + top:.0f}] {line.confidence:.2f} {line.text}"
-            for line in lines
-        )
+        return "\n".join(_line(line, left, top, scale) for line in lines)
+
+
+def _line(line: TextLine, left: int, top: int, scale: float) -> str:
+    sides = (line.x1 + left, line.y1 + top, line.x2 + left, line.y2 + top)
+    box = ", ".join(f"{side / scale:.0f}" for side in sides)
+    return f"[{box}] {line.confidence:.2f} {line.text}"

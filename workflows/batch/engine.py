@@ -10,6 +10,7 @@ import functools
 import importlib
 import os
 import socket
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.core.errors import ConfigError, QwenbeltError, one_line
+from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError, one_line
 from qwenbelt.core.secrets import scrub
 from qwenbelt.workflows.batch.durable import Steps
 from qwenbelt.workflows.batch.jobs import run_task
@@ -73,6 +74,15 @@ def _workflow() -> Callable[[dict[str, Any]], Any]:
     register = engine.workflow(name="qwenbelt.task", max_recovery_attempts=None)
     registered: Callable[[dict[str, Any]], Any] = register(qwenbelt_task)
     return registered
+
+
+def _write_ahead(file: str) -> None:
+    """Lets readers and a writer work side by side, and a commit wait for the disk once."""
+    try:
+        with contextlib.closing(sqlite3.connect(file, timeout=30)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.Error as error:
+        raise InputError(f"{file}: cannot be used ({error}).") from error
 
 
 class Worker:
@@ -153,6 +163,8 @@ class Worker:
             "enable_otlp": False,
             "use_listen_notify": False,
         }
+        if not self.store.is_postgres:
+            _write_ahead(self.store.url.removeprefix("sqlite:///"))
         try:
             module.DBOS(config=config)
             module.DBOS.launch()
