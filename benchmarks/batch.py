@@ -294,6 +294,25 @@ def step_cost(folder: Path, url: str | None, steps: int = 400) -> tuple[float, f
         return bare, statistics.median(measured(True) for _ in range(3))
 
 
+def commit_cost(folder: Path, url: str | None, commits: int = 200) -> float:
+    """Returns the milliseconds of one bare INSERT with its commit: the limit of a durable step."""
+    engine = sqlalchemy.create_engine(
+        url.replace("postgresql://", "postgresql+psycopg://") if url else f"sqlite:///{folder}.db"
+    )
+    with engine.connect() as connection:
+        if url is None:
+            connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
+        connection.execute(sqlalchemy.text("CREATE TABLE bare (a INTEGER, b TEXT)"))
+        connection.commit()
+        started = time.perf_counter()
+        for number in range(commits):
+            connection.execute(sqlalchemy.text(f"INSERT INTO bare VALUES ({number}, 'x')"))
+            connection.commit()
+        took = time.perf_counter() - started
+    engine.dispose()
+    return 1000 * took / commits
+
+
 @contextlib.contextmanager
 def database(wanted: bool) -> Iterator[str | None]:
     if not wanted:
@@ -311,7 +330,9 @@ def pace(count: int, url: str | None) -> None:
         work = Path(name)
         write_tasks(work / "tasks.jsonl", count)
         bare, ours = step_cost(work / "cost", url)
-        print(f"an empty step: the engine {bare:.2f} ms, through our wrapper {ours:.2f} ms")
+        commit = commit_cost(work / "bare", url)
+        print(f"a bare INSERT and commit {commit:.2f} ms; an empty step: ", end="")
+        print(f"the engine {bare:.2f} ms, through our wrapper {ours:.2f} ms", flush=True)
         print("| model call | in flight | plain loop, tasks/s | durable, tasks/s | ratio |")
         print("|---|---|---|---|---|")
         for delay, in_flight in ((0.0, 1), (0.0, 8), (0.2, 8), (0.5, 32)):

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,14 @@ def test_bad_label_files(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         load_labels(path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_example(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).resolve().parents[2] / "examples" / "label_pictures.py"
+    llm = ScriptedLLM(model="qwen3-vl")
+    llm.turn(lambda request: {"answer": '{"reason": "bright", "label": "day"}'})
+    with ScriptedServer(llm, plays=None) as server:
+        out = str(pictures.parent / "out")
+        main = runpy.run_path(str(path))["main"]
+        main(out, f"openai:qwen3-vl@{server.url}", str(pictures))
+    assert "red.png day 100% bright" in capsys.readouterr().out

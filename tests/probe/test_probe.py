@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,14 @@ def test_bad_files(tmp_path: Path) -> None:
     path.write_text('{"problem": "a"}\n{"x": 1}', encoding="utf-8")
     with pytest.raises(InputError, match=r"p\.jsonl:2"):
         read_problems(path)
+
+
+def test_the_example(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).resolve().parents[2] / "examples" / "probe_a_model.py"
+    problems = made_problems(10)
+    llm = ScriptedLLM(model="m")
+    llm.turn(lambda request: {"answer": remembering(problems)(request)})
+    with ScriptedServer(llm, plays=None) as server:
+        main = runpy.run_path(str(path))["main"]
+        main(str(write(tmp_path / "p.jsonl", problems)), f"openai:m@{server.url}")
+    assert "verdict: seen" in capsys.readouterr().out

@@ -1,0 +1,22 @@
+"""Has a model seen these problems before? Fresh arithmetic problems are the control."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from qwenbelt.workflows.probe.job import JUDGED, Prober
+from qwenbelt.workflows.probe.problems import fresh_problems, read_problems
+
+
+def main(problems: str, endpoint: str | None = None) -> None:
+    given = read_problems(problems)
+    probe = asyncio.run(Prober(endpoint).run(given, fresh_problems(len(given))))
+    score = probe.tested[JUDGED]
+    low, high = score.exact_interval
+    print(f"{score.exact} of {score.asked} known word by word ({low:.0%} to {high:.0%})")
+    print(f"verdict: {probe.verdict}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
