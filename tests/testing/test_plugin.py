@@ -32,7 +32,7 @@ class Tiny:
     def run_nonstream(self, messages):
         begun = len(messages)
         while True:
-            reply = httpx.post(self.url, json={**self.body, "messages": messages}).json()
+            reply = httpx.post(self.url, json={**self.body, "messages": messages}, timeout=60).json()
             message = reply["choices"][0]["message"]
             messages.append(message)
             for call in message.get("tool_calls") or ():
@@ -212,7 +212,7 @@ import httpx, pytest
 @pytest.mark.cassette("talk")
 def test_talk(cassette):
     body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
-    reply = httpx.post(cassette.url + "/chat/completions", json=body).json()
+    reply = httpx.post(cassette.url + "/chat/completions", json=body, timeout=60).json()
     assert reply["choices"][0]["message"]["content"] == "hi"
 """
     with ScriptedServer(Scenario().answer("hi")) as real:

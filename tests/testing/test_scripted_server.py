@@ -480,7 +480,7 @@ def test_a_scenario_file_serves_as_long_as_the_process(tmp_path: Path) -> None:
     assert start_scripted(str(file)) is server
     for _ in range(3):
         body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
-        assert "hello" in httpx.post(server.url + "/chat/completions", json=body).text
+        assert "hello" in httpx.post(server.url + "/chat/completions", json=body, timeout=60).text
     server.stop()
 
 

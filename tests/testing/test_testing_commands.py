@@ -46,7 +46,7 @@ def served(*arguments: str, code: int = 0) -> Iterator[str]:
 
 def ask(url: str, text: str) -> Any:
     body = {"model": "m", "messages": [{"role": "user", "content": text}]}
-    return httpx.post(url + "/chat/completions", json=body).json()
+    return httpx.post(url + "/chat/completions", json=body, timeout=60).json()
 
 
 def test_mock_plays_any_number_of_times_or_once(tmp_path: Path) -> None:
