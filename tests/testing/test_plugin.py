@@ -32,7 +32,8 @@ class Tiny:
     def run_nonstream(self, messages):
         begun = len(messages)
         while True:
-            reply = httpx.post(self.url, json={**self.body, "messages": messages}, timeout=60).json()
+            body = {**self.body, "messages": messages}
+            reply = httpx.post(self.url, json=body, timeout=60).json()
             message = reply["choices"][0]["message"]
             messages.append(message)
             for call in message.get("tool_calls") or ():
