@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -114,3 +116,12 @@ def test_settings_are_checked() -> None:
     for wrong in ({"contxt": 5}, {"threads": "many"}, {"slots": True}):
         with pytest.raises(ConfigError, match="engine"):
             EngineSettings.of(wrong)
+
+
+def test_the_example_for_a_local_model(llm: dict[str, Any]) -> None:
+    example = Path(__file__).resolve().parents[2] / "examples" / "local_model.py"
+    done = subprocess.run(
+        [sys.executable, str(example), llm["model"]], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "The timer rings in 10 minutes." in done.stdout
