@@ -103,6 +103,19 @@ def test_search_in_english_and_chinese(people: GraphStore, query: str, expected:
     assert names(people, query) == expected
 
 
+@pytest.mark.parametrize("few", [1, 3, 100])
+def test_rare_words_lead_to_what_common_words_hide(
+    store: GraphStore, monkeypatch, few: int
+) -> None:
+    monkeypatch.setattr("qwenbelt.tools.memory.store._FEW", few)
+    many = [(f"pump {i}", "machine", [f"pressure of number {i}", "压力正常"]) for i in range(50)]
+    store.create_entities([*many, ("valve", "machine", ["no 压力 at all"])])
+    assert names(store, "pressure 49") == ["pump 49"]
+    assert names(store, "pump 压力 37") == ["pump 37"]
+    assert names(store, "machine 压力 all") == ["valve"]
+    assert len(names(store, "machine pressure")) == 50
+
+
 @settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
 @given(st.text(max_size=40))
 def test_no_query_is_an_error(people: GraphStore, query: str) -> None:

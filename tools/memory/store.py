@@ -20,6 +20,7 @@ from qwenbelt.tools.memory.words import indexed, loose_phrases, phrases
 _BUSY_SECONDS = 30.0
 _SCAN_SECONDS = 2.0
 _MOST_FOUND = 20_000
+_FEW = 2_000  # entities; a term that so many have is common
 _APPLICATION = 0x71626D31  # "qbm1", so that another program's file is not taken for ours
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entities (
@@ -315,19 +316,38 @@ _OWNERS = """
 """
 
 
-def _owners(connection: sqlite3.Connection, phrase: str) -> list[int]:
-    rows = connection.execute(_OWNERS, (phrase, 5 * _MOST_FOUND)).fetchall()
+_HAS = """
+    SELECT 1 FROM words WHERE words MATCH :term AND rowid IN (
+        SELECT 2 * :entity UNION ALL SELECT 2 * id + 1 FROM observations WHERE entity = :entity)
+    LIMIT 1
+"""
+
+
+def _owners(connection: sqlite3.Connection, phrase: str, most: int = 5 * _MOST_FOUND) -> list[int]:
+    rows = connection.execute(_OWNERS, (phrase, most)).fetchall()
     return [row[0] for row in rows if row[0] is not None]
 
 
 def _with_all(connection: sqlite3.Connection, terms: list[str]) -> list[int]:
+    """Starts from the rare terms: those that half of the graph has are only looked up there."""
     found: dict[int, None] | None = None
+    common = []
     for term in terms:
-        owners = _owners(connection, term)
+        owners = _owners(connection, term, _FEW)
+        if len(owners) == _FEW:
+            common.append(term)
+            continue
         found = dict.fromkeys(owners if found is None else (o for o in owners if o in found))
         if not found:
             return []
-    return sorted(found or ())[:_MOST_FOUND]
+    if found is None:
+        lists = [_owners(connection, term) for term in terms]
+        return sorted(set(lists[0]).intersection(*lists[1:]))[:_MOST_FOUND]
+    return [o for o in sorted(found) if all(_has(connection, term, o) for term in common)]
+
+
+def _has(connection: sqlite3.Connection, term: str, entity: int) -> bool:
+    return connection.execute(_HAS, {"term": term, "entity": entity}).fetchone() is not None
 
 
 def _with_some(connection: sqlite3.Connection, terms: list[str]) -> list[int]:

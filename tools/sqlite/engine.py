@@ -35,6 +35,7 @@ _STEPS = 10_000  # of SQLite's machine between two looks at the clock; costs und
 _IDLE_CONNECTIONS = 8
 _OPEN_STATEMENTS = 16
 _STATEMENT_SECONDS = 300.0
+_JSON = json.JSONEncoder(ensure_ascii=False).encode
 _COMMENT = re.compile(r"\s+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z)|;", re.DOTALL)
 
 Parameters = Sequence[Any] | Mapping[str, Any]
@@ -201,7 +202,7 @@ class Database:
                 if found is None:
                     return Page(statement.columns, rows, first)
                 row = [_value(cell) for cell in found]
-            size += len(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")) + 2
+            size += len(_JSON(row).encode("utf-8", "replace")) + 2
             if size > MAX_REPLY_BYTES and rows:
                 statement.waiting = row
                 break
