@@ -150,6 +150,31 @@ def test_structured_content_and_nothing(faulty, tools_of) -> None:
     assert "没有" in tools["s-nothing"].call({}, context=ToolContext(language="zh"))
 
 
+IMPORTING = """
+    import sys, threading
+
+    class Spy:
+        def find_spec(self, name, path=None, target=None):
+            if name.startswith("jsonschema"):
+                print(threading.current_thread().name)
+
+    sys.meta_path.insert(0, Spy())
+    from qwenbelt.tools.mcp import mcp_tools
+    config = {"command": sys.executable, "args": [sys.argv[1]]}
+    tools = {t.name: t for t in mcp_tools({"mcpServers": {"s": config}})}
+    print("called:", tools["s-checked"].call({}))
+"""
+
+
+def test_the_shared_loop_never_waits_for_an_import(faulty) -> None:
+    code = textwrap.dedent(IMPORTING)
+    command = [sys.executable, "-c", code, faulty()["args"][0]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    *threads, called = done.stdout.split("\n")[:-1]
+    assert called == "called: {}", done.stderr
+    assert set(threads) == {"qwenbelt-mcp-import"}
+
+
 def test_an_error_result_is_an_error(faulty, tools_of) -> None:
     tools = tools_of(s=faulty())
     with pytest.raises(ToolError, match=r"^no such table: x$"):

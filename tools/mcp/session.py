@@ -7,7 +7,11 @@ calls are tasks of their own. All of it runs on the loop thread.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
+import functools
+import importlib
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -76,6 +80,7 @@ class Session:
         self._client: Client | None = None
         self._failure: BaseException | None = None
         self._status = 0
+        self._checks = False
         self._reports: set[Report] = set()
         self._leftover: set[asyncio.Task[Any]] = set()
         self._task: asyncio.Task[None] | None = None
@@ -105,6 +110,9 @@ class Session:
             async with self._connected() as client:
                 self._client = client
                 self.offer = await _list_offer(client)
+                self._checks = any(tool.output_schema for tool in self.offer.tools)
+                if self._checks:
+                    _checker()
                 self.alive = True
                 ready.set()
                 await self._closing.wait()
@@ -194,6 +202,8 @@ class Session:
         client = self._client
         if client is None or not self.alive:
             raise SessionLost
+        if self._checks:
+            await asyncio.shield(asyncio.wrap_future(_checker()))
         if report is not None:
             self._reports.add(report)
         try:
@@ -339,6 +349,25 @@ async def pages(fetch: Callable[..., Awaitable[Any]], attribute: str) -> list[An
         if not cursor:
             break
     return found
+
+
+@functools.cache
+def _checker() -> concurrent.futures.Future[None]:
+    """Imports what the SDK checks structured content with; done when the future is.
+
+    The SDK would import it in the middle of a call, on the loop that all servers share. Where
+    jsonschema's formats are installed (Jupyter brings them) that takes seconds.
+    """
+    loaded: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    def load() -> None:
+        try:
+            importlib.import_module("jsonschema.validators")
+        finally:
+            loaded.set_result(None)
+
+    threading.Thread(target=load, name="qwenbelt-mcp-import", daemon=True).start()
+    return loaded
 
 
 def _root(error: BaseException) -> BaseException:

@@ -32,8 +32,9 @@ CREATE TABLE IF NOT EXISTS relations (
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, target TEXT NOT NULL, type TEXT NOT NULL,
     UNIQUE (source, target, type));
 CREATE INDEX IF NOT EXISTS relations_target ON relations(target);
-CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
-    text, content='', tokenize="unicode61 remove_diacritics 2");
+"""
+_WORDS = """CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
+    text, content='', tokenize="unicode61 remove_diacritics 2")
 """
 
 Entity = tuple[str, str, list[str]]
@@ -82,7 +83,7 @@ class GraphStore:
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if application != _APPLICATION and tables:
                 raise sqlite3.DatabaseError("it belongs to another program")
-            for statement in _SCHEMA.split(";\n"):
+            for statement in (*_SCHEMA.split(";\n"), _WORDS):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {_APPLICATION}")
 
@@ -316,13 +317,6 @@ _OWNERS = """
 """
 
 
-_HAS = """
-    SELECT 1 FROM words WHERE words MATCH :term AND rowid IN (
-        SELECT 2 * :entity UNION ALL SELECT 2 * id + 1 FROM observations WHERE entity = :entity)
-    LIMIT 1
-"""
-
-
 def _owners(connection: sqlite3.Connection, phrase: str, most: int = 5 * _MOST_FOUND) -> list[int]:
     rows = connection.execute(_OWNERS, (phrase, most)).fetchall()
     return [row[0] for row in rows if row[0] is not None]
@@ -343,11 +337,30 @@ def _with_all(connection: sqlite3.Connection, terms: list[str]) -> list[int]:
     if found is None:
         lists = [_owners(connection, term) for term in terms]
         return sorted(set(lists[0]).intersection(*lists[1:]))[:_MOST_FOUND]
-    return [o for o in sorted(found) if all(_has(connection, term, o) for term in common)]
+    return sorted(_having(connection, list(found), common) if common else found)
 
 
-def _has(connection: sqlite3.Connection, term: str, entity: int) -> bool:
-    return connection.execute(_HAS, {"term": term, "entity": entity}).fetchone() is not None
+def _having(connection: sqlite3.Connection, entities: list[int], terms: list[str]) -> set[int]:
+    """Returns those of a few entities that have all terms, by a small index of their own.
+
+    In the large one, SQLite gathers all rows of a common prefix before it looks at a few of them.
+    """
+    sql = (
+        "SELECT name || char(10) || type FROM entities WHERE id = :id "
+        "UNION ALL SELECT content FROM observations WHERE entity = :id"
+    )
+    owners: list[int] = []
+    with contextlib.closing(sqlite3.connect(":memory:")) as small:
+        small.execute(_WORDS)
+        for entity in entities:
+            for (text,) in connection.execute(sql, {"id": entity}):
+                owners.append(entity)
+                _index(small, len(owners), text)
+        found = set(entities)
+        for term in terms:
+            rows = small.execute("SELECT rowid FROM words WHERE words MATCH ?", (term,))
+            found &= {owners[row[0] - 1] for row in rows}
+    return found
 
 
 def _with_some(connection: sqlite3.Connection, terms: list[str]) -> list[int]:
