@@ -146,7 +146,7 @@ class Api:
         return JSONResponse({"id": row.id})
 
     async def _delete(self, request: Request) -> Response:
-        self._hub.delete(request.state.user, request.path_params["session"])
+        await self._hub.delete(request.state.user, request.path_params["session"])
         return JSONResponse({})
 
     async def _do(self, request: Request) -> Response:

@@ -52,6 +52,7 @@
     },
     append({ id, text }) { $(id)?.append(text); },
     remove({ id }) { $(id)?.remove(); },
+    gone() { state.source?.close(); begin_session(); },  // deleted in another window
     status({ live, title, turns }) {
       state.live = live;
       $("qb-status").hidden = !live;
@@ -165,8 +166,10 @@
     });
     const remove = tool(words.delete, "✕", async () => {
       if (!confirm(words.delete_sure)) return;
-      await call(`/qb/do/${id}/delete`, {});
-      if (id === state.session) await begin_session(); else listSessions();
+      const current = id === state.session;
+      if (current) state.source?.close();
+      try { await call(`/qb/do/${id}/delete`, {}); } catch { if (current) open(id); return; }
+      if (current) await begin_session(); else listSessions();
     });
     row.append(go, rename, remove);
     return row;

@@ -21,6 +21,8 @@ from qwenbelt.core.events import ApprovalAsked, Done, Event
 from qwenbelt.core.trace import TraceWriter
 
 IDLE_SECONDS = 1800.0  # a conversation that rests this long gives its agent and kernel back
+STOP_SECONDS = 5.0  # that a turn has to end in when its conversation is deleted
+EMPTY_SECONDS = 24 * 3600.0  # conversations without a word are forgotten after this
 TITLE_CHARACTERS = 60
 
 
@@ -58,6 +60,7 @@ class Session:
         self.revision = 0
         self.used = time.monotonic()
         self.watchers = 0
+        self.gone = False
         self._store = store
         self._agent: Any = None
         self._choice: AgentChoice | None = None
@@ -183,7 +186,8 @@ class Session:
         live.turn.events = live.stored()
         self.live = None
         self.used = time.monotonic()
-        self._store.save_turn(live.turn)
+        if not self.gone:
+            self._store.save_turn(live.turn)
         self.revision += 1
         self.notify()
 
@@ -279,21 +283,27 @@ class Hub:
             shutil.copytree(session.folder, self.workspace / row.id, dirs_exist_ok=True)
         return row
 
-    def delete(self, user: str, session: str) -> None:
-        """Deletes a conversation with its files.
+    async def delete(self, user: str, session: str) -> None:
+        """Deletes a conversation with its files; what runs in it is ended first.
 
         Raises:
             InputError: the user has no such conversation.
         """
         found = self.open(user, session)
+        found.gone = True
+        self._sessions.pop(session, None)
+        running = found.live.task if found.live is not None else None
         found.stop()
+        if running is not None:
+            await asyncio.wait({running}, timeout=STOP_SECONDS)
         found.rest()
         self.store.delete(session)
-        self._sessions.pop(session, None)
-        shutil.rmtree(found.folder, ignore_errors=True)
+        found.notify()
+        await asyncio.to_thread(shutil.rmtree, found.folder, ignore_errors=True)
 
     def rest_idle(self, seconds: float = IDLE_SECONDS) -> int:
         """Closes conversations that nobody has used or watched for a while; returns how many."""
+        self.store.delete_empty(EMPTY_SECONDS)
         limit = time.monotonic() - seconds
         idle = [
             name
@@ -312,4 +322,4 @@ class Hub:
                 session.stop()
                 tasks.append(session.live.task)
         if tasks:
-            await asyncio.wait(tasks, timeout=5)
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)

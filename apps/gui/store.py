@@ -116,14 +116,14 @@ class Store:
         return SessionRow(*rows[0]) if rows else None
 
     def sessions(self, user: str, words: str = "", limit: int = 200) -> list[SessionRow]:
-        """Returns a user's conversations, the latest first.
+        """Returns a user's conversations, the latest first; not those where nothing was said yet.
 
         Args:
             user: whose.
             words: only those that contain them in the title, a question or an answer.
             limit: how many at most.
         """
-        sql = "SELECT * FROM sessions WHERE user = ?"
+        sql = "SELECT * FROM sessions WHERE user = ? AND (leaf IS NOT NULL OR title <> '')"
         values: list[Any] = [user]
         for word in words.split()[:8]:
             escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
@@ -143,6 +143,13 @@ class Store:
     def delete(self, session: str) -> None:
         """Deletes a conversation and its turns."""
         self._run("DELETE FROM sessions WHERE id = ?", (session,))
+
+    def delete_empty(self, seconds: float) -> None:
+        """Deletes conversations that were begun this long ago and in which nothing was said."""
+        self._run(
+            "DELETE FROM sessions WHERE leaf IS NULL AND title = '' AND updated < ?",
+            (time.time() - seconds,),
+        )
 
     def show_leaf(self, session: str, leaf: str | None) -> None:
         """Remembers which turn is the last one shown."""

@@ -42,12 +42,12 @@ class Watcher:
         self._status: dict[str, Any] = {}
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
-        """Yields `{"ops": [...]}` and, when nothing happens, `{}`; never ends by itself."""
+        """Yields `{"ops": [...]}` and, when nothing happens, `{}`, until it is deleted."""
         first: list[Op] = [{"op": "reset"}]
         session = self._session
         session.watchers += 1
         try:
-            while True:
+            while not session.gone:
                 ops = first + await self._changes()
                 first = []
                 if ops:
@@ -60,6 +60,7 @@ class Watcher:
                 await session.wait(LANE_TICK if growing else KEEP_ALIVE)
                 if not growing and self._up_to_date() and before == session.revision:
                     yield {}
+            yield {"ops": [{"op": "gone"}]}
         finally:
             session.watchers -= 1
 

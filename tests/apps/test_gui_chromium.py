@@ -42,7 +42,7 @@ class Screen:
 
     def wait(self, selector: str, count: int = 1) -> Any:
         found = self.page.locator(selector)
-        playwright.expect(found).to_have_count(count, timeout=10_000)
+        playwright.expect(found).to_have_count(count, timeout=30_000)
         return found
 
 
@@ -181,7 +181,25 @@ def test_conversations_are_listed_searched_and_deleted(screen: Screen) -> None:
     screen.page.on("dialog", lambda dialog: dialog.accept())
     screen.page.click(".qb-session [title=Delete]")
     screen.page.fill("#qb-search", "")
-    screen.wait(".qb-session")
+    titles = screen.page.locator(".qb-session-open")
+    playwright.expect(titles).to_have_text(["Send it"], timeout=30_000)
+    screen.wait("#qb-welcome:visible")
+
+
+def test_deleting_a_conversation_elsewhere_ends_its_answer(screen: Screen) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.ask("Wait")
+    screen.wait(".qb-card.running")
+    old = screen.page.evaluate("window.qwenbelt.session")
+    screen.page.evaluate(
+        "id => fetch(`/qb/do/${id}/delete`, {method: 'POST', body: '{}'})", old
+    )
+    screen.wait("#qb-welcome:visible")
+    screen.wait("#qb-status[hidden]")
+    screen.wait(".qb-session", 0)
+    assert screen.page.evaluate("window.qwenbelt.session") != old
 
 
 def test_hostile_output_does_nothing(screen: Screen) -> None:
