@@ -195,19 +195,20 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         own = self._call_tool
         return {name: OverriddenTool(tool, own) for name, tool in self.function_map.items()}
 
-    def cancel(self) -> None:
-        """Ends all runs of this agent; from any thread."""
-        for run in self._current():
+    def cancel(self, run_id: str | None = None) -> None:
+        """Ends all runs of this agent, or the one of an id; from any thread."""
+        for run in self._current(run_id):
             run.cancel()
 
-    def approve(self, call_id: str, allowed: bool = True) -> None:
-        """Answers an `ApprovalAsked` event; from any thread."""
-        for run in self._current():
+    def approve(self, call_id: str, allowed: bool = True, run_id: str | None = None) -> None:
+        """Answers an `ApprovalAsked` event, of the run of an id if given; from any thread."""
+        for run in self._current(run_id):
             run.approve(call_id, allowed)
 
-    def _current(self) -> list[Run]:
+    def _current(self, run_id: str | None = None) -> list[Run]:
         with self._lock:
-            return [run for run in self._runs if not run.is_over]
+            runs = [run for run in self._runs if not run.is_over]
+        return [run for run in runs if run_id in (None, run.id)]
 
     # -- qwen-agent's contract ----------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from qwenbelt.apps.gui.asking import Asker
 from qwenbelt.apps.gui.hub import Hub, Session
 from qwenbelt.apps.gui.pages import cited_page, page_png
 from qwenbelt.apps.gui.portable import export, imported
@@ -39,12 +40,13 @@ class Api:
 
     Args:
         hub: the conversations.
-        ask: starts a turn: (session, question, names of attached files, parent turn or None).
+        asker: starts turns.
     """
 
-    def __init__(self, hub: Hub, ask: Callable[..., Any]) -> None:
+    def __init__(self, hub: Hub, asker: Asker) -> None:
         self._hub = hub
-        self._ask = ask
+        self._asker = asker
+        self._ask = asker.ask
         self._actions: dict[str, Asked] = {
             "stop": lambda session, body: session.stop(),
             "approve": _approve,
@@ -54,6 +56,7 @@ class Api:
             "edit": self._edit,
             "branch": self._branch,
             "rename": self._rename,
+            "suggest": self._suggest,
         }
 
     def routes(self) -> list[Route]:
@@ -66,6 +69,7 @@ class Api:
             Route("/qb/do/{session}/delete", self._guarded(self._delete), methods=["POST"]),
             Route("/qb/do/{session}/{action}", self._guarded(self._do), methods=["POST"]),
             Route("/qb/file/{session}/{name}", self._guarded(self._file)),
+            Route("/qb/avatar/{who}", self._avatar),
             Route("/qb/cite/{session}/{name}/{page:int}", self._guarded(self._cite)),
             Route("/qb/picture/{session}/{name}/{page:int}", self._guarded(self._picture)),
             Route("/qb/export/{session}/{form}", self._guarded(self._export)),
@@ -120,6 +124,19 @@ class Api:
             )
         return FileResponse(path, media_type=kind, headers=_FILE_HEADERS)
 
+    async def _avatar(self, request: Request) -> Response:
+        given = self._asker.given
+        path = None
+        if given is not None:
+            looks = given.looks
+            path = {"user": looks.user_avatar, "agent": looks.agent_avatar}.get(
+                request.path_params["who"]
+            )
+        kind = _INLINE.get(path.suffix.lower()) if path is not None else None
+        if path is None or kind is None:
+            return JSONResponse({"error": "There is no such picture."}, 404)
+        return FileResponse(path, media_type=kind, headers=_FILE_HEADERS)
+
     async def _cite(self, request: Request) -> Response:
         words, page = request.query_params.get("q", ""), request.path_params["page"]
         found = await cited_page(self._session(request), request.path_params["name"], page, words)
@@ -139,7 +156,10 @@ class Api:
     # -- doing --------------------------------------------------------------------------------
 
     async def _new(self, request: Request) -> Response:
-        return JSONResponse({"id": self._hub.store.new_session(request.state.user).id})
+        user = request.state.user
+        row = self._hub.store.new_session(user)
+        self._asker.begin(self._hub.open(user, row.id))
+        return JSONResponse({"id": row.id})
 
     async def _import(self, request: Request) -> Response:
         row = imported(self._hub.store, request.state.user, await _body(request))
@@ -165,6 +185,14 @@ class Api:
 
     def _branch(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
         return {"id": self._hub.branch(session, _turn(session, body)).id}
+
+    def _suggest(self, session: Session, body: dict[str, Any]) -> None:
+        """Asks a suggested question with its files."""
+        number, known = body.get("number"), self._asker.suggestions("en")
+        if not isinstance(number, int) or not 0 <= number < len(known):
+            raise InputError(say("no_suggestion", "en"))
+        names = self._asker.attach(session, known[number].files)
+        self._ask(session, known[number].text, names, session.row.leaf)
 
     def _rename(self, session: Session, body: dict[str, Any]) -> None:
         session.rename(str(body.get("title", "")).strip())

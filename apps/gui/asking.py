@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from qwenbelt.apps.agent_choice import AgentChoice, mcp_servers
+from qwenbelt.apps.export import message_text
+from qwenbelt.apps.gui.given import Given, Suggestion
 from qwenbelt.apps.gui.hub import Hub, Session
+from qwenbelt.apps.gui.message_lists import MessageLists
 from qwenbelt.apps.gui.store import Turn
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.events import Event, ModelFinished, ModelStarted, TextDelta
 from qwenbelt.core.limits import input_file
 
 MAX_FILE_MB = 100
@@ -28,6 +32,7 @@ class Asker:
         defaults: the choice that the server was started with.
         make_agent: makes an agent of a choice: (choice, made tools, session=, folder=).
         free_endpoints: whether people may name any endpoint, or only one of `endpoints`.
+        given: agents that a program made; they answer instead of agents of a choice.
     """
 
     def __init__(
@@ -38,11 +43,13 @@ class Asker:
         *,
         free_endpoints: bool = True,
         endpoints: Sequence[str] = (),
+        given: Given | None = None,
     ) -> None:
         self.hub = hub
         self.defaults = defaults
         self.free_endpoints = free_endpoints
         self.endpoints = list(endpoints)
+        self.given = given
         self._make_agent = make_agent
 
     def choice(self, user: str) -> AgentChoice:
@@ -76,12 +83,36 @@ class Asker:
             if path is None:
                 raise InputError(f"{name}: this file is gone.")
             paths.append(path)
-        choice = self.choice(session.row.user)
+        return session.start(question, paths, self._maker(session.row.user, question), parent)
 
-        def make(open_session: Session) -> Any:
-            return open_session.agent(choice, self._make_agent)
+    def _maker(self, user: str, question: str) -> Callable[[Session], Any]:
+        if self.given is None:
+            choice = self.choice(user)
+            return lambda session: session.agent(choice, self._make_agent)
+        given, agent = self.given, self.given.agent_for(question, self.chosen_agent(user))
 
-        return session.start(question, paths, make, parent)
+        def seat(session: Session) -> Any:
+            session.folder.mkdir(parents=True, exist_ok=True)
+            return given.seat(agent, f"gui-{session.row.id}", session.folder)
+
+        return seat
+
+    def chosen_agent(self, user: str) -> str:
+        """Returns the name of the given agent that a user chose; the first one's by default."""
+        names = self.given.names if self.given is not None else [""]
+        chosen = str(self.hub.store.settings(user).get("agent") or "")
+        return chosen if chosen in names else names[0]
+
+    def begin(self, session: Session) -> None:
+        """Puts what every conversation begins with into a new one."""
+        if self.given is not None:
+            session.begin_with(first_turns(session.row.id, self.given.messages))
+
+    def suggestions(self, language: str) -> list[Suggestion]:
+        """Returns what the empty page proposes."""
+        if self.given is not None:
+            return list(self.given.looks.suggestions)
+        return [Suggestion(say(f"example_{number}", language)) for number in (1, 2, 3)]
 
     def attach(self, session: Session, uploads: Sequence[str]) -> list[str]:
         """Copies uploaded files into the conversation's folder and returns their names there.
@@ -116,6 +147,20 @@ def _free_name(folder: Path, wanted: str) -> Path:
     return path
 
 
-def example_prompts(language: str) -> list[str]:
-    """Returns what the empty page proposes."""
-    return [say(f"example_{number}", language) for number in (1, 2, 3)]
+def first_turns(session: str, messages: Sequence[Any]) -> list[Turn]:
+    """Returns messages as turns, each a user's message with what followed it."""
+    turns: list[Turn] = []
+    for given in messages:
+        message = dict(given) if isinstance(given, Mapping) else dict(given.model_dump())
+        if message["role"] == "user":
+            turns.append(Turn(session, message_text(message)))
+        if turns and message["role"] != "system":
+            turns[-1].messages.append(message)
+    for number, turn in enumerate(turns):
+        turn.created += number / 1000  # keeps the order
+        events: list[Event] = []
+        MessageLists(events.append, with_names=False).take(turn.messages[1:], last=True)
+        events = [event for event in events if not isinstance(event, (ModelStarted, ModelFinished))]
+        turn.answer = "".join(event.text for event in events if isinstance(event, TextDelta))
+        turn.events = [event.to_dict() for event in events]
+    return turns

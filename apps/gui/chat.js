@@ -237,6 +237,7 @@
       await act("approve", { call: data.call, answer: data.approve, tool: data.tool });
     } else if (target.classList.contains("qb-cite")) cite(target);
     else if (target.classList.contains("qb-copy")) copy(target);
+    else if (data.suggest) await act("suggest", { number: Number(data.suggest) });
     else if (target.classList.contains("qb-example")) write(target.textContent);
     else if (target.id === "qb-stop") {
       target.disabled = true;

@@ -52,7 +52,13 @@ class LiveTurn:
 class Session:
     """An open conversation."""
 
-    def __init__(self, row: SessionRow, store: Store, folder: Path) -> None:
+    def __init__(
+        self,
+        row: SessionRow,
+        store: Store,
+        folder: Path,
+        at_once: asyncio.Semaphore | None = None,
+    ) -> None:
         self.row = row
         self.folder = folder
         self.turns: dict[str, Turn] = {turn.id: turn for turn in store.turns(row.id)}
@@ -62,6 +68,7 @@ class Session:
         self.watchers = 0
         self.gone = False
         self._store = store
+        self._at_once = at_once
         self._agent: Any = None
         self._choice: AgentChoice | None = None
         self._made: dict[str, Any] = {}
@@ -104,6 +111,14 @@ class Session:
         self._store.show_leaf(self.row.id, leaf)
         self.revision += 1
         self.notify()
+
+    def begin_with(self, turns: Sequence[Turn]) -> None:
+        """Puts turns that are over into an empty conversation."""
+        for turn in turns:
+            turn.parent = self.row.leaf
+            self.turns[turn.id] = turn
+            self._store.save_turn(turn)
+            self._leaf(turn.id)
 
     def rename(self, title: str) -> None:
         """Gives the conversation another title."""
@@ -155,12 +170,13 @@ class Session:
     ) -> None:
         turn = live.turn
         try:
-            agent = await asyncio.to_thread(make_agent, self)
-            if live.over:  # stopped before it began
-                return
-            run = live.run = agent.stream([*before, *turn.messages])
-            async for event in run:
-                self._take(live, event)
+            async with self._at_once or contextlib.nullcontext():
+                agent = await asyncio.to_thread(make_agent, self)
+                if live.over:  # stopped before it began
+                    return
+                run = live.run = agent.stream([*before, *turn.messages])
+                async for event in run:
+                    self._take(live, event)
         except QwenbeltError as error:
             live.add({"event": "failed", "text": str(error)})
         except Exception as error:  # a fault in an agent or a tool ends its turn, not the server
@@ -246,6 +262,7 @@ class Hub:
     def __init__(self, store: Store, workspace: Path) -> None:
         self.store = store
         self.workspace = workspace
+        self.at_once: asyncio.Semaphore | None = None  # how many turns may run side by side
         self._sessions: dict[str, Session] = {}
 
     def open(self, user: str, session: str) -> Session:
@@ -260,7 +277,7 @@ class Hub:
             raise InputError(say("no_conversation", "en"))
         found = self._sessions.get(session)
         if found is None:
-            found = Session(row, self.store, self.workspace / session)
+            found = Session(row, self.store, self.workspace / session, self.at_once)
             self._sessions[session] = found
         found.row.title = row.title
         found.used = time.monotonic()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import gradio as gr
 
 from qwenbelt.apps.agent_choice import DEFAULT_TOOLS
-from qwenbelt.apps.gui.asking import MAX_FILE_MB, Asker, example_prompts
+from qwenbelt.apps.gui.asking import MAX_FILE_MB, Asker
+from qwenbelt.apps.gui.given import Given, Looks, Suggestion
 from qwenbelt.apps.gui.strings import TEXTS, say
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.tools.registry import BUILTIN
@@ -44,7 +46,7 @@ def theme() -> Any:
     return gr.themes.Soft(primary_hue="indigo", font=sans, font_mono=mono)
 
 
-def head(language: str) -> str:
+def head(language: str, asker: Asker) -> str:
     """Returns what goes into the page's head: its style, its texts and its script.
 
     The style stands here and not in Gradio's `css`, which would rewrite its selectors.
@@ -54,9 +56,22 @@ def head(language: str) -> str:
     data = json.dumps({"language": language, "words": words}, ensure_ascii=False)
     body = (_HERE / "chat.js").read_text(encoding="utf-8")
     data = data.replace("<", "\\u003c")
+    style += _looks(asker.given.looks) if asker.given is not None else ""
     icon = f'<link rel="icon" href="data:image/svg+xml,{_ICON}">'
     setup = f"window.qwenbeltPage = {data};"
     return f"{icon}<style>{style}</style><script>{setup}</script><script>{body}</script>"
+
+
+def _looks(looks: Looks) -> str:
+    """Returns the style that shows names and pictures of those who speak."""
+    name = "".join(f"\\{ord(letter):x} " for letter in looks.user_name)
+    style = f'.qb-question::before {{ content: "{name}"; }}' if name else ""
+    for who, picture in (("user", looks.user_avatar), ("agent", looks.agent_avatar)):
+        if picture is not None:
+            place = "question" if who == "user" else "answer"
+            style += f".qb-{place}::before {{ --qb-avatar: url(/qb/avatar/{who}); }}"
+            style += f'.qb-{place}.qb-{place}::before {{ content: "{name * (who == "user")}"; }}'
+    return style
 
 
 _SCRIPT_WORDS = [
@@ -80,19 +95,26 @@ def build(asker: Asker, language: str, *, logged_in: bool) -> gr.Blocks:
         language: "en" or "zh".
         logged_in: whether people log in, and so can log out.
     """
+    placeholder = asker.given.looks.placeholder if asker.given is not None else ""
     with gr.Blocks(
         title=say("title", language), analytics_enabled=False, fill_height=True, fill_width=True
     ) as blocks:
         with gr.Sidebar(width=290, elem_id="qb-side"):
             gr.HTML(_sidebar(language, logged_in), elem_id="qb-side-html")
             with gr.Accordion(say("settings", language), open=False, elem_id="qb-settings"):
-                chosen = _settings(asker, language)
-        gr.HTML(_conversation(language), elem_id="qb-main", padding=False)
+                chosen = (
+                    _settings(asker, language)
+                    if asker.given is None
+                    else _given(asker, asker.given, language)
+                )
+        gr.HTML(
+            _conversation(asker.suggestions(language), language), elem_id="qb-main", padding=False
+        )
         with gr.Row(elem_id="qb-composer"):
             message = gr.MultimodalTextbox(
                 show_label=False,
                 label=say("message", language),
-                placeholder=say("placeholder", language),
+                placeholder=placeholder or say("placeholder", language),
                 sources=["upload"],
                 file_types=FILE_TYPES,
                 file_count="multiple",
@@ -149,6 +171,33 @@ def _settings(asker: Asker, language: str) -> list[Any]:
         )
     check.click(_checker(asker, language), endpoint, health, api_visibility="private")
     return chosen
+
+
+def _given(asker: Asker, given: Given, language: str) -> list[Any]:
+    """Shows the agents that answer, and lets people choose one of several."""
+    about = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(str(agent.description or ''))} "
+        f"<small>{escape(', '.join(getattr(agent, 'function_map', None) or ()))}</small></dd>"
+        for name, agent in zip(given.names, given.agents, strict=True)
+    )
+    gr.HTML(f'<dl class="qb-agents">{about}</dl>')
+    gr.HTML(f"<small>{escape(say('limits', language, size=MAX_FILE_MB))}</small>")
+    if not given.choosable:
+        return []
+
+    def load(request: gr.Request) -> str:
+        return asker.chosen_agent(user_of(request))
+
+    def save(name: str, request: gr.Request) -> None:
+        asker.hub.store.save_settings(user_of(request), {"agent": name})
+
+    choice = gr.Dropdown(given.names, label=say("who_answers", language), elem_id="qb-agent")
+    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    blocks = gr.context.Context.root_block
+    if blocks is not None:
+        blocks.load(load, None, choice, **hidden)
+    choice.input(save, choice, None, **hidden)
+    return [choice]
 
 
 def _endpoints(asker: Asker) -> list[str]:
@@ -269,10 +318,11 @@ def _sidebar(language: str, logged_in: bool) -> str:
     )
 
 
-def _conversation(language: str) -> str:
+def _conversation(suggestions: Sequence[Suggestion], language: str) -> str:
     examples = "".join(
-        f'<button type="button" class="qb-example">{escape(text)}</button>'
-        for text in example_prompts(language)
+        f'<button type="button" class="qb-example"{_with_files(number, suggestion)}>'
+        f"{escape(suggestion.text)}</button>"
+        for number, suggestion in enumerate(suggestions)
     )
     words = {key: escape(say(key, language)) for key in ("welcome", "stop", "offline", "jump")}
     return (
@@ -288,3 +338,9 @@ def _conversation(language: str) -> str:
         f'<div id="qb-offline" role="status" hidden>{words["offline"]}</div>'
         '<aside id="qb-panel" hidden></aside></div>'
     )
+
+
+def _with_files(number: int, suggestion: Suggestion) -> str:
+    """Returns what makes a suggestion with files be asked at once, its files with it."""
+    names = escape(", ".join(Path(file).name for file in suggestion.files))
+    return f' data-suggest="{number}" title="{names}"' if names else ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.apps.agent_choice import AgentChoice
+from qwenbelt.apps.gui.given import Given
 from qwenbelt.core.errors import ConfigError, InputError
 from qwenbelt.core.settings import load_settings
 
@@ -25,6 +26,7 @@ class GuiOptions:
         accounts: users and passwords; empty for no login.
         endpoints: endpoint specs to choose from, besides the choice's own.
         workspace: where conversations and their files are kept; the settings' when None.
+        at_once: how many turns may run side by side; any number when None.
     """
 
     host: str = "127.0.0.1"
@@ -32,15 +34,22 @@ class GuiOptions:
     accounts: Mapping[str, str] = field(default_factory=dict)
     endpoints: Sequence[str] = ()
     workspace: Path | None = None
+    at_once: int | None = None
 
 
-def make_app(choice: AgentChoice, options: GuiOptions, make_agent: Any = None) -> Any:
+def make_app(
+    choice: AgentChoice,
+    options: GuiOptions,
+    make_agent: Any = None,
+    given: Given | None = None,
+) -> Any:
     """Returns the ASGI application.
 
     Args:
         choice: what agents are made of unless people choose otherwise.
         options: how it is served.
         make_agent: makes the agents in place of `apps.agent_choice.make_agent`.
+        given: agents that answer instead of agents of a choice.
 
     Raises:
         ConfigError: Gradio is not installed, or a public address is to be served without login.
@@ -73,7 +82,10 @@ def make_app(choice: AgentChoice, options: GuiOptions, make_agent: Any = None) -
         make_agent or from_choice,
         free_endpoints=local and not options.accounts,
         endpoints=options.endpoints,
+        given=given,
     )
+    if options.at_once is not None:
+        hub.at_once = asyncio.Semaphore(options.at_once)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
@@ -91,7 +103,7 @@ def make_app(choice: AgentChoice, options: GuiOptions, make_agent: Any = None) -
         return RedirectResponse(f"/{language_of(request)}/", 303)
 
     app.add_route("/", root)
-    app.router.routes.extend(Api(hub, asker.ask).routes())
+    app.router.routes.extend(Api(hub, asker).routes())
     for language in ("en", "zh"):
         blocks = page.build(asker, language, logged_in=bool(options.accounts))
         gr.mount_gradio_app(
@@ -104,7 +116,7 @@ def make_app(choice: AgentChoice, options: GuiOptions, make_agent: Any = None) -
             max_file_size=MAX_FILE_MB * 1024 * 1024,
             ssr_mode=False,
             theme=page.theme(),
-            head=page.head(language),
+            head=page.head(language, asker),
         )
     return Guard(app, options.accounts, local)
 

@@ -37,6 +37,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "health_bad": ("does not work: {reason}", "不可用：{reason}"),
     "agent_kind": ("How the agent decides", "智能体方式"),
+    "who_answers": ("Who answers", "由谁回答"),
     "tools": ("Tools", "工具"),
     "mcp": ("MCP servers", "MCP 服务器"),
     "thinking": ("Thinking", "思考"),
@@ -139,6 +140,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "quote_missing": ("The cited words were not found on this page.", "本页未找到所引文字。"),
     # errors of the page
     "no_conversation": ("There is no such conversation.", "没有这个对话。"),
+    "no_suggestion": ("There is no such suggestion.", "没有这个建议。"),
     "busy": ("An answer is still coming; stop it first.", "回答仍在进行，请先停止。"),
     "empty": ("Write a message first.", "请先输入消息。"),
     "too_large": ("{name}: over the limit of {size} MB.", "{name}：超过 {size} MB 的限制。"),

@@ -193,9 +193,7 @@ def test_deleting_a_conversation_elsewhere_ends_its_answer(screen: Screen) -> No
     screen.ask("Wait")
     screen.wait(".qb-card.running")
     old = screen.page.evaluate("window.qwenbelt.session")
-    screen.page.evaluate(
-        "id => fetch(`/qb/do/${id}/delete`, {method: 'POST', body: '{}'})", old
-    )
+    screen.page.evaluate("id => fetch(`/qb/do/${id}/delete`, {method: 'POST', body: '{}'})", old)
     screen.wait("#qb-welcome:visible")
     screen.wait("#qb-status[hidden]")
     screen.wait(".qb-session", 0)
