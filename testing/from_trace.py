@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qwenbelt.core.errors import InputError
@@ -19,10 +19,15 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _ACTION = re.compile(r"(?m)^\s*(?:Action|Final Answer)[ \t]*:")
 
 
-def scenario_text(run: Trajectory, *, name: str = "") -> str:
+def scenario_text(run: Trajectory, *, name: str = "", files: Sequence[str] = ()) -> str:
     """Returns a run as the YAML of a scenario, with checks on what happened.
 
     Keys are masked. Played back, the model says the same again and every tool runs for real.
+
+    Args:
+        run: the run, or several of one conversation.
+        name: the scenario's name.
+        files: names of the conversation's files, which are to lie beside the scenario.
 
     Raises:
         InputError: the run has no reply of a model, or was not asked anything.
@@ -36,6 +41,8 @@ def scenario_text(run: Trajectory, *, name: str = "") -> str:
         scenario["name"] = name
     scenario["say"] = run.asked
     scenario |= _agent(run)
+    if files:
+        scenario["files"] = list(files)
     scenario["turns"] = [turn for n in range(1, run.turns + 1) if (turn := _turn(run, n))]
     scenario["then"] = _then(run)
     head = (

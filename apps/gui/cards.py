@@ -54,8 +54,12 @@ def card_html(
 def _brief(call: Call) -> str:
     values = _values(call.arguments)
     if len(values) == 1:
-        return one_line(next(iter(values.values())), 100)
-    return one_line(", ".join(f"{name}={value}" for name, value in values.items()), 100)
+        return one_line(_text(next(iter(values.values()))), 100)
+    return one_line(", ".join(f"{name}={_text(value)}" for name, value in values.items()), 100)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _values(arguments: str) -> dict[str, Any]:
@@ -79,7 +83,7 @@ def _arguments(call: Call, language: str) -> str:
     short, long = [], []
     for name, value in _values(call.arguments).items():
         label = escape(name or say("arguments", language))
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = _text(value)
         if name == "code" and isinstance(value, str):
             long.append(code_block(value, "python", language))
         elif len(text) <= SHORT_VALUE and "\n" not in text:

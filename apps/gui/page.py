@@ -307,7 +307,7 @@ def _sidebar(language: str, logged_in: bool) -> str:
         f'<a id="qb-language" href="{other}">{escape(say("language", language))}</a>'
         f'<button type="button" class="qb-small" id="qb-theme" title="{theme_label}" '
         f'aria-label="{theme_label}">◐</button>{logout}</div>'
-        f"{button('qb-new', 'new_chat', '＋')}"
+        f"{button('qb-new', 'new_chat', '+')}"
         f'<input id="qb-search" type="search" placeholder="{escape(say("search", language))}" '
         f'aria-label="{escape(say("search", language))}">'
         f'<nav id="qb-sessions" aria-label="{escape(say("conversations", language))}"></nav>'

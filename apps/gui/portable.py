@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from typing import Any
 
 from qwenbelt.apps.export import as_markdown
@@ -11,14 +13,16 @@ from qwenbelt.apps.gui.store import SessionRow, Store, Turn
 from qwenbelt.core.errors import InputError
 
 FORMAT = "qwenbelt-conversation"
+SCENARIO = "conversation.scenario.yaml"
 
 
-def export(session: Session, form: str) -> tuple[str, str, str]:
-    """Returns a conversation as text, its media type and a file name.
+def export(session: Session, form: str) -> tuple[str | bytes, str, str]:
+    """Returns a conversation as text or bytes, its media type and a file name.
 
     Args:
         session: the conversation.
-        form: "md", "json" (can be imported again) or "scenario" (can be run as a test).
+        form: "md", "json" (can be imported again) or "scenario" (can be run as a test; an archive
+            of scenario and files when the conversation has files).
 
     Raises:
         InputError: there is no such form, or nothing was said yet.
@@ -34,7 +38,7 @@ def export(session: Session, form: str) -> tuple[str, str, str]:
         text = json.dumps(body, ensure_ascii=False, indent=1)
         return text, "application/json", "conversation.json"
     if form == "scenario":
-        return _scenario(path), "application/yaml", "conversation.scenario.yaml"
+        return _scenario(session, [turn for turn in path if _ended_well(turn)])
     raise InputError(f"There is no form {form!r}; there are md, json and scenario.")
 
 
@@ -43,11 +47,29 @@ def _as_dict(turn: Turn) -> dict[str, Any]:
     return {name: getattr(turn, name) for name in names}
 
 
-def _scenario(path: list[Turn]) -> str:
+def _ended_well(turn: Turn) -> bool:
+    return any(r.get("event") == "done" and r.get("reason") == "answer" for r in turn.events)
+
+
+def _scenario(session: Session, path: list[Turn]) -> tuple[str | bytes, str, str]:
+    """Returns the turns that were answered; a stopped one would have to be stopped again."""
     from qwenbelt.testing import Trajectory, scenario_text
 
-    records = [record for turn in path[:1] for record in turn.events]
-    return str(scenario_text(Trajectory.from_records(records)))
+    if not path:
+        raise InputError("No question of this conversation was answered to the end.")
+    records = [record for turn in path for record in turn.events]
+    names = list(dict.fromkeys(name for turn in path for name in turn.files))
+    files = [file for name in names if (file := session.file(name)) is not None]
+    run = Trajectory.from_records(records)
+    text = str(scenario_text(run, files=[file.name for file in files]))
+    if not files:
+        return text, "application/yaml", SCENARIO
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(SCENARIO, text)
+        for file in files:
+            packed.write(file, file.name)
+    return archive.getvalue(), "application/zip", "conversation.scenario.zip"
 
 
 def imported(store: Store, user: str, body: dict[str, Any]) -> SessionRow:

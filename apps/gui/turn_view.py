@@ -338,12 +338,14 @@ class TurnView:
             self._note(say("ended_length", self._language))
         elif reason not in ("answer", "error"):
             self._note(say("ended_limit", self._language, detail=detail or reason))
-        self._footer()
+        self._footer(float(event.get("t") or 0.0))
 
-    def _footer(self) -> None:
-        begin, end = self._timeline.span()
+    def _footer(self, now: float) -> None:
+        begin, end = self._timeline.span(now)
         into, out = self._timeline.tokens
-        text = say("footer", self._language, seconds=seconds(end - begin), into=into, out=out)
+        text = seconds(end - begin)
+        if into or out:  # an endpoint need not count, and a stopped reply is not counted
+            text = say("footer", self._language, seconds=text, into=into, out=out)
         if self._timeline.cost:
             amount = f"{self._timeline.cost:.4f}"
             currency = self._timeline.currency
