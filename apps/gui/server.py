@@ -87,17 +87,7 @@ def make_app(
     if options.at_once is not None:
         hub.at_once = asyncio.Semaphore(options.at_once)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Any) -> AsyncIterator[None]:
-        resting = asyncio.ensure_future(_rest(hub))
-        try:
-            yield
-        finally:
-            resting.cancel()
-            await hub.close()
-            hub.store.close()
-
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(hub))
 
     async def root(request: Request) -> RedirectResponse:
         return RedirectResponse(f"/{language_of(request)}/", 303)
@@ -119,6 +109,20 @@ def make_app(
             head=page.head(language, asker),
         )
     return Guard(app, options.accounts, local)
+
+
+def _lifespan(hub: Any) -> Any:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        resting = asyncio.ensure_future(_rest(hub))
+        try:
+            yield
+        finally:
+            resting.cancel()
+            await hub.close()
+            hub.store.close()
+
+    return lifespan
 
 
 async def _rest(hub: Any) -> None:
