@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import functools
 import importlib
+import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -112,7 +113,7 @@ class Session:
                 self.offer = await _list_offer(client)
                 self._checks = any(tool.output_schema for tool in self.offer.tools)
                 if self._checks:
-                    _checker()
+                    _checker(os.getpid())
                 self.alive = True
                 ready.set()
                 await self._closing.wait()
@@ -203,7 +204,7 @@ class Session:
         if client is None or not self.alive:
             raise SessionLost
         if self._checks:
-            await asyncio.shield(asyncio.wrap_future(_checker()))
+            await asyncio.shield(asyncio.wrap_future(_checker(os.getpid())))
         if report is not None:
             self._reports.add(report)
         try:
@@ -352,11 +353,12 @@ async def pages(fetch: Callable[..., Awaitable[Any]], attribute: str) -> list[An
 
 
 @functools.cache
-def _checker() -> concurrent.futures.Future[None]:
+def _checker(process: int) -> concurrent.futures.Future[None]:
     """Imports what the SDK checks structured content with; done when the future is.
 
     The SDK would import it in the middle of a call, on the loop that all servers share. Where
-    jsonschema's formats are installed (Jupyter brings them) that takes seconds.
+    jsonschema's formats are installed (Jupyter brings them) that takes seconds. A forked copy of
+    this process has no such thread, so each `process` has a future of its own.
     """
     loaded: concurrent.futures.Future[None] = concurrent.futures.Future()
 

@@ -81,8 +81,10 @@ def page_reply(page: Page, call: Call) -> Reply:
         notes.append(
             say("more", call.language, first=page.first + 1, last=last, cursor=page.cursor)
         )
-    rows = ",\n ".join(json.dumps(row, ensure_ascii=False) for row in page.rows)
-    columns = json.dumps(page.columns, ensure_ascii=False)
+    # one encoder for all: json.dumps makes a new one for every row
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    rows = ",\n ".join(map(encode, page.rows))
+    columns = encode(page.columns)
     return Reply(f'{{"columns": {columns}, "rows": [\n {rows}]}}', data, "\n".join(notes))
 
 
