@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from qwenbelt.workflows.batch.job import batch
 from tests.batch.conftest import Model, lines_of  # type: ignore[import-not-found]
 
 PROGRAM = "import sys; from qwenbelt.apps.cli import run; sys.exit(run(sys.argv[1:]))"
@@ -74,3 +75,6 @@ def test_a_worker_takes_over_from_one_that_was_killed(
     assert two.wait(120) == 0, (tmp_path / "two.log").read_text()
     assert [line["ok"] for line in lines_of(tmp_path / "two")] == [True] * COUNT
     assert COUNT <= len(model.asked()) <= COUNT + 2
+    # another batch in the same database has nothing to do with it
+    other = batch(many, tmp_path / "other", options=model.options, db=postgres_url)
+    assert (other.total, other.done) == (COUNT, COUNT)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 # workflows are recovered only by a worker of the same version: change it with the steps' meaning
-VERSION = "qwenbelt-batch-1"
+VERSION = 1
 POLL_SECONDS = 0.1  # how often a worker looks for tasks to start
 WATCH_SECONDS = 0.5
 _WATCH_SHARE = 20  # watching takes at most a twentieth of the time
@@ -155,7 +155,8 @@ class Worker:
         config = {
             "name": self.store.name,
             "system_database_url": self.store.url,
-            "application_version": VERSION,
+            # the engine wants it to be one application's own
+            "application_version": f"{self.store.name}.{VERSION}",
             "executor_id": self.name,
             # JSON and not pickle: who can write to the database gets no code run here
             "serializer": module.DBOSPortableJSONSerializer(),
