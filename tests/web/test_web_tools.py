@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gzip
 import threading
 import time
@@ -35,8 +36,37 @@ class Site(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def drip(self, head: bytes, seconds: float) -> None:
+        """Sends a byte at a time: each wait is short, the whole is not."""
+        with contextlib.suppress(OSError):
+            self.wfile.write(head)
+            for _ in range(round(seconds / 0.05)):
+                self.wfile.write(b"x")
+                self.wfile.flush()
+                time.sleep(0.05)
+
+    def gigabyte(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(2**30))
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(1024):
+                self.wfile.write(b"x" * 2**20)
+
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
+        head = b"HTTP/1.1 200 OK\r\n"
+        if path == "/slow-headers":
+            self.drip(head, 30)
+        elif path == "/slow":
+            self.drip(head + b"Content-Type: text/plain\r\nContent-Length: 100000\r\n\r\n", 3)
+        elif path == "/gigabyte":
+            self.gigabyte()
+        else:
+            self.answer(path, query)
+
+    def answer(self, path: str, query: str) -> None:
         if path == "/page":
             self.reply(PAGE.encode())
         elif path == "/hop":
@@ -48,18 +78,6 @@ class Site(BaseHTTPRequestHandler):
             self.reply("<p>强度</p>".encode("gbk"), "text/html; charset=gbk")
         elif path == "/bomb":
             self.reply(gzip.compress(b"0" * 30_000_000), Content_Encoding="gzip")
-        elif path == "/slow":
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain")
-            self.send_header("Content-Length", "100000")
-            self.end_headers()
-            for _ in range(60):
-                try:
-                    self.wfile.write(b"x")
-                    self.wfile.flush()
-                except OSError:
-                    return
-                time.sleep(0.05)
         elif path == "/search":
             self.reply(b'{"results": [{"title": "T", "url": "http://x/", "content": "S"}]}')
         elif path == "/picture":
@@ -101,6 +119,30 @@ def test_a_redirect_passes_the_same_guard(site: str) -> None:
         download(f"{site}/hop?file:///etc/passwd", allow_private=True)
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "http://127.0.0.2/",
+        "http://10.0.0.1/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::ffff:192.168.0.1]/",
+        "http://0.0.0.0/",
+        "//2130706434/",  # 127.0.0.2 as one number
+    ],
+)
+def test_redirects_to_private_addresses(
+    site: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qwenbelt.core import urls
+
+    real = urls.is_public
+    # the loopback site counts as public, and nothing else that is not
+    monkeypatch.setattr(urls, "is_public", lambda ip: ip == "127.0.0.1" or real(ip))
+    assert "405" in str(WebFetch({"allow_private_urls": False}).call({"url": f"{site}/page"}))
+    with pytest.raises((ToolRefused, InputError), match=r"private address|not found"):
+        download(f"{site}/hop?{place}", allow_private=False)
+
+
 def test_endless_redirects_end(site: str) -> None:
     with pytest.raises(InputError, match="redirects"):
         download(f"{site}/hop?/hop", allow_private=True)
@@ -111,6 +153,8 @@ def test_endless_redirects_end(site: str) -> None:
     [
         ("/bomb", "larger than the limit", {"max_bytes": 1_000_000}),
         ("/slow", "too long", {"seconds": 0.3}),
+        ("/slow-headers", "too long", {"seconds": 0.5}),
+        ("/gigabyte", "larger than the limit", {}),
         ("/none", "404", {}),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,9 +31,9 @@ def draw_boxes(picture: Image, boxes: Sequence[Box]) -> Image:
 
     out = picture.copy()
     draw = ImageDraw.Draw(out)
-    size = max(12, round(min(out.size) / 38))
-    font = _font(size)
-    width = max(2, round(size / 7))
+    # as large as print on a page that shows the picture at half its width
+    size = max(12, round(min(out.size) / 26), round(max(out.size) / 45))
+    width = max(2, round(size / 10))
     colors = {label: PALETTE[n % len(PALETTE)] for n, label in enumerate(_labels(boxes))}
     for box in boxes:
         corners = _inside(box, out.size)
@@ -40,6 +41,7 @@ def draw_boxes(picture: Image, boxes: Sequence[Box]) -> Image:
         draw.rectangle(corners, outline="white", width=width + 2)
         draw.rectangle(corners, outline=color, width=width)
         if box.label:
+            font = _fitting(draw, box.label, size, out.width)
             _label(draw, corners, box.label, color, font, out.size)
     return out
 
@@ -54,6 +56,14 @@ def _inside(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float
     return xs[0], ys[0], xs[1], ys[1]
 
 
+def _fitting(draw: Any, text: str, size: int, width: int) -> Any:
+    """Returns a font in which the text is not wider than the picture, down to 8 pixels."""
+    font = _font(size)
+    wide = draw.textlength(text, font=font)
+    return font if wide <= 0.9 * width else _font(max(8, int(size * 0.9 * width / wide)))
+
+
+@functools.lru_cache(maxsize=64)
 def _font(size: int) -> Any:
     from PIL import ImageFont
 

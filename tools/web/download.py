@@ -8,10 +8,12 @@ after decompression; time counts for the whole download.
 from __future__ import annotations
 
 import contextlib
+import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from qwenbelt.core.errors import InputError, one_line
@@ -69,8 +71,8 @@ def download(
     try:
         for _ in range(MAX_REDIRECTS + 1):
             target = check_url(url, allow_private=private)
-            with _client(target, deadline) as client:
-                request = _request(client, target)
+            with _Alarm(deadline) as alarm, _client(target, deadline) as client:
+                request = _request(client, target, alarm)
                 with contextlib.closing(client.send(request, stream=True)) as reply:
                     if not reply.is_redirect:
                         return _read(reply, url, max_bytes, deadline)
@@ -78,8 +80,39 @@ def download(
     except httpx.TimeoutException as error:
         raise InputError(f"{url}: no answer within {seconds:g} s.") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
+        if time.monotonic() >= deadline:
+            raise InputError(f"{url}: took too long; the limit is {seconds:g} s.") from error
         raise InputError(f"{url}: {one_line(error) or type(error).__name__}.") from error
     raise InputError(f"{url}: more than {MAX_REDIRECTS} redirects.")
+
+
+class _Alarm:
+    """Ends a connection when the time is over, also one that drips its headers byte by byte.
+
+    httpx limits the wait for each piece, not for the whole.
+    """
+
+    def __init__(self, deadline: float) -> None:
+        self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._ring)
+        self._timer.daemon = True
+        self._socket: socket.socket | None = None
+
+    def __enter__(self) -> _Alarm:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+
+    def trace(self, event: str, details: Mapping[str, Any]) -> None:
+        """Remembers the connection's socket (httpcore's `trace` extension)."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._socket = details["return_value"].get_extra_info("socket")
+
+    def _ring(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _client(target: Target, deadline: float) -> httpx.Client:
@@ -95,7 +128,7 @@ def _client(target: Target, deadline: float) -> httpx.Client:
     )
 
 
-def _request(client: httpx.Client, target: Target) -> httpx.Request:
+def _request(client: httpx.Client, target: Target, alarm: _Alarm) -> httpx.Request:
     """Returns a request to the checked address that names the host to the server and to TLS."""
     import httpx
 
@@ -103,7 +136,7 @@ def _request(client: httpx.Client, target: Target) -> httpx.Request:
     host = f"[{target.host}]" if ":" in target.host else target.host
     host = host if target.port == usual else f"{host}:{target.port}"
     url = httpx.URL(target.url).copy_with(host=target.address, fragment=None)
-    extensions = {"sni_hostname": target.host}
+    extensions = {"sni_hostname": target.host, "trace": alarm.trace}
     return client.build_request("GET", url, headers={"Host": host}, extensions=extensions)
 
 

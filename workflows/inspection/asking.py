@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ class Inspector:
         return Answer(tuple(objects), answer.notes)
 
     async def _ask(self, picture: Image) -> Answer:
-        sent = self._prepare(picture)
+        sent = await asyncio.to_thread(self._prepare, picture)
         content = [{"image": sent.url}, {"text": prompt(self.rules, self.language)}]
         messages = [{"role": "user", "content": content}]
         text = ""
