@@ -181,7 +181,10 @@ def sandbox() -> Finding:
     level = isolation_level()
     if level != "none":
         return Finding("code sandbox", True, level, needed=False)
-    fix = "Use Linux 5.13 or newer; or set allow_unsandboxed = true where that is acceptable."
+    fix = (
+        "Use Linux 5.13 or newer, or Docker or Podman (docker pull jupyter/scipy-notebook); "
+        "or set allow_unsandboxed = true where that is acceptable."
+    )
     detail = "none here: model-written code is refused"
     return Finding("code sandbox", False, detail, fix, needed=False)
 

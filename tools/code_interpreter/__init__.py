@@ -11,8 +11,15 @@ from __future__ import annotations
 def isolation_level() -> str:
     """Returns how code is kept apart here, for example "namespaces + Landlock 6 + seccomp".
 
+    Where no layer works it is "docker container" if there is an engine with the image.
+
     "none" means that code is only run where `allow_unsandboxed` is set.
     """
     from qwenbelt.tools.code_interpreter.sandbox.level import isolation_level as found
 
-    return found()
+    level = found()
+    if level != "none":
+        return level
+    from qwenbelt.tools.code_interpreter.container import container_level
+
+    return container_level()

@@ -14,6 +14,12 @@ import zmq.asyncio
 from qwenbelt.core.errors import ToolError, ToolRefused
 from qwenbelt.core.settings import load_settings
 from qwenbelt.tools.code_interpreter import strings
+from qwenbelt.tools.code_interpreter.container import (
+    IMAGE,
+    ContainerProcess,
+    container_level,
+    find_engine,
+)
 from qwenbelt.tools.code_interpreter.distant import DistantProcess
 from qwenbelt.tools.code_interpreter.forked import ForkedProcess, Zygote
 from qwenbelt.tools.code_interpreter.options import Options
@@ -56,6 +62,9 @@ class Launcher:
             return await self._distant(
                 RemoteProcess(options.server, options.token, options.kernel, folder, options.limits)
             )
+        engine = await self._engine(options)
+        if engine:
+            return await self._distant(ContainerProcess(engine, folder, options))
         if sys.platform != "linux":
             check_allowed(Layers(), options)
             return await self._open(PlainProcess(folder))
@@ -75,7 +84,7 @@ class Launcher:
 
     async def warm(self, options: Options) -> None:
         """Gets ready in the background for a first call."""
-        if options.server or sys.platform != "linux":
+        if options.server or sys.platform != "linux" or options.isolation == "container":
             return
         zygote = await self._get_zygote()
         if mode_of(zygote.layers, options) == "namespaces":
@@ -84,6 +93,23 @@ class Launcher:
     async def layers(self) -> Layers:
         """Returns the layers of isolation that work here."""
         return (await self._get_zygote()).layers
+
+    async def _engine(self, options: Options) -> str:
+        """Returns the container engine to use, or "" when the code is not run in a container.
+
+        Raises:
+            ToolRefused: a container is insisted on and there is none.
+        """
+        insisted = options.isolation == "container"
+        if not insisted:
+            layers = await self.layers() if sys.platform == "linux" else Layers()
+            if options.isolation or mode_of(layers, options) != "none":
+                return ""
+        engine = await asyncio.to_thread(find_engine, options)
+        if insisted and not engine:
+            image = options.image or IMAGE
+            raise ToolRefused(strings.NO_CONTAINER, fix=strings.NO_CONTAINER_FIX.format(image))
+        return engine
 
     async def _get_zygote(self) -> Zygote:
         async with self._zygote_lock:
@@ -196,8 +222,9 @@ def mode_of(layers: Layers, options: Options) -> str:
 def mode_level(layers: Layers, options: Options) -> str:
     """Returns the level in force in words, for example "Landlock 6 + seccomp", or "none"."""
     mode = mode_of(layers, options)
-    if mode == "none":
-        return "none"
+    if mode == "none" or options.isolation == "container":
+        contained = options.isolation in ("", "container")
+        return container_level(options) if contained else "none"
     return str(layers if mode == layers.mode else replace(layers, namespaces=False))
 
 

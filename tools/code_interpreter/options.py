@@ -48,8 +48,9 @@ class Options:
     Attributes:
         limits: what a session may use.
         allow_unsandboxed: whether code may run where no sandbox is available.
-        isolation: "namespaces" or "landlock" to insist on these layers, "none" to run without a
-            sandbox (where allowed), "" for the best that works here.
+        isolation: "namespaces" or "landlock" to insist on these layers, "container" for Docker or
+            Podman, "none" to run without a sandbox (where allowed), "" for the best that works
+            here.
         read_only: further files and folders that code may read.
         hosts: hosts that code may reach, by an HTTP proxy; "*" for every public one, none by
             default. See `proxy.Proxy`.
@@ -58,6 +59,8 @@ class Options:
         server: address of a Jupyter server or gateway on which the code runs, or "".
         token: that server's token.
         kernel: the kernel's name on that server, or "" for its default.
+        engine: "docker", "podman" or a path, for containers; "" for the one that is found.
+        image: the containers' image, with Python and ipykernel; "" for `container.IMAGE`.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -70,3 +73,5 @@ class Options:
     server: str = ""
     token: str = field(default="", repr=False)
     kernel: str = ""
+    engine: str = ""
+    image: str = ""

@@ -83,8 +83,11 @@ def description(level: str, hosts: tuple[str, ...] = ()) -> str:
     return f"{DESCRIPTION} The code runs in a sandbox ({level}) {network}."
 
 
+NO_CONTAINER = "No container engine with the image was found"
+NO_CONTAINER_FIX = "Install Docker or Podman, and run: docker pull {}"
 REFUSED = "Code is not run without a sandbox, and none is available here"
 REFUSED_FIX = (
-    "Allow it with CodeInterpreter({'allow_unsandboxed': True}), QWENBELT_ALLOW_UNSANDBOXED=1 "
+    "Use Linux 5.13 or newer, or Docker or Podman (docker pull jupyter/scipy-notebook); or allow "
+    "it with CodeInterpreter({'allow_unsandboxed': True}), QWENBELT_ALLOW_UNSANDBOXED=1 "
     "or allow_unsandboxed = true in qwenbelt.toml."
 )

@@ -47,7 +47,8 @@ class CodeInterpreter(Tool):
     Args:
         cfg: `allow_unsandboxed` (bool), `timeout` (seconds of a call), `work_dir` (the session
             folder for calls without a context), `session` (a name for those calls' session),
-            `isolation` ("namespaces", "landlock", "none"), `network` (true for public hosts, or a
+            `isolation` ("namespaces", "landlock", "container", "none"), `engine` and `image` (of
+            containers, where the other layers are missing), `network` (true for public hosts, or a
             list of hosts), `read_only` (further folders that code may read), `packages` and
             `package_options`, `server`, `token` and `kernel` (a Jupyter server on which the code
             runs instead), and the fields of `Limits` under `limits`.
@@ -175,7 +176,7 @@ def _options(cfg: Mapping[str, Any]) -> Options:
     except TypeError as error:
         raise ConfigError(f"code_interpreter: unknown limit ({error}).") from None
     isolation = str(cfg.get("isolation", ""))
-    if isolation not in ("", "namespaces", "landlock", "none"):
+    if isolation not in ("", "namespaces", "landlock", "container", "none"):
         raise ConfigError(f"code_interpreter: unknown isolation {isolation!r}.")
     return Options(
         limits=limits,
@@ -185,6 +186,8 @@ def _options(cfg: Mapping[str, Any]) -> Options:
         server=str(cfg.get("server", "")),
         token=str(cfg.get("token", "")),
         kernel=str(cfg.get("kernel", "")),
+        engine=str(cfg.get("engine", "")),
+        image=str(cfg.get("image", "")),
         hosts=_hosts(cfg.get("network", False)),
         packages=tuple(str(name) for name in cfg.get("packages", ())),
         package_options=tuple(str(word) for word in cfg.get("package_options", ())),
