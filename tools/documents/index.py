@@ -21,11 +21,11 @@ from qwenbelt.tools.documents.fetching import fetched, is_url
 from qwenbelt.tools.documents.formats import SUFFIXES, Opened, open_document
 from qwenbelt.tools.documents.fusion import (
     DEPTH,
+    Meaning,
     embed_missing,
     fused,
     meaning,
     reranked,
-    sharpened,
 )
 from qwenbelt.tools.documents.model import Page, Table
 from qwenbelt.tools.documents.passages import Hit, best_quote
@@ -407,18 +407,12 @@ class DocumentIndex:
         likely = self._likely(query) if chosen is None or len(names) > 1 else {}
         finds = [lambda limit, scope: self._store.match(terms, limit, scope)]
         if self._embedder is not None:
-            finds.append(self._by_meaning(self._embedder, query))
+            finds.append(Meaning(self._store, self._embedder, query).find)
         matches = fused([self._routed(likely, find, limit, scope) for find in finds])
         if self._reranker is not None:
             texts = [self._text(match.passage) for match in matches[:DEPTH]]
             matches = reranked(self._reranker, query, matches, texts)
         return self._hits(_spread(matches, per_page)[:top_k], terms, names)
-
-    def _by_meaning(self, embedder: Embedder, query: str) -> Find:
-        vector = embedder.query(query)
-        return lambda limit, scope: sharpened(
-            self._store.nearest(embedder.name, vector, max(limit, DEPTH), scope)
-        )
 
     def _text(self, passage: Passage) -> str:
         page = next(self._store.pages(passage.document, [passage.page]), None)

@@ -1,0 +1,109 @@
+"""Index size and query time with many passages, made from given texts.
+
+    python benchmarks/document_scale.py DATA --chunks 100000 [--place FILE or postgresql://...]
+
+DATA holds `retrieval/NAME/{passages,questions}.jsonl`; sentences of all sets are shuffled into
+passages of about 110 words, a quarter of them Chinese. The questions are those of the sets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from qwenbelt.tools.documents import DocumentIndex
+
+SETS = ("xquad_en", "xquad_zh", "cmrc", "cranfield")
+PASSAGES = 2000  # a file
+WORDS = 110  # a passage; a Chinese character counts as 0.6 of a word
+
+
+def sentences(data: Path) -> tuple[list[str], list[str]]:
+    english, chinese = [], []
+    for name in SETS:
+        target = chinese if name in ("xquad_zh", "cmrc") else english
+        path = data / "retrieval" / name / "passages.jsonl"
+        for line in path.read_text(encoding="utf-8").splitlines():
+            text = " ".join(json.loads(line)["text"].split())
+            target += re.findall(r"[^.!?。！？]{12,}[.!?。！？]+", text)
+    return english, chinese
+
+
+def questions(data: Path) -> list[str]:
+    found = []
+    for name in SETS:
+        path = data / "retrieval" / name / "questions.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines()
+        found += [json.loads(line)["question"] for line in lines[:60]]
+    return found
+
+
+def passage(pool: list[str], chance: random.Random) -> str:
+    parts: list[str] = []
+    size = 0.0
+    while size < WORDS:
+        sentence = chance.choice(pool)
+        parts.append(sentence)
+        size += len(sentence.split()) if sentence.isascii() else 0.6 * len(sentence)
+    return " ".join(parts)
+
+
+def files(data: Path, folder: Path, count: int) -> Iterator[Path]:
+    english, chinese = sentences(data)
+    chance = random.Random(7)
+    for first in range(0, count, PASSAGES):
+        texts = [
+            passage(chinese if chance.random() < 0.25 else english, chance)
+            for _ in range(min(PASSAGES, count - first))
+        ]
+        file = folder / f"part{first // PASSAGES:05}.txt"
+        file.write_text("\n\n".join(texts), encoding="utf-8")
+        yield file
+        file.unlink()
+
+
+def size_of(place: str) -> float:
+    """Returns an index's size in MB, or nan where it is no file."""
+    parts = [Path(place + suffix) for suffix in ("", "-wal")]
+    return sum(p.stat().st_size for p in parts if p.exists()) / 1e6 or float("nan")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--chunks", type=int, default=100_000)
+    parser.add_argument("--place", help="an index file, or a server; a temporary file without it")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        place = given.place or str(Path(work, "index.db"))
+        with DocumentIndex(place, workers=0) as index:
+            start = time.process_time()
+            chunks = sum(
+                index.add_file(file).chunks for file in files(given.data, Path(work), given.chunks)
+            )
+            index.add([])  # what `add` does at its end
+            spent = time.process_time() - start
+            times, first = [], []
+            for number, question in enumerate(questions(given.data) * 2):
+                begun = time.perf_counter()
+                index.search(question, 10)
+                (first if number == 0 else times).append(1000 * (time.perf_counter() - begun))
+        times.sort()
+        print("| chunks | index MB | CPU-s to index | p50 ms | p95 ms | first query ms |")
+        print("|---|---|---|---|---|---|")
+        p95 = times[int(0.95 * len(times))]
+        print(
+            f"| {chunks} | {size_of(place):.0f} | {spent:.0f} | {statistics.median(times):.1f} "
+            f"| {p95:.1f} | {first[0]:.0f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
