@@ -1,6 +1,6 @@
 """Reads, indexes and searches the same files as qwen-agent's own parser and keyword search.
 
-    python benchmarks/documents.py DATA [--vectors CACHE.db] [--only parsing,query,sets,filings]
+    python benchmarks/documents.py DATA [--vectors CACHE.db] [--only PART,...]
 
 DATA holds `retrieval/NAME/{passages,questions}.jsonl` and `filings/{pdfs/*.pdf,questions.jsonl}`.
 CPU seconds and memory are measured in a process of its own for each reader. With `--vectors` the
@@ -167,9 +167,9 @@ def _stock_record(file: str, folder: str) -> Any:
 # Question sets: which passage answers
 
 
-def sets(data: Path, embedder: Any) -> None:
+def sets(data: Path, embedder: Any, names: Sequence[str] = SETS) -> None:
     rows: Rows = []
-    for name in SETS:
+    for name in names:
         folder = data / "retrieval" / name
         passages = read_jsonl(folder / "passages.jsonl")
         questions = read_jsonl(folder / "questions.jsonl")
@@ -225,6 +225,68 @@ def ndcg(rank: Rank, questions: Rows) -> float:
         best = sum(1 / math.log2(n + 2) for n in range(min(10, len(relevant))))
         total += gain / best
     return total / len(questions)
+
+
+# Killed in the middle
+
+_TAKE_IN = """
+import sys
+from qwenbelt.tools.documents import DocumentIndex
+with DocumentIndex(sys.argv[1]) as index:
+    index.add(sys.argv[2:])
+"""
+
+
+def resume(data: Path, count: int = 20, pages: int = 30) -> None:
+    """Kills the taking in of some files again and again, and looks at what is there in the end."""
+    import pypdfium2
+
+    with tempfile.TemporaryDirectory() as work:
+        files = []
+        for source in sorted((data / "filings/pdfs").glob("*.pdf"))[:count]:
+            with pypdfium2.PdfDocument(source) as whole, pypdfium2.PdfDocument.new() as part:
+                part.import_pages(whole, list(range(min(pages, len(whole)))))
+                part.save(Path(work, source.name))
+            files.append(Path(work, source.name))
+        whole_index = DocumentIndex(Path(work, "whole.db"))
+        whole_index.add(files)
+        place = Path(work, "killed.db")
+        rows: Rows = []
+        for kill in range(1, 4):
+            process = subprocess.Popen([sys.executable, "-c", _TAKE_IN, place, *files])
+            _wait_for(place, kill * count // 5)
+            process.kill()
+            process.wait()
+            with DocumentIndex(place) as index:
+                rows.append({"kill -9": kill, "files done": len(index.documents())})
+        with DocumentIndex(place) as index:
+            states = [added.state for added in index.add(files)]
+            same = [_held(index, file) == _held(whole_index, file) for file in files]
+            rows.append(
+                {
+                    "kill -9": "then to the end",
+                    "files done": len(index.documents()),
+                    "unchanged": states.count("unchanged"),
+                    "same pages and passages as without a kill": sum(same),
+                }
+            )
+        whole_index.close()
+    show("Killed while taking in files, then resumed", rows)
+
+
+def _wait_for(place: Path, files: int) -> None:
+    while True:
+        time.sleep(0.1)
+        if place.exists():
+            with DocumentIndex(place) as index:
+                if len(index.documents()) >= files:
+                    return
+
+
+def _held(index: DocumentIndex, file: Path) -> Any:
+    words = index.search("company", 1000, files=[file.name], per_page=None)
+    found = [(hit.page, hit.text) for hit in words]
+    return [page.text for page in index.pages(file.name)], sorted(found)
 
 
 # Filings: which page answers
@@ -329,7 +391,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--vectors", type=Path, help="a file that keeps vectors")
-    parser.add_argument("--only", default="parsing,query,sets,filings")
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--only", default="parsing,query,sets,filings,resume")
     given = parser.parse_args()
     embedder: Any = None
     if given.vectors is not None:
@@ -337,11 +400,15 @@ def main() -> None:
         from qwenbelt.tools.documents.vectorcache import CachedEmbedder
 
         embedder = CachedEmbedder(OfflineEmbedder(), given.vectors)
+    parts: dict[str, Callable[[], None]] = {
+        "parsing": lambda: parsing(given.data),
+        "query": lambda: query(given.data),
+        "sets": lambda: sets(given.data, embedder, given.sets.split(",")),
+        "filings": lambda: filings(given.data, embedder),
+        "resume": lambda: resume(given.data),
+    }
     for part in given.only.split(","):
-        if part in ("parsing", "query"):
-            {"parsing": parsing, "query": query}[part](given.data)
-        else:
-            {"sets": sets, "filings": filings}[part](given.data, embedder)
+        parts[part]()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,8 +60,8 @@ class Written(NamedTuple):
 def compose(page: Page, fragments: list[Fragment], grids: list[Grid]) -> list[Written]:
     """Fills a page's text, lines and ruled tables; returns the rows outside ruled tables."""
     tables = []
-    for grid in grids:
-        cells, fragments = _fill(grid, fragments)
+    for grid, cells, left in _filled(grids, fragments):
+        fragments = left
         if cells is not None:
             tables.append((grid_box(grid), cells))
     rows = reading_rows(fragments)
@@ -73,7 +74,32 @@ def compose(page: Page, fragments: list[Fragment], grids: list[Grid]) -> list[Wr
 Cells = list[list[list[Fragment]]]
 
 
-def _fill(grid: Grid, fragments: list[Fragment]) -> tuple[Cells | None, list[Fragment]]:
+def table_cells(grids: Sequence[Grid], fragments: list[Fragment]) -> list[Box]:
+    """Returns the cells of those grids that are tables, for cutting fragments at their rules."""
+    return [
+        cell
+        for grid, filled, _ in _filled(grids, fragments)
+        if filled is not None
+        for row in grid
+        for cell in row
+        if cell is not None
+    ]
+
+
+def _filled(
+    grids: Sequence[Grid], fragments: list[Fragment]
+) -> Iterator[tuple[Grid, Cells | None, list[Fragment]]]:
+    """Yields each grid with its filled cells, or None, and the fragments that are then left."""
+    boxes = [grid_box(grid) for grid in grids]
+    for number, grid in enumerate(grids):
+        others = boxes[:number] + boxes[number + 1 :]
+        cells, fragments = _fill(grid, fragments, others)
+        yield grid, cells, fragments
+
+
+def _fill(
+    grid: Grid, fragments: list[Fragment], others: Sequence[Box]
+) -> tuple[Cells | None, list[Fragment]]:
     """Puts fragments into the cells of a grid.
 
     Returns None for cells, and all fragments, when the grid is no table: fewer than two rows or
@@ -90,7 +116,8 @@ def _fill(grid: Grid, fragments: list[Fragment]) -> tuple[Cells | None, list[Fra
             cells[place[0]][place[1]].append(fragment)
     placed = {id(f) for row in cells for cell in row for f in cell}
     outside = [f for f in fragments if id(f) not in placed]
-    if _is_shading(inside, outside):
+    beside = [f for f in outside if not any(_holds(box, f) for box in others)]
+    if _is_shading(inside, beside):
         return None, fragments
     rows = sum(1 for row in cells if any(row))
     columns = sum(1 for column in zip(*cells, strict=True) if any(column))

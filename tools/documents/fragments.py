@@ -6,6 +6,7 @@ Text that runs downwards or upwards is laid out in a frame of its own, turned up
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from qwenbelt.tools.documents.model import Box
 from qwenbelt.tools.documents.pdfium import Characters, Floats
 
 WIDE_GAP = 1.2  # of the line's height; a wider gap separates columns or cells
+TOUCHING = 0.12  # of the line's height; letters that are nearer belong to one word
 BASELINE_DRIFT = 0.5  # of the line's height; sub- and superscripts stay within
 _HYPHENS = (0x02, 0xFFFE)  # pdfium's marks for a hyphen that it found at a line's end
 _SPACES = [0, *range(9, 14), 0x20, 0xA0, 0x1680, *range(0x2000, 0x200C), 0x202F, 0x205F, 0x3000]
@@ -137,8 +139,13 @@ def _turns(codes: npt.NDArray[np.uint32], boxes: Floats) -> npt.NDArray[np.int8]
     return turns
 
 
-def fragments_of(characters: Characters) -> list[Fragment]:
-    """Returns the fragments of one frame in the order of the content."""
+def fragments_of(characters: Characters, cells: Sequence[Box] = ()) -> list[Fragment]:
+    """Returns the fragments of one frame in the order of the content.
+
+    Args:
+        characters: those of the frame.
+        cells: cells of tables; a fragment ends where the next one begins, however near it is.
+    """
     codes, boxes = characters.codes, characters.boxes
     inked = np.flatnonzero(
         has_ink(codes) & ((boxes[:, 2] > boxes[:, 0]) | (boxes[:, 3] > boxes[:, 1]))
@@ -148,7 +155,10 @@ def fragments_of(characters: Characters) -> list[Fragment]:
     hyphens = (codes == _HYPHENS[0]) | (codes == _HYPHENS[1])
     known = np.where(hyphens, np.uint32(ord("-")), np.where(codes > 0x10FFFF, 0xFFFD, codes))
     text = known.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-    starts = np.r_[0, np.flatnonzero(_breaks(codes, boxes, inked, hyphens)) + 1]
+    broken = _breaks(codes, boxes, inked, hyphens)
+    if cells:
+        broken |= _at_rules(codes[inked], boxes[inked], cells)
+    starts = np.r_[0, np.flatnonzero(broken) + 1]
     ends = np.r_[starts[1:], len(inked)] - 1
     placed = boxes[inked]
     corners = np.stack(
@@ -189,6 +199,25 @@ def _breaks(
         (np.diff(newlines) > 0) | hyphens[inked][:-1] | drifted | (gap > WIDE_GAP * higher)
     )
     return broken
+
+
+def _at_rules(
+    codes: npt.NDArray[np.uint32], boxes: Floats, cells: Sequence[Box]
+) -> npt.NDArray[np.bool_]:
+    """Says after which characters another cell begins; never inside a word that runs over."""
+    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    places = np.zeros(len(codes), np.int32)
+    for number, cell in enumerate(cells, 1):
+        inside = (x >= cell.x0) & (x < cell.x1) & (y >= cell.top) & (y < cell.bottom)
+        places[inside] = number
+    other = places[1:] != places[:-1]
+    if not other.any():
+        return other
+    touching = boxes[1:, 0] - boxes[:-1, 2] < TOUCHING * (boxes[1:, 3] - boxes[1:, 1])
+    for at in np.flatnonzero(other & touching):
+        if chr(min(codes[at], 0xFFFF)).isalpha() and chr(min(codes[at + 1], 0xFFFF)).islower():
+            other[at] = False
+    return other
 
 
 def clean(text: str) -> str:

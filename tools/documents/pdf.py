@@ -10,7 +10,7 @@ from typing import Any
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents import pdfium
 from qwenbelt.tools.documents.aligned import aligned_tables
-from qwenbelt.tools.documents.compose import PageText, compose
+from qwenbelt.tools.documents.compose import PageText, compose, table_cells
 from qwenbelt.tools.documents.fragments import (
     fragments_of,
     has_ink,
@@ -130,7 +130,9 @@ def _lay_out(source: Any, number: int, *, tables: bool) -> Page:
             written, turned = compose(page, seen, grids), []
         else:
             (_, upright), *turned = split_by_direction(characters.all, page.width, page.height)
-            written = compose(page, fragments_of(upright), grids)
+            fragments = fragments_of(upright)
+            cells = table_cells(grids, fragments) if grids else []
+            written = compose(page, fragments_of(upright, cells) if cells else fragments, grids)
         page.headings = find_headings(written, characters.weight)
     if tables:
         page.tables = sorted(page.tables + aligned_tables(page, written), key=lambda t: t.start)

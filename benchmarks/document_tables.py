@@ -1,0 +1,115 @@
+"""Compares the cells of ruled tables with those that pdfplumber finds, cell by cell.
+
+    python benchmarks/document_tables.py FILE.pdf|FOLDER... [--every N] [--show N]
+
+A table counts if pdfplumber's `extract_tables()` gives it at least two rows and two columns with
+text. A cell is equal if its text is, spaces aside; each of ours is used once. With `--every N`
+only every Nth page of a file is looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pdfplumber
+
+from qwenbelt.core.errors import InputError
+from qwenbelt.tools.documents.pdf import read_pages
+
+
+@dataclass
+class Tally:
+    """What was compared of one folder."""
+
+    pages: int = 0
+    tables: int = 0
+    cells: int = 0
+    equal: int = 0
+    refused: int = 0
+    differing: list[str] = field(default_factory=list)
+
+
+def is_table(rows: list[list[str | None]]) -> bool:
+    full = [[bool(cell and cell.strip()) for cell in row] for row in rows]
+    columns = sum(any(column) for column in zip(*full, strict=True))
+    return sum(any(row) for row in full) >= 2 and columns >= 2
+
+
+def cells(rows: list[list[Any]]) -> Counter[str]:
+    texts = ("".join((cell or "").split()) for row in rows for cell in row)
+    return Counter(text for text in texts if text)
+
+
+def compare(file: Path, every: int, tally: Tally) -> None:
+    for number, theirs in _oracle(file, every):
+        wanted = [rows for rows in theirs if is_table(rows)]
+        tally.pages += 1
+        if not wanted:
+            continue
+        try:
+            page = next(read_pages(file, [number]))
+        except InputError:
+            tally.refused += 1
+            continue
+        have = sum((cells(table.rows) for table in page.tables), Counter[str]())
+        for rows in wanted:
+            need = cells(rows)
+            found = need & have
+            have -= found
+            tally.tables += 1
+            tally.cells += need.total()
+            tally.equal += found.total()
+            if found != need:
+                tally.differing.append(f"{file.name} p.{number}: {_difference(need - found)}")
+
+
+def _difference(missing: Counter[str]) -> str:
+    return f"{missing.total()} cells, such as {' | '.join(list(missing)[:4])[:160]}"
+
+
+def _oracle(file: Path, every: int) -> Iterator[tuple[int, list[list[list[str | None]]]]]:
+    try:
+        with pdfplumber.open(file) as document:
+            for page in document.pages[::every]:
+                try:
+                    found = page.extract_tables()
+                except Exception:
+                    found = []  # pdfminer stumbles over some of the odd files
+                yield page.page_number, found
+                page.close()
+    except Exception:
+        return
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sources", type=Path, nargs="+")
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--show", type=int, default=0, help="tables that differ, for each source")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    print("| source | pages | ruled tables | cells | equal | share |\n|---|---|---|---|---|---|")
+    for source in given.sources:
+        tally = Tally()
+        for file in sorted(source.rglob("*.pdf")) if source.is_dir() else [source]:
+            compare(file, given.every, tally)
+        share = tally.equal / max(tally.cells, 1)
+        print(
+            f"| {source.name} | {tally.pages} | {tally.tables} | {tally.cells} | {tally.equal} "
+            f"| {share:.4f} |",
+            flush=True,
+        )
+        for line in tally.differing[: given.show]:
+            print("    ", line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Ruled tables, with pdfplumber as the oracle."""
+
+from __future__ import annotations
+
+import pdfplumber
+
+from qwenbelt.tools.documents.pdf import read_pages
+
+
+def text(x: float, y: float, words: str, size: float = 10) -> str:
+    return f"BT /F1 {size} Tf 1 0 0 1 {x} {y} Tm ({words}) Tj ET"
+
+
+def ruled_grid(x: float, y: float, columns: list[float], rows: list[float]) -> str:
+    """Stroked rules of a grid from its top left corner (x, y), y from the bottom."""
+    right, low = x + sum(columns), y - sum(rows)
+    parts, at = (
+        [
+            f"{x} {y} m {right} {y} l S",
+        ],
+        y,
+    )
+    for step in rows:
+        at -= step
+        parts.append(f"{x} {at} m {right} {at} l S")
+    at = x
+    for step in [0.0, *columns]:
+        at += step
+        parts.append(f"{at} {y} m {at} {low} l S")
+    return "\n".join(parts)
+
+
+def test_neighbouring_cells_of_a_narrow_table_stay_apart(make_pdf) -> None:
+    # the text fills its cells, so that only the rules tell where one ends
+    columns, rows = [34.0, 34.0, 34.0], [14.0, 14.0, 14.0]
+    values = [["Rail", "Road", "Sea"], ["104,500", "35,390", "38.4"], ["636,903", "26,597", "1.0"]]
+    parts = [ruled_grid(72, 700, columns, rows)]
+    for r, row in enumerate(values):
+        parts += [text(73 + 34 * c, 690 - 14 * r, v, size=9) for c, v in enumerate(row)]
+    path = make_pdf("narrow.pdf", ["\n".join(parts)])
+    (page,) = read_pages(path)
+    assert page.tables[0].rows == values
+    with pdfplumber.open(path) as oracle:
+        assert oracle.pages[0].extract_tables() == [values]
+
+
+def test_ruled_tables_side_by_side_are_both_found(make_pdf) -> None:
+    parts = []
+    for left in (72, 320):
+        parts.append(ruled_grid(left, 700, [90.0, 90.0], [20.0, 20.0]))
+        for r in range(2):
+            parts += [text(left + 6 + 90 * c, 686 - 20 * r, f"{left} {r}{c}") for c in range(2)]
+    (page,) = read_pages(make_pdf("two.pdf", ["\n".join(parts)]))
+    assert [table.rows for table in page.tables] == [
+        [[f"{left} {r}{c}" for c in range(2)] for r in range(2)] for left in (72, 320)
+    ]
