@@ -210,7 +210,7 @@ def _at_rules(
     for number, cell in enumerate(cells, 1):
         inside = (x >= cell.x0) & (x < cell.x1) & (y >= cell.top) & (y < cell.bottom)
         places[inside] = number
-    other = places[1:] != places[:-1]
+    other: npt.NDArray[np.bool_] = places[1:] != places[:-1]
     if not other.any():
         return other
     touching = boxes[1:, 0] - boxes[:-1, 2] < TOUCHING * (boxes[1:, 3] - boxes[1:, 1])
