@@ -116,6 +116,7 @@ class DatabasePool:
         self._idle: list[tuple[int, _Worker]] = []
         self._number = 0
         self._closed = False
+        self._sparing = False
         self._give_back(self._new())
 
     def query(
@@ -214,9 +215,22 @@ class DatabasePool:
             if found is not None:
                 self._idle.remove(found)
                 return found
-            if self._idle:
-                return self._idle.pop()
-        return self._new()
+            found = self._idle.pop() if self._idle else None
+            wanting = not self._idle and not self._sparing and not self._closed
+            self._sparing = self._sparing or wanting
+        if wanting:
+            threading.Thread(target=self._add_spare, daemon=True).start()
+        return found or self._new()
+
+    def _add_spare(self) -> None:
+        """Has a process ready for whoever comes while all others are at work."""
+        try:
+            self._give_back(self._new())
+        except QwenbeltError:
+            pass  # the next one who needs a process is told
+        finally:
+            with self._lock:
+                self._sparing = False
 
     def _new(self) -> tuple[int, _Worker]:
         worker = _Worker(self.path, self.write_allowed, self.seconds)
