@@ -32,7 +32,7 @@ function transport() {
 
 async function call(client, step) {
   const progress = [];
-  const options = { onprogress: (told) => progress.push(told), timeout: 120_000 };
+  const options = { onprogress: (told) => progress.push(told), timeout: 150_000 };
   if (step.abort) {
     const stop = new AbortController();
     setTimeout(() => stop.abort("enough"), step.abort);
@@ -61,7 +61,7 @@ async function main() {
   const options = sdk === "2" ? { versionNegotiation: { mode: "auto" } } : {};
   const client = new Client({ name: "peer", version: "1" }, options);
   const line = transport();
-  await client.connect(line);
+  await client.connect(line, { timeout: 150_000 });
   const found = { server: client.getServerVersion(), results: [] };
   for (const step of plan.steps) found.results.push(await run(client, step));
   console.log(JSON.stringify(found));

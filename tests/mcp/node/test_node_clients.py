@@ -19,6 +19,7 @@ CALLS: dict[str, tuple[str, dict[str, str], str]] = {
 }
 BOTH = pytest.mark.parametrize("transport", ["stdio", "http"])
 EACH = pytest.mark.parametrize("name", CALLS)
+BUSY = ("--connect-timeout", "150000")  # milliseconds; a machine of CI may be slow
 SCENARIOS = (
     "server-initialize",
     "ping",
@@ -36,7 +37,7 @@ def inspect(peers: Any, server: dict[str, Any], home: Path, *options: str) -> di
     env = [word for pair in given for word in ("-e", pair)]
     # the target's own options come after ours
     main = peers.main("inspector")
-    done = peers.run(main, "--cli", *env, *target, *options, HOME=str(home))
+    done = peers.run(main, "--cli", *env, *BUSY, *target, *options, HOME=str(home))
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
