@@ -58,7 +58,9 @@ class Job:
         self.folder = output_folder(folder)
         for name in ("annotated", "copies", "thumbnails"):
             output_folder(self.folder / name)
-        self._slots = asyncio.Semaphore(in_flight)
+        self._asking = asyncio.Semaphore(in_flight)
+        # a few more are opened or drawn meanwhile, so that the endpoint does not wait for that
+        self._slots = asyncio.Semaphore(in_flight + max(2, in_flight // 2))
         self._allow_private = allow_private
         self._done = self._read_done()
         self._failures = 0
@@ -120,7 +122,8 @@ class Job:
     async def _ask(self, source: Source, picture: Image) -> Inspected:
         name, size = source.name, picture.size
         try:
-            answer = await self.inspector.look(picture)
+            async with self._asking:
+                answer = await self.inspector.look(picture)
         except InputError as error:
             self._successes += 1  # the endpoint answered
             return Inspected(name, False, one_line(error), size=size, time=source.time)
