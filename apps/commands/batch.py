@@ -44,6 +44,7 @@ def _rate(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 @click.option("--db", metavar="URL", envvar="QWENBELT_BATCH_DB", help="postgresql://… to share.")
 @click.option("--name", metavar="NAME", help="Names the batch in the database.")
 @click.option("--retry", is_flag=True, help="Try the failed tasks again.")
+@click.option("--dashscope-batch", is_flag=True, help="First requests at half the price, later.")
 @click.option("--status", "order", flag_value="status", help="Tell how it stands.")
 @click.option("--pause", "order", flag_value="pause", help="Start nothing new, on any worker.")
 @click.option("--resume", "order", flag_value="resume", help="Go on; cancelled tasks wait again.")
@@ -85,7 +86,7 @@ def _work(tasks: str, out: str, as_json: bool, options: dict[str, Any]) -> int:
         labels=_absolute(options["labels"]),
     )
     given = read_tasks(tasks, chosen)
-    names = ("db", "name", "in_flight", "limit", "rate", "retry")
+    names = ("db", "name", "in_flight", "limit", "rate", "retry", "dashscope_batch")
     with _Line() as line:
         try:
             made = run_batch(

@@ -18,9 +18,9 @@ from typing import Any
 
 from qwenbelt.agents import FnCallAgent, ReActChat
 from qwenbelt.agents.chat_model import QwenbeltChat
-from qwenbelt.agents.model import Model, Request
+from qwenbelt.agents.model import EndpointModel, Model, Request
 from qwenbelt.agents.outcomes import Failure
-from qwenbelt.agents.pieces import CallDelta, Finish, Text, Thought, Tokens, WirePiece
+from qwenbelt.agents.pieces import CallDelta, Finish, JsonDict, Text, Thought, Tokens, WirePiece
 from qwenbelt.agents.workers import shared_pool
 from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.tools.base import Tool, loads_arguments, result_items
@@ -38,6 +38,7 @@ class Steps:
         engine: the class `DBOS`.
 
     Attributes:
+        ahead: gives the pieces of a reply that was got in another way, by the request's body.
         ended: what the engine raised to end this workflow, for example because it was cancelled;
             an agent makes an ordinary failure of it on the way.
     """
@@ -47,6 +48,7 @@ class Steps:
         self._context = contextvars.copy_context()
         self._reserved: dict[str, list[Any]] = {}
         self.ended: BaseException | None = None
+        self.ahead: Callable[[JsonDict], Sequence[WirePiece] | None] | None = None
 
     def run(self, name: str, function: Callable[[], Any]) -> Any:
         """Runs a step, or returns what was recorded for it. Call it in a thread."""
@@ -130,12 +132,21 @@ class DurableModel:
     async def _ask(self, request: Request) -> dict[str, Any]:
         """Returns the reply, or the endpoint's failure: both are what a later run must see."""
         found: list[WirePiece] = []
+        known = self._ahead(request)
         try:
-            async for piece in self._inner.pieces(request):
-                found.append(piece)
+            if known is not None:
+                found.extend(known)
+            else:
+                async for piece in self._inner.pieces(request):
+                    found.append(piece)
         except EndpointError as error:
             return {"error": _failure(error)}
         return {"pieces": [[type(p).__name__, dataclasses.asdict(p)] for p in _merged(found)]}
+
+    def _ahead(self, request: Request) -> Sequence[WirePiece] | None:
+        if self._steps.ahead is None or not isinstance(self._inner, EndpointModel):
+            return None
+        return self._steps.ahead(self._inner.body(request))
 
     def _calls(self, pieces: Sequence[WirePiece], request: Request) -> list[tuple[str, str]]:
         reader = self._inner.codec.reader(request.tools)

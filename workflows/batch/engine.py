@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from qwenbelt.agents.pieces import JsonDict, WirePiece
 from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError, one_line
 from qwenbelt.core.secrets import scrub
 from qwenbelt.workflows.batch.durable import Steps
@@ -95,6 +96,9 @@ class Worker:
         limit: the same over all workers together; None for no such limit.
         rate: at most so many tasks are started in so many seconds, for each endpoint.
 
+    Attributes:
+        ahead: gives replies that were got in another way; see `workflows.batch.ahead`.
+
     Raises:
         ConfigError: the database cannot be used, or the `durable` extra is missing.
     """
@@ -115,6 +119,7 @@ class Worker:
         self._rate = rate
         self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._closing = False
+        self.ahead: Callable[[JsonDict], Sequence[WirePiece] | None] | None = None
         self._liveness: Liveness | None = None
         self.ledger: Ledger | None = None
 
@@ -190,6 +195,7 @@ class Worker:
     def do(self, table: dict[str, Any]) -> dict[str, Any]:
         """Does one task inside its workflow; returns its result and when it was done."""
         steps = Steps(engine_module().DBOS)
+        steps.ahead = self.ahead
         started = time.time()
         try:
             result = run_task(task_of(table), self.out, steps)

@@ -68,6 +68,7 @@ def batch(
     limit: int | None = None,
     rate: tuple[int, float] | None = None,
     retry: bool = False,
+    dashscope_batch: bool = False,
     language: Language = "en",
     tell: Callable[[Progress], None] = lambda progress: None,
 ) -> Batch:
@@ -86,6 +87,8 @@ def batch(
         limit: the same over all processes together.
         rate: at most so many tasks started in so many seconds, for each endpoint.
         retry: try the failed tasks again.
+        dashscope_batch: get the replies to the tasks' first requests by DashScope's Batch API,
+            which is slower (up to 24 hours) and half the price.
         language: of the summary page.
         tell: is told how the batch stands, again and again.
 
@@ -101,6 +104,11 @@ def batch(
     with Worker(store, folder, in_flight=in_flight, limit=limit, rate=rate) as worker:
         ledger = worker.ledger
         assert ledger is not None
+        if dashscope_batch:
+            from qwenbelt.workflows.batch.ahead import replies_ahead
+
+            left = {task.id for task in given} - {line["id"] for line in ledger.results(given)}
+            worker.ahead = replies_ahead([t for t in given if t.id in left], folder)
         worker.submit(given)
         if retry:
             ledger.retry()
