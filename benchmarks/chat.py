@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,22 +27,34 @@ import psutil
 
 WORDS = 160
 PACE = 80  # tokens a second of one answer
+WAITS = (0.0, 0.3)  # seconds until the endpoint's first token: none, and a quick real one's
 
 
 def scenario(users: int, tokens: int) -> str:
     """Returns a conversation for each user, and one with a long answer of two lengths."""
     conversations = [
         {
-            "say": f"Question of user {user}.",
-            "turns": [{"answer": f"user{user} " * WORDS, "timing": {"tokens_per_second": PACE}}],
+            "say": question(user, wait),
+            "turns": [
+                {
+                    "answer": f"user{user} " * WORDS,
+                    "timing": {"tokens_per_second": PACE, "first_token": wait},
+                }
+            ],
         }
         for user in range(users)
+        for wait in WAITS
     ]
     paragraph = "The fox ran over the hill and did not look back at all, not even once. " * 8
     for name, length in (("Half", tokens // 2), ("Whole", tokens)):
         text = "\n\n".join([paragraph] * (length * 4 // len(paragraph) + 1))[: length * 4]
         conversations.append({"say": f"{name} of it.", "turns": [{"answer": text}]})
     return json.dumps({"conversations": conversations})
+
+
+def question(user: int, wait: float) -> str:
+    """Returns what a user asks an endpoint that waits so many seconds."""
+    return f"Question of user {user} after {wait:g} s."
 
 
 @dataclass
@@ -67,6 +80,7 @@ class Person:
     def __init__(self, url: str) -> None:
         self.http = httpx.AsyncClient(base_url=url, timeout=600, trust_env=False)
         self.send = -1
+        self.page = uuid.uuid4().hex  # Gradio knows an open page by such a name
 
     async def come(self) -> None:
         """Loads the page, as a browser does first."""
@@ -84,7 +98,7 @@ class Person:
         body = {
             "data": [{"text": question, "files": []}, session],
             "fn_index": self.send,
-            "session_hash": session,
+            "session_hash": self.page,
         }
         await self.http.post("/en/gradio_api/queue/join", json=body)
         told = await watching
@@ -139,22 +153,11 @@ async def measure(server: Command, users: int, rounds: int, tokens: int) -> dict
     people = [Person(server.url) for _ in range(users)]
     for person in people:
         await person.come()
-    await people[0].ask("Question of user 0.")  # what is loaded at the first question
+    for person in people:  # what is loaded at the first question
+        await person.ask(question(0, WAITS[0]))
     before = server.memory()
-    alone: list[Told] = []
-    together: list[Told] = []
-    mixed = 0
-    for _ in range(rounds):
-        alone.append(await people[0].ask("Question of user 0."))
-        found = await asyncio.gather(
-            *(person.ask(f"Question of user {n}.") for n, person in enumerate(people))
-        )
-        together += found
-        for n, told in enumerate(found):
-            text = "".join(told.text)
-            others = (f"user{other} " in text for other in range(users) if other != n)
-            mixed += any(others) or f"user{n} " not in text
-    sessions = rounds * (users + 1)
+    waits = {wait: await rounds_of(people, rounds, wait) for wait in WAITS}
+    sessions = rounds * (users + 1) * len(WAITS)
     grown = (server.memory() - before) / sessions
     longer = {}
     for name, length in (("Half", tokens // 2), ("Whole", tokens)):
@@ -163,27 +166,42 @@ async def measure(server: Command, users: int, rounds: int, tokens: int) -> dict
         longer[length] = (server.processor() - used, told.whole, told.size)
     for person in people:
         await person.http.aclose()
+    return {"waits": waits, "memory": grown, "sessions": sessions, "long": longer}
+
+
+async def rounds_of(people: list[Person], rounds: int, wait: float) -> dict[str, Any]:
+    """Returns the times of one person alone and of all at the same instant, in turns."""
+    alone: list[float] = []
+    together: list[float] = []
+    mixed = 0
+    for _ in range(rounds):
+        alone.append((await people[0].ask(question(0, wait))).first)
+        found = await asyncio.gather(
+            *(person.ask(question(n, wait)) for n, person in enumerate(people))
+        )
+        together += [told.first for told in found]
+        for n, told in enumerate(found):
+            text = "".join(told.text)
+            others = (f"user{other} " in text for other in range(len(people)) if other != n)
+            mixed += any(others) or f"user{n} " not in text
     return {
-        "alone": statistics.median(told.first for told in alone),
-        "together": statistics.median(told.first for told in together),
-        "slowest": max(told.first for told in together),
+        "alone": statistics.median(alone),
+        "together": statistics.median(together),
+        "slowest": max(together),
         "mixed": mixed,
-        "memory": grown,
-        "sessions": sessions,
-        "long": longer,
     }
 
 
 def report(found: dict[str, Any], users: int) -> None:
     """Prints the tables."""
-    ratio = found["together"] / found["alone"]
-    print(f"| {users} users at once | |\n|---|---:|")
-    print(f"| first words, one user (median) | {found['alone'] * 1000:.0f} ms |")
-    print(f"| first words, {users} users (median) | {found['together'] * 1000:.0f} ms |")
-    print(f"| ratio (limit 1.5) | {ratio:.2f} |")
-    print(f"| slowest of all | {found['slowest'] * 1000:.0f} ms |")
-    print(f"| answers with words of another user | {found['mixed']} |")
-    print(f"| server memory a session ({found['sessions']} sessions) | {found['memory']:.2f} MB |")
+    print(f"| endpoint's first token after | one user | {users} at the same instant | ratio |")
+    print("|---:|---:|---:|---:|")
+    for wait, times in found["waits"].items():
+        one, many = times["alone"] * 1000, times["together"] * 1000
+        print(f"| {wait * 1000:.0f} ms | {one:.0f} ms | {many:.0f} ms | {many / one:.2f} |")
+    mixed = sum(times["mixed"] for times in found["waits"].values())
+    print(f"\nanswers with words of another user: {mixed}")
+    print(f"server memory a session: {found['memory']:.2f} MB ({found['sessions']} sessions)")
     print("\n| tokens of an answer | server CPU | until it is shown | bytes to the browser |")
     print("|---:|---:|---:|---:|")
     for length, (used, took, size) in found["long"].items():
