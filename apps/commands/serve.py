@@ -43,8 +43,7 @@ def serve(
     trusts beforehand are refused; --approve auto allows them.
     """
     from qwenbelt.apps.agent_choice import make_agent, trusted_tools
-    from qwenbelt.apps.gui.server import run_app
-    from qwenbelt.apps.serve.app import AgentServer, ServeOptions
+    from qwenbelt.apps.serve import ServeOptions, serve_agent
     from qwenbelt.core.settings import load_settings
 
     options = ServeOptions(
@@ -57,5 +56,6 @@ def serve(
         origins=origins,
     )
     agent = make_agent(AgentChoice(**chosen))
-    app = AgentServer(agent, options, trusted_tools(agent)).app()
-    run_app(app, host, port, lambda url: click.echo(say("serving", url=f"{url}v1")))
+    serve_agent(
+        agent, options, trusted_tools(agent), lambda url: click.echo(say("serving", url=url))
+    )

@@ -267,6 +267,32 @@ class AgentServer:
             self._metrics.ended(took, told.input_tokens, told.output_tokens, told.calls)
 
 
+def serve_agent(
+    agent: Any,
+    options: ServeOptions,
+    trusted: set[str] | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serves an agent until it is interrupted.
+
+    Args:
+        agent: answers.
+        options: how.
+        trusted: see `AgentServer`; an agent that asks nobody (`approve="auto"`) needs none.
+        ready: called with the base URL for clients; prints it when None.
+
+    Raises:
+        ConfigError: a public address is to be served without a token.
+        InputError: the port is taken.
+    """
+    from qwenbelt.apps.gui.server import run_app
+    from qwenbelt.apps.strings import say
+
+    tell = ready or (lambda url: print(say("serving", url=url), flush=True))
+    app = AgentServer(agent, options, trusted or set()).app()
+    run_app(app, options.host, options.port, lambda url: tell(f"{url}v1"))
+
+
 class _Telling:
     """Reads a run and tells it; a failure before anything was told can still be a status."""
 

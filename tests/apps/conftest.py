@@ -6,7 +6,8 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,3 +76,32 @@ def chat_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer
         process.kill()
         process.wait()
     process.stdout.close()
+
+
+@contextmanager
+def _example(name: str, folder: Path) -> Iterator[str]:
+    """Runs an example that serves something, with `s.yaml` in a folder; yields its address."""
+    file = Path(__file__).resolve().parents[2] / "examples" / name
+    process = subprocess.Popen(
+        [sys.executable, file, f"scripted:{folder / 's.yaml'}", "0"],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "QWENBELT_LANG": "en", "QWENBELT_WORKSPACE": str(folder)},
+    )
+    assert process.stdout is not None
+    words = process.stdout.readline().split()
+    try:
+        yield next(word for word in words if word.startswith("http")).rstrip("/")
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def running_example() -> Callable[[str, Path], AbstractContextManager[str]]:
+    return _example

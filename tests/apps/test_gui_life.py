@@ -320,6 +320,80 @@ def test_reload_edit_retry_and_languages(chat: Chat, chromium: Any) -> None:
     person.leave()
 
 
+def test_the_example_of_a_chat_over_given_agents(
+    chromium: Any, running_example: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "say: '@weather How many degrees Celsius are 212 F?'\n"
+        "turns:\n- calls: [{celsius: {fahrenheit: 212}}]\n- answer: '**${celsius} C**'\n",
+        encoding="utf-8",
+    )
+    with running_example("chat_gui.py", tmp_path) as url:
+        person = Person(chromium, url)
+        page = person.page
+        assert page.get_attribute("#qb-message textarea", "placeholder") == (
+            "Ask the analyst, or @weather"
+        )
+        page.click(".qb-example")
+        page.locator("#qb-message textarea").press("Enter")
+        person.wait(".qb-card.done")
+        person.wait(".qb-footer")
+        assert person.wait(".qb-text strong").inner_text() == "100.0 C"
+        name = "getComputedStyle(document.querySelector('.qb-question'), '::before').content"
+        assert page.evaluate(name) == '"Ann"'
+        page.click("#qb-settings button")
+        assert "Knows temperatures." in page.inner_text("#qb-settings")
+        person.picture("15-given-agents")
+        person.leave()
+
+
+AXE = os.environ.get("QWENBELT_AXE", "")
+
+
+@pytest.mark.skipif(not AXE, reason="needs axe-core: QWENBELT_AXE names its axe.min.js")
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}],
+    ids=["light", "dark", "phone"],
+)
+def test_axe_finds_nothing_serious(chat: Chat, chromium: Any, settings: dict[str, Any]) -> None:
+    person = Person(chromium, chat.url, **settings)
+    page = person.page
+    found = {"welcome": serious(page)}
+    attach_and_ask(person)
+    person.wait(".qb-footer")
+    page.locator(".qb-card summary").first.click()
+    page.locator(".qb-text .qb-cite").click()
+    page.wait_for_function("document.querySelector('#qb-panel img')?.naturalWidth > 0")
+    found["answer and panel"] = serious(page)
+    page.keyboard.press("Escape")
+    person.ask("Remember the plant.")
+    page.wait_for_selector("[data-approve=allow]")
+    page.locator("[data-action=edit]").first.click()
+    found["approval and edit"] = serious(page)
+    page.click("[data-approve=refuse]")
+    person.wait(".qb-footer", 2)
+    if page.viewport_size["width"] < 760:
+        page.click(".sidebar .toggle-button")
+    page.click("#qb-settings button")
+    page.click("#qb-export")
+    page.wait_for_timeout(500)
+    found["settings"] = serious(page)
+    person.leave()
+    assert {place: rules for place, rules in found.items() if rules} == {}
+
+
+def serious(page: Any) -> list[str]:
+    """Returns what axe calls serious or critical, each with the elements."""
+    page.evaluate(Path(AXE).read_text(encoding="utf-8"))
+    rules = page.evaluate("axe.run(document).then(result => result.violations)")
+    return [
+        f"{rule['id']}: " + " | ".join(node["html"][:160] for node in rule["nodes"][:4])
+        for rule in rules
+        if rule["impact"] in ("serious", "critical")
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "settings"),
     [

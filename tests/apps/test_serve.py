@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import subprocess
@@ -225,6 +226,49 @@ def test_a_failing_endpoint_is_a_status(
     with pytest.raises(openai.APIStatusError) as error:
         ask(client, say, stream=stream)
     assert error.value.status_code == status
+
+
+def test_a_third_partys_client(server: tuple[str, Path]) -> None:
+    """Pydantic AI's: a stream with its thoughts, a picture, an error."""
+    pydantic_ai = pytest.importorskip("pydantic_ai")
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    async def talk() -> None:
+        async with openai.AsyncOpenAI(
+            base_url=f"{server[0]}v1",
+            api_key="x",
+            max_retries=0,
+            http_client=openai.DefaultAsyncHttpxClient(trust_env=False, timeout=60),
+        ) as http:
+            model = OpenAIChatModel("qwenbelt", provider=OpenAIProvider(openai_client=http))
+            agent = pydantic_ai.Agent(model)
+            async with agent.run_stream("Draw") as stream:
+                pieces = [piece async for piece in stream.stream_text(delta=True)]
+            assert "".join(pieces).endswith("drawing.png) done.")
+            assert "→ draw" in str(stream.all_messages()[-1])
+            picture = pydantic_ai.BinaryContent(b"12345", media_type="image/png")
+            reply = await agent.run(["Files", picture])
+            assert reply.output == "Seen."
+            with pytest.raises(pydantic_ai.ModelHTTPError) as error:
+                await agent.run("Limit")
+            assert error.value.status_code == 429
+
+    asyncio.run(talk())
+
+
+def test_the_example_serves_an_agent(tmp_path: Path, running_example: Any) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "say: How warm is 212 F?\n"
+        "turns:\n- calls: [{celsius: {fahrenheit: 212}}]\n- answer: '${celsius} C.'\n",
+        encoding="utf-8",
+    )
+    with running_example("serve_agent.py", tmp_path) as url:
+        body = {"messages": [{"role": "user", "content": "How warm is 212 F?"}]}
+        reply = httpx.post(f"{url}/chat/completions", json=body, trust_env=False, timeout=60)
+        text = reply.json()["choices"][0]["message"]["content"]
+    assert "> ✓ celsius" in text
+    assert text.endswith("100.0 C.")
 
 
 def test_metrics(client: openai.OpenAI, server: tuple[str, Path]) -> None:
