@@ -10,7 +10,7 @@ import hmac
 import ipaddress
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -85,6 +85,8 @@ class Guard:
         accounts: users and passwords; empty for no login, each browser then being a user.
         loopback: whether only loopback names may be asked for, which defeats DNS rebinding.
     """
+
+    leave: Callable[[], None] | None = None  # lets open streams end when the server does
 
     def __init__(self, app: ASGIApp, accounts: Mapping[str, str], loopback: bool) -> None:
         self._app = app

@@ -66,7 +66,8 @@ class Session:
         self.revision = 0
         self.used = time.monotonic()
         self.watchers = 0
-        self.gone = False
+        self.gone = False  # deleted
+        self.left = False  # the server ends
         self._store = store
         self._at_once = at_once
         self._agent: Any = None
@@ -330,6 +331,12 @@ class Hub:
         for name in idle:
             self._sessions.pop(name).rest()
         return len(idle)
+
+    def leave(self) -> None:
+        """Lets the browsers go, so that the server can end at once."""
+        for session in self._sessions.values():
+            session.left = True
+            session.notify()
 
     async def close(self) -> None:
         """Ends what runs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,9 @@ def make_app(
             theme=page.theme(),
             head=page.head(language, asker),
         )
-    return Guard(app, options.accounts, local)
+    guard = Guard(app, options.accounts, local)
+    guard.leave = hub.leave
+    return guard
 
 
 def _lifespan(hub: Any) -> Any:
@@ -160,6 +162,19 @@ def serve(choice: AgentChoice, options: GuiOptions, ready: Any = None) -> None:
     run_app(app, options.host, options.port, ready)
 
 
+def _server(config: Any, leave: Callable[[], None] | None) -> Any:
+    """Returns a server that ends the streams of its application before it waits for them."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[Any] | None = None) -> None:
+            if leave is not None:
+                leave()
+            await super().shutdown(sockets)
+
+    return Server(config)
+
+
 def run_app(app: Any, host: str, port: int, ready: Any = None) -> None:
     """Runs an ASGI application with uvicorn until it is interrupted.
 
@@ -184,7 +199,7 @@ def run_app(app: Any, host: str, port: int, ready: Any = None) -> None:
     number = listening.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
+    server = _server(config, getattr(app, "leave", None))
     if ready is not None:
         ready(f"http://{shown}:{number}/")
     try:

@@ -47,7 +47,7 @@ class Watcher:
         session = self._session
         session.watchers += 1
         try:
-            while not session.gone:
+            while not (session.gone or session.left):
                 ops = first + await self._changes()
                 first = []
                 if ops:
@@ -60,7 +60,8 @@ class Watcher:
                 await session.wait(LANE_TICK if growing else KEEP_ALIVE)
                 if not growing and self._up_to_date() and before == session.revision:
                     yield {}
-            yield {"ops": [{"op": "gone"}]}
+            if session.gone:
+                yield {"ops": [{"op": "gone"}]}
         finally:
             session.watchers -= 1
 

@@ -377,7 +377,8 @@ def test_axe_finds_nothing_serious(chat: Chat, chromium: Any, settings: dict[str
         page.click(".sidebar .toggle-button")
     page.click("#qb-settings button")
     page.click("#qb-export")
-    page.wait_for_timeout(500)
+    page.wait_for_function("document.getAnimations().every(one => one.playState !== 'running')")
+    page.wait_for_timeout(1000)
     found["settings"] = serious(page)
     person.leave()
     assert {place: rules for place, rules in found.items() if rules} == {}
@@ -388,7 +389,7 @@ def serious(page: Any) -> list[str]:
     page.evaluate(Path(AXE).read_text(encoding="utf-8"))
     rules = page.evaluate("axe.run(document).then(result => result.violations)")
     return [
-        f"{rule['id']}: " + " | ".join(node["html"][:160] for node in rule["nodes"][:4])
+        f"{rule['id']}: " + " | ".join(node["failureSummary"][:300] for node in rule["nodes"][:4])
         for rule in rules
         if rule["impact"] in ("serious", "critical")
     ]
