@@ -43,7 +43,13 @@ def theme() -> Any:
     """Returns a theme whose fonts are the system's own, so that none is fetched."""
     sans = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans CJK SC", "sans-serif"]
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
-    return gr.themes.Soft(primary_hue="indigo", font=sans, font_mono=mono)
+    # darker than the theme's own, whose contrast is below 4.5
+    return gr.themes.Soft(primary_hue="indigo", font=sans, font_mono=mono).set(
+        block_title_text_color="*primary_700",
+        block_label_text_color="*primary_700",
+        checkbox_label_background_fill_selected="*primary_600",
+        block_info_text_color="*neutral_600",
+    )
 
 
 def head(language: str, asker: Asker) -> str:
