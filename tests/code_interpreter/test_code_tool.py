@@ -47,6 +47,19 @@ pd.DataFrame({'a': [1, 2]})
     assert run("import os; sorted(os.listdir('.'))") == str(sorted(names))
 
 
+@pytest.mark.parametrize(
+    "asked",
+    ["", "plt.rcParams['font.sans-serif'] = ['SimHei']", "plt.rcParams['font.family'] = 'SimHei'"],
+)
+def test_chinese_in_figures_has_its_glyphs(shared, asked):
+    code = (
+        f"import matplotlib.pyplot as plt\n{asked}\nplt.title('销售额 −1'); plt.bar(['一月'], [-1])"
+    )
+    items = shared.items(f"{code}\nplt.show(); plt.rcdefaults(); plt.title('二月'); plt.show()")
+    assert [(i.kind, i.value) for i in items[:1]] == [("text", "")]  # not one warning
+    assert [i.kind for i in items[1:]] == ["image", "image"]
+
+
 def test_a_traceback_is_short_and_without_colours(shared):
     text = shared("def f(a):\n    return 1 / a\n\nf(0)")
     assert "ZeroDivisionError: division by zero" in text

@@ -58,6 +58,7 @@ class CodeInterpreter(Tool):
     description = strings.DESCRIPTION
     Arguments = CodeArguments
     destructive = False
+    file_access = True  # stock agents hand over the conversation's files then
     timeout = None  # the session keeps the time limit itself, so that it can say what became of it
 
     def __init__(self, cfg: dict[str, Any] | None = None) -> None:

@@ -7,6 +7,7 @@ datagram on its socket is a specification (JSON) with one descriptor: the sessio
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import importlib
 import json
@@ -17,7 +18,6 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import asdict
 from typing import Any
 
 from qwenbelt.tools.code_interpreter import supervisor
@@ -60,6 +60,26 @@ _PRELOAD = (
     "qwenbelt.tools.code_interpreter.kernel",
     "qwenbelt.tools.code_interpreter.confinement",
 )
+# what code written on other systems asks for
+_CHINESE_FONTS = (
+    "SimHei",
+    "SimSun",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "PingFang HK",
+    "Heiti SC",
+    "Heiti TC",
+    "STHeiti",
+    "Songti SC",
+    "Arial Unicode MS",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans SC",
+    "Source Han Sans CN",
+    "Source Han Sans SC",
+)
 
 
 def main(number: int, runtime: str, font: str) -> None:
@@ -79,7 +99,11 @@ def main(number: int, runtime: str, font: str) -> None:
     gc.collect()
     gc.freeze()
     threads = len(os.listdir("/proc/self/task"))
-    hello = {"seconds": time.monotonic() - started, "threads": threads, "layers": asdict(found)}
+    hello = {
+        "seconds": time.monotonic() - started,
+        "threads": threads,
+        "layers": dataclasses.asdict(found),
+    }
     with contextlib.suppress(OSError):  # the owner is gone, perhaps before all was loaded
         owner.send(json.dumps(hello).encode())
         _serve(owner)
@@ -145,16 +169,8 @@ def _warm_up(font: str) -> None:
     from matplotlib import pyplot as plt
 
     if font:
-        from matplotlib import font_manager
-
         with contextlib.suppress(OSError, RuntimeError):
-            font_manager.fontManager.addfont(font)
-            name = font_manager.FontProperties(fname=font).get_name()
-            mpl.rcParams["font.sans-serif"] = ["DejaVu Sans", name]
-            mpl.rcParams["axes.unicode_minus"] = False
-            mpl.rcParamsDefault.update(
-                {k: mpl.rcParams[k] for k in ("font.sans-serif", "axes.unicode_minus")}
-            )
+            _use_font(font)
     figure, axes = plt.subplots()
     axes.plot([1, 2], label="a")
     axes.set_title("0")
@@ -171,6 +187,28 @@ def _warm_up(font: str) -> None:
         plt.savefig(io.BytesIO(), format="png", bbox_inches="tight")
         plt.close("all")
         pd.read_csv(io.StringIO("a,b\n1,2\n"))
+
+
+def _use_font(path: str) -> None:
+    """Lets Chinese be drawn by the font, also where code asks for one that is not here."""
+    import matplotlib as mpl
+    from matplotlib import font_manager
+
+    fonts = font_manager.fontManager
+    fonts.addfont(path)
+    name = font_manager.FontProperties(fname=path).get_name()
+    entry = next(entry for entry in fonts.ttflist if entry.name == name)
+    there = {entry.name for entry in fonts.ttflist}
+    fonts.ttflist += [dataclasses.replace(entry, name=n) for n in _CHINESE_FONTS if n not in there]
+    # characters are looked for in each family of "font.family", not in each of a generic family
+    families = ["DejaVu Sans", name]
+    settings = {
+        "font.family": families,
+        "font.sans-serif": families,
+        "axes.unicode_minus": False,
+    }
+    mpl.rcParams.update(settings)
+    mpl.rcParamsDefault.update(settings)
 
 
 def _serve(owner: socket.socket) -> None:
