@@ -202,11 +202,7 @@ def _use_font(path: str) -> None:
     fonts.ttflist += [dataclasses.replace(entry, name=n) for n in _CHINESE_FONTS if n not in there]
     # characters are looked for in each family of "font.family", not in each of a generic family
     families = ["DejaVu Sans", name]
-    settings = {
-        "font.family": families,
-        "font.sans-serif": families,
-        "axes.unicode_minus": False,
-    }
+    settings: Any = {"font.family": families, "font.sans-serif": families}
     mpl.rcParams.update(settings)
     mpl.rcParamsDefault.update(settings)
 
