@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,13 @@ def test_bad_file_fails_and_the_rest_is_added(run, report_pdf: Path, tmp_path: P
     assert result.exit_code == 1
     assert "bad.pdf: is not a PDF" in result.stderr
     assert "report.pdf: added" in result.stdout
+
+
+def test_the_example_shows_the_page(
+    report_pdf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = Path(__file__).parents[2] / "examples" / "search_by_meaning.py"
+    names = runpy.run_path(str(example))
+    names["main"](str(tmp_path), "when were the river works finished?", str(report_pdf))
+    assert "[1] report.pdf p. 1" in capsys.readouterr().out
+    assert (tmp_path / "hit1.png").read_bytes().startswith(b"\x89PNG")

@@ -465,6 +465,18 @@ class DocumentIndex:
                 found.append(_hit(document, page, passage, score, terms))
         return found
 
+    def passages(self, file: str | int | Path) -> Iterator[tuple[int, str]]:
+        """Yields page and text of the passages of a document, in order.
+
+        Raises:
+            InputError: the document is not in the index.
+        """
+        document = self.resolve([file])[0]
+        for page in self._store.pages(document.id):
+            for passage in self._store.passages(document.id, page.number):
+                text = page.text[passage.start : passage.end]
+                yield page.number, "\n".join(filter(None, (passage.context, text)))
+
     def neighbours(self, chunk: int, around: int = 1) -> list[Passage]:
         """Returns a passage with those before and after it in its document.
 
