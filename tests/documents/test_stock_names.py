@@ -39,5 +39,5 @@ def test_both_give_upstreams_form(ours: Path, report_pdf: Path) -> None:
     parsed = DocParser(cfg).call({"url": str(report_pdf)})
     assert {"content", "token", "metadata"} == set(parsed["raw"][0])
     assert parsed["raw"][0]["metadata"]["page"] == 1
-    with pytest.raises(ToolError, match="missing.pdf"):
+    with pytest.raises(ToolError, match=r"missing\.pdf"):
         Retrieval(cfg).call({"query": "x", "files": ["missing.pdf"]})
