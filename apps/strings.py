@@ -12,6 +12,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "模型调用 {models} 次，工具调用 {calls} 次，共 {seconds}；最多 {parallel} 个并行",
     ),
     "tokens": ("{into} tokens in, {out} out", "输入 {into} token，输出 {out} token"),
+    "exported": (
+        "{rows} rows of {runs} runs in {file}",
+        "{runs} 次运行中的 {rows} 行已写入 {file}",
+    ),
     "failed": ("failed", "失败"),
     "cancelled": ("cancelled", "已取消"),
     "running": ("running", "运行中"),

@@ -38,6 +38,11 @@ TRACE = {
         "把运行记录转成脚本端点可以播放的场景。",
         "testing_commands:to_scenario",
     ),
+    "export": Place(
+        "Make training data of runs: openai, sharegpt or dpo.",
+        "把运行记录转成训练数据：openai、sharegpt 或 dpo。",
+        "trace_export:export",
+    ),
 }
 
 COMMANDS: dict[str, Place] = {
