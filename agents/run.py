@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from qwenbelt.agents import telemetry
 from qwenbelt.agents.admission import Limits
 from qwenbelt.agents.approval import ApprovalPolicy
 from qwenbelt.agents.artifacts import ArtifactStore
@@ -69,6 +70,7 @@ class Channel:
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.error: BaseException | None = None
         self._trace = trace
+        self._observe = telemetry.observer()
         self._answers: dict[str, asyncio.Future[bool]] = {}
         self._closed = False
 
@@ -78,6 +80,8 @@ class Channel:
             return
         if self._trace is not None:
             self._trace.write(event)
+        if self._observe is not None:
+            self._observe(event)
         self.events.put_nowait(event)
 
     def asked(self, call_id: str) -> asyncio.Future[bool]:
