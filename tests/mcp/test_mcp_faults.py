@@ -172,7 +172,8 @@ def test_the_shared_loop_never_waits_for_an_import(faulty) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     *threads, called = done.stdout.split("\n")[:-1]
     assert called == "called: {}", done.stderr
-    assert set(threads) == {"qwenbelt-mcp-import"}
+    assert threads
+    assert "qwenbelt-mcp" not in threads
 
 
 def test_an_error_result_is_an_error(faulty, tools_of) -> None:
