@@ -18,7 +18,7 @@ from qwenbelt.apps.agent_choice import DEFAULT_TOOLS
 from qwenbelt.apps.gui.asking import MAX_FILE_MB, Asker
 from qwenbelt.apps.gui.given import Given, Looks, Suggestion
 from qwenbelt.apps.gui.strings import TEXTS, say
-from qwenbelt.core.errors import QwenbeltError
+from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.tools.registry import BUILTIN
 
 _HERE = Path(__file__).parent
@@ -131,6 +131,7 @@ def build(asker: Asker, language: str, *, logged_in: bool) -> gr.Blocks:
             )
         session = gr.Textbox(visible=False)
         _send(asker, message, chosen, session, language)
+    _only_uploads(blocks, message)
     return blocks
 
 
@@ -293,6 +294,24 @@ def _send(asker: Asker, message: Any, chosen: list[Any], session: Any, language:
         concurrency_limit=None,
         api_visibility="private",
     )
+
+
+def _only_uploads(blocks: Any, message: Any) -> None:
+    """Lets a message bring only files that were uploaded.
+
+    Gradio leaves its own check out in an application that is mounted and not launched: whoever
+    writes a path of this server, or an address, into a request would get that file.
+    """
+    blocks.has_launched = True
+    move = message.async_move_resource_to_block_cache
+
+    def checked(path: Any) -> Any:
+        folder = Path(gr.utils.get_upload_folder()).resolve()
+        if path is not None and not Path(str(path)).resolve().is_relative_to(folder):
+            raise InputError(f"{Path(str(path)).name}: was not uploaded.")
+        return move(path)
+
+    message.async_move_resource_to_block_cache = checked
 
 
 def user_of(request: gr.Request) -> str:

@@ -196,6 +196,41 @@ def test_no_file_outside_the_conversation(anna: Client, name: str) -> None:
     assert anna.http.get(f"/qb/file/{session}/{name}").status_code in (400, 404)
 
 
+@pytest.mark.parametrize("path", ["/etc/passwd", "conversations.sqlite", "proxy"])
+def test_gradios_own_ways_to_files_lead_nowhere(anna: Client, chat_server: Any, path: str) -> None:
+    session = anna.new()
+    if path == "proxy":
+        reply = anna.http.get("/en/gradio_api/proxy=https://evil.example/x")
+        assert reply.status_code >= 400
+        return
+    if path == "conversations.sqlite":
+        path = str(chat_server.folder / "gui" / path)
+    assert Path(path).is_file()
+    assert anna.http.get(f"/en/gradio_api/file={path}").status_code in (403, 404)
+    config = anna.http.get("/en/config").json()
+    number = next(d["id"] for d in config["dependencies"] if d["api_name"] == "send")
+    file = chat_server.folder / "secret.csv"
+    file.write_text("a,b\n", encoding="utf-8")
+    for meta in ({"meta": {"_type": "gradio.FileData"}}, {}):
+        given = {"text": "Hello", "files": [{"path": str(file), **meta}]}
+        body = {"data": [given, session], "fn_index": number, "session_hash": session}
+        anna.http.post("/en/gradio_api/queue/join", json=body)
+        told = ""
+        with anna.http.stream("GET", f"/en/gradio_api/queue/data?session_hash={session}") as data:
+            for line in data.iter_lines():
+                told += line
+                if '"process_completed"' in line:
+                    break
+        assert '"success":true' not in told.replace(" ", "")
+    address = {"path": f"{anna.http.base_url}en/config.json", "meta": {"_type": "gradio.FileData"}}
+    body = {"data": [{"text": "Hello", "files": [address]}, session], "fn_index": number}
+    anna.http.post("/en/gradio_api/queue/join", json={**body, "session_hash": session})
+    with anna.http.stream("GET", f"/en/gradio_api/queue/data?session_hash={session}") as data:
+        told = next(line for line in data.iter_lines() if '"process_completed"' in line)
+    assert '"success":true' not in told.replace(" ", "")
+    assert anna.http.get(f"/qb/export/{session}/md").status_code == 400, "it was asked"
+
+
 def test_other_sites_and_host_names_are_refused(anna: Client, url: str) -> None:
     session = anna.new()
     for headers in (
