@@ -32,6 +32,7 @@ from qwenbelt.tools.code_interpreter.transport import Transport, ZmqTransport
 
 _OPEN_SECONDS = 60.0
 _ASK_SECONDS = 0.1
+_CALM_SECONDS = 0.15  # in which a session that has just begun has the processors for itself
 _MOST_SPARES = 2  # for different options; each is a process that waits
 
 
@@ -49,6 +50,7 @@ class Launcher:
         self._zygote: Zygote | None = None
         self._zygote_lock = asyncio.Lock()
         self._spares: dict[Options, asyncio.Task[Kernel]] = {}
+        self._not_begun: set[Options] = set()
         self._given_up: set[asyncio.Task[None]] = set()
 
     async def start(self, folder: Path, options: Options) -> Kernel:
@@ -75,11 +77,11 @@ class Launcher:
             except ToolError:
                 await spare.close()
                 raise
-            self._keep_spare(options)
+            self._keep_spare(options, _CALM_SECONDS)
             return spare
         kernel = await self._fork(folder, options)
         if isinstance(kernel.process, ForkedProcess) and kernel.process.mode == "namespaces":
-            self._keep_spare(options)
+            self._keep_spare(options, _CALM_SECONDS)
         return kernel
 
     async def warm(self, options: Options) -> None:
@@ -174,6 +176,8 @@ class Launcher:
         return kernel
 
     async def _take_spare(self, options: Options) -> Kernel | None:
+        if options in self._not_begun and options in self._spares:
+            self._forget_spare(options)  # a new one is there sooner
         making = self._spares.pop(options, None)
         if making is None:
             return None
@@ -186,11 +190,19 @@ class Launcher:
             return None
         return kernel
 
-    def _keep_spare(self, options: Options) -> None:
+    def _keep_spare(self, options: Options, calm: float = 0.0) -> None:
         if options not in self._spares:
             while len(self._spares) >= _MOST_SPARES:
                 self._forget_spare(next(iter(self._spares)))
-            self._spares[options] = asyncio.create_task(self._fork(None, options))
+            self._spares[options] = asyncio.create_task(self._make_spare(options, calm))
+
+    async def _make_spare(self, options: Options, calm: float) -> Kernel:
+        self._not_begun.add(options)
+        try:
+            await asyncio.sleep(calm)
+        finally:
+            self._not_begun.discard(options)
+        return await self._fork(None, options)
 
     def _forget_spare(self, options: Options) -> None:
         ending = asyncio.create_task(_give_up(self._spares.pop(options)))
