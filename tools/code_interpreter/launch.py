@@ -32,7 +32,7 @@ from qwenbelt.tools.code_interpreter.transport import Transport, ZmqTransport
 
 _OPEN_SECONDS = 60.0
 _ASK_SECONDS = 0.1
-_CALM_SECONDS = 0.15  # in which a session that has just begun has the processors for itself
+_CALM_SECONDS = 0.4  # in which a session that has just begun has the processors for itself
 _MOST_SPARES = 2  # for different options; each is a process that waits
 
 
