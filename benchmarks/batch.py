@@ -155,16 +155,15 @@ class Workers:
         return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def kill_one(self) -> float:
-        """Kills a random worker that runs, starts another in its place, and returns when."""
+        """Kills a random worker, reads what is recorded, starts another; returns when it read."""
         number = random.choice([n for n, p in enumerate(self.processes) if p.poll() is None])
         process = self.processes[number]
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        when = time.time()
-        kept = recorded(self.store)
-        self.kept = kept
+        self.kept = recorded(self.store)
+        read = time.time()  # the other workers went on recording until now
         self.processes[number] = self._start(number)
-        return when
+        return read
 
     @property
     def over(self) -> bool:

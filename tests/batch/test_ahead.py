@@ -101,7 +101,6 @@ def state(status: str) -> dict[str, Any]:
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchService]:
     monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-test")
     monkeypatch.setattr(ahead, "EVERY", 0.01)
-    monkeypatch.setattr(ahead.replies_ahead, "__kwdefaults__", {"every": 0.01})
     server = BatchService()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -46,14 +46,14 @@ class _Begun(Steps):
 
 
 def replies_ahead(
-    tasks: Sequence[Task], out: Path, *, every: float = EVERY
+    tasks: Sequence[Task], out: Path, *, every: float | None = None
 ) -> Callable[[JsonDict], Sequence[WirePiece] | None]:
     """Gets the replies to the first requests of tasks; started again, it goes on waiting.
 
     Args:
         tasks: the tasks, all of one DashScope endpoint.
         out: the batch's folder; requests and replies are kept below it.
-        every: seconds between two looks at the batch.
+        every: seconds between two looks at the batch; half a minute when None.
 
     Returns:
         A function that gives the pieces of the reply to a request's body, or None.
@@ -69,7 +69,8 @@ def replies_ahead(
     digests = sorted(missing)
     for start in range(0, len(digests), BATCH_LINES):
         chunk = digests[start : start + BATCH_LINES]
-        found = _ask(_service(tasks), [missing[d] for d in chunk], chunk, folder, every)
+        pause = EVERY if every is None else every
+        found = _ask(_service(tasks), [missing[d] for d in chunk], chunk, folder, pause)
         kept.update(found)
         lines = [json.dumps([d, reply], ensure_ascii=False) + "\n" for d, reply in kept.items()]
         write_text(folder / _KEPT, "".join(lines))

@@ -78,7 +78,8 @@ class Inspector:
         answer = await self._ask(picture)
         if not self.second_look:
             return answer
-        objects = [await self._again(picture, found) for found in answer.objects]
+        again = (self._again(picture, found) for found in answer.objects)
+        objects = await asyncio.gather(*again)
         return Answer(tuple(objects), answer.notes)
 
     async def _ask(self, picture: Image) -> Answer:
