@@ -29,7 +29,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+# this folder has a file `mcp.py`, which must not hide the package of that name
+sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
 CLIENTS = ("bare", "qwenbelt", "qwen-agent")
 PROFILES = {  # name: (durations of the calls, milliseconds after the last of them)
     "uniform": ("0.5-0.5-0.5-0.5", 0),
