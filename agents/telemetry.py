@@ -178,7 +178,7 @@ class RunSpans:
         elif isinstance(event, ToolFinished):
             self._tool(event)
         elif isinstance(event, Done):
-            self._end(event)
+            self._end(event, self._run)
 
     def _ns(self, moment: float) -> int:
         return int((moment + self._epoch) * 1e9)
@@ -260,19 +260,18 @@ class RunSpans:
         self._telemetry.queue.record(began - event.sealed, {"gen_ai.tool.name": event.name})
         self._measure("execute_tool", event.finished - began, error, event.name)
 
-    def _end(self, event: Done) -> None:
-        assert self._run is not None
+    def _end(self, event: Done, run: Span) -> None:
         for span, _ in self._chats.values():  # replies that broke off
             self._failed(span, event.reason)
             span.end()
-        self._run.set_attribute("gen_ai.usage.input_tokens", self._tokens[0])
-        self._run.set_attribute("gen_ai.usage.output_tokens", self._tokens[1])
-        self._run.set_attribute("qwenbelt.end_reason", event.reason)
+        run.set_attribute("gen_ai.usage.input_tokens", self._tokens[0])
+        run.set_attribute("gen_ai.usage.output_tokens", self._tokens[1])
+        run.set_attribute("qwenbelt.end_reason", event.reason)
         if self._telemetry.content:
-            self._run.set_attribute("gen_ai.output.messages", _json(event.messages))
+            run.set_attribute("gen_ai.output.messages", _json(event.messages))
         error = "" if event.reason == "answer" else event.reason
-        self._failed(self._run, error)
-        self._run.end()
+        self._failed(run, error)
+        run.end()
         self._measure("invoke_agent", time.monotonic() - self._began, error)
         self._run = None
 

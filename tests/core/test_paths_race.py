@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.paths import Fence
 
-# renameat2 with RENAME_EXCHANGE: both names exist at every moment
-SWAPPER = """
-import ctypes, os, sys
-libc = ctypes.CDLL(None, use_errno=True)
-first, second = (name.encode() for name in sys.argv[1:3])
-print("ready", flush=True)
-while os.getppid() == int(sys.argv[3]):
-    for _ in range(1000):
-        libc.renameat2(-100, first, -100, second, 2)
-"""
 OPERATIONS = 10_000
 
 
-@contextlib.contextmanager
-def swapping(first: Path, second: Path) -> Iterator[None]:
-    command = [sys.executable, "-c", SWAPPER, str(first), str(second), str(os.getpid())]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            yield
-        finally:
-            process.kill()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="needs renameat2")
-def test_swapping_a_folder_and_a_link(tmp_path: Path) -> None:
+def test_swapping_a_folder_and_a_link(tmp_path: Path, swapping: Any) -> None:
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     (inside / "folder").mkdir(parents=True)
     outside.mkdir()
@@ -71,7 +47,7 @@ def test_swapping_a_folder_and_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs renameat2")
-def test_swapping_a_file_and_a_link(tmp_path: Path) -> None:
+def test_swapping_a_file_and_a_link(tmp_path: Path, swapping: Any) -> None:
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     inside.mkdir()
     outside.mkdir()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,16 +17,6 @@ from qwenbelt.tools.filesystem.engine import Files
 from qwenbelt.tools.filesystem.listing import Grep
 from qwenbelt.tools.operation import Call
 
-# renameat2 with RENAME_EXCHANGE: both names exist at every moment
-SWAPPER = """
-import ctypes, os, sys
-libc = ctypes.CDLL(None, use_errno=True)
-first, second = (name.encode() for name in sys.argv[1:3])
-print("ready", flush=True)
-while os.getppid() == int(sys.argv[3]):
-    for _ in range(1000):
-        libc.renameat2(-100, first, -100, second, 2)
-"""
 OPERATIONS = 10_000
 CALL = Call()
 ACTIONS: list[Callable[[Files, int], object]] = [
@@ -48,20 +37,8 @@ ACTIONS: list[Callable[[Files, int], object]] = [
 ]
 
 
-@contextlib.contextmanager
-def swapping(first: Path, second: Path) -> Iterator[None]:
-    command = [sys.executable, "-c", SWAPPER, str(first), str(second), str(os.getpid())]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            yield
-        finally:
-            process.kill()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="needs renameat2")
-def test_no_tool_gets_out(tmp_path: Path) -> None:
+def test_no_tool_gets_out(tmp_path: Path, swapping: Any) -> None:
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     (inside / "folder").mkdir(parents=True)
     outside.mkdir()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,15 @@ _OPEN_SECONDS = 60.0
 _ASK_SECONDS = 0.1
 _CALM_SECONDS = 0.4  # in which a session that has just begun has the processors for itself
 _MOST_SPARES = 2  # for different options; each is a process that waits
+
+
+@contextlib.asynccontextmanager
+async def _closed_on_failure(what: Zygote | KernelProcess | Kernel) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException:  # a cancelled start, too, must leave no process behind
+        await asyncio.shield(what.close())
+        raise
 
 
 class Launcher:
@@ -120,11 +130,8 @@ class Launcher:
                 self._zygote = None
             if self._zygote is None:
                 zygote = Zygote()
-                try:
+                async with _closed_on_failure(zygote):
                     await zygote.wait_ready()
-                except BaseException:
-                    await asyncio.shield(zygote.close())
-                    raise
                 self._zygote = zygote
             return self._zygote
 
@@ -139,11 +146,8 @@ class Launcher:
         return await self._open(process)
 
     async def _distant(self, process: DistantProcess) -> Kernel:
-        try:
+        async with _closed_on_failure(process):
             transport = await process.open()
-        except BaseException:
-            await asyncio.shield(process.close())
-            raise
         return await self._connect(process, transport)
 
     @staticmethod
@@ -155,24 +159,18 @@ class Launcher:
         return [await asyncio.to_thread(package_folder, *wanted)]
 
     async def _open(self, process: KernelProcess) -> Kernel:
-        try:
+        async with _closed_on_failure(process):
             if isinstance(process, ForkedProcess):
                 await process.wait_ready()
             transport = ZmqTransport(self._context, process.connection)
-        except BaseException:
-            await asyncio.shield(process.close())
-            raise
         return await self._connect(process, transport)
 
     async def _connect(self, process: KernelProcess, transport: Transport) -> Kernel:
         kernel = Kernel(process, transport)
         self._register.add(kernel)
         kernel.on_closed = self._register.discard
-        try:
+        async with _closed_on_failure(kernel):
             await _opened(kernel)
-        except BaseException:
-            await asyncio.shield(kernel.close())
-            raise
         return kernel
 
     async def _take_spare(self, options: Options) -> Kernel | None:

@@ -181,7 +181,7 @@ async def _connected(target: Target) -> socket.socket:
         server.setblocking(False)
         connecting = asyncio.get_running_loop().sock_connect(server, (target.address, target.port))
         await asyncio.wait_for(connecting, _CONNECT_SECONDS)
-    except BaseException:
+    except BaseException:  # a cancel, too, must not leave the socket open
         server.close()
         raise
     return server

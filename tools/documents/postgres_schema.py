@@ -97,7 +97,7 @@ class Server:
             self.close()
             reason = scrub(one_line(error)).replace(url, "the database")
             raise InputError(f"The PostgreSQL index cannot be used: {reason}") from None
-        except BaseException:
+        except BaseException:  # an index of another program, an interrupt: nothing stays open
             self.close()
             raise
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from qwenbelt.core import transactions
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents.snapshot import SECTION_WEIGHT, TOKENIZER, table
 from qwenbelt.tools.documents.tokens import TOKENS_VERSION
@@ -103,7 +104,7 @@ class Connections:
         except (OSError, sqlite3.Error) as error:
             self.close()
             raise InputError(f"{path}: cannot be used as a document index ({error}).") from error
-        except BaseException:
+        except BaseException:  # an index of another program, an interrupt: nothing stays open
             self.close()
             raise
 
@@ -138,14 +139,8 @@ class Connections:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that writes; rolled back on any error."""
-        connection = self.get()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transactions.writing(self.get()) as connection:
             yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
 
     def another(self) -> sqlite3.Connection:
         """Returns a new connection that the caller closes."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from qwenbelt.core import transactions
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents.embedding import Embedder, Vectors, unit
 
@@ -103,7 +104,5 @@ class CachedEmbedder:
         return found
 
     def _put(self, made: dict[bytes, bytes]) -> None:
-        with self._lock:
-            self._file.execute("BEGIN IMMEDIATE")
-            self._file.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", made.items())
-            self._file.execute("COMMIT")
+        with self._lock, transactions.writing(self._file) as file:
+            file.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", made.items())

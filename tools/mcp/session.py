@@ -213,9 +213,8 @@ class Session:
             raise await self._call_error(error, what) from error
         except QwenbeltError:
             raise
-        except (
-            Exception
-        ) as error:  # the SDK raises pydantic, runtime and HTTP errors for bad replies
+        # the SDK raises pydantic, runtime and HTTP errors for bad replies
+        except Exception as error:
             raise ToolError(f"{what} failed: {one_line(_root(error))}") from error
         finally:
             if report is not None:

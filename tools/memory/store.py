@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from qwenbelt.core import transactions
 from qwenbelt.core.errors import ConfigError, ToolError, one_line
 from qwenbelt.tools.memory.words import indexed, loose_phrases, phrases
 
@@ -90,14 +91,8 @@ class GraphStore:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
         with self._writing:
-            connection = self._writer
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            with transactions.writing(self._writer) as connection:
                 yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -150,7 +150,8 @@ class Database:
         """
         call = call or Call()
         statement = self._statement(sql, parameters, cursor, call)
-        with self._told(statement.clock, call), self._closing_on_error(statement):
+        closing = self._closing_on_error(statement.connection, statement.clock)
+        with self._told(statement.clock, call), closing:
             page = self._page(statement, max_rows)
         self._put_back(statement, page.cursor)
         return page
@@ -176,19 +177,15 @@ class Database:
     def _start(self, sql: str, parameters: Parameters, skip: int, call: Call) -> _Statement:
         connection, clock = self._take()
         clock.start(self.seconds, call)
-        try:
-            with self._told(clock, call):
-                found = connection.execute(sql, _checked(parameters))
-                columns = [str(entry[0]) for entry in found.description or ()]
-                statement = _Statement(connection, found, sql, columns, clock)
-                for _ in range(skip):
-                    if found.fetchone() is None:
-                        break
-                    statement.position += 1
-                return statement
-        except BaseException:
-            self._release(connection, clock)
-            raise
+        with self._closing_on_error(connection, clock), self._told(clock, call):
+            found = connection.execute(sql, _checked(parameters))
+            columns = [str(entry[0]) for entry in found.description or ()]
+            statement = _Statement(connection, found, sql, columns, clock)
+            for _ in range(skip):
+                if found.fetchone() is None:
+                    break
+                statement.position += 1
+            return statement
 
     def _page(self, statement: _Statement, max_rows: int) -> Page:
         rows: list[list[Any]] = []
@@ -237,11 +234,11 @@ class Database:
             self._release(kept.connection, kept.clock)
 
     @contextlib.contextmanager
-    def _closing_on_error(self, statement: _Statement) -> Iterator[None]:
+    def _closing_on_error(self, connection: sqlite3.Connection, clock: _Clock) -> Iterator[None]:
         try:
             yield
-        except BaseException:
-            self._release(statement.connection, statement.clock)
+        except BaseException:  # an interrupt, too, must not leave the connection taken
+            self._release(connection, clock)
             raise
 
     # ------------------------------------------------------------------ connections

@@ -183,6 +183,7 @@ class DatabasePool:
             try:
                 worker.send({"do": do, "with": arguments})
                 reply = worker.receive(self.seconds + _GRACE_SECONDS, call)
+            # after anything unforeseen it may still answer the old question: it must not go on
             except BaseException as error:
                 worker.end()
                 if isinstance(error, ToolTimeout):
@@ -238,7 +239,7 @@ class DatabasePool:
             first = worker.receive(_START_SECONDS, Call())
             if "error" in first:
                 raise _error(first)
-        except BaseException:
+        except BaseException:  # an interrupt, too, must leave no process behind
             worker.end()
             raise
         with self._lock:

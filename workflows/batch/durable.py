@@ -73,7 +73,8 @@ class Steps:
         try:
             return self._context.copy().run(function)
         except Exception:
-            raise
+            raise  # an ordinary failure of the step
+        # the engine ends a workflow by an exception beside `Exception`, whose classes are its own
         except BaseException as error:
             self.ended = error
             raise

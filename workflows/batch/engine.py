@@ -86,6 +86,9 @@ def _write_ahead(file: str) -> None:
         raise InputError(f"{file}: cannot be used ({error}).") from error
 
 
+_NOT_STARTED = "The worker was not started; use it in a `with` block."
+
+
 class Worker:
     """Does the tasks of a batch until none is left; use it in a `with` statement.
 
@@ -121,7 +124,7 @@ class Worker:
         self._closing = False
         self.ahead: Callable[[JsonDict], Sequence[WirePiece] | None] | None = None
         self._liveness: Liveness | None = None
-        self.ledger: Ledger | None = None
+        self._ledger: Ledger | None = None
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -134,7 +137,7 @@ class Worker:
         _current = self
         try:
             self._launch()
-        except BaseException:
+        except BaseException:  # an interrupt, too, must give the locks back
             self.close()
             raise
         return self
@@ -176,7 +179,7 @@ class Worker:
             module.DBOS.launch()
         except SQLAlchemyError as error:
             raise unreachable(error) from error
-        self.ledger = Ledger(self.store)
+        self._ledger = Ledger(self.store)
 
     def close(self) -> None:
         """Stops working; what runs is left as it is and recovered by the next worker."""
@@ -184,8 +187,8 @@ class Worker:
         self._closing = True
         with contextlib.suppress(ConfigError):
             engine_module().DBOS.destroy()
-        if self.ledger is not None:
-            self.ledger.close()
+        if self._ledger is not None:
+            self._ledger.close()
         if self._liveness is not None:
             self._liveness.close()
         _current = None
@@ -223,7 +226,7 @@ class Worker:
         queues = {self.store.queue(task) for task in tasks}
         for queue in sorted(queues):
             self._register(queue)
-        known = self._ledger.known()
+        known = self.ledger.known()
         new = [task for task in tasks if self.store.workflow_id(task) not in known]
         for task in new:
             with module.SetWorkflowID(self.store.workflow_id(task)):
@@ -252,12 +255,12 @@ class Worker:
         """
         while True:
             started = time.monotonic()
-            states = self._ledger.open_tasks()
+            states = self.ledger.open_tasks()
             running = [state for state in states if state.status == RUNNING]
             tell(len(running), len(states) - len(running))
             if not states:
                 return True
-            if not running and self._ledger.is_paused:
+            if not running and self.ledger.is_paused:
                 return False
             self._recover({str(state.executor_id) for state in running})
             took = time.monotonic() - started
@@ -265,13 +268,19 @@ class Worker:
 
     def _recover(self, workers: set[str]) -> None:
         """Lets what dead workers were doing wait again."""
-        assert self._liveness is not None
+        if self._liveness is None:
+            raise ConfigError(_NOT_STARTED)
         dead = [w for w in workers if w != self.name and self._liveness.is_dead(w)]
         if dead:
             engine_module().DBOS._recover_pending_workflows(dead)
 
     @property
-    def _ledger(self) -> Ledger:
-        if self.ledger is None:
-            raise ConfigError("The worker was not started.")
-        return self.ledger
+    def ledger(self) -> Ledger:
+        """What the database holds of the batch.
+
+        Raises:
+            ConfigError: the worker was not started.
+        """
+        if self._ledger is None:
+            raise ConfigError(_NOT_STARTED)
+        return self._ledger

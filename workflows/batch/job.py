@@ -103,7 +103,6 @@ def batch(
     store = store_for(folder, db, name)
     with Worker(store, folder, in_flight=in_flight, limit=limit, rate=rate) as worker:
         ledger = worker.ledger
-        assert ledger is not None
         if dashscope_batch:
             from qwenbelt.workflows.batch.ahead import replies_ahead
 

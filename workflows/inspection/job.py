@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +16,13 @@ from qwenbelt.tools.images.annotate import draw_boxes
 from qwenbelt.workflows.inspection.asking import Inspector
 from qwenbelt.workflows.inspection.marking import boxes_of
 from qwenbelt.workflows.inspection.rules import Inspected, inspected_of
-from qwenbelt.workflows.inspection.sources import Source, open_source, unique_stems
+from qwenbelt.workflows.inspection.sources import Source, open_source
+from qwenbelt.workflows.pictures import IN_FLIGHT, STATE, Health, each, read_done
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-IN_FLIGHT = 8
 _PAGE_SIDE, _THUMB_SIDE = 1400, 360
-_STATE = "done.jsonl"
-_ENDPOINT_FAILURES = 3  # in a row, before the first success: the endpoint itself is at fault
 
 
 @dataclass
@@ -62,9 +60,8 @@ class Job:
         # a few more are opened or drawn meanwhile, so that the endpoint does not wait for that
         self._slots = asyncio.Semaphore(in_flight + max(2, in_flight // 2))
         self._allow_private = allow_private
-        self._done = self._read_done()
-        self._failures = 0
-        self._successes = 0
+        self._done = read_done(self.folder / STATE, inspected_of)
+        self._health = Health()
 
     async def run(
         self, sources: Sequence[Source], progress: Callable[[Inspected], None] | None = None
@@ -74,27 +71,12 @@ class Job:
         Raises:
             EndpointError: the endpoint fails from the beginning.
         """
-        stems = unique_stems([source.name for source in sources])
-        with (self.folder / _STATE).open("a", encoding="utf-8") as record:
+        with (self.folder / STATE).open("a", encoding="utf-8") as record:
 
-            async def one(source: Source, stem: str) -> Inspected:
-                async with self._slots:
-                    found = await self._one(source, stem, record)
-                if progress is not None:
-                    progress(found)
-                return found
+            def work(source: Source, stem: str) -> Awaitable[Inspected]:
+                return self._one(source, stem, record)
 
-            tasks = [
-                asyncio.ensure_future(one(source, stem))
-                for source, stem in zip(sources, stems, strict=True)
-            ]
-            try:
-                pictures = list(await asyncio.gather(*tasks))
-            except BaseException:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                raise
+            pictures = await each(sources, work, self._slots, progress)
         return Inspection(pictures, self.folder, self.inspector.model)
 
     async def _one(self, source: Source, stem: str, record: Any) -> Inspected:
@@ -125,16 +107,12 @@ class Job:
             async with self._asking:
                 answer = await self.inspector.look(picture)
         except InputError as error:
-            self._successes += 1  # the endpoint answered
+            self._health.answered()
             return Inspected(name, False, one_line(error), size=size, time=source.time)
         except EndpointError as error:
-            self._failures += 1
-            if not self._successes and (
-                self._failures >= _ENDPOINT_FAILURES or not error.retryable
-            ):
-                raise
+            self._health.failed(error)
             return Inspected(name, False, one_line(error), size=size, time=source.time)
-        self._successes += 1
+        self._health.answered()
         return Inspected(name, True, "", answer.objects, answer.notes, size, source.time)
 
     def _key(self, source: Source, digest: str) -> str:
@@ -147,19 +125,6 @@ class Job:
             str(self.inspector.second_look),
         )
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
-
-    def _read_done(self) -> dict[str, Inspected]:
-        path = self.folder / _STATE
-        done: dict[str, Inspected] = {}
-        if not path.is_file():
-            return done
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                table = json.loads(line)
-                done[table["key"]] = inspected_of(table)
-            except (json.JSONDecodeError, KeyError, TypeError):
-                continue  # the last line of a run that was killed while writing
-        return done
 
     def _draw(self, picture: Image, found: Inspected, stem: str) -> dict[str, str]:
         boxes = boxes_of(found, self.inspector.rules, self.inspector.language)

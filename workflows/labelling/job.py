@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from qwenbelt.core.errors import EndpointError, QwenbeltError, one_line
 from qwenbelt.core.files import output_folder, replacing
-from qwenbelt.workflows.inspection.sources import Source, open_source, unique_stems
+from qwenbelt.workflows.inspection.sources import Source, open_source
 from qwenbelt.workflows.labelling.asking import Labelled, Labeller, labelled_of
+from qwenbelt.workflows.pictures import IN_FLIGHT, STATE, Health, each, read_done
 
-IN_FLIGHT = 8
-_STATE = "done.jsonl"
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 _THUMB_SIDE = 360
-_ENDPOINT_FAILURES = 3  # in a row, before the first success: the endpoint itself is at fault
 
 
 class Job:
@@ -43,8 +44,8 @@ class Job:
         output_folder(self.folder / "thumbnails")
         self._slots = asyncio.Semaphore(in_flight)
         self._allow_private = allow_private
-        self._done = self._read_done()
-        self._failures = self._successes = 0
+        self._done = read_done(self.folder / STATE, labelled_of)
+        self._health = Health()
 
     async def run(
         self, sources: Sequence[Source], progress: Callable[[Labelled], None] | None = None
@@ -54,27 +55,12 @@ class Job:
         Raises:
             EndpointError: the endpoint fails from the beginning.
         """
-        stems = unique_stems([source.name for source in sources])
-        with (self.folder / _STATE).open("a", encoding="utf-8") as record:
+        with (self.folder / STATE).open("a", encoding="utf-8") as record:
 
-            async def one(source: Source, stem: str) -> Labelled:
-                async with self._slots:
-                    found = await self._one(source, stem, record)
-                if progress is not None:
-                    progress(found)
-                return found
+            def work(source: Source, stem: str) -> Awaitable[Labelled]:
+                return self._one(source, stem, record)
 
-            tasks = [
-                asyncio.ensure_future(one(source, stem))
-                for source, stem in zip(sources, stems, strict=True)
-            ]
-            try:
-                return list(await asyncio.gather(*tasks))
-            except BaseException:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                raise
+            return await each(sources, work, self._slots, progress)
 
     async def _one(self, source: Source, stem: str, record: IO[str]) -> Labelled:
         try:
@@ -90,23 +76,16 @@ class Job:
         try:
             found = await self.labeller.label(source.name, picture)
         except EndpointError as error:
-            self._failures += 1
-            if not self._successes and (
-                self._failures >= _ENDPOINT_FAILURES or not error.retryable
-            ):
-                raise
+            self._health.failed(error)
             return Labelled(source.name, False, one_line(error), doubtful=True)
-        self._successes += 1
+        self._health.answered()
         if found.ok:
             line = {"key": key, **found.to_dict()}
             record.write(json.dumps(line, ensure_ascii=False) + "\n")
             record.flush()
         return found
 
-    def _keep_thumbnail(self, picture: object, stem: str) -> None:
-        from PIL.Image import Image
-
-        assert isinstance(picture, Image)
+    def _keep_thumbnail(self, picture: Image, stem: str) -> None:
         picture.thumbnail((_THUMB_SIDE, _THUMB_SIDE))
         with replacing(self.folder / "thumbnails" / f"{stem}.jpg") as temporary:
             picture.save(temporary, "JPEG", quality=85)
@@ -114,16 +93,3 @@ class Job:
     def _key(self, source: Source, digest: str) -> str:
         parts = (source.name, digest, self.labeller.labels.fingerprint, self.labeller.model)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
-
-    def _read_done(self) -> dict[str, Labelled]:
-        path = self.folder / _STATE
-        done: dict[str, Labelled] = {}
-        if not path.is_file():
-            return done
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                table = json.loads(line)
-                done[table["key"]] = labelled_of(table)
-            except (json.JSONDecodeError, KeyError, TypeError, ValueError):
-                continue  # the last line of a run that was killed while writing
-        return done

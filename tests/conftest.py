@@ -1,0 +1,42 @@
+"""What tests of several parts share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+# renameat2 with RENAME_EXCHANGE: both names exist at every moment
+_SWAPPER = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+first, second = (name.encode() for name in sys.argv[1:3])
+print("ready", flush=True)
+while os.getppid() == int(sys.argv[3]):
+    for _ in range(1000):
+        libc.renameat2(-100, first, -100, second, 2)
+"""
+
+
+@contextlib.contextmanager
+def _swapping(first: Path, second: Path) -> Iterator[None]:
+    command = [sys.executable, "-c", _SWAPPER, str(first), str(second), str(os.getpid())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def swapping() -> Callable[[Path, Path], AbstractContextManager[None]]:
+    """Another process exchanges two names as fast as it can, while the block runs."""
+    return _swapping
