@@ -188,6 +188,17 @@ def starts(count: int = 50) -> float:
     return statistics.median(times)
 
 
+def plugin_import(count: int = 9) -> float:
+    """Returns the milliseconds that the import of the pytest plugin takes in a new interpreter."""
+    code = (
+        "import time; t = time.perf_counter(); import qwenbelt.testing.plugin; "
+        "print((time.perf_counter() - t) * 1000)"
+    )
+    command = [sys.executable, "-c", code]
+    runs = [subprocess.run(command, capture_output=True, check=True) for _ in range(count)]
+    return statistics.median(float(run.stdout) for run in runs)
+
+
 def scenario_tests(count: int, *options: str) -> str:
     """Runs scenario files under pytest and returns its last line."""
     with tempfile.TemporaryDirectory() as folder:
@@ -216,6 +227,7 @@ def main() -> None:
         row = f"{bare:.2f} ms | {scripted:.2f} ms | {scripted / bare:.2f}"
         print(f"| a streamed turn, {name} | {row} |")
     print(f"| start of a server | | {starts():.2f} ms | |")
+    print(f"| import of the pytest plugin | | {plugin_import():.2f} ms | |")
     print(f"\n{options.tests} scenario tests: {scenario_tests(options.tests)}")
     print(f"{options.tests} scenario tests, -n 2: {scenario_tests(options.tests, '-n', '2')}")
 

@@ -16,17 +16,12 @@ def test_every_name_is_there_and_no_name_hides_a_module() -> None:
         _ = qwenbelt.testing.nothing
 
 
-def test_importing_the_plugin_is_quick_and_loads_nothing_heavy() -> None:
+def test_importing_the_plugin_loads_nothing_heavy() -> None:
+    """How long the import takes is measured by `benchmarks/scripted_endpoint.py`."""
     code = (
-        "import time, sys\nt = time.perf_counter()\nimport qwenbelt.testing.plugin\n"
-        "print(time.perf_counter() - t)\n"
-        "heavy = {'yaml', 'openai', 'qwen_agent', 'asyncio', 'httpx', 'jsonschema'}\n"
+        "import sys, qwenbelt.testing.plugin\n"
+        "heavy = {'yaml', 'openai', 'qwen_agent', 'asyncio', 'httpx', 'jsonschema', 'pydantic'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    best, loaded = 9.9, ""
-    for _ in range(5):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        seconds, loaded = done.stdout.splitlines()
-        best = min(best, float(seconds))
-    assert loaded == "[]"
-    assert best < 0.005
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\n"
