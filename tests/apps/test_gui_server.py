@@ -21,7 +21,7 @@ class Client:
     """A browser of one person."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, timeout=10, trust_env=False)
+        self.http = httpx.Client(base_url=url, timeout=60, trust_env=False)
         self.http.get("/en/")
 
     def new(self) -> str:

@@ -242,6 +242,14 @@ def test_huge_output_is_cut_and_said(shared):
     assert "line 199999" in text
 
 
+def test_of_too_many_displayed_values_the_last_is_kept(shared):
+    text = shared("for i in range(3000): display(i)")
+    assert "displayed values left out" in text
+    assert "\n0\n" in f"\n{text}\n"
+    assert "\n2999" in text
+    assert shared("display(1); display(2)") == "1\n2"
+
+
 def test_sessions_run_side_by_side_and_apart(make):
     runs = [make() for _ in range(3)]
     for number, run in enumerate(runs):

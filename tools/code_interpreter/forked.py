@@ -33,6 +33,7 @@ from qwenbelt.tools.code_interpreter.view import chinese_font, import_path, read
 
 _LARGEST = 1 << 16
 _START_SECONDS = 60.0
+_END_SECONDS = 45.0  # longer than a supervisor takes to end what has multiplied
 _USERS = 1 << 28
 _PROXY_PORT = 3128
 _LANDLOCK_WITH_PORTS = 4
@@ -160,6 +161,7 @@ class ForkedProcess(KernelProcess):
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._answer: asyncio.Future[dict[str, Any]] | None = None
         self._descriptors: list[int] = []
+        self._limit: asyncio.TimerHandle | None = None
         private = mode == "namespaces"
         self._user = (
             FIRST_USER + secrets.randbelow(_USERS) if private and not os.geteuid() else None
@@ -240,6 +242,8 @@ class ForkedProcess(KernelProcess):
 
     def _over(self, ending: str) -> None:
         self.ending = self.ending or ending
+        if self._limit is not None:
+            self._limit.cancel()
         asyncio.get_running_loop().remove_reader(self._owner.fileno())
         self._owner.close()
         if not self._ready.done():
@@ -269,7 +273,9 @@ class ForkedProcess(KernelProcess):
         """
         self._answer = asyncio.get_running_loop().create_future()
         self._send(do="adopt", folder=str(folder))
-        news = await self._answer
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._answer), _START_SECONDS)
+        news = self._answer.result() if self._answer.done() else {"failed": "no answer"}
         if "adopted" not in news:
             raise ToolError(f"The session folder cannot be used ({news.get('failed', 'ended')}).")
         self.folder = folder
@@ -292,6 +298,12 @@ class ForkedProcess(KernelProcess):
         """Lets the supervisor end, and with it every process of the session."""
         with contextlib.suppress(OSError):
             self._owner.shutdown(socket.SHUT_WR)
+        if self._limit is None and not self.ended.is_set():
+            self._limit = asyncio.get_running_loop().call_later(_END_SECONDS, self._given_up)
+
+    def _given_up(self) -> None:
+        if not self.ended.is_set():
+            self._over("it did not end")
 
     async def close(self) -> None:
         """Kills it, waits for the end and removes its sockets and descriptors."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -28,6 +29,8 @@ _HEAD = 256 * 1024  # characters of a cell's output that are sent as they come
 _TAIL = 64 * 1024  # and of its end, kept until the cell is over
 _LARGEST_TEXT = 256 * 1024
 _LARGEST_RICH = 24 * 1024 * 1024
+_MOST_DISPLAYS = 500  # values that one cell displays as they come; after them only its last
+_DISPLAYED = 96 * 1024 * 1024  # and their characters
 _CHUNK = 65536
 
 
@@ -113,9 +116,34 @@ class BoundedDisplayHook(ZMQShellDisplayHook):  # type: ignore[misc]
 class BoundedDisplay(ZMQDisplayPublisher):  # type: ignore[misc]
     """Publishes displayed values, not more of them than can be used."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._places, self._room, self._dropped = _MOST_DISPLAYS, _DISPLAYED, 0
+        self._last: Callable[[], None] | None = None
+
     def publish(self, data: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        """Sends one displayed value."""
-        super().publish(_bounded(data), *args, **kwargs)
+        """Sends one displayed value, or keeps it in case it is the last of too many."""
+        data = _bounded(data)
+        self._places -= 1
+        self._room -= sum(len(value) for value in data.values() if isinstance(value, (str, bytes)))
+        send = functools.partial(super().publish, data, *args, **kwargs)
+        if self._places >= 0 and self._room >= 0:
+            send()
+        else:
+            self._dropped += self._last is not None
+            self._last = send
+
+    def end_cell(self) -> None:
+        """Sends the last value, if it was kept, and begins to count anew."""
+        last, dropped = self._last, self._dropped
+        self._begin()
+        if dropped:
+            sys.stdout.write(f"\n… [{dropped} displayed values left out] …\n")
+        if last is not None:
+            last()
 
 
 class Shell(ZMQInteractiveShell):  # type: ignore[misc]
@@ -168,9 +196,9 @@ class Kernel(IPythonKernel):  # type: ignore[misc]
         try:
             reply: dict[str, Any] = await super().do_execute(*args, **kwargs)
         finally:
-            for stream in (sys.stdout, sys.stderr):
-                if isinstance(stream, CappedStream):
-                    stream.end_cell()
+            for output in (self.shell.display_pub, sys.stdout, sys.stderr):
+                if isinstance(output, (BoundedDisplay, CappedStream)):
+                    output.end_cell()
         if "traceback" in reply:
             reply["traceback"] = []
             reply["evalue"] = str(reply.get("evalue", ""))[:1000]

@@ -15,13 +15,13 @@ import signal
 import socket
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from qwenbelt.tools.code_interpreter.sandbox import linux
 
 _BUSY_SECONDS, _CALM_SECONDS = 0.1, 1.0
-_CLEANUP_SECONDS = 5.0
+_CLEANUP_SECONDS = 30.0
 _PAGE = 4096
 Spec = Mapping[str, Any]
 
@@ -185,15 +185,37 @@ class Supervisor:
         first = os.getpid() == 1  # of its own process tree, so that it can reach all others at once
         deadline = time.monotonic() + _CLEANUP_SECONDS
         while time.monotonic() < deadline:
-            for process in (-1,) if first else _descendants(os.getpid()):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(process, signal.SIGKILL)
+            if first:
+                _signal([-1], signal.SIGKILL)
+            else:
+                _signal(_stopped(deadline), signal.SIGKILL)
             try:
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
             except ChildProcessError:
                 return
             time.sleep(0.002)
+
+
+def _stopped(deadline: float) -> set[int]:
+    """Stops all processes of the session and returns them.
+
+    What is killed makes room for another; what is stopped keeps its place and makes no more.
+    """
+    stopped: set[int] = set()
+    while time.monotonic() < deadline:
+        found = set(_descendants(os.getpid()))
+        if found <= stopped:
+            break
+        _signal(found - stopped, signal.SIGSTOP)
+        stopped |= found
+    return stopped
+
+
+def _signal(processes: Iterable[int], number: int) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(process, number)
 
 
 def _descendants(process: int) -> Iterator[int]:
