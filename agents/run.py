@@ -70,7 +70,7 @@ class Channel:
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.error: BaseException | None = None
         self._trace = trace
-        self._observe = telemetry.observer()
+        self._spans = telemetry.observer()
         self._answers: dict[str, asyncio.Future[bool]] = {}
         self._closed = False
 
@@ -80,9 +80,14 @@ class Channel:
             return
         if self._trace is not None:
             self._trace.write(event)
-        if self._observe is not None:
-            self._observe(event)
+        if self._spans is not None:
+            self._spans.see(event)
         self.events.put_nowait(event)
+
+    def open(self, plan: Plan) -> None:
+        """Begins to tell telemetry of the run, in the task that drives it."""
+        if self._spans is not None:
+            self._spans.open(plan.agent, plan.model.name, plan.model.url)
 
     def asked(self, call_id: str) -> asyncio.Future[bool]:
         """Returns the future that a person's answer settles."""
@@ -218,6 +223,7 @@ async def _drive(run_id: str, plan: Plan, body: Loop, channel: Channel, *, cance
     ending = Ending("cancelled")
     try:
         if not cancelled:
+            channel.open(plan)
             if plan.prepare is not None:
                 await plan.prepare()
             model, names = plan.model, tuple(plan.tools)
