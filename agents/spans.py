@@ -7,12 +7,15 @@ retrieval, lies below its call.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from qwenbelt.agents.dialects import GENERIC, dialect_of
+from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.events import (
     Done,
     Event,
@@ -251,6 +254,30 @@ class RunSpans:
         values = {"gen_ai.agent.name": self._agent, "gen_ai.request.model": model}
         self._telemetry.run.record(time.monotonic() - self._began, _with_error(values, error))
         self._run = None
+
+
+@contextlib.contextmanager
+def lone_chat(telemetry: Telemetry, model: str, url: str) -> Iterator[None]:
+    """Tells of a reply that is no part of a run of ours, such as one that a stock agent wants."""
+    from opentelemetry.trace import SpanKind
+
+    values = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": model,
+        **_place(url),
+    }
+    # a generator's reader may close it anywhere, so nothing is attached to the context
+    span = telemetry.tracer.start_span(f"chat {model}", kind=SpanKind.CLIENT, attributes=values)
+    began, error = time.monotonic(), ""
+    try:
+        yield
+    except QwenbeltError as failure:
+        error = type(failure).__name__
+        raise
+    finally:
+        _failed(span, error)
+        span.end()
+        telemetry.chat.record(time.monotonic() - began, _with_error(values, error))
 
 
 def _place(url: str) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from qwenbelt.agents.spans import RunSpans, Telemetry
+from qwenbelt.agents.spans import RunSpans, Telemetry, lone_chat
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.spans import tell_spans
 
@@ -41,13 +42,24 @@ def _says_yes(name: str) -> bool:
 
 def observer() -> RunSpans | None:
     """Returns what a new run tells its events to, or None while telemetry is off."""
+    telemetry = _current()
+    return None if telemetry is None else RunSpans(telemetry)
+
+
+def replying(model: str, url: str) -> AbstractContextManager[None]:
+    """Tells of a reply that our chat model gives to an agent that is not ours."""
+    telemetry = _current()
+    return nullcontext() if telemetry is None else lone_chat(telemetry, model, url)
+
+
+def _current() -> Telemetry | None:
     global _asked
     if _telemetry is None and not _asked:
         with _lock:
             ask, _asked = not _asked, True
         if ask and _says_yes("QWENBELT_OTEL"):
             enable(_exporting=True)
-    return None if _telemetry is None else RunSpans(_telemetry)
+    return _telemetry
 
 
 def enable(

@@ -48,6 +48,12 @@ SCRIPTS = {
         "",
         ["Writer: The sea is wide.", "Critic: And deep."],
     ),
+    "spans_of_a_run": (
+        "turns:\n  - calls: [{weather: {city: Lindau}}, {weather: {city: Rome}}]\n"
+        "  - answer: Sunny.\n",
+        "",
+        ["invoke_agent forecaster", "\n  chat scripted", "\n  execute_tool weather"],
+    ),
 }
 
 
