@@ -15,6 +15,7 @@ from qwenbelt.agents.admission import Limits
 from qwenbelt.agents.approval import ApprovalPolicy
 from qwenbelt.agents.artifacts import ArtifactStore
 from qwenbelt.agents.budget import Budget, Ending
+from qwenbelt.agents.declarations import declaration
 from qwenbelt.agents.loop import Loop
 from qwenbelt.agents.model import Model
 from qwenbelt.core.errors import QwenbeltError, one_line
@@ -227,8 +228,9 @@ async def _drive(run_id: str, plan: Plan, body: Loop, channel: Channel, *, cance
             if plan.prepare is not None:
                 await plan.prepare()
             model, names = plan.model, tuple(plan.tools)
+            told = [declaration(tool) for tool in plan.tools.values()]
             given = body.given()
-            channel.emit(RunStarted(run_id, plan.agent, model.name, model.url, names, given))
+            channel.emit(RunStarted(run_id, plan.agent, model.name, model.url, names, given, told))
             ending = await body.converse()
     except asyncio.CancelledError:
         ending = Ending("cancelled")

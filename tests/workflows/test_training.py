@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,9 @@ def test_openai(tmp_path: Path, export: Any) -> None:
     assert [c["id"] for c in calls] == [m["tool_call_id"] for m in row["messages"][3:5]]
     assert json.loads(calls[1]["function"]["arguments"]) == {"number": 4}
     assert row["messages"][-1]["content"] == "Done."
+    (tool,) = row["tools"]
+    assert tool["function"]["name"] == "square", "tools of one's own are declared, too"
+    assert tool["function"]["parameters"]["properties"]["number"]["type"] == "integer"
     assert KEY not in output
 
 
@@ -119,3 +124,21 @@ def test_a_preference_needs_two_runs(tmp_path: Path, export: Any) -> None:
     code, _, told = export(str(tmp_path), "--format", "dpo")
     assert code == 1
     assert "two traces of the same question" in told
+
+
+def test_the_example(tmp_path: Path) -> None:
+    example = Path(__file__).resolve().parents[2] / "examples" / "training_data.py"
+    for name, answer in (("a", "Sunny all day long."), ("b", "Sunny.")):
+        turns = f"turns: [{{calls: [{{weather: {{city: Lindau}}}}]}}, {{answer: {answer}}}]\n"
+        (tmp_path / f"{name}.yaml").write_text(turns, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(example), "scripted:a.yaml", "scripted:b.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    roles = "['user', 'assistant', 'tool', 'assistant']"
+    assert done.stdout.splitlines() == [roles, roles, '{"chosen": "Sunny."}']
