@@ -55,6 +55,12 @@ class Example:
         """What was asked, without the differences that do not matter."""
         return " ".join(json.dumps(self.prompt, ensure_ascii=False, sort_keys=True).split())
 
+    @property
+    def question(self) -> str:
+        """The text of the last message of the person."""
+        asked = [m for m in self.prompt if m["role"] == "user"]
+        return text_of(asked[-1]["content"]) if asked else ""
+
 
 Scorer = Callable[[Example], float]
 

@@ -105,6 +105,22 @@ def test_doubles_failed_runs_and_failed_checks_are_left_out(tmp_path: Path, expo
     assert "4 * 4 = 16" in row["messages"][3]["content"]
 
 
+def test_of_several_tests_the_one_that_asks_the_question_counts(
+    tmp_path: Path, export: Any
+) -> None:
+    run(tmp_path, "a", [3])
+    run(tmp_path, "b", [4])
+    words = [str(tmp_path), "--format", "openai"]
+    asked = "Squares, please. My key is [secret]."
+    for name, say, number in (("one", asked, 4), ("two", "Another question", 3)):
+        then = f"then: {{calls: [{{square: {{number: {number}}}}}]}}\n"
+        (tmp_path / f"{name}.yaml").write_text(f'say: "{say}"\nturns: [{{answer: y}}]\n{then}')
+        words += ["--then", str(tmp_path / f"{name}.yaml")]
+    _, (row,), _ = export(*words)
+    assert "4 * 4 = 16" in row["messages"][3]["content"]
+    assert export(*words[:3], *words[5:], *words[5:])[1] == [], "no test asks this question"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [("", "does not hold a whole run"), ('{"event": "done", "t": 1}\n', "whole run")],
