@@ -16,6 +16,7 @@ so that no folder that somebody else wrote can take its place.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -66,11 +67,11 @@ class DescribedAgent(BaseModel):
     prompt: str = Field(min_length=1)
     description: str = ""
     agent: Kind = "fncall"
-    tools: tuple[str, ...] = ()
+    tools: list[str] = Field(default_factory=list)
     mcp: dict[str, dict[str, Any]] = Field(default_factory=dict)
     endpoint: str | None = None
     thinking: bool | None = None
-    files: tuple[str, ...] = ()
+    files: list[str] = Field(default_factory=list)
     path: Path
 
     def make(self, **settings: Any) -> FnCallAgent:
@@ -96,7 +97,7 @@ class DescribedAgent(BaseModel):
             "system_message": self.prompt,
             "name": self.name,
             "description": self.description,
-            "files": list(self.files),
+            "files": self.files,
         }
         classes = {"fncall": FnCallAgent, "react": ReActChat, "assistant": Assistant}
         return classes[self.agent](**{**known, **settings})
@@ -136,7 +137,7 @@ def _is_agent(path: Path) -> bool:
     if path.suffix != ".md":
         return True
     with path.open("rb") as file:
-        return file.read(4).removeprefix(b"\xef\xbb\xbf").startswith(b"-")
+        return file.read(6).removeprefix(codecs.BOM_UTF8).startswith(b"---")
 
 
 def agent_file(which: str | os.PathLike[str]) -> Path:
@@ -153,7 +154,8 @@ def agent_file(which: str | os.PathLike[str]) -> Path:
         folders = " or ".join(str(folder) for folder in agent_folders())
         there = f"There are: {', '.join(known)}. " if known else ""
         raise ConfigError(
-            f"There is no agent {name!r}.", fix=f"{there}Put {name}.md into {folders}."
+            f"There is no agent {name!r}; kinds are {', '.join(KINDS)}.",
+            fix=f"{there}Put {name}.md into {folders}.",
         )
     return known[name]
 
@@ -179,7 +181,7 @@ def read_agent(path: Path) -> DescribedAgent:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"])
         raise ConfigError(f"{path}: {where}: {one_line(first['msg'])}.") from error
-    files = tuple(str(folder / Path(name).expanduser()) for name in described.files)
+    files = [str(folder / Path(name).expanduser()) for name in described.files]
     return described.model_copy(update={"files": files})
 
 

@@ -78,7 +78,7 @@ class AgentChoice:
             self,
             endpoint=self.endpoint or found.endpoint,
             kind=found.agent,
-            tools=self.tools or found.tools or (NO_TOOLS,),
+            tools=self.tools or tuple(found.tools) or (NO_TOOLS,),
             mcp=self.mcp or found.mcp or None,
             think=found.thinking if self.think is None else self.think,
             system=found.prompt if self.system is None else self.system,
@@ -138,7 +138,7 @@ def make_agent(choice: AgentChoice, made: dict[str, Any] | None = None, **settin
     found = choice.described
     if found is not None:
         known = {"name": found.name, "description": found.description}
-        settings = {**known, "files": list(found.files), **settings}
+        settings = {**known, "files": found.files, **settings}
     return classes[choice.kind](
         function_list=function_list(choice, {} if made is None else made),
         llm=llm,

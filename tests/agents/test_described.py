@@ -48,7 +48,7 @@ def test_markdown_and_yaml_say_the_same(folders: Any) -> None:
     )
     assert (first.name, second.name) == ("counter", "two")
     assert first.prompt == second.prompt == "You count."
-    assert first.tools == second.tools == ("plot",)
+    assert first.tools == second.tools == ["plot"]
     assert list(find_agents()) == ["counter", "two"]
 
 
@@ -67,7 +67,7 @@ def test_the_users_own_agent_counts_before_the_folders(folders: Any) -> None:
         ("---\ntools: [\n---\nx", "line 3: is not YAML"),
         ("---\n- a\n---\nx", "must hold names and values"),
         ("---\ntols: [plot]\n---\nx", "tols: Extra inputs are not permitted"),
-        ("---\ntools: plot\n---\nx", "tools: Input should be a valid tuple"),
+        ("---\ntools: plot\n---\nx", "tools: Input should be a valid list"),
         ("---\nagent: clever\n---\nx", "agent: Input should be 'fncall', 'react' or 'assistant'"),
         ("---\ntools: []\n---\n", "prompt: String should have at least 1 character"),
         ("---\nprompt: y\n---\nx", "prompt: the text below the head is the prompt"),
@@ -95,7 +95,10 @@ def test_the_command_line_says_what_is_wrong(folders: Any, capsys: Any) -> None:
     assert "tols: Extra inputs" in capsys.readouterr().err
     assert cli.run(["run", "x", "-a", "nobody"]) == 2
     told = capsys.readouterr().err
-    assert "There is no agent 'nobody'. There are: bad, good." in told
+    assert (
+        "There is no agent 'nobody'; kinds are fncall, react, assistant. There are: bad, good."
+        in told
+    )
     assert cli.run(["agents", "show", "good", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tools"] == ["plot"]
 

@@ -184,15 +184,15 @@ def _task(line: str, base: Path, options: Options, place: str, taken: set[str]) 
     return task_of(table)
 
 
-def _with_agent(options: Options) -> tuple[Options, tuple[str, ...]]:
+def _with_agent(options: Options) -> tuple[Options, list[str]]:
     """Returns the options filled in from an agent's file, and the files that belong to it."""
     if options.agent in KINDS_OF_AGENTS:
-        return options, ()
+        return options, []
     found = read_agent(agent_file(options.agent))
     filled = {
         "agent": found.agent,
         "endpoint": options.endpoint or found.endpoint,
-        "tools": options.tools or list(found.tools),
+        "tools": options.tools or found.tools,
         "mcp": options.mcp or found.mcp or None,
         "system": found.prompt if options.system is None else options.system,
         "thinking": found.thinking if options.thinking is None else options.thinking,
