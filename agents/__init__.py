@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qwenbelt.agents.assistant import Assistant
     from qwenbelt.agents.budget import Budget
     from qwenbelt.agents.chat_model import QwenbeltChat
+    from qwenbelt.agents.described import load_agent
     from qwenbelt.agents.endpoints import endpoint
     from qwenbelt.agents.fncall import FnCallAgent
     from qwenbelt.agents.plan import PlanAgent
@@ -35,6 +36,7 @@ __all__ = [
     "ReActChat",
     "Run",
     "endpoint",
+    "load_agent",
 ]
 
 _HOME = {
@@ -48,6 +50,7 @@ _HOME = {
     "ReActChat": "react",
     "Run": "run",
     "endpoint": "endpoints",
+    "load_agent": "described",
 }
 
 

@@ -23,6 +23,7 @@ from qwenbelt.agents.history import as_dict, reply_messages
 from qwenbelt.agents.model import EndpointModel, Model, Request
 from qwenbelt.agents.pieces import Call, Finish, Relabel, Reply, ReplyPiece, Sealed, Text, Thought
 from qwenbelt.agents.stock import StockModel
+from qwenbelt.agents.telemetry import replying
 from qwenbelt.agents.wire import to_wire
 from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.language import detect_language
@@ -149,7 +150,9 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
             {**settings, "stream": stream},
         )
         try:
-            yield from background_loop().iterate(lambda: self._replies(request, messages, deltas))
+            with replying(self.wire_model.name, self.wire_model.url):
+                replies = lambda: self._replies(request, messages, deltas)  # noqa: E731
+                yield from background_loop().iterate(replies)
         except EndpointError as error:
             raise ChatServiceError(error) from error
 

@@ -15,6 +15,7 @@ from qwenbelt.agents.admission import Limits
 from qwenbelt.agents.approval import ApprovalPolicy
 from qwenbelt.agents.artifacts import ArtifactStore
 from qwenbelt.agents.budget import Budget, Ending
+from qwenbelt.agents.declarations import declaration
 from qwenbelt.agents.loop import Loop
 from qwenbelt.agents.model import Model
 from qwenbelt.core.errors import QwenbeltError, one_line
@@ -70,7 +71,7 @@ class Channel:
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.error: BaseException | None = None
         self._trace = trace
-        self._observe = telemetry.observer()
+        self._spans = telemetry.observer()
         self._answers: dict[str, asyncio.Future[bool]] = {}
         self._closed = False
 
@@ -80,9 +81,14 @@ class Channel:
             return
         if self._trace is not None:
             self._trace.write(event)
-        if self._observe is not None:
-            self._observe(event)
+        if self._spans is not None:
+            self._spans.see(event)
         self.events.put_nowait(event)
+
+    def open(self, plan: Plan) -> None:
+        """Begins to tell telemetry of the run, in the task that drives it."""
+        if self._spans is not None:
+            self._spans.open(plan.agent, plan.model.name, plan.model.url)
 
     def asked(self, call_id: str) -> asyncio.Future[bool]:
         """Returns the future that a person's answer settles."""
@@ -218,11 +224,13 @@ async def _drive(run_id: str, plan: Plan, body: Loop, channel: Channel, *, cance
     ending = Ending("cancelled")
     try:
         if not cancelled:
+            channel.open(plan)
             if plan.prepare is not None:
                 await plan.prepare()
             model, names = plan.model, tuple(plan.tools)
+            told = [declaration(tool) for tool in plan.tools.values()]
             given = body.given()
-            channel.emit(RunStarted(run_id, plan.agent, model.name, model.url, names, given))
+            channel.emit(RunStarted(run_id, plan.agent, model.name, model.url, names, given, told))
             ending = await body.converse()
     except asyncio.CancelledError:
         ending = Ending("cancelled")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import click
 
 from qwenbelt.apps.strings import say
 from qwenbelt.apps.toolset import pack_tools, tool_named
 from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError
+
+if TYPE_CHECKING:
+    from qwenbelt.agents.described import DescribedAgent
 
 Face = TypeVar("Face", bound=Callable[..., Any])
 Kind = Literal["fncall", "react", "assistant"]
@@ -29,20 +32,58 @@ class AgentChoice:
     Attributes:
         endpoint: the endpoint spec; None looks for one.
         tools: names of tools; empty for `DEFAULT_TOOLS`, ("none",) for none, ("all",) for all.
-        mcp: a file with `mcpServers`, or None.
+        mcp: a file with `mcpServers`, servers by name, or None.
         mcp_off: names of servers in it that are not used.
         think: switches the model's thoughts on or off; None leaves it to the model.
         approve: who says whether a call that is not read-only may run.
+        described: the agent's file, which everything else overrules, or None.
     """
 
     endpoint: str | None = None
     kind: Kind = "fncall"
     tools: tuple[str, ...] = ()
-    mcp: str | None = None
+    mcp: str | Mapping[str, Any] | None = None
     mcp_off: tuple[str, ...] = ()
     think: bool | None = None
     system: str | None = None
     approve: Literal["ask", "auto", "never"] = "ask"
+    described: DescribedAgent | None = None
+
+    @classmethod
+    def of_options(
+        cls, *, kind: str = "fncall", instructions: str | None = None, **options: Any
+    ) -> AgentChoice:
+        """Returns the choice of a command line; what is typed overrules an agent's file.
+
+        Raises:
+            ConfigError: `kind` is neither a kind nor an agent's name or file, or there are no
+                instructions.
+        """
+        if kind in get_args(Kind):
+            choice = cls(kind=kind, **options)  # type: ignore[arg-type]
+        else:
+            choice = cls(**options)._filled_from(kind)
+        if instructions is None:
+            return choice
+        from qwenbelt.agents.described import folder_instructions
+
+        parts = filter(None, (choice.system, folder_instructions(instructions)))
+        return replace(choice, system="\n\n".join(parts))
+
+    def _filled_from(self, which: str) -> AgentChoice:
+        from qwenbelt.agents.described import agent_file, read_agent
+
+        found = read_agent(agent_file(which))
+        return replace(
+            self,
+            endpoint=self.endpoint or found.endpoint,
+            kind=found.agent,
+            tools=self.tools or tuple(found.tools) or (NO_TOOLS,),
+            mcp=self.mcp or found.mcp or None,
+            think=found.thinking if self.think is None else self.think,
+            system=found.prompt if self.system is None else self.system,
+            described=found,
+        )
 
 
 def agent_options(function: Face) -> Face:
@@ -50,11 +91,12 @@ def agent_options(function: Face) -> Face:
     options = [
         click.option("-e", "--endpoint", metavar="SPEC", help="Model, e.g. dashscope:qwen-plus."),
         click.option(
+            "-a",
             "--agent",
             "kind",
-            type=click.Choice(["fncall", "react", "assistant"]),
             default="fncall",
-            help="How the agent decides.",
+            metavar="NAME",
+            help="fncall, react, assistant, or an agent of a file: its name or path.",
         ),
         click.option(
             "-t", "--tool", "tools", multiple=True, metavar="NAME", help="A tool, all, or none."
@@ -62,6 +104,7 @@ def agent_options(function: Face) -> Face:
         click.option("--mcp", metavar="FILE.json", help="MCP servers whose tools are added."),
         click.option("--think/--no-think", default=None, help="The model's thoughts on or off."),
         click.option("--system", metavar="TEXT", help="The system message."),
+        click.option("--instructions", metavar="FOLDER", help="Add this folder's AGENTS.md to it."),
         click.option(
             "--approve",
             type=click.Choice(["ask", "auto", "never"]),
@@ -92,6 +135,10 @@ def make_agent(choice: AgentChoice, made: dict[str, Any] | None = None, **settin
     extra = {} if choice.think is None else {"thinking": choice.think}
     llm = endpoint(choice.endpoint, **extra)
     classes = {"fncall": FnCallAgent, "react": ReActChat, "assistant": Assistant}
+    found = choice.described
+    if found is not None:
+        known = {"name": found.name, "description": found.description}
+        settings = {**known, "files": found.files, **settings}
     return classes[choice.kind](
         function_list=function_list(choice, {} if made is None else made),
         llm=llm,
@@ -115,19 +162,21 @@ def function_list(choice: AgentChoice, made: dict[str, Any]) -> list[Any]:
     return tools
 
 
-def _mcp_tools(file: str, off: Sequence[str]) -> list[Any]:
+def _mcp_tools(file: str | Mapping[str, Any], off: Sequence[str]) -> list[Any]:
     from qwenbelt.tools.mcp import mcp_tools
 
     servers = {name: cfg for name, cfg in mcp_servers(file).items() if name not in off}
     return mcp_tools({"mcpServers": servers}) if servers else []
 
 
-def mcp_servers(file: str) -> dict[str, Any]:
-    """Returns the servers in a file of MCP servers, by name.
+def mcp_servers(file: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the servers in a file of MCP servers, by name; servers by name as they are.
 
     Raises:
         ConfigError: it cannot be read, or has no `mcpServers`.
     """
+    if not isinstance(file, str):
+        return file
     try:
         found = json.loads(Path(file).expanduser().read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

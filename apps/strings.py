@@ -33,6 +33,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "close_to": ("Did you mean {names}?", "您是想用 {names} 吗？"),
     "known_tools": ("Known are: {names}.", "现有：{names}。"),
     "unavailable": ("not available here: {reason}", "此处不可用：{reason}"),
+    # agents
+    "no_agents": (
+        "No agents yet; put a file NAME.md into one of: {folders}.",
+        "还没有智能体；请把 NAME.md 放入：{folders}。",
+    ),
     # doctor
     "doctor_well": (
         "All that is needed works; {missing} optional parts are missing.",

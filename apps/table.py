@@ -64,6 +64,11 @@ COMMANDS: dict[str, Place] = {
         "把智能体作为 OpenAI 兼容端点提供服务。",
         "serve:serve",
     ),
+    "agents": Place(
+        "Agents of your own, one a file: list, show.",
+        "您自己的智能体，每个一个文件：列出、查看。",
+        "agents:agents",
+    ),
     "tools": Place(
         "List, show and call tools without a model.",
         "不用模型，直接列出、查看和调用工具。",

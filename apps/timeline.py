@@ -56,6 +56,7 @@ class ModelCall:
     finished: float | None = None
     input_tokens: int = 0
     output_tokens: int = 0
+    cost: float = 0.0
 
 
 class Timeline:
@@ -136,6 +137,7 @@ class Timeline:
         if self.models:
             self.models[-1].input_tokens += int(record.get("input_tokens", 0))
             self.models[-1].output_tokens += int(record.get("output_tokens", 0))
+            self.models[-1].cost += float(record.get("cost") or 0.0)
         if record.get("cost"):
             self.cost += float(record["cost"])
             self.currency = str(record.get("currency", ""))

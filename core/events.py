@@ -40,7 +40,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(Event):
-    """A run begins."""
+    """A run begins; `declarations` are the tools as a model is told of them."""
 
     kind: ClassVar[str] = "run_started"
     run_id: str
@@ -49,6 +49,7 @@ class RunStarted(Event):
     endpoint: str
     tools: tuple[str, ...] = ()
     messages: list[dict[str, Any]] = field(default_factory=list)
+    declarations: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

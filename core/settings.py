@@ -70,16 +70,21 @@ def _default_workspace() -> Path:
     return Path(platformdirs.user_data_dir("qwenbelt", appauthor=False))
 
 
-def _config_file() -> Path | None:
+def config_folder() -> Path:
+    """Returns the user's configuration folder; it need not be there."""
     import platformdirs
 
+    return Path(platformdirs.user_config_dir("qwenbelt", appauthor=False))
+
+
+def _config_file() -> Path | None:
     named = os.environ.get("QWENBELT_CONFIG")
     if named:
         path = Path(named).expanduser()
         if not path.is_file():
             raise ConfigError(f"QWENBELT_CONFIG names {path}, which is not a file.")
         return path
-    folders = (Path.cwd(), Path(platformdirs.user_config_dir("qwenbelt", appauthor=False)))
+    folders = (Path.cwd(), config_folder())
     return next((f / FILE_NAME for f in folders if (f / FILE_NAME).is_file()), None)
 
 

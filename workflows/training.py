@@ -35,7 +35,7 @@ class Example:
     Attributes:
         prompt: the messages that the run was given, system message first where there is one.
         reply: the messages that the run added, in the chat completions form.
-        tools: declarations of the offered tools that are registered here.
+        tools: declarations of the tools that were offered.
         reason: why the run ended, as in `Done.reason`.
         failed: how many calls failed or were cancelled.
         calls: how many calls there were.
@@ -54,6 +54,12 @@ class Example:
     def task(self) -> str:
         """What was asked, without the differences that do not matter."""
         return " ".join(json.dumps(self.prompt, ensure_ascii=False, sort_keys=True).split())
+
+    @property
+    def question(self) -> str:
+        """The text of the last message of the person."""
+        asked = [m for m in self.prompt if m["role"] == "user"]
+        return text_of(asked[-1]["content"]) if asked else ""
 
 
 Scorer = Callable[[Example], float]
@@ -75,7 +81,7 @@ def example_of(records: Iterable[Mapping[str, Any]]) -> Example:
     return Example(
         prompt=_written(began["messages"]),
         reply=_written(done["messages"]),
-        tools=_declared(began.get("tools") or ()),
+        tools=[{"type": "function", "function": told} for told in _declared(began)],
         reason=str(done["reason"]),
         failed=sum(not row["ok"] for row in finished),
         calls=len(finished),
@@ -91,13 +97,9 @@ def _written(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return cleaned
 
 
-def _declared(names: Iterable[str]) -> list[dict[str, Any]]:
-    from qwen_agent.tools import TOOL_REGISTRY
-
-    import qwenbelt.tools  # noqa: F401  registers our tools
-
-    known = [TOOL_REGISTRY[name]() for name in names if name in TOOL_REGISTRY]
-    return [{"type": "function", "function": tool.function} for tool in known]
+def _declared(began: Mapping[str, Any]) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = json.loads(scrub(json.dumps(began.get("declarations") or [])))
+    return told
 
 
 def default_score(example: Example) -> float:

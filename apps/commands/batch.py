@@ -32,7 +32,13 @@ def _rate(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 @click.option("--out", required=True, metavar="DIR", help="Folder for results and the database.")
 @click.option("-e", "--endpoint", metavar="SPEC", help="Model, e.g. dashscope:qwen-plus.")
 @click.option("-t", "--tool", "tools", multiple=True, metavar="NAME", help="A tool for `ask`.")
-@click.option("--agent", type=click.Choice(["fncall", "react"]), default="fncall")
+@click.option(
+    "-a",
+    "--agent",
+    default="fncall",
+    metavar="NAME",
+    help="As in `run`; an agent's file for `ask`.",
+)
 @click.option("--system", metavar="TEXT", help="The system message of `ask`.")
 @click.option("--think/--no-think", "thinking", default=None, help="The model's thoughts.")
 @click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Of prompts.")

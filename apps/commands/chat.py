@@ -23,4 +23,4 @@ def chat(resume: str | None, **chosen: Any) -> None:
     from qwenbelt.apps.export import load
 
     messages = load(resume) if resume else None
-    Chat(AgentChoice(**chosen), Console(highlight=False), messages).run()
+    Chat(AgentChoice.of_options(**chosen), Console(highlight=False), messages).run()

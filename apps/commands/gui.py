@@ -34,6 +34,8 @@ def gui(
 
     A public address needs accounts (--auth, --auth-file, or QWENBELT_AUTH).
     """
+    from qwenbelt.apps.agent_choice import make_agent
+    from qwenbelt.apps.gui.given import Given
     from qwenbelt.apps.gui.guards import read_accounts
     from qwenbelt.apps.gui.server import GuiOptions, serve
 
@@ -45,4 +47,6 @@ def gui(
         if browse:
             click.launch(url)
 
-    serve(AgentChoice(**chosen), options, ready)
+    choice = AgentChoice.of_options(**chosen)
+    answers = Given([make_agent(choice)], trusting=True) if choice.described else None
+    serve(choice, options, ready, answers)

@@ -46,7 +46,7 @@ def run(
     from qwenbelt.apps.interrupt import Loop
     from qwenbelt.core.trace import TraceWriter
 
-    choice = AgentChoice(**chosen)
+    choice = AgentChoice.of_options(**chosen)
     text = _question(question, choice)
     output = _Output(events, as_json)
     agent = make_agent(choice)

@@ -15,7 +15,7 @@ from qwenbelt.apps.strings import say
 @agent_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve on.")
 @click.option("--port", default=8808, show_default=True, help="The port; 0 takes a free one.")
-@click.option("--name", default="qwenbelt", show_default=True, help="The model's name.")
+@click.option("--name", help="The model's name; the agent's, or qwenbelt.")
 @click.option("--token", metavar="TEXT", help="The bearer token; or QWENBELT_SERVE_TOKEN.")
 @click.option(
     "--activity",
@@ -30,7 +30,7 @@ from qwenbelt.apps.strings import say
 def serve(
     host: str,
     port: int,
-    name: str,
+    name: str | None,
     token: str | None,
     activity: Literal["reasoning", "notes", "none"],
     origins: tuple[str, ...],
@@ -46,8 +46,10 @@ def serve(
     from qwenbelt.apps.serve import ServeOptions, serve_agent
     from qwenbelt.core.settings import load_settings
 
+    choice = AgentChoice.of_options(**chosen)
+    described = choice.described.name if choice.described else "qwenbelt"
     options = ServeOptions(
-        name=name,
+        name=name or described,
         host=host,
         port=port,
         token=token or os.environ.get("QWENBELT_SERVE_TOKEN", ""),
@@ -55,7 +57,7 @@ def serve(
         folder=load_settings().workspace / "serve",
         origins=origins,
     )
-    agent = make_agent(AgentChoice(**chosen))
+    agent = make_agent(choice)
     serve_agent(
         agent, options, trusted_tools(agent), lambda url: click.echo(say("serving", url=url))
     )

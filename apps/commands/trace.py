@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ import click
 from qwenbelt.apps.strings import say, seconds
 from qwenbelt.apps.timeline import Call, ModelCall, Timeline
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.language import user_language
 
 
 @click.command()
@@ -18,7 +20,8 @@ from qwenbelt.core.errors import InputError
 @click.option("--turn", type=click.IntRange(min=1), help="Show one reply of the model only.")
 @click.option("--width", type=click.IntRange(min=40), help="Columns; the terminal's by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print the times as JSON.")
-def show(file: str, turn: int | None, width: int | None, as_json: bool) -> None:
+@click.option("--html", type=click.Path(), metavar="OUT.html", help="Write a page to read offline.")
+def show(file: str, turn: int | None, width: int | None, as_json: bool, html: str | None) -> None:
     """Draw the lanes of a run: what ran side by side, and for how long.
 
     FILE is the trace.jsonl of a run, a report or a chat.
@@ -26,9 +29,13 @@ def show(file: str, turn: int | None, width: int | None, as_json: bool) -> None:
     from qwenbelt.core.limits import input_file
     from qwenbelt.core.trace import read_trace
 
+    records = read_trace(input_file(file))
     try:
-        timeline = Timeline(read_trace(input_file(file)))
-    except (KeyError, TypeError, ValueError) as error:
+        timeline = Timeline(records)
+        if html is not None:
+            _write_page(records, Path(file), html)
+            return
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file}: not a trace of a run ({error!r} in an event).") from error
     if turn is not None:
         timeline = timeline.turn(turn)
@@ -36,6 +43,15 @@ def show(file: str, turn: int | None, width: int | None, as_json: bool) -> None:
         click.echo(json.dumps(as_dict(timeline), ensure_ascii=False, indent=2))
     else:
         print_lanes(timeline, width)
+
+
+def _write_page(records: list[dict[str, Any]], file: Path, out: str) -> None:
+    from qwenbelt.apps.trace_page import trace_page
+    from qwenbelt.core.files import write_text
+
+    title = f"{file.resolve().parent.name}/{file.name}"
+    write_text(out, trace_page(records, title, user_language(), file.parent))
+    click.echo(out)
 
 
 def print_lanes(timeline: Timeline, width: int | None = None) -> None:

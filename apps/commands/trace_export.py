@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from qwenbelt.apps.strings import say
 from qwenbelt.core.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
+    from qwenbelt.testing import Scenario
     from qwenbelt.workflows.training import Example, Scorer
 
 
@@ -21,14 +22,19 @@ if TYPE_CHECKING:
 @click.argument("traces", nargs=-1, required=True, type=click.Path())
 @click.option("--format", "form", type=click.Choice(("openai", "sharegpt", "dpo")), required=True)
 @click.option("-o", "--out", type=click.Path(), help="The file to write; standard output if none.")
-@click.option("--then", type=click.Path(), help="Keep runs that pass this scenario's checks.")
+@click.option(
+    "--then",
+    type=click.Path(),
+    multiple=True,
+    help="Keep runs that pass this scenario's checks; of several, the one that asks the question.",
+)
 @click.option("--all", "everything", is_flag=True, help="Keep runs that did not end in an answer.")
 @click.option("--score", metavar="MODULE:FUNCTION", help="Your own scorer for preference pairs.")
 def export(
     traces: tuple[str, ...],
     form: Any,
     out: str | None,
-    then: str | None,
+    then: tuple[str, ...],
     everything: bool,
     score: str | None,
 ) -> None:
@@ -37,9 +43,11 @@ def export(
     Keys are masked, doubles left out. `dpo` pairs the best and the worst run of each task.
     """
     from qwenbelt.core.files import write_text
+    from qwenbelt.testing import load_scenario
     from qwenbelt.workflows.training import default_score, rows
 
-    examples = [example for file in files(traces) if (example := kept(file, then))]
+    tests = [load_scenario(path) for path in then]
+    examples = [example for file in files(traces) if (example := kept(file, tests))]
     if not everything and form != "dpo":
         examples = [example for example in examples if example.reason == "answer"]
     found = rows(examples, form, scorer(score) if score else default_score)
@@ -63,8 +71,12 @@ def files(traces: tuple[str, ...]) -> Iterator[Path]:
         yield from inside
 
 
-def kept(file: Path, then: str | None) -> Example | None:
-    """Returns a run, or None when it fails the checks of a scenario."""
+def kept(file: Path, tests: Sequence[Scenario]) -> Example | None:
+    """Returns a run, or None when it fails the scenarios' checks.
+
+    One scenario is for every run; of several, those that ask the run's question, and a run that
+    none of them asks for has passed nothing.
+    """
     from qwenbelt.core.trace import read_trace
     from qwenbelt.workflows.training import example_of
 
@@ -73,16 +85,19 @@ def kept(file: Path, then: str | None) -> Example | None:
         example = example_of(records)
     except (InputError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file}: {error}") from error
-    if then is None:
+    if not tests:
         return example
-    from qwenbelt.testing import CheckFailed, Trajectory, load_scenario
+    from qwenbelt.testing import CheckFailed, Trajectory
     from qwenbelt.testing.then import checks_of
 
+    run = Trajectory.from_records(records)
+    meant = tests if len(tests) == 1 else [t for t in tests if t.say == example.question]
     try:
-        Trajectory.from_records(records).check(*checks_of(load_scenario(then).then))
+        for test in meant:
+            run.check(*checks_of(test.then))
     except CheckFailed:
         return None
-    return example
+    return example if meant else None
 
 
 def scorer(place: str) -> Scorer:

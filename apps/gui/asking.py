@@ -93,6 +93,8 @@ class Asker:
 
         def seat(session: Session) -> Any:
             session.folder.mkdir(parents=True, exist_ok=True)
+            if given.trusting:
+                session.trust(agent)
             return given.seat(agent, f"gui-{session.row.id}", session.folder)
 
         return seat

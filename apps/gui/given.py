@@ -94,6 +94,7 @@ class Given:
         mention: whether `@name` in a question chooses the agent.
         settings: keyword arguments for every run.
         messages: what every conversation begins with.
+        trusting: whether tools that keep to the conversation's folder run unasked.
     """
 
     agents: Sequence[Any]
@@ -102,6 +103,7 @@ class Given:
     mention: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     messages: Sequence[Any] = ()
+    trusting: bool = False
 
     @property
     def names(self) -> list[str]:

@@ -236,8 +236,12 @@ class Session:
             name = f"gui-{self.row.id}"
             self._agent = make(choice, self._made, session=name, folder=self.folder)
             self._choice = choice
-            self._allowed |= trusted_tools(self._agent)
+            self.trust(self._agent)
         return self._agent
+
+    def trust(self, agent: Any) -> None:
+        """Lets those tools of an agent run unasked that keep to the conversation's folder."""
+        self._allowed |= trusted_tools(agent)
 
     def rest(self) -> None:
         """Gives the agent and what its tools hold back."""

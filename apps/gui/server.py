@@ -146,19 +146,22 @@ def _gradio() -> Any:
     return gradio
 
 
-def serve(choice: AgentChoice, options: GuiOptions, ready: Any = None) -> None:
+def serve(
+    choice: AgentChoice, options: GuiOptions, ready: Any = None, given: Given | None = None
+) -> None:
     """Serves the chat until it is interrupted.
 
     Args:
         choice: what agents are made of.
         options: how it is served.
         ready: called with the URL when the server answers.
+        given: agents that answer instead of agents of a choice.
 
     Raises:
         ConfigError: see `make_app`.
         InputError: the port is taken.
     """
-    app = make_app(choice, options)
+    app = make_app(choice, options, given=given)
     run_app(app, options.host, options.port, ready)
 
 

@@ -138,6 +138,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "page_failed": ("This page cannot be shown: {reason}", "无法显示此页：{reason}"),
     "quote_found": ("The highlighted words stand on this page.", "高亮文字出自本页。"),
     "quote_missing": ("The cited words were not found on this page.", "本页未找到所引文字。"),
+    # a trace as a page
+    "messages": ("What was said", "对话内容"),
+    "reply": ("Reply", "回复"),
+    "took": ("Took", "用时"),
+    "first_token": ("First token after", "首个 token"),
+    "tokens_in": ("Tokens in", "输入 token"),
+    "tokens_out": ("Tokens out", "输出 token"),
+    "total": ("All", "合计"),
     # errors of the page
     "no_conversation": ("There is no such conversation.", "没有这个对话。"),
     "no_suggestion": ("There is no such suggestion.", "没有这个建议。"),

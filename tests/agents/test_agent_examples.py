@@ -48,6 +48,17 @@ SCRIPTS = {
         "",
         ["Writer: The sea is wide.", "Critic: And deep."],
     ),
+    "agent_in_a_file": (
+        "turns:\n  - answer: Der Turm ist 112 m hoch.\n",
+        "",
+        ["translator: Der Turm ist 112 m hoch."],
+    ),
+    "spans_of_a_run": (
+        "turns:\n  - calls: [{weather: {city: Lindau}}, {weather: {city: Rome}}]\n"
+        "  - answer: Sunny.\n",
+        "",
+        ["invoke_agent forecaster", "\n  chat scripted", "\n  execute_tool weather"],
+    ),
 }
 
 

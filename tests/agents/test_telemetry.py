@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -95,17 +92,26 @@ def test_a_run_is_a_tree_of_spans_at_the_times_of_its_events(seen: Any) -> None:
     text = "".join(span.to_json() for span in spans.get_finished_spans())
     assert KEY not in text
     assert "slept 1" not in text, "content is off unless asked for"
-    names = {
-        metric.name
+    points = {
+        metric.name: list(metric.data.data_points)
         for resource in metrics.get_metrics_data().resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics
     }
-    assert names == {
+    assert points.keys() == {
         "gen_ai.client.operation.duration",
+        "gen_ai.client.operation.time_to_first_chunk",
         "gen_ai.client.token.usage",
+        "gen_ai.execute_tool.duration",
+        "gen_ai.invoke_agent.duration",
         "qwenbelt.tool.queue.duration",
     }
+    counts = {
+        point.attributes.get("error.type", ""): point.count
+        for point in points["gen_ai.execute_tool.duration"]
+    }
+    assert counts == {"": 2, "tool_error": 1}
+    assert sum(point.count for point in points["qwenbelt.tool.queue.duration"]) == 3
 
 
 def test_content_is_told_when_asked_for_and_keys_are_masked(seen: Any) -> None:
@@ -124,49 +130,26 @@ def test_nothing_is_told_while_it_is_off(seen: Any) -> None:
     assert spans.get_finished_spans() == ()
 
 
-class Receiver(BaseHTTPRequestHandler):
-    bodies: dict[str, list[bytes]] = {}  # noqa: RUF012
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        self.bodies.setdefault(self.path, []).append(body)
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *words: object) -> None:
-        """Says nothing."""
-
-
-def test_the_command_line_sends_to_a_collector(tmp_path: Path) -> None:
+def test_the_command_line_sends_to_a_collector(tmp_path: Path, collector: Any) -> None:
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
     (tmp_path / "s.yaml").write_text("turns:\n  - answer: Fine.\n", encoding="utf-8")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as collector:
-        threading.Thread(target=collector.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{collector.server_port}"
-        done = subprocess.run(
-            [sys.executable, "-c", "from qwenbelt.apps.cli import main; main()", "run", "How?"],
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "QWENBELT_OTEL": "1",
-                "QWENBELT_ENDPOINT": "scripted:s.yaml",
-                "OTEL_EXPORTER_OTLP_ENDPOINT": url,
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        collector.shutdown()
+    done = subprocess.run(
+        [sys.executable, "-c", "from qwenbelt.apps.cli import main; main()", "run", "How?"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "QWENBELT_OTEL": "1",
+            "QWENBELT_ENDPOINT": "scripted:s.yaml",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    request = ExportTraceServiceRequest()
-    request.ParseFromString(Receiver.bodies["/v1/traces"][0])
-    (resource,) = request.resource_spans
-    names = sorted(span.name for scope in resource.scope_spans for span in scope.spans)
-    assert names == ["chat scripted", "invoke_agent FnCallAgent"]
-    assert "/v1/metrics" in Receiver.bodies
+    assert collector.tree() == [
+        "invoke_agent FnCallAgent [qwenbelt]",
+        "  chat scripted [qwenbelt]",
+    ]
+    assert "/v1/metrics" in collector.bodies

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,9 @@ def test_openai(tmp_path: Path, export: Any) -> None:
     assert [c["id"] for c in calls] == [m["tool_call_id"] for m in row["messages"][3:5]]
     assert json.loads(calls[1]["function"]["arguments"]) == {"number": 4}
     assert row["messages"][-1]["content"] == "Done."
+    (tool,) = row["tools"]
+    assert tool["function"]["name"] == "square", "tools of one's own are declared, too"
+    assert tool["function"]["parameters"]["properties"]["number"]["type"] == "integer"
     assert KEY not in output
 
 
@@ -100,6 +105,22 @@ def test_doubles_failed_runs_and_failed_checks_are_left_out(tmp_path: Path, expo
     assert "4 * 4 = 16" in row["messages"][3]["content"]
 
 
+def test_of_several_tests_the_one_that_asks_the_question_counts(
+    tmp_path: Path, export: Any
+) -> None:
+    run(tmp_path, "a", [3])
+    run(tmp_path, "b", [4])
+    words = [str(tmp_path), "--format", "openai"]
+    asked = "Squares, please. My key is [secret]."
+    for name, say, number in (("one", asked, 4), ("two", "Another question", 3)):
+        then = f"then: {{calls: [{{square: {{number: {number}}}}}]}}\n"
+        (tmp_path / f"{name}.yaml").write_text(f'say: "{say}"\nturns: [{{answer: y}}]\n{then}')
+        words += ["--then", str(tmp_path / f"{name}.yaml")]
+    _, (row,), _ = export(*words)
+    assert "4 * 4 = 16" in row["messages"][3]["content"]
+    assert export(*words[:3], *words[5:], *words[5:])[1] == [], "no test asks this question"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [("", "does not hold a whole run"), ('{"event": "done", "t": 1}\n', "whole run")],
@@ -119,3 +140,21 @@ def test_a_preference_needs_two_runs(tmp_path: Path, export: Any) -> None:
     code, _, told = export(str(tmp_path), "--format", "dpo")
     assert code == 1
     assert "two traces of the same question" in told
+
+
+def test_the_example(tmp_path: Path) -> None:
+    example = Path(__file__).resolve().parents[2] / "examples" / "training_data.py"
+    for name, answer in (("a", "Sunny all day long."), ("b", "Sunny.")):
+        turns = f"turns: [{{calls: [{{weather: {{city: Lindau}}}}]}}, {{answer: {answer}}}]\n"
+        (tmp_path / f"{name}.yaml").write_text(turns, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(example), "scripted:a.yaml", "scripted:b.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    roles = "['user', 'assistant', 'tool', 'assistant']"
+    assert done.stdout.splitlines() == [roles, roles, '{"chosen": "Sunny."}']

@@ -15,6 +15,7 @@ from qwen_agent.llm.schema import ContentItem
 from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.core.files import write_bytes
 from qwenbelt.core.limits import shorten
+from qwenbelt.core.spans import span
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.documents.library import Library, gather
 from qwenbelt.tools.documents.model import Page, Table
@@ -25,6 +26,7 @@ from qwenbelt.tools.documents.strings import READ_DESCRIPTION, SEARCH_DESCRIPTIO
 
 MAX_REPLY_BYTES = 24 * 1024
 MAX_PAGES = 20
+RETRIEVAL = {"gen_ai.operation.name": "retrieval"}  # OpenTelemetry's name
 
 
 class SearchArguments(BaseModel):
@@ -90,16 +92,17 @@ class DocumentSearch(_DocumentTool):
             return say("no_files", language)
         chosen = library.choose(arguments.files)
         queries = [arguments.query] if isinstance(arguments.query, str) else arguments.query
-        hits = _merge(
-            library.index.search(
-                query,
-                arguments.top_k,
-                files=chosen,
-                pages=arguments.pages,
-                section=arguments.section,
-            )
-            for query in queries
-        )[: arguments.top_k]
+        with span("retrieval", {**RETRIEVAL, "gen_ai.retrieval.top_k": arguments.top_k}):
+            hits = _merge(
+                library.index.search(
+                    query,
+                    arguments.top_k,
+                    files=chosen,
+                    pages=arguments.pages,
+                    section=arguments.section,
+                )
+                for query in queries
+            )[: arguments.top_k]
         if not hits:
             return say("nothing", language, query=" / ".join(queries))
         return _limited(_hits_text(hits, library, language, self._sources), language)

@@ -16,7 +16,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from qwenbelt.agents import FnCallAgent, ReActChat
+from qwenbelt.agents import Assistant, FnCallAgent, ReActChat
 from qwenbelt.agents.chat_model import QwenbeltChat
 from qwenbelt.agents.model import EndpointModel, Model, Request
 from qwenbelt.agents.outcomes import Failure
@@ -208,6 +208,10 @@ class DurableAgent(_Recording, FnCallAgent):
 
 class DurableReAct(_Recording, ReActChat):
     """`ReActChat` inside a workflow."""
+
+
+class DurableAssistant(_Recording, Assistant):
+    """`Assistant` inside a workflow."""
 
 
 def _has_state(tool: Any, arguments: str) -> bool:

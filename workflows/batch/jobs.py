@@ -11,13 +11,24 @@ from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.core.events import Done, ToolFinished, Usage
 from qwenbelt.core.files import output_folder
 from qwenbelt.core.language import Language, detect_language
-from qwenbelt.workflows.batch.durable import DurableAgent, DurableChat, DurableReAct, Steps
+from qwenbelt.workflows.batch.durable import (
+    DurableAgent,
+    DurableAssistant,
+    DurableChat,
+    DurableReAct,
+    Steps,
+)
 from qwenbelt.workflows.batch.tasks import Task
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Result = dict[str, Any]
+_AGENTS: dict[str, Any] = {
+    "fncall": DurableAgent,
+    "react": DurableReAct,
+    "assistant": DurableAssistant,
+}
 
 
 def run_task(task: Task, out: Path, steps: Steps) -> Result:
@@ -50,15 +61,18 @@ def _ask(task: Task, folder: Path, llm: DurableChat) -> Result:
     import qwenbelt.tools  # noqa: F401  registers the tools by name
 
     options = task.options
-    if options.tools:
+    tools: list[Any] = [*options.tools]
+    if options.mcp:
+        tools.append({"mcpServers": options.mcp})
+    if tools:
         output_folder(folder)
-    agent = (DurableAgent if options.agent == "fncall" else DurableReAct)(
-        function_list=list(options.tools),
+    agent = _AGENTS[options.agent](
+        function_list=tools,
         llm=llm,
         system_message=options.system or "",
         files=list(task.files),
         session=f"batch-{task.key}",
-        folder=folder if options.tools else None,
+        folder=folder if tools else None,
     )
     agent.steps = llm.steps
     try:
@@ -98,7 +112,7 @@ def _report(task: Task, folder: Path, llm: DurableChat) -> Result:
         task.subject,
         folder,
         llm=llm,
-        agent=task.options.agent,
+        agent="react" if task.options.agent == "react" else "fncall",
         language=task.options.language,
     )
     return {

@@ -20,6 +20,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from qwenbelt.agents.described import KINDS as KINDS_OF_AGENTS
+from qwenbelt.agents.described import agent_file, read_agent
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.limits import input_file
 
@@ -33,6 +35,9 @@ class Options(BaseModel):
     Attributes:
         endpoint: the endpoint spec; None looks for one.
         tools: names of tools for `ask`.
+        agent: "fncall" or "react"; for `ask` also "assistant", and the name or path of an agent
+            described by a file, which then fills in what is not given.
+        mcp: MCP servers by name for `ask`; an agent's file names them.
         rules: YAML file of an inspection's rules.
         labels: YAML file of labels.
         thinking: switches the model's thoughts on or off; None leaves it to the model.
@@ -42,7 +47,8 @@ class Options(BaseModel):
 
     endpoint: str | None = None
     tools: list[str] = Field(default_factory=list)
-    agent: Literal["fncall", "react"] = "fncall"
+    agent: str = "fncall"
+    mcp: dict[str, dict[str, Any]] | None = None
     system: str | None = None
     language: Literal["en", "zh"] | None = None
     rules: str | None = None
@@ -156,7 +162,9 @@ def _task(line: str, base: Path, options: Options, place: str, taken: set[str]) 
         reason = f"{where}: {first['msg']}" if where else first["msg"]
         raise InputError(f"{place}: {one_line(reason, 200)}.") from error
     own = given.model_dump(include=set(Options.model_fields), exclude_unset=True)
-    merged = Options.model_validate({**options.model_dump(), **own})
+    merged, belonging = _with_agent(Options.model_validate({**options.model_dump(), **own}))
+    if given.kind != "ask" and merged.agent not in ("fncall", "react"):
+        raise InputError(f"{place}: agent: {given.kind} takes fncall or react.")
     for name in ("rules", "labels"):
         value = getattr(given, name)
         if value is not None:
@@ -168,12 +176,28 @@ def _task(line: str, base: Path, options: Options, place: str, taken: set[str]) 
         "id": str(given.id) if given.id is not None else "",
         "kind": given.kind,
         "subject": subject,
-        "files": [_absolute(name, base) for name in given.files],
+        "files": [*(_absolute(name, base) for name in given.files), *belonging],
         "options": merged.model_dump(exclude_none=True),
     }
     if given.id is None:
         table["id"] = _free_id(task_of(table).key, taken)
     return task_of(table)
+
+
+def _with_agent(options: Options) -> tuple[Options, list[str]]:
+    """Returns the options filled in from an agent's file, and the files that belong to it."""
+    if options.agent in KINDS_OF_AGENTS:
+        return options, []
+    found = read_agent(agent_file(options.agent))
+    filled = {
+        "agent": found.agent,
+        "endpoint": options.endpoint or found.endpoint,
+        "tools": options.tools or found.tools,
+        "mcp": options.mcp or found.mcp or None,
+        "system": found.prompt if options.system is None else options.system,
+        "thinking": found.thinking if options.thinking is None else options.thinking,
+    }
+    return options.model_copy(update=filled), found.files
 
 
 def _free_id(key: str, taken: set[str]) -> str:

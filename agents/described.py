@@ -1,0 +1,231 @@
+"""Agents described by files: a prompt under a name, with its tools, MCP servers and endpoint.
+
+    ---
+    description: Reviews contracts.
+    agent: assistant
+    tools: [document_search]
+    mcp: servers.json
+    endpoint: dashscope:qwen3-max
+    ---
+    You review contracts. Name the clause of every finding.
+
+That is `reviewer.md`; a YAML file has the same keys and `prompt`. Files lie in `agents/` of the
+user's configuration folder or of the working directory; of two of one name the user's own counts,
+so that no folder that somebody else wrote can take its place.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from qwenbelt.core.errors import ConfigError, InputError, one_line
+from qwenbelt.core.language import detect_language
+from qwenbelt.core.limits import input_file
+from qwenbelt.core.settings import config_folder
+
+if TYPE_CHECKING:
+    from qwenbelt.agents.fncall import FnCallAgent
+
+Kind = Literal["fncall", "react", "assistant"]
+KINDS: tuple[Kind, ...] = ("fncall", "react", "assistant")
+MAX_BYTES = 256 * 1024
+INSTRUCTIONS = "AGENTS.md"  # the name that https://agents.md gives to a folder's instructions
+_SUFFIXES = (".md", ".yaml", ".yml")
+_HEAD = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?(.*)\Z", re.DOTALL | re.MULTILINE)
+_OF_FOLDER = {
+    "en": "Instructions of the folder {folder}, from its {file}:",
+    "zh": "文件夹 {folder} 的说明（{file}）：",
+}
+
+
+class DescribedAgent(BaseModel):
+    """What a file says of an agent.
+
+    Attributes:
+        name: its name for people and other agents; the file's by default.
+        prompt: the system message.
+        agent: how it decides.
+        tools: names of registered tools.
+        mcp: MCP servers by name; in the file also the path of a JSON file with `mcpServers`.
+        endpoint: the endpoint spec; None for the usual one.
+        thinking: switches the model's thoughts on or off; None leaves it to the model.
+        files: documents that belong to it, absolute.
+        path: the file itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    prompt: str = Field(min_length=1)
+    description: str = ""
+    agent: Kind = "fncall"
+    tools: list[str] = Field(default_factory=list)
+    mcp: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    endpoint: str | None = None
+    thinking: bool | None = None
+    files: list[str] = Field(default_factory=list)
+    path: Path
+
+    def make(self, **settings: Any) -> FnCallAgent:
+        """Makes the agent.
+
+        Args:
+            **settings: constructor arguments of the agent, in place of what the file says.
+
+        Raises:
+            ConfigError: a tool is not known, a server does not start, or there is no endpoint.
+        """
+        import qwenbelt.tools  # noqa: F401  registers our tools
+        from qwenbelt.agents import Assistant, FnCallAgent, ReActChat, endpoint
+
+        tools: list[Any] = [*self.tools]
+        if self.mcp:
+            tools.append({"mcpServers": self.mcp})
+        if "llm" not in settings:
+            extra = {} if self.thinking is None else {"thinking": self.thinking}
+            settings["llm"] = endpoint(self.endpoint, **extra)
+        known = {
+            "function_list": tools,
+            "system_message": self.prompt,
+            "name": self.name,
+            "description": self.description,
+            "files": self.files,
+        }
+        classes = {"fncall": FnCallAgent, "react": ReActChat, "assistant": Assistant}
+        return classes[self.agent](**{**known, **settings})
+
+
+def load_agent(which: str | os.PathLike[str], **settings: Any) -> FnCallAgent:
+    """Makes the agent that a file describes.
+
+    Args:
+        which: its name, or the path of its file.
+        **settings: constructor arguments of the agent, in place of what the file says.
+
+    Raises:
+        ConfigError: there is no such agent, or its file is wrong; one line says where.
+    """
+    return read_agent(agent_file(which)).make(**settings)
+
+
+def agent_folders() -> tuple[Path, ...]:
+    """Returns the folders in which agents are looked for, the first one first."""
+    return config_folder() / "agents", Path.cwd() / "agents"
+
+
+def find_agents() -> dict[str, Path]:
+    """Returns the files of all agents by name."""
+    found: dict[str, Path] = {}
+    for folder in agent_folders():
+        inside = sorted(folder.iterdir()) if folder.is_dir() else []
+        for path in inside:
+            if path.suffix in _SUFFIXES and path.is_file() and _is_agent(path):
+                found.setdefault(path.stem, path)
+    return found
+
+
+def _is_agent(path: Path) -> bool:
+    """Says whether a file is meant as an agent: Markdown only with a head."""
+    if path.suffix != ".md":
+        return True
+    with path.open("rb") as file:
+        return file.read(6).removeprefix(codecs.BOM_UTF8).startswith(b"---")
+
+
+def agent_file(which: str | os.PathLike[str]) -> Path:
+    """Returns the file of an agent.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    name = os.fspath(which)
+    if name.endswith(_SUFFIXES) or os.sep in name:
+        return Path(name).expanduser()
+    known = find_agents()
+    if name not in known:
+        folders = " or ".join(str(folder) for folder in agent_folders())
+        there = f"There are: {', '.join(known)}. " if known else ""
+        raise ConfigError(
+            f"There is no agent {name!r}; kinds are {', '.join(KINDS)}.",
+            fix=f"{there}Put {name}.md into {folders}.",
+        )
+    return known[name]
+
+
+def read_agent(path: Path) -> DescribedAgent:
+    """Reads the file of an agent.
+
+    Raises:
+        ConfigError: it cannot be read or is wrong; one line says where.
+    """
+    try:
+        text = input_file(path, max_bytes=MAX_BYTES).read_text(encoding="utf-8-sig")
+    except (InputError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as an agent ({one_line(error)}).") from error
+    table = _front_matter(path, text) if path.suffix == ".md" else _mapping(path, text)
+    folder = path.resolve().parent
+    try:
+        if isinstance(table.get("mcp"), str):
+            table["mcp"] = _servers(folder / table["mcp"])
+        given = {"name": path.stem, **table, "path": path}
+        described = DescribedAgent.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise ConfigError(f"{path}: {where}: {one_line(first['msg'])}.") from error
+    files = [str(folder / Path(name).expanduser()) for name in described.files]
+    return described.model_copy(update={"files": files})
+
+
+def _front_matter(path: Path, text: str) -> dict[str, Any]:
+    match = _HEAD.match(text.replace("\r\n", "\n"))
+    if match is None:
+        raise ConfigError(f"{path}: has no head between two lines of ---.")
+    table = _mapping(path, match[1], above=1)
+    if "prompt" in table:
+        raise ConfigError(f"{path}: prompt: the text below the head is the prompt.")
+    return {**table, "prompt": match[2].strip()}
+
+
+def _mapping(path: Path, text: str, above: int = 0) -> dict[str, Any]:
+    try:
+        table = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1 + above}:" if mark is not None else ""
+        reason = getattr(error, "problem", None) or error
+        raise ConfigError(f"{path}:{line} is not YAML ({one_line(reason)}).") from error
+    table = {} if table is None else table
+    if not isinstance(table, dict) or not all(isinstance(key, str) for key in table):
+        raise ConfigError(f"{path}: must hold names and values.")
+    return table
+
+
+def _servers(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["mcpServers"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f'{path}: cannot be read as JSON with "mcpServers" ({error}).') from error
+
+
+def folder_instructions(folder: str | os.PathLike[str]) -> str:
+    """Returns the instructions in a folder's AGENTS.md as a text for a system message.
+
+    Raises:
+        ConfigError: the folder has none, or they cannot be read.
+    """
+    path = Path(folder).expanduser() / INSTRUCTIONS
+    try:
+        text = input_file(path, max_bytes=MAX_BYTES).read_text(encoding="utf-8-sig").strip()
+    except (InputError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({one_line(error)}).") from error
+    head = _OF_FOLDER[detect_language(text)]
+    return f"{head.format(folder=path.parent.resolve(), file=INSTRUCTIONS)}\n\n{text}"

@@ -1,0 +1,71 @@
+"""`qwenbelt agents`: agents that are described by files."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from qwenbelt.apps.strings import say
+from qwenbelt.core.errors import ConfigError, one_line
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def agents() -> None:
+    """Agents of your own, one a file; use one with -a NAME."""
+
+
+@agents.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_agents(as_json: bool) -> None:
+    """List the agents in the user's folder and in ./agents."""
+    from qwenbelt.agents.described import agent_folders, find_agents
+
+    rows = [_row(name, path) for name, path in find_agents().items()]
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        about = row["error"] or row["description"]
+        click.echo(f"{row['name']:<{width}}  {one_line(about, 100)}  ({row['file']})")
+    if not rows:
+        folders = ", ".join(str(folder) for folder in agent_folders())
+        click.echo(say("no_agents", folders=folders), err=True)
+
+
+def _row(name: str, path: Any) -> dict[str, Any]:
+    from qwenbelt.agents.described import read_agent
+
+    row = {"name": name, "file": str(path), "description": "", "error": None}
+    try:
+        return {**row, "description": read_agent(path).description}
+    except ConfigError as error:
+        return {**row, "error": one_line(error).removeprefix(f"{path}: ")}
+
+
+@agents.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def show(name: str, as_json: bool) -> None:
+    """Show what an agent's file says; NAME is its name or its file."""
+    from qwenbelt.agents.described import agent_file, read_agent
+
+    found = read_agent(agent_file(name))
+    if as_json:
+        click.echo(json.dumps(found.model_dump(mode="json"), ensure_ascii=False, indent=2))
+        return
+    known = {
+        "agent": found.agent,
+        "tools": ", ".join(found.tools),
+        "mcp": ", ".join(found.mcp),
+        "endpoint": found.endpoint or "",
+        "files": ", ".join(found.files),
+        "file": str(found.path),
+    }
+    click.echo(f"{found.name}: {found.description}".rstrip(": "))
+    for key, value in known.items():
+        if value:
+            click.echo(f"  {key}: {value}")
+    click.echo(f"\n{found.prompt}")

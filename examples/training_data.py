@@ -1,0 +1,40 @@
+"""Runs become training data: conversations for fine-tuning, and a pair for preferences."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from qwenbelt.agents import FnCallAgent, endpoint
+from qwenbelt.core.trace import TraceWriter, read_trace
+from qwenbelt.workflows.training import Example, example_of, rows
+
+
+def weather(city: str) -> str:
+    """Tells the weather.
+
+    Args:
+        city: where.
+    """
+    return f"Sunny in {city}."
+
+
+def brevity(example: Example) -> float:
+    """The shorter answer is the better one."""
+    return -len(example.reply[-1]["content"])
+
+
+if __name__ == "__main__":
+    examples = []
+    for number, spec in enumerate(sys.argv[1:]):  # two models, such as ollama:qwen3:8b
+        agent = FnCallAgent([weather], llm=endpoint(spec))
+        path = Path(f"run{number}.jsonl")
+        with TraceWriter(path) as trace:
+            question = {"role": "user", "content": "The weather in Lindau?"}
+            agent.run_nonstream([question], trace=trace)
+        examples.append(example_of(read_trace(path)))
+    for conversation in rows(examples, "openai"):
+        print([message["role"] for message in conversation["messages"]])
+    for pair in rows(examples, "dpo", brevity):
+        print(json.dumps({"chosen": pair["chosen"][-1]["content"]}))
