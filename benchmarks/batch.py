@@ -18,13 +18,13 @@ import json
 import os
 import random
 import re
-import signal
 import statistics
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,20 @@ Turn = tuple[str, int]
 _TASK = re.compile(r"task (\d+)")
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A request: which model call it was, when it came (monotonic seconds), from which worker."""
+
+    call: Turn
+    when: float
+    who: str
+
+
 class Endpoint:
-    """A model that calls a tool, then answers; remembers every request as (task, turn, time)."""
+    """A model that calls a tool, then answers; remembers every request, and who sent it when."""
 
     def __init__(self, delay: float) -> None:
-        self.seen: list[tuple[str, int, float]] = []
+        self.seen: list[Seen] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -57,7 +66,8 @@ class Endpoint:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 name, turn = _turn(body["messages"])
-                outer.seen.append((name, turn, time.time()))
+                who = self.headers["Authorization"].removeprefix("Bearer ")
+                outer.seen.append(Seen((name, turn), time.monotonic(), who))
                 time.sleep(delay)
                 with contextlib.suppress(OSError):
                     self._send(_reply(name, turn))
@@ -136,11 +146,21 @@ def recorded(store: Store) -> set[Turn]:
     return found
 
 
+@dataclass(frozen=True)
+class Death:
+    """A kill: when, until when the database was read afterwards, and what it held."""
+
+    killed: float
+    read: float
+    kept: set[Turn]
+
+
 class Workers:
     """Worker processes, each with a folder of its own as if on a machine of its own."""
 
     def __init__(self, work: Path, store: Store, spec: str, number: int, url: str | None) -> None:
         self._work, self._spec, self._url = work, spec, url
+        self._started = 0
         self.store = store
         self.processes = [self._start(n) for n in range(number)]
 
@@ -151,19 +171,23 @@ class Workers:
         command = ["qwenbelt", "batch", str(self._work / "tasks.jsonl"), "-e", self._spec]
         command += ["--out", str(self.folder(number)), "-t", "file_append", "--name", "bench"]
         command += ["--db", self._url] if self._url else []
-        log = (self._work / "workers.log").open("ab")
-        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        self._started += 1
+        who = {**os.environ, "OPENAI_API_KEY": f"worker{number}.{self._started}"}
+        with (self._work / "workers.log").open("ab") as log:
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=who
+            )
 
-    def kill_one(self) -> float:
-        """Kills a random worker, reads what is recorded, starts another; returns when it read."""
+    def kill_one(self) -> Death:
+        """Kills a random worker, reads what is recorded, and starts another."""
         number = random.choice([n for n, p in enumerate(self.processes) if p.poll() is None])
-        process = self.processes[number]
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        self.kept = recorded(self.store)
-        read = time.time()  # the other workers went on recording until now
+        killed = time.monotonic()
+        self.processes[number].kill()
+        self.processes[number].wait(60)
+        kept = recorded(self.store)
+        read = time.monotonic()  # the other workers went on recording until now
         self.processes[number] = self._start(number)
-        return read
+        return Death(killed, read, kept)
 
     @property
     def over(self) -> bool:
@@ -178,28 +202,26 @@ def kill(count: int, kills: int, delay: float, url: str | None) -> None:
         write_tasks(work / "tasks.jsonl", count)
         (work / "out").mkdir()
         store = store_for(work / "out", url, "bench")
-        began = time.time()
+        began = time.monotonic()
         workers = Workers(work, store, endpoint.spec, 3 if url else 1, url)
-        deaths: list[tuple[float, set[Turn]]] = []
+        deaths: list[Death] = []
         while not workers.over:
             if len(deaths) < kills and _worked_since(endpoint, deaths, count, kills):
                 time.sleep(random.uniform(0, 1.5))
                 if workers.over:
                     break
-                deaths.append((workers.kill_one(), workers.kept))
+                deaths.append(workers.kill_one())
             time.sleep(0.05)
-        took = time.time() - began
+        took = time.monotonic() - began
         _judge(work, workers, endpoint, deaths, count, took)
     endpoint.close()
 
 
-def _worked_since(
-    endpoint: Endpoint, deaths: list[tuple[float, set[Turn]]], count: int, kills: int
-) -> bool:
+def _worked_since(endpoint: Endpoint, deaths: list[Death], count: int, kills: int) -> bool:
     """Spreads the kills over the work: each comes after its share of the requests."""
-    done = len({(name, turn) for name, turn, _ in endpoint.seen})
-    last = deaths[-1][0] if deaths else 0.0
-    fresh = any(when > last + 0.3 for _, _, when in endpoint.seen[-50:])
+    done = len({seen.call for seen in endpoint.seen})
+    last = deaths[-1].read if deaths else 0.0
+    fresh = any(seen.when > last + 0.3 for seen in endpoint.seen[-50:])
     return fresh and done >= 2 * count * (len(deaths) + 0.5) / (kills + 1)
 
 
@@ -207,22 +229,24 @@ def _judge(
     work: Path,
     workers: Workers,
     endpoint: Endpoint,
-    deaths: list[tuple[float, set[Turn]]],
+    deaths: list[Death],
     count: int,
     took: float,
 ) -> None:
     folders = {workers.folder(n) for n in range(len(workers.processes))}
     results = [json.loads(s) for s in (min(folders) / "results.jsonl").open(encoding="utf-8")]
     ok = sum(line["ok"] for line in results)
-    requests: dict[Turn, list[float]] = collections.defaultdict(list)
-    for name, turn, when in endpoint.seen:
-        requests[name, turn].append(when)
-    repeated = {key for key, times in requests.items() if len(times) > 1}
+    requests: dict[Turn, list[Seen]] = collections.defaultdict(list)
+    for seen in endpoint.seen:
+        requests[seen.call].append(seen)
+    repeated = {call for call, times in requests.items() if len(times) > 1}
     wrong = [
-        key
-        for key, times in requests.items()
-        if any(key in kept and max(times) > death for death, kept in deaths)
+        call
+        for call, times in requests.items()
+        if any(call in death.kept and times[-1].when > death.read for death in deaths)
     ]
+    for call in wrong:
+        _tell(call, requests[call], deaths)
     effects: collections.Counter[str] = collections.Counter()
     for folder in folders:
         for file in folder.glob("files/*/**/log.txt"):
@@ -239,6 +263,16 @@ def _judge(
     print(f"seconds                                    {took:.1f}")
     assert ok == count, (work / "workers.log").read_text(encoding="utf-8")[-2000:]
     assert not wrong
+
+
+def _tell(call: Turn, requests: list[Seen], deaths: list[Death]) -> None:
+    """Prints how a recorded call came to be asked again: who asked when, who died when."""
+    first = requests[0].when
+    for seen in requests:
+        print(f"  {call}: asked by {seen.who} at {seen.when - first:+.3f} s")
+    for death in deaths:
+        held = "held the answer" if call in death.kept else "held none"
+        print(f"  kill at {death.killed - first:+.3f}, read {death.read - first:+.3f} s: {held}")
 
 
 # -- pace ----------------------------------------------------------------------------------------

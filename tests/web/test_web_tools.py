@@ -95,7 +95,7 @@ def site() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-    thread.join()
+    thread.join(10)
 
 
 def test_a_page_is_read_without_its_scripts_and_hidden_text(site: str) -> None:

@@ -14,7 +14,6 @@ from qwenbelt.core.language import Language
 from qwenbelt.workflows.inspection.answers import Answer, read_answer
 from qwenbelt.workflows.inspection.coordinates import (
     DASHSCOPE_MAX_PIXELS,
-    MAX_PIXELS,
     Convention,
     Size,
     family_of,
@@ -66,7 +65,7 @@ class Inspector:
         self._family = family_of(self.model)
         self.convention: Convention = convention or self._family.convention
         dialect = str(getattr(self._agent.llm, "cfg", {}).get("dialect") or "")
-        self._max_pixels = DASHSCOPE_MAX_PIXELS if dialect == "dashscope" else MAX_PIXELS
+        self._max_pixels = DASHSCOPE_MAX_PIXELS if dialect == "dashscope" else None
 
     async def look(self, picture: Image) -> Answer:
         """Returns the objects in a picture, in its own pixels.
