@@ -48,9 +48,10 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait(60)
 
 
-def wait_for_requests(model: Model, count: int) -> None:
-    deadline = time.monotonic() + 120
+def wait_for_requests(model: Model, count: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 180
     while len(model.asked()) < count:
+        assert process.poll() is None, "the worker ended"
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -77,7 +78,7 @@ def test_a_killed_worker_goes_on_where_it_was(
     model.seconds = 0.2
     out = tmp_path / "out"
     first = workers.start(out)
-    wait_for_requests(model, 5)
+    wait_for_requests(model, 5, first)
     kill(first)
     asked = len(model.asked())
     second = workers.start(out)
@@ -97,7 +98,7 @@ def test_a_worker_takes_over_from_one_that_was_killed(
     shared = ("--db", postgres_url, "--name", "shared")
     one = workers.start(tmp_path / "one", *shared)
     two = workers.start(tmp_path / "two", *shared)
-    wait_for_requests(model, 5)
+    wait_for_requests(model, 5, one)
     kill(one)
     assert two.wait(120) == 0, log_of(tmp_path / "two").read_text()
     assert [line["ok"] for line in lines_of(tmp_path / "two")] == [True] * COUNT

@@ -19,8 +19,9 @@ from qwenbelt.tools.plot.fonts import cjk_font
 from qwenbelt.workflows.inspection.evaluation import Evaluation, Score
 from qwenbelt.workflows.inspection.events import video_events
 from qwenbelt.workflows.inspection.job import Inspection
+from qwenbelt.workflows.inspection.misses import draw_misses
 from qwenbelt.workflows.inspection.rules import Found, Inspected, Rules
-from qwenbelt.workflows.inspection.strings import WORDS, word
+from qwenbelt.workflows.inspection.strings import WORDS, place, word
 
 _EVENT_HEAD = {
     "en": ["Event", "Grade", "From - to", "Most"],
@@ -99,7 +100,12 @@ def write_pdf(
     import typst
 
     font = cjk_font("sans")
+    missed = draw_misses(inspection, evaluation, rules, language) if evaluation else []
     data = _data(inspection, rules, language, evaluation)
+    data["misses"] = [
+        {"name": _short(miss.image), "picture": f"/{miss.file}", "text": miss.text}
+        for miss in missed
+    ]
     data["fonts"] = [font.family] if font else ["DejaVu Sans Mono"]
     template = resources.files("qwenbelt.workflows.inspection").joinpath("template.typ")
     try:
@@ -141,7 +147,7 @@ def _data(
         "events": _event_rows(pictures, rules, language),
         "score_head": _SCORE_HEAD[language],
         "scores": _score_rows(evaluation, rules, language),
-        "pages": [_page(p, rules, language) for p in with_objects],
+        "pages": [_page(p, n, rules, language) for n, p in enumerate(with_objects)],
         "clean": [
             {"name": _short(p.image), "thumbnail": f"/{p.files['thumbnail']}"} for p in clean
         ],
@@ -184,28 +190,58 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def _page(picture: Inspected, rules: Rules, language: Language) -> dict[str, Any]:
+def _page(picture: Inspected, number: int, rules: Rules, language: Language) -> dict[str, Any]:
     width, height = picture.size
     return {
+        "key": f"picture-{number}",
         "name": _short(picture.image),
         "detail": f"{picture.image} · {width} x {height}",
         "copy": f"/{picture.files['copy']}",
         "annotated": f"/{picture.files['annotated']}",
-        "wide": width > 1.4 * height,
-        "findings": [_finding(found, rules, language) for found in picture.objects],
+        "ratio": width / max(1, height),
+        "index": _in_short(picture, rules, language),
+        "findings": [_finding(found, picture, rules, language) for found in picture.objects],
         "notes": list(picture.notes),
     }
 
 
-def _finding(found: Found, rules: Rules, language: Language) -> dict[str, str]:
+def _in_short(picture: Inspected, rules: Rules, language: Language) -> str:
+    """Returns the findings of a picture in one line; "" when nothing of it is one."""
+    names = [
+        _named(found, rules, language)
+        for found in picture.objects
+        if rules.classes[found.label].is_alarm(found.sub_label)
+    ]
+    counts = collections.Counter(names)
+    return ", ".join(f"{count} x {n}" if count > 1 else n for n, count in counts.items())
+
+
+def _named(found: Found, rules: Rules, language: Language) -> str:
+    grade = rules.grade(found.label, found.sub_label, language)
+    return rules.name(found.label, language) + (f" · {grade}" if grade else "")
+
+
+def _finding(
+    found: Found, picture: Inspected, rules: Rules, language: Language
+) -> dict[str, str | bool]:
     from PIL import ImageColor
 
-    grade = rules.grade(found.label, found.sub_label, language)
-    place = ", ".join(f"{value:.0f}" for value in found.bbox)
-    text = rules.name(found.label, language) + (f" · {grade}" if grade else "") + f"  [{place}]"
+    x1, y1, x2, y2 = found.bbox
+    width, height = picture.size
+    share = 100 * (x2 - x1) * (y2 - y1) / max(1, width * height)
+    where = word("share", language).format(
+        place=place(found.bbox, picture.size, language),
+        share=f"{share:.0f}" if share >= 1 else "< 1",
+    )
+    numbers = ", ".join(f"{value:.0f}" for value in found.bbox)
     red, green, blue = ImageColor.getrgb(rules.classes[found.label].color)[:3]
-    reason = f"  {found.reason}" if found.reason else ""
-    return {"text": text + reason, "color": f"#{red:02x}{green:02x}{blue:02x}"}
+    return {
+        "name": _named(found, rules, language),
+        "alarm": rules.classes[found.label].is_alarm(found.sub_label),
+        "where": f"{where}  [{numbers}]",
+        "reason": found.reason,
+        "color": f"#{red:02x}{green:02x}{blue:02x}",
+    }
 
 
 def _short(name: str) -> str:

@@ -81,7 +81,8 @@ class Rules(BaseModel):
         return rule.grades_zh.get(grade, grade) if rule and language == "zh" else grade
 
 
-_UNSURE = {"unsure": "不确定"}
+UNSURE = "unsure"  # the grade of what a second look should settle
+_UNSURE = {UNSURE: "不确定"}
 SAFETY = Rules(
     classes={
         "fire": ClassRule(
