@@ -131,8 +131,8 @@ class PostgresLocks:
     def is_dead(self, worker: str) -> bool:
         """Says whether nobody has held a worker's lock for a while.
 
-        At once would be too early: the server may still be committing what the worker had sent
-        when it died, and a worker whose session was cut needs a moment to hold its lock again.
+        At once would be too early: a worker whose session was cut, for example because the server
+        was started again, needs a moment to hold its lock on a new one.
         """
         if worker in self._names:
             return False
