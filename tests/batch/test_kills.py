@@ -16,6 +16,7 @@ from tests.batch.conftest import Model, lines_of  # type: ignore[import-not-foun
 
 PROGRAM = "import sys; from qwenbelt.apps.cli import run; sys.exit(run(sys.argv[1:]))"
 COUNT = 12
+SECONDS = 400.0  # a program takes a few of them on an idle machine
 
 
 class Workers:
@@ -49,7 +50,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def wait_for_requests(model: Model, count: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + SECONDS
     while len(model.asked()) < count:
         assert process.poll() is None, "the worker ended"
         assert time.monotonic() < deadline
@@ -71,6 +72,7 @@ def workers(model: Model, many: Path) -> Iterator[Workers]:
     made.end()
 
 
+@pytest.mark.timeout(900)  # it starts programs of its own
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_a_killed_worker_goes_on_where_it_was(
     model: Model, workers: Workers, tmp_path: Path
@@ -82,7 +84,7 @@ def test_a_killed_worker_goes_on_where_it_was(
     kill(first)
     asked = len(model.asked())
     second = workers.start(out)
-    assert second.wait(120) == 0, log_of(out).read_text()
+    assert second.wait(SECONDS) == 0, log_of(out).read_text()
     assert [line["ok"] for line in lines_of(out)] == [True] * COUNT
     # only what was in flight is asked again
     assert COUNT <= len(model.asked()) <= COUNT + 2
@@ -90,6 +92,7 @@ def test_a_killed_worker_goes_on_where_it_was(
 
 
 @pytest.mark.postgres
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_a_worker_takes_over_from_one_that_was_killed(
     model: Model, workers: Workers, many: Path, tmp_path: Path, postgres_url: str
@@ -100,7 +103,7 @@ def test_a_worker_takes_over_from_one_that_was_killed(
     two = workers.start(tmp_path / "two", *shared)
     wait_for_requests(model, 5, one)
     kill(one)
-    assert two.wait(120) == 0, log_of(tmp_path / "two").read_text()
+    assert two.wait(SECONDS) == 0, log_of(tmp_path / "two").read_text()
     assert [line["ok"] for line in lines_of(tmp_path / "two")] == [True] * COUNT
     assert COUNT <= len(model.asked()) <= COUNT + 2
     # another batch in the same database has nothing to do with it

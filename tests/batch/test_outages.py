@@ -39,10 +39,11 @@ PROGRAM = """
 """
 
 
+@pytest.mark.timeout(900)  # it starts a program of its own
 def test_a_closed_worker_keeps_no_thread_and_no_program_alive(
     model: Model, tasks: Path, tmp_path: Path
 ) -> None:
-    model.seconds = 600
+    model.seconds = 3600
     out = tmp_path / "out"
     out.mkdir()
     program = [sys.executable, "-c", textwrap.dedent(PROGRAM)]
@@ -51,11 +52,11 @@ def test_a_closed_worker_keeps_no_thread_and_no_program_alive(
         [*program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 400
             while not model.asked() and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert model.asked()
-            told, _ = process.communicate("close\n", timeout=120)
+            told, _ = process.communicate("close\n", timeout=400)
         finally:
             process.kill()
     assert process.returncode == 0
@@ -88,7 +89,7 @@ def test_a_long_outage_is_one_clear_error(
 
 
 def test_a_worker_may_be_closed_while_it_works(model: Model, tasks: Path, tmp_path: Path) -> None:
-    model.seconds = 600
+    model.seconds = 3600
     out = tmp_path / "out"
     out.mkdir()
     with Worker(store_for(out), out) as worker:
