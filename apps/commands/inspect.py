@@ -83,7 +83,7 @@ def _write(done: Inspection, target: Path, options: dict[str, Any], rules: Any, 
     report.write_pdf(target, done, rules, lang, evaluation)
     report.write_csv(target.with_suffix(".csv"), done.pictures)
     report.write_json(target.with_suffix(".json"), done.pictures)
-    report.write_contact_sheet(target.with_name(target.stem + "-sheet.jpg"), done)
+    report.write_contact_sheets(target.with_name(target.stem + "-sheet.jpg"), done)
     if options["json_path"]:
         report.write_json(Path(options["json_path"]), done.pictures)
     for label, score in sorted(evaluation.scores.items()) if evaluation else ():

@@ -14,6 +14,9 @@ from PIL import Image
 
 from qwenbelt.testing import ScriptedServer
 from qwenbelt.tools.images.annotate import Box, draw_boxes
+from qwenbelt.workflows.inspection.job import Inspection
+from qwenbelt.workflows.inspection.report import write_contact_sheets
+from qwenbelt.workflows.inspection.rules import Inspected
 from tests.inspection.conftest import (  # type: ignore[import-not-found]
     answer_in,
     paint,
@@ -137,3 +140,15 @@ def test_labels_do_not_cover_each_other() -> None:
         for color in ((255, 0, 0), (0, 0, 255), (0, 128, 0))
     ]
     assert min(fills) > 40
+
+
+def test_a_long_inspection_has_several_contact_sheets(tmp_path: Path) -> None:
+    name = "a long name of a picture that does not fit below its thumbnail.png"
+    paint(tmp_path / "t.jpg", (90, 60), {})
+    files = {"thumbnail": "t.jpg"}
+    pictures = [Inspected(f"{n}-{name}", n % 2 == 0, files=files) for n in range(125)]
+    write_contact_sheets(tmp_path / "sheet.jpg", Inspection(pictures, tmp_path, "m"))
+    with Image.open(tmp_path / "sheet.jpg") as first, Image.open(tmp_path / "sheet-2.jpg") as last:
+        assert first.width == last.width
+        assert first.height > 15 * last.height
+    assert not (tmp_path / "sheet-3.jpg").exists()

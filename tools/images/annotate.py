@@ -62,13 +62,14 @@ def _inside(box: Box, size: tuple[int, int]) -> Corners:
 
 def _fitting(draw: Any, text: str, size: int, width: int) -> Any:
     """Returns a font in which the text is not wider than the picture, down to 8 pixels."""
-    font = _font(size)
+    font = label_font(size)
     wide = draw.textlength(text, font=font)
-    return font if wide <= 0.9 * width else _font(max(8, int(size * 0.9 * width / wide)))
+    return font if wide <= 0.9 * width else label_font(max(8, int(size * 0.9 * width / wide)))
 
 
 @functools.lru_cache(maxsize=64)
-def _font(size: int) -> Any:
+def label_font(size: int) -> Any:
+    """Returns a font for text on pictures, Chinese included."""
     from PIL import ImageFont
 
     from qwenbelt.tools.plot.fonts import cjk_font

@@ -15,6 +15,7 @@ from typing import Any
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.files import replacing, write_bytes, write_text
 from qwenbelt.core.language import Language
+from qwenbelt.tools.images.annotate import label_font
 from qwenbelt.tools.plot.fonts import cjk_font
 from qwenbelt.workflows.inspection.evaluation import Evaluation, Score
 from qwenbelt.workflows.inspection.events import video_events
@@ -23,6 +24,8 @@ from qwenbelt.workflows.inspection.misses import draw_misses
 from qwenbelt.workflows.inspection.rules import Found, Inspected, Rules
 from qwenbelt.workflows.inspection.strings import WORDS, place, word
 
+_CELL, _GAP, _CAPTION, _FONT = 200, 8, 20, 13  # pixels of a contact sheet
+_COLUMNS, _ON_A_SHEET = 6, 120
 _EVENT_HEAD = {
     "en": ["Event", "Grade", "From - to", "Most"],
     "zh": ["事件", "等级", "起止", "最多"],
@@ -64,25 +67,45 @@ def _harmless(cell: str) -> str:
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@") else cell
 
 
-def write_contact_sheet(path: Path, inspection: Inspection, columns: int = 6) -> None:
-    """Writes all pictures as one picture of thumbnails."""
-    from PIL import Image
+def write_contact_sheets(path: Path, inspection: Inspection) -> None:
+    """Writes all pictures as named thumbnails; red names were not inspected.
 
-    side, gap = 200, 8
-    files = [p.files.get("thumbnail") for p in inspection.pictures]
-    shown = [inspection.folder / name for name in files if name]
-    if not shown:
-        return
-    height = ((len(shown) + columns - 1) // columns) * (side + gap) + gap
-    sheet = Image.new("RGB", (columns * (side + gap) + gap, height), "white")
-    for number, file in enumerate(shown):
-        with Image.open(file) as opened:
-            opened.thumbnail((side, side))
-            x = gap + number % columns * (side + gap) + (side - opened.width) // 2
-            y = gap + number // columns * (side + gap) + (side - opened.height) // 2
-            sheet.paste(opened, (x, y))
+    The second sheet of a long inspection has `-2` in its name, and so on: a JPEG file has no more
+    than 65535 pixels a side.
+    """
+    shown = [p for p in inspection.pictures if p.files.get("thumbnail")]
+    for number, start in enumerate(range(0, len(shown), _ON_A_SHEET), 1):
+        name = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+        _contact_sheet(name, inspection.folder, shown[start : start + _ON_A_SHEET])
+
+
+def _contact_sheet(path: Path, folder: Path, shown: Sequence[Inspected]) -> None:
+    from PIL import Image, ImageDraw
+
+    across, down = _CELL + _GAP, _CELL + _CAPTION + _GAP
+    rows = (len(shown) + _COLUMNS - 1) // _COLUMNS
+    sheet = Image.new("RGB", (_COLUMNS * across + _GAP, rows * down + _GAP), "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, picture in enumerate(shown):
+        left, top = _GAP + number % _COLUMNS * across, _GAP + number // _COLUMNS * down
+        with Image.open(folder / picture.files["thumbnail"]) as opened:
+            opened.thumbnail((_CELL, _CELL))
+            place = (left + (_CELL - opened.width) // 2, top + (_CELL - opened.height) // 2)
+            sheet.paste(opened, place)
+        color = "#1f2530" if picture.ok else "#b3261e"
+        caption = _fitting(pen, _short(picture.image))
+        pen.text((left, top + _CELL + 2), caption, fill=color, font=label_font(_FONT))
     with replacing(path) as temporary:
         sheet.save(temporary, "JPEG", quality=85)
+
+
+def _fitting(pen: Any, name: str) -> str:
+    """Returns a name cut in its middle so that it is not wider than a cell."""
+    shown, kept = name, len(name)
+    while pen.textlength(shown, font=label_font(_FONT)) > _CELL and kept > 2:
+        kept -= 1
+        shown = f"{name[: (kept + 1) // 2]}…{name[-(kept // 2) :]}"
+    return shown
 
 
 def write_pdf(
