@@ -80,7 +80,7 @@ def _write(done: Inspection, target: Path, options: dict[str, Any], rules: Any, 
 
     truth = options["truth"]
     evaluation = evaluate(done.pictures, load_truth(truth)) if truth else None
-    report.write_pdf(target, done, rules, lang, evaluation)
+    volumes = report.write_pdf(target, done, rules, lang, evaluation)
     report.write_csv(target.with_suffix(".csv"), done.pictures)
     report.write_json(target.with_suffix(".json"), done.pictures)
     report.write_contact_sheets(target.with_name(target.stem + "-sheet.jpg"), done)
@@ -91,7 +91,7 @@ def _write(done: Inspection, target: Path, options: dict[str, Any], rules: Any, 
         precision, recall = ("-" if s is None else f"{s:.3f}" for s in shares)
         text = word("score", lang).format(name=label, precision=precision, recall=recall)
         click.echo(text)
-    click.echo(f"{target}")
+    click.echo("\n".join(map(str, volumes)))
 
 
 def _summary(done: Inspection, language: Language) -> int:

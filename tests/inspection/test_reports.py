@@ -14,6 +14,7 @@ from PIL import Image
 
 from qwenbelt.testing import ScriptedServer
 from qwenbelt.tools.images.annotate import Box, draw_boxes
+from qwenbelt.workflows.inspection import setting
 from qwenbelt.workflows.inspection.job import Inspection
 from qwenbelt.workflows.inspection.report import write_contact_sheets
 from qwenbelt.workflows.inspection.rules import Inspected
@@ -152,3 +153,22 @@ def test_a_long_inspection_has_several_contact_sheets(tmp_path: Path) -> None:
         assert first.width == last.width
         assert first.height > 15 * last.height
     assert not (tmp_path / "sheet-3.jpg").exists()
+
+
+def test_a_long_report_has_several_volumes(
+    tmp_path: Path, vision: Vision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setting, "PICTURES_A_VOLUME", 2)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(5):
+        boxes = {"fire": (10, 10, 90, 90)} if number < 3 else {}
+        paint(folder / f"{number}.png", (200, 150), boxes)
+    out = tmp_path / "r.pdf"
+    with vision(answer_in("thousand")) as server:
+        result = run(folder, server, out)
+    assert "r-2.pdf" in result.output
+    first, second = text_of(out), text_of(tmp_path / "r-2.pdf")
+    assert "Further volumes: r-2.pdf" in first
+    assert ("1.png" in first, "2.png" in first, "3.png" in first) == (True, False, False)
+    assert ("1.png" in second, "2.png" in second, "3.png" in second) == (False, True, True)

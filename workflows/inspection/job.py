@@ -21,7 +21,7 @@ from qwenbelt.workflows.pictures import IN_FLIGHT, STATE, Health, each, read_don
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_PAGE_SIDE, _THUMB_SIDE = 1400, 360
+_PAGE_SIDE, _THUMB_SIDE = 1100, 360  # pixels; 160 an inch on a page
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Job:
     ) -> None:
         self.inspector = inspector
         self.folder = output_folder(folder)
-        for name in ("annotated", "copies", "thumbnails"):
+        for name in ("annotated", "shown", "copies", "thumbnails"):
             output_folder(self.folder / name)
         self._asking = asyncio.Semaphore(in_flight)
         # a few more are opened or drawn meanwhile, so that the endpoint does not wait for that
@@ -129,6 +129,7 @@ class Job:
         files = self._keep_copies(picture, stem)
         marked = marked_copy(picture, found, self.inspector.rules, self.inspector.language)
         files["annotated"] = self._save(marked, "annotated", stem, None)
+        files["shown"] = self._save(marked, "shown", stem, _PAGE_SIDE)
         if found.objects:
             self._save(marked, "thumbnails", stem, _THUMB_SIDE)
         return files

@@ -8,20 +8,18 @@ import datetime
 import io
 import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.files import replacing, write_bytes, write_text
 from qwenbelt.core.language import Language
 from qwenbelt.tools.images.annotate import label_font
-from qwenbelt.tools.plot.fonts import cjk_font
 from qwenbelt.workflows.inspection.evaluation import Evaluation, Score
 from qwenbelt.workflows.inspection.events import video_events
 from qwenbelt.workflows.inspection.job import Inspection
 from qwenbelt.workflows.inspection.misses import draw_misses
 from qwenbelt.workflows.inspection.rules import Found, Inspected, Rules
+from qwenbelt.workflows.inspection.setting import set_volumes
 from qwenbelt.workflows.inspection.strings import WORDS, place, word
 
 _CELL, _GAP, _CAPTION, _FONT = 200, 8, 20, 13  # pixels of a contact sheet
@@ -114,34 +112,19 @@ def write_pdf(
     rules: Rules,
     language: Language,
     evaluation: Evaluation | None = None,
-) -> None:
-    """Writes the report.
+) -> list[Path]:
+    """Writes the report; returns its volumes.
 
     Raises:
         QwenbeltError: it cannot be set; says so in one line.
     """
-    import typst
-
-    font = cjk_font("sans")
     missed = draw_misses(inspection, evaluation, rules, language) if evaluation else []
     data = _data(inspection, rules, language, evaluation)
     data["misses"] = [
         {"name": _short(miss.image), "picture": f"/{miss.file}", "text": miss.text}
         for miss in missed
     ]
-    data["fonts"] = [font.family] if font else ["DejaVu Sans Mono"]
-    template = resources.files("qwenbelt.workflows.inspection").joinpath("template.typ")
-    try:
-        compiler = typst.Compiler(
-            root=inspection.folder.resolve(),
-            font_paths=[font.folder] if font else [],
-            ignore_system_fonts=True,
-            sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
-        )
-        made = compiler.compile(template.read_bytes(), format="pdf")
-    except typst.TypstError as error:
-        raise QwenbeltError(f"The PDF could not be set: {one_line(error, 300)}") from error
-    write_bytes(path, made if isinstance(made, bytes) else b"".join(made or []))
+    return set_volumes(path, inspection.folder, data)
 
 
 def _data(
@@ -220,7 +203,7 @@ def _page(picture: Inspected, number: int, rules: Rules, language: Language) -> 
         "name": _short(picture.image),
         "detail": f"{picture.image} · {width} x {height}",
         "copy": f"/{picture.files['copy']}",
-        "annotated": f"/{picture.files['annotated']}",
+        "annotated": f"/{picture.files.get('shown') or picture.files['annotated']}",
         "ratio": width / max(1, height),
         "index": _in_short(picture, rules, language),
         "findings": [_finding(found, picture, rules, language) for found in picture.objects],

@@ -57,6 +57,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "misses": ("Missed and wrong findings", "漏检与误报"),
     "index": ("Pictures with findings", "有发现的图片"),
     "page": ("Page", "页"),
+    "volumes": ("Further volumes", "后续分册"),
     "more": ("and {count} more", "另有 {count} 张"),
     "share": ("{place}, {share} % of the picture", "{place}，占画面 {share} %"),
     "summary": (
