@@ -2,7 +2,8 @@
 
     python benchmarks/batch.py kill                  # SQLite, one worker, killed ten times
     python benchmarks/batch.py kill --postgres       # PostgreSQL, three workers, ten kills
-    python benchmarks/batch.py pace [--postgres]     # against a plain loop; overhead of a step
+    python benchmarks/batch.py pace [--postgres]     # against a plain loop
+    python benchmarks/batch.py cost [--postgres]     # of an empty step
 
 Each task asks the model twice and calls a tool with an effect (a line in a file) in between. The
 endpoint runs in this process, so it outlives the workers and counts every request.
@@ -18,13 +19,14 @@ import json
 import os
 import random
 import re
-import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -41,11 +43,20 @@ Turn = tuple[str, int]
 _TASK = re.compile(r"task (\d+)")
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A request: which model call it was, when it came (monotonic seconds), from which worker."""
+
+    call: Turn
+    when: float
+    who: str
+
+
 class Endpoint:
-    """A model that calls a tool, then answers; remembers every request as (task, turn, time)."""
+    """A model that calls a tool, then answers; remembers every request, and who sent it when."""
 
     def __init__(self, delay: float) -> None:
-        self.seen: list[tuple[str, int, float]] = []
+        self.seen: list[Seen] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -57,7 +68,8 @@ class Endpoint:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 name, turn = _turn(body["messages"])
-                outer.seen.append((name, turn, time.time()))
+                who = self.headers["Authorization"].removeprefix("Bearer ")
+                outer.seen.append(Seen((name, turn), time.monotonic(), who))
                 time.sleep(delay)
                 with contextlib.suppress(OSError):
                     self._send(_reply(name, turn))
@@ -136,11 +148,21 @@ def recorded(store: Store) -> set[Turn]:
     return found
 
 
+@dataclass(frozen=True)
+class Death:
+    """A kill: when, until when the database was read afterwards, and what it held."""
+
+    killed: float
+    read: float
+    kept: set[Turn]
+
+
 class Workers:
     """Worker processes, each with a folder of its own as if on a machine of its own."""
 
     def __init__(self, work: Path, store: Store, spec: str, number: int, url: str | None) -> None:
         self._work, self._spec, self._url = work, spec, url
+        self._started = 0
         self.store = store
         self.processes = [self._start(n) for n in range(number)]
 
@@ -151,19 +173,23 @@ class Workers:
         command = ["qwenbelt", "batch", str(self._work / "tasks.jsonl"), "-e", self._spec]
         command += ["--out", str(self.folder(number)), "-t", "file_append", "--name", "bench"]
         command += ["--db", self._url] if self._url else []
-        log = (self._work / "workers.log").open("ab")
-        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        self._started += 1
+        who = {**os.environ, "OPENAI_API_KEY": f"worker{number}.{self._started}"}
+        with (self._work / "workers.log").open("ab") as log:
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=who
+            )
 
-    def kill_one(self) -> float:
-        """Kills a random worker, reads what is recorded, starts another; returns when it read."""
+    def kill_one(self) -> Death:
+        """Kills a random worker, reads what is recorded, and starts another."""
         number = random.choice([n for n, p in enumerate(self.processes) if p.poll() is None])
-        process = self.processes[number]
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        self.kept = recorded(self.store)
-        read = time.time()  # the other workers went on recording until now
+        killed = time.monotonic()
+        self.processes[number].kill()
+        self.processes[number].wait(60)
+        kept = recorded(self.store)
+        read = time.monotonic()  # the other workers went on recording until now
         self.processes[number] = self._start(number)
-        return read
+        return Death(killed, read, kept)
 
     @property
     def over(self) -> bool:
@@ -178,28 +204,26 @@ def kill(count: int, kills: int, delay: float, url: str | None) -> None:
         write_tasks(work / "tasks.jsonl", count)
         (work / "out").mkdir()
         store = store_for(work / "out", url, "bench")
-        began = time.time()
+        began = time.monotonic()
         workers = Workers(work, store, endpoint.spec, 3 if url else 1, url)
-        deaths: list[tuple[float, set[Turn]]] = []
+        deaths: list[Death] = []
         while not workers.over:
             if len(deaths) < kills and _worked_since(endpoint, deaths, count, kills):
                 time.sleep(random.uniform(0, 1.5))
                 if workers.over:
                     break
-                deaths.append((workers.kill_one(), workers.kept))
+                deaths.append(workers.kill_one())
             time.sleep(0.05)
-        took = time.time() - began
+        took = time.monotonic() - began
         _judge(work, workers, endpoint, deaths, count, took)
     endpoint.close()
 
 
-def _worked_since(
-    endpoint: Endpoint, deaths: list[tuple[float, set[Turn]]], count: int, kills: int
-) -> bool:
+def _worked_since(endpoint: Endpoint, deaths: list[Death], count: int, kills: int) -> bool:
     """Spreads the kills over the work: each comes after its share of the requests."""
-    done = len({(name, turn) for name, turn, _ in endpoint.seen})
-    last = deaths[-1][0] if deaths else 0.0
-    fresh = any(when > last + 0.3 for _, _, when in endpoint.seen[-50:])
+    done = len({seen.call for seen in endpoint.seen})
+    last = deaths[-1].read if deaths else 0.0
+    fresh = any(seen.when > last + 0.3 for seen in endpoint.seen[-50:])
     return fresh and done >= 2 * count * (len(deaths) + 0.5) / (kills + 1)
 
 
@@ -207,22 +231,24 @@ def _judge(
     work: Path,
     workers: Workers,
     endpoint: Endpoint,
-    deaths: list[tuple[float, set[Turn]]],
+    deaths: list[Death],
     count: int,
     took: float,
 ) -> None:
     folders = {workers.folder(n) for n in range(len(workers.processes))}
     results = [json.loads(s) for s in (min(folders) / "results.jsonl").open(encoding="utf-8")]
     ok = sum(line["ok"] for line in results)
-    requests: dict[Turn, list[float]] = collections.defaultdict(list)
-    for name, turn, when in endpoint.seen:
-        requests[name, turn].append(when)
-    repeated = {key for key, times in requests.items() if len(times) > 1}
+    requests: dict[Turn, list[Seen]] = collections.defaultdict(list)
+    for seen in endpoint.seen:
+        requests[seen.call].append(seen)
+    repeated = {call for call, times in requests.items() if len(times) > 1}
     wrong = [
-        key
-        for key, times in requests.items()
-        if any(key in kept and max(times) > death for death, kept in deaths)
+        call
+        for call, times in requests.items()
+        if any(call in death.kept and times[-1].when > death.read for death in deaths)
     ]
+    for call in wrong:
+        _tell(call, requests[call], deaths)
     effects: collections.Counter[str] = collections.Counter()
     for folder in folders:
         for file in folder.glob("files/*/**/log.txt"):
@@ -241,7 +267,26 @@ def _judge(
     assert not wrong
 
 
-# -- pace ----------------------------------------------------------------------------------------
+def _tell(call: Turn, requests: list[Seen], deaths: list[Death]) -> None:
+    """Prints how a recorded call came to be asked again: who asked when, who died when."""
+    first = requests[0].when
+    for seen in requests:
+        print(f"  {call}: asked by {seen.who} at {seen.when - first:+.3f} s")
+    for death in deaths:
+        held = "held the answer" if call in death.kept else "held none"
+        print(f"  kill at {death.killed - first:+.3f}, read {death.read - first:+.3f} s: {held}")
+
+
+# -- pace and cost ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Medians with quartiles, as text, of one way to run a step."""
+
+    way: str
+    cpu: str
+    wall: str
 
 
 async def plain(tasks: list[Task], spec: str, in_flight: int, folder: Path) -> None:
@@ -259,18 +304,45 @@ async def plain(tasks: list[Task], spec: str, in_flight: int, folder: Path) -> N
     await asyncio.gather(*(one(task) for task in tasks))
 
 
-def durable(tasks: list[Task], folder: Path, in_flight: int, url: str | None) -> float:
-    """Runs the tasks in a worker here; returns seconds from the first submit to the last end."""
+def durable(
+    tasks: list[Task], folder: Path, in_flight: int, url: str | None, into: list[Spent]
+) -> None:
+    """Runs the tasks in a worker here; counts from the first submit to the last end."""
     folder.mkdir()
     with Worker(store_for(folder, url, folder.name), folder, in_flight=in_flight) as worker:
-        started = time.perf_counter()
-        worker.submit(tasks)
-        worker.wait()
-        return time.perf_counter() - started
+        with spent(into):
+            worker.submit(tasks)
+            worker.wait()
 
 
-def step_cost(folder: Path, url: str | None, steps: int = 400) -> tuple[float, float]:
-    """Returns the milliseconds of an empty step: the engine's own, and ours on top of it."""
+@dataclass(frozen=True)
+class Spent:
+    """Seconds: of a clock, and of this process's CPU."""
+
+    wall: float
+    cpu: float
+
+
+@contextlib.contextmanager
+def spent(into: list[Spent]) -> Iterator[None]:
+    """Adds what the block takes."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    into.append(Spent(time.perf_counter() - wall, time.process_time() - cpu))
+
+
+def _median(values: list[Spent]) -> Spent:
+    return Spent(
+        statistics.median(v.wall for v in values), statistics.median(v.cpu for v in values)
+    )
+
+
+def step_cost(folder: Path, url: str | None, rounds: int = 30, steps: int = 40) -> list[Cost]:
+    """Returns what an empty step costs: the engine's own, our wrapper, a reply's way by a thread.
+
+    Their rounds take turns, so that what else the machine does hits all of them alike; CPU is that
+    of this process, without the database server's.
+    """
     from dbos import DBOS
 
     from qwenbelt.workflows.batch.durable import Steps
@@ -279,18 +351,40 @@ def step_cost(folder: Path, url: str | None, steps: int = 400) -> tuple[float, f
     with Worker(store_for(folder, url, folder.name), folder):
 
         @DBOS.workflow(name=f"steps-{folder.name}")
-        def measured(ours: bool) -> float:
+        def measured() -> None:
             own = Steps(DBOS)
-            started = time.perf_counter()
-            for _ in range(steps):
-                if ours:
-                    own.run("model", dict)
-                else:
-                    DBOS.run_step({"name": "model"}, dict)
-            return 1000 * (time.perf_counter() - started) / steps
 
-        bare = statistics.median(measured(False) for _ in range(3))
-        return bare, statistics.median(measured(True) for _ in range(3))
+            async def replies() -> None:
+                for _ in range(steps):
+                    await own.reply(dict)
+
+            ways: dict[str, Callable[[], None]] = {
+                "the engine": lambda: [DBOS.run_step({"name": "a"}, dict) for _ in range(steps)],
+                "our wrapper": lambda: [own.run("a", dict) for _ in range(steps)],
+                "a reply": lambda: asyncio.run(replies()),
+            }
+            for _ in range(rounds):
+                for name, way in ways.items():
+                    with spent(found.setdefault(name, [])):
+                        way()
+
+        found: dict[str, list[Spent]] = {}
+        measured()
+    return [
+        Cost(
+            name,
+            *(
+                _quartiles([1000 * getattr(v, kind) / steps for v in values])
+                for kind in ("cpu", "wall")
+            ),
+        )
+        for name, values in found.items()
+    ]
+
+
+def _quartiles(values: list[float]) -> str:
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 def commit_cost(folder: Path, url: str | None, commits: int = 200) -> float:
@@ -312,6 +406,17 @@ def commit_cost(folder: Path, url: str | None, commits: int = 200) -> float:
     return 1000 * took / commits
 
 
+def cost(url: str | None) -> None:
+    """Prints what a step costs beside a bare commit."""
+    with tempfile.TemporaryDirectory(prefix="bench-cost-") as name:
+        work = Path(name)
+        print(f"a bare INSERT and commit: {commit_cost(work / 'bare', url):.2f} ms")
+        print("| an empty step | CPU, ms | wall, ms |")
+        print("|---|---|---|")
+        for row in step_cost(work / "cost", url):
+            print(f"| {row.way} | {row.cpu} | {row.wall} |", flush=True)
+
+
 @contextlib.contextmanager
 def database(wanted: bool) -> Iterator[str | None]:
     if not wanted:
@@ -322,41 +427,38 @@ def database(wanted: bool) -> Iterator[str | None]:
 
 
 def pace(count: int, url: str | None) -> None:
-    """Prints the throughput beside a plain loop's, and the cost of a step."""
+    """Prints the throughput beside a plain loop's, and the CPU of both."""
     import qwenbelt.tools  # noqa: F401
 
     with tempfile.TemporaryDirectory(prefix="bench-pace-") as name:
         work = Path(name)
         write_tasks(work / "tasks.jsonl", count)
-        bare, ours = step_cost(work / "cost", url)
-        commit = commit_cost(work / "bare", url)
-        print(f"a bare INSERT and commit {commit:.2f} ms; an empty step: ", end="")
-        print(f"the engine {bare:.2f} ms, through our wrapper {ours:.2f} ms", flush=True)
-        print("| model call | in flight | plain loop, tasks/s | durable, tasks/s | ratio |")
-        print("|---|---|---|---|---|")
+        print("| model call | in flight | plain loop, tasks/s | durable, tasks/s | ratio ", end="")
+        print("| CPU of a task, ms: plain | durable |")
+        print("|---|---|---|---|---|---|---|")
         for delay, in_flight in ((0.0, 1), (0.0, 8), (0.2, 8), (0.5, 32)):
             endpoint = Endpoint(delay)
             options = Options(endpoint=endpoint.spec, tools=["file_append"])
             tasks = read_tasks(work / "tasks.jsonl", options)
             few = tasks if in_flight > 1 else tasks[: count // 4]
-            times: list[tuple[float, float]] = []
+            loops: list[Spent] = []
+            kept: list[Spent] = []
             for turn in range(3):
                 place = work / f"p{delay}-{in_flight}-{turn}"
-                started = time.perf_counter()
-                asyncio.run(plain(few, endpoint.spec, in_flight, place))
-                loop = time.perf_counter() - started
-                times.append(
-                    (loop, durable(few, place.with_name(f"d{place.name}"), in_flight, url))
-                )
-            loop, kept = (statistics.median(pair[i] for pair in times) for i in (0, 1))
-            row = f"{len(few) / loop:.1f} | {len(few) / kept:.1f} | {loop / kept:.2f}"
-            print(f"| {delay:.1f} s | {in_flight} | {row} |", flush=True)
+                with spent(loops):
+                    asyncio.run(plain(few, endpoint.spec, in_flight, place))
+                durable(few, place.with_name(f"d{place.name}"), in_flight, url, kept)
+            loop, own = _median(loops), _median(kept)
+            row = f"{len(few) / loop.wall:.1f} | {len(few) / own.wall:.1f} "
+            row += f"| {loop.wall / own.wall:.2f} | {1000 * loop.cpu / len(few):.0f} "
+            print(f"| {delay:.1f} s | {in_flight} | {row}| {1000 * own.cpu / len(few):.0f} |")
+            sys.stdout.flush()
             endpoint.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["kill", "pace"])
+    parser.add_argument("what", choices=["kill", "pace", "cost"])
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--tasks", type=int)
     parser.add_argument("--kills", type=int, default=10)
@@ -365,6 +467,8 @@ def main() -> None:
     with database(given.postgres) as url:
         if given.what == "kill":
             kill(given.tasks or 500, given.kills, given.delay, url)
+        elif given.what == "cost":
+            cost(url)
         else:
             pace(given.tasks or 200, url)
 

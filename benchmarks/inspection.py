@@ -22,7 +22,6 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 import time
@@ -168,8 +167,8 @@ def _heic(picture: Image.Image, path: Path) -> None:
 
 def real_pictures(count: int) -> list[Path]:
     """Returns photographs and drawings that installed packages bring along."""
-    home = Path(sysconfig.get_paths()["purelib"])
-    found = [*home.rglob("*.jpg"), *home.rglob("*.png")]
+    homes = sorted({Path(place) for place in sys.path if place.endswith("site-packages")})
+    found = [p for home in homes for kind in ("jpg", "png") for p in home.rglob(f"*.{kind}")]
     fit = sorted((p for p in found if 4000 < p.stat().st_size < 2_000_000), key=lambda p: p.suffix)
     names: dict[str, Path] = {}
     for path in fit:

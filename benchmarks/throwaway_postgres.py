@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 USER = "postgres"
+SECONDS = 120  # for a start or a stop
 
 
 def programs() -> Path | None:
@@ -55,7 +56,13 @@ def _run(command: Sequence[str | Path]) -> None:
     if os.geteuid() == 0:
         words = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups", *words]
     done = subprocess.run(
-        words, cwd="/", capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        words,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        timeout=SECONDS,
     )
     if done.returncode:
         raise RuntimeError(f"{words[-1]}: {done.stderr.strip() or done.stdout.strip()}")

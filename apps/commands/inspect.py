@@ -14,6 +14,7 @@ from qwenbelt.core.errors import EXIT_FAILED
 from qwenbelt.core.language import user_language
 
 if TYPE_CHECKING:
+    from qwenbelt.core.language import Language
     from qwenbelt.workflows.inspection.job import Inspection
     from qwenbelt.workflows.inspection.rules import Inspected
 
@@ -67,7 +68,7 @@ def inspect(images: tuple[str, ...], out: str, **options: Any) -> None:
     with _Bar(len(sources)) as tell:
         done = asyncio.run(job.run(sources, tell))
     _write(done, target, options, rules, language)
-    failed = _summary(done)
+    failed = _summary(done, language)
     if failed == len(done.pictures):
         sys.exit(EXIT_FAILED)
 
@@ -75,26 +76,31 @@ def inspect(images: tuple[str, ...], out: str, **options: Any) -> None:
 def _write(done: Inspection, target: Path, options: dict[str, Any], rules: Any, lang: Any) -> None:
     from qwenbelt.workflows.inspection import report
     from qwenbelt.workflows.inspection.evaluation import evaluate, load_truth
+    from qwenbelt.workflows.inspection.strings import word
 
     truth = options["truth"]
     evaluation = evaluate(done.pictures, load_truth(truth)) if truth else None
-    report.write_pdf(target, done, rules, lang, evaluation)
+    volumes = report.write_pdf(target, done, rules, lang, evaluation)
     report.write_csv(target.with_suffix(".csv"), done.pictures)
     report.write_json(target.with_suffix(".json"), done.pictures)
-    report.write_contact_sheet(target.with_name(target.stem + "-sheet.jpg"), done)
+    report.write_contact_sheets(target.with_name(target.stem + "-sheet.jpg"), done)
     if options["json_path"]:
         report.write_json(Path(options["json_path"]), done.pictures)
     for label, score in sorted(evaluation.scores.items()) if evaluation else ():
         shares = (score.precision, score.recall)
         precision, recall = ("-" if s is None else f"{s:.3f}" for s in shares)
-        click.echo(f"{label}: precision {precision}, recall {recall}")
-    click.echo(f"{target}")
+        text = word("score", lang).format(name=label, precision=precision, recall=recall)
+        click.echo(text)
+    click.echo("\n".join(map(str, volumes)))
 
 
-def _summary(done: Inspection) -> int:
+def _summary(done: Inspection, language: Language) -> int:
+    from qwenbelt.workflows.inspection.strings import word
+
     failed = [picture for picture in done.pictures if not picture.ok]
     objects = sum(len(picture.objects) for picture in done.pictures)
-    click.echo(f"{len(done.pictures)} pictures, {objects} objects, {len(failed)} not inspected")
+    counts = {"pictures": len(done.pictures), "objects": objects, "failed": len(failed)}
+    click.echo(word("summary", language).format(**counts))
     for picture in failed[:20]:
         click.echo(f"  {picture.image}: {picture.error}", err=True)
     return len(failed)

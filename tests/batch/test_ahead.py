@@ -107,7 +107,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchService]:
     yield server
     server.shutdown()
     server.server_close()
-    thread.join()
+    thread.join(10)
 
 
 def test_first_requests_go_out_as_one_batch(service: BatchService, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenbelt.workflows.inspection.coordinates import (
-    MAX_PIXELS,
+    MAX_TOKENS,
+    MIN_TOKENS,
     family_of,
     inside,
     overlap,
@@ -23,16 +24,25 @@ def test_the_resized_picture_keeps_the_preprocessors_rules(width: int, height: i
     wide, high = smart_resize((width, height), f)
     assert wide % f == 0
     assert high % f == 0
-    assert wide * high <= max(MAX_PIXELS, f * f)
+    assert MIN_TOKENS * f * f <= wide * high <= MAX_TOKENS * f * f
 
 
-# worked out by hand from the published rule
+# what smart_resize of qwen-vl-utils 0.0.14 makes of them
 @pytest.mark.parametrize(
-    ("size", "resized"),
-    [((1920, 1080), (1932, 1092)), ((640, 480), (644, 476)), ((20, 20), (56, 56))],
+    ("size", "factor", "resized"),
+    [
+        ((1920, 1080), 28, (1932, 1092)),
+        ((640, 480), 28, (644, 476)),
+        ((20, 20), 28, (56, 56)),
+        ((8000, 6000), 28, (4116, 3080)),
+        ((1920, 1080), 32, (1920, 1088)),
+        ((47, 46), 32, (96, 64)),
+        ((9, 43), 32, (32, 160)),
+        ((8000, 6000), 32, (4704, 3520)),
+    ],
 )
-def test_known_sizes(size: tuple[int, int], resized: tuple[int, int]) -> None:
-    assert smart_resize(size) == resized
+def test_known_sizes(size: tuple[int, int], factor: int, resized: tuple[int, int]) -> None:
+    assert smart_resize(size, factor) == resized
 
 
 def test_a_picture_far_too_long_is_refused() -> None:
@@ -47,6 +57,10 @@ def test_a_picture_far_too_long_is_refused() -> None:
         ("qwen2.5vl:7b", "resized"),
         ("qwen3-vl:8b", "thousand"),
         ("Qwen2-VL-2B", "thousand"),
+        ("qwen-vl-max", "resized"),
+        ("qwen-vl-plus-2025-05-07", "resized"),
+        ("qwen-vl-max-1030", "thousand"),
+        ("qwen3-vl-plus", "thousand"),
         ("some-other-model", "thousand"),
     ],
 )

@@ -117,6 +117,22 @@ def test_what_a_person_decides_goes_into_the_training_data(pictures: Path) -> No
         run(pictures, Votes())
 
 
+def test_decisions_about_other_pictures_are_kept(pictures: Path) -> None:
+    review = pictures.parent / "out" / "review.csv"
+    review.parent.mkdir()
+    review.write_text(
+        "image,label,agreement,reason,final\nelsewhere.png,,,,off\n"
+        f"{pictures / 'red.png'},,,,off\n",
+        encoding="utf-8",
+    )
+    run(pictures, Votes())
+    with review.open(encoding="utf-8-sig", newline="") as file:
+        final = {Path(row["image"]).stem: row["final"] for row in csv.DictReader(file)}
+    assert final == {"grey": "", "red": "off", "elsewhere": "off"}
+    text = (review.parent / "train.jsonl").read_text(encoding="utf-8")
+    assert '\\"label\\": \\"off\\"' in text
+
+
 def test_examples_and_hints_are_shown_to_the_model(pictures: Path) -> None:
     more = "\nexamples:\n  - {image: in/red.png, label: red lamp, reason: it is so}\n"
     (pictures.parent / "labels.yaml").write_text(YAML + more, encoding="utf-8")

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 PALETTE = ("#e6194b", "#0082c8", "#3cb44b", "#f58231", "#911eb4", "#008080", "#aa6e28", "#808000")
 
+Corners = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True)
 class Box:
@@ -34,15 +36,17 @@ def draw_boxes(picture: Image, boxes: Sequence[Box]) -> Image:
     # as large as print on a page that shows the picture at half its width
     size = max(12, round(min(out.size) / 26), round(max(out.size) / 45))
     width = max(2, round(size / 10))
-    colors = {label: PALETTE[n % len(PALETTE)] for n, label in enumerate(_labels(boxes))}
-    for box in boxes:
+    palette = {label: PALETTE[n % len(PALETTE)] for n, label in enumerate(_labels(boxes))}
+    colors = [box.color or palette[box.label] for box in boxes]
+    for box, color in zip(boxes, colors, strict=True):
         corners = _inside(box, out.size)
-        color = box.color or colors[box.label]
         draw.rectangle(corners, outline="white", width=width + 2)
         draw.rectangle(corners, outline=color, width=width)
+    taken: list[Corners] = []
+    for box, color in zip(boxes, colors, strict=True):  # labels lie over all boxes
         if box.label:
             font = _fitting(draw, box.label, size, out.width)
-            _label(draw, corners, box.label, color, font, out.size)
+            _label(draw, _inside(box, out.size), box.label, color, font, out.size, taken)
     return out
 
 
@@ -50,7 +54,7 @@ def _labels(boxes: Sequence[Box]) -> list[str]:
     return list(dict.fromkeys(box.label for box in boxes))
 
 
-def _inside(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
+def _inside(box: Box, size: tuple[int, int]) -> Corners:
     xs = sorted(min(max(x, 0), size[0] - 1) for x in (box.x1, box.x2))
     ys = sorted(min(max(y, 0), size[1] - 1) for y in (box.y1, box.y2))
     return xs[0], ys[0], xs[1], ys[1]
@@ -58,13 +62,14 @@ def _inside(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float
 
 def _fitting(draw: Any, text: str, size: int, width: int) -> Any:
     """Returns a font in which the text is not wider than the picture, down to 8 pixels."""
-    font = _font(size)
+    font = label_font(size)
     wide = draw.textlength(text, font=font)
-    return font if wide <= 0.9 * width else _font(max(8, int(size * 0.9 * width / wide)))
+    return font if wide <= 0.9 * width else label_font(max(8, int(size * 0.9 * width / wide)))
 
 
 @functools.lru_cache(maxsize=64)
-def _font(size: int) -> Any:
+def label_font(size: int) -> Any:
+    """Returns a font for text on pictures, Chinese included."""
     from PIL import ImageFont
 
     from qwenbelt.tools.plot.fonts import cjk_font
@@ -77,22 +82,43 @@ def _font(size: int) -> Any:
 
 def _label(
     draw: Any,
-    corners: tuple[float, float, float, float],
+    corners: Corners,
     text: str,
     color: str,
     font: Any,
     size: tuple[int, int],
+    taken: list[Corners],
 ) -> None:
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-    width, height, pad = right - left, bottom - top, 3
-    x = min(corners[0], max(0, size[0] - width - 2 * pad))
-    above = corners[1] - height - 2 * pad
-    y = above if above >= 0 else min(corners[1], size[1] - height - 2 * pad)
-    draw.rectangle((x, y, x + width + 2 * pad, y + height + 2 * pad), fill=color, outline="white")
-    draw.text((x + pad - left, y + pad - top), text, font=font, fill=_readable_on(color))
+    pad = max(3, round((bottom - top) / 5))
+    place = _free_place(corners, right - left + 2 * pad, bottom - top + 2 * pad, size, taken)
+    taken.append(place)
+    draw.rectangle(place, fill=color, outline="white")
+    draw.text((place[0] + pad - left, place[1] + pad - top), text, font=font, fill=_ink(color))
 
 
-def _readable_on(color: str) -> str:
+def _free_place(
+    corners: Corners, width: float, height: float, size: tuple[int, int], taken: Sequence[Corners]
+) -> Corners:
+    """Returns where a label covers no other one: above its box, in it, below it, or further down.
+
+    Where all is full it lies above the box, or in it at the picture's upper edge.
+    """
+    x = min(corners[0], max(0, size[0] - width))
+    above = corners[1] - height
+    rows = [above, corners[1], corners[3], corners[3] - height]
+    rows += [corners[1] + n * height for n in range(1, int(size[1] / height) + 1)]
+    places = [(x, y, x + width, y + height) for y in rows if 0 <= y <= size[1] - height]
+    free = (p for p in places if not any(_touch(p, other) for other in taken))
+    y = max(0.0, min(corners[1], size[1] - height))
+    return next(free, places[0] if places else (x, y, x + width, y + height))
+
+
+def _touch(a: Corners, b: Corners) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _ink(color: str) -> str:
     """Returns black or white, by the relative luminance of WCAG 2.2."""
     from PIL import ImageColor
 

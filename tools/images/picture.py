@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_PIXELS = 120_000_000
+MAX_ZOOMED = 4096  # pixels of a side
 
 
 def open_picture(path: str | Path) -> Image:
@@ -53,6 +55,28 @@ def _flat(picture: Image) -> Image:
     layered = picture.convert("RGBA")
     white = Image.new("RGBA", layered.size, "white")
     return Image.alpha_composite(white, layered).convert("RGB")
+
+
+def region_of(bbox: Sequence[float], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Returns a region in whole pixels, cut to a picture of that size; sides in any order.
+
+    Raises:
+        ToolError: the region lies outside the picture.
+    """
+    x1, x2 = sorted(min(max(round(x), 0), size[0]) for x in (bbox[0], bbox[2]))
+    y1, y2 = sorted(min(max(round(y), 0), size[1]) for y in (bbox[1], bbox[3]))
+    if x2 - x1 < 1 or y2 - y1 < 1:
+        raise ToolError(
+            f"The region lies outside the picture, which has {size[0]}x{size[1]} pixels."
+        )
+    return x1, y1, x2, y2
+
+
+def enlarged(picture: Image, region: tuple[int, int, int, int], scale: float) -> Image:
+    """Returns a region of a picture, enlarged; no side of it gets over 4096 pixels."""
+    cut = picture.crop(region)
+    factor = min(scale, MAX_ZOOMED / max(cut.size))
+    return cut.resize((max(1, round(cut.width * factor)), max(1, round(cut.height * factor))))
 
 
 def named_picture(

@@ -11,7 +11,13 @@ from qwen_agent.llm.schema import ContentItem
 from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.images.annotate import Box, draw_boxes
-from qwenbelt.tools.images.picture import named_picture, open_picture, output_path
+from qwenbelt.tools.images.picture import (
+    enlarged,
+    named_picture,
+    open_picture,
+    output_path,
+    region_of,
+)
 from qwenbelt.tools.images.reading import TextLine, page_picture, read_text
 from qwenbelt.tools.images.strings import ANNOTATE, NO_TEXT, OCR, ZOOM
 
@@ -108,27 +114,13 @@ class ImageZoom(_PictureTool):
         """Returns the region as a picture of its own."""
         arguments = self.parse(params)
         path, picture, context = self._open(arguments.image, kwargs)
-        region = _region(arguments.bbox, picture.size)
-        cut = picture.crop(region)
-        limit = 4096 / max(cut.size)
-        factor = min(arguments.scale, max(limit, 0.01))
-        size = tuple(max(1, round(side * factor)) for side in cut.size)
+        region = region_of(arguments.bbox, picture.size)
         target = output_path(context, f"{path.stem}-zoom")
-        cut.resize(size).save(target)
+        enlarged(picture, region, arguments.scale).save(target)
         return [
             ContentItem(text=f"{path.name} {region}: {target.name}"),
             ContentItem(image=str(target)),
         ]
-
-
-def _region(bbox: list[float], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    x1, x2 = sorted(min(max(round(x), 0), size[0]) for x in (bbox[0], bbox[2]))
-    y1, y2 = sorted(min(max(round(y), 0), size[1]) for y in (bbox[1], bbox[3]))
-    if x2 - x1 < 1 or y2 - y1 < 1:
-        raise ToolError(
-            f"The region lies outside the picture, which has {size[0]}x{size[1]} pixels."
-        )
-    return x1, y1, x2, y2
 
 
 class Ocr(_PictureTool):
@@ -166,7 +158,7 @@ class Ocr(_PictureTool):
             raise ToolError(str(error)) from error
         left, top = 0, 0
         if arguments.bbox:
-            region = _region([value * scale for value in arguments.bbox], picture.size)
+            region = region_of([value * scale for value in arguments.bbox], picture.size)
             left, top = region[:2]
             picture = picture.crop(region)
         lines = read_text(picture)

@@ -10,6 +10,7 @@ their state died with the process; all others give their recorded result.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import dataclasses
 import json
@@ -26,6 +27,7 @@ from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.tools.base import Tool, loads_arguments, result_items
 
 MODEL_STEP = "model"
+STOPPED = "The worker stopped."
 _PIECES: dict[str, type[WirePiece]] = {
     kind.__name__: kind for kind in (Text, Thought, CallDelta, Finish, Tokens)
 }
@@ -47,8 +49,36 @@ class Steps:
         self._engine = engine
         self._context = contextvars.copy_context()
         self._reserved: dict[str, list[Any]] = {}
+        self._waiting: set[asyncio.Future[Any]] = set()
+        self._stopped = False
         self.ended: BaseException | None = None
         self.ahead: Callable[[JsonDict], Sequence[WirePiece] | None] | None = None
+
+    async def reply(self, function: Callable[[], Any]) -> Any:
+        """Runs a model call as a step in a thread, or returns what was recorded for it.
+
+        Raises:
+            EndpointError: the worker stopped meanwhile.
+        """
+        waiting = shared_pool().submit(lambda: self.run(MODEL_STEP, function))
+        self._waiting.add(waiting)
+        try:
+            if self._stopped:
+                self._end(waiting)
+            return await waiting
+        finally:
+            self._waiting.discard(waiting)
+
+    def stop(self) -> None:
+        """Ends the waits for replies, so that the workflow's thread is free; from any thread."""
+        self._stopped = True
+        for waiting in list(self._waiting):
+            with contextlib.suppress(RuntimeError):  # its loop has ended
+                waiting.get_loop().call_soon_threadsafe(self._end, waiting)
+
+    def _end(self, waiting: asyncio.Future[Any]) -> None:
+        if not waiting.done():
+            waiting.set_exception(EndpointError(STOPPED, retryable=False))
 
     def run(self, name: str, function: Callable[[], Any]) -> Any:
         """Runs a step, or returns what was recorded for it. Call it in a thread."""
@@ -122,7 +152,7 @@ class DurableModel:
         def ask() -> dict[str, Any]:
             return asyncio.run_coroutine_threadsafe(self._ask(request), loop).result()
 
-        reply = await shared_pool().submit(lambda: self._steps.run(MODEL_STEP, ask))
+        reply = await self._steps.reply(ask)
         if "error" in reply:
             raise EndpointError(**reply["error"])
         pieces = [_piece(entry) for entry in reply["pieces"]]

@@ -24,7 +24,13 @@ from qwenbelt.core.secrets import scrub
 from qwenbelt.workflows.batch.durable import Steps
 from qwenbelt.workflows.batch.jobs import run_task
 from qwenbelt.workflows.batch.ledger import RUNNING, Ledger, Store
-from qwenbelt.workflows.batch.liveness import FileLocks, Liveness, PostgresLocks, unreachable
+from qwenbelt.workflows.batch.liveness import (
+    FileLocks,
+    Liveness,
+    PostgresLocks,
+    Unreachable,
+    unreachable,
+)
 from qwenbelt.workflows.batch.strings import WORDS
 from qwenbelt.workflows.batch.tasks import Task, task_of
 
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
 VERSION = 1
 POLL_SECONDS = 0.1  # how often a worker looks for tasks to start
 WATCH_SECONDS = 0.5
+OUTAGE_SECONDS = 60.0  # how long a database may be away before the worker gives up
 _WATCH_SHARE = 20  # watching takes at most a twentieth of the time
 
 
@@ -57,6 +64,10 @@ class TaskFailed(QwenbeltError):
 
 class _Stopped(BaseException):
     """Leaves a workflow without an outcome, so that it is recovered later."""
+
+
+def _refuse(*arguments: object) -> None:
+    raise ConfigError("The worker was closed.")
 
 
 _current: Worker | None = None
@@ -120,6 +131,8 @@ class Worker:
         self.in_flight = in_flight
         self._limit = limit
         self._rate = rate
+        self._steps: set[Steps] = set()  # of the tasks that run
+        self._connections: Any = None
         self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._closing = False
         self.ahead: Callable[[JsonDict], Sequence[WirePiece] | None] | None = None
@@ -175,8 +188,9 @@ class Worker:
         if not self.store.is_postgres:
             _write_ahead(self.store.url.removeprefix("sqlite:///"))
         try:
-            module.DBOS(config=config)
+            engine = module.DBOS(config=config)
             module.DBOS.launch()
+            self._connections = engine._sys_db.engine
         except SQLAlchemyError as error:
             raise unreachable(error) from error
         self._ledger = Ledger(self.store)
@@ -185,6 +199,13 @@ class Worker:
         """Stops working; what runs is left as it is and recovered by the next worker."""
         global _current
         self._closing = True
+        for steps in list(self._steps):
+            steps.stop()
+        if self._connections is not None:
+            # an engine thread that waits for a database that is gone would keep the program alive
+            from sqlalchemy import event
+
+            event.listen(self._connections, "do_connect", _refuse)
         with contextlib.suppress(ConfigError):
             engine_module().DBOS.destroy()
         if self._ledger is not None:
@@ -200,7 +221,10 @@ class Worker:
         steps = Steps(engine_module().DBOS)
         steps.ahead = self.ahead
         started = time.time()
+        self._steps.add(steps)
         try:
+            if self._closing:
+                raise _Stopped
             result = run_task(task_of(table), self.out, steps)
         except QwenbeltError as error:
             self._check(steps)
@@ -209,6 +233,8 @@ class Worker:
         except Exception as error:
             self._check(steps)
             raise TaskFailed(scrub(one_line(f"{type(error).__name__}: {error}"))) from None
+        finally:
+            self._steps.discard(steps)
         self._check(steps)
         seconds = round(time.time() - started, 3)
         return {"result": result, "started": round(started, 3), "seconds": seconds}
@@ -252,25 +278,43 @@ class Worker:
 
         Args:
             tell: is told how many tasks run and how many wait, again and again.
+
+        Raises:
+            ConfigError: the database was away for more than `OUTAGE_SECONDS`.
         """
+        from sqlalchemy.exc import DBAPIError
+
+        answered = time.monotonic()
         while True:
             started = time.monotonic()
-            states = self.ledger.open_tasks()
-            running = [state for state in states if state.status == RUNNING]
-            tell(len(running), len(states) - len(running))
-            if not states:
-                return True
-            if not running and self.ledger.is_paused:
-                return False
-            self._recover({str(state.executor_id) for state in running})
+            try:
+                outcome = self._look(tell)
+                answered = time.monotonic()
+            except (DBAPIError, Unreachable) as error:
+                outcome = None  # the engine, too, waits for its database to come back
+                if time.monotonic() - answered > OUTAGE_SECONDS:
+                    raise unreachable(error) from error
+            if outcome is not None:
+                return outcome
             took = time.monotonic() - started
             time.sleep(max(WATCH_SECONDS, _WATCH_SHARE * took))
 
+    def _look(self, tell: Callable[[int, int], None]) -> bool | None:
+        """Returns whether all is done, or False when paused; None while there is work."""
+        self.liveness.keep()
+        states = self.ledger.open_tasks()
+        running = [state for state in states if state.status == RUNNING]
+        tell(len(running), len(states) - len(running))
+        if not states:
+            return True
+        if not running and self.ledger.is_paused:
+            return False
+        self._recover({str(state.executor_id) for state in running})
+        return None
+
     def _recover(self, workers: set[str]) -> None:
         """Lets what dead workers were doing wait again."""
-        if self._liveness is None:
-            raise ConfigError(_NOT_STARTED)
-        dead = [w for w in workers if w != self.name and self._liveness.is_dead(w)]
+        dead = [w for w in workers if w != self.name and self.liveness.is_dead(w)]
         if dead:
             engine_module().DBOS._recover_pending_workflows(dead)
 
@@ -284,3 +328,14 @@ class Worker:
         if self._ledger is None:
             raise ConfigError(_NOT_STARTED)
         return self._ledger
+
+    @property
+    def liveness(self) -> Liveness:
+        """Who is alive.
+
+        Raises:
+            ConfigError: the worker was not started.
+        """
+        if self._liveness is None:
+            raise ConfigError(_NOT_STARTED)
+        return self._liveness

@@ -14,6 +14,7 @@ from qwenbelt.core.files import output_folder, replacing
 from qwenbelt.core.language import Language
 from qwenbelt.workflows.batch.engine import Worker
 from qwenbelt.workflows.batch.ledger import CANCELLED, DONE, FAILED, Ledger, store_for
+from qwenbelt.workflows.batch.liveness import Unreachable
 from qwenbelt.workflows.batch.summary import Summary, write_summary
 from qwenbelt.workflows.batch.tasks import Options, Task, read_tasks
 
@@ -94,7 +95,8 @@ def batch(
 
     Raises:
         InputError: the tasks cannot be read, or the folder cannot be written.
-        ConfigError: the database cannot be used, or the `durable` extra is missing.
+        ConfigError: the database cannot be used, or was away for longer than a minute, or the
+            `durable` extra is missing.
     """
     given = list(
         read_tasks(Path(tasks), options) if isinstance(tasks, (str, os.PathLike)) else tasks
@@ -114,8 +116,12 @@ def batch(
         meter = _Meter(ledger, {store.workflow_id(task) for task in given}, tell)
         try:
             complete = worker.wait(meter.told)
-        finally:
-            counts = write_results(ledger, given, folder, language)
+        except Unreachable:
+            raise  # the database is gone, and with it what is to be written
+        except BaseException:
+            write_results(ledger, given, folder, language)
+            raise
+        counts = write_results(ledger, given, folder, language)
     return Batch(folder, len(given), counts[DONE], counts[FAILED], counts[CANCELLED], complete)
 
 

@@ -2,8 +2,8 @@
 
 A worker holds a lock under its own name for as long as it lives: on one machine the lock of a
 file, over PostgreSQL an advisory lock of its session. Both end with the process, however it ends,
-so no clocks are compared and no heartbeat is missed. Whose lock can be had is dead, and what it
-was doing is given to others.
+so no clocks of two machines are compared. Whose lock can be had is dead, and what it was doing is
+given to others.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import contextlib
 import hashlib
 import os
 import threading
+import time
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from qwenbelt.core.errors import ConfigError, QwenbeltError, one_line
+from qwenbelt.core.errors import ConfigError, one_line
+
+GRACE_SECONDS = 3.0  # how long nobody must have held the lock of a worker that counts as dead
 
 
 class Liveness(Protocol):
@@ -23,6 +26,9 @@ class Liveness(Protocol):
 
     def hold(self, worker: str) -> None:
         """Holds a worker's lock until `close`, or the end of the process."""
+
+    def keep(self) -> None:
+        """Makes sure that what is held is still held; call it again and again."""
 
     def is_dead(self, worker: str) -> bool:
         """Says whether nobody holds a worker's lock."""
@@ -48,6 +54,9 @@ class FileLocks:
         file = self._path(worker).open("wb")
         _lock(file)
         self._held[worker] = file
+
+    def keep(self) -> None:
+        """Does nothing: a file's lock is not lost."""
 
     def is_dead(self, worker: str) -> bool:
         """Says whether the lock can be had; the file of a dead worker is removed."""
@@ -105,22 +114,34 @@ class PostgresLocks:
         self._url = url
         self._space = space
         self._names: list[str] = []
+        self._free_since: dict[str, float] = {}
         self._mutex = threading.Lock()
         self._connection: Any = self._connect()
 
     def hold(self, worker: str) -> None:
         """Holds the lock of a worker."""
         self._names.append(worker)
-        self._ask("SELECT pg_advisory_lock(%s)", worker)
+        self.keep()
+
+    def keep(self) -> None:
+        """Holds the locks again on a new session, if the server was away for a moment."""
+        for name in self._names:
+            self._ask("SELECT pg_try_advisory_lock(%s)", name)
 
     def is_dead(self, worker: str) -> bool:
-        """Says whether nobody holds a worker's lock."""
+        """Says whether nobody has held a worker's lock for a while.
+
+        At once would be too early: a worker whose session was cut, for example because the server
+        was started again, needs a moment to hold its lock on a new one.
+        """
         if worker in self._names:
             return False
         if not self._ask("SELECT pg_try_advisory_lock(%s)", worker):
+            self._free_since.pop(worker, None)
             return False
         self._ask("SELECT pg_advisory_unlock(%s)", worker)
-        return True
+        now = time.monotonic()
+        return now - self._free_since.setdefault(worker, now) >= GRACE_SECONDS
 
     def close(self) -> None:
         """Ends the session, and with it the locks."""
@@ -133,12 +154,8 @@ class PostgresLocks:
             try:
                 row = self._connection.execute(query, (self._number(worker),)).fetchone()
             except psycopg.OperationalError:
-                # the server went away for a moment: what was held is held again, on a new session
+                self._connection.close()
                 self._connection = self._connect()
-                for name in self._names:
-                    self._connection.execute(
-                        "SELECT pg_try_advisory_lock(%s)", (self._number(name),)
-                    )
                 row = self._connection.execute(query, (self._number(worker),)).fetchone()
         return bool(row and row[0])
 
@@ -164,10 +181,16 @@ class PostgresLocks:
         return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def unreachable(error: Exception) -> QwenbeltError:
+class Unreachable(ConfigError):
+    """The database cannot be used."""
+
+
+def unreachable(error: Exception) -> Unreachable:
     """Returns the error for a database that cannot be used; its password is not in it."""
+    if isinstance(error, Unreachable):
+        return error
     reason = one_line(error, 200)
-    return ConfigError(
+    return Unreachable(
         f"The database cannot be used: {reason}",
         fix="Give --db postgresql://USER@HOST/DATABASE of a running server.",
     )

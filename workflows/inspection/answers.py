@@ -18,7 +18,7 @@ from qwenbelt.workflows.inspection.coordinates import (
     overlap,
     to_original,
 )
-from qwenbelt.workflows.inspection.rules import Found, Rules
+from qwenbelt.workflows.inspection.rules import UNSURE, Found, Rules
 
 SAME = 0.85  # two boxes of one class that overlap so much are the same object
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)(?:```|\Z)", re.S | re.I)
@@ -184,7 +184,7 @@ def _grade(
     for grade in rule.grades:
         if _key(given) in (_key(grade), _key(rule.grades_zh.get(grade, grade))):
             return grade
-    fallback = "unsure" if "unsure" in rule.grades else rule.grades[-1]
+    fallback = UNSURE if UNSURE in rule.grades else rule.grades[-1]
     notes.append(f"object {number}: grade {one_line(given, 30)!r} taken as {fallback!r}")
     return fallback
 

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import EndpointError, InputError, QwenbeltError, one_line
 from qwenbelt.core.files import output_folder, replacing
-from qwenbelt.tools.images.annotate import draw_boxes
 from qwenbelt.workflows.inspection.asking import Inspector
-from qwenbelt.workflows.inspection.marking import boxes_of
+from qwenbelt.workflows.inspection.marking import marked_copy
 from qwenbelt.workflows.inspection.rules import Inspected, inspected_of
 from qwenbelt.workflows.inspection.sources import Source, open_source
 from qwenbelt.workflows.pictures import IN_FLIGHT, STATE, Health, each, read_done
@@ -22,7 +21,7 @@ from qwenbelt.workflows.pictures import IN_FLIGHT, STATE, Health, each, read_don
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_PAGE_SIDE, _THUMB_SIDE = 1400, 360
+_PAGE_SIDE, _THUMB_SIDE = 1100, 360  # pixels; 160 an inch on a page
 
 
 @dataclass
@@ -54,7 +53,7 @@ class Job:
     ) -> None:
         self.inspector = inspector
         self.folder = output_folder(folder)
-        for name in ("annotated", "copies", "thumbnails"):
+        for name in ("annotated", "shown", "copies", "thumbnails"):
             output_folder(self.folder / name)
         self._asking = asyncio.Semaphore(in_flight)
         # a few more are opened or drawn meanwhile, so that the endpoint does not wait for that
@@ -127,10 +126,10 @@ class Job:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
     def _draw(self, picture: Image, found: Inspected, stem: str) -> dict[str, str]:
-        boxes = boxes_of(found, self.inspector.rules, self.inspector.language)
         files = self._keep_copies(picture, stem)
-        marked = draw_boxes(picture, boxes)
+        marked = marked_copy(picture, found, self.inspector.rules, self.inspector.language)
         files["annotated"] = self._save(marked, "annotated", stem, None)
+        files["shown"] = self._save(marked, "shown", stem, _PAGE_SIDE)
         if found.objects:
             self._save(marked, "thumbnails", stem, _THUMB_SIDE)
         return files

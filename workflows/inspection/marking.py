@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ from qwenbelt.workflows.inspection.rules import Inspected, Rules
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_LEGIBLE_SIDE = 480  # pixels of the longer side below which labels would hide the picture
 
 
 def boxes_of(found: Inspected, rules: Rules, language: Language) -> list[Box]:
@@ -24,11 +28,23 @@ def boxes_of(found: Inspected, rules: Rules, language: Language) -> list[Box]:
     return boxes
 
 
+def marked_copy(picture: Image, found: Inspected, rules: Rules, language: Language) -> Image:
+    """Returns a copy with what was found drawn on it; a small picture is enlarged for that."""
+    scale = max(1, math.ceil(_LEGIBLE_SIDE / max(picture.size)))
+    size = (picture.width * scale, picture.height * scale)
+    boxes = boxes_of(found, rules, language)
+    larger = [
+        replace(b, x1=b.x1 * scale, y1=b.y1 * scale, x2=b.x2 * scale, y2=b.y2 * scale)
+        for b in boxes
+    ]
+    return draw_boxes(picture if scale == 1 else picture.resize(size), larger)
+
+
 def save_annotated(
     picture: Image, found: Inspected, rules: Rules, language: Language, folder: Path
 ) -> Path:
     """Draws what was found on a copy of the picture, saves it in a folder, and returns its path."""
     path = folder / "annotated.jpg"
     with replacing(path) as temporary:
-        draw_boxes(picture, boxes_of(found, rules, language)).save(temporary, "JPEG", quality=88)
+        marked_copy(picture, found, rules, language).save(temporary, "JPEG", quality=88)
     return path

@@ -8,20 +8,22 @@ import datetime
 import io
 import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.files import replacing, write_bytes, write_text
 from qwenbelt.core.language import Language
-from qwenbelt.tools.plot.fonts import cjk_font
+from qwenbelt.tools.images.annotate import label_font
 from qwenbelt.workflows.inspection.evaluation import Evaluation, Score
 from qwenbelt.workflows.inspection.events import video_events
 from qwenbelt.workflows.inspection.job import Inspection
+from qwenbelt.workflows.inspection.misses import draw_misses
 from qwenbelt.workflows.inspection.rules import Found, Inspected, Rules
-from qwenbelt.workflows.inspection.strings import WORDS, word
+from qwenbelt.workflows.inspection.setting import set_volumes
+from qwenbelt.workflows.inspection.strings import WORDS, place, word
 
+_CELL, _GAP, _CAPTION, _FONT = 200, 8, 20, 13  # pixels of a contact sheet
+_COLUMNS, _ON_A_SHEET = 6, 120
 _EVENT_HEAD = {
     "en": ["Event", "Grade", "From - to", "Most"],
     "zh": ["事件", "等级", "起止", "最多"],
@@ -63,25 +65,45 @@ def _harmless(cell: str) -> str:
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@") else cell
 
 
-def write_contact_sheet(path: Path, inspection: Inspection, columns: int = 6) -> None:
-    """Writes all pictures as one picture of thumbnails."""
-    from PIL import Image
+def write_contact_sheets(path: Path, inspection: Inspection) -> None:
+    """Writes all pictures as named thumbnails; red names were not inspected.
 
-    side, gap = 200, 8
-    files = [p.files.get("thumbnail") for p in inspection.pictures]
-    shown = [inspection.folder / name for name in files if name]
-    if not shown:
-        return
-    height = ((len(shown) + columns - 1) // columns) * (side + gap) + gap
-    sheet = Image.new("RGB", (columns * (side + gap) + gap, height), "white")
-    for number, file in enumerate(shown):
-        with Image.open(file) as opened:
-            opened.thumbnail((side, side))
-            x = gap + number % columns * (side + gap) + (side - opened.width) // 2
-            y = gap + number // columns * (side + gap) + (side - opened.height) // 2
-            sheet.paste(opened, (x, y))
+    The second sheet of a long inspection has `-2` in its name, and so on: a JPEG file has no more
+    than 65535 pixels a side.
+    """
+    shown = [p for p in inspection.pictures if p.files.get("thumbnail")]
+    for number, start in enumerate(range(0, len(shown), _ON_A_SHEET), 1):
+        name = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+        _contact_sheet(name, inspection.folder, shown[start : start + _ON_A_SHEET])
+
+
+def _contact_sheet(path: Path, folder: Path, shown: Sequence[Inspected]) -> None:
+    from PIL import Image, ImageDraw
+
+    across, down = _CELL + _GAP, _CELL + _CAPTION + _GAP
+    rows = (len(shown) + _COLUMNS - 1) // _COLUMNS
+    sheet = Image.new("RGB", (_COLUMNS * across + _GAP, rows * down + _GAP), "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, picture in enumerate(shown):
+        left, top = _GAP + number % _COLUMNS * across, _GAP + number // _COLUMNS * down
+        with Image.open(folder / picture.files["thumbnail"]) as opened:
+            opened.thumbnail((_CELL, _CELL))
+            place = (left + (_CELL - opened.width) // 2, top + (_CELL - opened.height) // 2)
+            sheet.paste(opened, place)
+        color = "#1f2530" if picture.ok else "#b3261e"
+        caption = _fitting(pen, _short(picture.image))
+        pen.text((left, top + _CELL + 2), caption, fill=color, font=label_font(_FONT))
     with replacing(path) as temporary:
         sheet.save(temporary, "JPEG", quality=85)
+
+
+def _fitting(pen: Any, name: str) -> str:
+    """Returns a name cut in its middle so that it is not wider than a cell."""
+    shown, kept = name, len(name)
+    while pen.textlength(shown, font=label_font(_FONT)) > _CELL and kept > 2:
+        kept -= 1
+        shown = f"{name[: (kept + 1) // 2]}…{name[-(kept // 2) :]}"
+    return shown
 
 
 def write_pdf(
@@ -90,29 +112,19 @@ def write_pdf(
     rules: Rules,
     language: Language,
     evaluation: Evaluation | None = None,
-) -> None:
-    """Writes the report.
+) -> list[Path]:
+    """Writes the report; returns its volumes.
 
     Raises:
         QwenbeltError: it cannot be set; says so in one line.
     """
-    import typst
-
-    font = cjk_font("sans")
+    missed = draw_misses(inspection, evaluation, rules, language) if evaluation else []
     data = _data(inspection, rules, language, evaluation)
-    data["fonts"] = [font.family] if font else ["DejaVu Sans Mono"]
-    template = resources.files("qwenbelt.workflows.inspection").joinpath("template.typ")
-    try:
-        compiler = typst.Compiler(
-            root=inspection.folder.resolve(),
-            font_paths=[font.folder] if font else [],
-            ignore_system_fonts=True,
-            sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
-        )
-        made = compiler.compile(template.read_bytes(), format="pdf")
-    except typst.TypstError as error:
-        raise QwenbeltError(f"The PDF could not be set: {one_line(error, 300)}") from error
-    write_bytes(path, made if isinstance(made, bytes) else b"".join(made or []))
+    data["misses"] = [
+        {"name": _short(miss.image), "picture": f"/{miss.file}", "text": miss.text}
+        for miss in missed
+    ]
+    return set_volumes(path, inspection.folder, data)
 
 
 def _data(
@@ -141,7 +153,7 @@ def _data(
         "events": _event_rows(pictures, rules, language),
         "score_head": _SCORE_HEAD[language],
         "scores": _score_rows(evaluation, rules, language),
-        "pages": [_page(p, rules, language) for p in with_objects],
+        "pages": [_page(p, n, rules, language) for n, p in enumerate(with_objects)],
         "clean": [
             {"name": _short(p.image), "thumbnail": f"/{p.files['thumbnail']}"} for p in clean
         ],
@@ -184,28 +196,58 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def _page(picture: Inspected, rules: Rules, language: Language) -> dict[str, Any]:
+def _page(picture: Inspected, number: int, rules: Rules, language: Language) -> dict[str, Any]:
     width, height = picture.size
     return {
+        "key": f"picture-{number}",
         "name": _short(picture.image),
         "detail": f"{picture.image} · {width} x {height}",
         "copy": f"/{picture.files['copy']}",
-        "annotated": f"/{picture.files['annotated']}",
-        "wide": width > 1.4 * height,
-        "findings": [_finding(found, rules, language) for found in picture.objects],
+        "annotated": f"/{picture.files.get('shown') or picture.files['annotated']}",
+        "ratio": width / max(1, height),
+        "index": _in_short(picture, rules, language),
+        "findings": [_finding(found, picture, rules, language) for found in picture.objects],
         "notes": list(picture.notes),
     }
 
 
-def _finding(found: Found, rules: Rules, language: Language) -> dict[str, str]:
+def _in_short(picture: Inspected, rules: Rules, language: Language) -> str:
+    """Returns the findings of a picture in one line; "" when nothing of it is one."""
+    names = [
+        _named(found, rules, language)
+        for found in picture.objects
+        if rules.classes[found.label].is_alarm(found.sub_label)
+    ]
+    counts = collections.Counter(names)
+    return ", ".join(f"{count} x {n}" if count > 1 else n for n, count in counts.items())
+
+
+def _named(found: Found, rules: Rules, language: Language) -> str:
+    grade = rules.grade(found.label, found.sub_label, language)
+    return rules.name(found.label, language) + (f" · {grade}" if grade else "")
+
+
+def _finding(
+    found: Found, picture: Inspected, rules: Rules, language: Language
+) -> dict[str, str | bool]:
     from PIL import ImageColor
 
-    grade = rules.grade(found.label, found.sub_label, language)
-    place = ", ".join(f"{value:.0f}" for value in found.bbox)
-    text = rules.name(found.label, language) + (f" · {grade}" if grade else "") + f"  [{place}]"
+    x1, y1, x2, y2 = found.bbox
+    width, height = picture.size
+    share = 100 * (x2 - x1) * (y2 - y1) / max(1, width * height)
+    where = word("share", language).format(
+        place=place(found.bbox, picture.size, language),
+        share=f"{share:.0f}" if share >= 1 else "< 1",
+    )
+    numbers = ", ".join(f"{value:.0f}" for value in found.bbox)
     red, green, blue = ImageColor.getrgb(rules.classes[found.label].color)[:3]
-    reason = f"  {found.reason}" if found.reason else ""
-    return {"text": text + reason, "color": f"#{red:02x}{green:02x}{blue:02x}"}
+    return {
+        "name": _named(found, rules, language),
+        "alarm": rules.classes[found.label].is_alarm(found.sub_label),
+        "where": f"{where}  [{numbers}]",
+        "reason": found.reason,
+        "color": f"#{red:02x}{green:02x}{blue:02x}",
+    }
 
 
 def _short(name: str) -> str:

@@ -81,7 +81,8 @@ class Rules(BaseModel):
         return rule.grades_zh.get(grade, grade) if rule and language == "zh" else grade
 
 
-_UNSURE = {"unsure": "不确定"}
+UNSURE = "unsure"  # the grade of what a second look should settle
+_UNSURE = {UNSURE: "不确定"}
 SAFETY = Rules(
     classes={
         "fire": ClassRule(
@@ -184,7 +185,8 @@ def inspected_of(table: Mapping[str, Any]) -> Inspected:
         Found(tuple(o["bbox"]), o["label"], o.get("sub_label") or "", o.get("reason") or "")
         for o in table["objects"]
     )
-    files = {name: table[name] for name in ("annotated", "copy", "thumbnail") if name in table}
+    names = ("annotated", "shown", "copy", "thumbnail")
+    files = {name: table[name] for name in names if name in table}
     return Inspected(
         table["image"],
         table["ok"],

@@ -52,16 +52,47 @@ WORDS: dict[str, tuple[str, str]] = {
     "date": ("Date", "日期"),
     "page_of": ("Page {page} of {pages}", "第 {page} 页，共 {pages} 页"),
     "at": ("at {time} s", "{time} 秒处"),
+    "missed": ("missed", "漏检"),
+    "wrong": ("wrong", "误报"),
+    "misses": ("Missed and wrong findings", "漏检与误报"),
+    "index": ("Pictures with findings", "有发现的图片"),
+    "page": ("Page", "页"),
+    "volumes": ("Further volumes", "后续分册"),
+    "more": ("and {count} more", "另有 {count} 张"),
+    "share": ("{place}, {share} % of the picture", "{place}，占画面 {share} %"),
+    "summary": (
+        "{pictures} pictures, {objects} objects, {failed} not inspected",
+        "共 {pictures} 张图片，{objects} 个目标，{failed} 张未能检查",
+    ),
+    "score": (
+        "{name}: precision {precision}, recall {recall}",
+        "{name}：精确率 {precision}，召回率 {recall}",
+    ),
     "unverified": (
         "Findings are a vision model's and have not been checked by a person.",
         "以上发现由视觉模型给出，尚未经人工复核。",
     ),
 }
 
+_PLACES: dict[Language, tuple[str, ...]] = {
+    "en": (
+        *("upper left", "top", "upper right"),
+        *("left", "middle", "right"),
+        *("lower left", "bottom", "lower right"),
+    ),
+    "zh": ("左上", "上方", "右上", "左侧", "中部", "右侧", "左下", "下方", "右下"),
+}
+
 
 def word(name: str, language: Language) -> str:
     """Returns a word of the report."""
     return WORDS[name][language == "zh"]
+
+
+def place(bbox: tuple[float, float, float, float], size: tuple[int, int], lang: Language) -> str:
+    """Returns in words in which ninth of the picture the middle of a box lies."""
+    column, row = (min(2, int(3 * (bbox[i] + bbox[i + 2]) / 2 / max(1, size[i]))) for i in (0, 1))
+    return _PLACES[lang][3 * row + column]
 
 
 def prompt(rules: Rules, language: Language) -> str:

@@ -43,7 +43,7 @@ def write_all(
     write_text(folder / "labels.jsonl", "".join(line + "\n" for line in lines))
     write_text(folder / "labels.csv", "\ufeff" + _csv(pictures, final))
     doubtful = [p for p in pictures if p.doubtful]
-    write_text(folder / "review.csv", "\ufeff" + _review_csv(doubtful, final))
+    write_text(folder / "review.csv", "\ufeff" + _review_csv(pictures, final))
     stems = unique_stems([picture.image for picture in pictures])
     places = {p.image: f"thumbnails/{stem}.jpg" for p, stem in zip(pictures, stems, strict=True)}
     write_text(folder / "review.html", _page(doubtful, places, language))
@@ -84,13 +84,19 @@ def _csv(pictures: Sequence[Labelled], final: Mapping[str, tuple[str, ...]]) -> 
 
 
 def _review_csv(pictures: Sequence[Labelled], final: Mapping[str, tuple[str, ...]]) -> str:
+    """Returns the doubtful pictures, and every other one that a person has decided on."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["image", "label", "agreement", "reason", "final"])
+    here = {p.image for p in pictures}
     for p in pictures:
-        by_person = JOINT.join(final.get(p.image, ()))
-        row = (p.image, JOINT.join(p.labels), f"{p.agreement:.2f}", p.reason, by_person)
-        writer.writerow([_cell(v) for v in row])
+        if p.doubtful or p.image in final:
+            by_person = JOINT.join(final.get(p.image, ()))
+            row = (p.image, JOINT.join(p.labels), f"{p.agreement:.2f}", p.reason, by_person)
+            writer.writerow([_cell(v) for v in row])
+    for image, names in final.items():
+        if image not in here:  # of an earlier run with other pictures
+            writer.writerow([_cell(v) for v in (image, "", "", "", JOINT.join(names))])
     return out.getvalue()
 
 

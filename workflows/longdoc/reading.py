@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
-from qwenbelt.agents.admission import Limits
-from qwenbelt.agents.pieces import Call
-from qwenbelt.agents.scheduler import Scheduler, Surroundings
+from qwenbelt.agents.side_by_side import call_all
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language
-from qwenbelt.tools.base import Tool, ToolContext, ToolResult
+from qwenbelt.tools.base import Tool, ToolResult
 
 SECONDS = 600.0  # for one part
 
@@ -66,32 +63,13 @@ def ask_all(
     Returns:
         the answers in the order of the prompts; a failed one as `PartFailed`.
     """
-    return asyncio.run(_ask_all(_ReadPart(ask, prompts), concurrency, language, listener))
-
-
-async def _ask_all(
-    tool: _ReadPart, concurrency: int, language: Language, listener: Callable[[Event], None]
-) -> list[str | PartFailed]:
-    count = len(tool._prompts)
-    scheduler = Scheduler(
-        Surroundings(
-            tools={tool.name: tool},
-            limits=Limits(in_flight=concurrency, reply_calls=count, result_bytes=1 << 20),
-            policy="auto",
+    made = asyncio.run(
+        call_all(
+            _ReadPart(ask, prompts),
+            [{"number": number} for number in range(len(prompts))],
+            in_flight=concurrency,
             language=language,
-            allowed=count,
-            beyond="",
-            emit=listener,
-            context=lambda call: ToolContext(call_id=call.id),
-            keywords=lambda tool, context: {"context": context},
-            asked=lambda _: asyncio.get_running_loop().create_future(),
-            keep_artifact=lambda tool, text: "",
+            listener=listener,
         )
     )
-    for number in range(count):
-        arguments = json.dumps({"number": number})
-        scheduler.seal(Call(number, f"part-{number}", tool.name, arguments, complete=True))
-    scheduler.release()
-    outcomes = await scheduler.results()
-    found = (outcomes[f"part-{number}"] for number in range(count))
-    return [outcome.text if outcome.ok else PartFailed(outcome.text) for outcome in found]
+    return [outcome.text if outcome.ok else PartFailed(outcome.text) for outcome in made]
