@@ -11,6 +11,7 @@ warning, broken link or request to another host is an error.
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -160,8 +161,14 @@ def examples() -> str:
         code = path.read_text(encoding="utf-8")
         title = (ast.get_docstring(ast.parse(code)) or "").splitlines()[0]
         found.append(f"## {path.name} {{ #{path.stem} }}\n\n{title}\n\n```python\n{code}```\n")
-    notebooks = sorted(path.name for path in (ROOT / "examples").glob("*.ipynb"))
-    found += [f"## {name} {{ #{name.removesuffix('.ipynb')} }}\n\nA notebook.\n" for name in notebooks]
+    for path in sorted((ROOT / "examples").glob("*.ipynb")):
+        found.append(f"## {path.name} {{ #{path.stem} }}\n")
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            text = "".join(cell["source"])
+            code = cell["cell_type"] == "code"
+            found.append(
+                f"```python\n{text}\n```\n" if code else re.sub("^#", "##", text, flags=re.M)
+            )
     return "\n".join(found)
 
 

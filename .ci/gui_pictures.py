@@ -138,9 +138,7 @@ def ask(page: Page, text: str) -> None:
 def chat(language: str) -> Iterator[str]:
     """A chat server of its own, on a script."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "model.yaml").write_text(
-            SCRIPT.format(**WORDS[language]), encoding="utf-8"
-        )
+        (Path(folder) / "model.yaml").write_text(SCRIPT.format(**WORDS[language]), encoding="utf-8")
         (Path(folder) / "qwenbelt.toml").write_text("", encoding="utf-8")
         tools = ("document_search", "code_interpreter", "plot", "file_write")
         process = subprocess.Popen(

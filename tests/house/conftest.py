@@ -40,7 +40,13 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "manuals" / "wrench.txt").write_text("Torque is 40 Nm.\n", encoding="utf-8")
     with contextlib.closing(sqlite3.connect(folder / "shop.db")) as database:
         database.execute("CREATE TABLE fruit (name TEXT, price REAL)")
-    problems = [{"problem": f"A mill makes {n} tons a day. How many tons does it make in {n} weeks?", "answer": 7 * n * n} for n in (2, 3)]
+    problems = [
+        {
+            "problem": f"A mill makes {n} tons a day. How many tons does it make in {n} weeks?",
+            "answer": 7 * n * n,
+        }
+        for n in (2, 3)
+    ]
     lines = "".join(json.dumps(problem) + "\n" for problem in problems)
     (folder / "problems.jsonl").write_text(lines, encoding="utf-8")
     labels = "labels: {day: the sky is bright, night: the sky is dark}\nvotes: 1\n"

@@ -36,7 +36,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TUTORIAL = ROOT / "docs" / "testing_tutorial.md"
 BLOCK = re.compile(
-    r"(?:^<!-- (?P<note>[^>]*) -->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```", re.DOTALL | re.MULTILINE
+    r"(?:^<!-- (?P<note>[^>]*) -->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```",
+    re.DOTALL | re.MULTILINE,
 )
 MODELS = ("DASHSCOPE", "OLLAMA", "OPENAI", "VLLM")
 
@@ -120,11 +121,7 @@ def place(
     return tmp_path
 
 
-RUN = [
-    page
-    for page in PAGES
-    if page != TUTORIAL and english(page) == page and any(blocks(page))
-]
+RUN = [page for page in PAGES if page != TUTORIAL and english(page) == page and any(blocks(page))]
 
 
 @pytest.mark.parametrize("page", RUN, ids=named)
