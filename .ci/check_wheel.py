@@ -2,9 +2,10 @@
 
     python .ci/check_wheel.py [--keep FOLDER] [PYTHON...]
 
-Both stay in FOLDER. For each interpreter (this one by default) a new environment gets the wheel, then come `pip check`,
-the licences, the demo and the check of its citations, an MCP server called by a client, a reply of
-the chat's page, and the tests of the pytest plugin, all from an empty folder. Needs `build`.
+Both stay in FOLDER. For each interpreter (this one by default) a new environment gets the wheel,
+then come `pip check`, the licences, the demo and the check of its citations, an MCP server called
+by a client, a reply of the chat's page, and the tests of the pytest plugin, all from an empty
+folder. Needs `build`.
 """
 
 from __future__ import annotations
@@ -49,9 +50,8 @@ def build(folder: Path) -> Path:
     run(sys.executable, "-m", "build", "--outdir", folder, ROOT)
     (sdist,) = folder.glob("*.tar.gz")
     (wheel,) = folder.glob("*.whl")
-    say(
-        f"{sdist.name}: {sdist.stat().st_size:,} bytes; {wheel.name}: {wheel.stat().st_size:,} bytes"
-    )
+    for made in (sdist, wheel):
+        say(f"{made.name}: {made.stat().st_size:,} bytes")
     return wheel
 
 

@@ -214,6 +214,7 @@ class Page(HTMLParser):
         self.anchors: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Notes what a tag loads, where it leads, and its name."""
         given = {key: value or "" for key, value in attrs}
         self.anchors |= {given[key] for key in ("id", "name") if given.get(key)}
         if tag == "a" and "href" in given:
@@ -248,7 +249,7 @@ def broken_links(site: Path, pages: dict[Path, Page]) -> Iterator[str]:
 
 
 def outside_requests(site: Path, pages: dict[Path, Page]) -> Iterator[str]:
-    """What a browser would load from another host; links that a person follows are no such thing."""
+    """What a browser would load from another host, unlike links that a person follows."""
     for path, page in pages.items():
         for target in page.loads:
             if target.startswith(("http:", "https:", "//")):

@@ -36,10 +36,10 @@ conversations:
       - think: {thought}
         text: {looking}
         calls:
-          - document_search: {{query: "heat content gross higher heating value as burned", top_k: 3}}
+          - document_search: {{query: "heat content, gross higher heating value", top_k: 3}}
           - document_search: {{query: "quality of coal: ash and moisture content", top_k: 3}}
           - code_interpreter:
-              code: "middle = {{'BIT': (19 + 29) / 2, 'SUB': (15 + 20) / 2, 'LIG': (10 + 15) / 2}}\\nmiddle"
+              code: "{{'BIT': (19 + 29) / 2, 'SUB': (15 + 20) / 2, 'LIG': (10 + 15) / 2}}"
       - calls:
           - plot:
               kind: bar
@@ -50,7 +50,7 @@ conversations:
       - text: {answer}
       - say: {order}
         calls:
-          - file_write: {{path: notes.md, content: "Lignite holds half the heat of bituminous coal."}}
+          - file_write: {{path: notes.md, content: "Lignite holds half the heat of bituminous."}}
       - text: "**OK**"
 """
 WORDS = {
@@ -59,9 +59,9 @@ WORDS = {
         "thought": "I look into the document for ranges, and compute midpoints meanwhile.",
         "looking": "I look it up in two places and compute at the same time.",
         "title": "Heat content by rank of coal, midpoints of Table 1",
-        "answer": '"**Lignite holds about half the heat of bituminous coal**, 12.5 against 24 MMBtu a '
-        'ton at the middle of the ranges: \\"Lignite Coal 10 - 15\\", \\"Bituminous Coal 19 -29\\" '
-        '[eia-923-instructions.pdf p.8]."',
+        "answer": '"**Lignite holds about half the heat of bituminous coal**, 12.5 against 24 '
+        'MMBtu a ton at the middle of the ranges: \\"Lignite Coal 10 - 15\\", '
+        '\\"Bituminous Coal 19 -29\\" [eia-923-instructions.pdf p.8]."',
         "order": "Write that down in notes.md.",
     },
     "zh": {

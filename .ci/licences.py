@@ -19,8 +19,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PERMISSIVE = set(
-    "0BSD Apache-2.0 BSD BSD-2-Clause BSD-3-Clause CC0-1.0 CNRI-Python ISC MIT MIT-0 MIT-CMU OFL-1.1"
-    " PSF-2.0 Unlicense Zlib".split()
+    "0BSD Apache-2.0 BSD BSD-2-Clause BSD-3-Clause CC0-1.0 CNRI-Python ISC MIT MIT-0 MIT-CMU "
+    "OFL-1.1 PSF-2.0 Unlicense Zlib".split()
 )
 WEAK = {"LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0"}
 
@@ -49,8 +49,8 @@ BY_HAND = {
 
 # wheels that carry a program under another licence than their own; it is run, never linked
 PROGRAMS = {
-    "imageio-ffmpeg": "carries an ffmpeg binary under GPL-3.0-or-later, run as a process of its own; "
-    "only with the extra vision, and not part of qwenbelt's own wheel",
+    "imageio-ffmpeg": "carries an ffmpeg binary under GPL-3.0-or-later, run as a process of its "
+    "own; only with the extra vision, and not part of qwenbelt's own wheel",
 }
 
 
@@ -100,14 +100,13 @@ def licence_of(name: str, package: Distribution) -> str:
         return BY_HAND[name]
     if told.get("License-Expression"):
         return str(told["License-Expression"])
-    kinds = [
-        line.split(" :: ")[-1] for line in told.get_all("Classifier") or () if "License ::" in line
-    ]
+    lines = [line for line in told.get_all("Classifier") or () if line.startswith("License ::")]
+    kinds = [line.split(" :: ")[-1] for line in lines]
     kinds = [SPELLINGS.get(kind, kind) for kind in kinds if kind != "OSI Approved"]
     text = (told.get("License") or "").strip()
-    return (
-        " AND ".join(kinds) if kinds else SPELLINGS.get(text, text.splitlines()[0] if text else "")
-    )
+    if kinds:
+        return " AND ".join(kinds)
+    return SPELLINGS.get(text, text.partition("\n")[0])
 
 
 def allowed(expression: str) -> bool:

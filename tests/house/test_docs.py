@@ -105,6 +105,20 @@ def test_a_translation_has_the_same_blocks(page: Path) -> None:
     assert blocks(page) == blocks(english(page))
 
 
+def test_the_chinese_readme_is_the_whole_readme() -> None:
+    def shape(name: str) -> tuple[object, ...]:
+        text = (ROOT / name).read_text(encoding="utf-8").replace("docs/zh/", "docs/")
+        text = text.replace("README.zh.md", "README.md").replace("chat_zh.png", "chat.png")
+        links = sorted(re.findall(r"\]\(([^)\s]+)\)", text))
+        return text.count("\n#"), text.count("\n| "), links
+
+    assert shape("README.md") == shape("README.zh.md")
+    texts = [
+        [b.text for b in blocks(ROOT / n) if b.kind == "sh"] for n in ("README.md", "README.zh.md")
+    ]
+    assert texts[0] == texts[1]
+
+
 @pytest.fixture
 def place(
     tmp_path: Path, documents: Path, any_model: ScriptedServer, monkeypatch: pytest.MonkeyPatch
