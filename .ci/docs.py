@@ -29,10 +29,6 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 LANGUAGES = {"en": "English", "zh": "中文"}
-TITLES = {
-    "en": {"command_line": "The command line", "examples": "Examples"},
-    "zh": {"command_line": "命令行", "examples": "示例"},
-}
 ONLY_ENGLISH = '!!! note "本页暂无中文版"\n\n    以下为英文原文。\n\n'
 LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(\))")
 INCLUDE = re.compile(r"^<!-- include: (\S+) -->$", re.MULTILINE)
@@ -72,36 +68,27 @@ def stage(language: str, folder: Path, settings: dict[str, Any]) -> None:
     for name, text in texts.items():
         target = folder / "docs" / f"{name}.md"
         target.parent.mkdir(parents=True, exist_ok=True)
-        if language == "zh" and name in TITLES["zh"]:
-            text = re.sub(r"^# .*", f"# {TITLES['zh'][name]}", text)
-        elif language == "zh" and name not in translated:
+        if language == "zh" and name not in translated:
             text = re.sub(r"^(# .*\n+)", lambda title: title[0] + ONLY_ENGLISH, text, count=1)
         target.write_text(text, encoding="utf-8")
     shutil.copytree(DOCS / "pictures", folder / "docs" / "pictures")
-    made = dict(settings["zensical"], nav=navigation(language, settings, set(texts)))
-    made["theme"] = {**made["theme"], "language": language}
-    up = "" if language == "en" else "../"
-    places = {"en": f"./{up}index.html", "zh": "./zh/index.html" if not up else "./index.html"}
-    made["extra"] = {
-        **made["extra"],
-        "alternate": [
-            {"name": LANGUAGES[each], "link": places[each], "lang": each} for each in LANGUAGES
-        ],
-    }
-    handler = {
-        "paths": [str(ROOT / ".dev")],
-        "options": {
-            "docstring_style": "google",
-            "show_root_heading": True,
-            "show_root_full_path": False,
-            "show_source": False,
-            "separate_signature": True,
-            "heading_level": 2,
-        },
-    }
-    made["plugins"] = ["search", {"mkdocstrings": {"handlers": {"python": handler}}}]
+    made = configuration(language, settings)
+    made["nav"] = navigation(language, settings, set(texts))
     text = yaml.safe_dump(made, allow_unicode=True, sort_keys=False)
     (folder / "mkdocs.yml").write_text(text, encoding="utf-8")
+
+
+def configuration(language: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Zensical's settings for one language, all but the navigation."""
+    made = dict(settings["zensical"])
+    made["theme"] = {**made["theme"], "language": language}
+    home = {"en": "./", "zh": "../"}[language]  # English lies at the root, Chinese below it
+    places = {"en": f"{home}index.html", "zh": f"{home}zh/index.html"}
+    links = [{"name": LANGUAGES[each], "link": places[each], "lang": each} for each in LANGUAGES]
+    made["extra"] = {**made["extra"], "alternate": links}
+    handler = {"paths": [str(ROOT / ".dev")], "options": settings["docstrings"]}
+    made["plugins"] = ["search", {"mkdocstrings": {"handlers": {"python": handler}}}]
+    return made
 
 
 def navigation(language: str, settings: dict[str, Any], names: set[str]) -> list[Any]:
@@ -156,7 +143,7 @@ def staged(page: Path, target: str) -> str:
 
 def examples() -> str:
     """A page of all examples as they stand."""
-    found = [f"# {TITLES['en']['examples']}\n"]
+    found = ["# Examples\n"]
     for path in sorted((ROOT / "examples").glob("*.py")):
         code = path.read_text(encoding="utf-8")
         title = (ast.get_docstring(ast.parse(code)) or "").splitlines()[0]
@@ -188,7 +175,7 @@ def command_line() -> str:
                 if member is not None:
                     yield from visit(member, [*words, name])
 
-    return "\n".join([f"# {TITLES['en']['command_line']}\n", *visit(root(), ["qwenbelt"])])
+    return "\n".join(["# The command line\n", *visit(root(), ["qwenbelt"])])
 
 
 def reference(name: str) -> str:
