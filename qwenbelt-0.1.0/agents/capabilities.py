@@ -1,0 +1,154 @@
+"""What is known of a model at an endpoint: learnt from refusals, usage and probes, and kept.
+
+The record decides how tools are offered and which fields are sent; model names are not guessed
+from. It is one JSON file in the user's cache folder. Servers on short-lived ports are remembered
+in this process only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from qwenbelt.core.errors import QwenbeltError
+from qwenbelt.core.files import write_text
+
+log = logging.getLogger(__name__)
+_FIRST_EPHEMERAL_PORT = 32768  # Linux's default range for ports that programs get assigned
+
+
+@dataclass(slots=True)
+class Capabilities:
+    """What was learnt about a model at an endpoint; None where nothing is known yet.
+
+    Attributes:
+        native_tools: False once the endpoint has refused `tools` or a probe got no call.
+        parallel_calls: whether a probe that asked for two calls got both in one reply.
+        tool_format: the form of calling that a probe found to work best.
+        structured: the body field that constrains replies: "response_format", "json_schema",
+            "structured_outputs" or "format"; "" when none does.
+        thinking: "switch" when thinking can be turned on and off, "always", or "never".
+        vision: whether it reads pictures.
+        context_tokens: the window, when an error or the server told it.
+        first_token: seconds to the first token of a short prompt.
+        tokens_per_second: speed of writing, measured by a probe.
+        refused: body fields that the endpoint has refused.
+        probed: when it was probed, ISO 8601 in UTC.
+    """
+
+    native_tools: bool | None = None
+    parallel_calls: bool | None = None
+    tool_format: str | None = None
+    structured: str | None = None
+    thinking: str | None = None
+    vision: bool | None = None
+    context_tokens: int | None = None
+    first_token: float | None = None
+    tokens_per_second: float | None = None
+    refused: set[str] = field(default_factory=set)
+    probed: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what is known, ready for JSON."""
+        values = dataclasses.asdict(self)
+        values["refused"] = sorted(self.refused)
+        return {name: value for name, value in values.items() if value not in (None, [])}
+
+
+_records: dict[tuple[str, str], Capabilities] = {}
+_lock = threading.Lock()
+
+
+def capabilities(url: str, model: str) -> Capabilities:
+    """Returns the record of a model at an endpoint, shared by this whole process."""
+    with _lock:
+        key = (url, model)
+        if key not in _records:
+            _records[key] = _from_dict(_read().get(_name(url, model), {}))
+        return _records[key]
+
+
+def save(url: str, model: str) -> Path | None:
+    """Keeps the record in the user's cache folder; returns the file, or None if it cannot be.
+
+    A cache that cannot be written costs a later probe and nothing else, so it is only logged.
+    """
+    if not is_lasting(url):
+        return None
+    path = record_file()
+    with _lock:
+        record = _records.get((url, model), Capabilities())
+        table = {**_read(), _name(url, model): record.to_dict()}
+        try:
+            write_text(path, json.dumps(table, indent=1, ensure_ascii=False, sort_keys=True))
+        except QwenbeltError as error:
+            log.info("the capability record is not kept: %s", error)
+            return None
+    return path
+
+
+def forget(url: str, model: str) -> None:
+    """Drops what this process knows, so that the file is read again."""
+    with _lock:
+        _records.pop((url, model), None)
+
+
+def is_lasting(url: str) -> bool:
+    """Says whether the same server will be found under this URL another day."""
+    parts = urlsplit(url)
+    local = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    return not (local and (parts.port or 0) >= _FIRST_EPHEMERAL_PORT)
+
+
+def record_file() -> Path:
+    """Returns where records are kept: `QWENBELT_CACHE`, else the user's cache folder."""
+    import platformdirs
+
+    given = os.environ.get("QWENBELT_CACHE")
+    folder = Path(given) if given else Path(platformdirs.user_cache_dir("qwenbelt", False))
+    return folder / "capabilities.json"
+
+
+def _name(url: str, model: str) -> str:
+    return f"{model} @ {url}"
+
+
+def _read() -> dict[str, Any]:
+    try:
+        table = json.loads(record_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return table if isinstance(table, dict) else {}
+
+
+def _from_dict(values: Any) -> Capabilities:
+    """Reads a record; a field of another type than expected is left out."""
+    record = Capabilities()
+    if not isinstance(values, dict):
+        return record
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "native_tools": bool,
+        "parallel_calls": bool,
+        "tool_format": str,
+        "structured": str,
+        "thinking": str,
+        "vision": bool,
+        "context_tokens": int,
+        "first_token": (int, float),
+        "tokens_per_second": (int, float),
+        "probed": str,
+    }
+    for name, kind in kinds.items():
+        if isinstance(values.get(name), kind):
+            setattr(record, name, values[name])
+    refused = values.get("refused")
+    if isinstance(refused, list):
+        record.refused = {str(entry) for entry in refused}
+    return record

@@ -1,0 +1,325 @@
+"""Our chat model for qwen-agent: `model_type: "qwenbelt"`, for stock agents and our own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from typing import Any
+
+from qwen_agent.llm.base import (
+    LLM_REGISTRY,
+    BaseChatModel,
+    ModelServiceError,
+    register_llm,
+)
+from qwen_agent.llm.schema import Message
+
+from qwenbelt.agents.background import background_loop
+from qwenbelt.agents.context import compact, estimate_tokens, is_overflow, sizes_in
+from qwenbelt.agents.history import as_dict, reply_messages
+from qwenbelt.agents.model import EndpointModel, Model, Request
+from qwenbelt.agents.pieces import Call, Finish, Relabel, Reply, ReplyPiece, Sealed, Text, Thought
+from qwenbelt.agents.stock import StockModel
+from qwenbelt.agents.wire import to_wire
+from qwenbelt.core.errors import EndpointError
+from qwenbelt.core.language import detect_language
+from qwenbelt.core.schemas import json_schema
+
+MODEL_TYPE = "qwenbelt"
+_GROWTH = 1 / 16
+_SECONDS = 0.05
+_MAX_BACKOFF = 30.0  # seconds
+
+
+class ChatServiceError(EndpointError, ModelServiceError):  # type: ignore[misc]
+    """An endpoint's failure as code written for qwen-agent expects it; `code` is a text."""
+
+    def __init__(self, error: EndpointError) -> None:
+        EndpointError.__init__(
+            self,
+            error.message,
+            fix=error.fix,
+            status=error.status,
+            retryable=error.retryable,
+            retry_after=error.retry_after,
+            code=error.code or (str(error.status) if error.status else None),
+        )
+        self.exception = error
+        self.extra = None
+
+
+class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
+    """A chat model over any OpenAI-compatible endpoint.
+
+    Args:
+        cfg: `model`, `model_server`, optionally `api_key`, `dialect` and `generate_cfg`.
+    """
+
+    def __init__(self, cfg: Mapping[str, Any] | None = None) -> None:
+        self.cfg = dict(cfg or {})
+        super().__init__({**self.cfg, "model_type": MODEL_TYPE})
+        self.generate_cfg = dict(self.cfg.get("generate_cfg") or {})
+        self.wire_model = EndpointModel(self.cfg)
+
+    @property
+    def support_multimodal_input(self) -> bool:
+        """Pictures, sound and video are sent as they are; the endpoint says if it cannot."""
+        return True
+
+    @property
+    def support_audio_input(self) -> bool:
+        """See `support_multimodal_input`."""
+        return True
+
+    def loop_model(self, form: str | None) -> Model:
+        """Returns the model that an agent's loop asks; subclasses may wrap it."""
+        return EndpointModel(self.cfg, form) if form else EndpointModel(self.cfg)
+
+    def chat(
+        self,
+        messages: list[Any],
+        functions: list[dict[str, Any]] | None = None,
+        stream: bool = True,
+        delta_stream: bool = False,
+        extra_generate_cfg: dict[str, Any] | None = None,
+    ) -> Any:
+        """qwen-agent's interface: growing lists of messages, or one list when not streaming.
+
+        With `delta_stream` only what is new is given, and a stream that breaks after its first
+        piece is not asked for again. Replies are kept in `cache_dir` when diskcache is installed.
+
+        Raises:
+            ValueError: there are no messages.
+            ChatServiceError: the endpoint failed after all retries.
+        """
+        if not messages:
+            raise ValueError("Messages can not be empty.")
+        as_messages = not all(isinstance(message, dict) for message in messages)
+        given = [as_dict(message) for message in messages]
+        tools = [_declaration(function) for function in functions or []]
+        settings = dict(extra_generate_cfg or {})
+        lists = self._cached(given, tools, settings, stream, delta_stream)
+        if stream:
+            return _typed(_deltas(lists) if delta_stream else lists, as_messages)
+        *_, last = lists
+        return _objects(last) if as_messages else last
+
+    def _cached(
+        self,
+        messages: list[dict[str, Any]],
+        tools: list[dict[str, Any]],
+        settings: dict[str, Any],
+        stream: bool,
+        deltas: bool,
+    ) -> Iterator[list[dict[str, Any]]]:
+        key = ""
+        if self.cache is not None:
+            parts = [self.model, messages, tools, settings]
+            key = json.dumps(parts, ensure_ascii=False, sort_keys=True, default=str)
+            kept = self.cache.get(key)
+            if kept:
+                yield json.loads(kept)
+                return
+        found: list[dict[str, Any]] = []
+        for found in self._lists(messages, tools, settings, stream, deltas):
+            yield found
+        if self.cache is not None and found:
+            self.cache.set(key, json.dumps(found, ensure_ascii=False))
+
+    def _lists(
+        self,
+        messages: list[dict[str, Any]],
+        tools: Sequence[dict[str, Any]],
+        settings: dict[str, Any],
+        stream: bool,
+        deltas: bool,
+    ) -> Iterator[list[dict[str, Any]]]:
+        language = settings.get("lang") or detect_language(str(messages[-1].get("content")))
+        limit = {**self.generate_cfg, **settings}.get("max_input_tokens")
+        if limit and int(limit) > 0 and estimate_tokens(messages) > int(limit):
+            messages, _, _ = compact(messages, int(limit), language)
+        request = Request(
+            to_wire(messages, self.wire_model.codec, language),
+            tools,
+            "auto",
+            language,
+            {**settings, "stream": stream},
+        )
+        try:
+            yield from background_loop().iterate(lambda: self._replies(request, messages, deltas))
+        except EndpointError as error:
+            raise ChatServiceError(error) from error
+
+    async def _replies(
+        self, request: Request, messages: list[dict[str, Any]], deltas: bool
+    ) -> AsyncGenerator[list[dict[str, Any]], None]:
+        """Yields the reply as it grows; a broken one is asked for again."""
+        attempt, shown = 0, False
+        while True:
+            try:
+                async for found in self._reply(request):
+                    shown = True
+                    yield found
+                return
+            except EndpointError as error:
+                if shown and deltas:
+                    raise
+                shorter = self._shorter(error, request, messages)
+                if shorter or self.wire_model.adapt(error, request):
+                    messages = shorter or messages
+                    codec = self.wire_model.codec
+                    request.messages = to_wire(messages, codec, request.language)
+                    continue
+                attempt += 1
+                if not error.retryable or attempt > self.wire_model.max_retries:
+                    raise
+                await asyncio.sleep(backoff(error, attempt))
+
+    def _shorter(
+        self, error: EndpointError, request: Request, messages: list[dict[str, Any]]
+    ) -> list[dict[str, Any]] | None:
+        """Returns messages that fit after a context-length error, or None when nothing can go."""
+        if not is_overflow(error):
+            return None
+        size = estimate_tokens(messages)
+        window = min(sizes_in(error)[0] or size, size) * 3 // 4
+        kept, removed, _ = compact(messages, window, request.language)
+        return kept if removed else None
+
+    async def _reply(self, request: Request) -> AsyncGenerator[list[dict[str, Any]], None]:
+        reader = self.wire_model.codec.reader(request.tools)
+        grown = _Growing(reader.calls)
+        reason = ""
+        async for piece in self.wire_model.pieces(request):
+            if isinstance(piece, Finish):
+                reason = piece.reason
+            if grown.take(reader.feed(piece)):
+                yield reply_messages(grown.reply())
+        grown.take(reader.finish(reason))
+        final = grown.reply()
+        stop = {**self.generate_cfg, **request.extra}.get("stop")
+        final.text = _before_stop(final.text, stop)
+        yield reply_messages(final)
+
+    # BaseChatModel's own chat() is replaced as a whole; these serve callers of its inner methods
+    def _chat_with_functions(
+        self,
+        messages: list[Any],
+        functions: list[dict[str, Any]],
+        stream: bool,
+        delta_stream: bool,
+        generate_cfg: dict[str, Any],
+        lang: str,
+    ) -> Any:
+        settings = {**generate_cfg, "lang": lang}
+        return self.chat(messages, functions, stream, delta_stream, settings)
+
+    def _chat_stream(
+        self, messages: list[Any], delta_stream: bool, generate_cfg: dict[str, Any]
+    ) -> Any:
+        return self.chat(messages, None, True, delta_stream, generate_cfg)
+
+    def _chat_no_stream(self, messages: list[Any], generate_cfg: dict[str, Any]) -> Any:
+        return self.chat(messages, None, False, False, generate_cfg)
+
+
+class _Growing:
+    """A reply that grows, told when it is worth showing again."""
+
+    def __init__(self, calls: list[Call]) -> None:
+        self._calls = calls
+        self._text: list[str] = []
+        self._thoughts: list[str] = []
+        self._sealed: set[str] = set()
+        self._length = self._new = 0
+        self._shown = time.monotonic()
+
+    def take(self, parts: Sequence[ReplyPiece]) -> bool:
+        important = False
+        for part in parts:
+            if isinstance(part, (Text, Thought)):
+                target = self._text if isinstance(part, Text) else self._thoughts
+                target.append(part.text)
+                self._new += len(part.text)
+            elif isinstance(part, Relabel):
+                self._thoughts += self._text
+                self._text.clear()
+            elif isinstance(part, Sealed):
+                self._sealed.add(part.call.id)
+                important = True
+        self._length = self._length + self._new if important else self._length
+        now = time.monotonic()
+        due = self._new and (self._new >= self._length * _GROWTH or now - self._shown >= _SECONDS)
+        if important or due:
+            self._length, self._new, self._shown = self._length + self._new, 0, now
+            return True
+        return False
+
+    def reply(self) -> Reply:
+        calls = [call for call in self._calls if call.id in self._sealed]
+        return Reply("".join(self._text), "".join(self._thoughts), calls)
+
+
+def backoff(error: EndpointError, attempt: int) -> float:
+    """Returns how many seconds to wait before the next attempt; what the endpoint says counts."""
+    if error.retry_after is not None:
+        return min(_MAX_BACKOFF, error.retry_after)
+    return float(min(_MAX_BACKOFF, 0.5 * 2 ** (attempt - 1)) * (0.75 + random.random() / 2))
+
+
+def _declaration(function: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a declaration of a tool in any of the forms that qwen-agent takes."""
+    inner = function.get("function")
+    if function.get("type") == "function" and isinstance(inner, Mapping):
+        function = inner
+    name = function.get("name_for_model") or function.get("name") or ""
+    description = function.get("description_for_model") or function.get("description") or ""
+    schema = json_schema(function.get("parameters") or {"type": "object", "properties": {}})
+    return {"name": str(name), "description": str(description), "parameters": schema}
+
+
+def _before_stop(text: str, stop: object) -> str:
+    words = [stop] if isinstance(stop, str) else list(stop or [])  # type: ignore[call-overload]
+    for word in words:
+        text = text.partition(word)[0] if word else text
+    return text
+
+
+def _objects(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
+    return [Message(**message) for message in messages]
+
+
+def _typed(lists: Iterator[list[dict[str, Any]]], as_messages: bool) -> Iterator[list[Any]]:
+    for found in lists:
+        yield _objects(found) if as_messages else found
+
+
+def _deltas(lists: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+    """Yields only what is new: text, thoughts, and each call once (qwen-agent's delta_stream)."""
+    shown = {"content": 0, "reasoning_content": 0}
+    calls = 0
+    for found in lists:
+        made = [message for message in found if message.get("function_call")]
+        new: dict[str, Any] = {"role": "assistant", "content": ""}
+        for name, before in shown.items():
+            text = str(found[0].get(name) or "") if found else ""
+            if len(text) > before:
+                new[name] = text[before:]
+            shown[name] = max(before, len(text))
+        out = [new] if new["content"] or new.get("reasoning_content") else []
+        out += [{k: v for k, v in m.items() if k != "reasoning_content"} for m in made[calls:]]
+        calls = len(made)
+        if out:
+            yield out
+
+
+def model_for(llm: Any, form: str | None) -> Model:
+    """Returns the loop's view of an agent's `llm` object."""
+    return llm.loop_model(form) if isinstance(llm, QwenbeltChat) else StockModel(llm, form)
+
+
+if MODEL_TYPE not in LLM_REGISTRY:
+    register_llm(MODEL_TYPE)(QwenbeltChat)

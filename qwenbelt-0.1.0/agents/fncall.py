@@ -1,0 +1,357 @@
+"""`FnCallAgent`: qwen-agent's, on our loop."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import uuid
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qwen_agent.agents import FnCallAgent as StockFnCallAgent
+from qwen_agent.llm.schema import ContentItem, Message
+from qwen_agent.tools.base import TOOL_REGISTRY, BaseTool
+
+from qwenbelt.agents.admission import Limits
+from qwenbelt.agents.approval import checked_policy
+from qwenbelt.agents.artifacts import ArtifactStore
+from qwenbelt.agents.background import background_loop
+from qwenbelt.agents.budget import Budget
+from qwenbelt.agents.chat_model import model_for
+from qwenbelt.agents.coalesce import SECONDS, MessageList
+from qwenbelt.agents.files import ConversationFiles, StoredFiles
+from qwenbelt.agents.history import as_dict
+from qwenbelt.agents.notices import PLAN
+from qwenbelt.agents.outcomes import Failure, failed
+from qwenbelt.agents.overriding import OverriddenTool
+from qwenbelt.agents.run import Plan, Run
+from qwenbelt.agents.terminal import ask_in_terminal
+from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.events import Event
+from qwenbelt.core.language import Language, detect_language
+from qwenbelt.core.trace import TraceWriter
+from qwenbelt.tools.base import result_items, result_text
+from qwenbelt.tools.function import FunctionTool
+
+_RUN_KEYS = ("session", "trace", "folder")
+_STORES = 64  # conversations whose large results are kept at the same time
+
+
+class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
+    """An agent that calls tools, in parallel, and tells what happens as events.
+
+    Takes the arguments of qwen-agent's class, and:
+
+    Args:
+        approve: "auto" (default), "ask", "never", or a function of an `ApprovalRequest`.
+        limits: how much may run side by side.
+        budget: what a run may use up.
+        session: names the conversation to which kernels, folders and large results belong; one of
+            the agent's own by default.
+        folder: where tools of a run keep their files.
+        dependent_calls: whether the model is told that a call may use the result of an earlier
+            call of the same reply; see `PlanAgent`.
+        summarize: whether what leaves the model's window is summed up by the model first.
+    """
+
+    tool_form: str | None = None
+    dependent_calls = False
+
+    def __init__(
+        self,
+        function_list: Sequence[Any] | None = None,
+        llm: Any = None,
+        system_message: str | None = "",
+        name: str | None = None,
+        description: str | None = None,
+        files: list[str] | None = None,
+        *,
+        rag_cfg: Mapping[str, Any] | None = None,
+        approve: Any = "auto",
+        limits: Limits | None = None,
+        budget: Budget | None = None,
+        session: str | None = None,
+        folder: str | Path | None = None,
+        dependent_calls: bool | None = None,
+        summarize: bool = False,
+    ) -> None:
+        self.mem = StoredFiles(files or [], rag_cfg)
+        self.approval = checked_policy(approve)
+        self.limits = limits or Limits()
+        self.budget = budget or Budget()
+        self.session = session or f"agent-{uuid.uuid4().hex[:12]}"
+        self.folder = Path(folder) if folder is not None else None
+        if dependent_calls is not None:
+            self.dependent_calls = dependent_calls
+        self.summarize = summarize
+        self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
+        self._stores: dict[tuple[str, Path | None], ArtifactStore] = {}
+        self._lock = threading.Lock()
+        super().__init__(
+            function_list=list(function_list or []),
+            llm=with_model_type(llm),
+            system_message=system_message,
+            name=name,
+            description=description,
+        )
+
+    def _init_tool(self, tool: Any) -> None:
+        if isinstance(tool, dict) and "mcpServers" in tool:
+            from qwenbelt.tools.mcp import mcp_tools
+
+            for found in mcp_tools(tool):
+                super()._init_tool(found)
+        elif isinstance(tool, (BaseTool, Mapping)) or not callable(tool):
+            _check_name(tool)
+            super()._init_tool(tool)
+        else:
+            super()._init_tool(FunctionTool(tool))
+
+    # -- events -------------------------------------------------------------------------------
+
+    def stream(
+        self,
+        messages: Sequence[Any],
+        *,
+        lang: str | None = None,
+        session: str | None = None,
+        folder: str | Path | None = None,
+        trace: TraceWriter | None = None,
+        **kwargs: Any,
+    ) -> Run:
+        """Starts a run and returns it: an async generator of events.
+
+        Args:
+            messages: the conversation, as dicts or qwen-agent messages.
+            lang: "en" or "zh" for our prompts; the question's language by default.
+            session: names the conversation that kernels and folders belong to.
+            folder: where tools keep their files.
+            trace: where to write the events as well.
+            **kwargs: handed on to every tool.
+        """
+        given = self._with_own_system([as_dict(message) for message in messages])
+        keywords = {"lang": lang or _language_of(given), **kwargs}
+        return self._start(given, keywords, session=session, folder=folder, trace=trace)
+
+    def _start(
+        self,
+        messages: list[dict[str, Any]],
+        kwargs: dict[str, Any],
+        *,
+        session: str | None = None,
+        folder: str | Path | None = None,
+        trace: TraceWriter | None = None,
+    ) -> Run:
+        """Makes the run; subclasses change the messages here."""
+        language: Language = "zh" if kwargs.pop("lang", "en") == "zh" else "en"
+        files = ConversationFiles(messages, self.mem.system_files)
+        extra = dict(self.extra_generate_cfg)
+        if kwargs.get("seed") is not None:
+            extra["seed"] = kwargs["seed"]
+        session = session or self.session
+        place = Path(folder) if folder is not None else self.folder
+        if self.dependent_calls and self.function_map:
+            messages = with_system(messages, PLAN[language], last=True)
+        plan = Plan(
+            agent=self.name or type(self).__name__,
+            model=model_for(self.llm, self.tool_form),
+            tools=self._tools_for_run(),
+            messages=messages,
+            language=language,
+            limits=self.limits,
+            budget=self.budget,
+            policy=self.approval,
+            session=session,
+            folder=place,
+            files=files.by_name,
+            max_input_tokens=_max_input_tokens(self.llm, extra),
+            trace=trace,
+            keywords=kwargs,
+            file_list=files.all,
+            extra=extra,
+            artifacts=self._store(session, place),
+            dependent_calls=self.dependent_calls,
+            summarize=self.summarize,
+        )
+        run = Run(plan)
+        with self._lock:
+            self._runs.add(run)
+        return run
+
+    def _store(self, session: str, folder: Path | None) -> ArtifactStore:
+        """Returns the large results of a conversation; of many, the oldest are forgotten."""
+        with self._lock:
+            store = self._stores.pop((session, folder), None) or ArtifactStore(folder)
+            self._stores[session, folder] = store
+            while len(self._stores) > _STORES:
+                self._stores.pop(next(iter(self._stores)))
+            return store
+
+    def _tools_for_run(self) -> dict[str, Any]:
+        if type(self)._call_tool is FnCallAgent._call_tool:
+            return dict(self.function_map)
+        own = self._call_tool
+        return {name: OverriddenTool(tool, own) for name, tool in self.function_map.items()}
+
+    def cancel(self, run_id: str | None = None) -> None:
+        """Ends all runs of this agent, or the one of an id; from any thread."""
+        for run in self._current(run_id):
+            run.cancel()
+
+    def approve(self, call_id: str, allowed: bool = True, run_id: str | None = None) -> None:
+        """Answers an `ApprovalAsked` event, of the run of an id if given; from any thread."""
+        for run in self._current(run_id):
+            run.approve(call_id, allowed)
+
+    def _current(self, run_id: str | None = None) -> list[Run]:
+        with self._lock:
+            runs = [run for run in self._runs if not run.is_over]
+        return [run for run in runs if run_id in (None, run.id)]
+
+    # -- qwen-agent's contract ----------------------------------------------------------------
+
+    def run(self, messages: Sequence[Any], **kwargs: Any) -> Iterator[list[Any]]:
+        """qwen-agent's contract: yields the growing list of messages, dicts when given dicts.
+
+        Takes `session`, `folder` and `trace` as `stream` does, and `on_event`, a function that is
+        given each event. With `approve="ask"` and without `on_event`, the terminal is asked.
+        """
+        if type(self)._run is not FnCallAgent._run:
+            yield from super().run(messages, **kwargs)
+            return
+        as_dicts = bool(messages) and all(isinstance(message, dict) for message in messages)
+        given = [as_dict(Message(**as_dict(message))) for message in messages]
+        given = self._with_own_system(given)
+        kwargs.setdefault("lang", _language_of(given))
+        shown = _Shown(self._named_dict if as_dicts else self._named)
+        for found, finished in self._lists(given, kwargs):
+            yield shown.list_of(found, finished)
+
+    def _run(
+        self, messages: list[Message], lang: str = "en", **kwargs: Any
+    ) -> Iterator[list[Message]]:
+        """Yields the growing list of messages, as qwen-agent's agents do."""
+        shown = _Shown(self._named)
+        given = [as_dict(message) for message in messages]
+        for found, finished in self._lists(given, {"lang": lang, **kwargs}):
+            yield shown.list_of(found, finished)
+
+    def _lists(
+        self, given: list[dict[str, Any]], kwargs: dict[str, Any]
+    ) -> Iterator[tuple[list[dict[str, Any]], int]]:
+        """Yields the messages so far, and how many of them will not change any more."""
+        options = {key: kwargs.pop(key) for key in _RUN_KEYS if key in kwargs}
+        on_event: Callable[[Event], None] | None = kwargs.pop("on_event", None)
+        growing = MessageList(react=self.tool_form == "react")
+
+        def make() -> Run:
+            run = self._start(copy.copy(given), kwargs, **options)
+            if run.plan.policy == "ask" and on_event is None:
+                run.plan.policy = ask_in_terminal
+            return run
+
+        for event in background_loop().iterate_with_pauses(make, SECONDS):
+            if event is not None and on_event is not None:
+                on_event(event)
+            if growing.take(event):
+                found = growing.messages()
+                if found:
+                    yield found, growing.finished
+
+    def _named(self, message: dict[str, Any]) -> Message:
+        return Message(**self._named_dict(message))
+
+    def _named_dict(self, message: dict[str, Any]) -> dict[str, Any]:
+        named = message.get("name") or not self.name
+        return dict(message) if named else {**message, "name": self.name}
+
+    def _call_tool(self, tool_name: str, tool_args: Any = "{}", **kwargs: Any) -> Any:
+        """Calls a tool; what it raises comes back as one line, not as a traceback.
+
+        A subclass that overrides this is heard for every call.
+        """
+        tool = self.function_map.get(tool_name)
+        if tool is None:
+            return Failure(f"Error: there is no tool named {tool_name!r}.")
+        if getattr(tool, "file_access", False) and "files" not in kwargs:
+            given = [as_dict(message) for message in kwargs.get("messages") or ()]
+            kwargs["files"] = ConversationFiles(given, self.mem.system_files).all
+        try:
+            result = tool.call(tool_args, **kwargs)
+        except Exception as error:  # whatever a tool raises is its result
+            return Failure(failed(error).text)
+        if isinstance(result, list) and all(isinstance(item, ContentItem) for item in result):
+            return result
+        return result if isinstance(result, str) else result_text(result_items(result))
+
+    def _with_own_system(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return with_system(messages, self.system_message) if self.system_message else messages
+
+
+class _Shown:
+    """Turns messages into what is yielded; those that will not change any more only once."""
+
+    def __init__(self, turn: Callable[[dict[str, Any]], Any]) -> None:
+        self._turn = turn
+        self._from: list[dict[str, Any]] = []
+        self._to: list[Any] = []
+
+    def list_of(self, messages: list[dict[str, Any]], finished: int) -> list[Any]:
+        known = 0
+        for before, now in zip(self._from, messages, strict=False):
+            if before is not now:
+                break
+            known += 1
+        out = self._to[:known] + [self._turn(message) for message in messages[known:]]
+        self._from, self._to = messages[:finished], out[:finished]
+        return out
+
+
+def with_model_type(llm: Any) -> Any:
+    """Returns an llm dict that uses our chat model unless it names a type of its own."""
+    if llm is None:
+        from qwenbelt.agents.endpoints import endpoint
+
+        return endpoint()
+    if isinstance(llm, str):
+        from qwenbelt.agents.endpoints import endpoint
+
+        return endpoint(llm)
+    if isinstance(llm, Mapping) and not llm.get("model_type"):
+        return {**llm, "model_type": "qwenbelt"}
+    return llm
+
+
+def _check_name(tool: Any) -> None:
+    name = tool.get("name") if isinstance(tool, Mapping) else tool
+    if isinstance(name, str) and name not in TOOL_REGISTRY:
+        known = ", ".join(sorted(TOOL_REGISTRY))
+        raise ConfigError(f"There is no tool named {name!r}.", fix=f"Registered: {known}.")
+
+
+def _language_of(messages: Sequence[Mapping[str, Any]]) -> Language:
+    """Returns the language of what the person and the system message say (qwen-agent's rule)."""
+    said = [m.get("content") for m in messages if m.get("role") in ("system", "user")]
+    return detect_language(" ".join(map(str, said)))
+
+
+def with_system(
+    messages: list[dict[str, Any]], text: str, *, last: bool = False
+) -> list[dict[str, Any]]:
+    """Returns messages with a text in front of the system message, or at its end."""
+    if not messages or messages[0]["role"] != "system":
+        return [{"role": "system", "content": text}, *messages]
+    own = messages[0]["content"]
+    if isinstance(own, str):
+        joined: Any = "\n\n".join([own, text] if last else [text, own])
+    else:
+        joined = [*own, {"text": f"\n\n{text}"}] if last else [{"text": f"{text}\n\n"}, *own]
+    return [{**messages[0], "content": joined}, *messages[1:]]
+
+
+def _max_input_tokens(llm: Any, extra: Mapping[str, Any]) -> int | None:
+    settings = {**(getattr(llm, "generate_cfg", None) or {}), **extra}
+    value = settings.get("max_input_tokens")
+    return int(value) if value and int(value) > 0 else None

@@ -1,0 +1,120 @@
+"""What a model's reply is made of on the way from the wire to the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of answer text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """A piece of the model's thoughts."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relabel:
+    """All text of this reply so far turned out to be thoughts (`</think>` without `<think>`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallDelta:
+    """A piece of a native tool call, with whatever the endpoint told about it.
+
+    Attributes:
+        starts: whether it is known to begin another call, though it has no index.
+    """
+
+    index: int | None
+    id: str
+    name: str
+    arguments: str
+    starts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The endpoint's reason for the end: "stop", "tool_calls", "length", "content_filter"."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Token counts as the endpoint reports them."""
+
+    input: int
+    output: int
+    cached: int = 0
+    reasoning: int = 0
+
+
+WirePiece = Text | Thought | CallDelta | Finish | Tokens
+
+
+@dataclass(slots=True)
+class Call:
+    """A tool call of a reply.
+
+    Attributes:
+        position: its place in the reply, from 0.
+        arguments: JSON text exactly as the model wrote it, so far.
+        complete: whether the arguments are sealed.
+    """
+
+    position: int
+    id: str
+    name: str
+    arguments: str = ""
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The arguments of a call are complete."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """More arrived for a call that had been sealed; what was started for it does not count."""
+
+    call: Call
+
+
+ReplyPiece = Text | Thought | Relabel | Sealed | Changed
+
+
+@dataclass(slots=True)
+class Reply:
+    """A whole reply of the model."""
+
+    text: str = ""
+    thoughts: str = ""
+    calls: list[Call] = field(default_factory=list)
+    finish_reason: str = ""
+    tokens: Tokens | None = None
+    first_token: float | None = None
+    raw_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """The result of a call as it goes back to the model."""
+
+    id: str
+    name: str
+    text: str
+    images: tuple[str, ...] = ()
+
+
+JsonDict = dict[str, Any]

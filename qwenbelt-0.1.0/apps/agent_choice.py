@@ -1,0 +1,177 @@
+"""What a person chose on the command line or in a chat, and the agent that is made from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+
+from qwenbelt.apps.strings import say
+from qwenbelt.apps.toolset import pack_tools, tool_named
+from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError
+
+Face = TypeVar("Face", bound=Callable[..., Any])
+Kind = Literal["fncall", "react", "assistant"]
+NO_TOOLS, ALL_TOOLS = "none", "all"
+DEFAULT_TOOLS = ("code_interpreter", "document_search", "read_document", "plot")
+# these write nothing but what belongs to the session; others that write are asked about
+TRUSTED_TOOLS = frozenset({*DEFAULT_TOOLS, "image_annotate"})
+
+
+@dataclass(frozen=True)
+class AgentChoice:
+    """How an agent is to be made.
+
+    Attributes:
+        endpoint: the endpoint spec; None looks for one.
+        tools: names of tools; empty for `DEFAULT_TOOLS`, ("none",) for none, ("all",) for all.
+        mcp: a file with `mcpServers`, or None.
+        mcp_off: names of servers in it that are not used.
+        think: switches the model's thoughts on or off; None leaves it to the model.
+        approve: who says whether a call that is not read-only may run.
+    """
+
+    endpoint: str | None = None
+    kind: Kind = "fncall"
+    tools: tuple[str, ...] = ()
+    mcp: str | None = None
+    mcp_off: tuple[str, ...] = ()
+    think: bool | None = None
+    system: str | None = None
+    approve: Literal["ask", "auto", "never"] = "ask"
+
+
+def agent_options(function: Face) -> Face:
+    """Adds the options that `run`, `chat`, `gui` and `serve` share."""
+    options = [
+        click.option("-e", "--endpoint", metavar="SPEC", help="Model, e.g. dashscope:qwen-plus."),
+        click.option(
+            "--agent",
+            "kind",
+            type=click.Choice(["fncall", "react", "assistant"]),
+            default="fncall",
+            help="How the agent decides.",
+        ),
+        click.option(
+            "-t", "--tool", "tools", multiple=True, metavar="NAME", help="A tool, all, or none."
+        ),
+        click.option("--mcp", metavar="FILE.json", help="MCP servers whose tools are added."),
+        click.option("--think/--no-think", default=None, help="The model's thoughts on or off."),
+        click.option("--system", metavar="TEXT", help="The system message."),
+        click.option(
+            "--approve",
+            type=click.Choice(["ask", "auto", "never"]),
+            default="ask",
+            help="Calls with effects: ask a person, allow all, or refuse all.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def make_agent(choice: AgentChoice, made: dict[str, Any] | None = None, **settings: Any) -> Any:
+    """Makes the agent.
+
+    Args:
+        choice: what the person chose.
+        made: tool objects by name, used again and added to; what they hold, such as a kernel,
+            then outlives the agent.
+        **settings: further constructor arguments of the agent.
+
+    Raises:
+        ConfigError: there is no endpoint, or the MCP file cannot be used.
+        InputError: there is no tool of a name.
+    """
+    from qwenbelt.agents import Assistant, FnCallAgent, ReActChat, endpoint
+
+    extra = {} if choice.think is None else {"thinking": choice.think}
+    llm = endpoint(choice.endpoint, **extra)
+    classes = {"fncall": FnCallAgent, "react": ReActChat, "assistant": Assistant}
+    return classes[choice.kind](
+        function_list=function_list(choice, {} if made is None else made),
+        llm=llm,
+        system_message=choice.system,
+        approve=choice.approve,
+        **settings,
+    )
+
+
+def function_list(choice: AgentChoice, made: dict[str, Any]) -> list[Any]:
+    """Returns the tools of a choice as an agent takes them."""
+    for name in tool_names(choice.tools):
+        if name not in made:
+            made[name] = tool_named(name)
+    tools = [made[name] for name in tool_names(choice.tools)]
+    if choice.mcp:
+        key = f"{choice.mcp} without {sorted(choice.mcp_off)}"
+        if key not in made:
+            made[key] = _mcp_tools(choice.mcp, choice.mcp_off)
+        tools += made[key]
+    return tools
+
+
+def _mcp_tools(file: str, off: Sequence[str]) -> list[Any]:
+    from qwenbelt.tools.mcp import mcp_tools
+
+    servers = {name: cfg for name, cfg in mcp_servers(file).items() if name not in off}
+    return mcp_tools({"mcpServers": servers}) if servers else []
+
+
+def mcp_servers(file: str) -> dict[str, Any]:
+    """Returns the servers in a file of MCP servers, by name.
+
+    Raises:
+        ConfigError: it cannot be read, or has no `mcpServers`.
+    """
+    try:
+        found = json.loads(Path(file).expanduser().read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: cannot be read as JSON ({error}).") from error
+    servers = found.get("mcpServers") if isinstance(found, dict) else None
+    if not isinstance(servers, dict):
+        raise ConfigError(f'{file}: has no "mcpServers" table.')
+    return servers
+
+
+def tool_names(names: Sequence[str]) -> list[str]:
+    """Returns the names of the chosen tools.
+
+    Raises:
+        InputError: "none" stands beside others.
+    """
+    if not names:
+        return list(DEFAULT_TOOLS)
+    if NO_TOOLS in names:
+        if len(names) > 1:
+            raise InputError(say("none_alone"))
+        return []
+    if ALL_TOOLS in names:
+        names = [name for name, tool in pack_tools() if not isinstance(tool, QwenbeltError)]
+    return list(dict.fromkeys(names))
+
+
+def trusted_tools(agent: Any) -> set[str]:
+    """Returns the names of the tools that need no person's approval to run.
+
+    These are tools of this pack that keep to the session's own folder; the code interpreter only
+    where its code is isolated.
+    """
+    return {name for name, tool in agent.function_map.items() if _keeps_to_itself(tool)}
+
+
+def _keeps_to_itself(tool: Any) -> bool:
+    if tool.name not in TRUSTED_TOOLS or not type(tool).__module__.startswith("qwenbelt.tools."):
+        return False
+    return tool.name != "code_interpreter" or code_is_isolated()
+
+
+def code_is_isolated() -> bool:
+    """Says whether model-written code runs in a sandbox here."""
+    from qwenbelt.tools.code_interpreter import isolation_level
+
+    return isolation_level() != "none"

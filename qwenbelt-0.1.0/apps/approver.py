@@ -1,0 +1,83 @@
+"""Asks the person at the terminal whether a call may run."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from qwenbelt.apps.clean import terminal_text
+from qwenbelt.apps.conversation import Approver
+from qwenbelt.apps.interrupt import read_line
+from qwenbelt.apps.strings import say
+from qwenbelt.apps.terminal import TerminalView
+from qwenbelt.core.events import ApprovalAsked
+
+_YES, _ALWAYS = {"y", "yes", "是", "好"}, {"a", "always", "总是"}
+
+
+def terminal_approver(view: TerminalView | None, allowed: set[str] | None = None) -> Approver:
+    """Returns what answers `ApprovalAsked`; it refuses where nobody can be asked.
+
+    Args:
+        view: what to take out of the way while the person is asked.
+        allowed: the names of tools that need no more asking; "always" adds to it.
+    """
+    allowed = set() if allowed is None else allowed
+
+    async def approve(event: ApprovalAsked) -> bool:
+        if event.name in allowed:
+            return True
+        name = terminal_text(event.name)
+        if not sys.stdin.isatty() or not sys.stderr.isatty():
+            click.echo(say("refused_quietly", name=name), err=True)
+            return False
+        if view is not None:
+            view.pause()
+        try:
+            answer = await _ask(event)
+        finally:
+            if view is not None:
+                view.resume()
+        if answer in _ALWAYS:
+            allowed.add(event.name)
+        return answer in _YES | _ALWAYS
+
+    return approve
+
+
+async def _ask(event: ApprovalAsked) -> str:
+    click.echo(click.style(terminal_text(event.name), bold=True), err=True)
+    click.echo(readable_arguments(event.arguments), err=True)
+    prompt = say("allow", name=terminal_text(event.name), reason=terminal_text(event.reason))
+    try:
+        return (await read_line(prompt)).strip().lower()
+    except EOFError:
+        return ""
+
+
+def readable_arguments(arguments: str, limit: int = 4000) -> str:
+    """Returns the arguments of a call as a person reads them: one a line, texts as they are.
+
+    A person decides by it, so a text that is too long says so.
+    """
+    try:
+        values = json.loads(arguments)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        return _indented(arguments, limit)
+    lines = []
+    for name, value in values.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        joint = "\n" if "\n" in text else " "
+        lines.append(f"{name}:{joint}{text}")
+    return _indented("\n".join(lines), limit)
+
+
+def _indented(text: str, limit: int) -> str:
+    text = terminal_text(text)
+    if len(text) > limit:
+        text = text[:limit] + "\n" + say("cut", left=len(text) - limit)
+    return "\n".join(f"  {line}" for line in text.split("\n"))

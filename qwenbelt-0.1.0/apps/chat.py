@@ -1,0 +1,259 @@
+"""The chat in the terminal: reads questions and commands, shows answers while they come."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from qwenbelt.apps.agent_choice import AgentChoice, make_agent, trusted_tools
+from qwenbelt.apps.approver import terminal_approver
+from qwenbelt.apps.clean import terminal_text
+from qwenbelt.apps.conversation import Approver, Conversation, Follower
+from qwenbelt.apps.export import save
+from qwenbelt.apps.interrupt import Loop
+from qwenbelt.apps.lanes import draw, ink_for
+from qwenbelt.apps.strings import say
+from qwenbelt.apps.terminal import TerminalView
+from qwenbelt.apps.timeline import Timeline
+from qwenbelt.core.errors import InputError, QwenbeltError, one_line
+from qwenbelt.core.events import Event
+from qwenbelt.core.limits import input_file
+from qwenbelt.core.settings import load_settings
+from qwenbelt.core.trace import TraceWriter
+
+_MODES = ("ask", "auto", "never")
+
+
+class Chat:
+    """One conversation at the terminal.
+
+    Args:
+        choice: how the agent is made; commands change it.
+        console: where answers go.
+        messages: an earlier conversation to go on with.
+    """
+
+    def __init__(
+        self,
+        choice: AgentChoice,
+        console: Console,
+        messages: list[dict[str, Any]] | None = None,
+    ) -> None:
+        self.choice = choice
+        self.console = console
+        self.session = f"chat-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+        self.folder = load_settings().workspace / "sessions" / self.session
+        self._off: set[str] = set()
+        self._made: dict[str, Any] = {}
+        self.conversation = Conversation(self._agent(), messages or [])
+        self.files: list[Path] = []
+        self.timeline = Timeline()
+        self._live = console.is_terminal
+        self._allowed = trusted_tools(self.conversation.agent)
+        self._commands: dict[str, tuple[str, str, Callable[[str], None]]] = {
+            "/help": ("", "chat_help", self._help),
+            "/file": ("PATH", "chat_help_file", self._file),
+            "/tools": ("[on|off NAME]", "chat_help_tools", self._tools),
+            "/model": ("[SPEC]", "chat_help_model", self._model),
+            "/think": ("on|off", "chat_help_think", self._think),
+            "/approve": ("ask|auto|never", "chat_help_approve", self._approve),
+            "/lanes": ("", "chat_help_lanes", self._lanes),
+            "/save": ("[FILE]", "chat_help_save", self._save),
+            "/clear": ("", "chat_help_clear", self._clear),
+            "/quit": ("", "chat_help_quit", self._quit),
+        }
+
+    # -- the conversation ---------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Reads and answers until the person leaves."""
+        names = self.conversation.agent.function_map
+        self._say("chat_hello", **self._where(), tools=len(names))
+        with Loop() as loop, _history_file(), contextlib.suppress(EOFError, SystemExit):
+            while True:
+                try:
+                    line = self._read()
+                except KeyboardInterrupt:
+                    self._say("chat_leave")
+                    continue
+                with self._one_line_errors():
+                    if line.startswith("/"):
+                        self._command(line)
+                    elif line:
+                        self.answer(loop, line)
+
+    def _read(self) -> str:
+        prompt = "› " if self._live and sys.stdin.isatty() else ""
+        line = input(prompt)
+        while line.endswith("\\"):
+            line = line[:-1] + "\n" + input("… " if prompt else "")
+        return line.strip()
+
+    @contextlib.contextmanager
+    def _one_line_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._say("interrupted")
+        except QwenbeltError as error:
+            click.echo(click.style(terminal_text(one_line(error, 2000)), "red"), err=True)
+
+    def answer(self, loop: Loop, text: str) -> None:
+        """Asks the agent and shows the answer; what was said is kept, also after an interrupt.
+
+        Raises:
+            EndpointError: the endpoint failed.
+        """
+        run = self.conversation.ask(text, self.files)
+        self.files = []
+        self.timeline = Timeline()
+        with contextlib.ExitStack() as stack:
+            sinks: list[Callable[[Event], None]] = [self._note_times]
+            view = None
+            if self._live:
+                view = stack.enter_context(TerminalView(self.console))
+                sinks.append(view.feed)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            trace = self.folder / f"trace-{len(self.conversation.messages)}.jsonl"
+            sinks.append(stack.enter_context(TraceWriter(trace)).write)
+            follower = Follower(run, sinks, self._approver(view))
+            try:
+                done = loop.run(follower.follow(), follower.stop)
+            finally:
+                self.conversation.keep(run)
+        if not self._live:
+            click.echo(done.text)
+        if done.reason == "cancelled":
+            self._say("interrupted")
+
+    def _note_times(self, event: Event) -> None:
+        self.timeline.add(event.to_dict())
+
+    def _approver(self, view: TerminalView | None) -> Approver:
+        return terminal_approver(view, self._allowed)
+
+    def _agent(self) -> Any:
+        agent = make_agent(self.choice, self._made, session=self.session, folder=self.folder)
+        for name in self._off:
+            agent.function_map.pop(name, None)
+        return agent
+
+    def _where(self) -> dict[str, str]:
+        llm = self.conversation.agent.llm
+        cfg = getattr(llm, "cfg", None) or {}
+        return {"model": str(llm.model), "endpoint": str(cfg.get("model_server") or "?")}
+
+    def _say(self, key: str, **values: object) -> None:
+        click.echo(click.style(say(key, **values), dim=True), err=True)
+
+    # -- commands -----------------------------------------------------------------------------
+
+    def _command(self, line: str) -> None:
+        name, _, rest = line.partition(" ")
+        if name not in self._commands:
+            raise InputError(say("chat_unknown", name=name))
+        self._commands[name][2](rest.strip())
+
+    def _help(self, rest: str) -> None:
+        for name, (arguments, key, _) in self._commands.items():
+            click.echo(f"  {name + ' ' + arguments:<26}{say(key)}")
+
+    def _file(self, rest: str) -> None:
+        if rest:
+            self.files.append(input_file(rest.strip("\"'")).resolve())
+        names = ", ".join(path.name for path in self.files)
+        self._say("chat_attached", names=names) if names else self._say("chat_no_files")
+
+    def _tools(self, rest: str) -> None:
+        state, _, name = rest.partition(" ")
+        agent = self.conversation.agent
+        if rest:
+            if state not in ("on", "off") or name not in agent.function_map | dict.fromkeys(
+                self._off
+            ):
+                known = ", ".join([*agent.function_map, *self._off])
+                raise InputError(say("no_tool", name=name or rest), fix=f"on|off: {known}")
+            (self._off.add if state == "off" else self._off.discard)(name)
+            self.conversation.agent = self._agent()
+        for tool in self.conversation.agent.function_map:
+            click.echo(f"  {say('chat_on'):<4} {terminal_text(tool)}")
+        for tool in sorted(self._off):
+            click.echo(f"  {say('chat_off'):<4} {terminal_text(tool)}")
+
+    def _model(self, rest: str) -> None:
+        if rest:
+            self._change(endpoint=rest)
+        self._say("chat_model", **self._where())
+
+    def _think(self, rest: str) -> None:
+        if rest in ("on", "off"):
+            self._change(think=rest == "on")
+        states = {True: "chat_on", False: "chat_off", None: "chat_think_default"}
+        self._say("chat_think", state=say(states[self.choice.think]))
+
+    def _approve(self, rest: str) -> None:
+        if rest:
+            if rest not in _MODES:
+                raise InputError(say("chat_approve_modes"))
+            self._change(approve=rest)
+        self._say("chat_approve", mode=self.choice.approve)
+
+    def _change(self, **changes: Any) -> None:
+        """Makes the agent anew; when that fails, the old one stays."""
+        before = self.choice
+        self.choice = dataclasses.replace(before, **changes)
+        try:
+            self.conversation.agent = self._agent()
+        except QwenbeltError:
+            self.choice = before
+            raise
+
+    def _lanes(self, rest: str) -> None:
+        if not self.timeline.models:
+            self._say("chat_no_lanes")
+            return
+        for line in draw(self.timeline, self.console.width, ink=ink_for(self.console.encoding)):
+            self.console.print(line)
+
+    def _save(self, rest: str) -> None:
+        path = save(self.conversation.messages, rest or self.folder / "chat.md")
+        self._say("chat_saved", path=path)
+
+    def _clear(self, rest: str) -> None:
+        self.conversation.messages.clear()
+        self._say("chat_cleared")
+
+    def _quit(self, rest: str) -> None:
+        raise SystemExit(0)
+
+
+@contextlib.contextmanager
+def _history_file() -> Iterator[None]:
+    """Keeps the lines that were typed for the next chat, where the platform has readline."""
+    try:
+        import readline
+    except ImportError:
+        yield
+        return
+    path = load_settings().workspace / "chat_history"
+    if not sys.stdin.isatty():
+        yield
+        return
+    with contextlib.suppress(OSError):
+        readline.read_history_file(path)
+    readline.set_history_length(1000)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            readline.write_history_file(path)

@@ -1,0 +1,174 @@
+"""The command line `qwenbelt`: finds the command, and turns every error into one clear line.
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 endpoint, 4 refused, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+import click
+
+from qwenbelt.apps.table import COMMANDS, Place
+from qwenbelt.core.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    QwenbeltError,
+    one_line,
+)
+from qwenbelt.core.language import user_language
+
+_HOME = "qwenbelt.apps.commands"
+_BRIEF = {
+    "en": "A tool belt for Qwen agents.\n\n--debug, anywhere, shows tracebacks.",
+    "zh": "Qwen 智能体的工具腰带。\n\n任意位置加 --debug 可显示完整的错误回溯。",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, not when they are listed."""
+
+    def __init__(self, name: str, members: Mapping[str, Place], **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        self.members = members
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the names of the commands that are there, in the table's order."""
+        return [name for name, place in self.members.items() if _there(place)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports and returns one command."""
+        place = self.members.get(cmd_name)
+        if place is None or not _there(place):
+            return None
+        if not place.home:
+            return LazyGroup(cmd_name, place.members, help=_line(place))
+        module, _, attribute = place.home.partition(":")
+        found = getattr(importlib.import_module(f"{_HOME}.{module}"), attribute, None)
+        return found if isinstance(found, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the list of commands from the table, importing none of them."""
+        rows = [(name, _line(self.members[name])) for name in self.list_commands(ctx)]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+def _line(place: Place) -> str:
+    return place.chinese if user_language() == "zh" else place.english
+
+
+def _there(place: Place) -> bool:
+    if not place.home:
+        return any(_there(member) for member in place.members.values())
+    module = place.home.partition(":")[0]
+    return importlib.util.find_spec(f"{_HOME}.{module}") is not None
+
+
+def _version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"qwenbelt {version('qwenbelt')}")
+        ctx.exit()
+
+
+def root() -> LazyGroup:
+    """Returns the root command."""
+    return LazyGroup(
+        "qwenbelt",
+        COMMANDS,
+        help=_BRIEF[user_language()],
+        context_settings={"help_option_names": ["-h", "--help"]},
+        params=[
+            click.Option(
+                ["--version"],
+                is_flag=True,
+                expose_value=False,
+                is_eager=True,
+                callback=_version,
+                help="Show the version and exit.",
+            )
+        ],
+    )
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the command line and returns the exit code; no exception leaves it.
+
+    Args:
+        arguments: as typed, without the program's name. `--debug` may stand anywhere before a
+            lone `--`; it (or QWENBELT_DEBUG=1) shows tracebacks.
+    """
+    words, debug = _without_debug(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+    output = sys.stdout
+    try:
+        result = root().main(words, prog_name="qwenbelt", standalone_mode=False)
+        sys.stdout.flush()
+    # the one place where errors of commands become a line and an exit code
+    except BaseException as error:
+        if debug and not isinstance(error, (click.exceptions.Exit, SystemExit)):
+            import traceback
+
+            traceback.print_exc()
+        # click swallows a broken pipe: it wraps the streams and exits
+        if isinstance(error, BrokenPipeError) or sys.stdout is not output:
+            return _reader_gone(output)
+        return _told(error)
+    return result if isinstance(result, int) else EXIT_OK
+
+
+def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    words = list(arguments)
+    end = words.index("--") if "--" in words else len(words)
+    head = [word for word in words[:end] if word != "--debug"]
+    debug = len(head) < end or os.environ.get("QWENBELT_DEBUG", "") not in ("", "0")
+    return head + words[end:], debug
+
+
+def _told(error: BaseException) -> int:
+    """Says what went wrong on stderr and returns the exit code."""
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, (KeyboardInterrupt, EOFError, click.Abort)):
+        _say("Interrupted." if user_language() == "en" else "已中断。")
+        return EXIT_INTERRUPTED
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, QwenbeltError):
+        _say(f"{'Error' if user_language() == 'en' else '错误'}: {one_line(error, 2000)}")
+        return error.exit_code
+    kind = type(error).__name__
+    _say(f"Internal error: {kind}: {one_line(error)} (--debug shows where).")
+    return EXIT_FAILED
+
+
+def _reader_gone(output: TextIO) -> int:
+    """Makes sure that nothing is written at exit to a pipe whose reader left, as `head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
+    return EXIT_OK
+
+
+def _say(line: str) -> None:
+    from qwenbelt.core.secrets import scrub
+
+    click.echo(scrub(line), err=True)
+
+
+def main() -> None:
+    """The entry point of the program `qwenbelt`."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""`qwenbelt doctor`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from qwenbelt.apps.strings import say
+from qwenbelt.core.errors import EXIT_FAILED, EXIT_OK
+
+if TYPE_CHECKING:
+    from qwenbelt.apps.doctor import Finding
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(as_json: bool) -> int:
+    """Say what works here, and the one command that mends what does not.
+
+    Exit code 1 when something that the main job needs does not work.
+    """
+    from qwenbelt.apps.doctor import examine
+
+    findings: list[Finding] = []
+    for finding in examine():
+        findings.append(finding)
+        if not as_json:
+            _print(finding)
+    failed = [finding for finding in findings if not finding.ok and finding.needed]
+    if as_json:
+        checks = [finding.to_dict() for finding in findings]
+        click.echo(json.dumps({"checks": checks}, ensure_ascii=False, indent=2))
+    else:
+        missing = sum(not finding.ok for finding in findings) - len(failed)
+        key = "doctor_failed" if failed else "doctor_well"
+        click.echo("\n" + say(key, failed=len(failed), missing=missing))
+    return EXIT_FAILED if failed else EXIT_OK
+
+
+def _print(finding: Finding) -> None:
+    mark, colour = ("ok", "green") if finding.ok else ("--", "yellow")
+    if finding.needed and not finding.ok:
+        mark, colour = "NO", "red"
+    click.echo(f"{click.style(mark, colour)}  {finding.name:<14} {finding.detail}")
+    if finding.fix:
+        click.echo(f"{'':<19}{click.style('->', colour)} {finding.fix}")

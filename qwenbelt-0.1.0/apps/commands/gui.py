@@ -1,0 +1,48 @@
+"""`qwenbelt gui`: the chat in the browser."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from qwenbelt.apps.agent_choice import AgentChoice, agent_options
+from qwenbelt.apps.strings import say
+
+
+@click.command()
+@agent_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve on.")
+@click.option("--port", default=7860, show_default=True, help="The port; 0 takes a free one.")
+@click.option("--auth", multiple=True, metavar="USER:PASSWORD", help="An account; repeatable.")
+@click.option("--auth-file", metavar="FILE", help="Accounts, one USER:PASSWORD a line.")
+@click.option(
+    "--offer", "offered", multiple=True, metavar="SPEC", help="A further endpoint to choose from."
+)
+@click.option("--open", "browse", is_flag=True, help="Open it in the browser.")
+def gui(
+    host: str,
+    port: int,
+    auth: tuple[str, ...],
+    auth_file: str | None,
+    offered: tuple[str, ...],
+    browse: bool,
+    **chosen: Any,
+) -> None:
+    """Chat in the browser.
+
+    A public address needs accounts (--auth, --auth-file, or QWENBELT_AUTH).
+    """
+    from qwenbelt.apps.gui.guards import read_accounts
+    from qwenbelt.apps.gui.server import GuiOptions, serve
+
+    given = (*auth, *filter(None, [os.environ.get("QWENBELT_AUTH", "")]))
+    options = GuiOptions(host, port, read_accounts(given, auth_file), offered)
+
+    def ready(url: str) -> None:
+        click.echo(say("serving", url=url))
+        if browse:
+            click.launch(url)
+
+    serve(AgentChoice(**chosen), options, ready)

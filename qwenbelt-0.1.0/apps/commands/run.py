@@ -1,0 +1,129 @@
+"""`qwenbelt run`: one question."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qwenbelt.apps.agent_choice import AgentChoice, agent_options
+from qwenbelt.apps.strings import say
+from qwenbelt.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+
+if TYPE_CHECKING:
+    from qwenbelt.apps.terminal import TerminalView
+    from qwenbelt.core.events import Done, Event
+
+
+@click.command()
+@click.argument("question", required=False)
+@click.option("-f", "--file", "files", multiple=True, metavar="FILE", help="Attach a file.")
+@agent_options
+@click.option("--events", is_flag=True, help="Print every event as a line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer and its times as JSON.")
+@click.option("--trace", metavar="FILE", help="Write the run's trace (JSON lines) to FILE.")
+def run(
+    question: str | None,
+    files: tuple[str, ...],
+    events: bool,
+    as_json: bool,
+    trace: str | None,
+    **chosen: Any,
+) -> int:
+    """Ask an agent one question.
+
+    What is piped in is read too: it is the question, or follows it.
+    """
+    from qwenbelt.apps.agent_choice import make_agent, trusted_tools
+    from qwenbelt.apps.approver import terminal_approver
+    from qwenbelt.apps.conversation import Conversation, Follower
+    from qwenbelt.apps.interrupt import Loop
+    from qwenbelt.core.trace import TraceWriter
+
+    choice = AgentChoice(**chosen)
+    text = _question(question, choice)
+    output = _Output(events, as_json)
+    agent = make_agent(choice)
+    question_run = Conversation(agent).ask(text, files)
+    with contextlib.ExitStack() as stack:
+        sinks, view = [output.take], None
+        if output.live:
+            view = stack.enter_context(_view())
+            sinks = [view.feed]
+        if trace:
+            sinks.append(stack.enter_context(TraceWriter(trace)).write)
+        follower = Follower(question_run, sinks, terminal_approver(view, trusted_tools(agent)))
+        loop = stack.enter_context(Loop())
+        done = loop.run(follower.follow(), follower.stop)
+    output.end(done)
+    codes = {"answer": EXIT_OK, "cancelled": EXIT_INTERRUPTED}
+    return codes.get(done.reason, EXIT_FAILED)
+
+
+def _view() -> TerminalView:
+    from rich.console import Console
+
+    from qwenbelt.apps.terminal import TerminalView
+
+    return TerminalView(Console(highlight=False))
+
+
+class _Output:
+    """Where the events of the run go."""
+
+    def __init__(self, events: bool, as_json: bool) -> None:
+        self.events, self.as_json = events, as_json
+        self.live = sys.stdout.isatty() and not events and not as_json
+        self.lines: list[dict[str, Any]] = []
+
+    def take(self, event: Event) -> None:
+        """Prints an event, or keeps it for the JSON summary."""
+        from qwenbelt.core.secrets import scrub
+
+        record = event.to_dict()
+        if self.as_json and record["event"] not in ("text", "thinking"):
+            self.lines.append(record)
+        if self.events:
+            line = json.dumps({"t": time.monotonic(), **record}, ensure_ascii=False, default=str)
+            click.echo(scrub(line))
+
+    def end(self, done: Done) -> None:
+        """Prints the answer, unless it was shown while it came."""
+        from qwenbelt.apps.commands.trace import as_dict
+        from qwenbelt.apps.timeline import Timeline
+
+        if self.as_json:
+            known = {"answer": done.text, "reason": done.reason, "detail": done.detail}
+            summary = {**known, **as_dict(Timeline(self.lines)), "messages": done.messages}
+            click.echo(json.dumps(summary, ensure_ascii=False, indent=2, default=str))
+        elif not self.events and not self.live:
+            click.echo(done.text)
+        if done.reason != "answer" and not self.live:
+            click.echo(say("stopped", detail=done.detail or done.reason), err=True)
+
+
+def _question(given: str | None, choice: AgentChoice) -> str:
+    piped = _piped() if given != "-" else sys.stdin.read()
+    parts = [part for part in (given if given != "-" else None, piped) if part and part.strip()]
+    if not parts and (choice.endpoint or "").startswith("scripted:"):
+        from qwenbelt.testing import load_scenario
+
+        parts = [load_scenario((choice.endpoint or "").partition(":")[2]).say or ""]
+    if not "".join(parts).strip():
+        raise click.UsageError(say("no_question"))
+    return "\n\n".join(parts)
+
+
+def _piped() -> str:
+    """Returns what is piped or redirected in; anything else is not waited for."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return sys.stdin.read() if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) else ""

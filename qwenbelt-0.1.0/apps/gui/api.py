@@ -1,0 +1,231 @@
+"""What the page asks of the server besides Gradio's own: conversations, their files and pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from qwenbelt.apps.gui.asking import Asker
+from qwenbelt.apps.gui.hub import Hub, Session
+from qwenbelt.apps.gui.pages import cited_page, page_png
+from qwenbelt.apps.gui.portable import export, imported
+from qwenbelt.apps.gui.strings import say
+from qwenbelt.apps.gui.watching import Watcher
+from qwenbelt.core.errors import InputError, QwenbeltError
+
+# what a browser may show in place; everything else is handed out as a download
+_INLINE = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".svg": "image/svg+xml",
+}
+_MAX_BODY = 64 * 1024 * 1024
+_STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+_FILE_HEADERS = {
+    "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+}
+Asked = Callable[[Session, dict[str, Any]], Any]
+
+
+class Api:
+    """The routes.
+
+    Args:
+        hub: the conversations.
+        asker: starts turns.
+    """
+
+    def __init__(self, hub: Hub, asker: Asker) -> None:
+        self._hub = hub
+        self._asker = asker
+        self._ask = asker.ask
+        self._actions: dict[str, Asked] = {
+            "stop": lambda session, body: session.stop(),
+            "approve": _approve,
+            "show": lambda session, body: session.show(_turn(session, body).id),
+            "undo": lambda session, body: session.undo(),
+            "retry": self._retry,
+            "edit": self._edit,
+            "branch": self._branch,
+            "rename": self._rename,
+            "suggest": self._suggest,
+        }
+
+    def routes(self) -> list[Route]:
+        """Returns the routes, all below /qb."""
+        return [
+            Route("/qb/stream", self._guarded(self._stream)),
+            Route("/qb/sessions", self._guarded(self._sessions)),
+            Route("/qb/new", self._guarded(self._new), methods=["POST"]),
+            Route("/qb/import", self._guarded(self._import), methods=["POST"]),
+            Route("/qb/do/{session}/delete", self._guarded(self._delete), methods=["POST"]),
+            Route("/qb/do/{session}/{action}", self._guarded(self._do), methods=["POST"]),
+            Route("/qb/file/{session}/{name}", self._guarded(self._file)),
+            Route("/qb/avatar/{who}", self._avatar),
+            Route("/qb/cite/{session}/{name}/{page:int}", self._guarded(self._cite)),
+            Route("/qb/picture/{session}/{name}/{page:int}", self._guarded(self._picture)),
+            Route("/qb/export/{session}/{form}", self._guarded(self._export)),
+        ]
+
+    @staticmethod
+    def _guarded(
+        handler: Callable[[Request], Awaitable[Response]],
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except QwenbeltError as error:
+                return JSONResponse({"error": str(error)}, 400)
+
+        return answer
+
+    def _session(self, request: Request, name: str | None = None) -> Session:
+        return self._hub.open(request.state.user, name or request.path_params["session"])
+
+    # -- reading ------------------------------------------------------------------------------
+
+    async def _stream(self, request: Request) -> Response:
+        session = self._session(request, request.query_params.get("session", ""))
+        watcher = Watcher(session, request.query_params.get("lang", "en"))
+
+        async def lines() -> AsyncIterator[str]:
+            async for message in watcher.messages():
+                yield f"data: {json.dumps(message, ensure_ascii=False)}\n\n"
+
+        return StreamingResponse(
+            lines(), media_type="text/event-stream; charset=utf-8", headers=_STREAM_HEADERS
+        )
+
+    async def _sessions(self, request: Request) -> Response:
+        words = request.query_params.get("q", "")
+        rows = self._hub.store.sessions(request.state.user, words)
+        listed = [{"id": r.id, "title": r.title, "updated": r.updated} for r in rows]
+        return JSONResponse({"sessions": listed})
+
+    async def _file(self, request: Request) -> Response:
+        path = self._session(request).file(request.path_params["name"])
+        if path is None:
+            return JSONResponse({"error": "There is no such file."}, 404)
+        kind = _INLINE.get(path.suffix.lower())
+        if kind is None:
+            return FileResponse(
+                path,
+                media_type="application/octet-stream",
+                filename=path.name,
+                headers=_FILE_HEADERS,
+            )
+        return FileResponse(path, media_type=kind, headers=_FILE_HEADERS)
+
+    async def _avatar(self, request: Request) -> Response:
+        given = self._asker.given
+        path = None
+        if given is not None:
+            looks = given.looks
+            path = {"user": looks.user_avatar, "agent": looks.agent_avatar}.get(
+                request.path_params["who"]
+            )
+        kind = _INLINE.get(path.suffix.lower()) if path is not None else None
+        if path is None or kind is None:
+            return JSONResponse({"error": "There is no such picture."}, 404)
+        return FileResponse(path, media_type=kind, headers=_FILE_HEADERS)
+
+    async def _cite(self, request: Request) -> Response:
+        words, page = request.query_params.get("q", ""), request.path_params["page"]
+        found = await cited_page(self._session(request), request.path_params["name"], page, words)
+        return JSONResponse(found)
+
+    async def _picture(self, request: Request) -> Response:
+        boxes = json.loads(request.query_params.get("boxes", "[]"))
+        name, page = request.path_params["name"], request.path_params["page"]
+        png = await page_png(self._session(request), name, page, boxes)
+        return Response(png, media_type="image/png", headers={"cache-control": "max-age=600"})
+
+    async def _export(self, request: Request) -> Response:
+        body, kind, name = export(self._session(request), request.path_params["form"])
+        disposition = f'attachment; filename="{name}"'
+        return Response(body, media_type=kind, headers={"content-disposition": disposition})
+
+    # -- doing --------------------------------------------------------------------------------
+
+    async def _new(self, request: Request) -> Response:
+        user = request.state.user
+        row = self._hub.store.new_session(user)
+        self._asker.begin(self._hub.open(user, row.id))
+        return JSONResponse({"id": row.id})
+
+    async def _import(self, request: Request) -> Response:
+        row = imported(self._hub.store, request.state.user, await _body(request))
+        return JSONResponse({"id": row.id})
+
+    async def _delete(self, request: Request) -> Response:
+        await self._hub.delete(request.state.user, request.path_params["session"])
+        return JSONResponse({})
+
+    async def _do(self, request: Request) -> Response:
+        action = self._actions.get(request.path_params["action"])
+        if action is None:
+            return JSONResponse({"error": "There is no such action."}, 404)
+        return JSONResponse(action(self._session(request), await _body(request)) or {})
+
+    def _retry(self, session: Session, body: dict[str, Any]) -> None:
+        turn = _turn(session, body)
+        self._ask(session, turn.question, turn.files, turn.parent)
+
+    def _edit(self, session: Session, body: dict[str, Any]) -> None:
+        turn = _turn(session, body)
+        self._ask(session, str(body.get("text", "")), turn.files, turn.parent)
+
+    def _branch(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
+        return {"id": self._hub.branch(session, _turn(session, body)).id}
+
+    def _suggest(self, session: Session, body: dict[str, Any]) -> None:
+        """Asks a suggested question with its files."""
+        number, known = body.get("number"), self._asker.suggestions("en")
+        if not isinstance(number, int) or not 0 <= number < len(known):
+            raise InputError(say("no_suggestion", "en"))
+        names = self._asker.attach(session, known[number].files)
+        self._ask(session, known[number].text, names, session.row.leaf)
+
+    def _rename(self, session: Session, body: dict[str, Any]) -> None:
+        session.rename(str(body.get("title", "")).strip())
+
+
+def _approve(session: Session, body: dict[str, Any]) -> None:
+    answer = body.get("answer")
+    tool = str(body.get("tool", "")) if answer == "always" else ""
+    session.approve(str(body.get("call", "")), answer in ("allow", "always"), always_tool=tool)
+
+
+def _turn(session: Session, body: dict[str, Any]) -> Any:
+    turn = session.turns.get(str(body.get("turn", "")))
+    if turn is None:
+        raise InputError(say("no_conversation", "en"))
+    return turn
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        InputError: it is not one, or too large.
+    """
+    raw = b""
+    async for piece in request.stream():
+        raw += piece
+        if len(raw) > _MAX_BODY:
+            raise InputError("The request is too large.")
+    try:
+        value = json.loads(raw or b"{}")
+    except ValueError as error:
+        raise InputError("The request's body is not JSON.") from error
+    if not isinstance(value, dict):
+        raise InputError("The request's body is not a JSON object.")
+    return value

@@ -1,0 +1,166 @@
+"""From what a person typed and chose on the page to a running turn."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.apps.agent_choice import AgentChoice, mcp_servers
+from qwenbelt.apps.export import message_text
+from qwenbelt.apps.gui.given import Given, Suggestion
+from qwenbelt.apps.gui.hub import Hub, Session
+from qwenbelt.apps.gui.message_lists import MessageLists
+from qwenbelt.apps.gui.store import Turn
+from qwenbelt.apps.gui.strings import say
+from qwenbelt.core.errors import InputError
+from qwenbelt.core.events import Event, ModelFinished, ModelStarted, TextDelta
+from qwenbelt.core.limits import input_file
+
+MAX_FILE_MB = 100
+MAX_FILES = 20
+AgentMaker = Callable[..., Any]
+
+
+class Asker:
+    """Starts turns.
+
+    Args:
+        hub: the conversations.
+        defaults: the choice that the server was started with.
+        make_agent: makes an agent of a choice: (choice, made tools, session=, folder=).
+        free_endpoints: whether people may name any endpoint, or only one of `endpoints`.
+        given: agents that a program made; they answer instead of agents of a choice.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        defaults: AgentChoice,
+        make_agent: AgentMaker,
+        *,
+        free_endpoints: bool = True,
+        endpoints: Sequence[str] = (),
+        given: Given | None = None,
+    ) -> None:
+        self.hub = hub
+        self.defaults = defaults
+        self.free_endpoints = free_endpoints
+        self.endpoints = list(endpoints)
+        self.given = given
+        self._make_agent = make_agent
+
+    def choice(self, user: str) -> AgentChoice:
+        """Returns what a user chose last, within what the server allows."""
+        chosen = self.hub.store.settings(user)
+        allowed = {name: chosen[name] for name in _CHOSEN if name in chosen}
+        endpoint = allowed.get("endpoint") or self.defaults.endpoint
+        if not self.free_endpoints and endpoint not in (*self.endpoints, self.defaults.endpoint):
+            endpoint = self.defaults.endpoint
+        known = {**allowed, "endpoint": endpoint}
+        for name in ("tools", "mcp_off"):
+            if name in known:
+                known[name] = tuple(known[name])
+        return dataclasses.replace(self.defaults, **known)
+
+    def servers(self) -> list[str]:
+        """Returns the names of the MCP servers that people may switch on and off."""
+        return list(mcp_servers(self.defaults.mcp)) if self.defaults.mcp else []
+
+    def ask(
+        self, session: Session, question: str, files: Sequence[str], parent: str | None
+    ) -> Turn:
+        """Starts a turn with files that are in the conversation's folder already.
+
+        Raises:
+            InputError: the question is empty, a file is gone, or an answer is still coming.
+        """
+        paths = []
+        for name in files:
+            path = session.file(name)
+            if path is None:
+                raise InputError(f"{name}: this file is gone.")
+            paths.append(path)
+        return session.start(question, paths, self._maker(session.row.user, question), parent)
+
+    def _maker(self, user: str, question: str) -> Callable[[Session], Any]:
+        if self.given is None:
+            choice = self.choice(user)
+            return lambda session: session.agent(choice, self._make_agent)
+        given, agent = self.given, self.given.agent_for(question, self.chosen_agent(user))
+
+        def seat(session: Session) -> Any:
+            session.folder.mkdir(parents=True, exist_ok=True)
+            return given.seat(agent, f"gui-{session.row.id}", session.folder)
+
+        return seat
+
+    def chosen_agent(self, user: str) -> str:
+        """Returns the name of the given agent that a user chose; the first one's by default."""
+        names = self.given.names if self.given is not None else [""]
+        chosen = str(self.hub.store.settings(user).get("agent") or "")
+        return chosen if chosen in names else names[0]
+
+    def begin(self, session: Session) -> None:
+        """Puts what every conversation begins with into a new one."""
+        if self.given is not None:
+            session.begin_with(first_turns(session.row.id, self.given.messages))
+
+    def suggestions(self, language: str) -> list[Suggestion]:
+        """Returns what the empty page proposes."""
+        if self.given is not None:
+            return list(self.given.looks.suggestions)
+        return [Suggestion(say(f"example_{number}", language)) for number in (1, 2, 3)]
+
+    def attach(self, session: Session, uploads: Sequence[str]) -> list[str]:
+        """Copies uploaded files into the conversation's folder and returns their names there.
+
+        Raises:
+            InputError: a file is too large, empty, or there are too many.
+        """
+        if len(uploads) > MAX_FILES:
+            raise InputError(f"At most {MAX_FILES} files go with one message.")
+        session.folder.mkdir(parents=True, exist_ok=True)
+        names = []
+        for upload in uploads:
+            source = input_file(upload, max_bytes=MAX_FILE_MB * 1024 * 1024)
+            target = _free_name(session.folder, source.name)
+            shutil.copyfile(source, target)
+            names.append(target.name)
+        return names
+
+
+_CHOSEN = ("endpoint", "kind", "tools", "mcp_off", "think", "approve", "system")
+
+
+def _free_name(folder: Path, wanted: str) -> Path:
+    """Returns a path in a folder under a harmless name that no other file has."""
+    name = "".join(c for c in wanted if c.isprintable() and c not in '/\\:*?"<>|').lstrip(". ")
+    stem, suffix = Path(name or "file").stem[:80], Path(name).suffix[:20]
+    path = folder / f"{stem}{suffix}"
+    number = 1
+    while path.exists():
+        number += 1
+        path = folder / f"{stem}-{number}{suffix}"
+    return path
+
+
+def first_turns(session: str, messages: Sequence[Any]) -> list[Turn]:
+    """Returns messages as turns, each a user's message with what followed it."""
+    turns: list[Turn] = []
+    for given in messages:
+        message = dict(given) if isinstance(given, Mapping) else dict(given.model_dump())
+        if message["role"] == "user":
+            turns.append(Turn(session, message_text(message)))
+        if turns and message["role"] != "system":
+            turns[-1].messages.append(message)
+    for number, turn in enumerate(turns):
+        turn.created += number / 1000  # keeps the order
+        events: list[Event] = []
+        MessageLists(events.append, with_names=False).take(turn.messages[1:], last=True)
+        events = [event for event in events if not isinstance(event, (ModelStarted, ModelFinished))]
+        turn.answer = "".join(event.text for event in events if isinstance(event, TextDelta))
+        turn.events = [event.to_dict() for event in events]
+    return turns

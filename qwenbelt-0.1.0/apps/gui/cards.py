@@ -1,0 +1,185 @@
+"""A tool call as a card: what it was asked, how it stands, what came of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+from html import escape
+from pathlib import PurePath
+from typing import Any
+
+from qwenbelt.apps.gui.safe_html import Surroundings, citation_button, code_block, file_link
+from qwenbelt.apps.gui.strings import say
+from qwenbelt.apps.strings import seconds
+from qwenbelt.apps.timeline import Call
+from qwenbelt.core.errors import one_line
+
+SHOWN_CHARACTERS = 1500
+_HIT = re.compile(r"^(\[\d+\]) (.{1,200}?) p\.(\d{1,5})(?=\s|$)", re.MULTILINE)
+_ICONS = {"waiting": "…", "asked": "?", "running": "", "done": "✓", "failed": "✗", "cancelled": "⊘"}
+SHORT_VALUE = 80
+
+
+def card_html(
+    call: Call, card_id: str, around: Surroundings, now: float, embedded: Collection[str] = ()
+) -> str:
+    """Returns the card of a call.
+
+    Args:
+        call: the call.
+        card_id: the element's id; approvals name the call by `data-call`.
+        around: what texts in it may refer to.
+        now: the time up to which it has run.
+        embedded: names of figures that the answer shows itself.
+    """
+    state = call.state
+    summary = (
+        f'<span class="qb-icon" aria-hidden="true">{_ICONS[state]}</span>'
+        f'<b>{escape(call.name)}</b> <span class="qb-brief">{escape(_brief(call))}</span>'
+        f'<span class="qb-state">{escape(say(f"state_{state}", around.language))}</span>'
+        f"{_time(call, now)}"
+    )
+    body = _arguments(call, around.language) + _outcome(call, around)
+    opened = " open" if state == "asked" else ""
+    return (
+        f'<div class="qb-card {state}" id="{card_id}">'
+        f'<details id="{card_id}-d"{opened}><summary>{summary}</summary>'
+        f'<div class="qb-card-body">{body}</div></details>'
+        f"{_progress(call)}{_approval(call, around.language)}"
+        f"{_figures(call, around, embedded)}</div>"
+    )
+
+
+def _brief(call: Call) -> str:
+    values = _values(call.arguments)
+    if len(values) == 1:
+        return one_line(_text(next(iter(values.values()))), 100)
+    return one_line(", ".join(f"{name}={_text(value)}" for name, value in values.items()), 100)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _values(arguments: str) -> dict[str, Any]:
+    try:
+        values = json.loads(arguments)
+    except ValueError:
+        return {"": arguments}
+    return values if isinstance(values, dict) else {"": arguments}
+
+
+def _time(call: Call, now: float) -> str:
+    if call.started is None:
+        return ""
+    took = call.seconds(now)
+    if call.state == "running":
+        return f'<time class="qb-clock" data-elapsed="{took * 1000:.0f}">{seconds(took)}</time>'
+    return f"<time>{seconds(took)}</time>"
+
+
+def _arguments(call: Call, language: str) -> str:
+    short, long = [], []
+    for name, value in _values(call.arguments).items():
+        label = escape(name or say("arguments", language))
+        text = _text(value)
+        if name == "code" and isinstance(value, str):
+            long.append(code_block(value, "python", language))
+        elif len(text) <= SHORT_VALUE and "\n" not in text:
+            short.append(f"<dt>{label}</dt><dd>{escape(text)}</dd>")
+        else:
+            long.append(f'<h5>{label}</h5><div class="qb-value">{_shortened(text, language)}</div>')
+    listed = f'<dl class="qb-arguments">{"".join(short)}</dl>' if short else ""
+    return listed + "".join(long)
+
+
+def _outcome(call: Call, around: Surroundings) -> str:
+    if call.finished is None:
+        return ""
+    kind = "result" if call.ok else "error"
+    text = "\n".join(str(i["value"]) for i in call.items if i.get("kind") == "text")
+    text = text or call.result
+    files = "".join(_file(path, around) for path in call.artifacts)
+    return (
+        f"<h5>{escape(say(kind, around.language))}</h5>"
+        f'<div class="qb-value qb-{kind}">{_shortened(text, around.language, around)}</div>'
+        f'<div class="qb-files">{files}</div>'
+    )
+
+
+def _shortened(text: str, language: str, around: Surroundings | None = None) -> str:
+    """Returns a text, the rest of a long one folded away."""
+    if len(text) <= SHOWN_CHARACTERS * 1.3:
+        return f'<pre tabindex="0">{_linked(text, around)}</pre>'
+    cut = text.rfind("\n", SHOWN_CHARACTERS // 2, SHOWN_CHARACTERS) + 1 or SHOWN_CHARACTERS
+    label = say("whole_result", language, size=f"{len(text) / 1000:.0f} k")
+    return (
+        f'<pre tabindex="0">{_linked(text[:cut], around)}</pre>'
+        f"<details><summary>{escape(label)}</summary>"
+        f'<pre tabindex="0">{_linked(text[cut:], around)}</pre></details>'
+    )
+
+
+def _linked(text: str, around: Surroundings | None) -> str:
+    """Returns the text escaped, with found passages (`[1] file.pdf p.3`) as buttons."""
+    if around is None:
+        return escape(text)
+    out, at = "", 0
+    for match in _HIT.finditer(text):
+        number, file, page = match.groups()
+        if around.has_document(file):
+            out += escape(text[at : match.start()])
+            out += citation_button(file, int(page), f"{number} {file} p.{page}")
+            at = match.end()
+    return out + escape(text[at:])
+
+
+def _file(path: str, around: Surroundings) -> str:
+    name = PurePath(path).name
+    url = around.file_url(name)
+    return file_link(name, url, around.language) if url else ""
+
+
+def _progress(call: Call) -> str:
+    if call.state != "running" or (call.fraction is None and not call.progress):
+        return ""
+    text = escape(one_line(call.progress, 200))
+    if call.fraction is None:
+        return f'<div class="qb-progress">{text}</div>'
+    share = max(0.0, min(1.0, call.fraction))
+    label = escape(call.name)
+    return (
+        f'<div class="qb-progress"><progress aria-label="{label}" value="{share:.3f}"></progress> '
+        f"{text}</div>"
+    )
+
+
+def _approval(call: Call, language: str) -> str:
+    if call.state != "asked":
+        return ""
+    buttons = (
+        ("allow", say("allow", language)),
+        ("always", say("allow_always", language, name=call.name)),
+        ("refuse", say("refuse", language)),
+    )
+    inner = "".join(
+        f'<button type="button" class="qb-button {answer}" data-approve="{answer}" '
+        f'data-call="{escape(call.call_id)}" data-tool="{escape(call.name)}">'
+        f"{escape(text)}</button>"
+        for answer, text in buttons
+    )
+    question = escape(say("ask", language))
+    return f'<div class="qb-approval" role="group" aria-label="{question}">{question} {inner}</div>'
+
+
+def _figures(call: Call, around: Surroundings, embedded: Collection[str]) -> str:
+    shown = []
+    for item in call.items:
+        name = PurePath(str(item.get("value", ""))).name
+        if item.get("kind") == "image" and name not in embedded:
+            url = around.file_url(name)
+            label = escape(say("picture", around.language, name=name))
+            if url:
+                shown.append(f'<img class="qb-figure" src="{escape(url)}" alt="{label}">')
+    return f'<div class="qb-figures">{"".join(shown)}</div>' if shown else ""

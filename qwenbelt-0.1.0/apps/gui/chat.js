@@ -1,0 +1,361 @@
+// Draws the conversation from the changes that /qb/stream sends, and passes on what people do.
+// HTML comes only from the server, which makes it from text that it has escaped.
+(() => {
+  "use strict";
+  const { words, language } = window.qwenbeltPage;
+  const state = { session: "", source: null, live: false, stick: true, title: "" };
+  window.qwenbelt = { get session() { return state.session; } };
+  const $ = (id) => document.getElementById(id);
+  const make = (tag, properties = {}, ...children) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  };
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+
+  async function call(path, body) {
+    const options = body === undefined ? {} : {
+      method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" },
+    };
+    const reply = await fetch(path, options);
+    if (reply.status === 401) location.href = "/login";
+    const value = await reply.json();
+    if (!reply.ok) { notice(value.error || reply.statusText); throw new Error(value.error); }
+    return value;
+  }
+  const act = (action, body = {}) => call(`/qb/do/${state.session}/${action}`, body);
+
+  function notice(text) {
+    const box = make("div", { className: "qb-toast", role: "alert", textContent: text });
+    document.body.append(box);
+    setTimeout(() => box.remove(), 6000);
+  }
+
+  // -- the stream ---------------------------------------------------------------------------
+
+  const operations = {
+    reset() { $("qb-turns").replaceChildren(); },
+    order({ ids }) {
+      const turns = $("qb-turns"), wanted = new Set(ids);
+      for (const child of [...turns.children]) if (!wanted.has(child.id)) child.remove();
+      $("qb-welcome").hidden = ids.length > 0;
+    },
+    put({ id, parent, html }) {
+      const template = document.createElement("template");
+      template.innerHTML = html;
+      const fresh = template.content.firstElementChild, old = $(id);
+      if (!fresh) return;
+      for (const clock of fresh.querySelectorAll(".qb-clock")) begin(clock);
+      if (!old) { ($(parent) || $("qb-turns")).append(fresh); return; }
+      keep(old, fresh);
+      old.replaceWith(fresh);
+    },
+    append({ id, text }) { $(id)?.append(text); },
+    remove({ id }) { $(id)?.remove(); },
+    gone() { state.source?.close(); begin_session(); },  // deleted in another window
+    status({ live, title, turns }) {
+      state.live = live;
+      $("qb-status").hidden = !live;
+      $("qb-status-text").textContent = words.working;
+      $("qb-stop").disabled = false;
+      $("qb-turns").setAttribute("aria-busy", String(live));
+      $("qb-welcome").hidden = turns > 0;
+      if (title !== state.title) { state.title = title; }
+      document.title = (live ? "● " : "") + (title || words.untitled);
+      listSessions();
+    },
+  };
+
+  // what a person has opened or focused stays so when an element is drawn anew
+  function keep(old, fresh) {
+    const both = (selector) => [old, ...old.querySelectorAll(selector)];
+    for (const detail of both("details[id]")) {
+      if (detail.tagName !== "DETAILS") continue;
+      const same = fresh.id === detail.id ? fresh : fresh.querySelector(`#${CSS.escape(detail.id)}`);
+      if (same && detail.dataset.chosen) {
+        same.dataset.chosen = detail.dataset.chosen;
+        same.open = detail.dataset.chosen === "open";
+      }
+    }
+    const focused = document.activeElement;
+    if (focused && focused !== document.body && old.contains(focused)) {
+      const inside = [...old.querySelectorAll("button, summary, a, [tabindex]")].indexOf(focused);
+      queueMicrotask(() =>
+        fresh.querySelectorAll("button, summary, a, [tabindex]")[inside]?.focus({ preventScroll: true }));
+    }
+  }
+
+  function begin(clock) { clock.started = performance.now() - Number(clock.dataset.elapsed || 0); }
+  function took(milliseconds) {
+    const s = milliseconds / 1000;
+    return s < 9.95 ? `${s.toFixed(1)} s` : s < 60 ? `${s.toFixed(0)} s`
+      : `${Math.floor(s / 60)} min ${Math.floor(s % 60)} s`;
+  }
+  setInterval(() => {
+    for (const clock of document.querySelectorAll(".qb-clock")) {
+      if (clock.started === undefined) begin(clock);
+      clock.textContent = took(performance.now() - clock.started);
+    }
+  }, 200);
+
+  function open(session) {
+    state.session = session;
+    localStorage.setItem("qwenbelt-session", session);
+    const url = new URL(location.href);
+    url.searchParams.set("s", session);
+    history.replaceState(null, "", url);
+    state.source?.close();
+    state.stick = true;
+    closePanel();
+    const source = new EventSource(`/qb/stream?session=${session}&lang=${language}`);
+    state.source = source;
+    source.onmessage = (event) => {
+      $("qb-offline").hidden = true;
+      const { ops = [] } = JSON.parse(event.data);
+      for (const op of ops) operations[op.op]?.(op);
+      if (ops.length) follow();
+    };
+    source.onerror = () => {
+      $("qb-offline").hidden = false;
+      if (source.readyState === EventSource.CLOSED && state.source === source) {
+        setTimeout(() => state.source === source && open(session), 3000);
+      }
+    };
+  }
+
+  function follow() {
+    const box = $("qb-scroll");
+    if (state.stick) box.scrollTop = box.scrollHeight;
+    $("qb-jump").hidden = state.stick;
+  }
+
+  // a person's choice to open or fold something outlasts its being drawn anew
+  document.addEventListener("click", (event) => {
+    const detail = event.target.closest("summary")?.parentElement;
+    if (detail) detail.dataset.chosen = detail.open ? "closed" : "open";
+  });
+
+  // -- the list of conversations ------------------------------------------------------------
+
+  let listing = 0, listed = 0;
+  function listSessions() {
+    clearTimeout(listing);
+    listing = setTimeout(async () => {
+      const query = encodeURIComponent($("qb-search")?.value || ""), number = ++listed;
+      const { sessions } = await call(`/qb/sessions?q=${query}`);
+      const list = $("qb-sessions");
+      if (!list || number !== listed) return;
+      list.replaceChildren(...sessions.map((entry) => item(entry)));
+    }, 120);
+  }
+  function item({ id, title }) {
+    const row = make("div", { className: "qb-session" });
+    const name = title || words.untitled;
+    const go = make("button", { type: "button", className: "qb-session-open", textContent: name });
+    go.onclick = () => { open(id); listSessions(); };
+    if (id === state.session) { row.classList.add("current"); go.setAttribute("aria-current", "true"); }
+    const tool = (label, sign, action) => {
+      const button = make("button", { type: "button", className: "qb-small", textContent: sign, title: label });
+      button.setAttribute("aria-label", `${label}: ${name}`);
+      button.onclick = action;
+      return button;
+    };
+    const rename = tool(words.rename, "✎", async () => {
+      const text = prompt(words.rename, title);
+      if (text) { await call(`/qb/do/${id}/rename`, { title: text }); listSessions(); }
+    });
+    const remove = tool(words.delete, "✕", async () => {
+      if (!confirm(words.delete_sure)) return;
+      const current = id === state.session;
+      if (current) state.source?.close();
+      try { await call(`/qb/do/${id}/delete`, {}); } catch { if (current) open(id); return; }
+      if (current) await begin_session(); else listSessions();
+    });
+    row.append(go, rename, remove);
+    return row;
+  }
+  async function fresh() { open((await call("/qb/new", {})).id); listSessions(); }
+  async function begin_session() {
+    const { sessions } = await call("/qb/sessions");
+    const known = new Set(sessions.map((entry) => entry.id));
+    const wanted = [new URL(location.href).searchParams.get("s"), localStorage.getItem("qwenbelt-session")];
+    const found = wanted.find((id) => id && known.has(id));
+    if (found) { open(found); listSessions(); } else await fresh();
+  }
+
+  // -- what people do -----------------------------------------------------------------------
+
+  function edit(turn) {
+    const question = $(`turn-${turn}-q`), text = question.querySelector(".qb-question-text");
+    const area = make("textarea", { value: text.textContent, rows: 3, className: "qb-edit" });
+    area.setAttribute("aria-label", words.edit);
+    const send = make("button", { type: "button", className: "qb-button", textContent: words.send });
+    const cancel = make("button", { type: "button", className: "qb-button", textContent: words.cancel });
+    const form = make("div", { className: "qb-edit-form" }, area, make("div", {}, send, cancel));
+    question.append(form);
+    area.focus();
+    send.onclick = async () => { await act("edit", { turn, text: area.value }); form.remove(); };
+    cancel.onclick = () => form.remove();
+    area.onkeydown = (event) => {
+      if (event.key === "Escape") cancel.click();
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) send.click();
+    };
+  }
+  const actions = {
+    edit: (turn) => edit(turn),
+    retry: (turn) => act("retry", { turn }),
+    undo: (turn) => act("undo", { turn }),
+    show: (turn) => act("show", { turn }),
+    branch: async (turn) => { open((await act("branch", { turn })).id); listSessions(); },
+  };
+
+  function exportMenu() {
+    $("qb-export-menu")?.remove();
+    const forms = { md: words.export_md, json: words.export_json, scenario: words.export_scenario };
+    const links = Object.entries(forms).map(([form, text]) =>
+      make("a", { href: `/qb/export/${state.session}/${form}`, textContent: text, download: "" }));
+    const menu = make("div", { id: "qb-export-menu" }, ...links);
+    menu.onclick = () => menu.remove();
+    $("qb-export").after(menu);
+    links[0].focus();
+  }
+
+  function write(text) {
+    const area = document.querySelector("#qb-message textarea");
+    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(area, text);
+    area.dispatchEvent(new Event("input", { bubbles: true }));
+    area.focus();
+  }
+
+  document.addEventListener("click", async (event) => {
+    const target = event.target.closest("button, a");
+    if (!target) return;
+    const data = target.dataset;
+    if (data.action) actions[data.action]?.(data.turn);
+    else if (data.approve) {
+      for (const button of target.parentElement.querySelectorAll("button")) button.disabled = true;
+      await act("approve", { call: data.call, answer: data.approve, tool: data.tool });
+    } else if (target.classList.contains("qb-cite")) cite(target);
+    else if (target.classList.contains("qb-copy")) copy(target);
+    else if (data.suggest) await act("suggest", { number: Number(data.suggest) });
+    else if (target.classList.contains("qb-example")) write(target.textContent);
+    else if (target.id === "qb-stop") {
+      target.disabled = true;
+      $("qb-status-text").textContent = words.stopping;
+      await act("stop");
+    } else if (target.id === "qb-new") fresh();
+    else if (target.id === "qb-export") exportMenu();
+    else if (target.id === "qb-import") $("qb-import-file").click();
+    else if (target.id === "qb-theme") {
+      localStorage.setItem("qwenbelt-theme", document.body.classList.toggle("dark") ? "dark" : "light");
+    } else if (target.id === "qb-language") {
+      document.cookie = `qb_lang=${language === "en" ? "zh" : "en"};path=/;max-age=31536000;samesite=lax`;
+      target.search = `?s=${state.session}`;
+    } else if (target.id === "qb-jump") { state.stick = true; follow(); }
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { closePanel(); $("qb-export-menu")?.remove(); }
+  });
+
+  async function copy(button) {
+    const code = button.closest(".qb-code").querySelector("code").textContent;
+    await navigator.clipboard.writeText(code);
+    button.textContent = words.copied;
+    setTimeout(() => { button.textContent = words.copy; }, 1500);
+  }
+
+  // -- cited pages --------------------------------------------------------------------------
+
+  let opener = null;
+  function closePanel() {
+    const panel = $("qb-panel");
+    if (!panel || panel.hidden) return;
+    panel.hidden = true;
+    $("qb-layout").classList.remove("with-panel");
+    opener?.focus?.();
+  }
+  function before(button) {
+    const range = document.createRange();
+    const block = button.closest("p, li, td, pre, h1, h2, h3, h4, .qb-answer") || button.parentElement;
+    range.setStart(block, 0);
+    range.setEndBefore(button);
+    return range.toString().slice(-800);
+  }
+  function cite(button) {
+    opener = button;
+    showPage(button.dataset.file, Number(button.dataset.page), before(button));
+  }
+  async function showPage(file, page, quote) {
+    const panel = $("qb-panel"), where = `${state.session}/${encodeURIComponent(file)}/${page}`;
+    panel.hidden = false;
+    $("qb-layout").classList.add("with-panel");
+    panel.setAttribute("aria-label", fill(words.citation, { file, page }));
+    const tool = (label, text, action) => {
+      const button = make("button", { type: "button", className: "qb-small", textContent: text, title: label });
+      button.setAttribute("aria-label", label);
+      button.onclick = action;
+      return button;
+    };
+    const head = make("div", { className: "qb-panel-head" });
+    const title = make("strong", { textContent: fill(words.citation, { file, page }) });
+    const close = tool(words.close, "✕", closePanel);
+    head.append(title, close);
+    panel.replaceChildren(head);
+    close.focus({ preventScroll: true });
+    let found;
+    try {
+      const reply = await fetch(`/qb/cite/${where}?q=${encodeURIComponent(quote)}`);
+      found = await reply.json();
+      if (!reply.ok) throw new Error(found.error);
+    } catch (error) {
+      panel.append(make("p", { textContent: fill(words.page_failed, { reason: error.message }) }));
+      return;
+    }
+    const previous = tool(words.page_previous, "‹", () => showPage(file, page - 1, quote));
+    const next = tool(words.page_next, "›", () => showPage(file, page + 1, quote));
+    previous.disabled = page <= 1;
+    next.disabled = page >= found.pages;
+    close.before(previous, make("span", { textContent: `${page} / ${found.pages}` }), next);
+    const boxes = encodeURIComponent(JSON.stringify(found.boxes));
+    const note = make("p", { className: "qb-panel-note" });
+    if (quote.trim()) note.textContent = found.found ? words.quote_found : words.quote_missing;
+    const picture = make("img", { src: `/qb/picture/${where}?boxes=${boxes}`, alt: fill(words.page_picture, { file, page }) });
+    panel.append(note, picture);
+  }
+
+  // -- beginning ----------------------------------------------------------------------------
+
+  function prepare() {
+    document.documentElement.lang = language;
+    const chosen = localStorage.getItem("qwenbelt-theme");
+    if (chosen) document.body.classList.toggle("dark", chosen === "dark");
+    const box = $("qb-scroll");
+    const leave = () => { state.stick = false; };
+    box.addEventListener("wheel", (event) => event.deltaY < 0 && leave(), { passive: true });
+    box.addEventListener("touchmove", leave, { passive: true });
+    box.addEventListener("pointerdown", (event) => event.offsetX > box.clientWidth && leave());
+    box.addEventListener("keydown", (event) => {
+      if (["ArrowUp", "PageUp", "Home"].includes(event.key)) leave();
+    });
+    box.addEventListener("scroll", () => {
+      if (box.scrollHeight - box.scrollTop - box.clientHeight < 40) state.stick = true;
+      $("qb-jump").hidden = state.stick;
+    });
+    new ResizeObserver(follow).observe($("qb-turns"));
+    $("qb-search").addEventListener("input", listSessions);
+    $("qb-import-file").addEventListener("change", async (event) => {
+      const file = event.target.files[0];
+      event.target.value = "";
+      if (!file) return;
+      let body;
+      try { body = JSON.parse(await file.text()); } catch (error) { notice(error.message); return; }
+      open((await call("/qb/import", body)).id);
+      listSessions();
+    });
+    if (innerWidth < 760) document.querySelector(".sidebar.open .toggle-button")?.click();
+    begin_session();
+  }
+  const waiting = setInterval(() => {
+    if ($("qb-turns") && $("qb-sessions") && $("qb-search")) { clearInterval(waiting); prepare(); }
+  }, 50);
+})();

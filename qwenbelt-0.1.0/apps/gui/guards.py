@@ -1,0 +1,209 @@
+"""What stands before every request: host names, login, cookies, and headers that fence the page in.
+
+The content security policy lets the page load and send nothing outside this server, whatever text
+a model or a document brings into it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from qwenbelt.apps.gui.login_page import login_page
+from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.secrets import remember
+
+USER_COOKIE, LOGIN_COOKIE, LANGUAGE_COOKIE = "qb_user", "qb_login", "qb_lang"
+LOGIN_SECONDS = 7 * 24 * 3600.0
+_FAILURES_A_MINUTE = 10
+_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+    "style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    "frame-src 'none'; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+def read_accounts(entries: tuple[str, ...], file: str | None = None) -> dict[str, str]:
+    """Returns users and passwords from `USER:PASSWORD` texts and the lines of a file.
+
+    Raises:
+        ConfigError: an entry has another form, or the file cannot be read.
+    """
+    lines = list(entries)
+    if file:
+        try:
+            text = Path(file).expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file}: cannot be read ({error}).") from error
+        lines += [line for line in text.splitlines() if line.strip() and line[0] != "#"]
+    accounts: dict[str, str] = {}
+    for line in lines:
+        user, colon, password = line.strip().partition(":")
+        if not colon or not user or len(password) < 8:
+            raise ConfigError(
+                "An account is written USER:PASSWORD, the password of 8 characters at least."
+            )
+        remember(password)
+        accounts[user] = password
+    return accounts
+
+
+def is_loopback(host: str) -> bool:
+    """Says whether a server on this host name or address can only be reached from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """An ASGI middleware.
+
+    Args:
+        app: what it guards.
+        accounts: users and passwords; empty for no login, each browser then being a user.
+        loopback: whether only loopback names may be asked for, which defeats DNS rebinding.
+    """
+
+    leave: Callable[[], None] | None = None  # lets open streams end when the server does
+
+    def __init__(self, app: ASGIApp, accounts: Mapping[str, str], loopback: bool) -> None:
+        self._app = app
+        self._accounts = dict(accounts)
+        self._loopback = loopback
+        self._logins: dict[str, tuple[str, float]] = {}
+        self._failures: list[float] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on, or answers it."""
+        if scope["type"] != "http":
+            if scope["type"] == "websocket" and (self._accounts or not self._host_fits(scope)):
+                return
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        cookies: list[str] = []
+        response = await self._answer(request, cookies)
+        if response is not None:
+            await response(scope, receive, _with_headers(send, cookies, request))
+            return
+        await self._app(scope, receive, _with_headers(send, cookies, request))
+
+    async def _answer(self, request: Request, cookies: list[str]) -> Response | None:
+        """Returns the answer to a request that does not go further, else None."""
+        if not self._host_fits(request.scope):
+            return JSONResponse({"error": "This host name is not served here."}, 421)
+        if not _same_origin(request):
+            return JSONResponse({"error": "Requests from other sites are refused."}, 403)
+        path = request.url.path
+        if path == "/login" and self._accounts:
+            return await self._login(request, cookies)
+        user = self._user(request, cookies)
+        if path == "/logout":
+            self._logins.pop(request.cookies.get(LOGIN_COOKIE, ""), None)
+            return RedirectResponse("/login" if self._accounts else "/", 303)
+        if user is None:
+            if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+                return RedirectResponse("/login", 303)
+            return JSONResponse({"error": "Log in first."}, 401)
+        request.scope.setdefault("state", {})["user"] = user
+        return None
+
+    def _host_fits(self, scope: Scope) -> bool:
+        if not self._loopback:
+            return True
+        host = Headers(scope=scope).get("host", "")
+        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+        return is_loopback(name)
+
+    def _user(self, request: Request, cookies: list[str]) -> str | None:
+        if self._accounts:
+            user, until = self._logins.get(request.cookies.get(LOGIN_COOKIE, ""), ("", 0.0))
+            return user if user and until > time.monotonic() else None
+        known = request.cookies.get(USER_COOKIE, "")
+        if len(known) < 20 or len(known) > 64 or not known.replace("_", "").isalnum():
+            known = secrets.token_hex(16)
+            cookies.append(_cookie(request, USER_COOKIE, known, 365 * 24 * 3600))
+        return f"browser-{known}"
+
+    async def _login(self, request: Request, cookies: list[str]) -> Response:
+        language = language_of(request)
+        if request.method != "POST":
+            return HTMLResponse(login_page(language, wrong=False))
+        now = time.monotonic()
+        self._failures = [moment for moment in self._failures if moment > now - 60]
+        if len(self._failures) >= _FAILURES_A_MINUTE:
+            return HTMLResponse(login_page(language, wrong=True), 429, {"retry-after": "60"})
+        form = await request.form()
+        user, password = str(form.get("user", "")), str(form.get("password", ""))
+        expected = self._accounts.get(user, secrets.token_hex(16))
+        if not hmac.compare_digest(password.encode(), expected.encode()):
+            self._failures.append(now)
+            return HTMLResponse(login_page(language, wrong=True), 403)
+        token = secrets.token_urlsafe(32)
+        self._logins = {t: v for t, v in self._logins.items() if v[1] > now}
+        self._logins[token] = (user, now + LOGIN_SECONDS)
+        cookies.append(_cookie(request, LOGIN_COOKIE, token, int(LOGIN_SECONDS)))
+        return RedirectResponse("/", 303)
+
+
+def _same_origin(request: Request) -> bool:
+    """Refuses what another site's page sends with this user's cookies."""
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return True
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("origin")
+    return not origin or urlsplit(origin).netloc == request.headers.get("host", "")
+
+
+def _cookie(request: Request, name: str, value: str, seconds: int) -> str:
+    secure = "; Secure" if request.url.scheme == "https" else ""
+    return f"{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}"
+
+
+def _with_headers(send: Send, cookies: list[str], request: Request) -> Send:
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                if name not in headers:
+                    headers[name] = value
+            for cookie in cookies:
+                headers.append("set-cookie", cookie)
+        await send(message)
+
+    return wrapped
+
+
+def language_of(request: Request) -> str:
+    """Returns "en" or "zh": what the person chose, else what the browser prefers."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
+    if chosen in ("en", "zh"):
+        return chosen
+    for entry in request.headers.get("accept-language", "").lower().split(","):
+        tag = entry.strip()[:2]
+        if tag in ("en", "zh"):
+            return tag
+    return "en"

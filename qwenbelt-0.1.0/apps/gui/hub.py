@@ -1,0 +1,349 @@
+"""The conversations that are open: runs go on here, whether or not a browser watches."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.apps.agent_choice import AgentChoice, trusted_tools
+from qwenbelt.apps.conversation import user_message
+from qwenbelt.apps.gui.store import SessionRow, Store, Turn
+from qwenbelt.apps.gui.strings import say
+from qwenbelt.core.errors import InputError, QwenbeltError
+from qwenbelt.core.events import ApprovalAsked, Done, Event
+from qwenbelt.core.trace import TraceWriter
+
+IDLE_SECONDS = 1800.0  # a conversation that rests this long gives its agent and kernel back
+STOP_SECONDS = 5.0  # that a turn has to end in when its conversation is deleted
+EMPTY_SECONDS = 24 * 3600.0  # conversations without a word are forgotten after this
+TITLE_CHARACTERS = 60
+
+
+class LiveTurn:
+    """A turn that goes on: its events so far, and its run."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.records: list[dict[str, Any]] = []
+        self.over = False
+        self.run: Any = None
+        self.task: asyncio.Task[None] | None = None
+        self._trace = TraceWriter(None)
+
+    def add(self, record: dict[str, Any], event: Event | None = None) -> None:
+        """Keeps an event, for whoever watches and for the store."""
+        self.records.append({"t": time.monotonic(), **record})
+        if event is not None:
+            self._trace.write(event)
+
+    def stored(self) -> list[dict[str, Any]]:
+        """Returns the events with stretches of text joined."""
+        self._trace.flush()
+        return [*self._trace.lines, *(r for r in self.records if r["event"] == "failed")]
+
+
+class Session:
+    """An open conversation."""
+
+    def __init__(
+        self,
+        row: SessionRow,
+        store: Store,
+        folder: Path,
+        at_once: asyncio.Semaphore | None = None,
+    ) -> None:
+        self.row = row
+        self.folder = folder
+        self.turns: dict[str, Turn] = {turn.id: turn for turn in store.turns(row.id)}
+        self.live: LiveTurn | None = None
+        self.revision = 0
+        self.used = time.monotonic()
+        self.watchers = 0
+        self.gone = False  # deleted
+        self.left = False  # the server ends
+        self._store = store
+        self._at_once = at_once
+        self._agent: Any = None
+        self._choice: AgentChoice | None = None
+        self._made: dict[str, Any] = {}
+        self._allowed: set[str] = set()
+        self._changed = asyncio.Event()
+
+    # -- what is shown ------------------------------------------------------------------------
+
+    def path(self) -> list[Turn]:
+        """Returns the turns from the first to the leaf that is shown."""
+        out: list[Turn] = []
+        turn = self.turns.get(self.row.leaf or "")
+        while turn is not None:
+            out.append(turn)
+            turn = self.turns.get(turn.parent or "")
+        return out[::-1]
+
+    def siblings(self, turn: Turn) -> list[str]:
+        """Returns the versions of a turn, oldest first."""
+        same = [t for t in self.turns.values() if t.parent == turn.parent]
+        return [t.id for t in sorted(same, key=lambda t: t.created)]
+
+    def show(self, turn: str) -> None:
+        """Shows another version of a turn, with what followed it last."""
+        leaf = turn
+        while True:
+            after = [t for t in self.turns.values() if t.parent == leaf]
+            if not after:
+                break
+            leaf = max(after, key=lambda t: t.created).id
+        self._leaf(leaf)
+
+    def undo(self) -> None:
+        """Takes the last turn out of what is shown; it stays as a version."""
+        path = self.path()
+        self._leaf(path[-1].parent if path else None)
+
+    def _leaf(self, leaf: str | None) -> None:
+        self.row.leaf = leaf
+        self._store.show_leaf(self.row.id, leaf)
+        self.revision += 1
+        self.notify()
+
+    def begin_with(self, turns: Sequence[Turn]) -> None:
+        """Puts turns that are over into an empty conversation."""
+        for turn in turns:
+            turn.parent = self.row.leaf
+            self.turns[turn.id] = turn
+            self._store.save_turn(turn)
+            self._leaf(turn.id)
+
+    def rename(self, title: str) -> None:
+        """Gives the conversation another title."""
+        self.row.title = title[:200]
+        self._store.rename(self.row.id, self.row.title)
+        self.notify()
+
+    def notify(self) -> None:
+        """Wakes whoever watches."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Returns when something has changed, or after `seconds`."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+
+    # -- running ------------------------------------------------------------------------------
+
+    def start(
+        self,
+        question: str,
+        files: Sequence[Path],
+        make_agent: Callable[[Session], Any],
+        parent: str | None,
+    ) -> Turn:
+        """Begins a turn; it goes on whether or not anybody watches.
+
+        Raises:
+            InputError: an answer is still coming.
+        """
+        if self.live is not None:
+            raise InputError(say("busy", "en"))
+        turn = Turn(self.row.id, question, parent, [path.name for path in files])
+        turn.messages = [user_message(question, list(files))]
+        self.live = LiveTurn(turn)
+        self.turns[turn.id] = turn
+        if not self.row.title:
+            self.row.title = " ".join(question.split())[:TITLE_CHARACTERS]
+            self._store.rename(self.row.id, self.row.title)
+        self._store.save_turn(turn)
+        self._leaf(turn.id)
+        before = [m for t in self.path()[:-1] for m in t.messages]
+        self.live.task = asyncio.ensure_future(self._drive(self.live, before, make_agent))
+        return turn
+
+    async def _drive(
+        self, live: LiveTurn, before: list[dict[str, Any]], make_agent: Callable[[Session], Any]
+    ) -> None:
+        turn = live.turn
+        try:
+            async with self._at_once or contextlib.nullcontext():
+                agent = await asyncio.to_thread(make_agent, self)
+                if live.over:  # stopped before it began
+                    return
+                run = live.run = agent.stream([*before, *turn.messages])
+                async for event in run:
+                    self._take(live, event)
+        except QwenbeltError as error:
+            live.add({"event": "failed", "text": str(error)})
+        except Exception as error:  # a fault in an agent or a tool ends its turn, not the server
+            live.add({"event": "failed", "text": f"{type(error).__name__}: {error}"})
+        finally:
+            self._finish(live)
+
+    def _take(self, live: LiveTurn, event: Event) -> None:
+        if isinstance(event, ApprovalAsked) and event.name in self._allowed:
+            live.run.approve(event.call_id, True)
+            return
+        live.add(event.to_dict(), event)
+        if isinstance(event, Done):
+            live.turn.messages += event.messages
+            live.turn.answer = event.text
+        self.notify()
+
+    def _finish(self, live: LiveTurn) -> None:
+        live.over = True
+        if not live.records or live.records[-1]["event"] not in ("done", "failed"):
+            done = Done("cancelled", "")
+            live.add(done.to_dict(), done)
+        live.turn.events = live.stored()
+        self.live = None
+        self.used = time.monotonic()
+        if not self.gone:
+            self._store.save_turn(live.turn)
+        self.revision += 1
+        self.notify()
+
+    def stop(self) -> None:
+        """Ends the running turn; what it did so far is kept."""
+        if self.live is None:
+            return
+        if self.live.run is not None:
+            self.live.run.cancel()
+        else:
+            self.live.over = True
+
+    def approve(self, call_id: str, allowed: bool, *, always_tool: str = "") -> None:
+        """Answers what the running turn asked."""
+        if always_tool:
+            self._allowed.add(always_tool)
+        if self.live is not None and self.live.run is not None:
+            self.live.run.approve(call_id, allowed)
+
+    # -- the agent ----------------------------------------------------------------------------
+
+    def agent(self, choice: AgentChoice, make: Callable[..., Any]) -> Any:
+        """Returns this conversation's agent; made anew only when the choice has changed.
+
+        The tool objects stay the same, and so does what they hold, such as a kernel.
+        """
+        if self._agent is None or choice != self._choice:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            name = f"gui-{self.row.id}"
+            self._agent = make(choice, self._made, session=name, folder=self.folder)
+            self._choice = choice
+            self._allowed |= trusted_tools(self._agent)
+        return self._agent
+
+    def rest(self) -> None:
+        """Gives the agent and what its tools hold back."""
+        self._agent = self._choice = None
+        self._made.clear()
+
+    def file(self, name: str) -> Path | None:
+        """Returns a file of this conversation by its bare name, or None."""
+        if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+            return None
+        path = self.folder / name
+        return path if path.is_file() and not path.is_symlink() else None
+
+
+class Hub:
+    """All open conversations of this server.
+
+    Args:
+        store: where they are kept.
+        workspace: the folder under which each has a folder of its own.
+    """
+
+    def __init__(self, store: Store, workspace: Path) -> None:
+        self.store = store
+        self.workspace = workspace
+        self.at_once: asyncio.Semaphore | None = None  # how many turns may run side by side
+        self._sessions: dict[str, Session] = {}
+
+    def open(self, user: str, session: str) -> Session:
+        """Returns a user's conversation.
+
+        Raises:
+            InputError: the user has no such conversation.
+        """
+        row = self.store.session(user, session)
+        if row is None:
+            self._sessions.pop(session, None)
+            raise InputError(say("no_conversation", "en"))
+        found = self._sessions.get(session)
+        if found is None:
+            found = Session(row, self.store, self.workspace / session, self.at_once)
+            self._sessions[session] = found
+        found.row.title = row.title
+        found.used = time.monotonic()
+        return found
+
+    def branch(self, session: Session, upto: Turn) -> SessionRow:
+        """Makes a new conversation of the turns up to one, with copies of the files."""
+        row = self.store.new_session(session.row.user, session.row.title)
+        parent = None
+        for turn in session.path():
+            copy = dataclasses.replace(
+                turn, id=uuid.uuid4().hex[:12], session=row.id, parent=parent
+            )
+            self.store.save_turn(copy)
+            parent = copy.id
+            if turn.id == upto.id:
+                break
+        self.store.show_leaf(row.id, parent)
+        if session.folder.is_dir():
+            shutil.copytree(session.folder, self.workspace / row.id, dirs_exist_ok=True)
+        return row
+
+    async def delete(self, user: str, session: str) -> None:
+        """Deletes a conversation with its files; what runs in it is ended first.
+
+        Raises:
+            InputError: the user has no such conversation.
+        """
+        found = self.open(user, session)
+        found.gone = True
+        self._sessions.pop(session, None)
+        running = found.live.task if found.live is not None else None
+        found.stop()
+        if running is not None:
+            await asyncio.wait({running}, timeout=STOP_SECONDS)
+        found.rest()
+        self.store.delete(session)
+        found.notify()
+        await asyncio.to_thread(shutil.rmtree, found.folder, ignore_errors=True)
+
+    def rest_idle(self, seconds: float = IDLE_SECONDS) -> int:
+        """Closes conversations that nobody has used or watched for a while; returns how many."""
+        self.store.delete_empty(EMPTY_SECONDS)
+        limit = time.monotonic() - seconds
+        idle = [
+            name
+            for name, session in self._sessions.items()
+            if session.live is None and not session.watchers and session.used < limit
+        ]
+        for name in idle:
+            self._sessions.pop(name).rest()
+        return len(idle)
+
+    def leave(self) -> None:
+        """Lets the browsers go, so that the server can end at once."""
+        for session in self._sessions.values():
+            session.left = True
+            session.notify()
+
+    async def close(self) -> None:
+        """Ends what runs."""
+        tasks = []
+        for session in self._sessions.values():
+            if session.live is not None and session.live.task is not None:
+                session.stop()
+                tasks.append(session.live.task)
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_SECONDS)

@@ -1,0 +1,90 @@
+"""Pages of cited documents, with the cited words found and highlighted."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwenbelt.apps.gui.hub import Session
+from qwenbelt.core.errors import InputError
+
+if TYPE_CHECKING:
+    from qwenbelt.tools.documents.model import Page
+
+_QUOTED = re.compile(r"[\"“«「『](.{8,400}?)[\"”»」』]", re.DOTALL)
+_MOST_BOXES = 60
+
+
+async def cited_page(session: Session, name: str, page: int, words: str) -> dict[str, Any]:
+    """Returns where the cited words stand: `{"found", "pages", "boxes"}`.
+
+    Args:
+        session: the conversation.
+        name: a document of it.
+        page: from 1.
+        words: the text before the citation; quotes in it are looked for first.
+
+    Raises:
+        InputError: there is no such document or page, or it cannot be read.
+    """
+    path = _document(session, name)
+    return await asyncio.to_thread(_found, path, page, words[-2000:])
+
+
+async def page_png(session: Session, name: str, page: int, boxes: Any) -> bytes:
+    """Returns a page as a picture with the boxes highlighted.
+
+    Raises:
+        InputError: there is no such document or page, or the boxes are no list of boxes.
+    """
+    from qwenbelt.tools.documents.pictures import render_page
+
+    try:
+        places = [tuple(float(edge) for edge in box[:4]) for box in boxes[:_MOST_BOXES]]
+        fits = all(len(place) == 4 for place in places)
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise InputError("The boxes must be lists of four numbers.")
+    path = _document(session, name)
+    return await asyncio.to_thread(render_page, path, page, boxes=places, scale=1.6)
+
+
+def _document(session: Session, name: str) -> Path:
+    path = session.file(name)
+    if path is None or path.suffix.lower() != ".pdf":
+        raise InputError(f"{name}: there is no such PDF in this conversation.")
+    return path
+
+
+def _found(path: Path, page: int, words: str) -> dict[str, Any]:
+    from qwenbelt.tools.documents.citations import cited_page as read_page
+    from qwenbelt.tools.documents.pdf import pdf_facts
+
+    found = read_page(path.parent, path.name, page)
+    if found is None:
+        raise InputError(f"{path.name}: has no page {page}.")
+    spans = _spans(found, words)
+    boxes = [box for start, end in spans for box in found.boxes(start, end)]
+    places = [[box.x0, box.top, box.x1, box.bottom] for box in boxes[:_MOST_BOXES]]
+    return {"found": bool(places), "pages": pdf_facts(path).pages, "boxes": places}
+
+
+def _spans(page: Page, words: str) -> list[tuple[int, int]]:
+    """Returns where the words stand: quotes if there are any, else the passage most like them."""
+    from qwenbelt.tools.documents.citations import quote_spans
+    from qwenbelt.tools.documents.passages import best_quote
+    from qwenbelt.tools.documents.tokens import index_text
+
+    for match in reversed(list(_QUOTED.finditer(words))):
+        spans = quote_spans(page.text, match.group(1))
+        if spans:
+            return spans
+    terms = {term: 1.0 + 2.0 * term.isdigit() for term in index_text(words[-400:]).split()}
+    if not terms:
+        return []
+    start, end = best_quote(page.text, terms)
+    shared = terms.keys() & set(index_text(page.text[start:end]).split())
+    return [(start, end)] if len(shared) >= min(3, len(terms)) else []

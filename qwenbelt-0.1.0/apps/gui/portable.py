@@ -1,0 +1,109 @@
+"""Conversations out of the chat and into it: Markdown, JSON, a scenario for tests."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import Any
+
+from qwenbelt.apps.export import as_markdown
+from qwenbelt.apps.gui.hub import Session
+from qwenbelt.apps.gui.store import SessionRow, Store, Turn
+from qwenbelt.core.errors import InputError
+
+FORMAT = "qwenbelt-conversation"
+SCENARIO = "conversation.scenario.yaml"
+
+
+def export(session: Session, form: str) -> tuple[str | bytes, str, str]:
+    """Returns a conversation as text or bytes, its media type and a file name.
+
+    Args:
+        session: the conversation.
+        form: "md", "json" (can be imported again) or "scenario" (can be run as a test; an archive
+            of scenario and files when the conversation has files).
+
+    Raises:
+        InputError: there is no such form, or nothing was said yet.
+    """
+    path = session.path()
+    if not path:
+        raise InputError("Nothing was said in this conversation yet.")
+    if form == "md":
+        messages = [message for turn in path for message in turn.messages]
+        return as_markdown(messages), "text/markdown; charset=utf-8", "conversation.md"
+    if form == "json":
+        body = {"format": FORMAT, "title": session.row.title, "turns": [_as_dict(t) for t in path]}
+        text = json.dumps(body, ensure_ascii=False, indent=1)
+        return text, "application/json", "conversation.json"
+    if form == "scenario":
+        return _scenario(session, [turn for turn in path if _ended_well(turn)])
+    raise InputError(f"There is no form {form!r}; there are md, json and scenario.")
+
+
+def _as_dict(turn: Turn) -> dict[str, Any]:
+    names = ("question", "files", "messages", "events", "answer")
+    return {name: getattr(turn, name) for name in names}
+
+
+def _ended_well(turn: Turn) -> bool:
+    return any(r.get("event") == "done" and r.get("reason") == "answer" for r in turn.events)
+
+
+def _scenario(session: Session, path: list[Turn]) -> tuple[str | bytes, str, str]:
+    """Returns the turns that were answered; a stopped one would have to be stopped again."""
+    from qwenbelt.testing import Trajectory, scenario_text
+
+    if not path:
+        raise InputError("No question of this conversation was answered to the end.")
+    records = [record for turn in path for record in turn.events]
+    names = list(dict.fromkeys(name for turn in path for name in turn.files))
+    files = [file for name in names if (file := session.file(name)) is not None]
+    run = Trajectory.from_records(records)
+    text = str(scenario_text(run, files=[file.name for file in files]))
+    if not files:
+        return text, "application/yaml", SCENARIO
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(SCENARIO, text)
+        for file in files:
+            packed.write(file, file.name)
+    return archive.getvalue(), "application/zip", "conversation.scenario.zip"
+
+
+def imported(store: Store, user: str, body: dict[str, Any]) -> SessionRow:
+    """Makes a conversation from what `export` gave as "json".
+
+    Raises:
+        InputError: it is something else.
+    """
+    if body.get("format") != FORMAT or not isinstance(body.get("turns"), list):
+        raise InputError("This is no conversation that was exported as JSON.")
+    turns = [_checked(entry) for entry in body["turns"]]
+    row = store.new_session(user, str(body.get("title", ""))[:200])
+    parent = None
+    for number, turn in enumerate(turns):
+        turn.session, turn.parent = row.id, parent
+        turn.created += number / 1000  # keeps the order
+        store.save_turn(turn)
+        parent = turn.id
+    store.show_leaf(row.id, parent)
+    return row
+
+
+def _checked(entry: Any) -> Turn:
+    wrong = InputError("A turn in this file is not as it should be.")
+    if not isinstance(entry, dict) or not isinstance(entry.get("question"), str):
+        raise wrong
+    lists = {name: entry.get(name, []) for name in ("files", "messages", "events")}
+    if not all(isinstance(value, list) for value in lists.values()):
+        raise wrong
+    dicts = lists["messages"] + lists["events"]
+    if not all(isinstance(value, dict) for value in dicts):
+        raise wrong
+    files = [str(name) for name in lists["files"]]
+    answer = str(entry.get("answer", ""))
+    return Turn(
+        "", entry["question"], None, files, lists["messages"], lists["events"], answer=answer
+    )

@@ -1,0 +1,209 @@
+"""The web server of the chat: the page in two languages, the API, and what guards them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.apps.agent_choice import AgentChoice
+from qwenbelt.apps.gui.given import Given
+from qwenbelt.core.errors import ConfigError, InputError
+from qwenbelt.core.settings import load_settings
+
+_IDLE_CHECK = 60.0
+
+
+@dataclass(frozen=True)
+class GuiOptions:
+    """How the chat is served.
+
+    Attributes:
+        accounts: users and passwords; empty for no login.
+        endpoints: endpoint specs to choose from, besides the choice's own.
+        workspace: where conversations and their files are kept; the settings' when None.
+        at_once: how many turns may run side by side; any number when None.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    endpoints: Sequence[str] = ()
+    workspace: Path | None = None
+    at_once: int | None = None
+
+
+def make_app(
+    choice: AgentChoice,
+    options: GuiOptions,
+    make_agent: Any = None,
+    given: Given | None = None,
+) -> Any:
+    """Returns the ASGI application.
+
+    Args:
+        choice: what agents are made of unless people choose otherwise.
+        options: how it is served.
+        make_agent: makes the agents in place of `apps.agent_choice.make_agent`.
+        given: agents that answer instead of agents of a choice.
+
+    Raises:
+        ConfigError: Gradio is not installed, or a public address is to be served without login.
+    """
+    from qwenbelt.apps.gui.guards import Guard, is_loopback, language_of
+
+    local = is_loopback(options.host)
+    if not local and not options.accounts:
+        raise ConfigError(
+            f"Serving the chat on {options.host} lets everybody on the network run its tools.",
+            fix="Give accounts with --auth USER:PASSWORD, or serve on 127.0.0.1.",
+        )
+    gr = _gradio()
+    from fastapi import FastAPI
+    from starlette.requests import Request
+    from starlette.responses import RedirectResponse
+
+    from qwenbelt.apps.agent_choice import make_agent as from_choice
+    from qwenbelt.apps.gui import page
+    from qwenbelt.apps.gui.api import Api
+    from qwenbelt.apps.gui.asking import MAX_FILE_MB, Asker
+    from qwenbelt.apps.gui.hub import Hub
+    from qwenbelt.apps.gui.store import Store
+
+    folder = (options.workspace or load_settings().workspace) / "gui"
+    hub = Hub(Store(folder / "conversations.sqlite"), folder / "sessions")
+    asker = Asker(
+        hub,
+        choice,
+        make_agent or from_choice,
+        free_endpoints=local and not options.accounts,
+        endpoints=options.endpoints,
+        given=given,
+    )
+    if options.at_once is not None:
+        hub.at_once = asyncio.Semaphore(options.at_once)
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(hub))
+
+    async def root(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"/{language_of(request)}/", 303)
+
+    app.add_route("/", root)
+    app.router.routes.extend(Api(hub, asker).routes())
+    for language in ("en", "zh"):
+        blocks = page.build(asker, language, logged_in=bool(options.accounts))
+        gr.mount_gradio_app(
+            app,
+            blocks,
+            f"/{language}",
+            footer_links=[],
+            run_history=False,
+            show_error=True,
+            max_file_size=MAX_FILE_MB * 1024 * 1024,
+            ssr_mode=False,
+            theme=page.theme(),
+            head=page.head(language, asker),
+        )
+    guard = Guard(app, options.accounts, local)
+    guard.leave = hub.leave
+    return guard
+
+
+def _lifespan(hub: Any) -> Any:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        resting = asyncio.ensure_future(_rest(hub))
+        try:
+            yield
+        finally:
+            resting.cancel()
+            await hub.close()
+            hub.store.close()
+
+    return lifespan
+
+
+async def _rest(hub: Any) -> None:
+    while True:
+        await asyncio.sleep(_IDLE_CHECK)
+        hub.rest_idle()
+
+
+def _gradio() -> Any:
+    # read when Gradio is imported: nothing is reported to its makers, nothing is looked up
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        import gradio
+    except ImportError as error:
+        raise ConfigError(
+            "The chat in the browser needs Gradio.", fix='pip install "qwenbelt[gui]"'
+        ) from error
+    return gradio
+
+
+def serve(choice: AgentChoice, options: GuiOptions, ready: Any = None) -> None:
+    """Serves the chat until it is interrupted.
+
+    Args:
+        choice: what agents are made of.
+        options: how it is served.
+        ready: called with the URL when the server answers.
+
+    Raises:
+        ConfigError: see `make_app`.
+        InputError: the port is taken.
+    """
+    app = make_app(choice, options)
+    run_app(app, options.host, options.port, ready)
+
+
+def _server(config: Any, leave: Callable[[], None] | None) -> Any:
+    """Returns a server that ends the streams of its application before it waits for them."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[Any] | None = None) -> None:
+            if leave is not None:
+                leave()
+            await super().shutdown(sockets)
+
+    return Server(config)
+
+
+def run_app(app: Any, host: str, port: int, ready: Any = None) -> None:
+    """Runs an ASGI application with uvicorn until it is interrupted.
+
+    Raises:
+        InputError: the address cannot be served, for example because the port is taken.
+    """
+    import socket
+
+    import uvicorn
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(512)  # who is told the address can connect at once, and waits
+    except OSError as error:
+        listening.close()
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"{host}:{port} cannot be served ({reason}).", fix="Choose another --port."
+        ) from error
+    number = listening.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else host
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+    server = _server(config, getattr(app, "leave", None))
+    if ready is not None:
+        ready(f"http://{shown}:{number}/")
+    try:
+        server.run(sockets=[listening])
+    finally:
+        listening.close()

@@ -1,0 +1,209 @@
+"""Conversations in SQLite: sessions, and the tree of their turns.
+
+A turn is a question and its answer. Editing or retrying makes a sibling of the turn; the session
+remembers which leaf of the tree is shown.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.core.errors import InputError
+from qwenbelt.core.secrets import scrub
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS sessions (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, title TEXT NOT NULL DEFAULT '',
+    leaf TEXT, created REAL NOT NULL, updated REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS sessions_of_user ON sessions (user, updated);
+CREATE TABLE IF NOT EXISTS turns (
+    id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    parent TEXT, created REAL NOT NULL, question TEXT NOT NULL, files TEXT NOT NULL,
+    messages TEXT NOT NULL, events TEXT NOT NULL, answer TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS turns_of_session ON turns (session, created);
+CREATE TABLE IF NOT EXISTS settings (user TEXT PRIMARY KEY, body TEXT NOT NULL);
+"""
+
+
+@dataclass
+class Turn:
+    """A question and its answer.
+
+    Attributes:
+        parent: the turn before it, or None for the first.
+        files: names of the attached files in the session's folder.
+        messages: what was said, the question first, as qwen-agent message dicts.
+        events: what happened, as trace records.
+    """
+
+    session: str
+    question: str
+    parent: str | None = None
+    files: list[str] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    answer: str = ""
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    created: float = field(default_factory=time.time)
+
+
+@dataclass
+class SessionRow:
+    """A conversation's entry in the list."""
+
+    id: str
+    user: str
+    title: str
+    leaf: str | None
+    created: float
+    updated: float
+
+
+class Store:
+    """The database; safe to use from several threads.
+
+    Raises:
+        InputError: the file cannot be opened as a database.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._lock = threading.Lock()
+        try:
+            if str(path) != ":memory:":
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # a power cut may cost the last moments, never the database; no write waits for the disk
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._db.execute("PRAGMA busy_timeout = 5000")
+            self._db.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(f"{path}: cannot be opened as a database ({error}).") from error
+
+    def close(self) -> None:
+        """Closes the database."""
+        with self._lock:
+            self._db.close()
+
+    def _run(self, sql: str, values: Iterable[Any] = ()) -> list[Any]:
+        with self._lock:
+            return self._db.execute(sql, tuple(values)).fetchall()
+
+    # -- sessions -----------------------------------------------------------------------------
+
+    def new_session(self, user: str, title: str = "") -> SessionRow:
+        """Makes an empty conversation."""
+        now = time.time()
+        row = SessionRow(uuid.uuid4().hex, user, title, None, now, now)
+        self._run(
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
+            (row.id, user, title, None, now, now),
+        )
+        return row
+
+    def session(self, user: str, session: str) -> SessionRow | None:
+        """Returns a user's conversation, or None; nobody gets another's."""
+        rows = self._run("SELECT * FROM sessions WHERE id = ? AND user = ?", (session, user))
+        return SessionRow(*rows[0]) if rows else None
+
+    def sessions(self, user: str, words: str = "", limit: int = 200) -> list[SessionRow]:
+        """Returns a user's conversations, the latest first; not those where nothing was said yet.
+
+        Args:
+            user: whose.
+            words: only those that contain them in the title, a question or an answer.
+            limit: how many at most.
+        """
+        sql = "SELECT * FROM sessions WHERE user = ? AND (leaf IS NOT NULL OR title <> '')"
+        values: list[Any] = [user]
+        for word in words.split()[:8]:
+            escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            like = f"%{escaped}%"
+            sql += (
+                " AND (title LIKE ? ESCAPE '\\' OR id IN (SELECT session FROM turns"
+                " WHERE question LIKE ? ESCAPE '\\' OR answer LIKE ? ESCAPE '\\'))"
+            )
+            values += [like, like, like]
+        rows = self._run(f"{sql} ORDER BY updated DESC LIMIT ?", [*values, limit])
+        return [SessionRow(*row) for row in rows]
+
+    def rename(self, session: str, title: str) -> None:
+        """Gives a conversation a title."""
+        self._run("UPDATE sessions SET title = ? WHERE id = ?", (title[:200], session))
+
+    def delete(self, session: str) -> None:
+        """Deletes a conversation and its turns."""
+        self._run("DELETE FROM sessions WHERE id = ?", (session,))
+
+    def delete_empty(self, seconds: float) -> None:
+        """Deletes conversations that were begun this long ago and in which nothing was said."""
+        self._run(
+            "DELETE FROM sessions WHERE leaf IS NULL AND title = '' AND updated < ?",
+            (time.time() - seconds,),
+        )
+
+    def show_leaf(self, session: str, leaf: str | None) -> None:
+        """Remembers which turn is the last one shown."""
+        now = time.time()
+        self._run("UPDATE sessions SET leaf = ?, updated = ? WHERE id = ?", (leaf, now, session))
+
+    # -- turns --------------------------------------------------------------------------------
+
+    def save_turn(self, turn: Turn) -> None:
+        """Writes a turn; known secrets in it are masked."""
+        self._run(
+            "INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                turn.id,
+                turn.session,
+                turn.parent,
+                turn.created,
+                turn.question,
+                json.dumps(turn.files, ensure_ascii=False),
+                scrub(json.dumps(turn.messages, ensure_ascii=False, default=str)),
+                scrub(json.dumps(turn.events, ensure_ascii=False, default=str)),
+                turn.answer,
+            ),
+        )
+
+    def turns(self, session: str) -> list[Turn]:
+        """Returns all turns of a conversation, oldest first."""
+        rows = self._run("SELECT * FROM turns WHERE session = ? ORDER BY created", (session,))
+        return [_turn(row) for row in rows]
+
+    # -- settings -----------------------------------------------------------------------------
+
+    def settings(self, user: str) -> dict[str, Any]:
+        """Returns what a user chose last."""
+        rows = self._run("SELECT body FROM settings WHERE user = ?", (user,))
+        return dict(json.loads(rows[0][0])) if rows else {}
+
+    def save_settings(self, user: str, body: dict[str, Any]) -> None:
+        """Remembers what a user chose."""
+        text = json.dumps(body, ensure_ascii=False)
+        self._run("INSERT OR REPLACE INTO settings VALUES (?, ?)", (user, text))
+
+
+def _turn(row: tuple[Any, ...]) -> Turn:
+    return Turn(
+        id=row[0],
+        session=row[1],
+        parent=row[2],
+        created=row[3],
+        question=row[4],
+        files=json.loads(row[5]),
+        messages=json.loads(row[6]),
+        events=json.loads(row[7]),
+        answer=row[8],
+    )

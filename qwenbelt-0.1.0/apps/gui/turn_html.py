@@ -1,0 +1,104 @@
+"""A turn around its answer: the question, its versions, and what can be done with it."""
+
+from __future__ import annotations
+
+from html import escape
+
+from qwenbelt.apps.conversation import file_kind
+from qwenbelt.apps.gui.hub import Session
+from qwenbelt.apps.gui.safe_html import Surroundings, file_link
+from qwenbelt.apps.gui.store import Turn
+from qwenbelt.apps.gui.strings import say
+
+# strokes of a 24 x 24 picture
+_SIGNS = {
+    "edit": "M4 20h4L19 9l-4-4L4 16zM13 7l4 4",
+    "retry": "M20 11a8 8 0 1 0-2 6M20 4v7h-7",
+    "branch": "M6 4v16M6 14c0-5 12-1 12-8M18 3v4M15 6l3-3 3 3",
+    "undo": "M9 7l-5 5 5 5M4 12h10a6 6 0 0 1 6 6",
+    "previous": "M15 5l-7 7 7 7",
+    "next": "M9 5l7 7-7 7",
+}
+
+
+def article_id(turn: Turn) -> str:
+    """Returns the id of a turn's element."""
+    return f"turn-{turn.id}"
+
+
+def article_html(session: Session, turn: Turn, answer: str, around: Surroundings) -> str:
+    """Returns a whole turn.
+
+    Args:
+        session: its conversation.
+        turn: the turn.
+        answer: the HTML of the answer so far.
+        around: what its texts may refer to.
+    """
+    element = article_id(turn)
+    return (
+        f'<article class="qb-turn" id="{element}">{question_html(session, turn, around)}'
+        f'<div class="qb-answer" id="{element}-a">{answer}</div>'
+        f"{actions_html(session, turn, around.language)}</article>"
+    )
+
+
+def question_html(session: Session, turn: Turn, around: Surroundings) -> str:
+    """Returns the question with its files and versions."""
+    element = f"{article_id(turn)}-q"
+    files = "".join(_attached(name, around) for name in turn.files)
+    edit = _button("edit", turn, around.language)
+    return (
+        f'<div class="qb-question" id="{element}"><div class="qb-bubble">'
+        f'<div class="qb-question-text">{escape(turn.question)}</div>'
+        f'<div class="qb-files">{files}</div></div>'
+        f'<div class="qb-tools">{_versions(session, turn, around.language)}{edit}</div></div>'
+    )
+
+
+def actions_html(session: Session, turn: Turn, language: str) -> str:
+    """Returns the buttons below an answer; none while an answer is coming."""
+    buttons = ""
+    if session.live is None:
+        path = session.path()
+        buttons = _button("retry", turn, language) + _button("branch", turn, language)
+        if path and path[-1].id == turn.id:
+            buttons += _button("undo", turn, language)
+    return f'<div class="qb-tools qb-actions" id="{article_id(turn)}-b">{buttons}</div>'
+
+
+def _button(action: str, turn: Turn, language: str, shown: str = "") -> str:
+    label = escape(say(action, language))
+    name, target = ("show", shown) if shown else (action, turn.id)
+    return (
+        f'<button type="button" class="qb-small" data-action="{name}" data-turn="{target}" '
+        f'title="{label}" aria-label="{label}"><svg class="qb-sign" viewBox="0 0 24 24" '
+        f'aria-hidden="true"><path d="{_SIGNS[action]}"/></svg></button>'
+    )
+
+
+def _versions(session: Session, turn: Turn, language: str) -> str:
+    same = session.siblings(turn)
+    if len(same) < 2:
+        return ""
+    at = same.index(turn.id)
+    label = escape(say("version", language, number=at + 1, count=len(same)))
+    before = _button("previous", turn, language, same[at - 1]) if at else ""
+    after = _button("next", turn, language, same[at + 1]) if at + 1 < len(same) else ""
+    place = f'<span class="qb-version" aria-label="{label}">{at + 1}/{len(same)}</span>'
+    return f"{before}{place}{after}"
+
+
+def _attached(name: str, around: Surroundings) -> str:
+    url = around.file_url(name)
+    if url is None:
+        return f'<span class="qb-file">{escape(name)}</span>'
+    if file_kind(name) == "image":
+        label = escape(say("picture", around.language, name=name))
+        return f'<img class="qb-thumb" src="{escape(url)}" alt="{label}">'
+    if around.has_document(name) and name.lower().endswith(".pdf"):
+        return (
+            f'<button type="button" class="qb-file qb-cite" data-file="{escape(name)}" '
+            f'data-page="1">{escape(name)}</button>'
+        )
+    return file_link(name, url, around.language)

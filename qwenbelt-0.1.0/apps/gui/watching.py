@@ -1,0 +1,139 @@
+"""What a browser is told of a conversation: first the whole of it, then each change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from qwenbelt.apps.gui.hub import LiveTurn, Session
+from qwenbelt.apps.gui.safe_html import Surroundings, quoted
+from qwenbelt.apps.gui.store import Turn
+from qwenbelt.apps.gui.turn_html import actions_html, article_html, article_id, question_html
+from qwenbelt.apps.gui.turn_view import Op, TurnView
+
+TICK = 0.05  # seconds between two messages, so that many small events travel together
+LANE_TICK = 0.25  # seconds between two drawings of growing lanes
+KEEP_ALIVE = 15.0
+
+
+def surroundings(session: Session, language: str) -> Surroundings:
+    """Returns what texts of a conversation may refer to."""
+
+    def url(name: str) -> str | None:
+        name = name.removeprefix("./")
+        known = session.file(name) is not None
+        return f"/qb/file/{session.row.id}/{quoted(name)}" if known else None
+
+    return Surroundings(language, url, lambda name: session.file(name) is not None)
+
+
+class Watcher:
+    """One browser's view of a conversation."""
+
+    def __init__(self, session: Session, language: str) -> None:
+        self._session = session
+        self._around = surroundings(session, language)
+        self._revision = -1
+        self._shown: dict[str, str] = {}
+        self._live: LiveTurn | None = None
+        self._view: TurnView | None = None
+        self._read = 0
+        self._status: dict[str, Any] = {}
+
+    async def messages(self) -> AsyncIterator[dict[str, Any]]:
+        """Yields `{"ops": [...]}` and, when nothing happens, `{}`, until it is deleted."""
+        first: list[Op] = [{"op": "reset"}]
+        session = self._session
+        session.watchers += 1
+        try:
+            while not (session.gone or session.left):
+                ops = first + await self._changes()
+                first = []
+                if ops:
+                    yield {"ops": ops}
+                    await asyncio.sleep(TICK)
+                if not self._up_to_date():
+                    continue
+                growing = self._view is not None and self._view.running
+                before = session.revision
+                await session.wait(LANE_TICK if growing else KEEP_ALIVE)
+                if not growing and self._up_to_date() and before == session.revision:
+                    yield {}
+            if session.gone:
+                yield {"ops": [{"op": "gone"}]}
+        finally:
+            session.watchers -= 1
+
+    def _up_to_date(self) -> bool:
+        if self._revision != self._session.revision:
+            return False
+        return self._live is None or self._read == len(self._live.records)
+
+    async def _changes(self) -> list[Op]:
+        ops = self._follow()
+        if self._revision != self._session.revision:
+            self._revision = self._session.revision
+            ops += await self._path()
+        status = self._state()
+        if status != self._status:
+            self._status = status
+            ops.append({"op": "status", **status})
+        return ops
+
+    def _state(self) -> dict[str, Any]:
+        row = self._session.row
+        turns = len(self._session.path())
+        return {"live": self._session.live is not None, "title": row.title, "turns": turns}
+
+    def _follow(self) -> list[Op]:
+        """Returns what is new in the turn that goes on."""
+        live, view = self._live, self._view
+        if live is None or view is None:
+            return []
+        for record in live.records[self._read :]:
+            view.feed(record)
+        self._read = len(live.records)
+        if live.over:
+            self._live = self._view = None
+        return view.flush()
+
+    async def _path(self) -> list[Op]:
+        """Returns what changes the page from the turns it shows to those it should show."""
+        session = self._session
+        path = session.path()
+        ops: list[Op] = [{"op": "order", "ids": [article_id(turn) for turn in path]}]
+        for turn in path:
+            element = article_id(turn)
+            head = question_html(session, turn, self._around)
+            tail = actions_html(session, turn, self._around.language)
+            if element not in self._shown:
+                html = article_html(session, turn, await self._answer(turn), self._around)
+                ops.append({"op": "put", "id": element, "parent": "qb-turns", "html": html})
+            else:
+                if self._shown[element] != head:
+                    ops.append({"op": "put", "id": f"{element}-q", "parent": element, "html": head})
+                ops.append({"op": "put", "id": f"{element}-b", "parent": element, "html": tail})
+            self._shown[element] = head
+        gone = self._shown.keys() - {article_id(turn) for turn in path}
+        for element in gone:
+            del self._shown[element]
+        return ops
+
+    async def _answer(self, turn: Turn) -> str:
+        """Returns an answer as it is; a running one is followed from here on."""
+        live = self._session.live
+        element = f"{article_id(turn)}-a"
+        view = TurnView(element, self._around)
+        if live is not None and live.turn is turn:
+            self._live, self._view, self._read = live, view, 0
+            self._follow()
+            return view.html()
+        return await asyncio.to_thread(_replayed, view, turn)
+
+
+def _replayed(view: TurnView, turn: Turn) -> str:
+    for record in turn.events:
+        view.feed(record)
+    view.flush(0.0)
+    return view.html()

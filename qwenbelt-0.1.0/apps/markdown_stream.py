@@ -1,0 +1,76 @@
+"""Cuts a growing Markdown text into finished blocks, so that showing it costs linear time."""
+
+from __future__ import annotations
+
+import re
+
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_ITEM = re.compile(r" {0,3}([-*+]|\d{1,9}[.)])[ \t]")
+
+
+class MarkdownStream:
+    """Takes pieces of a text and gives back its blocks as they become complete.
+
+    A block ends at an empty line outside a code fence, or with the fence itself; a list goes on
+    over empty lines as long as items or indented lines follow.
+
+    Attributes:
+        rest: the part that is not complete yet.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._tail = ""
+        self._fence = ""
+
+    @property
+    def rest(self) -> str:
+        """The open block as far as it has come."""
+        return "".join(self._lines) + self._tail
+
+    @property
+    def in_code(self) -> bool:
+        """Whether a code fence is open, its first line complete."""
+        return bool(self._fence)
+
+    def feed(self, piece: str) -> list[str]:
+        """Takes the next piece; returns the blocks that it completes."""
+        if "\n" not in piece:
+            self._tail += piece
+            return []
+        *lines, tail = (self._tail + piece).split("\n")
+        self._tail = tail
+        blocks = [self._line(line + "\n") for line in lines]
+        return [block for block in blocks if block]
+
+    def finish(self) -> str:
+        """Returns what is left and begins anew."""
+        rest = self.rest
+        self._lines, self._tail, self._fence = [], "", ""
+        return rest
+
+    def _line(self, line: str) -> str:
+        fence = _FENCE.match(line)
+        if self._fence:
+            self._lines.append(line)
+            mark = fence.group(1) if fence else ""
+            closed = mark.startswith(self._fence) and line.strip() == mark
+            return self._complete() if closed else ""
+        if fence:
+            before = self._complete()
+            self._fence = fence.group(1)
+            self._lines.append(line)
+            return before
+        in_list = bool(self._lines) and _ITEM.match(self._lines[0]) is not None
+        if not line.strip() and not in_list:
+            return self._complete()
+        gap = in_list and not self._lines[-1].strip()
+        ends = gap and line.strip() and not line.startswith((" ", "\t")) and not _ITEM.match(line)
+        before = self._complete() if ends else ""
+        self._lines.append(line)
+        return before
+
+    def _complete(self) -> str:
+        block = "".join(self._lines)
+        self._lines, self._fence = [], ""
+        return block

@@ -1,0 +1,436 @@
+"""The server: `/v1/models`, `/v1/chat/completions`, `/v1/responses`, health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from qwenbelt.apps.gui.guards import is_loopback
+from qwenbelt.apps.serve.activity import Activity, Kind, Teller, Told
+from qwenbelt.apps.serve.chat_form import ChatForm
+from qwenbelt.apps.serve.figures import Links, Shelf
+from qwenbelt.apps.serve.inputs import Inbox, chat_messages, response_messages
+from qwenbelt.apps.serve.metrics import Metrics
+from qwenbelt.apps.serve.response_form import ResponseForm
+from qwenbelt.core.errors import (
+    ConfigError,
+    EndpointError,
+    InputError,
+    QwenbeltError,
+    ToolRefused,
+    one_line,
+)
+from qwenbelt.core.events import ApprovalAsked, Event
+from qwenbelt.core.secrets import remember, scrub
+
+MAX_BODY = 96 * 1024 * 1024
+FIRST_SIGN = 5.0  # seconds within which a failure still becomes an HTTP status
+_SESSION_HEADERS = ("x-session-id", "x-openwebui-chat-id")
+_STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+class Form(Protocol):
+    """How a reply is written."""
+
+    def begin(self) -> str:
+        """Returns the first lines of a stream."""
+        ...
+
+    def piece(self, kind: Kind, text: str) -> str:
+        """Returns the lines of a piece, and keeps it for the whole reply."""
+        ...
+
+    def end(self, told: Told) -> str:
+        """Returns the last lines of a stream."""
+        ...
+
+    def failure(self, error: dict[str, Any]) -> str:
+        """Returns the last lines of a stream that failed."""
+        ...
+
+    def whole(self, told: Told) -> dict[str, Any]:
+        """Returns the reply as one object."""
+        ...
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """How an agent is served.
+
+    Attributes:
+        name: the model name that clients see.
+        token: what clients must send as a bearer token; empty for none, on loopback only.
+        activity: how calls of tools are told.
+        folder: where the files of conversations are kept.
+        origins: pages of other origins that may ask, for chats that run in a browser.
+    """
+
+    name: str = "qwenbelt"
+    host: str = "127.0.0.1"
+    port: int = 8808
+    token: str = ""
+    activity: Activity = "reasoning"
+    folder: Path = Path("serve")
+    origins: Sequence[str] = ()
+
+
+class AgentServer:
+    """Serves one agent.
+
+    Args:
+        agent: answers; anything with our agents' `stream`.
+        options: how.
+        trusted: names of tools that run without approval; others with effects are refused, since
+            nobody can be asked here.
+
+    Raises:
+        ConfigError: a public address is to be served without a token.
+    """
+
+    def __init__(self, agent: Any, options: ServeOptions, trusted: set[str]) -> None:
+        self._local = is_loopback(options.host)
+        if not self._local and not options.token:
+            raise ConfigError(
+                f"Serving an agent on {options.host} lets everybody on the network run its tools.",
+                fix="Give a token with --token or QWENBELT_SERVE_TOKEN, or serve on 127.0.0.1.",
+            )
+        remember(options.token)
+        self._agent = agent
+        self._options = options
+        self._trusted = trusted
+        self._shelf = Shelf()
+        self._metrics = Metrics()
+        self._created = int(time.time())
+
+    def app(self) -> Starlette:
+        """Returns the ASGI application."""
+        routes = [
+            Route("/healthz", self._health),
+            Route("/metrics", self._guarded(self._metrics_text)),
+            Route("/v1/models", self._guarded(self._models)),
+            Route("/v1/models/{name:path}", self._guarded(self._model)),
+            Route("/v1/chat/completions", self._guarded(self._chat), methods=["POST"]),
+            Route("/v1/responses", self._guarded(self._responses), methods=["POST"]),
+            Route("/files/{token}/{name}", self._file),
+        ]
+        middleware = []
+        if self._options.origins:
+            middleware.append(
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=list(self._options.origins),
+                    allow_methods=["*"],
+                    allow_headers=["*"],
+                )
+            )
+        return Starlette(routes=routes, middleware=middleware)
+
+    # -- around every request -----------------------------------------------------------------
+
+    def _guarded(
+        self, handler: Callable[[Request], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            refused = self._refusal(request)
+            if refused is not None:
+                response: Response = refused
+            else:
+                try:
+                    response = await handler(request)
+                except QwenbeltError as error:
+                    status, body = error_body(error)
+                    response = JSONResponse({"error": body}, status)
+            route = request.scope["route"].path
+            self._metrics.answered(route, response.status_code)
+            return response
+
+        return answer
+
+    def _refusal(self, request: Request) -> Response | None:
+        host = request.headers.get("host", "").rsplit(":", 1)[0]
+        if self._local and not is_loopback(host):
+            return _refused(421, "This host name is not served here.", "invalid_request_error")
+        given = request.headers.get("authorization", "").partition(" ")[2]
+        token = self._options.token
+        if token and not hmac.compare_digest(given.encode(), token.encode()):
+            return _refused(401, "Incorrect API key provided.", "invalid_api_key")
+        origin = request.headers.get("origin")
+        if origin and not token and origin not in self._options.origins:
+            return _refused(403, "Pages of other origins may not ask.", "invalid_request_error")
+        return None
+
+    # -- small answers ------------------------------------------------------------------------
+
+    async def _health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok", "running": self._metrics.running})
+
+    async def _metrics_text(self, request: Request) -> Response:
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+
+    def _entry(self) -> dict[str, Any]:
+        known = {"object": "model", "created": self._created, "owned_by": "qwenbelt"}
+        return {"id": self._options.name, **known}
+
+    async def _models(self, request: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [self._entry()]})
+
+    async def _model(self, request: Request) -> Response:
+        self._check_model({"model": request.path_params["name"]})
+        return JSONResponse(self._entry())
+
+    async def _file(self, request: Request) -> Response:
+        path = self._shelf.get(request.path_params["token"])
+        if path is None:
+            return JSONResponse({"error": {"message": "There is no such file."}}, 404)
+        headers = {
+            "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
+            "x-content-type-options": "nosniff",
+        }
+        kind = "image/png" if path.suffix == ".png" else "application/octet-stream"
+        return FileResponse(path, media_type=kind, headers=headers)
+
+    def _check_model(self, body: Mapping[str, Any]) -> str:
+        name = str(body.get("model") or self._options.name)
+        if name != self._options.name:
+            raise EndpointError(
+                f"The model {name!r} does not exist; this server has {self._options.name!r}.",
+                status=404,
+                code="model_not_found",
+            )
+        return name
+
+    # -- runs ---------------------------------------------------------------------------------
+
+    async def _chat(self, request: Request) -> Response:
+        body = await _body(request)
+        name = self._check_model(body)
+        options = body.get("stream_options")
+        usage = bool(isinstance(options, Mapping) and options.get("include_usage"))
+        return await self._answer(request, body, chat_messages, ChatForm(name, usage))
+
+    async def _responses(self, request: Request) -> Response:
+        body = await _body(request)
+        name = self._check_model(body)
+        return await self._answer(request, body, response_messages, ResponseForm(name))
+
+    async def _answer(
+        self,
+        request: Request,
+        body: Mapping[str, Any],
+        read: Callable[[Mapping[str, Any], Inbox], list[dict[str, Any]]],
+        form: Form,
+    ) -> Response:
+        session = _session(request, body)
+        folder = self._options.folder / session
+        messages = await asyncio.to_thread(read, body, Inbox(folder))
+        folder.mkdir(parents=True, exist_ok=True)
+        run = self._agent.stream(messages, session=session, folder=folder)
+        base = str(request.base_url).rstrip("/")
+        telling = _Telling(
+            run, Teller(self._options.activity, Links(self._shelf, base)), self._trusted
+        )
+        pieces = self._counted(telling)
+        if body.get("stream"):
+            await telling.first_sign()
+            return StreamingResponse(
+                _streamed(pieces, telling, form),
+                media_type="text/event-stream; charset=utf-8",
+                headers=_STREAM_HEADERS,
+            )
+        return await _whole(request, pieces, telling, form)
+
+    async def _counted(self, telling: _Telling) -> AsyncIterator[tuple[Kind, str]]:
+        began = time.monotonic()
+        self._metrics.began()
+        try:
+            async for piece in telling.pieces():
+                yield piece
+        finally:
+            told = telling.teller.told
+            took = time.monotonic() - began
+            self._metrics.ended(took, told.input_tokens, told.output_tokens, told.calls)
+
+
+def serve_agent(
+    agent: Any,
+    options: ServeOptions,
+    trusted: set[str] | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serves an agent until it is interrupted.
+
+    Args:
+        agent: answers.
+        options: how.
+        trusted: see `AgentServer`; an agent that asks nobody (`approve="auto"`) needs none.
+        ready: called with the base URL for clients; prints it when None.
+
+    Raises:
+        ConfigError: a public address is to be served without a token.
+        InputError: the port is taken.
+    """
+    from qwenbelt.apps.gui.server import run_app
+    from qwenbelt.apps.strings import say
+
+    tell = ready or (lambda url: print(say("serving", url=url), flush=True))
+    app = AgentServer(agent, options, trusted or set()).app()
+    run_app(app, options.host, options.port, lambda url: tell(f"{url}v1"))
+
+
+class _Telling:
+    """Reads a run and tells it; a failure before anything was told can still be a status."""
+
+    def __init__(self, run: Any, teller: Teller, trusted: set[str]) -> None:
+        self._run = run
+        self.teller = teller
+        self._trusted = trusted
+        self._first: asyncio.Future[list[tuple[Kind, str]]] | None = None
+
+    async def _next(self) -> list[tuple[Kind, str]]:
+        """Returns the next pieces; none at the end."""
+        async for event in self._run:
+            self._decide(event)
+            pieces = self.teller.tell(event)
+            if pieces:
+                return pieces
+        return []
+
+    def _decide(self, event: Event) -> None:
+        if isinstance(event, ApprovalAsked):
+            self._run.approve(event.call_id, event.name in self._trusted)
+
+    async def first_sign(self) -> None:
+        """Waits a little for the first piece.
+
+        Raises:
+            QwenbeltError: the run failed before it.
+        """
+        self._first = asyncio.ensure_future(self._next())
+        done, _ = await asyncio.wait({self._first}, timeout=FIRST_SIGN)
+        if done:
+            self._first.result()
+
+    async def pieces(self) -> AsyncIterator[tuple[Kind, str]]:
+        """Yields all pieces; closing it ends the run."""
+        try:
+            found = await (self._first or self._next())
+            while found:
+                for piece in found:
+                    yield piece
+                found = await self._next()
+        finally:
+            if self._first is not None:
+                self._first.cancel()
+            await self._run.aclose()
+
+
+async def _streamed(
+    pieces: AsyncIterator[tuple[Kind, str]], telling: _Telling, form: Form
+) -> AsyncIterator[str]:
+    yield form.begin()
+    async with contextlib.aclosing(pieces) as open_pieces:  # type: ignore[type-var]
+        try:
+            async for kind, text in open_pieces:
+                yield form.piece(kind, text)
+        except QwenbeltError as error:
+            yield form.failure(error_body(error)[1])
+            return
+    yield form.end(telling.teller.told)
+
+
+async def _whole(
+    request: Request, pieces: AsyncIterator[tuple[Kind, str]], telling: _Telling, form: Form
+) -> Response:
+    async def read() -> None:
+        async with contextlib.aclosing(pieces) as open_pieces:  # type: ignore[type-var]
+            async for kind, text in open_pieces:
+                form.piece(kind, text)
+
+    reading = asyncio.ensure_future(read())
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():  # nobody waits for the answer any more
+            reading.cancel()
+            await asyncio.wait({reading})
+            return Response(status_code=499)
+        reading.result()
+    finally:
+        leaving.cancel()
+    return JSONResponse(form.whole(telling.teller.told))
+
+
+async def _left(request: Request) -> None:
+    """Returns when the client has gone; the server tells it only when asked."""
+    while not await request.is_disconnected():  # noqa: ASYNC110
+        await asyncio.sleep(0.2)
+
+
+def _session(request: Request, body: Mapping[str, Any]) -> str:
+    """Returns the name of the conversation: as the client gives one, else one for this request.
+
+    With it, what tools keep (a kernel's variables, files) lasts from one request to the next. It
+    is bound to the client's token, so that nobody can enter another's by its name.
+    """
+    metadata = body.get("metadata")
+    named = metadata.get("session") if isinstance(metadata, Mapping) else None
+    name = next((request.headers[h] for h in _SESSION_HEADERS if h in request.headers), named)
+    if not isinstance(name, str) or not name:
+        return f"serve-{uuid.uuid4().hex}"
+    bound = f"{request.headers.get('authorization', '')}\0{name}"
+    return f"serve-{hashlib.sha256(bound.encode()).hexdigest()[:32]}"
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    raw = bytearray()
+    async for piece in request.stream():
+        raw += piece
+        if len(raw) > MAX_BODY:
+            raise InputError(f"The request is larger than {MAX_BODY // 2**20} MB.")
+    try:
+        body = json.loads(bytes(raw))
+    except ValueError as error:
+        raise InputError("The request's body is not JSON.") from error
+    if not isinstance(body, dict):
+        raise InputError("The request's body is not a JSON object.")
+    return body
+
+
+def error_body(error: QwenbeltError) -> tuple[int, dict[str, Any]]:
+    """Returns an error's HTTP status and its body as OpenAI's API writes it."""
+    message = scrub(one_line(error, 2000))
+    if isinstance(error, EndpointError):
+        # a failure between here and the model is not the client's; what it may act on stays
+        kept = error.status in (404, 429) or error.code == "context_length_exceeded"
+        status = error.status if kept and error.status else 502
+        kind = "rate_limit_error" if status == 429 else "api_error"
+        if error.code == "model_not_found":
+            kind = "invalid_request_error"
+        return status, {"message": message, "type": kind, "param": None, "code": error.code}
+    if isinstance(error, ToolRefused):
+        return 403, {"message": message, "type": "permission_error", "param": None, "code": None}
+    if isinstance(error, InputError):
+        kind = "invalid_request_error"
+        return 400, {"message": message, "type": kind, "param": None, "code": None}
+    return 500, {"message": message, "type": "server_error", "param": None, "code": None}
+
+
+def _refused(status: int, message: str, code: str) -> JSONResponse:
+    body = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    return JSONResponse({"error": body}, status)

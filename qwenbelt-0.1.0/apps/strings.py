@@ -1,0 +1,130 @@
+"""What the command line says to people, English and Chinese side by side."""
+
+from __future__ import annotations
+
+from qwenbelt.core.language import user_language
+
+TEXTS: dict[str, tuple[str, str]] = {
+    # trace show
+    "model": ("model", "模型"),
+    "summary": (
+        "model calls: {models}; tool calls: {calls}; {seconds}; up to {parallel} side by side",
+        "模型调用 {models} 次，工具调用 {calls} 次，共 {seconds}；最多 {parallel} 个并行",
+    ),
+    "tokens": ("{into} tokens in, {out} out", "输入 {into} token，输出 {out} token"),
+    "exported": (
+        "{rows} rows of {runs} runs in {file}",
+        "{runs} 次运行中的 {rows} 行已写入 {file}",
+    ),
+    "failed": ("failed", "失败"),
+    "cancelled": ("cancelled", "已取消"),
+    "running": ("running", "运行中"),
+    "waiting": ("waiting", "等待中"),
+    "asked": ("waits for approval", "等待批准"),
+    "done": ("ok", "完成"),
+    "legend": (
+        "{run} runs  {wait} waits  {read} model reads  {write} model writes",
+        "{run} 运行  {wait} 等待  {read} 模型读入  {write} 模型输出",
+    ),
+    # tools
+    "reads": ("reads only", "只读"),
+    "effects": ("has effects", "有副作用"),
+    "no_tool": ("There is no tool {name!r}.", "没有名为 {name!r} 的工具。"),
+    "close_to": ("Did you mean {names}?", "您是想用 {names} 吗？"),
+    "known_tools": ("Known are: {names}.", "现有：{names}。"),
+    "unavailable": ("not available here: {reason}", "此处不可用：{reason}"),
+    # doctor
+    "doctor_well": (
+        "All that is needed works; {missing} optional parts are missing.",
+        "必需部分均正常；缺少 {missing} 个可选部分。",
+    ),
+    "doctor_failed": (
+        "{failed} needed parts do not work; {missing} optional parts are missing.",
+        "{failed} 个必需部分有问题；缺少 {missing} 个可选部分。",
+    ),
+    # gui and serve
+    "serving": ("Serving on {url} (Ctrl-C stops)", "服务地址：{url}（Ctrl-C 停止）"),
+    # chat
+    "chat_hello": (
+        "{model} at {endpoint}; {tools} tools. /help lists the commands; Ctrl-C stops an answer.",
+        "模型 {model}（{endpoint}），{tools} 个工具。/help 列出命令；Ctrl-C 停止回答。",
+    ),
+    "chat_leave": ("/quit or Ctrl-D ends the chat.", "输入 /quit 或按 Ctrl-D 结束聊天。"),
+    "chat_unknown": (
+        "There is no command {name}; /help lists them.",
+        "没有命令 {name}；见 /help。",
+    ),
+    "chat_on": ("on", "开"),
+    "chat_off": ("off", "关"),
+    "chat_attached": ("Goes with the next question: {names}", "将随下一个问题发送：{names}"),
+    "chat_no_files": ("No file is waiting.", "没有待发送的文件。"),
+    "chat_saved": ("Saved: {path}", "已保存：{path}"),
+    "chat_cleared": ("The conversation begins anew.", "对话已重新开始。"),
+    "chat_model": ("Now {model} at {endpoint}.", "现在使用 {model}（{endpoint}）。"),
+    "chat_think": ("Thinking: {state}.", "思考：{state}。"),
+    "chat_think_default": ("as the model does by default", "按模型默认"),
+    "chat_approve": ("Calls with effects: {mode}.", "有副作用的调用：{mode}。"),
+    "chat_approve_modes": ("Say ask, auto or never.", "可选 ask、auto 或 never。"),
+    "chat_no_lanes": ("Nothing has run yet.", "还没有任何运行。"),
+    "chat_help": ("this list", "显示本列表"),
+    "chat_help_file": ("attach a file to the next question", "为下一个问题附上文件"),
+    "chat_help_tools": (
+        "list the tools, or switch one on or off",
+        "列出工具，或开关某个工具",
+    ),
+    "chat_help_model": ("show the model, or change it", "显示或更换模型"),
+    "chat_help_think": ("switch the model's thoughts on or off", "开关模型的思考"),
+    "chat_help_approve": ("who allows calls with effects", "谁来批准有副作用的调用"),
+    "chat_help_lanes": ("draw the last answer's calls", "画出上一次回答的调用"),
+    "chat_help_save": ("save the conversation (.md or .json)", "保存对话（.md 或 .json）"),
+    "chat_help_clear": ("forget what was said", "清空对话"),
+    "chat_help_quit": ("end the chat", "结束聊天"),
+    "user": ("You", "用户"),
+    "assistant": ("Assistant", "助手"),
+    "call": ("Call of {name}", "调用 {name}"),
+    # run
+    "no_question": ("Give a question, or pipe one in.", "请给出问题，或用管道传入。"),
+    "none_alone": ("`none` stands alone among the tools.", "工具中的 none 只能单独使用。"),
+    # answers in the terminal
+    "thinking": ("thinking", "思考中"),
+    "thought": ("thought for {seconds}", "思考了 {seconds}"),
+    "retrying": (
+        "The endpoint failed ({reason}); trying again in {delay}.",
+        "端点出错（{reason}）；{delay} 后重试。",
+    ),
+    "compacted": ("Older messages were shortened: {detail}", "较早的消息已压缩：{detail}"),
+    "stopped": ("Stopped: {detail}", "已停止：{detail}"),
+    "interrupted": ("Interrupted.", "已中断。"),
+    "turn_line": (
+        "{seconds}; tokens: {into} in, {out} out; calls: {calls}",
+        "{seconds}，输入 {into} token，输出 {out} token，调用 {calls} 次",
+    ),
+    "allow": (
+        "May {name} run? ({reason}) [y]es / [n]o / [a]lways: ",
+        "允许 {name} 运行吗？（{reason}）[y] 是 / [n] 否 / [a] 总是：",
+    ),
+    "cut": ("… and {left} characters more", "……还有 {left} 个字符"),
+    "refused_quietly": (
+        "{name} needs an approval and nobody can be asked; refused. --approve auto allows it.",
+        "{name} 需要批准，但无人可问，已拒绝。可用 --approve auto 允许。",
+    ),
+    # trace show
+    "no_events": ("No model call and no tool call in it.", "其中没有模型调用，也没有工具调用。"),
+}
+
+
+def say(key: str, **values: object) -> str:
+    """Returns the text `key` in the person's language, with `values` filled in."""
+    return TEXTS[key][user_language() == "zh"].format(**values)
+
+
+def seconds(value: float) -> str:
+    """Returns a duration as people write it: "12 ms", "0.52 s", "3 min 4 s"."""
+    if value < 0.0995:
+        return f"{value * 1000:.0f} ms"
+    if value < 9.95:
+        return f"{value:.2f} s"
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s"

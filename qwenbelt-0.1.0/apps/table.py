@@ -1,0 +1,120 @@
+"""The commands of the command line, by name: where each lives and its line in the help.
+
+A command's module is imported only when the command is known, so that `qwenbelt --help` stays
+quick. A command whose module is not there is not listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Place:
+    """A command that lives elsewhere, or a group of such commands.
+
+    Attributes:
+        english: its line in the help.
+        chinese: the same in Chinese.
+        home: "module:attribute" below `qwenbelt.apps.commands`; empty for a group of `members`.
+        members: the group's commands by name.
+    """
+
+    english: str
+    chinese: str
+    home: str = ""
+    members: Mapping[str, Place] = field(default_factory=dict)
+
+
+TRACE = {
+    "show": Place(
+        "Draw the lanes of a run: what ran side by side, and for how long.",
+        "画出一次运行的泳道：哪些调用并行、各用了多久。",
+        "trace:show",
+    ),
+    "to-scenario": Place(
+        "Turn a trace into a scenario that the scripted endpoint plays.",
+        "把运行记录转成脚本端点可以播放的场景。",
+        "testing_commands:to_scenario",
+    ),
+    "export": Place(
+        "Make training data of runs: openai, sharegpt or dpo.",
+        "把运行记录转成训练数据：openai、sharegpt 或 dpo。",
+        "trace_export:export",
+    ),
+}
+
+COMMANDS: dict[str, Place] = {
+    "demo": Place(
+        "The main job on a bundled PDF; needs no key and no server.",
+        "用内置 PDF 演示主要工作，无需密钥和服务器。",
+        "report:demo",
+    ),
+    "report": Place(
+        "Ask about your files; get a report with citations and figures.",
+        "就您的文件提问，得到带引用和图表的报告。",
+        "report:report",
+    ),
+    "run": Place("Ask an agent one question.", "向智能体提一个问题。", "run:run"),
+    "chat": Place("Chat in the terminal.", "在终端里聊天。", "chat:chat"),
+    "gui": Place("Chat in the browser.", "在浏览器里聊天。", "gui:gui"),
+    "serve": Place(
+        "Serve an agent as an OpenAI-compatible endpoint.",
+        "把智能体作为 OpenAI 兼容端点提供服务。",
+        "serve:serve",
+    ),
+    "tools": Place(
+        "List, show and call tools without a model.",
+        "不用模型，直接列出、查看和调用工具。",
+        "tools:tools",
+    ),
+    "docs": Place(
+        "Index and search documents without a model.",
+        "不用模型，建立文档索引并检索。",
+        "docs:docs",
+    ),
+    "mcp": Place("Run MCP servers, and look at others.", "运行或查看 MCP 服务器。", "mcp:mcp"),
+    "inspect": Place("Safety inspection of pictures.", "对图片做安全巡检。", "inspect:inspect"),
+    "label": Place(
+        "Label pictures by a vision model's vote.",
+        "由视觉模型投票为图片打标签。",
+        "label:label",
+    ),
+    "probe": Place(
+        "Has a model seen these problems before? A contamination probe.",
+        "检测模型是否见过这些题目（数据污染探测）。",
+        "probe:probe",
+    ),
+    "batch": Place(
+        "Many runs; goes on where it was when killed.",
+        "批量运行，中断后可从断点继续。",
+        "batch:batch",
+    ),
+    "mock": Place(
+        "Serve a scenario as a scripted endpoint.",
+        "把场景作为脚本端点提供服务。",
+        "testing_commands:mock",
+    ),
+    "record": Place(
+        "Record a real endpoint to a cassette.",
+        "把真实端点的往来录制下来。",
+        "testing_commands:record",
+    ),
+    "replay": Place(
+        "Serve a recorded cassette as an endpoint.",
+        "把录制的往来作为端点重放。",
+        "testing_commands:replay",
+    ),
+    "model": Place(
+        "Model files for the embedded engine: list, pull, rm.",
+        "内置引擎的模型文件：列出、下载、删除。",
+        "model:model",
+    ),
+    "trace": Place("Look at the trace of a run.", "查看运行记录。", members=TRACE),
+    "doctor": Place(
+        "What works here, and what mends the rest.",
+        "检查本机环境，并给出修复命令。",
+        "doctor:doctor",
+    ),
+}

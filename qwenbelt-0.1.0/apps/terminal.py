@@ -1,0 +1,224 @@
+"""Shows a run in a terminal while it goes on: text as Markdown, thoughts folded, calls as lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from qwenbelt.apps.clean import terminal_text
+from qwenbelt.apps.lanes import draw, ink_for
+from qwenbelt.apps.markdown_stream import MarkdownStream
+from qwenbelt.apps.strings import say, seconds
+from qwenbelt.apps.timeline import Call, Timeline
+from qwenbelt.core.errors import one_line
+from qwenbelt.core.events import (
+    Done,
+    Event,
+    HistoryCompacted,
+    Notice,
+    Retrying,
+    TextDelta,
+    TextRelabelled,
+    ThinkingDelta,
+)
+
+_STYLES = {"done": ("✓", "green"), "failed": ("✗", "red"), "cancelled": ("⊘", "yellow")}
+_LONGEST_OPEN_BLOCK = 4000  # characters that are rendered anew at each refresh
+
+
+class TerminalView:
+    """Takes in the events of one run and shows them.
+
+    What is finished is printed for good; what still grows (the open paragraph, running calls, the
+    latest thought) stands below it in a region that is redrawn.
+    """
+
+    def __init__(self, console: Console, *, lanes: bool = True) -> None:
+        self.console = console
+        self.timeline = Timeline()
+        self._lanes = lanes
+        self._text = MarkdownStream()
+        self._thought: list[str] = []
+        self._thinking_since: float | None = None
+        self._live: Live | None = None
+        self._handlers: dict[type[Event], Callable[[Any], None]] = {
+            TextDelta: self._on_text,
+            ThinkingDelta: self._on_thinking,
+            TextRelabelled: self._on_relabelled,
+            Retrying: self._on_retrying,
+            Notice: lambda event: self._note(event.text),
+            HistoryCompacted: lambda event: self._note(say("compacted", detail=event.detail)),
+            Done: self._on_done,
+        }
+
+    def __enter__(self) -> TerminalView:
+        self.resume()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.pause()
+
+    def pause(self) -> None:
+        """Prints what is open and takes the moving region away, so that others may write."""
+        self._end_thought()
+        self._end_text()
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def resume(self) -> None:
+        """Brings the moving region back."""
+        self._live = Live(
+            get_renderable=self._region,
+            console=self.console,
+            transient=True,
+            refresh_per_second=8,
+            vertical_overflow="crop",
+        )
+        self._live.start()
+
+    def feed(self, event: Event) -> None:
+        """Shows one event."""
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+            return
+        call = self.timeline.add(event.to_dict())
+        if call is not None and call.finished is not None:
+            self._end_text()
+            self.console.print(_finished_line(call, self.console.width))
+
+    def _on_text(self, event: TextDelta) -> None:
+        self._end_thought()
+        for block in self._text.feed(terminal_text(event.text)):
+            self._print_block(block)
+
+    def _on_thinking(self, event: ThinkingDelta) -> None:
+        if self._thinking_since is None:
+            self._end_text()
+            self._thinking_since = time.monotonic()
+        self._thought = [*self._thought[-40:], event.text]
+
+    def _on_relabelled(self, event: TextRelabelled) -> None:
+        self._text.finish()
+
+    def _on_retrying(self, event: Retrying) -> None:
+        self._text.finish()
+        self._note(say("retrying", reason=event.reason, delay=seconds(event.delay)))
+
+    def _on_done(self, event: Done) -> None:
+        self._end_thought()
+        self._end_text()
+        if event.reason not in ("answer", "cancelled", "error"):
+            detail = one_line(terminal_text(event.detail or event.reason))
+            self.console.print(Text(say("stopped", detail=detail), "yellow"))
+        if len(self.timeline.calls) > 1 and self._lanes:
+            ink = ink_for(self.console.encoding)
+            for row in draw(self.timeline, self.console.width, ink=ink):
+                self.console.print(row)
+        begin, end = self.timeline.span()
+        into, out = self.timeline.tokens
+        calls = len(self.timeline.calls)
+        line = say("turn_line", seconds=seconds(end - begin), into=into, out=out, calls=calls)
+        self.console.print(Text(line, "dim"))
+
+    def _note(self, text: str) -> None:
+        self.console.print(Text(one_line(terminal_text(text)), "yellow"))
+
+    def _end_text(self) -> None:
+        self._print_block(self._text.finish())
+
+    def _end_thought(self) -> None:
+        since, self._thinking_since, self._thought = self._thinking_since, None, []
+        if since is not None:
+            took = seconds(time.monotonic() - since)
+            self.console.print(Text(say("thought", seconds=took), "dim italic"))
+
+    def _print_block(self, block: str) -> None:
+        if block.strip():
+            self.console.print(_markdown(block))
+            self.console.print()
+
+    def _region(self) -> RenderableType:
+        """Returns what still moves; called from the refresh thread."""
+        parts: list[RenderableType] = []
+        rest = self._text.rest
+        if rest.strip():
+            parts.append(self._open_block(rest))
+        if self._thinking_since is not None:
+            parts.append(self._thinking_line(self._thinking_since))
+        running = [call for call in list(self.timeline.calls) if call.finished is None]
+        room = max(1, self.console.height - 8)
+        parts += [_running_line(call, self.console.width) for call in running[-room:]]
+        if not parts:
+            return Spinner("dots", style="dim")
+        return Group(*parts)
+
+    def _open_block(self, rest: str) -> RenderableType:
+        if len(rest) <= _LONGEST_OPEN_BLOCK and rest.count("\n") < self.console.height // 2:
+            return _markdown(rest)
+        lines = rest[-_LONGEST_OPEN_BLOCK:].split("\n")
+        return Text("\n".join(lines[-self.console.height // 2 :]))
+
+    def _thinking_line(self, since: float) -> RenderableType:
+        head = f"{say('thinking')} {seconds(time.monotonic() - since)} "
+        latest = terminal_text(" ".join("".join(self._thought).split()))
+        room = max(0, self.console.width - cell_len(head) - 6)
+        while cell_len(latest) > room:
+            latest = latest[max(1, (cell_len(latest) - room) // 2) :]
+        return Spinner("dots", Text(head + latest, "dim italic"))
+
+
+def _markdown(block: str) -> Markdown:
+    # hyperlinks off: the address stays visible, so that a link cannot pose as another
+    return Markdown(block, hyperlinks=False)
+
+
+def _signature(call: Call, room: int) -> str:
+    arguments = terminal_text(one_line(call.arguments, 400))
+    text = f"{terminal_text(call.name)} {arguments if arguments != '{}' else ''}".rstrip()
+    return text if cell_len(text) <= room else set_cell_size(text, max(1, room - 1)) + "…"
+
+
+def _finished_line(call: Call, width: int) -> Text:
+    mark, style = _STYLES[call.state]
+    took = seconds(call.seconds(call.finished or 0.0)) if call.started is not None else ""
+    line = Text(f"{mark} ", style).append(_signature(call, width - len(took) - 4))
+    line.append(f" {took}", "dim")
+    first = terminal_text(one_line(call.result, 200))
+    if first and call.state != "done":
+        line.append("\n  ").append(first, style)
+    for path in call.artifacts:
+        line.append("\n  → ").append(terminal_text(path), "cyan")
+    return line
+
+
+def _running_line(call: Call, width: int) -> RenderableType:
+    row = Table.grid(padding=(0, 1))
+    state = call.state
+    if state == "running":
+        note = seconds(call.seconds(time.monotonic()))
+        if call.fraction is not None:
+            note += f" {call.fraction:.0%}"
+        note += f" {one_line(terminal_text(call.progress), 40)}" if call.progress else ""
+    else:
+        note = f"{say(state)} {one_line(terminal_text(call.reason), 40)}"
+    room = max(10, width - cell_len(note) - 6)
+    text = Text(_signature(call, room)).append(f" {note}", "dim")
+    row.add_row(Spinner("dots", style="cyan") if state == "running" else Text("·"), text)
+    return row
+
+
+def feed_all(view: TerminalView, events: Iterable[Event]) -> None:
+    """Shows a list of events, as for a run that is over."""
+    for event in events:
+        view.feed(event)

@@ -1,0 +1,230 @@
+"""Typed, frozen events: what a run tells while it goes on.
+
+Times are seconds of `time.monotonic()`, one clock for a whole machine, so events of several
+processes can be laid side by side. `Event.kind` is the name used in traces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+ItemKind = Literal["text", "image", "file", "audio", "video"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One piece of a tool result: a text, or the path or URL of a picture or file."""
+
+    kind: ItemKind
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The base of all events."""
+
+    kind: ClassVar[str] = "event"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the event as a JSON-ready dict with its kind under `event`."""
+        out: dict[str, Any] = {"event": self.kind}
+        for entry in dataclasses.fields(self):
+            value = getattr(self, entry.name)
+            if isinstance(value, tuple):
+                value = [dataclasses.asdict(v) if isinstance(v, Item) else v for v in value]
+            out[entry.name] = value
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Event):
+    """A run begins."""
+
+    kind: ClassVar[str] = "run_started"
+    run_id: str
+    agent: str
+    model: str
+    endpoint: str
+    tools: tuple[str, ...] = ()
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStarted(Event):
+    """A request goes out to the model; `turn` counts from 1."""
+
+    kind: ClassVar[str] = "model_started"
+    turn: int
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFinished(Event):
+    """A reply of the model is complete."""
+
+    kind: ClassVar[str] = "model_finished"
+    turn: int
+    started: float
+    first_token: float | None
+    finished: float
+    finish_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying(Event):
+    """A request failed and is sent again; what was streamed of this turn so far is void."""
+
+    kind: ClassVar[str] = "retrying"
+    turn: int
+    attempt: int
+    delay: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta(Event):
+    """A piece of the model's thoughts."""
+
+    kind: ClassVar[str] = "thinking"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta(Event):
+    """A piece of the model's answer text."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextRelabelled(Event):
+    """All text of this turn so far turned out to be thoughts; faces move it there."""
+
+    kind: ClassVar[str] = "text_relabelled"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallReady(Event):
+    """The arguments of a call are complete (sealed); `arguments` is the JSON text as written."""
+
+    kind: ClassVar[str] = "tool_ready"
+    call_id: str
+    name: str
+    arguments: str
+    sealed: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolWaiting(Event):
+    """A sealed call waits: for the message's end, a slot, a resource, an input or an approval."""
+
+    kind: ClassVar[str] = "tool_waiting"
+    call_id: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAsked(Event):
+    """A call waits for a person's answer; give it with `agent.approve(call_id, True or False)`."""
+
+    kind: ClassVar[str] = "approval_asked"
+    call_id: str
+    name: str
+    arguments: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted(Event):
+    """A call begins to run."""
+
+    kind: ClassVar[str] = "tool_started"
+    call_id: str
+    name: str
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolProgress(Event):
+    """A running call tells something: a text, a fraction done (0 to 1), or both."""
+
+    kind: ClassVar[str] = "tool_progress"
+    call_id: str
+    name: str
+    text: str = ""
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished(Event):
+    """A call ended, well or not. `result` is the text that the model sees.
+
+    `abandoned` says that its thread could not be stopped and was left behind.
+    """
+
+    kind: ClassVar[str] = "tool_finished"
+    call_id: str
+    name: str
+    sealed: float
+    started: float | None
+    finished: float
+    ok: bool
+    cancelled: bool
+    result: str
+    items: tuple[Item, ...] = ()
+    artifacts: tuple[str, ...] = ()
+    abandoned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage(Event):
+    """Tokens of one model call, as the endpoint counted them; money when prices are known."""
+
+    kind: ClassVar[str] = "usage"
+    turn: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: float | None = None
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryCompacted(Event):
+    """Older messages were shortened to fit the model's window."""
+
+    kind: ClassVar[str] = "history_compacted"
+    removed_characters: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(Event):
+    """Something a person should know, in one line."""
+
+    kind: ClassVar[str] = "notice"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Event):
+    """The run ended.
+
+    Attributes:
+        reason: "answer", "cancelled", "model_calls", "tool_calls", "tokens", "seconds", "money",
+            "loop", "length", or "error".
+        text: the final answer.
+        detail: one line about a reason other than "answer".
+        messages: the messages that this run added, as qwen-agent message dicts.
+    """
+
+    kind: ClassVar[str] = "done"
+    reason: str
+    text: str
+    detail: str = ""
+    messages: list[dict[str, Any]] = field(default_factory=list)

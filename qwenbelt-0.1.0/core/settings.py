@@ -1,0 +1,150 @@
+"""Settings from the environment and one TOML file; the environment wins.
+
+The file is `qwenbelt.toml` in the working directory, else in the user's configuration folder:
+
+    endpoint = "ollama:qwen3:8b"      # the default model endpoint
+    max_model_calls = 30              # a run's budget
+    max_repeats = 3                   # identical calls with identical results that end a run
+    workspace = "~/qwenbelt"          # where sessions keep their files
+    allow_unsandboxed = false         # run model-written code without a sandbox
+    allow_private_urls = false        # let tools fetch from private addresses
+
+    [keys]                            # handed to endpoints, never printed
+    dashscope = "..."
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.secrets import MASK, remember
+
+FILE_NAME = "qwenbelt.toml"
+_LONG_RUN = 100  # model calls
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set for all runs of this process.
+
+    Attributes:
+        endpoint: the endpoint spec used when none is given, for example "dashscope:qwen3-max".
+        max_model_calls: model calls a run may make.
+        max_repeats: so many identical calls with identical results, one after another, end a run
+            as a loop; 0 for never. Without a value it is 3, but 0 when max_model_calls is set
+            above 100: who allows such long runs wants that budget alone to end them.
+        workspace: folder of sessions, indexes and artifacts.
+        allow_unsandboxed: whether code may run where no sandbox is available.
+        allow_private_urls: whether URLs may lead to private or loopback addresses.
+        keys: API keys by endpoint name; registered as secrets, shown as "[secret]".
+        source: the file that was read, or None.
+    """
+
+    endpoint: str | None = None
+    max_model_calls: int = 30
+    max_repeats: int = 3
+    workspace: Path = field(default_factory=lambda: _default_workspace())
+    allow_unsandboxed: bool = False
+    allow_private_urls: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    source: Path | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """Returns the settings for display: keys are masked."""
+        out = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        out["keys"] = dict.fromkeys(self.keys, MASK)
+        return {name: str(v) if isinstance(v, Path) else v for name, v in out.items()}
+
+
+def _default_workspace() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("qwenbelt", appauthor=False))
+
+
+def _config_file() -> Path | None:
+    import platformdirs
+
+    named = os.environ.get("QWENBELT_CONFIG")
+    if named:
+        path = Path(named).expanduser()
+        if not path.is_file():
+            raise ConfigError(f"QWENBELT_CONFIG names {path}, which is not a file.")
+        return path
+    folders = (Path.cwd(), Path(platformdirs.user_config_dir("qwenbelt", appauthor=False)))
+    return next((f / FILE_NAME for f in folders if (f / FILE_NAME).is_file()), None)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as TOML ({error})") from error
+
+
+def _boolean(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise ConfigError(f"{name} must be true or false, not {value!r}.")
+
+
+def _number(name: str, value: object, least: int = 1) -> int:
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise ConfigError(f"{name} must be a whole number of at least {least}, not {value!r}.")
+    return number
+
+
+_CONVERT: dict[str, Any] = {
+    "endpoint": lambda name, value: str(value) or None,
+    "max_model_calls": _number,
+    "max_repeats": lambda name, value: _number(name, value, least=0),
+    "workspace": lambda name, value: Path(str(value)).expanduser(),
+    "allow_unsandboxed": _boolean,
+    "allow_private_urls": _boolean,
+}
+
+
+def load_settings() -> Settings:
+    """Reads the settings anew.
+
+    Raises:
+        ConfigError: the file cannot be read, or a value or name in it is not understood.
+    """
+    path = _config_file()
+    table = _read_toml(path) if path else {}
+    keys = table.pop("keys", {})
+    unknown = sorted(set(table) - set(_CONVERT))
+    if unknown:
+        known = ", ".join([*_CONVERT, "keys"])
+        raise ConfigError(f"{path}: unknown setting {unknown[0]!r}.", fix=f"Known are: {known}.")
+    if not isinstance(keys, dict) or not all(isinstance(v, str) for v in keys.values()):
+        raise ConfigError(f"{path}: [keys] must hold names and texts.")
+    for value in keys.values():
+        remember(value)
+    values: dict[str, Any] = {}
+    for name, convert in _CONVERT.items():
+        given = os.environ.get(f"QWENBELT_{name.upper()}", table.get(name))
+        if given is not None:
+            values[name] = convert(name, given)
+    if values.get("max_model_calls", 0) > _LONG_RUN:
+        values.setdefault("max_repeats", 0)
+    return Settings(keys=keys, source=path, **values)

@@ -1,0 +1,73 @@
+"""What a server offers, apart from the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qwenbelt.tools.operation import Operation
+
+
+@dataclass(frozen=True)
+class Text:
+    """A resource: a text under a URI.
+
+    Attributes:
+        read: returns the text now.
+    """
+
+    uri: str
+    name: str
+    description: str
+    mime_type: str
+    read: Callable[[], str]
+
+
+@dataclass(frozen=True)
+class TextTemplate:
+    """Resources of one kind: `uri` with one `{name}`, which `read` gets."""
+
+    uri: str
+    name: str
+    description: str
+    mime_type: str
+    read: Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class PromptText:
+    """A prompt with at most one argument.
+
+    Attributes:
+        argument: the argument's name, or "".
+        make: returns the prompt's text.
+    """
+
+    name: str
+    description: str
+    argument: str
+    make: Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Service:
+    """All that a server offers.
+
+    Attributes:
+        engine: what the operations work on.
+        operations: the tools; a function if they take long to import.
+        instructions: for the model, about the server as a whole.
+        open_world: whether the tools reach beyond what the server holds.
+    """
+
+    name: str
+    title: str
+    engine: Any
+    operations: Sequence[Operation] | Callable[[], Sequence[Operation]]
+    instructions: str = ""
+    resources: Callable[[], list[Text]] = list
+    templates: Sequence[TextTemplate] = ()
+    prompts: Sequence[PromptText] = ()
+    open_world: bool = False
+    close: Callable[[], None] = field(default=lambda: None)

@@ -1,0 +1,158 @@
+"""Serving over stdio and over streamable HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from mcp.server.lowlevel import Server
+
+from qwenbelt.core.errors import ConfigError
+from qwenbelt.mcp_servers.options import LOOPBACK, HttpOptions
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+MAX_BODY_BYTES = 16 * 1024 * 1024
+_EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - recognised here, not bound
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+def serve_stdio(server: Server[Any]) -> None:
+    """Serves one client over standard input and output, until the input ends."""
+    anyio.run(_stdio, server)
+
+
+async def _stdio(server: Server[Any]) -> None:
+    from mcp.server.stdio import stdio_server
+
+    async with stdio_server(stdin=_Lines(_own_input())) as (read, write):  # type: ignore[arg-type]
+        await server.run(read, write, server.create_initialization_options())
+
+
+def _own_input() -> int:
+    """Returns the input as a descriptor that no child of ours reads from."""
+    descriptor = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return descriptor
+
+
+class _Lines:
+    """The lines of a descriptor as texts; those that are too long are left out."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._file = os.fdopen(descriptor, "rb", closefd=False)
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self._lines()
+
+    async def _lines(self) -> AsyncIterator[str]:
+        while line := await anyio.to_thread.run_sync(self._next, abandon_on_cancel=True):
+            yield line.decode("utf-8", "replace")
+
+    def _next(self) -> bytes:
+        while True:
+            line = self._file.readline(MAX_LINE_BYTES)
+            if not line or line.endswith(b"\n"):
+                return line
+            rest = line
+            while rest and not rest.endswith(b"\n"):
+                rest = self._file.readline(MAX_LINE_BYTES)
+            if not rest and len(line) < MAX_LINE_BYTES:
+                return line  # the last line, without its end
+            print("A message of more than 64 MiB was left out.", file=sys.stderr)
+
+
+class Doorman:
+    """Lets requests through that come under our names, from our pages, and with the token.
+
+    Without it a web page could reach a server on loopback by a name that it points there (DNS
+    rebinding).
+    """
+
+    def __init__(self, app: App, options: HttpOptions) -> None:
+        self._app = app
+        self._token = options.token
+        self._hosts = {*LOOPBACK, options.host, *options.names} - set(_EVERYWHERE)
+        # whoever knows the token is no web page that guesses
+        self._any_host = options.host in _EVERYWHERE and not options.names
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Answers or passes on one request."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        refusal = self._refusal(headers)
+        if refusal is None:
+            return await self._app(scope, receive, send)
+        status, text = refusal
+        extra = [(b"www-authenticate", b"Bearer")] if status == 401 else []
+        start = {"type": "http.response.start", "status": status}
+        await send({**start, "headers": [(b"content-type", b"text/plain"), *extra]})
+        await send({"type": "http.response.body", "body": text.encode()})
+
+    def _refusal(self, headers: dict[str, str]) -> tuple[int, str] | None:
+        if not self._any_host and _name(headers.get("host", "")) not in self._hosts:
+            return 421, "Invalid Host header"
+        origin = headers.get("origin")
+        if origin is not None and _name(origin.partition("://")[2]) not in self._hosts:
+            return 403, "Invalid Origin header"
+        if self._token is None:
+            return None
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        known = hmac.compare_digest(given.encode("latin-1"), self._token.encode("utf-8"))
+        return None if kind.lower() == "bearer" and known else (401, "A bearer token is needed")
+
+
+def _name(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0].lower()
+
+
+def http_app(server: Server[Any], options: HttpOptions) -> App:
+    """Returns the ASGI application that serves at `/mcp`.
+
+    Raises:
+        ConfigError: the options are not safe.
+    """
+    options.checked()
+    app = server.streamable_http_app(host=options.host, max_request_body_size=MAX_BODY_BYTES)
+    return Doorman(app, options)
+
+
+def serve_http(server: Server[Any], options: HttpOptions) -> None:
+    """Serves any number of clients over streamable HTTP, until interrupted.
+
+    The address is printed as one line on standard error.
+
+    Raises:
+        ConfigError: the options are not safe, or the port is taken.
+    """
+    import socket
+
+    import uvicorn
+
+    app = http_app(server, options)
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((options.host, options.port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{options.host}:{options.port} cannot be used ({reason}).") from error
+    listener.listen()
+    shown = f"[{options.host}]" if ":" in options.host else options.host
+    print(f"http://{shown}:{listener.getsockname()[1]}/mcp", file=sys.stderr, flush=True)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])

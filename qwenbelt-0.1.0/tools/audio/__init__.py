@@ -1,0 +1,1 @@
+"""Sound that agents can read: speech to text by an endpoint."""

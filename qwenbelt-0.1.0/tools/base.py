@@ -1,0 +1,218 @@
+"""`Tool`: qwen-agent's `BaseTool` with types, resources and limits."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+from pydantic import BaseModel, ValidationError
+from qwen_agent.llm.schema import ContentItem
+from qwen_agent.tools.base import BaseTool
+
+from qwenbelt.core.errors import ToolError
+from qwenbelt.core.events import Item
+from qwenbelt.core.language import Language
+from qwenbelt.core.schemas import json_schema
+from qwenbelt.tools.arguments import schema_of, validation_line
+
+ToolResult: TypeAlias = str | dict[str, Any] | list[Any] | ContentItem
+NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}, "required": []}
+
+
+def _ignore(text: str, fraction: float | None = None) -> None:
+    """Progress that nobody listens to."""
+
+
+@dataclass
+class ToolContext:
+    """What a running call may know of the run it belongs to; given as the keyword `context`.
+
+    Attributes:
+        session: names the conversation; kernels and working folders belong to it.
+        folder: the session's working folder, or None to let the tool choose.
+        files: the conversation's files by the name that the model sees.
+        report: tells progress: a text and, if known, the fraction done.
+        cancelled: set when the run no longer wants the result.
+        language: "en" or "zh", the conversation's language.
+    """
+
+    session: str = "default"
+    folder: Path | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+    report: Callable[..., None] = _ignore
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    language: Language = "en"
+    call_id: str = ""
+
+
+class Tool(BaseTool):  # type: ignore[misc]
+    """A tool with typed arguments, named resources and limits.
+
+    A subclass sets `name`, `description`, and `Arguments` (a pydantic model) or `parameters` (any
+    JSON schema), and overrides `call` (runs in a thread) or `acall` (runs on the event loop).
+
+    Attributes:
+        read_only: has no side effect, so it may start while the model is still writing.
+        idempotent: identical calls of one reply may share one execution.
+        destructive: may delete or overwrite what is not its own.
+        open_world: reaches beyond this machine.
+        timeout: seconds one call may take; None for no limit of its own.
+        retry_on: errors that are worth trying again.
+        max_retries: how often.
+        weight: how many of the scheduler's slots a call takes.
+        max_concurrency: calls of this tool that may run side by side, or None.
+        accepts_text: `parse` also takes text that is not JSON, such as bare code.
+    """
+
+    Arguments: ClassVar[type[BaseModel] | None] = None
+    read_only: bool = False
+    idempotent: bool = False
+    destructive: bool = False
+    open_world: bool = False
+    timeout: float | None = 60.0
+    retry_on: tuple[type[Exception], ...] = ()
+    max_retries: int = 0
+    weight: int = 1
+    max_concurrency: int | None = None
+    accepts_text: bool = False
+
+    # BaseTool.__init__ refuses schemas with $defs or additionalProperties, so it is not called
+    def __init__(self, cfg: dict[str, Any] | None = None) -> None:
+        self.cfg: dict[str, Any] = dict(cfg or {})
+        if not self.name:
+            raise ValueError(f"{type(self).__name__}.name must be set.")
+        if self.Arguments is not None:
+            self.parameters = schema_of(self.Arguments)
+        elif not self.parameters:
+            self.parameters = dict(NO_PARAMETERS)
+        if "timeout" in self.cfg:
+            self.timeout = float(self.cfg["timeout"])
+
+    @property
+    def function(self) -> dict[str, Any]:
+        """The declaration that the model gets: name, description, JSON schema of the arguments."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "parameters": json_schema(self.parameters),
+        }
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the tool runs on the event loop (`acall`) and not in a thread (`call`)."""
+        return type(self).acall is not Tool.acall
+
+    def resources(self, arguments: Any) -> tuple[set[str], set[str]]:
+        """Returns the names of what this call reads and of what it writes."""
+        return set(), set()
+
+    def parse(self, params: str | Mapping[str, Any] | BaseModel) -> Any:
+        """Returns checked arguments: an instance of `Arguments`, else a dict.
+
+        Raises:
+            ToolError: the text is not JSON or does not fit the schema; one line for the model.
+        """
+        if isinstance(params, BaseModel):
+            return params
+        values = loads_arguments(params) if isinstance(params, str) else dict(params)
+        if self.Arguments is None:
+            return values
+        try:
+            return self.Arguments.model_validate(values)
+        except ValidationError as error:
+            raise ToolError(f"Wrong arguments for {self.name}: {validation_line(error)}") from None
+
+    def call(self, params: str | dict[str, Any], **kwargs: Any) -> ToolResult:
+        """Runs the tool and returns its result; works without an agent and without a model."""
+        if not self.is_async:
+            raise TypeError(f"{type(self).__name__} must override `call` or `acall`.")
+        return run_blocking(lambda: self.acall(self.parse(params), **kwargs))
+
+    async def acall(self, arguments: Any, **kwargs: Any) -> ToolResult:
+        """Runs the tool on the event loop, with checked arguments."""
+        return await asyncio.to_thread(self.call, arguments, **kwargs)
+
+
+def run_blocking(start: Callable[[], Any]) -> Any:
+    """Runs the coroutine that `start` makes and returns its result, with or without a loop here."""
+
+    async def main() -> Any:
+        return await start()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main())
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, main()).result()
+
+
+def loads_arguments(text: str) -> dict[str, Any]:
+    """Reads the arguments of a call from JSON text; empty or null means no arguments.
+
+    Double-encoded objects are unwrapped; near-miss JSON is repaired when the result is an object.
+
+    Raises:
+        ToolError: no JSON object can be read from it.
+    """
+    if not text.strip():
+        return {}
+    try:
+        value = json.loads(text)
+        if isinstance(value, str):
+            value = json.loads(value)
+    except json.JSONDecodeError as error:
+        value = _repaired(text)
+        if value is None:
+            reason = f"{error.msg} at character {error.pos}"
+            raise ToolError(f"The arguments are not valid JSON ({reason}).") from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ToolError(f"The arguments must be a JSON object, not {type(value).__name__}.")
+    return value
+
+
+def _repaired(text: str) -> dict[str, Any] | None:
+    body = text.strip()
+    if not (body.startswith("{") and body.endswith("}")):
+        return None  # cut off or not an object: guessing would run something else
+    import json_repair
+
+    value = json_repair.loads(body)
+    return value if isinstance(value, dict) and value else None
+
+
+def result_items(result: object) -> tuple[Item, ...]:
+    """Returns any tool result as items: texts, and paths of pictures and files."""
+    if isinstance(result, Item):
+        return (result,)
+    if isinstance(result, ContentItem):
+        kind, value = result.get_type_and_value()
+        return (Item(kind, value if isinstance(value, str) else json.dumps(value)),)
+    if isinstance(result, Sequence) and not isinstance(result, (str, bytes)) and result:
+        if all(isinstance(entry, (Item, ContentItem)) for entry in result):
+            return tuple(item for entry in result for item in result_items(entry))
+    if isinstance(result, str):
+        return (Item("text", result),)
+    if result is None:
+        return (Item("text", ""),)
+    return (Item("text", json.dumps(result, ensure_ascii=False, default=str)),)
+
+
+def result_text(items: Sequence[Item]) -> str:
+    """Returns what a text-only model sees of a result: its texts, and the names of the rest."""
+    return "\n".join(_shown(item) for item in items)
+
+
+def _shown(item: Item) -> str:
+    if item.kind == "text":
+        return item.value
+    name = "inline data" if item.value.startswith("data:") else item.value
+    return f"[{item.kind}: {name.replace(chr(92), '/').rsplit('/', 1)[-1]}]"

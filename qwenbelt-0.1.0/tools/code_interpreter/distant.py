@@ -1,0 +1,196 @@
+"""Kernels whose files are not on this machine: they are carried over the kernel's own channel.
+
+Used for Jupyter servers and containers. What comes back is not trusted: names are checked, sizes
+are limited, and files are written by way of a temporary name.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import base64
+import contextlib
+import json
+import os
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.core.errors import ToolError
+from qwenbelt.core.files import replacing
+from qwenbelt.tools.code_interpreter.files import MOST_FILES, Stamp, is_shown, snapshot
+from qwenbelt.tools.code_interpreter.options import Limits
+from qwenbelt.tools.code_interpreter.process import KernelProcess
+from qwenbelt.tools.code_interpreter.transport import Message, Transport, TransportClosed
+
+_CHUNK = 4 * 1024 * 1024
+_ASK_SECONDS = 60.0
+_FAREWELL_SECONDS = 2.0
+
+_START = """
+import os, sys, tempfile
+result = tempfile.mkdtemp(prefix="qwenbelt-")
+os.chdir(result)
+os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+"""
+_LIST = """
+import json, os, stat
+found = {}
+for place, folders, names in os.walk(root):
+    folders[:] = [n for n in folders if not n.startswith(".") and n != "__pycache__"]
+    for name in names:
+        path = os.path.join(place, name)
+        info = os.lstat(path)
+        if not name.startswith(".") and stat.S_ISREG(info.st_mode) and len(found) < most:
+            key = os.path.relpath(path, root).replace(os.sep, "/")
+            found[key] = [info.st_mtime_ns, info.st_size]
+result = json.dumps(found)
+"""
+_READ = """
+import base64
+with open(root + "/" + name, "rb") as file:
+    file.seek(offset)
+    result = base64.b64encode(file.read(size)).decode()
+"""
+_WRITE = """
+import base64, os
+path = root + "/" + name
+os.makedirs(os.path.dirname(path), exist_ok=True)
+with open(path, "ab" if offset else "wb") as file:
+    file.write(base64.b64decode(data))
+info = os.stat(path)
+result = str(info.st_mtime_ns) + " " + str(info.st_size)
+"""
+_REMOVE = """
+import os
+try: os.remove(root + "/" + name)
+except OSError: pass
+result = ""
+"""
+_CLEAR = """
+import shutil, os
+os.chdir("/")
+shutil.rmtree(root, ignore_errors=True)
+result = ""
+"""
+
+
+async def ask(transport: Transport, source: str, seconds: float, **values: Any) -> str:
+    """Runs a piece of our own code in the kernel and returns the text in its `result`.
+
+    Raises:
+        ToolError: the kernel does not answer, or not as expected.
+    """
+    expression = f"(lambda ns: (exec({source!r}, ns), ns['result'])[1])({values!r})"
+    content = {
+        "code": "",
+        "silent": True,
+        "store_history": False,
+        "user_expressions": {"r": expression},
+        "allow_stdin": False,
+    }
+    answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+    identity = ""
+
+    def take(channel: str, message: Message) -> None:
+        mine = message["parent_header"].get("msg_id") == identity
+        if mine and channel == "shell" and not answer.done():
+            answer.set_result(message["content"])
+
+    before, transport.handler = transport.handler, take
+    try:
+        identity = await transport.request("execute_request", content)
+        reply = await asyncio.wait_for(answer, seconds)
+        text = ast.literal_eval(reply["user_expressions"]["r"]["data"]["text/plain"])
+        return str(text)
+    except (asyncio.TimeoutError, TransportClosed, KeyError, TypeError, ValueError, SyntaxError):
+        raise ToolError("The session's files could not be carried over.") from None
+    finally:
+        transport.handler = before
+
+
+class DistantProcess(KernelProcess):
+    """A kernel elsewhere, with a temporary folder of its own that mirrors the session folder."""
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        super().__init__({}, folder)
+        self.transport: Transport | None = None
+        self._limits = limits
+        self._root = ""
+        self._outer: dict[str, Stamp] = {}
+        self._inner: dict[str, Stamp] = {}
+
+    @abstractmethod
+    async def open(self) -> Transport:
+        """Starts the kernel and returns the connection to it.
+
+        Raises:
+            ToolError: it cannot be started.
+        """
+
+    async def _ask(self, source: str, **values: Any) -> str:
+        if self.transport is None:
+            raise ToolError("The session has ended.")
+        return await ask(self.transport, source, _ASK_SECONDS, root=self._root, **values)
+
+    async def push(self) -> None:
+        """Brings in what is new or changed outside, and removes what was removed there."""
+        if not self._root:
+            self._root = await self._ask(_START)
+        outside = snapshot(self.folder)
+        for name, stamp in outside.items():
+            if self._outer.get(name) != stamp and stamp[1] <= self._limits.input_file:
+                await self._send(name, stamp)
+        for name in self._outer.keys() - outside.keys():
+            await self._ask(_REMOVE, name=name)
+            self._outer.pop(name)
+            self._inner.pop(name, None)
+
+    async def _send(self, name: str, stamp: Stamp) -> None:
+        with (self.folder / name).open("rb") as file:
+            offset = 0
+            while piece := file.read(_CHUNK):
+                data = base64.b64encode(piece).decode()
+                told = await self._ask(_WRITE, name=name, data=data, offset=offset)
+                offset += len(piece)
+                time, size = (int(word) for word in told.split())
+                self._inner[name] = (time, size)
+        self._outer[name] = stamp
+
+    async def pull(self) -> None:
+        """Takes out what is new or changed inside."""
+        if not self._root or self.ended.is_set():
+            return
+        found = json.loads(await self._ask(_LIST, most=MOST_FILES))
+        room = self._limits.disk
+        for name, (time, size) in found.items():
+            stamp = (int(time), int(size))
+            room -= stamp[1]
+            if self._inner.get(name) != stamp and _is_inside(name) and room >= 0:
+                await self._fetch(name, stamp)
+
+    async def _fetch(self, name: str, stamp: Stamp) -> None:
+        target = self.folder / name
+        with replacing(target) as temporary, temporary.open("wb") as out:
+            for offset in range(0, stamp[1], _CHUNK):
+                text = await self._ask(_READ, name=name, offset=offset, size=_CHUNK)
+                out.write(base64.b64decode(text)[:_CHUNK])
+        info = target.lstat()
+        self._outer[name] = (info.st_mtime_ns, info.st_size)
+        self._inner[name] = stamp
+
+    async def farewell(self) -> None:
+        """Removes the folder in the kernel's machine, if the kernel still answers."""
+        if self._root and self.transport is not None and not self.ended.is_set():
+            with contextlib.suppress(ToolError):
+                await ask(self.transport, _CLEAR, _FAREWELL_SECONDS, root=self._root)
+
+
+def _is_inside(name: str) -> bool:
+    parts = Path(name).parts
+    return (
+        is_shown(name)
+        and not os.path.isabs(name)
+        and ".." not in parts
+        and not any(part.startswith(".") for part in parts)
+    )

@@ -1,0 +1,295 @@
+"""One conversation's kernel: starts it when needed, runs cells, keeps to the limits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.core.errors import ToolCancelled, ToolError
+from qwenbelt.tools.code_interpreter import files
+from qwenbelt.tools.code_interpreter.options import Options
+from qwenbelt.tools.code_interpreter.outcome import Collector, Message, Outcome
+from qwenbelt.tools.code_interpreter.process import KernelProcess
+from qwenbelt.tools.code_interpreter.transport import Transport
+
+_START_SECONDS = 60.0
+_GRACE_SECONDS = 0.5  # for a cell to stop after an interrupt at its time limit
+_CANCEL_GRACE_SECONDS = 0.06  # the same when the result is no longer wanted
+_LAST_WORDS_SECONDS = 0.5  # for output that is still on its way after the reply
+_CANCEL_POLL_SECONDS = 0.02
+_FEW_FILES = 200  # are looked through on the loop; handing it to a thread would take longer
+
+
+class Kernel:
+    """A running kernel: its process and the connection to it.
+
+    Attributes:
+        on_closed: told when it has been closed.
+    """
+
+    def __init__(self, process: KernelProcess, transport: Transport) -> None:
+        self.process = process
+        self.transport = transport
+        self.on_closed: Callable[[Kernel], None] = lambda kernel: None
+        self._closing: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Ends both; may be called more than once."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        await self.process.farewell()
+        await self.transport.close()
+        await self.process.close()
+        self.on_closed(self)
+
+
+Start = Callable[[Path, Options], Awaitable[Kernel]]
+
+
+@dataclass
+class Call:
+    """What one call asks for.
+
+    Attributes:
+        code: the cell's source.
+        seconds: its time limit.
+        restart: whether to begin with a fresh kernel.
+        files: the conversation's files by name.
+        report: told each piece of printed text.
+        cancelled: set when the result is no longer wanted.
+    """
+
+    code: str
+    seconds: float
+    restart: bool = False
+    files: Mapping[str, Path] = field(default_factory=dict)
+    report: Callable[[str], None] = lambda text: None
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
+class Result:
+    """An outcome and the files that came of it."""
+
+    outcome: Outcome
+    pictures: list[Path] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    more_files: int = 0
+
+
+class CodeSession:
+    """Runs one call after the other in one kernel. Lives on the host's loop.
+
+    Attributes:
+        folder: the session folder on this machine.
+        used: when the last call ended, `time.monotonic()`.
+    """
+
+    def __init__(self, folder: Path, options: Options, start: Start) -> None:
+        self.folder = folder
+        self.options = options
+        self.used = time.monotonic()
+        self._start = start
+        self._kernel: Kernel | None = None
+        self._lock = asyncio.Lock()
+        self._lost = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call runs or waits."""
+        return self._lock.locked()
+
+    async def run(self, call: Call) -> Result:
+        """Runs one cell.
+
+        Raises:
+            ToolCancelled: the call was cancelled; the session can be used again.
+            ToolError: a file cannot be brought in, or no kernel can be started.
+        """
+        async with self._lock:
+            try:
+                return await self._run(call)
+            finally:
+                self.used = time.monotonic()
+
+    async def _run(self, call: Call) -> Result:
+        if call.restart:
+            await self._drop()
+            self._lost = ""
+        files.bring_in(self.folder, call.files, self.options.limits.input_file)
+        kernel = await self._ready(call)
+        lost, self._lost = self._lost, ""
+        await kernel.process.push()
+        before = files.snapshot(self.folder)
+        try:
+            outcome = await self._execute(kernel, call)
+        finally:
+            await kernel.process.pull()
+            if kernel.process.ended.is_set():
+                await self._drop()
+        outcome.lost_before = lost
+        if len(before) > _FEW_FILES or len(outcome.rich) > _FEW_FILES:
+            return await asyncio.to_thread(self._gather, outcome, before)
+        return self._gather(outcome, before)
+
+    async def _ready(self, call: Call) -> Kernel:
+        kernel = self._kernel
+        if kernel is not None and kernel.process.ended.is_set():
+            self._lost = kernel.process.ending
+            await self._drop()
+        if self._kernel is None:
+            starting = asyncio.ensure_future(self._start(self.folder, self.options))
+            await _until(starting, call.cancelled, _START_SECONDS)
+            if not starting.done():
+                starting.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await starting
+                if call.cancelled.is_set():
+                    raise ToolCancelled("The call was cancelled before the session started.")
+                raise ToolError("The session did not start in time; try again.")
+            self._kernel = starting.result()
+        return self._kernel
+
+    async def _drop(self) -> None:
+        kernel, self._kernel = self._kernel, None
+        if kernel is not None:
+            await kernel.close()
+
+    async def _execute(self, kernel: Kernel, call: Call) -> Outcome:
+        limits = self.options.limits
+        cell = _Cell(Collector(limits.output, limits.rich, call.report))
+        kernel.transport.handler = cell.take
+        kernel.process.busy(True)
+        try:
+            cell.identity = await kernel.transport.request("execute_request", _request(call.code))
+            await self._watch(kernel, cell, call)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._stop(kernel, cell, _CANCEL_GRACE_SECONDS))
+            raise
+        finally:
+            kernel.transport.handler = None
+            kernel.process.busy(False)
+        if cell.collector.outcome.interrupted == "cancelled":
+            raise ToolCancelled("The call was cancelled.")
+        return cell.collector.finish()
+
+    async def _watch(self, kernel: Kernel, cell: _Cell, call: Call) -> None:
+        """Waits for the cell's end, its time limit, a cancellation or the kernel's death."""
+        outcome = cell.collector.outcome
+        ended = asyncio.ensure_future(kernel.process.ended.wait())
+        done = asyncio.ensure_future(cell.done())
+        try:
+            both = asyncio.ensure_future(
+                asyncio.wait({ended, done}, return_when=asyncio.FIRST_COMPLETED)
+            )
+            await _until(both, call.cancelled, call.seconds)
+            if not both.done():
+                outcome.interrupted = "cancelled" if call.cancelled.is_set() else "timeout"
+                grace = _CANCEL_GRACE_SECONDS if call.cancelled.is_set() else _GRACE_SECONDS
+                await self._stop(kernel, cell, grace)
+            if kernel.process.ended.is_set() and not cell.is_done:
+                outcome.ending = kernel.process.ending
+        finally:
+            for future in (ended, done, both):
+                future.cancel()
+            await asyncio.gather(ended, done, both, return_exceptions=True)
+
+    async def _stop(self, kernel: Kernel, cell: _Cell, grace: float) -> None:
+        """Interrupts the cell; a kernel that does not heed it is killed."""
+        kernel.process.interrupt()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(cell.done(), grace)
+        if not cell.is_done:
+            kernel.process.kill()
+            await kernel.process.ended.wait()
+
+    def _gather(self, outcome: Outcome, before: Mapping[str, files.Stamp]) -> Result:
+        after = files.snapshot(self.folder)
+        limit = self.options.limits.artifacts
+        kept = files.keep_rich(self.folder, outcome.rich[:limit], set(after))
+        pictures = [path for path in kept if path.suffix in (".png", ".jpg")]
+        names = files.changed(before, after)
+        written = [self.folder / name for name in names[:limit]]
+        others = [path for path in kept if path not in pictures]
+        return Result(outcome, pictures, others + written, max(0, len(names) - limit))
+
+    async def rest(self) -> None:
+        """Ends the kernel of a session that nobody has used for long."""
+        async with self._lock:
+            if self._kernel is not None:
+                self._lost = "idle"
+                await self._drop()
+
+    async def close(self) -> None:
+        """Ends the kernel; the folder stays."""
+        async with self._lock:
+            await self._drop()
+
+    def kill(self) -> None:
+        """Kills the kernel at once, without waiting."""
+        if self._kernel is not None:
+            self._kernel.process.kill()
+
+
+class _Cell:
+    """One running cell: filters the messages that belong to it."""
+
+    def __init__(self, collector: Collector) -> None:
+        self.collector = collector
+        self.identity = ""
+        self._replied = asyncio.Event()
+        self._idle = asyncio.Event()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the kernel has replied."""
+        return self._replied.is_set()
+
+    async def done(self) -> None:
+        """Waits for the reply, and a moment for output that is still on its way."""
+        await self._replied.wait()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), _LAST_WORDS_SECONDS)
+
+    def take(self, channel: str, message: Message) -> None:
+        if not self.identity or message["parent_header"].get("msg_id") != self.identity:
+            return
+        kind, content = message["header"]["msg_type"], message["content"]
+        if channel == "shell" and kind == "execute_reply":
+            self.collector.reply(content)
+            self._replied.set()
+        elif channel == "iopub" and kind == "status":
+            if content.get("execution_state") == "idle":
+                self._idle.set()
+        elif channel == "iopub":
+            self.collector.take(message)
+
+
+def _request(code: str) -> dict[str, Any]:
+    return {
+        "code": code,
+        "silent": False,
+        "store_history": True,
+        "user_expressions": {},
+        "allow_stdin": False,
+        "stop_on_error": False,
+    }
+
+
+async def _until(future: asyncio.Future[Any], cancelled: threading.Event, seconds: float) -> None:
+    """Waits until the future is done, the event is set or the time is over."""
+    deadline = time.monotonic() + seconds
+    while not future.done() and not cancelled.is_set():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return
+        await asyncio.wait({future}, timeout=min(left, _CANCEL_POLL_SECONDS))

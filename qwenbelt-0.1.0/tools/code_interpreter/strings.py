@@ -1,0 +1,93 @@
+"""What the code interpreter says, in English and Chinese."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Language = Literal["en", "zh"]
+
+_TEXTS: dict[str, tuple[str, str]] = {
+    "stderr": ("Standard error:", "标准错误:"),
+    "value": ("Value:", "值:"),
+    "error": ("Error:", "错误:"),
+    "nothing": ("Done; nothing was printed.", "已完成,没有输出。"),
+    "restarted": (
+        "The session was restarted; variables and imports are gone, files are kept.",
+        "会话已重启;变量和导入已清空,文件保留。",
+    ),
+    "timeout": (
+        "The time limit of {seconds:g} s was reached and the code was stopped. "
+        "Variables and imports are kept.",
+        "已达到 {seconds:g} 秒的时间限制,代码已停止。变量和导入保留。",
+    ),
+    "timeout_lost": (
+        "The time limit of {seconds:g} s was reached and the code could not be interrupted, "
+        "so the session was ended: variables and imports are gone, files are kept. "
+        "The next call starts in a fresh session.",
+        "已达到 {seconds:g} 秒的时间限制且代码无法中断,会话已结束:变量和导入已清空,文件保留。"
+        "下次调用将从新会话开始。",
+    ),
+    "crashed": (
+        "The session crashed ({ending}): variables and imports are gone, files are kept. "
+        "The next call starts in a fresh session.",
+        "会话已崩溃({ending}):变量和导入已清空,文件保留。下次调用将从新会话开始。",
+    ),
+    "lost_before": (
+        "The earlier session had ended ({ending}); this is a fresh one without its variables.",
+        "之前的会话已结束({ending});这是新会话,没有之前的变量。",
+    ),
+    "left_out": (
+        "Left out of the output: {what}.",
+        "输出中省略了:{what}。",
+    ),
+    "more_files": (
+        "{count} more files were written; they are in the session folder.",
+        "另有 {count} 个文件已写入会话文件夹。",
+    ),
+    "input": (
+        "There is nobody to answer input(); put the values into the code.",
+        "没有人可以回答 input();请把值直接写进代码。",
+    ),
+}
+
+
+def say(key: str, language: str, **values: object) -> str:
+    """Returns one text in the language ("zh" or, for anything else, English)."""
+    english, chinese = _TEXTS[key]
+    return (chinese if language == "zh" else english).format(**values)
+
+
+DESCRIPTION = (
+    "Runs Python code in a session that keeps variables, imports and files between calls. "
+    "numpy, pandas and matplotlib are installed. Print what you want to see, or end with an "
+    "expression; figures are shown by plt.show(). Files of the conversation are in the "
+    "working folder; files written there are given to the user."
+)
+
+
+def description(level: str, hosts: tuple[str, ...] = ()) -> str:
+    """Returns what the model reads about the tool.
+
+    Args:
+        level: how the code is kept apart; "none" for not at all, "server" where it is not run here.
+        hosts: the hosts that it may reach; "*" for all public ones.
+    """
+    if level == "server":
+        return f"{DESCRIPTION} The code runs on a Jupyter server."
+    if level == "none":
+        return f"{DESCRIPTION} The code runs without a sandbox, with the user's rights."
+    network = "without network"
+    if hosts:
+        reach = "public hosts" if "*" in hosts else ", ".join(hosts)
+        network = f"that reaches {reach} by HTTP and HTTPS only, through a proxy"
+    return f"{DESCRIPTION} The code runs in a sandbox ({level}) {network}."
+
+
+NO_CONTAINER = "No container engine with the image was found"
+NO_CONTAINER_FIX = "Install Docker or Podman, and run: docker pull {}"
+REFUSED = "Code is not run without a sandbox, and none is available here"
+REFUSED_FIX = (
+    "Use Linux 5.13 or newer, or Docker or Podman (docker pull jupyter/scipy-notebook); or allow "
+    "it with CodeInterpreter({'allow_unsandboxed': True}), QWENBELT_ALLOW_UNSANDBOXED=1 "
+    "or allow_unsandboxed = true in qwenbelt.toml."
+)

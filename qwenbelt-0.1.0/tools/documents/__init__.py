@@ -1,0 +1,66 @@
+"""Documents that are read, searched and cited by page. Importing this costs next to nothing.
+
+    from qwenbelt.tools.documents import DocumentIndex, render_page, verify_citation
+
+    with DocumentIndex("index.db") as index:           # one SQLite file; None: a temporary one
+        index.add(["a.pdf", "folder"], progress=print) # -> [Added(file, state, notes, error...)]
+        index.search("net sales 2018", 5, files=["a.pdf"], pages=[3], section="Item 7")
+                                                       # -> [Hit(file, page, quote, score, box...)]
+        index.pages("a.pdf", [58])                     # -> [Page(number, text, lines, tables...)]
+        index.tables("a.pdf")                          # -> [Table(page, box, rows, caption...)]
+        index.documents(); index.remove(["a.pdf"])
+        verify_citation(index, "a.pdf", 58, "Total assets 36,500")       # -> Box, or None
+    render_page("a.pdf", 58, boxes=[hit.box], scale=2)                   # -> PNG bytes
+
+Boxes are `(x0, top, x1, bottom)` in points from the top left of the displayed page; pages count
+from 1. Errors for people are one-line `InputError`s that name the file.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qwenbelt.tools.documents.citations import find_quote, verify_citation
+    from qwenbelt.tools.documents.index import Added, DocumentIndex, Progress
+    from qwenbelt.tools.documents.model import Box, Page, Table
+    from qwenbelt.tools.documents.passages import Hit
+    from qwenbelt.tools.documents.pictures import page_picture, render_page
+    from qwenbelt.tools.documents.store import Document
+
+__all__ = [
+    "Added",
+    "Box",
+    "Document",
+    "DocumentIndex",
+    "Hit",
+    "Page",
+    "Progress",
+    "Table",
+    "find_quote",
+    "page_picture",
+    "render_page",
+    "verify_citation",
+]
+
+_HOME = {
+    "Added": "index",
+    "Box": "model",
+    "Document": "store",
+    "DocumentIndex": "index",
+    "Hit": "passages",
+    "Page": "model",
+    "Progress": "index",
+    "Table": "model",
+    "find_quote": "citations",
+    "page_picture": "pictures",
+    "render_page": "pictures",
+    "verify_citation": "citations",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,103 @@
+"""Checking citations: does the quoted text stand on the page?
+
+Comparison is by letters and digits: spaces, line breaks, hyphens at line ends, the form of quotes
+and dashes, full-width forms and case do not matter. "…" or "..." in a quote stands for words
+left out; the pieces must then follow each other on the page.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwenbelt.tools.documents.model import Box, Page
+
+if TYPE_CHECKING:
+    from qwenbelt.tools.documents.index import DocumentIndex
+
+MIN_QUOTE = 3  # letters and digits; less proves nothing
+_LEFT_OUT = re.compile(r"\s*(?:\[\s*)?(?:…|\.{3,})(?:\s*\])?\s*")
+_SIGNS = frozenset("%$€£¥+<>=")  # of all that is no letter or digit, only these matter
+
+
+def find_quote(page: Page, quote: str) -> list[Box]:
+    """Returns the boxes of a quote on a page, one a line; empty if it does not stand there.
+
+    In a format without places the list holds one empty box when the quote was found.
+    """
+    spans = quote_spans(page.text, quote)
+    boxes = [box for start, end in spans for box in page.boxes(start, end)]
+    return boxes or ([Box(0, 0, 0, 0)] if spans else [])
+
+
+def quote_spans(text: str, quote: str) -> list[tuple[int, int]]:
+    """Returns where the pieces of a quote stand in a text, in order; empty if not all do."""
+    folded, places = _fold(text)
+    pieces = [_fold(piece)[0] for piece in _LEFT_OUT.split(quote)]
+    pieces = [piece for piece in pieces if piece]
+    if sum(map(len, pieces)) < MIN_QUOTE:
+        return []
+    spans, at = [], 0
+    for piece in pieces:
+        found = folded.find(piece, at)
+        if found < 0:
+            return []
+        at = found + len(piece)
+        spans.append((places[found], places[at - 1] + 1))
+    return spans
+
+
+def _fold(text: str) -> tuple[str, list[int]]:
+    """Returns what of a text matters in comparing, and each character's place in the text."""
+    kept: list[str] = []
+    places: list[int] = []
+    for place, character in enumerate(text):
+        for c in unicodedata.normalize("NFKC", character).casefold():
+            if c.isalnum() or c in _SIGNS:
+                kept.append(c)
+                places.append(place)
+    return "".join(kept), places
+
+
+def verify_citation(
+    source: DocumentIndex | str | Path, file: str | Path, page: int, quote: str
+) -> Box | None:
+    """Returns the box of a quote that stands on the cited page, or None if it does not.
+
+    Args:
+        source: an index that holds the document, or the folder or file to read it from.
+        file: the document's name, path or id in the index; ignored when `source` is a file.
+        page: from 1.
+        quote: the quoted text.
+
+    Raises:
+        InputError: the document is not in the index or cannot be read.
+    """
+    found = cited_page(source, file, page)
+    boxes = find_quote(found, quote) if found is not None else []
+    if not boxes:
+        return None
+    around = boxes[0]
+    for box in boxes[1:]:
+        around = around.union(box)
+    return around
+
+
+def cited_page(source: DocumentIndex | str | Path, file: str | Path, page: int) -> Page | None:
+    """Returns a page of an index or of a file, or None if there is no such page.
+
+    Raises:
+        InputError: the document is not in the index or cannot be read.
+    """
+    if isinstance(source, (str, Path)):
+        from qwenbelt.tools.documents.pdf import pdf_facts, read_pages
+
+        path = Path(source)
+        path = path / file if path.is_dir() else path
+        if not 1 <= page <= pdf_facts(path).pages:
+            return None
+        return next(read_pages(path, [page]))
+    pages = source.pages(file, [page])
+    return pages[0] if pages else None

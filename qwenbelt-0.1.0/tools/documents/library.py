@@ -1,0 +1,135 @@
+"""Which documents a tool call may see, and the index that holds them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.core.errors import InputError, ToolError
+from qwenbelt.core.settings import load_settings
+from qwenbelt.tools.documents.backends import named_place
+from qwenbelt.tools.documents.formats import SUFFIXES
+from qwenbelt.tools.documents.index import DocumentIndex, Progress
+
+INDEX_NAME = "documents.db"
+_OPEN: dict[tuple[str, ...], DocumentIndex] = {}
+_OPENING = threading.Lock()
+
+
+def default_index() -> Path:
+    """Returns the index that is used when none is named."""
+    return load_settings().workspace / INDEX_NAME
+
+
+def shared_index(
+    place: str | Path, vectors: str | None = None, reranker: str | None = None
+) -> DocumentIndex:
+    """Returns the process's open index of a place; connections are kept for the next call."""
+    key = (str(place), vectors or "", reranker or "")
+    with _OPENING:
+        if key not in _OPEN:
+            _OPEN[key] = DocumentIndex(place, vectors=vectors, reranker=reranker)
+        return _OPEN[key]
+
+
+class Library:
+    """The documents of one tool call: an index and the ids that the call may see.
+
+    Attributes:
+        index: the index.
+        names: the document's id by the name that the model uses.
+        failed: why a file could not be taken in, one line each.
+    """
+
+    def __init__(self, index: DocumentIndex) -> None:
+        self.index = index
+        self.names: dict[str, int] = {}
+        self.failed: list[str] = []
+
+    def choose(self, wanted: Iterable[str] | None) -> list[int]:
+        """Returns document ids for names; all without names.
+
+        Raises:
+            ToolError: a name is not one of the conversation's documents.
+        """
+        if not wanted:
+            return list(self.names.values())
+        chosen = []
+        for name in wanted:
+            if name not in self.names and Path(name).name not in self.names:
+                known = ", ".join(self.names) or "none"
+                raise ToolError(f"There is no document {name!r}. Documents: {known}.")
+            chosen.append(self.names.get(name) or self.names[Path(name).name])
+        return chosen
+
+
+def gather(
+    cfg: Mapping[str, Any], context: Any, given: Iterable[str], asked: Iterable[str]
+) -> Library:
+    """Takes in the documents that a call may see.
+
+    Args:
+        cfg: the tool's configuration: `files` (paths), `index` (a path or a server), `password`,
+            `vectors` and `reranker` (specs).
+        context: the `ToolContext` of the run.
+        given: paths that the agent hands over with the call.
+        asked: names in the call's own arguments; paths only count where no run limits the files.
+
+    Raises:
+        InputError: the index cannot be opened.
+    """
+    paths = _by_name(cfg, context, given)
+    if not paths and "index" not in cfg:
+        paths = {name: Path(name) for name in asked}
+    place = named_place(cfg["index"] if "index" in cfg else _session_index(context))
+    library = Library(shared_index(place, cfg.get("vectors"), cfg.get("reranker")))
+    for name, path in paths.items():
+        _take_in(library, name, path, cfg.get("password"), context)
+    if "index" in cfg and not paths:
+        library.names = {d.file: d.id for d in library.index.documents()}
+    return library
+
+
+def _by_name(cfg: Mapping[str, Any], context: Any, given: Iterable[str]) -> dict[str, Path]:
+    paths = {name: Path(path) for name, path in context.files.items()}
+    configured = cfg.get("files") or []
+    for entry in [*([configured] if isinstance(configured, str) else configured), *given]:
+        path = Path(str(entry))
+        if path not in paths.values():
+            paths.setdefault(path.name, path)
+    return {n: p for n, p in paths.items() if p.suffix.lower() in SUFFIXES or not p.suffix}
+
+
+def _session_index(context: Any) -> Path:
+    return Path(context.folder) / INDEX_NAME if context.folder is not None else default_index()
+
+
+def _take_in(library: Library, name: str, path: Path, password: str | None, context: Any) -> None:
+    def tell(page: int, pages: int) -> None:
+        if context.cancelled.is_set():
+            raise ToolError("The call was stopped while documents were read.")
+        context.report(f"{name} {page}/{pages}", page / max(pages, 1))
+
+    try:
+        added = library.index.add_file(path, tell, password=password)
+    except InputError as error:
+        library.failed.append(str(error))
+        return
+    library.names[name] = added.document
+    library.index.embed()
+
+
+@contextlib.contextmanager
+def command_index(
+    path: str | None, vectors: str | None = None, reranker: str | None = None
+) -> Iterator[DocumentIndex]:
+    """Opens the index that a command names, or the default one."""
+    place = named_place(path) if path else default_index()
+    with DocumentIndex(place, vectors=vectors, reranker=reranker) as index:
+        yield index
+
+
+__all__ = ["Library", "Progress", "command_index", "default_index", "gather", "shared_index"]

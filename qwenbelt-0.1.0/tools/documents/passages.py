@@ -1,0 +1,99 @@
+"""What a search gives, and the words of it that answer best."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from qwenbelt.tools.documents.model import Box
+
+QUOTE_CHARACTERS = 320
+_PART = re.compile(r"[^\n]+?(?:(?<=[.!?])(?=\s+[A-Z0-9\"“(])|(?<=[。！？；])|(?=\n)|$)", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One passage that fits a query.
+
+    Attributes:
+        file: the document's name.
+        page: from 1.
+        quote: the words of the passage that fit best; they stand on the page.
+        score: higher is better; comparable within one search only.
+        box: where the quote stands, in points from the page's top left, or None.
+        section: titles of its sections, outermost first, joined by " > ".
+        text: the whole passage.
+        context: a table's caption and header, where the passage starts below them.
+        kind: "text" or "table".
+        document: the document's id.
+        chunk: the passage's id, for asking for its neighbours.
+        path: where the document was read from.
+    """
+
+    file: str
+    page: int
+    quote: str
+    score: float
+    box: Box | None
+    section: str = ""
+    text: str = ""
+    context: str = ""
+    kind: str = "text"
+    document: int = 0
+    chunk: int = 0
+    path: str = field(default="", repr=False)
+
+
+def best_quote(text: str, terms: Iterable[str]) -> tuple[int, int]:
+    """Returns the stretch of at most `QUOTE_CHARACTERS` that has the most of the query's terms.
+
+    Args:
+        text: a passage.
+        terms: search tokens; words are found by their beginnings, as stemming would.
+
+    Returns:
+        start and end in the text; whole sentences or lines where they are short enough.
+    """
+    parts = list(_parts(text))
+    if not parts:
+        return 0, min(len(text), QUOTE_CHARACTERS)
+    held = _terms_in_parts(text.lower(), [start for start, _ in parts], terms)
+    best, chosen = -1.0, parts[0]
+    for first in range(len(parts)):
+        seen: set[str] = set()
+        for last in range(first, len(parts)):
+            start, end = parts[first][0], parts[last][1]
+            if end - start > QUOTE_CHARACTERS and last > first:
+                break
+            seen |= held[last]
+            weight = len(seen) - 0.001 * (end - start)
+            if weight > best:
+                best, chosen = weight, (start, end)
+    return chosen
+
+
+def _terms_in_parts(text: str, starts: list[int], terms: Iterable[str]) -> list[set[str]]:
+    held: list[set[str]] = [set() for _ in starts]
+    for term in terms:
+        stem = term if len(term) < 5 or not term.isascii() else term[: max(4, len(term) - 2)]
+        at = text.find(stem)
+        while at >= 0:
+            if not (stem.isascii() and text[at - 1 : at].isalnum()):
+                held[max(0, bisect_right(starts, at) - 1)].add(term)
+            at = text.find(stem, at + len(stem))
+    return held
+
+
+def _parts(text: str) -> Iterator[tuple[int, int]]:
+    for match in _PART.finditer(text):
+        start, end = match.span()
+        start += len(match.group()) - len(match.group().lstrip())
+        while end - start > QUOTE_CHARACTERS:
+            cut = text.rfind(" ", start, start + QUOTE_CHARACTERS)
+            cut = cut if cut > start else start + QUOTE_CHARACTERS
+            yield start, cut
+            start = cut + (text[cut : cut + 1] == " ")
+        if text[start:end].strip():
+            yield start, end

@@ -1,0 +1,252 @@
+"""PDF pages as characters with boxes and as ruled edges, by pdfium.
+
+pdfium is not thread-safe: everything here runs under one lock of the process. Boxes come out in
+points from the top left of the page as it is displayed, whatever its /Rotate or crop box.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import re
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pypdfium2
+import pypdfium2.raw as raw
+
+from qwenbelt.core.errors import InputError
+from qwenbelt.core.limits import input_file
+
+LOCK = threading.RLock()
+MAX_FORM_DEPTH = 8
+MAX_PATH_SEGMENTS = 60_000  # a drawing, not a table
+
+Floats = npt.NDArray[np.float64]
+
+# the same functions without argument conversion, for loops over every character
+_loose_box = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
+    ctypes.cast(raw.FPDFText_GetLooseCharBox, ctypes.c_void_p).value or 0
+)
+_object_at = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)(
+    ctypes.cast(raw.FPDFPage_GetObject, ctypes.c_void_p).value or 0
+)
+_object_kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(
+    ctypes.cast(raw.FPDFPageObj_GetType, ctypes.c_void_p).value or 0
+)
+_unicode = ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_void_p, ctypes.c_int)(
+    ctypes.cast(raw.FPDFText_GetUnicode, ctypes.c_void_p).value or 0
+)
+
+_ITALIC, _FORCE_BOLD = 1 << 6, 1 << 18  # PDF 32000-1, table 123
+_SLANTED = re.compile(rb"italic|oblique", re.I)
+_BOLD = re.compile(rb"bold|black|heavy|semibd|demi(?!l)", re.I)
+
+_LINE = re.compile(r"[^\s][^\r\n]*")
+
+_REASONS = {
+    raw.FPDF_ERR_FORMAT: "is damaged or not a PDF",
+    raw.FPDF_ERR_SECURITY: "uses an encryption that is not supported",
+    raw.FPDF_ERR_FILE: "cannot be read",
+}
+
+
+@dataclass(slots=True)
+class Characters:
+    """The characters of a page in the order of its content.
+
+    Attributes:
+        codes: Unicode code points; pdfium adds spaces and line ends that it inferred.
+        boxes: a row `x0, top, x1, bottom` each; ascent to descent of the font.
+        places: each one's number in pdfium's own list of the page.
+    """
+
+    codes: npt.NDArray[np.uint32]
+    boxes: Floats
+    places: npt.NDArray[np.intp]
+
+    def chosen(self, mask: npt.NDArray[np.bool_]) -> Characters:
+        """Returns some of the characters."""
+        return Characters(self.codes[mask], self.boxes[mask], self.places[mask])
+
+
+def open_pdf(path: str | Path, password: str | None = None) -> Any:
+    """Opens a PDF; the caller holds `LOCK` and closes it.
+
+    Raises:
+        InputError: missing, empty, encrypted, damaged or not a PDF.
+    """
+    file = input_file(path)
+    try:
+        document = pypdfium2.PdfDocument(file, password=password)
+    except pypdfium2.PdfiumError as error:
+        raise _open_error(file, error, password) from None
+    if len(document) < 1:
+        document.close()
+        raise InputError(f"{file}: the PDF has no pages.")
+    return document
+
+
+def _open_error(file: Path, error: Any, password: str | None) -> InputError:
+    code = getattr(error, "err_code", None)
+    if code == raw.FPDF_ERR_PASSWORD:
+        if password:
+            return InputError(f"{file}: the password is wrong.")
+        return InputError(f"{file}: is encrypted.", fix="Give its password.")
+    with file.open("rb") as stream:
+        start = stream.read(1024)
+    if b"%PDF" not in start:
+        return InputError(f"{file}: is not a PDF.")
+    return InputError(f"{file}: {_REASONS.get(code or 0, 'is damaged or not a PDF')}.")
+
+
+@contextlib.contextmanager
+def opened(path: str | Path, password: str | None = None) -> Iterator[Any]:
+    """Holds the lock and gives the open document."""
+    with LOCK:
+        document = open_pdf(path, password)
+        try:
+            yield document
+        finally:
+            document.close()
+
+
+@contextlib.contextmanager
+def page_of(document: Any, index: int, name: str) -> Iterator[Any]:
+    """Gives one page, closed afterwards.
+
+    Raises:
+        InputError: the page cannot be loaded; names file and page.
+    """
+    try:
+        page = document[index]
+    except pypdfium2.PdfiumError:
+        raise InputError(f"{name}: page {index + 1} is damaged.") from None
+    try:
+        yield page
+    finally:
+        page.close()
+
+
+class Placement:
+    """How coordinates of a page's content become displayed points from the top left."""
+
+    def __init__(self, page: Any) -> None:
+        left, bottom, right, top = page.get_bbox()
+        width, height = right - left, top - bottom
+        turned = page.get_rotation() // 90
+        # x' = a x + c y + e, top' = b x + d y + f
+        self.matrix = {
+            0: (1, 0, 0, -1, -left, top),
+            1: (0, 1, 1, 0, -bottom, -left),
+            2: (-1, 0, 0, 1, right, -bottom),
+            3: (0, -1, -1, 0, top, right),
+        }[turned % 4]
+        self.width, self.height = (height, width) if turned % 2 else (width, height)
+
+    def boxes(self, rectangles: Floats) -> Floats:
+        """Returns boxes for rows `left, top, right, bottom` of PDF coordinates."""
+        a, b, c, d, e, f = self.matrix
+        x, y = rectangles[:, [0, 2]], rectangles[:, [1, 3]]
+        across, down = a * x + c * y + e, b * x + d * y + f
+        columns = (across.min(1), down.min(1), across.max(1), down.max(1))
+        stacked: Floats = np.stack(columns, axis=1)
+        return stacked
+
+
+class PageCharacters:
+    """The characters of an open page; closed by `page_characters`."""
+
+    def __init__(self, text_page: Any, placement: Placement) -> None:
+        self._raw = text_page.raw
+        self._name = ctypes.create_string_buffer(128)
+        self._flags = ctypes.c_int()
+        self.all = self._read(placement)
+
+    def _read(self, placement: Placement) -> Characters:
+        count = max(0, raw.FPDFText_CountChars(self._raw))
+        handle = ctypes.cast(self._raw, ctypes.c_void_p).value
+        found = np.zeros((count, 4), np.float32)
+        start = found.ctypes.data
+        places = range(start, start + 16 * count, 16)
+        deque(map(_loose_box, repeat(handle), range(count), places), maxlen=0)
+        finite = np.nan_to_num(found.astype(np.float64), posinf=0, neginf=0)
+        return Characters(self._codes(count), placement.boxes(finite), np.arange(count))
+
+    def _codes(self, count: int) -> npt.NDArray[np.uint32]:
+        """Returns the code points; one by one only if pdfium's text is not one for each."""
+        units = np.zeros(count + 1, np.uint16)
+        pointer = units.ctypes.data_as(ctypes.POINTER(ctypes.c_ushort))
+        written = raw.FPDFText_GetText(self._raw, 0, count, pointer)
+        codes = units[:count].astype(np.uint32)
+        if written == count + 1 and not ((codes >= 0xD800) & (codes < 0xE000)).any():
+            return codes
+        handle = ctypes.cast(self._raw, ctypes.c_void_p).value
+        return np.fromiter(map(_unicode, repeat(handle), range(count)), np.uint32, count)
+
+    def weight(self, place: int) -> int:
+        """Returns 2 for a character in a bold font, 1 for an italic one, else 0."""
+        length = raw.FPDFText_GetFontInfo(self._raw, place, self._name, 128, self._flags)
+        if not length:
+            return 0
+        if self._flags.value & _FORCE_BOLD or _BOLD.search(self._name.value):
+            return 2
+        return int(bool(self._flags.value & _ITALIC or _SLANTED.search(self._name.value)))
+
+
+@contextlib.contextmanager
+def page_characters(page: Any, placement: Placement) -> Iterator[PageCharacters]:
+    """Gives all characters of a page, those inside form XObjects too."""
+    text_page = page.get_textpage()
+    try:
+        yield PageCharacters(text_page, placement)
+    finally:
+        text_page.close()
+
+
+def objects_of(page: Any, kinds: frozenset[int]) -> list[Any]:
+    """Returns the objects of a page that are of some kinds, such as paths."""
+    handle = ctypes.cast(page.raw, ctypes.c_void_p).value
+    count = max(0, raw.FPDFPage_CountObjects(page.raw))
+    found = list(map(_object_at, repeat(handle), range(count)))
+    return [
+        ctypes.cast(address, raw.FPDF_PAGEOBJECT)
+        for address, kind in zip(found, map(_object_kind, found), strict=True)
+        if kind in kinds
+    ]
+
+
+def plain_lines(page: Any, placement: Placement) -> list[tuple[str, tuple[float, ...]]]:
+    """Returns the lines of a page in the order of its content, each with its box.
+
+    Only the first and last character of a line are placed, which makes this several times faster
+    than reading all places.
+    """
+    text_page = page.get_textpage()
+    try:
+        count = max(0, raw.FPDFText_CountChars(text_page.raw))
+        units = np.zeros(count + 1, np.uint16)
+        pointer = units.ctypes.data_as(ctypes.POINTER(ctypes.c_ushort))
+        written = raw.FPDFText_GetText(text_page.raw, 0, count, pointer)
+        text = units[: max(0, written - 1)].tobytes().decode("utf-16-le", "replace")
+        spans = [m.span() for m in _LINE.finditer(text)]
+        last = max(0, count - 1)
+        handle = ctypes.cast(text_page.raw, ctypes.c_void_p).value
+        found = np.zeros((2 * len(spans), 4), np.float32)
+        for number, span in enumerate(spans):
+            for side, place in enumerate((span[0], span[1] - 1)):
+                address = found.ctypes.data + 16 * (2 * number + side)
+                _loose_box(handle, min(place, last), address)
+    finally:
+        text_page.close()
+    boxes = placement.boxes(np.nan_to_num(found.astype(np.float64), posinf=0, neginf=0))
+    low, high = boxes.reshape(-1, 2, 4).min(1)[:, :2], boxes.reshape(-1, 2, 4).max(1)[:, 2:]
+    places = np.concatenate([low, high], axis=1).tolist()
+    return [(text[a:b], tuple(p)) for (a, b), p in zip(spans, places, strict=True)]

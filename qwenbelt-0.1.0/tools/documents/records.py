@@ -1,0 +1,62 @@
+"""Pages as rows of a database, and back."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from qwenbelt.tools.documents.model import Box, Heading, Line, Page, Table
+
+PAGE_COLUMNS = "number, width, height, text, lines, tables, headings, captions, notes"
+
+
+def to_json(value: Any) -> str:
+    """Returns compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def page_row(page: Page) -> tuple[Any, ...]:
+    """Returns the values of `PAGE_COLUMNS`."""
+    lines = array("f", (v for line in page.lines for v in (line.start, line.end, *line.box)))
+    tables = [[t.box, t.rows, t.caption, t.ruled, t.start, t.end] for t in page.tables]
+    return (
+        page.number,
+        page.width,
+        page.height,
+        page.text,
+        lines.tobytes(),
+        to_json(tables),
+        to_json(page.headings),
+        to_json(page.captions),
+        to_json(page.notes),
+    )
+
+
+def page_of(row: Sequence[Any]) -> Page:
+    """Returns the page of a row of `PAGE_COLUMNS`."""
+    number, width, height, text, lines, tables, headings, captions, notes = row
+    return Page(
+        number,
+        width,
+        height,
+        text,
+        _lines(lines),
+        [
+            Table(number, Box(*box) if box else None, rows, caption, ruled, start, end)
+            for box, rows, caption, ruled, start, end in json.loads(tables)
+        ],
+        [Heading(*entry) for entry in json.loads(headings)],
+        json.loads(captions),
+        json.loads(notes),
+    )
+
+
+def _lines(data: bytes) -> list[Line]:
+    numbers = array("f")
+    numbers.frombytes(data)
+    return [
+        Line(int(numbers[i]), int(numbers[i + 1]), Box(*numbers[i + 2 : i + 6]))
+        for i in range(0, len(numbers), 6)
+    ]

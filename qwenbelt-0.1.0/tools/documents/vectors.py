@@ -1,0 +1,105 @@
+"""Vectors of one collection's chunks in an index file, compared in memory.
+
+All vectors of a collection are read once and kept as int8 until documents change: 40 MB for
+100 000 chunks of 384 numbers. Comparing is exact, block by block.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from qwenbelt.tools.documents.embedding import Vectors
+from qwenbelt.tools.documents.fulltext import Range, Ranked, mask_of
+from qwenbelt.tools.documents.schema import Connections
+from qwenbelt.tools.documents.snapshot import Places, best
+from qwenbelt.tools.documents.vectorcache import Small
+
+BLOCK = 8192  # rows that are widened at a time
+
+
+class VectorTable:
+    """The vectors of a collection's chunks."""
+
+    def __init__(self, connections: Connections, collection: int) -> None:
+        self._connections = connections
+        self._collection = collection
+        self._held: tuple[object, Places, Small, Vectors] | None = None
+        self._lock = threading.Lock()
+
+    def missing(self, model: str, limit: int) -> list[tuple[int, str]]:
+        """Returns chunks without a vector of this model, with the text to make it from."""
+        query = """SELECT c.id, c.section, c.context, substr(p.text, c.start + 1, c.stop - c.start)
+            FROM documents d JOIN chunks c ON c.document = d.id
+            JOIN pages p ON p.document = d.id AND p.number = c.page
+            WHERE d.collection = ? AND NOT EXISTS
+            (SELECT 1 FROM vectors v WHERE v.chunk = c.id AND v.model = ?)
+            ORDER BY c.id LIMIT ?"""
+        rows = self._connections.get().execute(query, (self._collection, model, limit))
+        return [(chunk, "\n".join(filter(None, parts))) for chunk, *parts in rows]
+
+    def put(self, model: str, chunks: Sequence[int], rows: Small) -> None:
+        """Stores vectors; a chunk that was removed meanwhile is passed over."""
+        with self._connections.writing() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO vectors SELECT id, ?, ? FROM chunks WHERE id = ?",
+                [(model, row.tobytes(), n) for n, row in zip(chunks, rows, strict=True)],
+            )
+            connection.execute(
+                "UPDATE collections SET revision = revision + 1 WHERE id = ?", (self._collection,)
+            )
+
+    def ranked(
+        self, model: str, vector: Vectors, limit: int, ranges: Sequence[Range] | None
+    ) -> Ranked:
+        """Returns the chunks that point the same way, best first, with their cosine."""
+        ids, rows, lengths = self._load(model)
+        if not len(ids):
+            return []
+        if rows.shape[1] != len(vector):
+            return []  # another size under the same name: made by another version of the model
+        scores = cosines(rows, vector) / lengths
+        places = best(scores, limit, mask_of(ids, ranges))
+        return [(int(ids[p]), float(scores[p])) for p in places]
+
+    def _load(self, model: str) -> tuple[Places, Small, Vectors]:
+        with self._lock, self._connections.reading() as connection:
+            revision = connection.execute(
+                "SELECT revision FROM collections WHERE id = ?", (self._collection,)
+            ).fetchone()
+            state = (model, revision)
+            if self._held is None or self._held[0] != state:
+                found = connection.execute(
+                    """SELECT v.chunk, v.data FROM documents d JOIN chunks c ON c.document = d.id
+                    JOIN vectors v ON v.chunk = c.id AND v.model = ?
+                    WHERE d.collection = ? ORDER BY v.chunk""",
+                    (model, self._collection),
+                ).fetchall()
+                ids = np.array([chunk for chunk, _ in found], np.uint32)
+                data = np.frombuffer(b"".join(data for _, data in found), np.int8)
+                rows = data.reshape(len(ids), -1) if len(ids) else np.zeros((0, 1), np.int8)
+                self._held = (state, ids, rows, lengths_of(rows))
+            return self._held[1:]
+
+
+def lengths_of(rows: Small) -> Vectors:
+    """Returns the length of each row, at least 1."""
+    found = np.ones(len(rows), np.float32)
+    for first in range(0, len(rows), BLOCK):
+        block = rows[first : first + BLOCK].astype(np.float32)
+        found[first : first + BLOCK] = np.linalg.norm(block, axis=1)
+    return np.maximum(found, 1.0)
+
+
+def cosines(rows: Small, vector: Vectors) -> Vectors:
+    """Returns the products of rows and a vector, in blocks, so that memory stays small."""
+    found = np.empty(len(rows), np.float32)
+    wide = np.empty((min(BLOCK, len(rows)), rows.shape[1]), np.float32)
+    for first in range(0, len(rows), BLOCK):
+        block = rows[first : first + BLOCK]
+        part = wide[: len(block)]
+        part[...] = block
+        np.dot(part, vector, out=found[first : first + len(block)])
+    return found

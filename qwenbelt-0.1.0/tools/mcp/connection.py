@@ -1,0 +1,131 @@
+"""The lasting connection to one server: starts it when needed, and once again after it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from mcp import Client
+
+from qwenbelt.core.errors import ConfigError, ToolError
+from qwenbelt.tools.mcp.config import ServerConfig
+from qwenbelt.tools.mcp.loop import LoopThread, loop_thread
+from qwenbelt.tools.mcp.session import Offer, Report, Session, SessionLost
+
+T = TypeVar("T")
+_REST_SECONDS = 5.0  # after a failed start the same answer is given for so long
+
+
+class Connection:
+    """A server of the configuration, as its tools see it.
+
+    The process or HTTP session is shared by all calls. When it has ended, the next call opens a
+    new one; calls that come meanwhile wait for the same one. When nobody refers to the connection
+    any more, the server is ended.
+    """
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self.starts = 0
+        self.loop: LoopThread = loop_thread()
+        self._opening: asyncio.Task[Session] | None = None
+        self._failed_at = 0.0
+        self._closed = False
+        self._sessions: set[Session] = set()
+        forget = self.loop.at_exit(_closer(self._sessions))
+        self._end = weakref.finalize(self, _close_soon, self.loop, self._sessions, forget)
+        self._end.atexit = False
+
+    async def session(self) -> Session:
+        """Returns the live session, opening one if need be.
+
+        Raises:
+            ConfigError: the server cannot be started; the same for some seconds after a failure.
+            ToolError: the connection was closed.
+        """
+        if self._closed:
+            raise ToolError(f"The MCP server {self.config.name} was closed.")
+        if self._opening is None or self._is_spent(self._opening):
+            self._opening = asyncio.create_task(self._open())
+            self._opening.add_done_callback(_seen)
+        return await asyncio.shield(self._opening)
+
+    def _is_spent(self, opening: asyncio.Task[Session]) -> bool:
+        if not opening.done():
+            return False
+        if opening.cancelled():
+            return True
+        if opening.exception() is not None:
+            return time.monotonic() - self._failed_at > _REST_SECONDS
+        return not opening.result().alive
+
+    async def _open(self) -> Session:
+        self.starts += 1
+        self._sessions.clear()
+        try:
+            return await self._try_ways()
+        except ConfigError:
+            self._failed_at = time.monotonic()
+            raise
+
+    async def _try_ways(self) -> Session:
+        kind = "http" if self.config.kind == "auto" else self.config.kind
+        session = Session(self.config, kind=kind)
+        self._sessions.add(session)
+        try:
+            await session.open()
+        except ConfigError:
+            if session.died_at_start:
+                # a server of the old protocol may end on a request before `initialize`
+                session = Session(self.config, kind=kind, legacy=True)
+            elif self.config.kind == "auto" and session.refused_http:
+                session = Session(self.config, kind="sse")
+            else:
+                raise
+            self._sessions.add(session)
+            await session.open()
+        return session
+
+    async def offer(self) -> Offer:
+        """Returns what the server offers."""
+        return (await self.session()).offer
+
+    async def request(
+        self, start: Callable[[Client], Awaitable[T]], what: str, report: Report | None = None
+    ) -> T:
+        """Makes a request on the live session; for errors see `Session.request`."""
+        for _ in range(2):
+            session = await self.session()
+            try:
+                return await session.request(start, what, report)
+            except SessionLost:
+                continue
+        raise ToolError(f"{what} failed: the server keeps forgetting its sessions.")
+
+    async def close(self) -> None:
+        """Ends the server; later calls fail."""
+        self._closed = True
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+        await asyncio.gather(*(session.close() for session in self._sessions))
+
+
+def _seen(task: asyncio.Task[Session]) -> None:
+    if not task.cancelled():
+        task.exception()  # the callers get it too; this keeps asyncio from warning when all left
+
+
+def _closer(sessions: set[Session]) -> Callable[[], Coroutine[Any, Any, None]]:
+    async def close() -> None:
+        await asyncio.gather(*(session.close() for session in sessions))
+
+    return close
+
+
+def _close_soon(loop: LoopThread, sessions: set[Session], forget: Callable[[], None]) -> None:
+    forget()
+    for session in sessions:
+        loop.post(session.close_soon)

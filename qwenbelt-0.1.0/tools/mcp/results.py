@@ -1,0 +1,114 @@
+"""What servers return, as items that a model and a chat can show: texts, and files for the rest."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import hashlib
+import json
+import mimetypes
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mcp_types import (
+    AudioContent,
+    BlobResourceContents,
+    CallToolResult,
+    EmbeddedResource,
+    ImageContent,
+    ReadResourceResult,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+)
+
+from qwenbelt.core.events import Item, ItemKind
+from qwenbelt.core.limits import shorten
+from qwenbelt.tools.mcp.strings import text
+
+_ENDINGS = {"audio/wav": ".wav", "audio/mpeg": ".mp3", "image/webp": ".webp"}
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+@functools.cache
+def _own_folder() -> Path:
+    # kept after the end of the process: what a person was shown must stay readable
+    return Path(tempfile.mkdtemp(prefix="qwenbelt-mcp-"))
+
+
+class ResultReader:
+    """Turns one result into items.
+
+    Args:
+        name: the tool's name, which files are named after.
+        folder: where files go; None for a folder of this process in the temporary folder.
+        language: "en" or "zh", for our own words.
+    """
+
+    def __init__(self, name: str, folder: Path | None, language: str) -> None:
+        self._name = _UNSAFE.sub("_", name)[:60] or "mcp"
+        self._folder = folder
+        self._language = language
+
+    def tool_items(self, result: CallToolResult) -> list[Item]:
+        """Returns the items of a tool's result; structured content only where no text has it."""
+        items = [self._block(block) for block in result.content]
+        if result.structured_content is not None and not any(i.kind == "text" for i in items):
+            items.append(Item("text", json.dumps(result.structured_content, ensure_ascii=False)))
+        return items or [Item("text", text("nothing", self._language))]
+
+    def resource_items(self, result: ReadResourceResult) -> list[Item]:
+        """Returns the items of a resource that was read."""
+        items = [self._contents(entry) for entry in result.contents]
+        return items or [Item("text", text("nothing", self._language))]
+
+    def _block(self, block: Any) -> Item:
+        if isinstance(block, TextContent):
+            return Item("text", shorten(block.text)[0])
+        if isinstance(block, ImageContent):
+            return self._file("image", block.data, block.mime_type)
+        if isinstance(block, AudioContent):
+            return self._file("audio", block.data, block.mime_type)
+        if isinstance(block, EmbeddedResource):
+            return self._contents(block.resource)
+        if isinstance(block, ResourceLink):
+            name = block.title or block.name
+            return Item("text", text("link", self._language, uri=block.uri, name=name))
+        return Item("text", shorten(str(block))[0])
+
+    def _contents(self, contents: TextResourceContents | BlobResourceContents) -> Item:
+        if isinstance(contents, TextResourceContents):
+            return Item("text", shorten(contents.text)[0])
+        kind: ItemKind = "image" if (contents.mime_type or "").startswith("image/") else "file"
+        return self._file(kind, contents.blob, contents.mime_type or "")
+
+    def _file(self, kind: ItemKind, data: str, mime_type: str) -> Item:
+        try:
+            raw = base64.b64decode(data, validate=True)
+        except (binascii.Error, ValueError):
+            return Item("text", text("unreadable", self._language, kind=kind))
+        essence = mime_type.partition(";")[0].strip().lower()
+        ending = _ENDINGS.get(essence) or mimetypes.guess_extension(essence) or ".bin"
+        digest = hashlib.sha256(raw).hexdigest()[:12]
+        folder = self._folder or _own_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self._name}-{digest}{ending}"
+        try:
+            with path.open("xb") as file:  # never through a link that somebody put there
+                file.write(raw)
+        except FileExistsError:
+            if path.is_symlink() or path.read_bytes() != raw:
+                return Item("text", text("unreadable", self._language, kind=kind))
+        return Item(kind, str(path))
+
+
+def plain_text(items: Iterable[Item]) -> str | None:
+    """Returns the items as one text when all of them are texts, else None."""
+    found = list(items)
+    if any(item.kind != "text" for item in found):
+        return None
+    return "\n\n".join(item.value for item in found)

@@ -1,0 +1,128 @@
+"""All servers of a configuration, started side by side."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from mcp_types import GetPromptResult, Prompt
+
+from qwenbelt.core.errors import ConfigError
+from qwenbelt.tools.mcp.config import ServerConfig, read_config
+from qwenbelt.tools.mcp.connection import Connection
+from qwenbelt.tools.mcp.session import Offer, pages
+
+RESOURCE_TOOLS = ("list_resources", "read_resource")
+log = logging.getLogger("qwenbelt.mcp")
+
+
+class McpServers:
+    """The servers of a configuration; they start when this is made, none waits for another.
+
+    Attributes:
+        connections: by the servers' names.
+        seconds: how long each server that answered took to start.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+    """
+
+    def __init__(self, config: Mapping[str, Any] | str | os.PathLike[str]) -> None:
+        self.connections = {c.name: Connection(c) for c in read_config(config)}
+        self.seconds: dict[str, float] = {}
+        self._offers: dict[str, concurrent.futures.Future[Offer]] = {}
+        for name, connection in self.connections.items():
+            future = connection.loop.submit(connection.offer())
+            future.add_done_callback(_timer(name, self.seconds))
+            self._offers[name] = future
+
+    def ready(self, timeout: float | None = 0) -> dict[str, Offer]:
+        """Returns what the servers offer that have answered so far.
+
+        Args:
+            timeout: seconds to wait for the others; None waits until each has answered or failed,
+                which their `start_timeout` bounds.
+        """
+        concurrent.futures.wait(self._offers.values(), timeout)
+        done = {n: f for n, f in self._offers.items() if f.done() and not f.cancelled()}
+        return {name: f.result() for name, f in done.items() if f.exception() is None}
+
+    def failures(self) -> dict[str, ConfigError]:
+        """Returns why servers failed to start, by their names, as far as known now."""
+        found: dict[str, ConfigError] = {}
+        for name, future in self._offers.items():
+            if future.done() and not future.cancelled() and (error := future.exception()):
+                known = isinstance(error, ConfigError)
+                found[name] = error if known else ConfigError(f"MCP server {name}: {error}")  # type: ignore[assignment]
+        return found
+
+    def chosen_tools(self, config: ServerConfig, offer: Offer) -> list[Any]:
+        """Returns the offered tools that the configuration allows.
+
+        Raises:
+            ConfigError: the configuration names a tool that the server does not have.
+        """
+        if config.tools is None:
+            return list(offer.tools)
+        known = {tool.name: tool for tool in offer.tools}
+        missing = [n for n in config.tools if n not in known and n not in RESOURCE_TOOLS]
+        if missing:
+            raise ConfigError(
+                f"mcpServers.{config.name}.tools names {missing[0]!r}, which it does not have.",
+                fix=f"It has: {', '.join(known) or 'none'}.",
+            )
+        return [known[name] for name in config.tools if name in known]
+
+    def prompts(self, name: str) -> list[Prompt]:
+        """Returns the prompts of a server; for people to choose from, so they are no tools."""
+        connection = self.connections[name]
+
+        async def ask() -> list[Prompt]:
+            if (await connection.offer()).prompts is None:
+                return []
+            return await connection.request(
+                lambda client: pages(client.list_prompts, "prompts"), f"{name} prompts/list"
+            )
+
+        return connection.loop.submit(ask()).result()
+
+    def prompt(self, name: str, prompt: str, arguments: dict[str, str]) -> GetPromptResult:
+        """Returns the messages of a prompt."""
+        connection = self.connections[name]
+        request = connection.request(
+            lambda client: client.get_prompt(prompt, arguments), f"{name} prompt {prompt}"
+        )
+        return connection.loop.submit(request).result()
+
+    def close(self) -> None:
+        """Ends all servers; at most 5 s."""
+        closing = [c.loop.submit(c.close()) for c in self.connections.values()]
+        concurrent.futures.wait(closing, 6)
+
+    def __enter__(self) -> McpServers:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _timer(
+    name: str, seconds: dict[str, float]
+) -> Callable[[concurrent.futures.Future[Offer]], None]:
+    started = time.monotonic()
+
+    def done(future: concurrent.futures.Future[Offer]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            seconds[name] = time.monotonic() - started
+
+    return done

@@ -1,0 +1,238 @@
+"""The transport to a server that is a child process: JSON-RPC, one message a line.
+
+Unlike the SDK's it bounds what it keeps of a line, tolerates junk and bad UTF-8 between messages,
+keeps the server's last words for error messages, and has the process killed when we are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections import deque
+from collections.abc import AsyncIterator
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.shared.message import SessionMessage
+from mcp_types import jsonrpc_message_adapter
+
+from qwenbelt.core.errors import ConfigError, one_line
+from qwenbelt.core.secrets import clean_environment, scrub
+from qwenbelt.core.watchdog import watchdog
+from qwenbelt.tools.mcp.config import ServerConfig
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+_KEPT_LINES = 20
+_WAITING_MESSAGES = 1024
+_GRACE_SECONDS = 1.0  # for each of: after end of input, after SIGTERM
+_ALWAYS = ("USER", "LOGNAME", "SHELL", "TERM")
+
+Received = MemoryObjectSendStream[SessionMessage | Exception]
+Streams = tuple[
+    MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]
+]
+
+
+class StdioServer:
+    """A server process, from its start to its end.
+
+    Attributes:
+        ended: set once the server will send nothing more.
+        returncode: its exit code, or None while it runs.
+        fault: why we gave it up, or "".
+    """
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self.ended = asyncio.Event()
+        self.returncode: int | None = None
+        self.fault = ""
+        self._words: deque[str] = deque(maxlen=_KEPT_LINES)
+
+    def last_words(self) -> str:
+        """Returns the last line that says something among those that were not messages."""
+        lines = [line for line in self._words if line.strip()]
+        return scrub(one_line(lines[-1], 300)) if lines else ""
+
+    def ending(self) -> str:
+        """Returns how it ended, with its last words, for a message."""
+        if self.fault:
+            return self.fault
+        code = self.returncode
+        how = "it ended" if code is None else f"it ended with exit code {code}"
+        if code is not None and code < 0:
+            with contextlib.suppress(ValueError):
+                how = f"it was ended by {signal.Signals(-code).name}"
+        words = self.last_words()
+        return f"{how}: {words}" if words else how
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncIterator[Streams]:
+        """Starts the process and gives the streams of its messages; ends it on leaving.
+
+        Raises:
+            ConfigError: the program is not found or cannot be started.
+        """
+        process = await self._start()
+        watchdog().add(process.pid)
+        incoming: Received
+        incoming, read = anyio.create_memory_object_stream[SessionMessage | Exception](
+            _WAITING_MESSAGES
+        )
+        write, outgoing = anyio.create_memory_object_stream[SessionMessage](_WAITING_MESSAGES)
+        tasks = [
+            asyncio.create_task(self._read(process, incoming)),
+            asyncio.create_task(self._write(process, outgoing)),
+            asyncio.create_task(self._listen(process)),
+        ]
+        try:
+            yield read, write
+        finally:
+            write.close()
+            await _finish(asyncio.create_task(self._stop(process, tasks)))
+            for stream in (incoming, read, outgoing):
+                stream.close()
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        config = self.config
+        environment = {**clean_environment(_ALWAYS), **config.env}
+        program = shutil.which(config.command, path=environment.get("PATH"))
+        if program is None and config.cwd:
+            program = shutil.which(os.path.join(config.cwd, config.command))
+        if program is None:
+            raise ConfigError(
+                f"The command {config.command!r} was not found.",
+                fix="Install it, or give its full path.",
+            )
+        try:
+            return await asyncio.create_subprocess_exec(
+                program,
+                *config.args,
+                env=environment,
+                cwd=config.cwd,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ConfigError(f"{program} cannot be started ({error.strerror}).") from error
+
+    async def _read(self, process: asyncio.subprocess.Process, incoming: Received) -> None:
+        try:
+            async for line in _lines(_pipe(process.stdout)):
+                try:
+                    message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+                except ValueError:
+                    self._words.append(line[:1000].decode("utf-8", "replace"))
+                    continue
+                await incoming.send(SessionMessage(message))
+        except _LineTooLong:
+            limit = MAX_LINE_BYTES // 2**20
+            self.fault = f"it sent a line of more than {limit} MiB and was stopped"
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+            pass  # the session has closed its end
+        finally:
+            incoming.close()
+            self.ended.set()
+
+    async def _write(
+        self,
+        process: asyncio.subprocess.Process,
+        outgoing: MemoryObjectReceiveStream[SessionMessage],
+    ) -> None:
+        pipe = process.stdin
+        try:
+            async for message in outgoing:
+                text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+                if pipe is not None:
+                    pipe.write(text.encode("utf-8", "replace") + b"\n")
+                    await pipe.drain()
+        except (OSError, anyio.ClosedResourceError):
+            pass  # it has closed its end; the reader sees it too
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        with contextlib.suppress(OSError, _LineTooLong):
+            async for line in _lines(_pipe(process.stderr)):
+                self._words.append(line[:1000].decode("utf-8", "replace"))
+
+    async def _stop(
+        self, process: asyncio.subprocess.Process, tasks: list[asyncio.Task[None]]
+    ) -> None:
+        if process.stdin is not None:
+            process.stdin.close()
+        for end in (None, signal.SIGTERM, signal.SIGKILL):
+            if end is not None:
+                _signal(process, end)
+            if await _ended(process):
+                break
+        self.returncode = process.returncode
+        # what it started in its own group goes too, as it would by closing a terminal
+        _signal(process, signal.SIGKILL)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        watchdog().remove(process.pid)
+        transport = getattr(process, "_transport", None)
+        if transport is not None:  # a grandchild that left the group may hold a pipe open
+            transport.close()
+
+
+class _LineTooLong(Exception):
+    """A line is longer than we keep."""
+
+
+def _pipe(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
+    if stream is None:
+        raise OSError("the process has no such pipe")
+    return stream
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    parts: list[bytes] = []
+    size = 0
+    while chunk := await stream.read(256 * 1024):
+        first, *rest = chunk.split(b"\n")
+        parts.append(first)
+        size += len(first)
+        if size > MAX_LINE_BYTES:
+            raise _LineTooLong
+        if rest:
+            yield b"".join(parts)
+            for line in rest[:-1]:
+                yield line
+            parts, size = [rest[-1]], len(rest[-1])
+    if size:
+        yield b"".join(parts)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> bool:
+    # Process.wait() also waits for the pipes, which a grandchild may hold open
+    for _ in range(int(_GRACE_SECONDS / 0.01)):
+        if process.returncode is not None:
+            return True
+        await asyncio.sleep(0.01)
+    return process.returncode is not None
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, number)
+        else:
+            process.kill()
+
+
+async def _finish(task: asyncio.Task[None]) -> None:
+    """Waits for a task that must be finished even when we are cancelled meanwhile."""
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError

@@ -1,0 +1,266 @@
+"""A server's tools as `Tool` objects for any agent."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import functools
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from mcp import Client
+from mcp_types import Tool as Declaration
+from qwen_agent.llm.schema import ContentItem
+
+from qwenbelt.core.errors import ConfigError, ToolCancelled, ToolError, ToolRefused, one_line
+from qwenbelt.core.events import Item
+from qwenbelt.core.schemas import json_schema
+from qwenbelt.tools.base import Tool, ToolContext, ToolResult
+from qwenbelt.tools.mcp.config import Approve
+from qwenbelt.tools.mcp.connection import Connection
+from qwenbelt.tools.mcp.results import ResultReader, plain_text
+from qwenbelt.tools.mcp.servers import RESOURCE_TOOLS, McpServers, log
+from qwenbelt.tools.mcp.session import Offer, Report, list_resources
+from qwenbelt.tools.mcp.strings import text
+
+_NAME_LENGTH = 64  # the longest function name that OpenAI-compatible endpoints accept
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
+_POLL_SECONDS = 0.05
+
+
+def mcp_tools(
+    config: Mapping[str, Any] | str | os.PathLike[str], *, strict: bool = False
+) -> list[Tool]:
+    """Starts the servers of a configuration side by side and returns all their tools.
+
+    Each server has its `start_timeout`. One that fails is left out with a warning in the log
+    "qwenbelt.mcp"; when all fail, that is an error. The servers end when none of their tools is
+    referred to any more, and with this process.
+
+    Args:
+        config: `{"mcpServers": {...}}`, or the path of a JSON file with it.
+        strict: whether one server's failure is an error too.
+
+    Raises:
+        ConfigError: the configuration is wrong, or servers do not start.
+    """
+    servers = McpServers(config)
+    offers = servers.ready(None)
+    failures = servers.failures()
+    if failures and (strict or not offers):
+        servers.close()
+        first = next(iter(failures.values()))
+        more = f" ({len(failures) - 1} more failed)" if len(failures) > 1 else ""
+        raise ConfigError(f"{first.message}{more}", fix=first.fix)
+    for error in failures.values():
+        log.warning("%s", error)
+    return [tool for name, offer in offers.items() for tool in server_tools(servers, name, offer)]
+
+
+def server_tools(servers: McpServers, name: str, offer: Offer) -> list[Tool]:
+    """Returns the tools of one server that is ready.
+
+    Raises:
+        ConfigError: the configuration names a tool that the server does not have.
+    """
+    connection = servers.connections[name]
+    allowed = connection.config.tools
+    tools: list[Tool] = [
+        McpTool(connection, entry) for entry in servers.chosen_tools(connection.config, offer)
+    ]
+    if offer.resources or offer.templates:
+        taken = {entry.name for entry in offer.tools}
+        for kind in (ListResources, ReadResource):
+            if kind.action not in taken and (allowed is None or kind.action in allowed):
+                tools.append(kind(connection, offer))
+    return tools
+
+
+def tool_name(server: str, tool: str) -> str:
+    """Returns `server-tool`, as qwen-agent builds it, changed only where endpoints refuse it."""
+    name = f"{server}-{tool}"
+    safe = _NOT_IN_NAMES.sub("_", name)
+    if safe == name and len(name) <= _NAME_LENGTH:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"{safe[: _NAME_LENGTH - 7]}_{digest}"
+
+
+class _Remote(Tool):
+    """What all tools of a server share."""
+
+    approve: Approve | None = None
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.timeout = connection.config.call_timeout
+        self.approve = connection.config.approve
+        super().__init__()
+
+    @property
+    def what(self) -> str:
+        """The tool's name, for messages."""
+        return str(self.name)
+
+    def work(self, arguments: dict[str, Any], context: ToolContext) -> Coroutine[Any, Any, Any]:
+        """Returns the coroutine that does the call on the loop thread."""
+        raise NotImplementedError
+
+    def call(self, params: str | dict[str, Any], **kwargs: Any) -> ToolResult:
+        """Calls the server's tool and waits; ends early when the run no longer wants it."""
+        context = kwargs.get("context") or ToolContext()
+        future = self._submit(self.parse(params), context)
+        while not concurrent.futures.wait([future], _POLL_SECONDS).done:
+            if context.cancelled.is_set():
+                future.cancel()
+                raise ToolCancelled(f"{self.name} was cancelled.")
+        return self._result(future.result())
+
+    async def acall(self, arguments: Any, **kwargs: Any) -> ToolResult:
+        """Calls the server's tool; cancelling this tells the server to stop."""
+        context = kwargs.get("context") or ToolContext()
+        items = await asyncio.wrap_future(self._submit(self.parse(arguments), context))
+        return self._result(items)
+
+    def _submit(
+        self, arguments: dict[str, Any], context: ToolContext
+    ) -> concurrent.futures.Future[list[Item]]:
+        return self.connection.loop.submit(self._told(self.work(arguments, context)))
+
+    async def _told(self, work: Coroutine[Any, Any, list[Item]]) -> list[Item]:
+        try:
+            return await work
+        except ConfigError as error:
+            # in the middle of a run the model is the one who hears of it
+            raise ToolError(one_line(error)) from error
+
+    @staticmethod
+    def _result(items: list[Item]) -> ToolResult:
+        whole = plain_text(items)
+        return whole if whole is not None else [ContentItem(**{i.kind: i.value}) for i in items]
+
+    def _reader(self, context: ToolContext) -> ResultReader:
+        return ResultReader(str(self.name), context.folder, context.language)
+
+
+class McpTool(_Remote):
+    """One tool of a server; `parameters` is the server's own schema, whole."""
+
+    def __init__(self, connection: Connection, entry: Declaration) -> None:
+        self.entry = entry
+        self.name = tool_name(connection.config.name, entry.name)
+        self.description = entry.description or entry.title or entry.name
+        self.parameters = _whole_schema(entry.input_schema)
+        hints = entry.annotations
+        self.read_only = bool(hints and hints.read_only_hint)
+        self.idempotent = self.read_only or bool(hints and hints.idempotent_hint)
+        # where a server says nothing, the specification's defaults assume the worst
+        self.destructive = not self.read_only and not (hints and hints.destructive_hint is False)
+        self.open_world = not (hints and hints.open_world_hint is False)
+        super().__init__(connection)
+
+    def resources(self, arguments: Any) -> tuple[set[str], set[str]]:
+        """Returns the server as read or written, if the server says which; else nothing."""
+        hints = self.entry.annotations
+        if hints is None or hints.read_only_hint is None:
+            return set(), set()
+        server = {f"mcp:{self.connection.config.name}"}
+        return (server, set()) if self.read_only else (set(), server)
+
+    async def work(self, arguments: dict[str, Any], context: ToolContext) -> list[Item]:
+        """Makes the call."""
+        if self.approve == "never" and not self.read_only:
+            raise ToolRefused(
+                f"{self.name} is not read-only, and the configuration of its server says never."
+            )
+        report: Report = functools.partial(_tell, context)
+
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            report(message or "", min(max(progress / total, 0.0), 1.0) if total else None)
+
+        async def start(client: Client) -> Any:
+            return await client.call_tool(self.entry.name, arguments, progress_callback=on_progress)
+
+        result = await self.connection.request(start, self.what, report)
+        items = self._reader(context).tool_items(result)
+        if result.is_error:
+            said = " ".join(i.value for i in items if i.kind == "text")
+            raise ToolError(one_line(said, 4000) or f"{self.name} failed.")
+        return items
+
+
+def _tell(context: ToolContext, message: str, fraction: float | None = None) -> None:
+    if not context.cancelled.is_set():
+        context.report(message, fraction)
+
+
+def _whole_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in schema.items() if key != "$schema"}
+    return json_schema({"type": "object", "properties": {}, "required": [], **rest})
+
+
+class ListResources(_Remote):
+    """Lists a server's resources, named as qwen-agent names it."""
+
+    action = RESOURCE_TOOLS[0]
+    read_only = True
+    idempotent = True
+    open_world = True
+
+    def __init__(self, connection: Connection, offer: Offer) -> None:
+        server = connection.config.name
+        self.name = tool_name(server, self.action)
+        self.description = text("list_resources", server=server)
+        super().__init__(connection)
+
+    async def work(self, arguments: dict[str, Any], context: ToolContext) -> list[Item]:
+        """Asks anew, since resources come and go."""
+        found = await self.connection.request(_listed, self.what)
+        return [Item("text", json.dumps(found, ensure_ascii=False, indent=1))]
+
+
+async def _listed(client: Client) -> dict[str, Any]:
+    resources, templates = await list_resources(client)
+    keep = {"uri", "name", "title", "description", "mime_type", "size"}
+    return {
+        "resources": [r.model_dump(include=keep, exclude_none=True) for r in resources],
+        "templates": [
+            t.model_dump(include=keep | {"uri_template"}, exclude_none=True) for t in templates
+        ],
+    }
+
+
+class ReadResource(_Remote):
+    """Reads one of a server's resources, named as qwen-agent names it."""
+
+    action = RESOURCE_TOOLS[1]
+    read_only = True
+    idempotent = True
+    open_world = True
+
+    def __init__(self, connection: Connection, offer: Offer) -> None:
+        server = connection.config.name
+        self.name = tool_name(server, self.action)
+        self.description = text("read_resource", server=server)
+        if offer.templates:
+            known = "; ".join(t.uri_template for t in offer.templates[:20])
+            self.description += f" {one_line(known, 1000)}"
+        self.parameters = {
+            "type": "object",
+            "properties": {"uri": {"type": "string", "description": text("uri")}},
+            "required": ["uri"],
+        }
+        super().__init__(connection)
+
+    async def work(self, arguments: dict[str, Any], context: ToolContext) -> list[Item]:
+        """Reads the resource."""
+        uri = arguments.get("uri")
+        if not isinstance(uri, str) or not uri:
+            raise ToolError("Give the uri of the resource.")
+        read: Callable[[Client], Any] = lambda client: client.read_resource(uri)  # noqa: E731
+        result = await self.connection.request(read, self.what)
+        return self._reader(context).resource_items(result)

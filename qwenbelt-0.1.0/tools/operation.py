@@ -1,0 +1,100 @@
+"""What a tool does, apart from how it is reached: in this process, or over MCP.
+
+An `Operation` is declared once; `qwenbelt.tools` makes a `Tool` of it and `qwenbelt.mcp_servers` a
+tool of a server. This module and the operations themselves do not import qwen-agent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from qwenbelt.core.errors import ToolCancelled
+from qwenbelt.core.language import Language
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+MAX_REPLY_BYTES = 256 * 1024  # of text as JSON: clients refuse lines and events of some megabytes
+
+
+def _ignore(text: str, fraction: float | None = None) -> None:
+    """Progress that nobody listens to."""
+
+
+@dataclass
+class Call:
+    """One running call.
+
+    Attributes:
+        report: tells progress: a text and, if known, the fraction done.
+        cancelled: set when nobody wants the reply any more.
+        language: of notes in the reply.
+        client: names the client's session, where a server has several; "" for the only one.
+    """
+
+    report: Callable[..., None] = _ignore
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    language: Language = "en"
+    client: str = ""
+
+    def check(self) -> None:
+        """Raises `ToolCancelled` when nobody wants the reply any more."""
+        if self.cancelled.is_set():
+            raise ToolCancelled("The call was cancelled.")
+
+
+@dataclass(frozen=True)
+class Media:
+    """A picture, sound or other file in a reply."""
+
+    kind: Literal["image", "audio", "file"]
+    data: bytes
+    mime_type: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an operation gives back.
+
+    Attributes:
+        text: for the model.
+        data: the same for programs; fits the operation's output schema.
+        note: what the model should also know, such as how to go on; not part of the text.
+        media: files that belong to it.
+    """
+
+    text: str
+    data: dict[str, Any]
+    note: str = ""
+    media: tuple[Media, ...] = ()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What one tool does.
+
+    Attributes:
+        name: the tool's name on the server.
+        title: for people.
+        description: for the model.
+        Arguments: its arguments; aliases are the names on the wire.
+        run: does it; runs in a thread of its own, with the engine first.
+        output: the JSON schema of `Reply.data`.
+        read_only: has no side effect.
+        idempotent: doing it twice does no more than doing it once.
+        destructive: may delete or overwrite.
+    """
+
+    name: str
+    title: str
+    description: str
+    Arguments: type[BaseModel]
+    run: Callable[[Any, Any, Call], Reply]
+    output: dict[str, Any]
+    read_only: bool = False
+    idempotent: bool = False
+    destructive: bool = False

@@ -1,0 +1,50 @@
+"""What the plot tool says, in English and Chinese."""
+
+from __future__ import annotations
+
+from qwenbelt.core.language import Language
+
+DESCRIPTION = (
+    "Draws a chart from data given in the arguments and returns it as a picture (png) and a file "
+    "(svg). Kinds: line, bar (grouped, stacked or horizontal), scatter, histogram, box, heatmap, "
+    "pie. Give the data as labels and series, or as csv, or as rows. Give a title, axis labels "
+    "and the unit. To show the chart in an answer, write its name as a Markdown picture: "
+    "![caption](name.png)."
+)
+
+KINDS: dict[Language, dict[str, str]] = {
+    "en": {
+        "line": "Line chart",
+        "bar": "Bar chart",
+        "scatter": "Scatter chart",
+        "histogram": "Histogram",
+        "box": "Box plot",
+        "heatmap": "Heatmap",
+        "pie": "Pie chart",
+    },
+    "zh": {
+        "line": "折线图",
+        "bar": "柱状图",
+        "scatter": "散点图",
+        "histogram": "直方图",
+        "box": "箱线图",
+        "heatmap": "热力图",
+        "pie": "饼图",
+    },
+}
+
+NOTE: dict[Language, str] = {
+    "en": "{kind} “{title}” drawn: {series} series, {points} values. Show it in the answer as "
+    "![{title}]({name}).",
+    "zh": "已绘制{kind}“{title}”：{series} 个系列，{points} 个数值。在回答中用 "
+    "![{title}]({name}) 展示。",
+}
+
+NO_CJK_FONT: dict[Language, str] = {
+    "en": " No font with Chinese characters was found, so they were left out; "
+    "`pip install pylopdf-fonts-zh-cn` mends it.",
+    "zh": " 未找到中文字体，中文字符已省略；请运行 `pip install pylopdf-fonts-zh-cn`。",
+}
+
+FREQUENCY: dict[Language, str] = {"en": "Count", "zh": "频数"}
+SOURCE: dict[Language, str] = {"en": "Source: {source}", "zh": "来源：{source}"}

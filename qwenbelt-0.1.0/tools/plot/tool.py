@@ -1,0 +1,64 @@
+"""The tool `plot`: charts from data given in the arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qwen_agent.llm.schema import ContentItem
+
+from qwenbelt.core.errors import InputError, ToolError
+from qwenbelt.core.files import output_folder
+from qwenbelt.core.language import Language
+from qwenbelt.core.settings import load_settings
+from qwenbelt.tools.base import Tool, ToolContext, ToolResult
+from qwenbelt.tools.plot import strings
+from qwenbelt.tools.plot.chart import Chart, ChartArguments
+from qwenbelt.tools.plot.draw import Drawn, draw
+
+
+class Plot(Tool):
+    """Draws line, bar, scatter, histogram, box, heatmap and pie charts.
+
+    The result is a short note, the png for people and models to see, and the svg file. Files go to
+    the session's folder, else to `plots` in the workspace.
+    """
+
+    name = "plot"
+    description = strings.DESCRIPTION
+    Arguments = ChartArguments
+    idempotent = True
+    timeout = 60.0
+
+    def call(self, params: str | dict[str, Any], **kwargs: Any) -> ToolResult:
+        """Draws the chart.
+
+        Raises:
+            ToolError: the data cannot be drawn; one line that says what to change.
+        """
+        arguments: ChartArguments = self.parse(params)
+        context: ToolContext = kwargs.get("context") or ToolContext()
+        chart = arguments.chart()
+        language: Language = "zh" if context.language == "zh" else "en"
+        try:
+            folder = output_folder(context.folder or load_settings().workspace / "plots")
+            drawn = draw(chart, folder)
+        except InputError as error:
+            raise ToolError(str(error)) from error
+        return [
+            ContentItem(text=_note(chart, drawn, language)),
+            ContentItem(image=str(drawn.png)),
+            ContentItem(file=str(drawn.svg)),
+        ]
+
+
+def _note(chart: Chart, drawn: Drawn, language: Language) -> str:
+    kind = strings.KINDS[language][chart.kind]
+    text = strings.NOTE[language].format(
+        kind=kind,
+        title=" ".join(chart.title.split())[:120] or kind,
+        series=len(chart.series),
+        points=chart.points,
+        name=Path(drawn.png).name,
+    )
+    return text + (strings.NO_CJK_FONT[language] if drawn.characters_missing else "")

@@ -1,0 +1,1 @@
+"""The web: guarded downloads, pages as readable text, and search by a provider."""

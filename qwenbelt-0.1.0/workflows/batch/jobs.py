@@ -1,0 +1,162 @@
+"""What is done for one task, whatever its kind; every model call is a durable step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwenbelt.agents.background import background_loop
+from qwenbelt.core.errors import InputError, QwenbeltError
+from qwenbelt.core.events import Done, ToolFinished, Usage
+from qwenbelt.core.files import output_folder
+from qwenbelt.core.language import Language, detect_language
+from qwenbelt.workflows.batch.durable import DurableAgent, DurableChat, DurableReAct, Steps
+from qwenbelt.workflows.batch.tasks import Task
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Result = dict[str, Any]
+
+
+def run_task(task: Task, out: Path, steps: Steps) -> Result:
+    """Does a task and returns its result, ready for JSON.
+
+    Args:
+        task: what to do.
+        out: the batch's folder; a task's files go to `out/files/ID`.
+        steps: records the model's replies.
+
+    Raises:
+        QwenbeltError: the task failed.
+    """
+    return _JOBS[task.kind](task, out / "files" / _file_name(task.id), _llm(task, steps))
+
+
+def _llm(task: Task, steps: Steps) -> DurableChat:
+    from qwenbelt.agents import endpoint
+
+    thinking = task.options.thinking
+    extra = {} if thinking is None else {"thinking": thinking}
+    return DurableChat(endpoint(task.options.endpoint, **extra), steps)
+
+
+def _language(task: Task, text: str = "") -> Language:
+    return task.options.language or (detect_language(text) if text else "en")
+
+
+def _ask(task: Task, folder: Path, llm: DurableChat) -> Result:
+    import qwenbelt.tools  # noqa: F401  registers the tools by name
+
+    options = task.options
+    if options.tools:
+        output_folder(folder)
+    agent = (DurableAgent if options.agent == "fncall" else DurableReAct)(
+        function_list=list(options.tools),
+        llm=llm,
+        system_message=options.system or "",
+        files=list(task.files),
+        session=f"batch-{task.key}",
+        folder=folder if options.tools else None,
+    )
+    agent.steps = llm.steps
+    try:
+        return background_loop().run(_answer(agent, task))
+    finally:
+        for tool in agent.function_map.values():
+            close = getattr(tool, "close", None)
+            if callable(close):
+                close()
+
+
+async def _answer(agent: Any, task: Task) -> Result:
+    counts = {"input_tokens": 0, "output_tokens": 0, "calls": 0}
+    done: Done | None = None
+    content: list[dict[str, str]] = [{"text": task.subject}]
+    content += [{"file": name} for name in task.files]
+    messages = [{"role": "user", "content": content if task.files else task.subject}]
+    async for event in agent.stream(messages, lang=_language(task, task.subject)):
+        if isinstance(event, Usage):
+            counts["input_tokens"] += event.input_tokens
+            counts["output_tokens"] += event.output_tokens
+        elif isinstance(event, ToolFinished):
+            counts["calls"] += 1
+        elif isinstance(event, Done):
+            done = event
+    if done is None or done.reason != "answer":
+        reason = (done.detail or done.reason) if done else "cancelled"
+        raise QwenbeltError(f"The run ended without an answer: {reason}")
+    return {"answer": done.text, **counts}
+
+
+def _report(task: Task, folder: Path, llm: DurableChat) -> Result:
+    from qwenbelt.workflows.report import report
+
+    made = report(
+        task.files,
+        task.subject,
+        folder,
+        llm=llm,
+        agent=task.options.agent,
+        language=task.options.language,
+    )
+    return {
+        "folder": str(made.folder),
+        "pdf": str(made.pdf),
+        "citations": len(made.document.citations),
+        "verified": made.verified,
+    }
+
+
+def _picture(task: Task) -> Image:
+    from qwenbelt.workflows.inspection.sources import VIDEOS, Source, open_source
+
+    is_url = task.subject.startswith(("http://", "https://"))
+    path = None if is_url else Path(task.subject)
+    if path is not None and path.suffix.lower() in VIDEOS:
+        raise InputError(f"{path}: a batch takes pictures; qwenbelt inspect takes videos.")
+    return open_source(Source(task.subject, path))[0]
+
+
+def _inspect(task: Task, folder: Path, llm: DurableChat) -> Result:
+    from qwenbelt.workflows.inspection.asking import Inspector
+    from qwenbelt.workflows.inspection.marking import save_annotated
+    from qwenbelt.workflows.inspection.rules import Inspected, load_rules
+
+    picture = _picture(task)
+    inspector = Inspector(llm, load_rules(task.options.rules), language=_language(task))
+    answer = background_loop().run(inspector.look(picture))
+    found = Inspected(task.subject, True, "", answer.objects, answer.notes, picture.size)
+    annotated = save_annotated(picture, found, inspector.rules, inspector.language, folder)
+    return {**found.to_dict(), "annotated": str(annotated)}
+
+
+def _label(task: Task, folder: Path, llm: DurableChat) -> Result:
+    from qwenbelt.workflows.labelling.asking import Labeller
+    from qwenbelt.workflows.labelling.labels import load_labels
+
+    if task.options.labels is None:
+        raise InputError("Labelling needs a file of labels.", fix="Give one with --labels.")
+    labeller = Labeller(llm, load_labels(task.options.labels), language=_language(task))
+    found = background_loop().run(labeller.label(task.subject, _picture(task)))
+    if not found.ok:
+        raise QwenbeltError(found.error)
+    return found.to_dict()
+
+
+_JOBS: Mapping[str, Callable[[Task, Path, DurableChat], Result]] = {
+    "ask": _ask,
+    "report": _report,
+    "inspect": _inspect,
+    "label": _label,
+}
+
+
+def _file_name(identity: str) -> str:
+    plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in identity)[:80]
+    if plain == identity and plain.strip("."):
+        return plain
+    import hashlib
+
+    return f"{plain.strip('.')}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"

@@ -1,0 +1,190 @@
+"""The tasks of a batch: one JSON object a line.
+
+{"id": "a", "ask": "What is in these files?", "files": ["x.pdf"]}     a run of an agent
+{"report": "Summarise the results.", "files": ["x.pdf"]}               a report
+{"inspect": "site.jpg"}                                               an inspection of a picture
+{"label": "site.jpg"}                                                 labels for a picture
+
+`id` may be left out. `endpoint`, `tools`, `agent`, `system` and `language` overrule the options of
+the batch for one task. Files are looked for beside the tasks' file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from qwenbelt.core.errors import InputError, one_line
+from qwenbelt.core.limits import input_file
+
+KINDS = ("ask", "report", "inspect", "label")
+MAX_TASKS = 1_000_000
+
+
+class Options(BaseModel):
+    """How the tasks of a batch are run; each task may overrule them.
+
+    Attributes:
+        endpoint: the endpoint spec; None looks for one.
+        tools: names of tools for `ask`.
+        rules: YAML file of an inspection's rules.
+        labels: YAML file of labels.
+        thinking: switches the model's thoughts on or off; None leaves it to the model.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    endpoint: str | None = None
+    tools: list[str] = Field(default_factory=list)
+    agent: Literal["fncall", "react"] = "fncall"
+    system: str | None = None
+    language: Literal["en", "zh"] | None = None
+    rules: str | None = None
+    labels: str | None = None
+    thinking: bool | None = None
+
+
+class Line(Options):
+    """One line of a tasks' file."""
+
+    id: str | int | None = None
+    ask: str | None = None
+    report: str | None = None
+    inspect: str | None = None
+    label: str | None = None
+    files: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Line:
+        if sum(bool(getattr(self, kind)) for kind in KINDS) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(KINDS)}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """What kind of job it is."""
+        return next(kind for kind in KINDS if getattr(self, kind))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as it is kept in the database.
+
+    Attributes:
+        id: names it among the results.
+        kind: "ask", "report", "inspect" or "label".
+        subject: the question, or the picture's path or address.
+        options: the batch's options with the task's own on top.
+        key: changes whenever anything about the task does.
+    """
+
+    id: str
+    kind: str
+    subject: str
+    files: tuple[str, ...]
+    options: Options
+    key: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the JSON form."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "subject": self.subject,
+            "files": list(self.files),
+            "options": self.options.model_dump(exclude_none=True),
+        }
+
+
+def task_of(table: Mapping[str, Any]) -> Task:
+    """Returns a task from its JSON form."""
+    text = json.dumps(table, ensure_ascii=False, sort_keys=True)
+    return Task(
+        table["id"],
+        table["kind"],
+        table["subject"],
+        tuple(table["files"]),
+        Options.model_validate(table["options"]),
+        hashlib.sha256(text.encode()).hexdigest()[:12],
+    )
+
+
+def read_tasks(path: str | Path, options: Options | None = None) -> list[Task]:
+    """Returns the tasks of a JSONL file; files in it become absolute paths.
+
+    Raises:
+        InputError: a line is not a task; one line says which and why.
+    """
+    file = input_file(path)
+    found: list[Task] = []
+    taken: set[str] = set()
+    for number, line in _lines(file):
+        task = _task(line, file.resolve().parent, options or Options(), f"{path}:{number}", taken)
+        if task.id in taken:
+            raise InputError(f"{path}:{number}: the id {task.id!r} is there twice.")
+        taken.add(task.id)
+        found.append(task)
+    if not found:
+        raise InputError(f"{path}: holds no tasks.")
+    return found
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with file.open(encoding="utf-8-sig") as text:
+            for number, line in enumerate(text, 1):
+                if number > MAX_TASKS:
+                    raise InputError(f"{file}: more than {MAX_TASKS} lines.")
+                if line.strip():
+                    yield number, line
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: is not UTF-8 text.") from error
+
+
+def _task(line: str, base: Path, options: Options, place: str, taken: set[str]) -> Task:
+    try:
+        given = Line.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        reason = f"{where}: {first['msg']}" if where else first["msg"]
+        raise InputError(f"{place}: {one_line(reason, 200)}.") from error
+    own = given.model_dump(include=set(Options.model_fields), exclude_unset=True)
+    merged = Options.model_validate({**options.model_dump(), **own})
+    for name in ("rules", "labels"):
+        value = getattr(given, name)
+        if value is not None:
+            setattr(merged, name, _absolute(value, base))
+    subject = str(getattr(given, given.kind))
+    if given.kind in ("inspect", "label"):
+        subject = _absolute(subject, base)
+    table = {
+        "id": str(given.id) if given.id is not None else "",
+        "kind": given.kind,
+        "subject": subject,
+        "files": [_absolute(name, base) for name in given.files],
+        "options": merged.model_dump(exclude_none=True),
+    }
+    if given.id is None:
+        table["id"] = _free_id(task_of(table).key, taken)
+    return task_of(table)
+
+
+def _free_id(key: str, taken: set[str]) -> str:
+    """Returns an id for a task without one; equal lines are tasks of their own."""
+    number = 1
+    while (name := key if number == 1 else f"{key}-{number}") in taken:
+        number += 1
+    return name
+
+
+def _absolute(name: str, base: Path) -> str:
+    if name.startswith(("http://", "https://")):
+        return name
+    return str((base / Path(name).expanduser()).absolute())

@@ -1,0 +1,1 @@
+"""The demo: the main job on a bundled public-domain PDF, with a real model or written replies."""

@@ -1,0 +1,1 @@
+"""Safety inspection of pictures and videos by a vision model: marked copies and a report."""

@@ -1,0 +1,128 @@
+"""Asking a vision model about one picture."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qwenbelt.agents import Budget, FnCallAgent
+from qwenbelt.core.errors import EndpointError, InputError
+from qwenbelt.core.events import Done
+from qwenbelt.core.language import Language
+from qwenbelt.workflows.inspection.answers import Answer, read_answer
+from qwenbelt.workflows.inspection.coordinates import (
+    DASHSCOPE_MAX_PIXELS,
+    MAX_PIXELS,
+    Convention,
+    Size,
+    family_of,
+    smart_resize,
+)
+from qwenbelt.workflows.inspection.rules import Found, Rules
+from qwenbelt.workflows.inspection.sources import as_jpeg
+from qwenbelt.workflows.inspection.strings import prompt
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_DOUBTFUL = "unsure"
+_MARGIN = 0.6  # of the box, around it, in a second look
+_MIN_ZOOM = 448  # pixels of the longer side of a second look
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A picture as it is sent: JPEG data and its size."""
+
+    url: str
+    size: Size
+
+
+class Inspector:
+    """Asks one model under one set of rules; may be used for many pictures at once.
+
+    Args:
+        llm: an llm dict or endpoint spec of a model that sees pictures.
+        convention: what the numbers of its boxes mean; by the model's family when None.
+        second_look: ask again about enlarged regions of doubtful objects.
+    """
+
+    def __init__(
+        self,
+        llm: Any,
+        rules: Rules,
+        *,
+        language: Language = "en",
+        convention: Convention | None = None,
+        second_look: bool = False,
+    ) -> None:
+        self.rules = rules
+        self.language: Language = language
+        self.second_look = second_look
+        self._agent = FnCallAgent(llm=llm, budget=Budget(model_calls=1))
+        self.model = str(self._agent.llm.model)
+        self._family = family_of(self.model)
+        self.convention: Convention = convention or self._family.convention
+        dialect = str(getattr(self._agent.llm, "cfg", {}).get("dialect") or "")
+        self._max_pixels = DASHSCOPE_MAX_PIXELS if dialect == "dashscope" else MAX_PIXELS
+
+    async def look(self, picture: Image) -> Answer:
+        """Returns the objects in a picture, in its own pixels.
+
+        Raises:
+            InputError: the picture cannot be sent, or the answer cannot be read.
+            EndpointError: the endpoint failed.
+        """
+        answer = await self._ask(picture)
+        if not self.second_look:
+            return answer
+        again = (self._again(picture, found) for found in answer.objects)
+        objects = await asyncio.gather(*again)
+        return Answer(tuple(objects), answer.notes)
+
+    async def _ask(self, picture: Image) -> Answer:
+        sent = await asyncio.to_thread(self._prepare, picture)
+        content = [{"image": sent.url}, {"text": prompt(self.rules, self.language)}]
+        messages = [{"role": "user", "content": content}]
+        text = ""
+        async for event in self._agent.stream(messages, lang=self.language):
+            if isinstance(event, Done):
+                text = event.text
+                if event.reason == "error":
+                    raise EndpointError(event.detail)
+        return read_answer(text, self.rules, self.convention, sent.size, picture.size)
+
+    def _prepare(self, picture: Image) -> Sent:
+        try:
+            size = smart_resize(picture.size, self._family.factor, max_pixels=self._max_pixels)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        resized = picture if size == picture.size else picture.resize(size)
+        data = base64.b64encode(as_jpeg(resized)).decode("ascii")
+        return Sent(f"data:image/jpeg;base64,{data}", size)
+
+    async def _again(self, picture: Image, found: Found) -> Found:
+        """Looks at the enlarged region of a doubtful object; keeps it as it was if unclear."""
+        if found.sub_label != _DOUBTFUL:
+            return found
+        x1, y1, x2, y2 = found.bbox
+        wide, high = (x2 - x1) * _MARGIN, (y2 - y1) * _MARGIN
+        region = (
+            round(max(0, x1 - wide)),
+            round(max(0, y1 - high)),
+            round(min(picture.width, x2 + wide)),
+            round(min(picture.height, y2 + high)),
+        )
+        cut = picture.crop(region)
+        scale = max(1.0, _MIN_ZOOM / max(cut.size))
+        size = (max(1, round(cut.width * scale)), max(1, round(cut.height * scale)))
+        try:
+            answer = await self._ask(cut.resize(size))
+        except InputError:
+            return found
+        sure = [o for o in answer.objects if o.label == found.label and o.sub_label != _DOUBTFUL]
+        if len({o.sub_label for o in sure}) != 1:
+            return found
+        return Found(found.bbox, found.label, sure[0].sub_label, found.reason)

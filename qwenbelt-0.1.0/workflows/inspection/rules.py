@@ -1,0 +1,197 @@
+"""What an inspection looks for: classes, their grades and colours; built in, or from a file.
+
+title: {en: Safety inspection, zh: 安全巡检}
+max_objects: 10
+classes:
+  fire: {color: red, grades: [slight, medium, severe, unsure], zh: 火焰}
+  smoke: {color: blue, zh: 烟雾}
+  person: {color: green, grades: [wearing, not wearing, unsure], zh: 人员, about: helmet}
+question: Look for open fire, smoke and persons.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from qwenbelt.core.errors import ConfigError, one_line
+from qwenbelt.core.language import Language
+
+
+class ClassRule(BaseModel):
+    """One class of objects."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    color: str = "red"
+    grades: list[str] = Field(default_factory=list)
+    alarms: list[str] | None = Field(
+        None, description="grades that make a finding; all of them when left out"
+    )
+    zh: str = ""
+    about: str = ""
+    grades_zh: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("color")
+    @classmethod
+    def _known_color(cls, value: str) -> str:
+        from PIL import ImageColor
+
+        ImageColor.getrgb(value)
+        return value
+
+    def is_alarm(self, grade: str) -> bool:
+        """Says whether an object of this grade is a finding."""
+        return self.alarms is None or grade in self.alarms
+
+
+class Rules(BaseModel):
+    """The rules of an inspection."""
+
+    model_config = ConfigDict(extra="forbid", ignored_types=(cached_property,))
+
+    title: dict[str, str] = Field(
+        default_factory=lambda: {"en": "Safety inspection", "zh": "安全巡检"}
+    )
+    classes: dict[str, ClassRule]
+    question: str = ""
+    max_objects: int = Field(10, ge=1, le=100)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short hash of everything that changes what the model is asked."""
+        text = json.dumps(self.model_dump(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def name(self, label: str, language: Language) -> str:
+        """Returns a class's name for people."""
+        rule = self.classes.get(label)
+        return rule.zh if rule and rule.zh and language == "zh" else label
+
+    def grade(self, label: str, grade: str, language: Language) -> str:
+        """Returns a grade's name for people."""
+        rule = self.classes.get(label)
+        return rule.grades_zh.get(grade, grade) if rule and language == "zh" else grade
+
+
+_UNSURE = {"unsure": "不确定"}
+SAFETY = Rules(
+    classes={
+        "fire": ClassRule(
+            color="red",
+            grades=["slight", "medium", "severe", "unsure"],
+            zh="火焰",
+            grades_zh={"slight": "轻微", "medium": "中等", "severe": "严重", **_UNSURE},
+        ),
+        "smoke": ClassRule(color="blue", zh="烟雾"),
+        "person": ClassRule(
+            color="green",
+            grades=["wearing", "not wearing", "unsure"],
+            alarms=["not wearing", "unsure"],
+            zh="人员",
+            about="whether the person wears a safety helmet correctly on the head",
+            grades_zh={"wearing": "已佩戴安全帽", "not wearing": "未佩戴安全帽", **_UNSURE},
+        ),
+    }
+)
+
+
+def load_rules(path: str | Path | None) -> Rules:
+    """Returns the rules of a YAML file, or the built-in safety rules when `path` is None.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not of this form; one line says where.
+    """
+    if path is None:
+        return SAFETY
+    import yaml
+
+    try:
+        table = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return Rules.model_validate(table)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML ({one_line(error)}).") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        raise ConfigError(f"{path}: {place}: {first['msg']}.") from error
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object in a picture; the box is in pixels of the upright original."""
+
+    bbox: tuple[float, float, float, float]
+    label: str
+    sub_label: str = ""
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the JSON form."""
+        out: dict[str, Any] = {
+            "bbox": [round(value, 2) for value in self.bbox],
+            "label": self.label,
+            "sub_label": self.sub_label,
+        }
+        return {**out, "reason": self.reason} if self.reason else out
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What became of one picture.
+
+    Attributes:
+        image: the name or address as it was given.
+        ok: whether the model's answer could be used.
+        error: why not, one line.
+        notes: what was repaired or left out of the answer.
+        time: seconds into a video, for a frame of one.
+    """
+
+    image: str
+    ok: bool
+    error: str = ""
+    objects: tuple[Found, ...] = ()
+    notes: tuple[str, ...] = ()
+    size: tuple[int, int] = (0, 0)
+    time: float | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the JSON form."""
+        out: dict[str, Any] = {
+            "image": self.image,
+            "ok": self.ok,
+            "error": self.error or None,
+            "objects": [found.to_dict() for found in self.objects],
+            "notes": list(self.notes),
+            "size": list(self.size),
+            **self.files,
+        }
+        return {**out, "time": round(self.time, 3)} if self.time is not None else out
+
+
+def inspected_of(table: Mapping[str, Any]) -> Inspected:
+    """Returns an inspected picture from its JSON form."""
+    objects = tuple(
+        Found(tuple(o["bbox"]), o["label"], o.get("sub_label") or "", o.get("reason") or "")
+        for o in table["objects"]
+    )
+    files = {name: table[name] for name in ("annotated", "copy", "thumbnail") if name in table}
+    return Inspected(
+        table["image"],
+        table["ok"],
+        table.get("error") or "",
+        objects,
+        tuple(table.get("notes") or ()),
+        tuple(table.get("size") or (0, 0)),
+        table.get("time"),
+        files,
+    )

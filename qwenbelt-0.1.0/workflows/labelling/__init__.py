@@ -1,0 +1,1 @@
+"""Labels for pictures: votes, agreement, a review sheet, training data."""

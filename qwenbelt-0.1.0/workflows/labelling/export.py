@@ -1,0 +1,155 @@
+"""What labelling leaves behind: JSON, CSV, a review sheet, training data."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from qwenbelt.core.errors import InputError
+from qwenbelt.core.files import write_text
+from qwenbelt.core.language import Language
+from qwenbelt.workflows.inspection.sources import unique_stems
+from qwenbelt.workflows.labelling.asking import Labelled
+from qwenbelt.workflows.labelling.labels import Labels
+from qwenbelt.workflows.labelling.strings import prompt, word
+
+JOINT = "|"  # between several labels in one cell
+_STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
+table{border-collapse:collapse;width:100%}td,th{padding:.5rem;border-bottom:1px solid #ddd;
+text-align:left;vertical-align:top;overflow-wrap:anywhere}img{max-width:14rem;max-height:14rem}"""
+
+
+def write_all(
+    folder: Path,
+    pictures: Sequence[Labelled],
+    labels: Labels,
+    language: Language,
+    final: Mapping[str, tuple[str, ...]],
+) -> None:
+    """Writes labels.jsonl, labels.csv, review.html, review.csv and train.jsonl.
+
+    Args:
+        folder: where to.
+        pictures: what was labelled.
+        labels: the labels and what was asked.
+        language: of the sheet and of the training prompts.
+        final: labels that a person gave, by picture.
+    """
+    lines = [json.dumps(picture.to_dict(), ensure_ascii=False) for picture in pictures]
+    write_text(folder / "labels.jsonl", "".join(line + "\n" for line in lines))
+    write_text(folder / "labels.csv", "\ufeff" + _csv(pictures, final))
+    doubtful = [p for p in pictures if p.doubtful]
+    write_text(folder / "review.csv", "\ufeff" + _review_csv(doubtful, final))
+    stems = unique_stems([picture.image for picture in pictures])
+    places = {p.image: f"thumbnails/{stem}.jpg" for p, stem in zip(pictures, stems, strict=True)}
+    write_text(folder / "review.html", _page(doubtful, places, language))
+    write_text(folder / "train.jsonl", _training(pictures, labels, language, final))
+
+
+def read_review(folder: Path, labels: Labels) -> dict[str, tuple[str, ...]]:
+    """Returns the labels that a person wrote into the column `final` of review.csv.
+
+    Raises:
+        InputError: a label there is not one of the labels.
+    """
+    path = folder / "review.csv"
+    final: dict[str, tuple[str, ...]] = {}
+    if not path.is_file():
+        return final
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    for number, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
+        given = tuple(n.strip() for n in (row.get("final") or "").split(JOINT) if n.strip())
+        for name in given:
+            if name not in labels.labels:
+                known = ", ".join(labels.labels)
+                raise InputError(f"{path}:{number}: {name!r} is none of the labels ({known}).")
+        if given:
+            final[str(row.get("image"))] = tuple(sorted(given))
+    return final
+
+
+def _csv(pictures: Sequence[Labelled], final: Mapping[str, tuple[str, ...]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["image", "label", "agreement", "doubtful", "final", "reason", "error"])
+    for p in pictures:
+        shown = [JOINT.join(p.labels), f"{p.agreement:.2f}", "yes" if p.doubtful else "no"]
+        by_person = JOINT.join(final.get(p.image, ()))
+        writer.writerow([_cell(v) for v in (p.image, *shown, by_person, p.reason, p.error)])
+    return out.getvalue()
+
+
+def _review_csv(pictures: Sequence[Labelled], final: Mapping[str, tuple[str, ...]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["image", "label", "agreement", "reason", "final"])
+    for p in pictures:
+        by_person = JOINT.join(final.get(p.image, ()))
+        row = (p.image, JOINT.join(p.labels), f"{p.agreement:.2f}", p.reason, by_person)
+        writer.writerow([_cell(v) for v in row])
+    return out.getvalue()
+
+
+def _cell(value: str) -> str:
+    """Returns a cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def _page(pictures: Sequence[Labelled], places: Mapping[str, str], language: Language) -> str:
+    title = word("review", language)
+    heads = ("picture", "label", "votes", "why", "reason")
+    head = "".join(f"<th>{word(name, language)}</th>" for name in heads)
+    rows = "".join(_row(p, places[p.image], language) for p in pictures)
+    table = f"<p>{word('how', language)}</p><table><tr>{head}</tr>{rows}</table>"
+    body = table if pictures else f"<p>{word('nothing', language)}</p>"
+    return (
+        f'<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{_STYLE}</style><h1>{title}</h1>{body}</html>\n"
+    )
+
+
+def _row(picture: Labelled, place: str, language: Language) -> str:
+    votes = ", ".join(f"{JOINT.join(names)} ×{count}" for names, count in picture.votes)
+    why = word("few", language)
+    if not picture.ok:
+        why = word("failed", language, error=picture.error)
+    elif picture.unread:
+        why += f"; {word('unreadable', language)}"
+    texts = (JOINT.join(picture.labels), votes, why, picture.reason)
+    cells = "".join(f"<td>{html.escape(text)}</td>" for text in texts)
+    shown = html.escape(picture.image)
+    return f'<tr><td><img src="{html.escape(place)}" alt=""><br>{shown}</td>{cells}</tr>'
+
+
+def _training(
+    pictures: Sequence[Labelled],
+    labels: Labels,
+    language: Language,
+    final: Mapping[str, tuple[str, ...]],
+) -> str:
+    """Returns training data with `messages` and `images`, as trainers of vision models take it.
+
+    In it are what a person confirmed and what the votes agreed on; doubtful ones are left out.
+    """
+    question = prompt(labels, list(labels.labels), language)
+    lines = []
+    for p in pictures:
+        by_person = final.get(p.image)
+        names = by_person or (p.labels if p.ok and not p.doubtful else ())
+        if not names:
+            continue
+        label: object = list(names) if labels.multiple else names[0]
+        reason = p.reason if names == p.labels else ""
+        answer = json.dumps({"reason": reason, "label": label}, ensure_ascii=False)
+        messages = [
+            {"role": "user", "content": f"<image>{question}"},
+            {"role": "assistant", "content": answer},
+        ]
+        lines.append(
+            json.dumps({"messages": messages, "images": [p.image]}, ensure_ascii=False) + "\n"
+        )
+    return "".join(lines)

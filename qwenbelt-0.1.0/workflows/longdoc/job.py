@@ -1,0 +1,229 @@
+"""Map-reduce over documents: every part is read side by side, then the facts are put together.
+
+The idea is qwen-agent's ParallelDocQA; here with pages that stay citable, a budget of tokens, and
+quotes that are looked up on the page that they are said to stand on.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.core.errors import InputError, LimitExceeded, QwenbeltError
+from qwenbelt.core.events import Event
+from qwenbelt.core.language import Language, detect_language
+from qwenbelt.tools.documents import DocumentIndex, verify_citation
+from qwenbelt.workflows.longdoc.parts import Part, affordable, parts_of, tokens_in
+from qwenbelt.workflows.longdoc.reading import PartFailed, ask_all
+from qwenbelt.workflows.longdoc.strings import NOTHING, say
+
+PART_TOKENS = 6000
+BUDGET = 400_000
+CONCURRENCY = 8
+REPLY_TOKENS = 500  # that a part's answer may take, for the budget
+_QUOTED = re.compile(
+    r"[\"“「](?P<quote>[^\"”」]{4,400})[\"”」][^\[\n]*\[(?P<file>[^\[\]]+?) p\.(?P<page>\d+)\]"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A quote that the model took from a page; `verified` when it stands there."""
+
+    file: str
+    page: int
+    quote: str
+    verified: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came out.
+
+    Attributes:
+        text: the answer.
+        findings: the quotes that it rests on, looked up on their pages.
+        parts: how many parts were read.
+        tokens: roughly how many tokens were sent and received.
+        left_out: file and page of what the budget did not allow, or what failed.
+        problems: why parts failed, one line each.
+    """
+
+    text: str
+    findings: tuple[Finding, ...] = ()
+    parts: int = 0
+    tokens: int = 0
+    left_out: tuple[tuple[str, int], ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass
+class _Meter:
+    """Asks the model and counts tokens; threads share it."""
+
+    model: Any
+    budget: int
+    spent: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ask(self, prompt: str) -> str:
+        with self.lock:
+            if self.spent + tokens_in(prompt) > self.budget:
+                raise LimitExceeded(f"The budget of {self.budget} tokens is used up.")
+            self.spent += tokens_in(prompt)
+        reply = self.model.chat([{"role": "user", "content": prompt}], stream=False)
+        text = "".join(str(message.get("content") or "") for message in reply).strip()
+        with self.lock:
+            self.spent += tokens_in(text)
+        return text
+
+
+def ask_everything(
+    question: str,
+    files: Sequence[str | Path],
+    llm: Any = None,
+    *,
+    index: DocumentIndex | None = None,
+    budget: int = BUDGET,
+    part_tokens: int = PART_TOKENS,
+    concurrency: int = CONCURRENCY,
+    listener: Callable[[Event], None] = lambda event: None,
+) -> Answer:
+    """Reads all pages of files for a question, and answers from what was found.
+
+    Args:
+        question: in English or Chinese.
+        files: files, folders or URLs; with an index, also names of documents in it.
+        llm: an endpoint's spec, an llm dict or a model object.
+        index: where the documents are kept; a temporary index without it.
+        budget: tokens that may be sent and received in all, roughly.
+        part_tokens: how much one request reads.
+        concurrency: requests at the same time.
+        listener: is told of each part that begins and ends.
+
+    Raises:
+        InputError: a file cannot be read.
+        LimitExceeded: the budget does not suffice for one part.
+        QwenbeltError: no part got an answer; the text says why.
+    """
+    if index is None:
+        with DocumentIndex() as temporary:
+            return ask_everything(
+                question,
+                files,
+                llm,
+                index=temporary,
+                budget=budget,
+                part_tokens=part_tokens,
+                concurrency=concurrency,
+                listener=listener,
+            )
+    language = detect_language(question)
+    documents = index.resolve(_taken_in(index, files))
+    overhead = tokens_in(say("part", language, question=question, text="")) + REPLY_TOKENS
+    parts = parts_of(index, documents, part_tokens)
+    last = part_tokens + REPLY_TOKENS  # kept for putting the facts together
+    chosen, left = affordable(index, documents, question, parts, budget - last, overhead)
+    meter = _Meter(_model(llm), budget)
+
+    def ask_each(prompts: list[str]) -> list[str | PartFailed]:
+        return ask_all(
+            meter.ask, prompts, concurrency=concurrency, language=language, listener=listener
+        )
+
+    replies = ask_each([say("part", language, question=question, text=p.text) for p in chosen])
+    failed = [p for p, r in zip(chosen, replies, strict=True) if isinstance(r, PartFailed)]
+    problems = tuple(dict.fromkeys(str(r) for r in replies if isinstance(r, PartFailed)))
+    if failed and len(failed) == len(chosen):
+        raise QwenbeltError(f"No part of the documents got an answer: {problems[0]}")
+    facts = [r for r in replies if isinstance(r, str) and r.strip(" .。\"'").upper() != NOTHING]
+    text = _put_together(question, facts, language, part_tokens, ask_each, meter)
+    return Answer(
+        text,
+        tuple(_findings(index, "\n".join(facts))),
+        len(chosen) - len(failed),
+        meter.spent,
+        _pages([*left, *failed]),
+        problems,
+    )
+
+
+def _taken_in(index: DocumentIndex, files: Sequence[str | Path]) -> list[int]:
+    known = {document.file: document.id for document in index.documents()}
+    chosen = [known[str(file)] for file in files if str(file) in known]
+    added = index.add([file for file in files if str(file) not in known])
+    for one in added:
+        if one.error:
+            raise InputError(one.error)
+    return [*chosen, *(one.document for one in added)]
+
+
+def _put_together(
+    question: str,
+    facts: list[str],
+    language: Language,
+    size: int,
+    ask_each: Callable[[list[str]], list[str | PartFailed]],
+    meter: _Meter,
+) -> str:
+    """Merges facts until they fit into one request, then answers."""
+    if not facts:
+        return say("nothing", language)
+    while len(facts) > 1 and tokens_in("\n".join(facts)) > size:
+        groups = _grouped(facts, size)
+        if len(groups) == len(facts):
+            break  # nothing can be merged any more
+        prompts = [say("shorten", language, question=question, text=g) for g in groups]
+        facts = [r for r in ask_each(prompts) if isinstance(r, str)] or facts[:1]
+    prompt = say("whole", language, question=question, text=_fitting(facts, size))
+    return meter.ask(prompt)
+
+
+def _grouped(facts: list[str], size: int) -> list[str]:
+    groups: list[str] = []
+    for fact in facts:
+        if groups and tokens_in(groups[-1]) + tokens_in(fact) <= size:
+            groups[-1] += f"\n{fact}"
+        else:
+            groups.append(fact)
+    return groups
+
+
+def _fitting(facts: list[str], size: int) -> str:
+    """Returns as many of the facts as fit."""
+    kept: list[str] = []
+    for fact in facts:
+        if kept and tokens_in("\n".join([*kept, fact])) > size:
+            break
+        kept.append(fact)
+    return "\n".join(kept)
+
+
+def _findings(index: DocumentIndex, facts: str) -> list[Finding]:
+    found: dict[tuple[str, int, str], Finding] = {}
+    for match in _QUOTED.finditer(facts):
+        file, page, quote = match["file"].strip(), int(match["page"]), match["quote"].strip()
+        try:
+            verified = verify_citation(index, file, page, quote) is not None
+        except InputError:
+            verified = False
+        found.setdefault((file, page, quote), Finding(file, page, quote, verified))
+    return list(found.values())
+
+
+def _pages(parts: Sequence[Part]) -> tuple[tuple[str, int], ...]:
+    return tuple(dict.fromkeys(page for part in parts for page in part.pages))
+
+
+def _model(llm: Any) -> Any:
+    from qwen_agent.llm import get_chat_model
+
+    import qwenbelt.agents.chat_model  # noqa: F401 - registers the chat model
+    from qwenbelt.agents.fncall import with_model_type
+
+    given = with_model_type(llm)
+    return get_chat_model(given) if isinstance(given, dict) else given

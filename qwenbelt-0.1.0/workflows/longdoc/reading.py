@@ -1,0 +1,97 @@
+"""Many questions to a model at once, on the agents' scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from qwenbelt.agents.admission import Limits
+from qwenbelt.agents.pieces import Call
+from qwenbelt.agents.scheduler import Scheduler, Surroundings
+from qwenbelt.core.events import Event
+from qwenbelt.core.language import Language
+from qwenbelt.tools.base import Tool, ToolContext, ToolResult
+
+SECONDS = 600.0  # for one part
+
+
+class _Number(BaseModel):
+    number: int
+
+
+class _ReadPart(Tool):
+    """Asks the model one of the prompts, by its number."""
+
+    name = "read_part"
+    description = "Reads one part of a long document."
+    Arguments = _Number
+    read_only = True
+    timeout = SECONDS
+
+    def __init__(self, ask: Callable[[str], str], prompts: Sequence[str]) -> None:
+        super().__init__()
+        self._ask, self._prompts = ask, prompts
+
+    def call(self, params: str | dict[str, Any], **kwargs: Any) -> ToolResult:
+        """Returns what the model says."""
+        arguments: _Number = self.parse(params)
+        return self._ask(self._prompts[arguments.number])
+
+
+class PartFailed(Exception):
+    """One of the prompts got no answer; its text says why."""
+
+
+def ask_all(
+    ask: Callable[[str], str],
+    prompts: Sequence[str],
+    *,
+    concurrency: int,
+    language: Language,
+    listener: Callable[[Event], None],
+) -> list[str | PartFailed]:
+    """Asks a model many prompts side by side; one that fails does not hold up the others.
+
+    Args:
+        ask: returns the model's answer to a prompt.
+        prompts: what to ask.
+        concurrency: requests at the same time.
+        language: of notes about calls that fail.
+        listener: is told of each part that begins and ends.
+
+    Returns:
+        the answers in the order of the prompts; a failed one as `PartFailed`.
+    """
+    return asyncio.run(_ask_all(_ReadPart(ask, prompts), concurrency, language, listener))
+
+
+async def _ask_all(
+    tool: _ReadPart, concurrency: int, language: Language, listener: Callable[[Event], None]
+) -> list[str | PartFailed]:
+    count = len(tool._prompts)
+    scheduler = Scheduler(
+        Surroundings(
+            tools={tool.name: tool},
+            limits=Limits(in_flight=concurrency, reply_calls=count, result_bytes=1 << 20),
+            policy="auto",
+            language=language,
+            allowed=count,
+            beyond="",
+            emit=listener,
+            context=lambda call: ToolContext(call_id=call.id),
+            keywords=lambda tool, context: {"context": context},
+            asked=lambda _: asyncio.get_running_loop().create_future(),
+            keep_artifact=lambda tool, text: "",
+        )
+    )
+    for number in range(count):
+        arguments = json.dumps({"number": number})
+        scheduler.seal(Call(number, f"part-{number}", tool.name, arguments, complete=True))
+    scheduler.release()
+    outcomes = await scheduler.results()
+    found = (outcomes[f"part-{number}"] for number in range(count))
+    return [outcome.text if outcome.ok else PartFailed(outcome.text) for outcome in found]

@@ -1,0 +1,220 @@
+"""The report that a model writes with the tools."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from qwenbelt.core.errors import QwenbeltError
+from qwenbelt.core.events import Event
+from qwenbelt.core.language import Language
+from qwenbelt.core.secrets import scrub
+from qwenbelt.core.settings import load_settings
+from qwenbelt.core.trace import TraceWriter
+from qwenbelt.tools.documents.sources import SourceBook
+from qwenbelt.workflows.report.citing import Citer
+from qwenbelt.workflows.report.document import Provenance, ReportDocument
+from qwenbelt.workflows.report.figures import Gallery
+from qwenbelt.workflows.report.inputs import Documents
+from qwenbelt.workflows.report.numbers import numbers_without_source
+from qwenbelt.workflows.report.prompts import system_prompt
+from qwenbelt.workflows.report.prose import Node, parse_prose, plain_text
+from qwenbelt.workflows.report.record import RunRecord
+from qwenbelt.workflows.report.strings import say
+
+AgentKind = Literal["fncall", "react"]
+Listener = Callable[[Event], None]
+LONGEST_TITLE = 140
+
+
+@dataclass(frozen=True)
+class AgentSetup:
+    """How the report's agent is made.
+
+    Attributes:
+        llm: the llm dict or model object.
+        kind: "fncall" or "react".
+        scripted: whether the model's replies were written in advance.
+        allow_unsandboxed: whether code may run where there is no sandbox.
+        model_calls: requests to the model that the run may make, or None for the setting.
+    """
+
+    llm: Any
+    kind: AgentKind = "fncall"
+    scripted: bool = False
+    allow_unsandboxed: bool = False
+    model_calls: int | None = None
+
+
+def agentic_report(
+    documents: Documents,
+    question: str,
+    stage: Path,
+    setup: AgentSetup,
+    language: Language,
+    listener: Listener,
+) -> ReportDocument:
+    """Lets an agent answer, and returns the report; figures and the trace are in `stage`.
+
+    Raises:
+        EndpointError: the endpoint fails.
+        QwenbeltError: the run ended without an answer.
+    """
+    book = SourceBook()
+    record = RunRecord()
+    trace = TraceWriter()
+    with tempfile.TemporaryDirectory(
+        prefix="qwenbelt-report-", ignore_cleanup_errors=True
+    ) as folder:
+        work = Path(folder)
+        with (
+            _agent(documents, setup, book, work, language) as agent,
+            closing(_events(agent, question, work, trace, language)) as events,
+        ):
+            for event in events:
+                record.take(event)
+                listener(event)
+        if not record.answer.strip():
+            reason = record.detail or record.reason or "?"
+            raise QwenbeltError(say("no_answer", language, reason=reason))
+        report, gallery = _compose(documents, question, stage, record, book, language)
+        _write_trace(trace, stage / "trace.jsonl", work, gallery.published)
+    report.made = Provenance(
+        model=record.model,
+        agent=setup.kind,
+        scripted=setup.scripted,
+        model_calls=record.model_calls,
+        side_by_side=record.side_by_side,
+        seconds=record.ended - record.begun,
+    )
+    return report
+
+
+@contextmanager
+def _agent(
+    documents: Documents, setup: AgentSetup, book: SourceBook, work: Path, language: Language
+) -> Iterator[Any]:
+    from qwenbelt.agents import Budget, FnCallAgent, ReActChat
+    from qwenbelt.tools.code_interpreter.tool import CodeInterpreter
+    from qwenbelt.tools.documents.tool import DocumentSearch, ReadDocument
+    from qwenbelt.tools.plot.tool import Plot
+
+    where = {"index": str(documents.index), "password": documents.password, "sources": book}
+    tools: list[Any] = [DocumentSearch(where), ReadDocument(where), Plot()]
+    code = None
+    if can_run_code(setup.allow_unsandboxed):
+        code = CodeInterpreter({"allow_unsandboxed": setup.allow_unsandboxed})
+        tools.append(code)
+    names = [file.name for file in documents.files]
+    calls = setup.model_calls or load_settings().max_model_calls
+    try:
+        yield (FnCallAgent if setup.kind == "fncall" else ReActChat)(
+            function_list=tools,
+            llm=setup.llm,
+            system_message=system_prompt(language, names, can_compute=code is not None),
+            name="report",
+            files=[str(file.path) for file in documents.files],
+            folder=work,
+            budget=Budget(model_calls=calls),
+        )
+    finally:
+        if code is not None:
+            code.close()
+
+
+def can_run_code(allow_unsandboxed: bool) -> bool:
+    """Says whether the code interpreter can be offered to a model."""
+    from qwenbelt.tools.code_interpreter import isolation_level
+
+    allowed = allow_unsandboxed or load_settings().allow_unsandboxed
+    return allowed or isolation_level() != "none"
+
+
+def _events(
+    agent: Any, question: str, work: Path, trace: TraceWriter, language: Language
+) -> Generator[Event, None, None]:
+    from qwenbelt.agents.background import background_loop
+
+    messages = [{"role": "user", "content": question}]
+    yield from background_loop().iterate(
+        lambda: agent.stream(messages, lang=language, folder=work, trace=trace)
+    )
+
+
+def _compose(
+    documents: Documents,
+    question: str,
+    stage: Path,
+    record: RunRecord,
+    book: SourceBook,
+    language: Language,
+) -> tuple[ReportDocument, Gallery]:
+    gallery = Gallery(record.pictures, stage, language)
+    citer = Citer(book, documents.page, question)
+    title, blocks = _titled(parse_prose(record.answer))
+    bound = gallery.place(citer.bind(blocks))
+    report = ReportDocument(
+        question=question,
+        language=language,
+        blocks=[*bound, *gallery.rest()],
+        citations=citer.citations,
+        files=documents.files,
+        steps=record.steps,
+        title=title,
+    )
+    report.notes = _notes(documents, record, citer, gallery, language)
+    report.notes += _numbers_note(bound, [question, *record.results], language)
+    return report, gallery
+
+
+def _notes(
+    documents: Documents,
+    record: RunRecord,
+    citer: Citer,
+    gallery: Gallery,
+    language: Language,
+) -> list[str]:
+    notes = [say("unreadable", language, reason=reason) for reason in documents.left_out]
+    if record.reason != "answer":
+        reason = record.detail or record.reason
+        notes.append(say("cut_short", language, reason=reason))
+    if citer.unknown:
+        numbers = ", ".join(str(number) for number in citer.unknown)
+        notes.append(say("unknown_source", language, numbers=numbers))
+    names = dict.fromkeys(gallery.missing)
+    return notes + [say("missing_figure", language, name=name) for name in names]
+
+
+def _numbers_note(blocks: list[Node], sources: list[str], language: Language) -> list[str]:
+    unknown = numbers_without_source(blocks, sources)
+    return [say("numbers", language, numbers=", ".join(unknown))] if unknown else []
+
+
+def _titled(blocks: list[Node]) -> tuple[str, list[Node]]:
+    """Takes a heading at the top as the title."""
+    if blocks and blocks[0]["kind"] == "heading":
+        title = " ".join(plain_text(blocks[0]["inline"]).split())
+        if 0 < len(title) <= LONGEST_TITLE:
+            return title, blocks[1:]
+    return "", blocks
+
+
+def _write_trace(trace: TraceWriter, path: Path, work: Path, published: Mapping[Path, str]) -> None:
+    """Writes the trace; pictures are named where the report keeps them, other files by name."""
+    trace.flush()
+    places = [(str(source), place) for source, place in published.items()]
+    places.append((f"{work}/", ""))
+    lines = [scrub(_moved(record, places)) for record in trace.lines]
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def _moved(record: Mapping[str, Any], places: Sequence[tuple[str, str]]) -> str:
+    line = json.dumps(record, ensure_ascii=False, default=str)
+    for old, new in places:
+        line = line.replace(json.dumps(old, ensure_ascii=False)[1:-1], new)
+    return line

@@ -1,0 +1,117 @@
+"""What a report is, before it is written as Markdown, PDF and JSON."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.core.language import Language
+from qwenbelt.workflows.report.prose import Node
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A numbered reference to words on a page.
+
+    Attributes:
+        n: its number in the report, from 1.
+        file: the document's name.
+        page: from 1.
+        quote: the words.
+        box: where they stand, in points from the page's top left, or None.
+        verified: whether they were found on that page.
+    """
+
+    n: int
+    file: str
+    page: int
+    quote: str
+    box: tuple[float, float, float, float] | None = None
+    verified: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the entry of `citations.json`."""
+        return {
+            "n": self.n,
+            "file": self.file,
+            "page": self.page,
+            "quote": self.quote,
+            "box": list(self.box) if self.box is not None else None,
+            "verified": self.verified,
+        }
+
+
+@dataclass(frozen=True)
+class Step:
+    """One tool call of the run; times are seconds from the run's beginning."""
+
+    name: str
+    arguments: str
+    started: float
+    finished: float
+    ok: bool
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A document that the report is about."""
+
+    name: str
+    path: Path
+    pages: int
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a report came about.
+
+    Attributes:
+        model: the model's name, or None for an extractive report.
+        agent: "fncall" or "react", or "" without a model.
+        scripted: whether the model's replies were written in advance.
+        model_calls: requests to the model.
+        side_by_side: the most tool calls that ran at the same time.
+        seconds: how long the run took.
+    """
+
+    model: str | None = None
+    agent: str = ""
+    scripted: bool = False
+    model_calls: int = 0
+    side_by_side: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class ReportDocument:
+    """A report: prose with numbered citations and figures, and how it came about.
+
+    Attributes:
+        question: what was asked.
+        language: of the headings and labels.
+        blocks: the body, as `prose` reads it; figures have `path` inside the report's folder.
+        citations: what the numbers in the body stand for, ascending.
+        files: the documents.
+        steps: the tool calls, in the order in which they began.
+        made: how the report came about.
+        notes: what a reader should know, one line each.
+        title: the heading; the question when empty.
+    """
+
+    question: str
+    language: Language
+    blocks: list[Node]
+    citations: list[Citation]
+    files: list[SourceFile]
+    steps: list[Step] = field(default_factory=list)
+    made: Provenance = field(default_factory=Provenance)
+    notes: list[str] = field(default_factory=list)
+    title: str = ""
+    date: datetime.date = field(default_factory=datetime.date.today)
+
+    @property
+    def figures(self) -> list[Node]:
+        """The figure blocks of the body, in reading order."""
+        return [block for block in self.blocks if block["kind"] == "figure"]

@@ -1,0 +1,126 @@
+"""`report()`: the whole job, from files and a question to a folder with the report."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.core.errors import InputError, NoEndpointError
+from qwenbelt.core.events import Event
+from qwenbelt.core.language import Language, detect_language
+from qwenbelt.workflows.report.agentic import AgentKind, AgentSetup, agentic_report
+from qwenbelt.workflows.report.document import ReportDocument
+from qwenbelt.workflows.report.extractive import extractive_report
+from qwenbelt.workflows.report.folder import staged
+from qwenbelt.workflows.report.inputs import take_in
+from qwenbelt.workflows.report.writing import write_report
+
+LONGEST_QUESTION = 8000
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """A finished report.
+
+    Attributes:
+        folder: where it is.
+        document: what it says.
+    """
+
+    folder: Path
+    document: ReportDocument
+
+    @property
+    def markdown(self) -> Path:
+        """The report as Markdown."""
+        return self.folder / "report.md"
+
+    @property
+    def pdf(self) -> Path:
+        """The report as PDF."""
+        return self.folder / "report.pdf"
+
+    @property
+    def verified(self) -> int:
+        """How many citations stand on their pages."""
+        return sum(citation.verified for citation in self.document.citations)
+
+
+def report(
+    files: Iterable[str | os.PathLike[str]],
+    question: str,
+    out: str | os.PathLike[str],
+    *,
+    llm: Any = None,
+    endpoint: str | None = None,
+    agent: AgentKind = "fncall",
+    extractive: bool = False,
+    scripted: bool = False,
+    language: Language | None = None,
+    password: str | None = None,
+    allow_unsandboxed: bool = False,
+    model_calls: int | None = None,
+    listener: Callable[[Event], None] = lambda event: None,
+    tell: Callable[[str, float | None], None] = lambda text, fraction: None,
+) -> ReportResult:
+    """Answers a question from documents and writes the report into a folder.
+
+    Without an endpoint (none given, none configured, none found) the report is extractive: the
+    best passages as they stand, labelled as made without a model.
+
+    Args:
+        files: PDF files.
+        question: what to find out.
+        out: the folder; a report that is there is replaced.
+        llm: an llm dict or chat model, as agents take it; wins over `endpoint`.
+        endpoint: an endpoint spec, for example "dashscope:qwen-plus".
+        agent: "fncall" or "react".
+        extractive: make the report without a model, even where there is an endpoint.
+        scripted: the model's replies were written in advance; the report says so.
+        language: of the report; the question's by default.
+        password: opens encrypted files.
+        allow_unsandboxed: let the model run code even where there is no sandbox.
+        model_calls: requests to the model that the run may make.
+        listener: is given every event of the run.
+        tell: is given progress outside the run: a text, and the fraction done or None.
+
+    Raises:
+        InputError: a file or the question cannot be used, or the folder cannot be written.
+        EndpointError: the endpoint fails.
+        ConfigError: the endpoint is not understood or lacks a key.
+        QwenbeltError: the run ended without an answer.
+    """
+    question = " ".join(question.split())
+    if not question:
+        raise InputError("The question is empty.", fix="Say what the report should answer.")
+    if len(question) > LONGEST_QUESTION:
+        raise InputError(f"The question is over {LONGEST_QUESTION} characters.")
+    language = language or detect_language(question)
+    chosen = None if extractive else _chosen_llm(llm, endpoint)
+    paths = [Path(file) for file in files]
+    with staged(out) as stage, tempfile.TemporaryDirectory(prefix="qwenbelt-index-") as folder:
+        work = Path(folder)
+        documents = take_in(paths, folder=work, password=password, tell=tell)
+        if chosen is None:
+            made = extractive_report(documents, question, stage, work, language, tell)
+        else:
+            setup = AgentSetup(chosen, agent, scripted, allow_unsandboxed, model_calls)
+            made = agentic_report(documents, question, stage, setup, language, listener)
+        write_report(made, stage, Path(out).expanduser())
+    return ReportResult(Path(out).expanduser(), made)
+
+
+def _chosen_llm(llm: Any, spec: str | None) -> Any:
+    """Returns the llm to use, or None where there is none."""
+    if llm is not None:
+        return llm
+    from qwenbelt.agents import endpoint
+
+    try:
+        return endpoint(spec)
+    except NoEndpointError:
+        return None

@@ -1,0 +1,57 @@
+"""What Markdown and PDF both say about a report: its facts, its banner and its method."""
+
+from __future__ import annotations
+
+from qwenbelt.core.errors import one_line
+from qwenbelt.workflows.report.document import ReportDocument
+from qwenbelt.workflows.report.strings import say
+
+
+def facts(report: ReportDocument) -> list[tuple[str, str]]:
+    """Returns names and values that stand below the title."""
+    language = report.language
+    rows = []
+    if report.title and report.title != report.question:
+        rows.append((say("question", language), one_line(report.question, 600)))
+    names = [f"{file.name} ({say('pages', language, count=file.pages)})" for file in report.files]
+    rows.append((say("documents", language), "; ".join(names)))
+    rows.append((say("date", language), report.date.isoformat()))
+    rows.append((say("model", language), report.made.model or say("no_model", language)))
+    return rows
+
+
+def banner(report: ReportDocument) -> str:
+    """Returns what must be said before anything else, or an empty text."""
+    if report.made.model is None:
+        return say("extractive_banner", report.language)
+    return say("scripted_banner", report.language) if report.made.scripted else ""
+
+
+def method(report: ReportDocument) -> str:
+    """Returns how the report came about, in a few sentences."""
+    made, language = report.made, report.language
+    seconds = f"{made.seconds:.1f}"
+    if made.model is None:
+        return say("method_extractive", language, seconds=seconds)
+    text = say(
+        "method_model",
+        language,
+        model=made.model,
+        agent=made.agent,
+        models=made.model_calls,
+        calls=len(report.steps),
+        parallel=made.side_by_side,
+        seconds=seconds,
+    )
+    if made.scripted:
+        text += " " + say("method_scripted", language)
+    return text
+
+
+def verified_line(report: ReportDocument) -> str:
+    """Returns how many citations stand on their pages."""
+    if not report.citations:
+        return say("no_citations", report.language)
+    verified = sum(citation.verified for citation in report.citations)
+    count = len(report.citations)
+    return say("verified_count", report.language, verified=verified, count=count)
