@@ -40,6 +40,7 @@ BLOCK = re.compile(
     r"(?:^<!-- (?P<note>[^>]*) -->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```",
     re.DOTALL | re.MULTILINE,
 )
+KINDS = ("python", "sh", "yaml", "json", "toml", "markdown", "diff", "text")
 MODELS = ("DASHSCOPE", "OLLAMA", "OPENAI", "VLLM")
 
 
@@ -94,7 +95,7 @@ def test_a_block_has_a_known_kind_and_its_note_is_understood(page: Path) -> None
     fences = page.read_text(encoding="utf-8").count("\n```")
     assert fences == 2 * len(blocks(page)), "a fence without a language, or one that is not closed"
     for block in blocks(page):
-        assert block.kind in ("python", "sh", "yaml", "json", "toml", "text"), block.kind
+        assert block.kind in KINDS, block.kind
         assert re.match(r"$|fails$|file: \S+$|needs: \w+$|not run: .{15}", block.note), block.note
 
 
@@ -152,7 +153,9 @@ def test_the_blocks_of_a_page(page: Path, place: Path) -> None:
             missing.append(block.needs)
         elif block.file or block.fate == "written and read":
             read(block)
-            (place / (block.file or "unnamed")).write_text(block.text, encoding="utf-8")
+            path = place / (block.file or "unnamed")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
         elif block.kind == "sh":
             shell(block)
         elif block.fate == "run":

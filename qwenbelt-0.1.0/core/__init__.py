@@ -1,1 +1,0 @@
-"""The ground floor: errors, settings, guards, typed events and traces. Imports nothing above it."""

@@ -1,1 +1,0 @@
-"""Sound that agents can read: speech to text by an endpoint."""

@@ -1,1 +1,0 @@
-"""The web: guarded downloads, pages as readable text, and search by a provider."""

@@ -1,1 +1,0 @@
-"""Safety inspection of pictures and videos by a vision model: marked copies and a report."""

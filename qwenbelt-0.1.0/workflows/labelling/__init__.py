@@ -1,1 +1,0 @@
-"""Labels for pictures: votes, agreement, a review sheet, training data."""
