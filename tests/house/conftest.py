@@ -49,6 +49,8 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     lines = "".join(json.dumps(problem) + "\n" for problem in problems)
     (folder / "problems.jsonl").write_text(lines, encoding="utf-8")
+    task = {"ask": "What do these files say?", "files": ["manual.pdf"]}
+    (folder / "tasks.jsonl").write_text(json.dumps(task) + "\n", encoding="utf-8")
     labels = "labels: {day: the sky is bright, night: the sky is dark}\nvotes: 1\n"
     (folder / "labels.yaml").write_text(labels, encoding="utf-8")
     return folder
