@@ -36,6 +36,14 @@ def _swapping(first: Path, second: Path) -> Iterator[None]:
             process.kill()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps what earlier runs, perhaps of other versions, have left out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QWENBELT_WORKSPACE", str(tmp_path_factory.mktemp("workspace")))
+        yield
+
+
 @pytest.fixture
 def swapping() -> Callable[[Path, Path], AbstractContextManager[None]]:
     """Another process exchanges two names as fast as it can, while the block runs."""

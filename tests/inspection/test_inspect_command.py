@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,3 +155,19 @@ def test_an_unreachable_endpoint_is_one_line(pictures: Path, tmp_path: Path) -> 
     ]
     result = CliRunner().invoke(inspect, command)
     assert isinstance(result.exception, EndpointError)
+
+
+def test_the_example(
+    pictures: Path,
+    tmp_path: Path,
+    vision: Callable[..., ScriptedServer],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = Path(__file__).resolve().parents[2] / "examples" / "inspect_pictures.py"
+    main = runpy.run_path(str(path))["main"]
+    with vision(answer_in("thousand")) as server:
+        main(str(tmp_path / "out"), f"openai:qwen3-vl@{server.url}", str(pictures))
+    said = capsys.readouterr().out
+    assert "fire at (399" in said
+    assert "c.png nothing" in said
+    assert (tmp_path / "out" / "report.pdf").read_bytes().startswith(b"%PDF")

@@ -1,0 +1,27 @@
+"""A safety inspection of pictures: a vision model finds fire, smoke and heads without a helmet."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from qwenbelt.workflows.inspection.asking import Inspector
+from qwenbelt.workflows.inspection.job import Job
+from qwenbelt.workflows.inspection.report import write_pdf
+from qwenbelt.workflows.inspection.rules import load_rules
+from qwenbelt.workflows.inspection.sources import find_sources
+
+
+def main(out: str, endpoint: str | None, *images: str) -> None:
+    rules = load_rules(None)  # or a YAML file with classes of your own
+    job = Job(Inspector(endpoint, rules), Path(out))
+    done = asyncio.run(job.run(list(find_sources(images))))
+    for picture in done.pictures:
+        found = [f"{each.label} at {each.bbox}" for each in picture.objects]
+        print(picture.image, *found or [picture.error or "nothing"])
+    write_pdf(Path(out, "report.pdf"), done, rules, "en", None)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
