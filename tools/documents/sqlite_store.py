@@ -330,8 +330,9 @@ class SqliteStore:
         pages = None if scope.pages is None else frozenset(scope.pages)
         section = (scope.section or "").lower()
         found: list[Match] = []
+        passages = self._passages([chunk for chunk, _ in rows])
         for chunk, score in rows:
-            passage = self.passage(chunk)
+            passage = passages.get(chunk)
             if passage is None or (pages is not None and passage.page not in pages):
                 continue
             if section and section not in passage.section.lower():
@@ -340,6 +341,10 @@ class SqliteStore:
             if len(found) >= limit:
                 break
         return found
+
+    def _passages(self, chunks: Sequence[int]) -> dict[int, Passage]:
+        query = f"SELECT {_PASSAGE} FROM chunks WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+        return {row[0]: Passage(*row) for row in self._all(query, to_json(chunks))}
 
     def passage(self, chunk: int) -> Passage | None:
         """Returns a chunk by its id."""
