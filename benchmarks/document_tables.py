@@ -4,9 +4,10 @@
 
 A table counts if pdfplumber's `extract_tables()` gives it at least two rows and two columns with
 text, and a row with two values, signs such as "$" aside: the shaded column of a statement is none.
-A cell is equal if its text is, spaces aside; each of ours is used once. Tables that pdfplumber misreads are counted apart: those in the fonts Symbol
-and ZapfDingbats, of which it knows no characters, and mirrored text, which it reads backwards. With
-`--every N` only every Nth page of a file is looked at.
+A cell is equal if its text is, spaces aside; each of ours is used once. Tables that pdfplumber
+misreads are counted apart: those in the fonts Symbol and ZapfDingbats, of which it knows no
+characters, and mirrored text, which it reads backwards. With `--every N` only every Nth page of a
+file is looked at.
 """
 
 from __future__ import annotations

@@ -141,4 +141,5 @@ def _floor(scores: Floats, count: int) -> np.float32:
     least = np.nextafter(np.float32(0), np.float32(1))
     if not 0 < count <= len(highest):
         return least
-    return max(np.partition(highest, len(highest) - count)[len(highest) - count], least)
+    floor = np.float32(np.partition(highest, len(highest) - count)[len(highest) - count])
+    return max(floor, least)

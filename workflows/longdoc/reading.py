@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from qwenbelt.agents.admission import Limits
 from qwenbelt.agents.pieces import Call
 from qwenbelt.agents.scheduler import Scheduler, Surroundings
-from qwenbelt.core.events import Event
+from qwenbelt.core.events import Event, ToolFinished
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 
@@ -52,7 +52,7 @@ def ask_all(
     *,
     concurrency: int,
     language: Language,
-    listener: Callable[[Event], None],
+    progress: Callable[[int, int], None] = lambda done, prompts: None,
 ) -> list[str | PartFailed]:
     """Asks a model many prompts side by side; one that fails does not hold up the others.
 
@@ -61,12 +61,20 @@ def ask_all(
         prompts: what to ask.
         concurrency: requests at the same time.
         language: of notes about calls that fail.
-        listener: is told of each part that begins and ends.
+        progress: is told how many prompts are answered or failed, of how many.
 
     Returns:
         the answers in the order of the prompts; a failed one as `PartFailed`.
     """
-    return asyncio.run(_ask_all(_ReadPart(ask, prompts), concurrency, language, listener))
+    done = 0
+
+    def listen(event: Event) -> None:
+        nonlocal done
+        if isinstance(event, ToolFinished):
+            done += 1
+            progress(done, len(prompts))
+
+    return asyncio.run(_ask_all(_ReadPart(ask, prompts), concurrency, language, listen))
 
 
 async def _ask_all(
