@@ -141,5 +141,5 @@ def _floor(scores: Floats, count: int) -> np.float32:
     least = np.nextafter(np.float32(0), np.float32(1))
     if not 0 < count <= len(highest):
         return least
-    floor = np.float32(np.partition(highest, len(highest) - count)[len(highest) - count])
-    return max(floor, least)
+    floor: np.float32 = np.float32(np.partition(highest, len(highest) - count)[len(highest) - count])
+    return floor if floor > least else least
