@@ -130,7 +130,7 @@ def best(scores: Floats, count: int, within: Any = None) -> npt.NDArray[np.intp]
     return ordered
 
 
-def _floor(scores: Floats, count: int) -> np.float32:
+def _floor(scores: Floats, count: int) -> float:
     """Returns a score above 0 that at least the `count` best reach, and not many more.
 
     The best of each of many blocks are distinct scores, so the `count`-th best of them will do;
@@ -138,8 +138,8 @@ def _floor(scores: Floats, count: int) -> np.float32:
     """
     whole = len(scores) - len(scores) % _BLOCK
     highest = scores[:whole].reshape(-1, _BLOCK).max(axis=1)
-    least = np.nextafter(np.float32(0), np.float32(1))
+    least = float(np.nextafter(np.float32(0), np.float32(1)))
     if not 0 < count <= len(highest):
         return least
-    floor: np.float32 = np.float32(np.partition(highest, len(highest) - count)[len(highest) - count])
-    return floor if floor > least else least
+    floor = np.partition(highest, len(highest) - count)[len(highest) - count]
+    return max(float(floor), least)
