@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from qwenbelt.tools.documents.chunks import Chunk
-from qwenbelt.tools.documents.schema import Connections
+from qwenbelt.tools.documents.schema import Connections, revision, touch
 from qwenbelt.tools.documents.snapshot import (
     BATCH,
     GROWTH,
@@ -87,16 +87,14 @@ class FullText:
 
     def _covered(self, connection: sqlite3.Connection) -> tuple[Places, int]:
         """Returns the chunks that the snapshot covers and the newest chunk; kept until a change."""
-        (revision,) = connection.execute(
-            "SELECT revision FROM collections WHERE id = ?", (self._collection,)
-        ).fetchone()
+        state = revision(connection, self._collection)
         held = self._held
-        if held is None or held[0] != revision:
+        if held is None or held[0] != state:
             (newest,) = connection.execute(
                 "SELECT coalesce(max(last_chunk), 0) FROM documents WHERE collection = ?",
                 (self._collection,),
             ).fetchone()
-            held = revision, Snapshot(connection, self._fast).ids(), newest
+            held = state, Snapshot(connection, self._fast).ids(), newest
             self._held = held
         return held[1:]
 
@@ -154,9 +152,7 @@ class FullText:
         with self._connections.writing() as connection:
             connection.execute(f"DROP TABLE IF EXISTS {self._fast}")
             connection.execute(f"ALTER TABLE {made} RENAME TO {self._fast}")
-            connection.execute(
-                "UPDATE collections SET revision = revision + 1 WHERE id = ?", (self._collection,)
-            )
+            touch(connection, self._collection)
 
 
 def mask_of(ids: Places, ranges: Sequence[Range] | None) -> np.ndarray | None:
