@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,6 @@ from qwenbelt.tools.documents.reading import Row, joins_next, reading_rows
 from qwenbelt.tools.documents.ruled import Grid, grid_box
 
 MAX_CELL_CHARACTERS = 1500
-LINE_TOLERANCE = 3.0  # points; pdfplumber's default
 _CJK_END = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]$")
 _CJK_START = re.compile(r"^[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
 
@@ -222,7 +221,7 @@ def _write_table(target: PageText, page: Page, box: Box, cells: Cells) -> None:
 def _write_cell(target: PageText, fragments: list[Fragment], *, first: bool) -> str:
     if not fragments:
         return ""
-    lines = list(_cell_lines(fragments))
+    lines = reading_rows(fragments)
     if not first:
         target.add("  ")
     for number, line in enumerate(lines):
@@ -230,18 +229,3 @@ def _write_cell(target: PageText, fragments: list[Fragment], *, first: bool) -> 
             target.add(" ")
         _write_row(target, line)
     return "\n".join(line.text for line in lines)
-
-
-def _cell_lines(fragments: Iterable[Fragment]) -> Iterator[Row]:
-    """Yields the lines of a cell; raised and lowered marks belong to the line that they stand in.
-
-    As pdfplumber does (`utils.text.extract_text`), a line begins where the tops of two characters
-    differ by more than `LINE_TOLERANCE`.
-    """
-    line: list[Fragment] = []
-    for fragment in sorted(fragments, key=lambda f: f.top):
-        if line and fragment.top - line[-1].top > LINE_TOLERANCE:
-            yield Row(sorted(line, key=lambda f: (f.x0, f.order)))
-            line = []
-        line.append(fragment)
-    yield Row(sorted(line, key=lambda f: (f.x0, f.order)))
