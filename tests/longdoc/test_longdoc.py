@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,12 @@ def test_what_was_not_read_is_shown_as_ranges() -> None:
     answer = Answer("Yes.", left_out=tuple(pages), parts=2, tokens=9)
     assert "Not read: a.pdf p.1-3, a.pdf p.9, b.pdf p.10" in answer_lines(answer, "en")
     assert "未读：a.pdf p.1-3, a.pdf p.9, b.pdf p.10" in answer_lines(answer, "zh")
+
+
+def test_the_example(
+    book: Path, reader: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = Path(__file__).parents[2] / "examples" / "read_all_pages.py"
+    runpy.run_path(str(example))["main"]("When did mills burn?", str(book), llm=reader.llm)
+    out = capsys.readouterr().out
+    assert "“The flour mill burned in 1888.” stands on book.pdf p. 21" in out
