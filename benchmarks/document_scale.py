@@ -1,14 +1,16 @@
 """Index size and query time with many passages, made from given texts.
 
-    python benchmarks/document_scale.py DATA --chunks 100000 [--place FILE or postgresql://...]
+    python benchmarks/document_scale.py DATA --chunks 100000 [--place FILE|postgres|postgresql://...]
 
 DATA holds `retrieval/NAME/{passages,questions}.jsonl`; sentences of all sets are shuffled into
-passages of about 110 words, a quarter of them Chinese. The questions are those of the sets.
+passages of about 110 words, a quarter of them Chinese. The questions are those of the sets. With
+`--place postgres` a server is started for it; its processor time is not in the figures.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import re
@@ -69,10 +71,28 @@ def files(data: Path, folder: Path, count: int) -> Iterator[Path]:
         file.unlink()
 
 
+@contextlib.contextmanager
+def opened_place(given: str | None, folder: Path) -> Iterator[str]:
+    """Gives a place for the index; starts a server for "postgres"."""
+    if given == "postgres":
+        from throwaway_postgres import postgres
+
+        with postgres() as url:
+            yield url
+    else:
+        yield given or str(folder / "index.db")
+
+
 def size_of(place: str) -> float:
-    """Returns an index's size in MB, or nan where it is no file."""
+    """Returns an index's size in MB."""
+    if place.startswith("postgresql:"):
+        import psycopg
+
+        with psycopg.connect(place) as connection:
+            row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+        return float(row[0]) / 1e6 if row else 0.0
     parts = [Path(place + suffix) for suffix in ("", "-wal")]
-    return sum(p.stat().st_size for p in parts if p.exists()) / 1e6 or float("nan")
+    return sum(p.stat().st_size for p in parts if p.exists()) / 1e6
 
 
 def p95(values: list[float]) -> float:
@@ -83,28 +103,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--chunks", type=int, default=100_000)
-    parser.add_argument("--place", help="an index file, or a server; a temporary file without it")
+    parser.add_argument("--place", help="an index file or a server")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as work:
-        place = given.place or str(Path(work, "index.db"))
-        with DocumentIndex(place, workers=0) as index:
-            start = time.process_time()
-            chunks = sum(
-                index.add_file(file).chunks for file in files(given.data, Path(work), given.chunks)
-            )
-            index.add([])  # what `add` does at its end
-            spent = time.process_time() - start
-            times, cpu = [], []
-            for question in questions(given.data) * 2:
-                begun, used = time.perf_counter(), time.process_time()
-                index.search(question, 10)
-                times.append(1000 * (time.perf_counter() - begun))
-                cpu.append(1000 * (time.process_time() - used))
+    with (
+        tempfile.TemporaryDirectory() as work,
+        opened_place(given.place, Path(work)) as place,
+        DocumentIndex(place, workers=0) as index,
+    ):
+        start = time.process_time()
+        chunks = sum(
+            index.add_file(file).chunks for file in files(given.data, Path(work), given.chunks)
+        )
+        index.add([])  # what `add` does at its end
+        spent = time.process_time() - start
+        figures = query_times(index, questions(given.data) * 2)
         print("| chunks | index MB | CPU-s to index | p50 ms | p95 ms | p50 CPU-ms | p95 CPU-ms |")
         print("|---|---|---|---|---|---|---|")
-        figures = [statistics.median(times), p95(times), statistics.median(cpu), p95(cpu)]
         shown = " | ".join(f"{figure:.1f}" for figure in figures)
         print(f"| {chunks} | {size_of(place):.0f} | {spent:.0f} | {shown} |")
+
+
+def query_times(index: DocumentIndex, asked: list[str]) -> list[float]:
+    """Returns median and p95 of the milliseconds of a query, on the clock and of the processor."""
+    times, cpu = [], []
+    for question in asked:
+        begun, used = time.perf_counter(), time.process_time()
+        index.search(question, 10)
+        times.append(1000 * (time.perf_counter() - begun))
+        cpu.append(1000 * (time.process_time() - used))
+    return [statistics.median(times), p95(times), statistics.median(cpu), p95(cpu)]
 
 
 if __name__ == "__main__":

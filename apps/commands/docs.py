@@ -1,10 +1,11 @@
-"""`qwenbelt docs`: the document index without a model."""
+"""`qwenbelt docs`: the document index, without a model except for `ask`."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="For program
 
 @click.group()
 def docs() -> None:
-    """Take documents in, search them, list them, remove them; no model needed."""
+    """Take documents in, search, list and remove them; have a model read all of them."""
 
 
 @docs.command()
@@ -59,8 +60,20 @@ def add(
 def _add(
     index: DocumentIndex, files: tuple[str, ...], password: str | None, *, quiet: bool
 ) -> list[Added]:
+    with progress_bar(quiet=quiet) as show:
+
+        def tell(now: Progress) -> None:
+            show(f"{now.file} ({now.done + 1}/{now.files})", now.page, now.pages)
+
+        return index.add(files, password=password, progress=tell)
+
+
+@contextlib.contextmanager
+def progress_bar(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Gives a function that shows what is done: a name, how much, of how much."""
     if quiet or not sys.stderr.isatty():
-        return index.add(files, password=password)
+        yield lambda name, done, of: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -68,12 +81,51 @@ def _add(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
+        yield lambda name, done, of: bar.update(task, description=name, completed=done, total=of)
 
-        def tell(now: Progress) -> None:
-            name = f"{now.file} ({now.done + 1}/{now.files})"
-            bar.update(task, description=name, completed=now.page, total=now.pages)
 
-        return index.add(files, password=password, progress=tell)
+@docs.command()
+@click.argument("question")
+@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER|URL|NAME...")
+@click.option("-e", "--endpoint", metavar="SPEC", help="Model, e.g. dashscope:qwen-plus.")
+@click.option("--budget", type=click.IntRange(1), help="Tokens to send and receive in all.")
+@click.option("--concurrency", type=click.IntRange(1, 64), help="Requests at the same time.")
+@_index_option
+@_json_option
+def ask(
+    question: str,
+    files: tuple[str, ...],
+    endpoint: str | None,
+    index_path: str | None,
+    as_json: bool,
+    **limits: int | None,
+) -> None:
+    """Have a model read all pages of documents for a question.
+
+    Search finds the best passages; this is for questions for which every page matters. Quotes are
+    looked up on their pages; pages that the budget did not allow are named.
+    """
+    from qwenbelt.agents import endpoint as find_endpoint
+    from qwenbelt.apps.answers import answer_json, answer_lines
+    from qwenbelt.core.language import user_language
+    from qwenbelt.tools.documents.library import command_index
+    from qwenbelt.workflows.longdoc import ask_everything
+
+    llm = find_endpoint(endpoint)
+    with command_index(index_path) as index, progress_bar(quiet=as_json) as show:
+        answer = ask_everything(
+            question,
+            files,
+            llm,
+            index=index,
+            progress=lambda done, parts: show(question[:40], done, parts),
+            **{name: limit for name, limit in limits.items() if limit is not None},
+        )
+    if as_json:
+        click.echo(_dumps(answer_json(answer)))
+        return
+    for line in answer_lines(answer, user_language()):
+        click.echo(line)
 
 
 def _added(result: Added) -> dict[str, Any]:

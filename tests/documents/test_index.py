@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents import DocumentIndex, render_page, verify_citation
+from qwenbelt.tools.documents.snapshot import best
 
 FIRST = "BT /F1 10 Tf 72 700 Td (The harbour was closed in winter.) Tj ET"
 SECOND = "BT /F1 10 Tf 72 700 Td (The lighthouse keeper wrote letters.) Tj ET"
@@ -199,6 +201,33 @@ def test_snapshot_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             assert {h.file for h in only} == {"3.txt", "8.txt", "55.txt"}
     for one, other in zip(found[10_000], found[20], strict=True):
         assert dict(one) == pytest.approx(dict(other), rel=0.1)
+
+
+def test_what_another_index_of_the_file_adds_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qwenbelt.tools.documents import fulltext
+
+    monkeypatch.setattr(fulltext, "LEAST", 3)
+    for n in range(12):
+        (tmp_path / f"{n}.txt").write_text(f"harbour ship {n}", encoding="utf-8")
+    with (
+        DocumentIndex(tmp_path / "i.db", workers=0) as reader,
+        DocumentIndex(tmp_path / "i.db", workers=0) as writer,
+    ):
+        for last in (1, 4, 5, 12):  # by FTS5 alone, with a snapshot, beside one, with the next
+            writer.add([tmp_path / f"{n}.txt" for n in range(last)])
+            assert len(reader.search("harbour", 20)) == last
+        writer.remove([f"{n}.txt" for n in range(10)])
+        assert {hit.file for hit in reader.search("harbour", 20)} == {"10.txt", "11.txt"}
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 10, 80])
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 640, 2000])
+def test_the_best_scores_are_those_of_a_sort(size: int, count: int) -> None:
+    scores = np.random.default_rng(size + count).integers(-2, 30, size).astype(np.float32)
+    places = [n for n in np.argsort(-scores, kind="stable").tolist() if scores[n] > 0]
+    assert best(scores, count).tolist() == places[:count]
 
 
 def test_page_picture_shows_the_highlight(index: DocumentIndex, make_pdf) -> None:

@@ -54,3 +54,19 @@ def test_ruled_tables_side_by_side_are_both_found(make_pdf) -> None:
     assert [table.rows for table in page.tables] == [
         [[f"{left} {r}{c}" for c in range(2)] for r in range(2)] for left in (72, 320)
     ]
+
+
+def test_signs_and_raised_marks_stay_in_their_cells(make_pdf) -> None:
+    parts = [ruled_grid(72, 700, [120.0, 20.0, 60.0, 20.0], [20.0, 20.0])]
+    for r, (label, value) in enumerate([("Sales", "1,250"), ("Costs", "(975)")]):
+        y = 686 - 20 * r
+        cells = [(78, label), (196, "$"), (220, value), (276, "%")]
+        parts += [text(x, y, words) for x, words in cells]
+        parts.append(text(78 + 28, y + 2, "a", size=6))  # a footnote's mark
+    path = make_pdf("signs.pdf", ["\n".join(parts)])
+    (page,) = read_pages(path)
+    with pdfplumber.open(path) as oracle:
+        (theirs,) = oracle.pages[0].extract_tables()
+    ours = page.tables[0].rows
+    assert [["".join(cell.split()) for cell in row] for row in ours] == theirs
+    assert theirs == [["Salesa", "$", "1,250", "%"], ["Costsa", "$", "(975)", "%"]]

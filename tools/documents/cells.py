@@ -63,22 +63,7 @@ def _split_signs(fragments: Iterable[Fragment]) -> Iterator[Cell]:
             yield Cell(fragment.text, fragment.x0, fragment.x1)
 
 
-def tidy(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Returns rows without empty rows and columns; columns of mere signs join their numbers."""
-    columns = [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
-    columns = [column for column in columns if any(column)]
-    kept: list[list[str]] = []
-    before: list[str] | None = None
-    for column in columns:
-        filled = [cell for cell in column if cell]
-        if all(_BEFORE.match(cell) for cell in filled):
-            before = column
-            continue
-        if kept and all(_AFTER.match(cell) for cell in filled):
-            kept[-1] = [a + b for a, b in zip(kept[-1], column, strict=True)]
-            continue
-        if before is not None:
-            column = [a + b for a, b in zip(before, column, strict=True)]
-            before = None
-        kept.append(column)
-    return [list(row) for row in zip(*kept, strict=True) if any(row)]
+def without_empty(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Returns rows without those rows and columns that hold nothing."""
+    columns = [column for column in zip(*rows, strict=True) if any(column)]
+    return [list(row) for row in zip(*columns, strict=True) if any(row)]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qwenbelt.tools.documents.cells import tidy
+from qwenbelt.tools.documents.cells import without_empty
 from qwenbelt.tools.documents.fragments import Fragment
 from qwenbelt.tools.documents.model import Box, Line, Page, Table
 from qwenbelt.tools.documents.reading import Row, joins_next, reading_rows
@@ -214,7 +214,8 @@ def _write_table(target: PageText, page: Page, box: Box, cells: Cells) -> None:
         values.append([_write_cell(target, cell, first=not n) for n, cell in enumerate(row)])
         target.add("\n")
     end = max(start, target.length - 1)
-    page.tables.append(Table(page.number, box.rounded(), tidy(values), start=start, end=end))
+    rows = without_empty(values)
+    page.tables.append(Table(page.number, box.rounded(), rows, start=start, end=end))
 
 
 def _write_cell(target: PageText, fragments: list[Fragment], *, first: bool) -> str:

@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from qwenbelt.tools.documents.chunks import Chunk
-from qwenbelt.tools.documents.schema import Connections
+from qwenbelt.tools.documents.schema import Connections, revision, touch
 from qwenbelt.tools.documents.snapshot import (
     BATCH,
     GROWTH,
@@ -35,6 +35,7 @@ class FullText:
         self._collection = collection
         self._words = f"words_{collection}"
         self._fast = f"fast_{collection}"
+        self._held: tuple[int, Places, int] | None = None
 
     def put(self, connection: sqlite3.Connection, number: int, chunk: Chunk, text: str) -> int:
         """Takes in a chunk; returns how many tokens it has."""
@@ -71,19 +72,31 @@ class FullText:
             stems = stems_of(connection, terms)
             if not stems:
                 return []
-            snapshot = Snapshot(connection, self._fast)
-            ids = snapshot.ids()
+            ids, newest = self._covered(connection)
             found: Ranked = []
             if len(ids):
-                scores = snapshot.scores(stems, len(ids))
+                scores = Snapshot(connection, self._fast).scores(stems, len(ids))
                 places = best(scores, limit, mask_of(ids, ranges))
                 found = [(int(ids[p]), float(scores[p])) for p in places]
             after = int(ids[-1]) if len(ids) else 0
             words = " OR ".join(f'"{term}"' for term in stems.values())
-            for low, high in ranges or [(0, 2**62)]:
+            for low, high in ranges or [(0, newest)]:
                 if high > after:
                     found += self._by_rows(connection, words, limit, (max(low, after + 1), high))
         return sorted(found, key=lambda entry: (-entry[1], entry[0]))[:limit]
+
+    def _covered(self, connection: sqlite3.Connection) -> tuple[Places, int]:
+        """Returns the chunks that the snapshot covers and the newest chunk; kept until a change."""
+        state = revision(connection, self._collection)
+        held = self._held
+        if held is None or held[0] != state:
+            (newest,) = connection.execute(
+                "SELECT coalesce(max(last_chunk), 0) FROM documents WHERE collection = ?",
+                (self._collection,),
+            ).fetchone()
+            held = state, Snapshot(connection, self._fast).ids(), newest
+            self._held = held
+        return held[1:]
 
     def _by_rows(
         self, connection: sqlite3.Connection, words: str, limit: int, within: Range
@@ -139,6 +152,7 @@ class FullText:
         with self._connections.writing() as connection:
             connection.execute(f"DROP TABLE IF EXISTS {self._fast}")
             connection.execute(f"ALTER TABLE {made} RENAME TO {self._fast}")
+            touch(connection, self._collection)
 
 
 def mask_of(ids: Places, ranges: Sequence[Range] | None) -> np.ndarray | None:

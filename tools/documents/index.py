@@ -38,7 +38,7 @@ from qwenbelt.tools.documents.store import Document, Match, Outline, Passage, Sc
 from qwenbelt.tools.documents.tokens import tokens
 from qwenbelt.tools.documents.workers import RANGE, Workers, shared_workers
 
-PARSER_VERSION = 4
+PARSER_VERSION = 5
 BATCH_PAGES = 32
 DEFAULT_COLLECTION = "default"
 MAX_ROUTED = 3  # documents named by a question that are searched on their own

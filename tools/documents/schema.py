@@ -86,6 +86,17 @@ CREATE TABLE vectors (
 """
 
 
+def revision(connection: sqlite3.Connection, collection: int) -> int:
+    """Returns a number that grows with every change of a collection."""
+    row = connection.execute("SELECT revision FROM collections WHERE id = ?", (collection,))
+    return int(row.fetchone()[0])
+
+
+def touch(connection: sqlite3.Connection, collection: int) -> None:
+    """Says that a collection changed: what was kept of it in memory is void."""
+    connection.execute("UPDATE collections SET revision = revision + 1 WHERE id = ?", (collection,))
+
+
 class Connections:
     """One connection for each thread to one index file; WAL, so readers never wait for a writer.
 

@@ -23,6 +23,7 @@ BATCH = 2000  # terms that are written at once, so that other writers need not w
 K1, B = 1.2, 0.75  # the constants of FTS5's bm25()
 _TOP = K1 + 1.0  # the limit of a term's weight before its rarity
 _STEPS = 255.0
+_BLOCK = 64  # scores of which the best is looked for at once
 
 Places = npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]
@@ -124,10 +125,21 @@ def best(scores: Floats, count: int, within: Any = None) -> npt.NDArray[np.intp]
         kept = np.zeros_like(scores)
         kept[within] = scores[within]
         scores = kept
-    count = min(count, len(scores))
-    if count == 0:
-        return np.zeros(0, np.intp)
-    top = np.argpartition(-scores, count - 1)[:count]
-    top = top[scores[top] > 0]
-    ordered: npt.NDArray[np.intp] = top[np.lexsort((top, -scores[top]))]
+    top = np.flatnonzero(scores >= _floor(scores, count))
+    ordered: npt.NDArray[np.intp] = top[np.lexsort((top, -scores[top]))][:count]
     return ordered
+
+
+def _floor(scores: Floats, count: int) -> float:
+    """Returns a score above 0 that at least the `count` best reach, and not many more.
+
+    The best of each of many blocks are distinct scores, so the `count`-th best of them will do;
+    finding it costs one look at every score, which a partition of all scores does not.
+    """
+    whole = len(scores) - len(scores) % _BLOCK
+    highest = scores[:whole].reshape(-1, _BLOCK).max(axis=1)
+    least = float(np.nextafter(np.float32(0), np.float32(1)))
+    if not 0 < count <= len(highest):
+        return least
+    floor = np.partition(highest, len(highest) - count)[len(highest) - count]
+    return max(float(floor), least)

@@ -19,7 +19,7 @@ from qwenbelt.tools.documents.embedding import Vectors
 from qwenbelt.tools.documents.fulltext import FullText, Range, Ranked
 from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.records import PAGE_COLUMNS, page_of, page_row, to_json
-from qwenbelt.tools.documents.schema import Connections
+from qwenbelt.tools.documents.schema import Connections, revision, touch
 from qwenbelt.tools.documents.store import Document, Match, Outline, Passage, Scope, Source
 from qwenbelt.tools.documents.vectorcache import Small
 from qwenbelt.tools.documents.vectors import VectorTable
@@ -116,7 +116,7 @@ class SqliteStore:
                     (first, last, to_json(notes), document),
                 )
             self._put_name(connection, document, source)
-            self._touch(connection)
+            touch(connection, self._collection)
             self._retire(connection, source.path, keep)
 
     def _put_chunks(
@@ -204,12 +204,7 @@ class SqliteStore:
                     (self._collection, path),
                 )
                 self._retire(connection, path, 0)
-            self._touch(connection)
-
-    def _touch(self, connection: sqlite3.Connection) -> None:
-        connection.execute(
-            "UPDATE collections SET revision = revision + 1 WHERE id = ?", (self._collection,)
-        )
+            touch(connection, self._collection)
 
     def settle(self) -> None:
         """Prepares what makes searching fast, if much was added or removed."""
@@ -259,7 +254,7 @@ class SqliteStore:
 
     def state(self) -> object:
         """Returns a value that changes when documents do."""
-        return self._all("SELECT revision FROM collections WHERE id = ?", self._collection)[0]
+        return revision(self._connections.get(), self._collection)
 
     def fronts(self, characters: int, limit: int) -> list[tuple[int, str, str, str]]:
         """Returns id, name, title and first words of the documents; none beyond `limit` of them.
@@ -330,8 +325,9 @@ class SqliteStore:
         pages = None if scope.pages is None else frozenset(scope.pages)
         section = (scope.section or "").lower()
         found: list[Match] = []
+        passages = self._passages([chunk for chunk, _ in rows])
         for chunk, score in rows:
-            passage = self.passage(chunk)
+            passage = passages.get(chunk)
             if passage is None or (pages is not None and passage.page not in pages):
                 continue
             if section and section not in passage.section.lower():
@@ -340,6 +336,10 @@ class SqliteStore:
             if len(found) >= limit:
                 break
         return found
+
+    def _passages(self, chunks: Sequence[int]) -> dict[int, Passage]:
+        query = f"SELECT {_PASSAGE} FROM chunks WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+        return {row[0]: Passage(*row) for row in self._all(query, to_json(chunks))}
 
     def passage(self, chunk: int) -> Passage | None:
         """Returns a chunk by its id."""

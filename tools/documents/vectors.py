@@ -13,7 +13,7 @@ import numpy as np
 
 from qwenbelt.tools.documents.embedding import Vectors
 from qwenbelt.tools.documents.fulltext import Range, Ranked, mask_of
-from qwenbelt.tools.documents.schema import Connections
+from qwenbelt.tools.documents.schema import Connections, revision, touch
 from qwenbelt.tools.documents.snapshot import Places, best
 from qwenbelt.tools.documents.vectorcache import Small
 
@@ -47,9 +47,7 @@ class VectorTable:
                 "INSERT OR IGNORE INTO vectors SELECT id, ?, ? FROM chunks WHERE id = ?",
                 [(model, row.tobytes(), n) for n, row in zip(chunks, rows, strict=True)],
             )
-            connection.execute(
-                "UPDATE collections SET revision = revision + 1 WHERE id = ?", (self._collection,)
-            )
+            touch(connection, self._collection)
 
     def ranked(
         self, model: str, vector: Vectors, limit: int, ranges: Sequence[Range] | None
@@ -66,10 +64,7 @@ class VectorTable:
 
     def _load(self, model: str) -> tuple[Places, Small, Vectors]:
         with self._lock, self._connections.reading() as connection:
-            revision = connection.execute(
-                "SELECT revision FROM collections WHERE id = ?", (self._collection,)
-            ).fetchone()
-            state = (model, revision)
+            state = (model, revision(connection, self._collection))
             if self._held is None or self._held[0] != state:
                 found = connection.execute(
                     """SELECT v.chunk, v.data FROM documents d JOIN chunks c ON c.document = d.id

@@ -10,14 +10,14 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError, LimitExceeded, QwenbeltError
-from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.tools.documents import DocumentIndex, verify_citation
-from qwenbelt.workflows.longdoc.parts import Part, affordable, parts_of, tokens_in
+from qwenbelt.workflows.longdoc.parts import Cost, Part, affordable, parts_of, tokens_in
 from qwenbelt.workflows.longdoc.reading import PartFailed, ask_all
 from qwenbelt.workflows.longdoc.strings import NOTHING, say
 
@@ -84,26 +84,26 @@ class _Meter:
 
 def ask_everything(
     question: str,
-    files: Sequence[str | Path],
+    files: Sequence[str | Path | int],
     llm: Any = None,
     *,
     index: DocumentIndex | None = None,
     budget: int = BUDGET,
     part_tokens: int = PART_TOKENS,
     concurrency: int = CONCURRENCY,
-    listener: Callable[[Event], None] = lambda event: None,
+    progress: Callable[[int, int], None] = lambda done, parts: None,
 ) -> Answer:
     """Reads all pages of files for a question, and answers from what was found.
 
     Args:
         question: in English or Chinese.
-        files: files, folders or URLs; with an index, also names of documents in it.
+        files: files, folders or URLs; with an index, also names and ids of documents in it.
         llm: an endpoint's spec, an llm dict or a model object.
         index: where the documents are kept; a temporary index without it.
         budget: tokens that may be sent and received in all, roughly.
         part_tokens: how much one request reads.
         concurrency: requests at the same time.
-        listener: is told of each part that begins and ends.
+        progress: is told how many parts are read, of how many.
 
     Raises:
         InputError: a file cannot be read.
@@ -120,22 +120,20 @@ def ask_everything(
                 budget=budget,
                 part_tokens=part_tokens,
                 concurrency=concurrency,
-                listener=listener,
+                progress=progress,
             )
     language = detect_language(question)
     documents = index.resolve(_taken_in(index, files))
     overhead = tokens_in(say("part", language, question=question, text="")) + REPLY_TOKENS
     parts = parts_of(index, documents, part_tokens)
-    last = part_tokens + REPLY_TOKENS  # kept for putting the facts together
-    chosen, left = affordable(index, documents, question, parts, budget - last, overhead)
+    reserve = part_tokens + REPLY_TOKENS  # for putting the facts together
+    chosen, left = affordable(index, documents, question, parts, Cost(budget, reserve, overhead))
     meter = _Meter(_model(llm), budget)
 
-    def ask_each(prompts: list[str]) -> list[str | PartFailed]:
-        return ask_all(
-            meter.ask, prompts, concurrency=concurrency, language=language, listener=listener
-        )
-
-    replies = ask_each([say("part", language, question=question, text=p.text) for p in chosen])
+    ask_each = partial(ask_all, meter.ask, concurrency=concurrency, language=language)
+    replies = ask_each(
+        [say("part", language, question=question, text=p.text) for p in chosen], progress=progress
+    )
     failed = [p for p, r in zip(chosen, replies, strict=True) if isinstance(r, PartFailed)]
     problems = tuple(dict.fromkeys(str(r) for r in replies if isinstance(r, PartFailed)))
     if failed and len(failed) == len(chosen):
@@ -152,10 +150,12 @@ def ask_everything(
     )
 
 
-def _taken_in(index: DocumentIndex, files: Sequence[str | Path]) -> list[int]:
-    known = {document.file: document.id for document in index.documents()}
-    chosen = [known[str(file)] for file in files if str(file) in known]
-    added = index.add([file for file in files if str(file) not in known])
+def _taken_in(index: DocumentIndex, files: Sequence[str | Path | int]) -> list[int]:
+    known: dict[str | int, int] = {}
+    for document in index.documents():
+        known[document.file] = known[document.id] = document.id
+    chosen = [known[file] for file in files if isinstance(file, (str, int)) and file in known]
+    added = index.add([str(file) for file in files if file not in known])
     for one in added:
         if one.error:
             raise InputError(one.error)
@@ -167,7 +167,7 @@ def _put_together(
     facts: list[str],
     language: Language,
     size: int,
-    ask_each: Callable[[list[str]], list[str | PartFailed]],
+    ask_each: Callable[[Sequence[str]], list[str | PartFailed]],
     meter: _Meter,
 ) -> str:
     """Merges facts until they fit into one request, then answers."""

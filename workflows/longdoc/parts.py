@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from qwenbelt.agents.context import estimate_tokens
 from qwenbelt.core.errors import LimitExceeded
@@ -66,13 +67,24 @@ def _pieces(text: str, tokens: int) -> Iterator[str]:
         text = text[cut:].strip()
 
 
+class Cost(NamedTuple):
+    """Tokens: what may be spent, what is kept back of it, what a part takes beside its text."""
+
+    budget: int
+    reserve: int
+    overhead: int
+
+    def of(self, parts: Iterable[Part]) -> int:
+        """Returns what reading parts takes."""
+        return sum(part.tokens + self.overhead for part in parts)
+
+
 def affordable(
     index: DocumentIndex,
     documents: Sequence[Document],
     question: str,
     parts: list[Part],
-    budget: int,
-    overhead: int,
+    cost: Cost,
 ) -> tuple[list[Part], list[Part]]:
     """Returns the parts that a budget allows, in order, and those left out.
 
@@ -81,29 +93,28 @@ def affordable(
     Raises:
         LimitExceeded: not even one part can be read.
     """
-    ranks = _ranks(index, documents, question) if _cost(parts, overhead) > budget else {}
+    left = cost.budget - cost.reserve
+    ranks = _ranks(index, documents, question) if cost.of(parts) > left else {}
     order = sorted(
         range(len(parts)),
         key=lambda n: (min((ranks.get(p, DEPTH) for p in parts[n].pages), default=DEPTH), n),
     )
     chosen: set[int] = set()
     for number in order:
-        cost = parts[number].tokens + overhead
-        if cost <= budget:
+        takes = cost.of([parts[number]])
+        if takes <= left:
             chosen.add(number)
-            budget -= cost
+            left -= takes
     if parts and not chosen:
+        least = cost.reserve + min(cost.of([part]) for part in parts)
         raise LimitExceeded(
-            f"The budget of {budget} tokens does not suffice for one part of the documents."
+            f"A budget of {cost.budget} tokens does not suffice for one part of the documents; "
+            f"that takes {least}."
         )
     return (
         [part for n, part in enumerate(parts) if n in chosen],
         [part for n, part in enumerate(parts) if n not in chosen],
     )
-
-
-def _cost(parts: Iterable[Part], overhead: int) -> int:
-    return sum(part.tokens + overhead for part in parts)
 
 
 def _ranks(

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from qwenbelt.agents.side_by_side import call_all
-from qwenbelt.core.events import Event
+from qwenbelt.core.events import Event, ToolFinished
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import Tool, ToolResult
 
@@ -49,7 +49,7 @@ def ask_all(
     *,
     concurrency: int,
     language: Language,
-    listener: Callable[[Event], None],
+    progress: Callable[[int, int], None] = lambda done, prompts: None,
 ) -> list[str | PartFailed]:
     """Asks a model many prompts side by side; one that fails does not hold up the others.
 
@@ -58,18 +58,26 @@ def ask_all(
         prompts: what to ask.
         concurrency: requests at the same time.
         language: of notes about calls that fail.
-        listener: is told of each part that begins and ends.
+        progress: is told how many prompts are answered or failed, of how many.
 
     Returns:
         the answers in the order of the prompts; a failed one as `PartFailed`.
     """
+    done = 0
+
+    def listen(event: Event) -> None:
+        nonlocal done
+        if isinstance(event, ToolFinished):
+            done += 1
+            progress(done, len(prompts))
+
     made = asyncio.run(
         call_all(
             _ReadPart(ask, prompts),
             [{"number": number} for number in range(len(prompts))],
             in_flight=concurrency,
             language=language,
-            listener=listener,
+            listener=listen,
         )
     )
     return [outcome.text if outcome.ok else PartFailed(outcome.text) for outcome in made]

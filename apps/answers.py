@@ -1,0 +1,61 @@
+"""Answers from all pages of documents, as `qwenbelt docs ask` shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from qwenbelt.core.language import Language
+
+if TYPE_CHECKING:
+    from qwenbelt.workflows.longdoc import Answer
+
+_TEXTS: dict[str, dict[Language, str]] = {
+    "stands": {"en": "stands on the page", "zh": "已在原页核实"},
+    "missing": {"en": "does NOT stand on the page", "zh": "原页上没有此文字"},
+    "left_out": {"en": "Not read: {pages}", "zh": "未读：{pages}"},
+    "summary": {
+        "en": "{parts} parts read, about {tokens} tokens.",
+        "zh": "已读 {parts} 个部分，约 {tokens} 个词元。",
+    },
+}
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """Returns an answer as values that JSON can hold."""
+    return {
+        "answer": answer.text,
+        "findings": [
+            {"file": f.file, "page": f.page, "quote": f.quote, "verified": f.verified}
+            for f in answer.findings
+        ],
+        "parts": answer.parts,
+        "tokens": answer.tokens,
+        "left_out": [{"file": file, "page": page} for file, page in answer.left_out],
+        "problems": list(answer.problems),
+    }
+
+
+def answer_lines(answer: Answer, language: Language) -> Iterator[str]:
+    """Yields an answer as lines for a person: the text, its quotes, and what was not read."""
+    yield answer.text
+    yield ""
+    for found in answer.findings:
+        state = _TEXTS["stands" if found.verified else "missing"][language]
+        yield f"[{found.file} p.{found.page}] “{found.quote}” ({state})"
+    if answer.left_out:
+        yield _TEXTS["left_out"][language].format(pages=_pages(answer.left_out))
+    yield from answer.problems
+    yield _TEXTS["summary"][language].format(parts=answer.parts, tokens=answer.tokens)
+
+
+def _pages(places: Sequence[tuple[str, int]]) -> str:
+    """Returns files with their pages, successive ones as a range."""
+    parts = []
+    ordered = sorted(set(places))
+    for (file, _), group in groupby(enumerate(ordered), lambda e: (e[1][0], e[1][1] - e[0])):
+        pages = [page for _, (_, page) in group]
+        last = f"-{pages[-1]}" if len(pages) > 1 else ""
+        parts.append(f"{file} p.{pages[0]}{last}")
+    return ", ".join(parts)
