@@ -24,8 +24,9 @@ from qwenbelt.agents.dialects import (
     thinking_fields,
 )
 from qwenbelt.agents.endpoints import key_of
-from qwenbelt.agents.pieces import Finish, JsonDict, WirePiece
+from qwenbelt.agents.pieces import Finish, JsonDict, Tokens, WirePiece
 from qwenbelt.agents.prompts import RESULT_OF
+from qwenbelt.agents.rates import Gate, gate_for, rate_of
 from qwenbelt.core.errors import ConfigError, EndpointError
 from qwenbelt.core.language import Language
 
@@ -134,6 +135,7 @@ class EndpointModel:
         self._form = form or str(self.generate_cfg.get("tool_format") or "") or self._default_form()
         self.codec = self._codec(self._form)
         self._connection: Connection | None = None
+        self._gate: Gate | None = None
         self.max_retries = int(self.generate_cfg.get("max_retries", 3))
 
     def _codec(self, form: str) -> Codec:
@@ -246,24 +248,27 @@ class EndpointModel:
             async for piece in source:
                 yield piece
 
-    def _open(
-        self, body: JsonDict, encoded: Mapping[int, bytes]
-    ) -> AbstractAsyncContextManager[AsyncIterator[JsonDict]]:
+    def _open(self, body: bytes) -> AbstractAsyncContextManager[AsyncIterator[JsonDict]]:
         if self.dialect is not LOCAL:
-            return open_reply(self.connection(), encode_body(body, encoded))
-        from qwenbelt.agents.embedded import engine_for, open_embedded, streamed_body
+            return open_reply(self.connection(), body)
+        from qwenbelt.agents.embedded import engine_for, open_embedded
 
-        engine = engine_for(self.name, self.cfg.get("engine"))
-        return open_embedded(engine, encode_body(streamed_body(body), encoded))
+        return open_embedded(engine_for(self.name, self.cfg.get("engine")), body)
 
     async def _send(
         self, body: JsonDict, encoded: Mapping[int, bytes]
     ) -> AsyncGenerator[WirePiece, None]:
-        finished = False
-        async with self._open(body, encoded) as chunks:
+        if self.dialect is LOCAL:  # the engine hands whole replies over in another way
+            body = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        data, finished = encode_body(body, encoded), False
+        if self._gate is None:
+            self._gate = gate_for(self.url, rate_of(self.cfg, self.dialect, self.url))
+        async with self._gate.admitted(len(data)) as turn, self._open(data) as chunks:
             async for chunk in chunks:
                 for piece in read_chunk(chunk):
                     finished = finished or isinstance(piece, Finish)
+                    if isinstance(piece, Tokens):
+                        turn.count(piece)
                     yield piece
                 finished = finished or "done" in chunk
         if not finished:
@@ -296,9 +301,7 @@ def _has_results(messages: Sequence[JsonDict]) -> bool:
         return False
     last = messages[-1]
     text = last.get("content")
-    marked = isinstance(text, str) and text.startswith(
-        ("<tool_response>", "Observation", RESULT_OF)
-    )
+    marked = isinstance(text, str) and text.startswith(_RESULT_MARKS)
     return last["role"] == "tool" or (last["role"] == "user" and marked)
 
 

@@ -94,7 +94,7 @@ What is friendship?|Hi there, what can you do?|Do you like cats?""".split("|")
 
 def made(arguments: argparse.Namespace, form: str) -> Any:
     """Returns a chat model for a column of the table."""
-    settings = {"temperature": 0, "max_tokens": 120, "seed": 1}
+    settings = {"temperature": 0, "max_tokens": arguments.tokens, "seed": 1}
     if form.startswith("qwen-agent"):
         llm = {"model_type": "oai", "model": "small", "model_server": arguments.url, "api_key": "k"}
         return get_chat_model({**llm, "generate_cfg": settings})
@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--url", default="", help="the base URL of a server")
     parser.add_argument("--dialect", default="llamacpp")
     parser.add_argument("--forms", default="native,nous,constrained,qwen-agent")
+    parser.add_argument("--tokens", type=int, default=96, help="most tokens of a reply")
     arguments = parser.parse_args()
     header: list[str] = []
     for form in arguments.forms.split(","):
