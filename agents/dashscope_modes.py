@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.dialects import DASHSCOPE_URL, DIALECTS
 from qwenbelt.agents.endpoints import key_of
-from qwenbelt.agents.wire import inline
+from qwenbelt.agents.wire import FILE_SCHEME, MAX_FILE_BYTES, inline
 from qwenbelt.core.errors import EndpointError, InputError, one_line
 from qwenbelt.core.files import write_text
 from qwenbelt.core.limits import input_file
@@ -189,7 +189,7 @@ class DashScope:
         from dashscope.common.error import DashScopeException
         from dashscope.utils.oss_utils import OssUtils
 
-        file = input_file(path, max_bytes=1024 * 1024 * 1024)
+        file = input_file(path, max_bytes=MAX_FILE_BYTES)
         try:
             url, _ = OssUtils.upload(model, str(file), api_key=self._key, base_address=self.own_url)
         except (DashScopeException, OSError) as error:
@@ -211,7 +211,10 @@ class DashScope:
 
         if task not in OCR_TASKS:
             raise InputError(f"The OCR task must be one of {', '.join(OCR_TASKS)}, not {task!r}.")
-        content = [{"image": inline(image), "min_pixels": 3136, "max_pixels": 6422528}]
+        url = inline(image)
+        if url.startswith(FILE_SCHEME):
+            url = self.upload_media(url.removeprefix(FILE_SCHEME), model)
+        content = [{"image": url, "min_pixels": 3136, "max_pixels": 6422528}]
         output = self._own(
             dashscope.MultiModalConversation,
             model=model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from qwenbelt.agents.endpoints import key_of
 from qwenbelt.agents.pieces import Finish, JsonDict, Tokens, WirePiece
 from qwenbelt.agents.prompts import RESULT_OF
 from qwenbelt.agents.rates import Gate, gate_for, rate_of
+from qwenbelt.agents.uploads import has_files, placer, with_files
 from qwenbelt.core.errors import ConfigError, EndpointError
 from qwenbelt.core.language import Language
 
@@ -231,7 +233,12 @@ class EndpointModel:
 
         Raises:
             EndpointError: the endpoint failed, refused, or the stream was cut.
+            InputError: a large file of the conversation cannot be sent.
         """
+        if has_files(request.messages):
+            place = placer(self.dialect, self.connection(), self.name)
+            messages = await asyncio.to_thread(with_files, request.messages, place)
+            request = replace(request, messages=messages)
         settings = {**self.generate_cfg, **request.extra}
         choice = self._choice(request, settings) if request.tools else "none"
         if self.codec.form != "constrained" or choice == "none":

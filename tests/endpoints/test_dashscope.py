@@ -11,6 +11,8 @@ from qwen_agent.llm import get_chat_model
 
 import qwenbelt.agents  # noqa: F401  (registers the model)
 from qwenbelt.agents.dashscope_modes import DashScope
+from qwenbelt.agents.uploads import MAX_INLINE_BYTES
+from qwenbelt.agents.wire import SMALL_BYTES
 from qwenbelt.core.errors import ConfigError, EndpointError, InputError
 
 KEY = "sk-0123456789abcdef"
@@ -57,7 +59,8 @@ class Service:
 
     def handle(self, request: Any) -> Any:
         try:
-            must(request.headers.get("authorization") == f"Bearer {KEY}", "no key")
+            key = request.headers.get("authorization") == f"Bearer {KEY}"
+            must(key or request.path == "/bucket", "no key")
             if request.headers.get("content-type", "").startswith("multipart/form-data"):
                 body: Any = request.body.decode("utf-8", "replace")
             else:
@@ -73,7 +76,11 @@ class Service:
         return self._reply(json.dumps(value).encode(), status, {"Content-Type": "application/json"})
 
     def route(self, request: Any, body: Any) -> Any:
-        path = request.path
+        path = request.path.partition("?")[0]
+        if path == "/api/v1/uploads":
+            return self.policy(request)
+        if path == "/bucket":
+            return self.bucket(body)
         if path == "/compatible-mode/v1/chat/completions":
             return self.chat(request, body)
         if path == "/api/v1/services/aigc/text-generation/generation":
@@ -89,6 +96,24 @@ class Service:
         if path.startswith("/compatible-mode/v1/batches"):
             return self.batches(request, body)
         raise Refused(f"no such path: {path}")
+
+    def policy(self, request: Any) -> Any:
+        must("action=getPolicy" in request.path and "model=" in request.path, "action and model")
+        names = "signature policy x_oss_object_acl x_oss_forbid_overwrite".split()
+        given = {name: name for name in names}
+        host = self.url.removesuffix("/compatible-mode/v1") + "/bucket"
+        where = {
+            "oss_access_key_id": "id",
+            "upload_dir": "dashscope-instant/d",
+            "upload_host": host,
+        }
+        return {"data": {**given, **where, "upload_host": host}, "request_id": "r"}
+
+    def bucket(self, body: Any) -> Any:
+        names = "OSSAccessKeyId Signature policy key x-oss-object-acl success_action_status".split()
+        must(all(f'name="{name}"' in body for name in names), "a field of the form is missing")
+        must(body.rindex('name="file"') > body.index('name="key"'), "the file must come last")
+        return {}
 
     def chat(self, request: Any, body: Any) -> Any:
         strange = set(body) - CHAT
@@ -224,6 +249,51 @@ def test_chat_with_everything_it_takes(service: Service, tmp_path: Path) -> None
     )
     kinds = [part["type"] for part in body["messages"][0]["content"]]
     assert kinds == ["text", "image_url", "input_audio", "video_url", "video", "image_url"]
+
+
+@pytest.mark.parametrize("name", ["v.mp4", "p.png", "s.mp3"])
+def test_large_files_are_uploaded_once(service: Service, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    with file.open("wb") as made:
+        made.truncate(SMALL_BYTES + 1)
+    kind = {"v.mp4": "video", "p.png": "image", "s.mp3": "audio"}[name]
+    for _ in range(2):
+        body = chat(service, [{kind: str(file)}, {"text": "file:// is just text"}])
+        sent = json.dumps(body["messages"])
+        assert f"oss://dashscope-instant/d/{name}" in sent
+        assert "file:// is just text" in sent
+    assert [path for path, _ in service.seen].count("/bucket") == 1
+    file.unlink()
+    with pytest.raises(InputError, match=name):
+        chat(service, [{kind: str(file)}])
+
+
+def test_elsewhere_larger_files_go_inline_up_to_a_limit(wire: Any, tmp_path: Path) -> None:
+    wire.message("ok")
+    file = tmp_path / "v.mp4"
+    for size in (SMALL_BYTES + 1, MAX_INLINE_BYTES + 1):
+        with file.open("wb") as made:
+            made.truncate(size)
+        model = get_chat_model(wire.llm())
+        asked = [{"role": "user", "content": [{"video": [str(file)]}]}]
+        if size > MAX_INLINE_BYTES:
+            with pytest.raises(InputError, match="over the limit of 21 MB"):
+                model.chat(asked, stream=False)
+        else:
+            model.chat(asked, stream=False)
+            (part,) = wire.bodies[-1]["messages"][0]["content"]
+            assert part["video"][0].startswith("data:video/mp4;base64,AAAA")
+
+
+def test_a_large_picture_for_reading_text(
+    service: Service, dashscope: DashScope, tmp_path: Path
+) -> None:
+    file = tmp_path / "scan.png"
+    with file.open("wb") as made:
+        made.truncate(SMALL_BYTES + 1)
+    assert dashscope.read_text(str(file)) == "read"
+    (part,) = service.seen[-1][1]["input"]["messages"][0]["content"]
+    assert part["image"] == "oss://dashscope-instant/d/scan.png"
 
 
 def test_search_with_sources(service: Service, dashscope: DashScope) -> None:
