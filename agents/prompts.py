@@ -59,6 +59,11 @@ from the message. Other calls that are needed at the same time go under "more". 
 {tools}""",
 }
 
+ENDLESS_CALL: dict[Language, str] = {
+    "en": "it does not come to an end; keep it short",
+    "zh": "它没有结束；请写得简短",
+}
+
 WRONG_CALL: dict[Language, str] = {
     "en": "That call is wrong: {reason}. Write it again.",
     "zh": "该调用有误：{reason}。请重新书写。",

@@ -13,7 +13,7 @@ import qwenbelt.agents  # noqa: F401  (registers the model)
 from qwenbelt.agents import FnCallAgent
 from qwenbelt.agents.capabilities import capabilities
 from qwenbelt.agents.codecs.constrained import call_schema, calls_in, decision_messages
-from qwenbelt.agents.constrained import checked_calls
+from qwenbelt.agents.constrained import checked_calls, repeats_itself
 
 ASK = [{"role": "user", "content": "weather in Ulm?"}]
 TOOLS = [
@@ -99,6 +99,49 @@ def test_a_wrong_call_is_shown_to_the_model_which_writes_it_again(wire: Any) -> 
     told = wire.bodies[2]["messages"][-2:]
     assert json.loads(told[0]["content"]) == wrong
     assert "city" in told[1]["content"]
+
+
+def test_a_call_that_never_ends_is_stopped_and_is_no_call(wire: Any) -> None:
+    decides(wire, "get_weather")
+    endless = ['{"call": {"name": "get_weather", "arguments": {"city": "', *["New York, "] * 400]
+    wire.streams(*({"content": piece} for piece in endless))
+    model = get_chat_model(wire.llm(tool_format="constrained"))
+    (found,) = last(model.chat(ASK, TOOLS))
+    assert not found.get("function_call")
+    _, first, second = wire.bodies
+    told = second["messages"][len(first["messages"]) :]
+    assert len(told[0]["content"]) < 1200
+    assert "end" in told[1]["content"]
+
+
+def test_an_agent_is_told_of_a_call_that_was_cut_off(wire: Any) -> None:
+    def get_weather(city: str) -> str:
+        """Tells the weather.
+
+        Args:
+            city: a city.
+        """
+        raise AssertionError
+
+    cut = {"index": 0, "message": {"role": "assistant", "content": '{"call": {"name": "get_w'}}
+    decides(wire, "get_weather")
+    for _ in range(2):
+        wire.says({"choices": [{**cut, "finish_reason": "length"}]})
+    decides(wire, "answer")
+    wire.streams({"content": "I cannot say."})
+    agent = FnCallAgent([get_weather], llm=wire.llm(tool_format="constrained"))
+    messages = last(agent.run(ASK))
+    assert "cut off" in messages[1]["content"]
+    assert messages[-1]["content"] == "I cannot say."
+
+
+@pytest.mark.parametrize(
+    ("text", "endless"),
+    [("abc " * 80, True), ("say " + "x" * 240, True), ("-" * 100, False), ("a, b, c. " * 9, False),
+     ("".join(map(str, range(400))), False)],
+)  # fmt: skip
+def test_repetition(text: str, endless: bool) -> None:
+    assert repeats_itself(text) is endless
 
 
 @pytest.mark.parametrize(
