@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import dashscope as sdk
 import pytest
+from openai import OpenAI
 from qwen_agent.llm import get_chat_model
 
 import qwenbelt.agents  # noqa: F401  (registers the model)
@@ -384,3 +386,101 @@ def test_refusals_and_missing_keys(service: Service) -> None:
 def test_a_large_upload_is_refused_by_name(dashscope: DashScope, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.mp4"):
         dashscope.upload_media(tmp_path / "gone.mp4", "qwen-vl-plus")
+
+
+# -- beside the official SDKs ---------------------------------------------------------------------
+# Compatible mode is documented with the openai package, the rest with the dashscope package. Each
+# sends a documented request to the strict service, which must then see the same from us.
+
+PICTURE = "https://host/p.png"
+FRAMES = [f"https://host/{n}.jpg" for n in range(4)]
+SOUND = {"data": "https://host/s.mp3", "format": "mp3"}
+WEATHER = {
+    "name": "get_weather",
+    "description": "Tells the weather.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def part(kind: str, value: Any) -> dict[str, Any]:
+    return {"type": kind, kind: value}
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "documented"),
+    [
+        ("hi", {}, {}),
+        ("hi", {"thinking": True}, {"enable_thinking": True}),
+        ("hi", {"thinking": 500}, {"enable_thinking": True, "thinking_budget": 500}),
+        ("hi", {"thinking": False}, {"enable_thinking": False}),
+        (
+            "hi",
+            {"enable_search": True, "search_options": {"forced_search": True}},
+            {"enable_search": True, "search_options": {"forced_search": True}},
+        ),
+        ([{"image": PICTURE}], {}, part("image_url", {"url": PICTURE})),
+        ([{"video": "https://h/v.mp4"}], {}, part("video_url", {"url": "https://h/v.mp4"})),
+        ([{"video": FRAMES}], {}, part("video", FRAMES)),
+        ([{"audio": SOUND}], {}, part("input_audio", SOUND)),
+    ],
+)
+def test_chat_is_what_the_documented_client_sends(
+    service: Service, content: Any, settings: dict[str, Any], documented: dict[str, Any]
+) -> None:
+    told: Any = content if isinstance(content, str) else [documented]
+    chat(service, content, **settings)
+    with OpenAI(base_url=service.url, api_key=KEY) as client:
+        client.chat.completions.create(
+            model="qwen-plus",
+            messages=[{"role": "user", "content": told}],
+            extra_body={**STREAMED, **(documented if isinstance(content, str) else {})},
+        )
+    ours, theirs = service.seen
+    assert ours == theirs
+
+
+def test_tools_are_what_the_documented_client_sends(service: Service) -> None:
+    llm = {"model": "qwen-plus", "model_type": "qwenbelt", "model_server": service.url}
+    llm |= {"api_key": KEY, "generate_cfg": {"parallel_function_calls": True}}
+    asked = [{"role": "user", "content": "weather?"}]
+    list(get_chat_model({**llm, "dialect": "dashscope"}).chat(asked, functions=[WEATHER]))
+    with OpenAI(base_url=service.url, api_key=KEY) as client:
+        client.chat.completions.create(
+            model="qwen-plus",
+            messages=asked,  # type: ignore[arg-type]
+            tools=[{"type": "function", "function": WEATHER}],  # type: ignore[list-item]
+            parallel_tool_calls=True,
+            extra_body=STREAMED,
+        )
+    ours, theirs = service.seen
+    assert ours == theirs
+
+
+def test_the_own_protocol_is_what_the_official_sdk_sends(
+    service: Service, dashscope: DashScope
+) -> None:
+    own = {"api_key": KEY, "base_address": dashscope.own_url}
+    asked = [{"role": "user", "content": "q"}]
+    options = {"enable_source": True, "enable_citation": True, "forced_search": True}
+    dashscope.search("q")
+    sdk.Generation.call(
+        "qwen-plus",
+        messages=asked,
+        result_format="message",
+        enable_search=True,
+        search_options={**options, "citation_format": "[<number>]"},
+        **own,
+    )
+    dashscope.read_text(PICTURE)
+    scan = {"image": PICTURE, "min_pixels": 3136, "max_pixels": 6422528}
+    sdk.MultiModalConversation.call(
+        model="qwen-vl-ocr",
+        messages=[{"role": "user", "content": [scan]}],
+        ocr_options={"task": "text_recognition"},
+        **own,
+    )
+    dashscope.rerank("q", ["a", "b"], top=1)
+    sdk.TextReRank.call("qwen3-rerank", query="q", documents=["a", "b"], top_n=1, **own)
+    assert service.seen[0::2] == service.seen[1::2]
+    assert len({path for path, _ in service.seen}) == 3

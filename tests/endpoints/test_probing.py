@@ -139,8 +139,8 @@ def test_doctor_tries_out_an_endpoint(wire: Any, capsys: pytest.CaptureFixture[s
     assert run(["doctor", "-e", f"vllm:m@{wire.url}", "--json"]) == 0
     (check,) = json.loads(capsys.readouterr().out)["checks"]
     assert (check["name"], check["ok"]) == ("vllm:m", True)
-    for words in ("window 8192 tokens", "native tools yes, used: native", "parallel calls yes",
-                  "structured output response_format", "thinking switch", "pictures yes"):  # fmt: skip
+    told = "native tools yes, used: native; parallel calls yes; structured output response_format"
+    for words in ("window 8192 tokens", told, "thinking switch", "pictures yes"):
         assert words in check["detail"]
     assert capabilities(wire.url, "m").probed
     wire.says({"error": {"message": "bad key"}}, 401)
