@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -335,10 +336,8 @@ def test_documents_by_id(dashscope: DashScope, service: Service, tmp_path: Path)
     (tmp_path / "a.pdf").write_bytes(b"%PDF")
     file = dashscope.upload_document(tmp_path / "a.pdf")
     assert file == "fileid://f1"
-    with pytest.raises(EndpointError, match="enable_thinking"):
-        dashscope.ask_document("what?", [file])
-    answer = dashscope.ask_document("what?", [file], extra_body={"enable_thinking": False})
-    assert answer == "ok"
+    assert dashscope.ask_document("what?", [file], max_tokens=9) == "ok"
+    assert service.seen[-1][1]["max_tokens"] == 9
     assert service.seen[-1][1]["messages"][1]["content"] == "fileid://f1"
     dashscope.delete_file(file)
     assert service.seen[-1][0].endswith("/files/f1")
@@ -484,3 +483,18 @@ def test_the_own_protocol_is_what_the_official_sdk_sends(
     sdk.TextReRank.call("qwen3-rerank", query="q", documents=["a", "b"], top_n=1, **own)
     assert service.seen[0::2] == service.seen[1::2]
     assert len({path for path, _ in service.seen}) == 3
+
+
+def test_the_example_runs_all_modes(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", service.url)
+    for name in ("p.png", "d.pdf", "s.mp3"):
+        (tmp_path / name).write_bytes(b"x")
+    example = Path(__file__).resolve().parents[2] / "examples" / "dashscope_smoke.py"
+    files = [str(tmp_path / name) for name in ("p.png", "d.pdf", "s.mp3", "batch")]
+    runpy.run_path(str(example))["main"](*files)
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 13
+    assert "batch: 'in_progress'" in told
