@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,6 +170,12 @@ def check(found: Outcome, expect: dict[str, Any]) -> None:
     assert found.finish == expect["finish"]
     tokens = expect.get("tokens")
     assert found.tokens == (Tokens(**tokens) if tokens else None)
+
+
+def test_the_documentation_names_every_transcript() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "endpoints.md"
+    named = re.findall(r"\| `([a-z0-9-]+)` \|$", page.read_text(encoding="utf-8"), re.M)
+    assert sorted(named) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
