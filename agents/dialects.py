@@ -6,8 +6,9 @@ SGLang, OpenAI and Azure, and measurements on real servers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from qwenbelt.agents.pieces import JsonDict
@@ -190,11 +191,28 @@ def soft_switch(messages: Sequence[JsonDict], thinking: bool | int) -> list[Json
 def structured_fields(field: str, schema: JsonDict) -> JsonDict:
     """Returns the body fields that constrain a reply to a JSON schema."""
     if field == "response_format":
-        wrapped = {"name": "reply", "schema": schema, "strict": True}
+        wrapped = {"name": "reply", "schema": schema, "strict": _is_strict(schema)}
         return {"response_format": {"type": "json_schema", "json_schema": wrapped}}
     if field == "structured_outputs":
         return {"structured_outputs": {"json": schema}}
     return {field: schema}
+
+
+def _is_strict(schema: Any) -> bool:
+    """Says whether OpenAI takes a schema as strict: no object has optional or further properties.
+
+    Source: OpenAI's guide to structured outputs, supported schemas.
+    """
+    if isinstance(schema, list):
+        return all(map(_is_strict, schema))
+    if not isinstance(schema, Mapping):
+        return True
+    if schema.get("type") == "object":
+        closed = schema.get("additionalProperties") is False
+        names = schema.get("properties") or {}
+        if not closed or set(names) != set(schema.get("required") or ()):
+            return False
+    return all(map(_is_strict, schema.values()))
 
 
 def continuation(dialect: Dialect, messages: Sequence[JsonDict]) -> tuple[list[JsonDict], JsonDict]:
