@@ -31,6 +31,7 @@ class Dialect:
         named_choice: whether `tool_choice` may name a tool.
         continues: how a reply that ends the messages is gone on with: "natural", "partial"
             (DashScope), "vllm", or "".
+        sound_urls: whether `input_audio` holds a URL, and not base64 alone.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Dialect:
     structured: str = "response_format"
     named_choice: bool = True
     continues: str = ""
+    sound_urls: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -69,6 +71,7 @@ _ALL = (
         "export DASHSCOPE_API_KEY=...",
         hosts=("aliyuncs.com",),
         continues="partial",
+        sound_urls=True,
     ),
     Dialect("vllm", "http://127.0.0.1:8000/v1", "", _VLLM_START, continues="vllm"),
     Dialect(

@@ -28,7 +28,7 @@ from qwenbelt.agents.endpoints import key_of
 from qwenbelt.agents.pieces import Finish, JsonDict, Tokens, WirePiece
 from qwenbelt.agents.prompts import RESULT_OF
 from qwenbelt.agents.rates import Gate, gate_for, rate_of
-from qwenbelt.agents.uploads import has_files, placer, with_files
+from qwenbelt.agents.uploads import needs_placing, placed
 from qwenbelt.core.errors import ConfigError, EndpointError
 from qwenbelt.core.language import Language
 
@@ -235,9 +235,9 @@ class EndpointModel:
             EndpointError: the endpoint failed, refused, or the stream was cut.
             InputError: a large file of the conversation cannot be sent.
         """
-        if has_files(request.messages):
-            place = placer(self.dialect, self.connection(), self.name)
-            messages = await asyncio.to_thread(with_files, request.messages, place)
+        if needs_placing(request.messages, self.dialect):
+            to = (self.dialect, self.connection(), self.name)
+            messages = await asyncio.to_thread(placed, request.messages, *to)
             request = replace(request, messages=messages)
         settings = {**self.generate_cfg, **request.extra}
         choice = self._choice(request, settings) if request.tools else "none"

@@ -1,8 +1,8 @@
-"""Large local files of a conversation, placed where the endpoint can read them.
+"""Local files of a conversation, placed where and as the endpoint can read them.
 
 Small files go out inside the request. Larger ones stay `file://` in the history and are placed when
 a request is made: DashScope takes an upload, which it keeps for 48 hours; every other endpoint gets
-the file inline, up to a limit.
+the file inline, up to a limit. Sound goes as a data URL to DashScope and as base64 alone elsewhere.
 """
 
 from __future__ import annotations
@@ -28,26 +28,51 @@ _uploads: dict[tuple[str, str, str, int], tuple[str, float]] = {}
 _lock = threading.Lock()
 
 
-def has_files(messages: Sequence[JsonDict]) -> bool:
-    """Says whether parts of messages are files that are still to be placed."""
+def needs_placing(messages: Sequence[JsonDict], dialect: Dialect) -> bool:
+    """Says whether a message has parts that this endpoint does not take as they are."""
     return any(
-        part["type"] != "text" and _holds_file(part)
+        _holds_file(part) or _is_sound_url(part, dialect)
         for message in messages
         if isinstance(message.get("content"), list)
         for part in message["content"]
+        if part["type"] != "text"
     )
 
 
-def with_files(messages: Sequence[JsonDict], place: Place) -> list[JsonDict]:
-    """Returns messages whose files have the URLs that `place` gives them."""
+def placed(
+    messages: Sequence[JsonDict], dialect: Dialect, connection: Connection, model: str
+) -> list[JsonDict]:
+    """Returns messages with all files where the endpoint can read them; may take minutes.
+
+    Raises:
+        InputError: a file is missing or over the endpoint's limit.
+        EndpointError: an upload failed.
+    """
+    uploads = dialect.name == "dashscope"
+    place: Place = partial(_uploaded, connection, model) if uploads else _inlined
     out = []
     for message in messages:
-        if has_files([message]):
-            parts = message["content"]
-            parts = [p if p["type"] == "text" else _placed(p, place) for p in parts]
+        if needs_placing([message], dialect):
+            parts = [_part(part, dialect, place) for part in message["content"]]
             message = {**message, "content": parts}
         out.append(message)
     return out
+
+
+def _part(part: JsonDict, dialect: Dialect, place: Place) -> JsonDict:
+    if part["type"] == "text":
+        return part
+    made: JsonDict = _with_urls(part, place)
+    if _is_sound_url(made, dialect):
+        sound = made["input_audio"]
+        made["input_audio"] = {**sound, "data": sound["data"].partition(",")[2]}
+    return made
+
+
+def _is_sound_url(part: JsonDict, dialect: Dialect) -> bool:
+    """Says whether sound is a data URL where the endpoint wants its base64 alone."""
+    data = part["input_audio"].get("data") if part["type"] == "input_audio" else None
+    return isinstance(data, str) and data.startswith("data:") and not dialect.sound_urls
 
 
 def _holds_file(value: Any) -> bool:
@@ -58,25 +83,14 @@ def _holds_file(value: Any) -> bool:
     return isinstance(value, Mapping) and any(_holds_file(entry) for entry in value.values())
 
 
-def _placed(value: Any, place: Place) -> Any:
+def _with_urls(value: Any, place: Place) -> Any:
     if isinstance(value, str):
         return place(value) if value.startswith(FILE_SCHEME) else value
     if isinstance(value, list):
-        return [_placed(entry, place) for entry in value]
+        return [_with_urls(entry, place) for entry in value]
     if isinstance(value, Mapping):
-        return {name: _placed(entry, place) for name, entry in value.items()}
+        return {name: _with_urls(entry, place) for name, entry in value.items()}
     return value
-
-
-def placer(dialect: Dialect, connection: Connection, model: str) -> Place:
-    """Returns how an endpoint gets large files; what it returns may take minutes.
-
-    It raises InputError for a file that is missing or over the endpoint's limit, and EndpointError
-    when an upload fails.
-    """
-    if dialect.name == "dashscope":
-        return partial(_uploaded, connection, model)
-    return _inlined
 
 
 def _inlined(file: str) -> str:

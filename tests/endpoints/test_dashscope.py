@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import runpy
 from pathlib import Path
@@ -286,6 +287,19 @@ def test_elsewhere_larger_files_go_inline_up_to_a_limit(wire: Any, tmp_path: Pat
             model.chat(asked, stream=False)
             (part,) = wire.bodies[-1]["messages"][0]["content"]
             assert part["video"][0].startswith("data:video/mp4;base64,AAAA")
+
+
+@pytest.mark.parametrize("size", [3, SMALL_BYTES + 1])
+def test_elsewhere_sound_is_base64_alone(wire: Any, tmp_path: Path, size: int) -> None:
+    wire.message("ok")
+    sound = tmp_path / "s.wav"
+    with sound.open("wb") as made:
+        made.truncate(size)
+    asked = [{"role": "user", "content": [{"audio": str(sound)}, {"text": "data: what?"}]}]
+    get_chat_model(wire.llm()).chat(asked, stream=False)
+    first, second = wire.bodies[-1]["messages"][0]["content"]
+    assert base64.b64decode(first["input_audio"]["data"], validate=True) == b"\0" * size
+    assert second == {"type": "text", "text": "data: what?"}
 
 
 def test_a_large_picture_for_reading_text(
