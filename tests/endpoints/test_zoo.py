@@ -1,7 +1,6 @@
 """The zoo: one hand-written wire transcript a dialect, each with the events that it must give."""
 
 import asyncio
-import os
 import random
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -36,7 +35,7 @@ from qwenbelt.testing.http import Connection, HttpRequest, HttpServer
 
 ZOO = Path(__file__).parent / "zoo"
 NAMES = sorted(path.stem for path in ZOO.glob("*.yaml"))
-CHUNKINGS = int(os.environ.get("QWENBELT_ZOO_CHUNKINGS", "40"))
+CHUNKINGS = 1000
 
 
 def _tool(name: str, **properties: str) -> dict[str, Any]:
