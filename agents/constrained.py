@@ -16,7 +16,7 @@ from qwenbelt.agents.codecs.constrained import (
     decision_messages,
     decision_schema,
 )
-from qwenbelt.agents.dialects import structured_fields
+from qwenbelt.agents.dialects import THINKING_FIELDS, structured_fields
 from qwenbelt.agents.pieces import CallDelta, Finish, JsonDict, Text, Tokens, WirePiece
 from qwenbelt.agents.prompts import ENDLESS_CALL, WRONG_CALL
 from qwenbelt.core.errors import EndpointError, one_line
@@ -38,12 +38,15 @@ class ConstrainedSteps:
     Args:
         send: sends a body and yields the pieces of its reply.
         field: the body field that constrains replies, see `dialects.structured_fields`.
+        quiet: body fields that switch thinking off; in a step of few tokens there is no room for
+            thoughts, which are for the answer.
         parallel: whether several calls may be written at once.
     """
 
-    def __init__(self, send: Send, field: str, *, parallel: bool = True) -> None:
+    def __init__(self, send: Send, field: str, quiet: JsonDict, *, parallel: bool = True) -> None:
         self._send = send
         self._field = field
+        self._quiet = quiet
         self._most = MAX_CALLS if parallel else 1
         self._used = Tokens(0, 0)
 
@@ -126,7 +129,8 @@ class ConstrainedSteps:
         they are not let go on to the limit.
         """
         text, looked, whole = "", 0, True
-        step = {**body, **structured_fields(self._field, schema)}
+        step = {name: value for name, value in body.items() if name not in THINKING_FIELDS}
+        step |= {**self._quiet, **structured_fields(self._field, schema)}
         async with aclosing(self._send(step)) as reply:
             async for piece in reply:
                 if isinstance(piece, Text):

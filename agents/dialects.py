@@ -168,6 +168,14 @@ def thinking_fields(dialect: Dialect, thinking: bool | int | None) -> JsonDict:
     return fields
 
 
+def without_thoughts(dialect: Dialect) -> JsonDict:
+    """Returns the body fields that keep a short constrained step free of thoughts.
+
+    Models of OpenAI that do not think refuse the field, so there it is left out.
+    """
+    return {} if dialect.name in ("openai", "azure") else thinking_fields(dialect, False)
+
+
 def _effort(on: bool, budget: int) -> str:
     if not on:
         return "none"

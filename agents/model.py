@@ -23,6 +23,7 @@ from qwenbelt.agents.dialects import (
     dialect_of,
     soft_switch,
     thinking_fields,
+    without_thoughts,
 )
 from qwenbelt.agents.endpoints import key_of
 from qwenbelt.agents.pieces import Finish, JsonDict, Tokens, WirePiece
@@ -247,6 +248,7 @@ class EndpointModel:
             steps = ConstrainedSteps(
                 lambda body: self._send(body, request.encoded),
                 self.known.structured or self.dialect.structured,
+                self._quiet(),
                 parallel=bool(settings.get("parallel_function_calls", self.known.parallel_calls)),
             )
             bare = replace(request, tools=())
@@ -254,6 +256,10 @@ class EndpointModel:
         async with aclosing(source):
             async for piece in source:
                 yield piece
+
+    def _quiet(self) -> JsonDict:
+        fields = {} if self.known.thinking == "never" else without_thoughts(self.dialect)
+        return {name: v for name, v in fields.items() if name not in self.known.refused}
 
     def _open(self, body: bytes) -> AbstractAsyncContextManager[AsyncIterator[JsonDict]]:
         if self.dialect is not LOCAL:
@@ -293,6 +299,8 @@ class EndpointModel:
             changed = "the endpoint takes no native tools; tools are offered in the prompt instead"
         else:
             sent = self.body(request)
+            if self.codec.form == "constrained":
+                sent |= self._quiet()
             named = [n for n in _DISPENSABLE if n in sent and n in text]
             if named and not self.known.refused.issuperset(named):
                 self.known.refused.update(named)

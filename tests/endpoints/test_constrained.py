@@ -79,6 +79,27 @@ def test_the_field_is_the_endpoints(wire: Any, dialect: str, field: str) -> None
     assert field in wire.bodies[0]
 
 
+def test_steps_go_without_thoughts_which_are_for_the_answer(wire: Any) -> None:
+    decides(wire, "answer")
+    wire.streams({"reasoning_content": "hm"}, {"content": "ok"})
+    llm = {**wire.llm(tool_format="constrained", thinking=500), "dialect": "dashscope"}
+    last(get_chat_model(llm).chat(ASK, TOOLS))
+    step, answer = wire.bodies
+    assert step["enable_thinking"] is False
+    assert "thinking_budget" not in step
+    assert (answer["enable_thinking"], answer["thinking_budget"]) == (True, 500)
+
+
+def test_a_step_whose_switch_is_refused_goes_without_it(wire: Any) -> None:
+    wire.says({"error": {"message": "unknown field chat_template_kwargs"}}, 400)
+    decides(wire, "answer")
+    wire.streams({"content": "ok"})
+    last(get_chat_model(wire.llm(tool_format="constrained")).chat(ASK, TOOLS))
+    refused, step, _ = wire.bodies
+    assert refused["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "chat_template_kwargs" not in step
+
+
 def test_a_record_names_the_field_and_the_form(wire: Any) -> None:
     record = capabilities(wire.url, "m")
     record.structured, record.tool_format = "structured_outputs", "constrained"
