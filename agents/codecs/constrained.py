@@ -17,6 +17,7 @@ from qwenbelt.agents.pieces import CallResult, JsonDict, Reply
 from qwenbelt.agents.prompts import (
     ANSWER_SHOTS,
     DECIDE_PROMPT,
+    FOREIGN_SHOTS,
     RESULT_OF,
     WRITE_CALL_PROMPT,
 )
@@ -24,6 +25,7 @@ from qwenbelt.core.language import Language
 
 ANSWER = "answer"
 MAX_CALLS = 8
+_LAST_SHOTS = 3
 
 
 class ConstrainedCodec(Codec):
@@ -124,13 +126,26 @@ def _split(messages: Sequence[JsonDict]) -> tuple[str, list[JsonDict]]:
 def _shots(
     tools: Sequence[JsonDict], language: Language, answered: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yields examples in turn: a chat message that is answered, a description and its tool."""
+    """Yields examples: each tool's description between requests that no tool is for, and chat."""
     chat = ANSWER_SHOTS[language]
+    foreign = _foreign(tools, language) or [chat]
     for number, tool in enumerate(tools):
-        yield chat[number % len(chat)], ANSWER
+        yield foreign[number % len(foreign)], ANSWER
         yield _first_line(tool), tool["name"]
+    for asked in (chat, *foreign[-_LAST_SHOTS:]):
+        yield asked, ANSWER
     if answered:
         yield f"{RESULT_OF}{tools[-1]['name']}:\nok", ANSWER
+
+
+def _foreign(tools: Sequence[JsonDict], language: Language) -> list[str]:
+    """Returns requests that none of the tools seems to be for."""
+    known = compact_json(list(tools)).lower()
+    return [
+        asked[language]
+        for asked, words in FOREIGN_SHOTS
+        if not any(word in known for word in words.split())
+    ]
 
 
 def _first_line(tool: JsonDict) -> str:

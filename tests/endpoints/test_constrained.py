@@ -244,3 +244,20 @@ def test_the_decision_prompt_keeps_the_persons_instructions() -> None:
         assert made[0]["content"].endswith("Be brief.")
         assert made[-1] == ASK[0]
         assert sum(m["role"] == "system" for m in made) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "about", "left_out"),
+    [("en", "Solves equations.", "roots"), ("zh", "求解方程", "的根")],
+)
+def test_examples_of_what_no_tool_does(language: Any, about: str, left_out: str) -> None:
+    def asked(description: str) -> str:
+        tools = [{"name": "tool", "description": description, "parameters": {}}, TOOLS[1]]
+        made = decision_messages(ASK, tools, language, True)
+        decided = [m["content"] for m in made if m["role"] == "assistant"]
+        assert decided.count('{"tool": "tool"}') == 1
+        assert decided.count('{"tool": "answer"}') == 6
+        return "".join(m["content"] for m in made if m["role"] == "user")
+
+    assert left_out in asked("Knits.")
+    assert left_out not in asked(about)
