@@ -41,7 +41,17 @@ and writing.""",
 }
 
 # chat, which is answered and not called for
-ANSWER_SHOTS: dict[Language, str] = {"en": "Hello, how are you?", "zh": "你好！"}
+ANSWER_SHOTS: dict[Language, tuple[str, ...]] = {
+    "en": (
+        "Hello, how are you?",
+        "Tell me a joke.",
+        "What is happiness?",
+        "Thank you very much!",
+        "Write a poem.",
+        "Who are you?",
+    ),
+    "zh": ("你好！", "讲个笑话。", "幸福是什么？", "非常感谢！", "写一首诗。", "你是谁？"),
+}
 
 # requests that hardly any set of tools serves, and words of tools that would
 FOREIGN_SHOTS: tuple[tuple[dict[Language, str], str], ...] = (

@@ -25,7 +25,6 @@ from qwenbelt.core.language import Language
 
 ANSWER = "answer"
 MAX_CALLS = 8
-_LAST_SHOTS = 3
 
 
 class ConstrainedCodec(Codec):
@@ -126,14 +125,16 @@ def _split(messages: Sequence[JsonDict]) -> tuple[str, list[JsonDict]]:
 def _shots(
     tools: Sequence[JsonDict], language: Language, answered: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yields examples: each tool's description between requests that no tool is for, and chat."""
+    """Yields examples: for each tool a request that no tool is for, chat, and its description.
+
+    A tool comes last: after examples that are answered the smallest models only answer.
+    """
     chat = ANSWER_SHOTS[language]
-    foreign = _foreign(tools, language) or [chat]
+    foreign = _foreign(tools, language) or list(chat)
     for number, tool in enumerate(tools):
-        yield foreign[number % len(foreign)], ANSWER
+        yield foreign[-1 - number % len(foreign)], ANSWER
+        yield chat[number % len(chat)], ANSWER
         yield _first_line(tool), tool["name"]
-    for asked in (chat, *foreign[-_LAST_SHOTS:]):
-        yield asked, ANSWER
     if answered:
         yield f"{RESULT_OF}{tools[-1]['name']}:\nok", ANSWER
 
