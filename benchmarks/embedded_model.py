@@ -1,4 +1,4 @@
-"""The embedded engine beside a llama.cpp server of the same build: load, first token, pace, memory.
+"""The embedded engine beside a llama.cpp server of the same build: load, pace, CPU time, memory.
 
     python benchmarks/embedded_model.py MODEL.gguf [--repeat 9] [--tokens 96]
 
@@ -33,12 +33,18 @@ def resident(pid: int | str = "self") -> float:
     return 0.0
 
 
-async def ask(llm: dict[str, Any], number: int, tokens: int) -> tuple[float, float]:
-    """Returns seconds to the first token, and tokens a second after it."""
+def processor_seconds(pid: int) -> float:
+    """Returns the time that the processor spent on this process and on another one."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return time.process_time() + sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+async def ask(llm: dict[str, Any], number: int, tokens: int, pid: int) -> tuple[float, ...]:
+    """Returns seconds to the first token, tokens a second after it, processor seconds a token."""
     model = EndpointModel({**llm, "generate_cfg": {"temperature": 0, "max_tokens": tokens}})
     # a prompt of its own each time, so that neither finds it in its cache
     text = f"{number}. Tell a long story about a lighthouse."
-    began = time.monotonic()
+    began, spent = time.monotonic(), processor_seconds(pid)
     times: list[float] = []
     used = 0
     async for piece in model.pieces(Request([{"role": "user", "content": text}])):
@@ -46,7 +52,8 @@ async def ask(llm: dict[str, Any], number: int, tokens: int) -> tuple[float, flo
             times.append(time.monotonic())
         elif isinstance(piece, Tokens):
             used = piece.output
-    return times[0] - began, (used - 1) / (times[-1] - times[0])
+    pace = (used - 1) / (times[-1] - times[0])
+    return times[0] - began, pace, (processor_seconds(pid) - spent) / used
 
 
 async def measure(model: Path, repeat: int, tokens: int) -> None:
@@ -60,22 +67,23 @@ async def measure(model: Path, repeat: int, tokens: int) -> None:
             "server": {"model": "m", "model_server": server.url, "dialect": "llamacpp"},
         }
         for number, llm in enumerate(llms.values()):
-            await ask(llm, number, 8)
-        rows: dict[str, list[tuple[float, float]]] = {name: [] for name in llms}
+            await ask(llm, number, 8, server.pid)
+        rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in llms}
         for number in range(repeat):
             # in turns, and each as often first as second
             for name in sorted(llms, reverse=number % 2 == 1):
-                rows[name].append(await ask(llms[name], 10 + number, tokens))
+                rows[name].append(await ask(llms[name], 10 + number, tokens, server.pid))
         load = engine_for(str(model), engine).load_seconds or 0.0
         loads = {"embedded": load, "server": server.load}
         memory = {"embedded": resident() - before, "server": resident(server.pid)}
-    print("| | load s | first token ms | tokens a second | memory MiB |\n|---|---|---|---|---|")
-    pace = {}
-    for name, pairs in rows.items():
-        first, pace[name] = (statistics.median(column) for column in zip(*pairs, strict=True))
-        row = f"{loads[name]:.2f} | {1000 * first:.0f} | {pace[name]:.1f} | {memory[name]:.0f}"
-        print(f"| {name} | {row} |")
-    print(f"\nEmbedded / server: {pace['embedded'] / pace['server']:.3f} of its pace.")
+    print("| | load s | first token ms | tokens a second | CPU ms a token | memory MiB |")
+    print("|---|---|---|---|---|---|")
+    cpu = {}
+    for name, found in rows.items():
+        first, pace, cpu[name] = (statistics.median(column) for column in zip(*found, strict=True))
+        timed = f"{1000 * first:.0f} | {pace:.1f} | {1000 * cpu[name]:.1f}"
+        print(f"| {name} | {loads[name]:.2f} | {timed} | {memory[name]:.0f} |")
+    print(f"\nEmbedded / server: {cpu['embedded'] / cpu['server']:.3f} of its CPU time.")
 
 
 def main() -> None:
