@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from qwenbelt.agents.outcomes import Outcome
 from qwenbelt.agents.pieces import Call, Tokens
+from qwenbelt.agents.prices import Price, price_of
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.settings import load_settings
 
@@ -25,7 +26,8 @@ class Budget:
         seconds: wall time; tools that run when it has passed are stopped, and the model is told
             to answer.
         money: in the currency of `prices`.
-        prices: money for a million input tokens and a million output tokens.
+        prices: money for a million input tokens and a million output tokens; without it what
+            `agents.prices` knows of the model.
         repeats: so many identical calls with identical results, in replies one after another, are
             a loop, which is stopped; 0 for never.
     """
@@ -43,14 +45,12 @@ class Budget:
         """Checks the values.
 
         Raises:
-            ConfigError: a bound is not above zero, or money has no prices to be counted by.
+            ConfigError: a bound is not above zero.
         """
         for name in ("model_calls", "tokens", "seconds", "money"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"Budget.{name} must be above 0, not {value!r}.")
-        if self.money is not None and self.prices is None:
-            raise ConfigError("Budget.money needs Budget.prices: money per million tokens in, out.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,21 @@ class Ending:
 
 
 class Spending:
-    """What a run has used up."""
+    """What a run has used up.
 
-    def __init__(self, budget: Budget) -> None:
+    Raises:
+        ConfigError: the budget bounds money, and nobody knows the model's price.
+    """
+
+    def __init__(self, budget: Budget, url: str, model: str) -> None:
         self.budget = budget
+        own = budget.prices
+        self.price = Price(*own, budget.currency) if own else price_of(url, model)
+        if budget.money is not None and self.price is None:
+            raise ConfigError(
+                f"Budget.money needs the price of {model}.",
+                fix=f'Budget(prices=...), or "{model}" = [IN, OUT] in qwenbelt.toml, [prices].',
+            )
         self.model_calls = 0
         self.tool_calls = 0
         self.tokens = 0
@@ -103,10 +114,9 @@ class Spending:
     def add_tokens(self, tokens: Tokens) -> float | None:
         """Counts the tokens of a reply; returns their cost when prices are known."""
         self.tokens += tokens.input + tokens.output
-        if self.budget.prices is None:
+        if self.price is None:
             return None
-        price_in, price_out = self.budget.prices
-        cost = (tokens.input * price_in + tokens.output * price_out) / 1e6
+        cost = self.price.of(tokens.input, tokens.output)
         self.money += cost
         return cost
 

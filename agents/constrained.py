@@ -16,15 +16,18 @@ from qwenbelt.agents.codecs.constrained import (
     decision_messages,
     decision_schema,
 )
-from qwenbelt.agents.dialects import structured_fields
+from qwenbelt.agents.dialects import THINKING_FIELDS, structured_fields
 from qwenbelt.agents.pieces import CallDelta, Finish, JsonDict, Text, Tokens, WirePiece
-from qwenbelt.agents.prompts import WRONG_CALL
+from qwenbelt.agents.prompts import ENDLESS_CALL, WRONG_CALL
 from qwenbelt.core.errors import EndpointError, one_line
 from qwenbelt.core.language import Language
 
 DECISION_TOKENS = 64
 CALL_TOKENS = 1024
 _TRIES = 2
+_SHOWN = 1000  # characters of a wrong call that the model is shown
+_LOOK_EVERY = 40  # characters
+_REPETITION, _REPEATED = 240, 60  # characters in all, and at most those that are repeated
 
 Send = Callable[[JsonDict], AsyncGenerator[WirePiece, None]]
 
@@ -35,12 +38,15 @@ class ConstrainedSteps:
     Args:
         send: sends a body and yields the pieces of its reply.
         field: the body field that constrains replies, see `dialects.structured_fields`.
+        quiet: body fields that switch thinking off; in a step of few tokens there is no room for
+            thoughts, which are for the answer.
         parallel: whether several calls may be written at once.
     """
 
-    def __init__(self, send: Send, field: str, *, parallel: bool = True) -> None:
+    def __init__(self, send: Send, field: str, quiet: JsonDict, *, parallel: bool = True) -> None:
         self._send = send
         self._field = field
+        self._quiet = quiet
         self._most = MAX_CALLS if parallel else 1
         self._used = Tokens(0, 0)
 
@@ -65,11 +71,10 @@ class ConstrainedSteps:
                         yield piece
         else:
             written = call_messages(messages, tools, name, language)
-            for index, (called, arguments) in enumerate(
-                await self._write({**body, "messages": written}, tools, name, language)
-            ):
+            calls = await self._write({**body, "messages": written}, tools, name, language)
+            for index, (called, arguments) in enumerate(calls or [(name, "{")]):
                 yield CallDelta(index, "", called, arguments)
-            yield Finish("tool_calls")
+            yield Finish("tool_calls" if calls else "length")
         yield self._used
 
     async def _decide(
@@ -80,7 +85,7 @@ class ConstrainedSteps:
         schema = decision_schema(tools, may_answer=may_answer)
         asked = decision_messages(body["messages"], tools, language, may_answer)
         step = {**body, "messages": asked, "temperature": 0, "max_tokens": DECISION_TOKENS}
-        text = await self._constrained(step, schema)
+        text, _ = await self._constrained(step, schema)
         try:
             name = str(json.loads(text)["tool"])
         except (ValueError, KeyError, TypeError):
@@ -95,7 +100,10 @@ class ConstrainedSteps:
     async def _write(
         self, body: JsonDict, tools: Sequence[JsonDict], name: str, language: Language
     ) -> list[tuple[str, str]]:
-        """Returns calls; one that is wrong is shown to the model, which writes it again."""
+        """Returns calls, none when they cannot be read.
+
+        A wrong one is shown to the model, which writes it again.
+        """
         schema = call_schema(tools, name, self._most)
         schemas = {tool["name"]: tool.get("parameters") or {} for tool in tools}
         # a limit that a person sets is meant for answers; a call that is cut off is no call
@@ -103,27 +111,39 @@ class ConstrainedSteps:
         step = {**body, "max_tokens": max(CALL_TOKENS, most if isinstance(most, int) else 0)}
         calls: list[tuple[str, str]] = []
         for _ in range(_TRIES):
-            text = await self._constrained(step, schema)
-            calls, wrong = checked_calls(text, schemas)
+            text, whole = await self._constrained(step, schema)
+            calls, wrong = checked_calls(text, schemas) if whole else ([], ENDLESS_CALL[language])
             if not wrong:
                 return calls
             mistake = [
-                {"role": "assistant", "content": text},
+                {"role": "assistant", "content": text[:_SHOWN]},
                 {"role": "user", "content": WRONG_CALL[language].format(reason=wrong)},
             ]
             step["messages"] = [*body["messages"], *mistake]
-        return calls or [(name, "")]
+        return calls
 
-    async def _constrained(self, body: JsonDict, schema: JsonDict) -> str:
-        text: list[str] = []
-        step = {**body, **structured_fields(self._field, schema)}
+    async def _constrained(self, body: JsonDict, schema: JsonDict) -> tuple[str, bool]:
+        """Returns what the model wrote, and whether it came to an end.
+
+        Small models may write the same words over and over inside a text, which no schema forbids;
+        they are not let go on to the limit.
+        """
+        text, looked, whole = "", 0, True
+        step = {name: value for name, value in body.items() if name not in THINKING_FIELDS}
+        step |= {**self._quiet, **structured_fields(self._field, schema)}
         async with aclosing(self._send(step)) as reply:
             async for piece in reply:
                 if isinstance(piece, Text):
-                    text.append(piece.text)
+                    text += piece.text
                 elif isinstance(piece, Tokens):
                     self._count(piece)
-        return "".join(text).strip()
+                elif isinstance(piece, Finish):
+                    whole = piece.reason != "length"
+                if len(text) - looked >= _LOOK_EVERY:
+                    looked = len(text)
+                    if repeats_itself(text):
+                        return text.strip(), False
+        return text.strip(), whole
 
     def _count(self, tokens: Tokens) -> None:
         used = self._used
@@ -133,6 +153,14 @@ class ConstrainedSteps:
             used.cached + tokens.cached,
             used.reasoning + tokens.reasoning,
         )
+
+
+def repeats_itself(text: str) -> bool:
+    """Says whether a text ends in the same few words over and over."""
+    units = (text[-size:] for size in range(1, _REPEATED + 1))
+    return len(text) >= _REPETITION and any(
+        text.endswith(unit * (_REPETITION // len(unit))) for unit in units
+    )
 
 
 def checked_calls(

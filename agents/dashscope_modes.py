@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.agents.dialects import DASHSCOPE_URL, DIALECTS
-from qwenbelt.agents.endpoints import key_of
-from qwenbelt.agents.wire import inline
+from qwenbelt.agents.dialects import DIALECTS
+from qwenbelt.agents.endpoints import given_url, key_of
+from qwenbelt.agents.wire import FILE_SCHEME, MAX_FILE_BYTES, inline
 from qwenbelt.core.errors import EndpointError, InputError, one_line
 from qwenbelt.core.files import write_text
 from qwenbelt.core.limits import input_file
@@ -90,18 +90,20 @@ class DashScope:
 
     Args:
         api_key: the key; without it `DASHSCOPE_API_KEY` or the settings file.
-        url: the compatible-mode URL; DashScope's own protocol is found beside it.
+        url: the compatible-mode URL, otherwise `DASHSCOPE_BASE_URL` or Beijing's; DashScope's own
+            protocol is found beside it.
         timeout: seconds for one request.
 
     Raises:
         ConfigError: there is no key.
     """
 
-    def __init__(self, api_key: str = "", url: str = DASHSCOPE_URL, timeout: float = 120.0) -> None:
-        self.url = url.rstrip("/")
+    def __init__(self, api_key: str = "", url: str = "", timeout: float = 120.0) -> None:
+        dialect = DIALECTS["dashscope"]
+        self.url = (url or given_url(dialect) or dialect.url).rstrip("/")
         self.own_url = self.url.removesuffix("/compatible-mode/v1") + "/api/v1"
         cfg = {"api_key": api_key, "model_server": self.url}
-        self._key = key_of(cfg, DIALECTS["dashscope"])
+        self._key = key_of(cfg, dialect)
         self._timeout = timeout
         self._openai: OpenAI | None = None
 
@@ -166,16 +168,21 @@ class DashScope:
     def ask_document(
         self, question: str, files: Sequence[str], model: str = "qwen-long", **settings: Any
     ) -> str:
-        """Answers a question about uploaded documents (`fileid://...`)."""
-        messages: list[Any] = [
+        """Answers a question about uploaded documents (`fileid://...`).
+
+        Raises:
+            EndpointError: the service failed or refused.
+        """
+        from qwenbelt.agents.chat_model import QwenbeltChat
+
+        messages = [
             {"role": "system", "content": "You are a helpful assistant."},
             {"role": "system", "content": ",".join(files)},
             {"role": "user", "content": question},
         ]
-        reply = self._call(
-            lambda: self._client.chat.completions.create(model=model, messages=messages, **settings)
-        )
-        return str(reply.choices[0].message.content or "")
+        llm = {"model": model, "model_server": self.url, "api_key": self._key}
+        chat = QwenbeltChat({**llm, "dialect": "dashscope", "generate_cfg": settings})
+        return str(chat.chat(messages, stream=False)[-1]["content"])
 
     def delete_file(self, file: str) -> None:
         """Deletes an uploaded document or batch file."""
@@ -189,7 +196,7 @@ class DashScope:
         from dashscope.common.error import DashScopeException
         from dashscope.utils.oss_utils import OssUtils
 
-        file = input_file(path, max_bytes=1024 * 1024 * 1024)
+        file = input_file(path, max_bytes=MAX_FILE_BYTES)
         try:
             url, _ = OssUtils.upload(model, str(file), api_key=self._key, base_address=self.own_url)
         except (DashScopeException, OSError) as error:
@@ -211,7 +218,10 @@ class DashScope:
 
         if task not in OCR_TASKS:
             raise InputError(f"The OCR task must be one of {', '.join(OCR_TASKS)}, not {task!r}.")
-        content = [{"image": inline(image), "min_pixels": 3136, "max_pixels": 6422528}]
+        url = inline(image)
+        if url.startswith(FILE_SCHEME):
+            url = self.upload_media(url.removeprefix(FILE_SCHEME), model)
+        content = [{"image": url, "min_pixels": 3136, "max_pixels": 6422528}]
         output = self._own(
             dashscope.MultiModalConversation,
             model=model,

@@ -6,8 +6,9 @@ SGLang, OpenAI and Azure, and measurements on real servers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from qwenbelt.agents.pieces import JsonDict
@@ -30,6 +31,7 @@ class Dialect:
         named_choice: whether `tool_choice` may name a tool.
         continues: how a reply that ends the messages is gone on with: "natural", "partial"
             (DashScope), "vllm", or "".
+        sound_urls: whether `input_audio` holds a URL, and not base64 alone.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Dialect:
     structured: str = "response_format"
     named_choice: bool = True
     continues: str = ""
+    sound_urls: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -68,6 +71,7 @@ _ALL = (
         "export DASHSCOPE_API_KEY=...",
         hosts=("aliyuncs.com",),
         continues="partial",
+        sound_urls=True,
     ),
     Dialect("vllm", "http://127.0.0.1:8000/v1", "", _VLLM_START, continues="vllm"),
     Dialect(
@@ -164,6 +168,14 @@ def thinking_fields(dialect: Dialect, thinking: bool | int | None) -> JsonDict:
     return fields
 
 
+def without_thoughts(dialect: Dialect) -> JsonDict:
+    """Returns the body fields that keep a short constrained step free of thoughts.
+
+    Models of OpenAI that do not think refuse the field, so there it is left out.
+    """
+    return {} if dialect.name in ("openai", "azure") else thinking_fields(dialect, False)
+
+
 def _effort(on: bool, budget: int) -> str:
     if not on:
         return "none"
@@ -190,11 +202,28 @@ def soft_switch(messages: Sequence[JsonDict], thinking: bool | int) -> list[Json
 def structured_fields(field: str, schema: JsonDict) -> JsonDict:
     """Returns the body fields that constrain a reply to a JSON schema."""
     if field == "response_format":
-        wrapped = {"name": "reply", "schema": schema, "strict": True}
+        wrapped = {"name": "reply", "schema": schema, "strict": _is_strict(schema)}
         return {"response_format": {"type": "json_schema", "json_schema": wrapped}}
     if field == "structured_outputs":
         return {"structured_outputs": {"json": schema}}
     return {field: schema}
+
+
+def _is_strict(schema: Any) -> bool:
+    """Says whether OpenAI takes a schema as strict: no object has optional or further properties.
+
+    Source: OpenAI's guide to structured outputs, supported schemas.
+    """
+    if isinstance(schema, list):
+        return all(map(_is_strict, schema))
+    if not isinstance(schema, Mapping):
+        return True
+    if schema.get("type") == "object":
+        closed = schema.get("additionalProperties") is False
+        names = schema.get("properties") or {}
+        if not closed or set(names) != set(schema.get("required") or ()):
+            return False
+    return all(map(_is_strict, schema.values()))
 
 
 def continuation(dialect: Dialect, messages: Sequence[JsonDict]) -> tuple[list[JsonDict], JsonDict]:

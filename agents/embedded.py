@@ -226,11 +226,6 @@ async def _until_done(found: asyncio.Queue[JsonDict | EndpointError]) -> AsyncIt
             return
 
 
-def streamed_body(body: JsonDict) -> JsonDict:
-    """Returns a body that streams: the engine hands whole replies over in another way."""
-    return {**body, "stream": True, "stream_options": {"include_usage": True}}
-
-
 def _refusal(error: Exception) -> EndpointError:
     text = str(error)
     with suppress(ValueError):

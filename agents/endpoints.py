@@ -55,7 +55,7 @@ def _parse(spec: str) -> dict[str, Any]:
 
 
 def _cfg(dialect: Dialect, model: str, url: str = "") -> dict[str, Any]:
-    base = (url or _given_url(dialect) or dialect.url).rstrip("/")
+    base = (url or given_url(dialect) or dialect.url).rstrip("/")
     if not base:
         raise ConfigError(
             f"{dialect.name}:{model} needs a URL.", fix=f"{dialect.name}:{model}@https://host"
@@ -75,7 +75,8 @@ def _local(name: str) -> dict[str, Any]:
     return {"model": str(engine.path), "model_type": "qwenbelt", "dialect": "local"}
 
 
-def _given_url(dialect: Dialect) -> str:
+def given_url(dialect: Dialect) -> str:
+    """Returns the base URL that the environment names for a dialect, or ""."""
     own = {"azure": "AZURE_OPENAI_ENDPOINT"}
     return os.environ.get(own.get(dialect.name, f"{dialect.name.upper()}_BASE_URL"), "")
 
@@ -142,7 +143,7 @@ def local_servers() -> list[tuple[Dialect, list[str]]]:
 
 
 def _models_or_none(dialect: Dialect) -> list[str] | None:
-    base = _given_url(dialect) or dialect.url
+    base = given_url(dialect) or dialect.url
     try:
         return list_models(base, timeout=_PROBE_SECONDS)
     except EndpointError:

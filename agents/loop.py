@@ -93,7 +93,7 @@ class Loop:
         self._farewell: Ending | None = None
         self._parting = LAST_CALL[plan.language]
         self._history: History | None = None
-        self._spending = Spending(plan.budget)
+        self._spending = Spending(plan.budget, plan.model.url, plan.model.name)
         self._own_artifacts = plan.artifacts is None
         self._artifacts = plan.artifacts or ArtifactStore(plan.folder)
         self._tools = dict(plan.tools)
@@ -278,7 +278,7 @@ class Loop:
             await incoming.scheduler.replace(part.call)
 
     def _count(self, tokens: Tokens) -> None:
-        cost = self._spending.add_tokens(tokens)
+        cost, price = self._spending.add_tokens(tokens), self._spending.price
         self._emit(
             Usage(
                 turn=self._turn,
@@ -287,7 +287,7 @@ class Loop:
                 cached_tokens=tokens.cached,
                 reasoning_tokens=tokens.reasoning,
                 cost=cost,
-                currency=self.plan.budget.currency,
+                currency=price.currency if price is not None else "",
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -22,10 +23,13 @@ from qwenbelt.agents.dialects import (
     dialect_of,
     soft_switch,
     thinking_fields,
+    without_thoughts,
 )
 from qwenbelt.agents.endpoints import key_of
-from qwenbelt.agents.pieces import Finish, JsonDict, WirePiece
+from qwenbelt.agents.pieces import Finish, JsonDict, Tokens, WirePiece
 from qwenbelt.agents.prompts import RESULT_OF
+from qwenbelt.agents.rates import Gate, gate_for, rate_of
+from qwenbelt.agents.uploads import needs_placing, placed
 from qwenbelt.core.errors import ConfigError, EndpointError
 from qwenbelt.core.language import Language
 
@@ -134,6 +138,7 @@ class EndpointModel:
         self._form = form or str(self.generate_cfg.get("tool_format") or "") or self._default_form()
         self.codec = self._codec(self._form)
         self._connection: Connection | None = None
+        self._gate: Gate | None = None
         self.max_retries = int(self.generate_cfg.get("max_retries", 3))
 
     def _codec(self, form: str) -> Codec:
@@ -229,7 +234,12 @@ class EndpointModel:
 
         Raises:
             EndpointError: the endpoint failed, refused, or the stream was cut.
+            InputError: a large file of the conversation cannot be sent.
         """
+        if needs_placing(request.messages, self.dialect):
+            to = (self.dialect, self.connection(), self.name)
+            messages = await asyncio.to_thread(placed, request.messages, *to)
+            request = replace(request, messages=messages)
         settings = {**self.generate_cfg, **request.extra}
         choice = self._choice(request, settings) if request.tools else "none"
         if self.codec.form != "constrained" or choice == "none":
@@ -238,6 +248,7 @@ class EndpointModel:
             steps = ConstrainedSteps(
                 lambda body: self._send(body, request.encoded),
                 self.known.structured or self.dialect.structured,
+                self._quiet(),
                 parallel=bool(settings.get("parallel_function_calls", self.known.parallel_calls)),
             )
             bare = replace(request, tools=())
@@ -246,24 +257,31 @@ class EndpointModel:
             async for piece in source:
                 yield piece
 
-    def _open(
-        self, body: JsonDict, encoded: Mapping[int, bytes]
-    ) -> AbstractAsyncContextManager[AsyncIterator[JsonDict]]:
-        if self.dialect is not LOCAL:
-            return open_reply(self.connection(), encode_body(body, encoded))
-        from qwenbelt.agents.embedded import engine_for, open_embedded, streamed_body
+    def _quiet(self) -> JsonDict:
+        fields = {} if self.known.thinking == "never" else without_thoughts(self.dialect)
+        return {name: v for name, v in fields.items() if name not in self.known.refused}
 
-        engine = engine_for(self.name, self.cfg.get("engine"))
-        return open_embedded(engine, encode_body(streamed_body(body), encoded))
+    def _open(self, body: bytes) -> AbstractAsyncContextManager[AsyncIterator[JsonDict]]:
+        if self.dialect is not LOCAL:
+            return open_reply(self.connection(), body)
+        from qwenbelt.agents.embedded import engine_for, open_embedded
+
+        return open_embedded(engine_for(self.name, self.cfg.get("engine")), body)
 
     async def _send(
         self, body: JsonDict, encoded: Mapping[int, bytes]
     ) -> AsyncGenerator[WirePiece, None]:
-        finished = False
-        async with self._open(body, encoded) as chunks:
+        if self.dialect is LOCAL:  # the engine hands whole replies over in another way
+            body = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        data, finished = encode_body(body, encoded), False
+        if self._gate is None:
+            self._gate = gate_for(self.url, rate_of(self.cfg, self.dialect, self.url))
+        async with self._gate.admitted(len(data)) as turn, self._open(data) as chunks:
             async for chunk in chunks:
                 for piece in read_chunk(chunk):
                     finished = finished or isinstance(piece, Finish)
+                    if isinstance(piece, Tokens):
+                        turn.count(piece)
                     yield piece
                 finished = finished or "done" in chunk
         if not finished:
@@ -281,6 +299,8 @@ class EndpointModel:
             changed = "the endpoint takes no native tools; tools are offered in the prompt instead"
         else:
             sent = self.body(request)
+            if self.codec.form == "constrained":
+                sent |= self._quiet()
             named = [n for n in _DISPENSABLE if n in sent and n in text]
             if named and not self.known.refused.issuperset(named):
                 self.known.refused.update(named)
@@ -296,9 +316,7 @@ def _has_results(messages: Sequence[JsonDict]) -> bool:
         return False
     last = messages[-1]
     text = last.get("content")
-    marked = isinstance(text, str) and text.startswith(
-        ("<tool_response>", "Observation", RESULT_OF)
-    )
+    marked = isinstance(text, str) and text.startswith(_RESULT_MARKS)
     return last["role"] == "tool" or (last["role"] == "user" and marked)
 
 

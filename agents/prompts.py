@@ -30,14 +30,17 @@ CHOICE_PROMPT: dict[Language, str] = {
 RESULT_OF = "Result of "
 
 DECIDE_PROMPT: dict[Language, str] = {
-    "en": """Name the tool that the message needs, or answer if it needs none. Tools:
+    "en": """You pick the one tool that does exactly what the message asks, or "answer" when no \
+tool does. Tools:
 {tools}
-- answer: greetings, chat, opinions, explanations and writing.""",
-    "zh": """请说出这条消息需要的工具；如果不需要工具，则为 answer。工具：
+- answer: everything that the tools above cannot do, and greetings, chat, opinions, explanations \
+and writing.""",
+    "zh": """请选出恰好能完成这条消息要求的那一个工具；如果没有工具能做到，则为 answer。工具：
 {tools}
-- answer：问候、闲聊、观点、解释和写作。""",
+- answer：以上工具做不到的一切，以及问候、闲聊、观点、解释和写作。""",
 }
 
+# chat, which is answered and not called for
 ANSWER_SHOTS: dict[Language, tuple[str, ...]] = {
     "en": (
         "Hello, how are you?",
@@ -50,6 +53,36 @@ ANSWER_SHOTS: dict[Language, tuple[str, ...]] = {
     "zh": ("你好！", "讲个笑话。", "幸福是什么？", "非常感谢！", "写一首诗。", "你是谁？"),
 }
 
+# requests that hardly any set of tools serves, and words of tools that would
+FOREIGN_SHOTS: tuple[tuple[dict[Language, str], str], ...] = (
+    (
+        {"en": "Book a table for two tonight.", "zh": "今晚订一张两人桌。"},
+        "book restaurant reserv 订 餐",
+    ),
+    ({"en": "Play some jazz music.", "zh": "放一首爵士乐。"}, "music song play 音乐 播放 歌"),
+    ({"en": "Order a large pizza.", "zh": "点一份大号披萨。"}, "order food pizza 订 点餐 外卖"),
+    (
+        {"en": "Turn on the lights in the kitchen.", "zh": "打开厨房的灯。"},
+        "light lamp home device 灯 家居 设备",
+    ),
+    (
+        {"en": "How tall is Mount Everest?", "zh": "珠穆朗玛峰有多高？"},
+        "search mountain height elevation web know 搜索 检索 山 知识",
+    ),
+    (
+        {"en": "Who painted the Mona Lisa?", "zh": "《蒙娜丽莎》是谁画的？"},
+        "search paint art web know 搜索 检索 画 知识",
+    ),
+    (
+        {"en": "Convert 5 miles to kilometers.", "zh": "5 英里是多少公里？"},
+        "convert unit distance calculat compute arithmetic 换算 单位 计算",
+    ),
+    (
+        {"en": "Find the roots of x^2 - 5x + 6.", "zh": "求 x^2 - 5x + 6 的根。"},
+        "root equation polynom quadratic solve calculat compute arithmetic math 方程 求解 计算",
+    ),
+)
+
 WRITE_CALL_PROMPT: dict[Language, str] = {
     "en": """Write the call of {name} that the last message needs, as JSON. Take the arguments \
 from the message. Other calls that are needed at the same time go under "more". Tools:
@@ -57,6 +90,11 @@ from the message. Other calls that are needed at the same time go under "more". 
     "zh": """请用 JSON 写出最后一条消息所需的 {name} 调用，参数取自该消息。\
 同时需要的其他调用写在 "more" 中。工具：
 {tools}""",
+}
+
+ENDLESS_CALL: dict[Language, str] = {
+    "en": "it does not come to an end; keep it short",
+    "zh": "它没有结束；请写得简短",
 }
 
 WRONG_CALL: dict[Language, str] = {

@@ -119,12 +119,12 @@ class Run(AsyncGenerator[Event, None]):
     """
 
     def __init__(self, plan: Plan) -> None:
+        self._driver: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.plan = plan
         self.id = uuid.uuid4().hex[:12]
         self._channel = Channel(plan.trace)
-        self._body = Loop(plan, self._channel.emit, self._channel.asked)
-        self._driver: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._body = Loop(plan, self._channel.emit, self._channel.asked)  # may refuse the plan
         self._ending = False
         self._over = False
 

@@ -19,7 +19,10 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.core.language import Language
 from qwenbelt.core.limits import input_file
 
-MAX_INLINE_BYTES = 20 * 1024 * 1024
+FILE_SCHEME = "file://"
+# more than DashScope takes inline, which is 10 MB of base64; see `uploads` for what is larger
+SMALL_BYTES = 7 * 1024 * 1024
+MAX_FILE_BYTES = 1024 * 1024 * 1024
 _SOUNDS = ("wav", "mp3", "flac", "ogg", "opus", "m4a", "aac", "amr", "3gp", "webm")
 Messages = Iterable[Mapping[str, Any]]
 
@@ -180,20 +183,30 @@ def _audio(value: Any) -> JsonDict:
 
 
 def inline(value: str) -> str:
-    """Returns a URL that an endpoint can read: http and data URLs as they are, files as data.
+    """Returns a URL for a request: http and data URLs as they are, small files as data.
+
+    Larger files become `file://` URLs, which `uploads` places when the endpoint is known.
 
     Raises:
-        InputError: the file is missing, empty or too large to be sent inline.
+        InputError: the file is missing, empty or too large for any endpoint.
     """
     if value.startswith(("http://", "https://", "data:", "oss://")):
         return value
-    path = input_file(value.removeprefix("file://"), max_bytes=MAX_INLINE_BYTES)
+    path = input_file(value.removeprefix(FILE_SCHEME), max_bytes=MAX_FILE_BYTES)
+    if path.stat().st_size > SMALL_BYTES:
+        return f"{FILE_SCHEME}{path.resolve()}"
+    return data_url(path)
+
+
+def data_url(path: Path) -> str:
+    """Returns a file as a data URL.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return f"data:{kind};base64,{_base64(path)}"
-
-
-def _base64(path: Path) -> str:
     try:
-        return base64.b64encode(path.read_bytes()).decode("ascii")
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    return f"data:{kind};base64,{data}"

@@ -20,6 +20,7 @@ from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from qwenbelt.agents.capabilities import Capabilities
     from qwenbelt.agents.dialects import Dialect
 
 
@@ -79,6 +80,59 @@ def examine() -> Iterator[Finding]:
             yield Finding(name, False, f"{type(error).__name__}: {one_line(error)}")
             continue
         yield from found if isinstance(found, list) else [found]
+
+
+def probed(spec: str | None = None) -> Iterator[Finding]:
+    """Probes the endpoint of a spec; without one, the one that is set and each local server.
+
+    Raises:
+        ConfigError: the spec is not understood.
+    """
+    from qwenbelt.agents.endpoints import endpoint, local_servers
+    from qwenbelt.core.errors import NoEndpointError
+
+    llms = []
+    try:
+        llms.append(endpoint(spec))
+    except NoEndpointError as error:
+        yield Finding("probe", False, error.message, error.fix or "", needed=False)
+    if not spec:
+        llms += [endpoint(f"{d.name}:{models[0]}") for d, models in local_servers() if models]
+    done = []
+    for llm in llms:
+        if llm not in done:
+            done.append(llm)
+            yield _probe(llm)
+
+
+def _probe(llm: dict[str, Any]) -> Finding:
+    from qwenbelt.agents.probing import probe
+
+    name = f"{llm['dialect']}:{llm['model']}"
+    try:
+        found = probe(llm)
+    except QwenbeltError as error:
+        return Finding(name, False, error.message, error.fix or "", needed=False)
+    detail = "; ".join([*_abilities(found.record), *found.notes])
+    return Finding(name, True, detail, needed=False)
+
+
+def _abilities(record: Capabilities) -> Iterator[str]:
+    if record.first_token is not None:
+        yield f"first token {record.first_token:.2f} s"
+    if record.tokens_per_second is not None:
+        yield f"{record.tokens_per_second:.0f} tokens a second"
+    if record.context_tokens is not None:
+        yield f"window {record.context_tokens} tokens"
+    yield f"native tools {_word(record.native_tools)}, used: {record.tool_format}"
+    yield f"parallel calls {_word(record.parallel_calls)}"
+    yield f"structured output {record.structured or 'no'}"
+    yield f"thinking {record.thinking or 'unknown'}"
+    yield f"pictures {_word(record.vision)}"
+
+
+def _word(value: bool | None) -> str:
+    return "unknown" if value is None else "yes" if value else "no"
 
 
 def _settings() -> Settings | None:

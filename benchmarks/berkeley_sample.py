@@ -2,6 +2,7 @@
 
     pip install --no-deps bfcl-eval
     python benchmarks/berkeley_sample.py --gguf MODEL.gguf [--each 16] [--forms native,constrained]
+    python benchmarks/berkeley_sample.py --gguf MODEL.gguf --serve    # by a llama.cpp server
     python benchmarks/berkeley_sample.py --url http://127.0.0.1:8080/v1 --dialect llamacpp
 
 Every n-th entry of `simple_python` and `multiple` (right call by the leaderboard's checker) and of
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from llama_server import served
 from qwen_agent.llm import get_chat_model
 
 import qwenbelt.agents  # noqa: F401  (registers the model)
@@ -106,7 +108,18 @@ def main() -> None:
     parser.add_argument("--dialect", default="llamacpp")
     parser.add_argument("--each", type=int, default=16, help="entries of a category")
     parser.add_argument("--forms", default="native,nous,constrained")
+    parser.add_argument("--serve", action="store_true", help="serve the file by llama.cpp")
     options = parser.parse_args()
+    if options.serve:
+        with served(options.gguf) as server:
+            options.gguf, options.url = "", server.url
+            compare(options)
+    else:
+        compare(options)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Prints the table."""
     folder, checker, python = leaderboard()
     print("| form | simple | multiple | irrelevance |\n|---|---|---|---|")
     for form in options.forms.split(","):

@@ -1,38 +1,28 @@
-"""The embedded engine beside a llama.cpp server of the same build: load, first token, pace, memory.
+"""The embedded engine beside a llama.cpp server of the same build: load, pace, CPU time, memory.
 
     python benchmarks/embedded_model.py MODEL.gguf [--repeat 9] [--tokens 96]
 
-Both are asked through the same chat model, in turns, and medians are compared. The server runs in a
+Both are asked through the same client, in turns, and medians are compared. The server runs in a
 process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from qwen_agent.llm import get_chat_model
+from llama_server import served
 
-import qwenbelt.agents  # noqa: F401  (registers the model)
 from qwenbelt.agents.embedded import engine_for
+from qwenbelt.agents.model import EndpointModel, Request
+from qwenbelt.agents.pieces import Text, Tokens
 
 CONTEXT = 2048
-SERVER = """
-import sys, time, xllamacpp
-began = time.monotonic()
-p = xllamacpp.CommonParams()
-p.model.path, p.n_ctx, p.n_parallel, p.use_jinja, p.verbosity = sys.argv[1], 2048, 1, True, 0
-p.cpuparams.n_threads = p.cpuparams_batch.n_threads = int(sys.argv[2])
-server = xllamacpp.Server(p)
-print(server.listening_address, time.monotonic() - began, flush=True)
-sys.stdin.read()
-"""
 
 
 def resident(pid: int | str = "self") -> float:
@@ -43,15 +33,57 @@ def resident(pid: int | str = "self") -> float:
     return 0.0
 
 
-def ask(llm: dict[str, Any], number: int, tokens: int) -> tuple[float, float]:
-    """Returns seconds to the first token, and tokens a second after it."""
-    settings = {"temperature": 0, "max_tokens": tokens}
-    model = get_chat_model({**llm, "generate_cfg": settings})
+def processor_seconds(pid: int) -> float:
+    """Returns the time that the processor spent on this process and on another one."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return time.process_time() + sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+async def ask(llm: dict[str, Any], number: int, tokens: int, pid: int) -> tuple[float, ...]:
+    """Returns seconds to the first token, tokens a second after it, processor seconds a token."""
+    model = EndpointModel({**llm, "generate_cfg": {"temperature": 0, "max_tokens": tokens}})
     # a prompt of its own each time, so that neither finds it in its cache
-    question = [{"role": "user", "content": f"{number}. Tell a long story about a lighthouse."}]
-    began = time.monotonic()
-    times = [time.monotonic() for _ in model.chat(question, stream=True, delta_stream=False)]
-    return times[0] - began, (len(times) - 1) / (times[-1] - times[0])
+    text = f"{number}. Tell a long story about a lighthouse."
+    began, spent = time.monotonic(), processor_seconds(pid)
+    times: list[float] = []
+    used = 0
+    async for piece in model.pieces(Request([{"role": "user", "content": text}])):
+        if isinstance(piece, Text):
+            times.append(time.monotonic())
+        elif isinstance(piece, Tokens):
+            used = piece.output
+    pace = (used - 1) / (times[-1] - times[0])
+    return times[0] - began, pace, (processor_seconds(pid) - spent) / used
+
+
+async def measure(model: Path, repeat: int, tokens: int) -> None:
+    """Prints the table."""
+    threads = max(1, (os.cpu_count() or 2) - 1)
+    engine = {"context_tokens": CONTEXT, "threads": threads}
+    before = resident()
+    with served(model, context=CONTEXT, threads=threads) as server:
+        llms: dict[str, dict[str, Any]] = {
+            "embedded": {"model": str(model), "dialect": "local", "engine": engine},
+            "server": {"model": "m", "model_server": server.url, "dialect": "llamacpp"},
+        }
+        for number, llm in enumerate(llms.values()):
+            await ask(llm, number, 8, server.pid)
+        rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in llms}
+        for number in range(repeat):
+            # in turns, and each as often first as second
+            for name in sorted(llms, reverse=number % 2 == 1):
+                rows[name].append(await ask(llms[name], 10 + number, tokens, server.pid))
+        load = engine_for(str(model), engine).load_seconds or 0.0
+        loads = {"embedded": load, "server": server.load}
+        memory = {"embedded": resident() - before, "server": resident(server.pid)}
+    print("| | load s | first token ms | tokens a second | CPU ms a token | memory MiB |")
+    print("|---|---|---|---|---|---|")
+    cpu = {}
+    for name, found in rows.items():
+        first, pace, cpu[name] = (statistics.median(column) for column in zip(*found, strict=True))
+        timed = f"{1000 * first:.0f} | {pace:.1f} | {1000 * cpu[name]:.1f}"
+        print(f"| {name} | {loads[name]:.2f} | {timed} | {memory[name]:.0f} |")
+    print(f"\nEmbedded / server: {cpu['embedded'] / cpu['server']:.3f} of its CPU time.")
 
 
 def main() -> None:
@@ -60,53 +92,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--tokens", type=int, default=96)
     options = parser.parse_args()
-    threads = max(1, (os.cpu_count() or 2) - 1)
-    server = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(options.model), str(threads)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert server.stdout
-    assert server.stdin
-    url, server_load = server.stdout.readline().split()
-    engine = {"context_tokens": CONTEXT, "threads": threads}
-    llms: dict[str, dict[str, Any]] = {
-        "embedded": {
-            "model_type": "qwenbelt",
-            "model": str(options.model),
-            "dialect": "local",
-            "engine": engine,
-        },
-        "server": {
-            "model_type": "qwenbelt",
-            "model": "m",
-            "model_server": f"{url}/v1",
-            "dialect": "llamacpp",
-        },
-    }
-    before = resident()
-    for number, llm in enumerate(llms.values()):
-        ask(llm, number, 8)
-    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in llms}
-    for number in range(options.repeat):
-        for name, llm in llms.items():
-            rows[name].append(ask(llm, 10 + number, options.tokens))
-    loads = {
-        "embedded": engine_for(str(options.model), engine).load_seconds or 0.0,
-        "server": float(server_load),
-    }
-    memory = {"embedded": resident() - before, "server": resident(server.pid)}
-    server.stdin.close()
-    server.wait(20)
-    print("| | load s | first token ms | tokens a second | memory MiB |\n|---|---|---|---|---|")
-    pace = {}
-    for name, pairs in rows.items():
-        first, pace[name] = (statistics.median(column) for column in zip(*pairs, strict=True))
-        row = f"{loads[name]:.2f} | {1000 * first:.0f} | {pace[name]:.1f} | {memory[name]:.0f}"
-        print(f"| {name} | {row} |")
-    print(f"\nEmbedded / server: {pace['embedded'] / pace['server']:.3f} of its pace.")
+    asyncio.run(measure(options.model, options.repeat, options.tokens))
 
 
 if __name__ == "__main__":

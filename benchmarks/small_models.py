@@ -1,6 +1,7 @@
 """Tool calls of a small model in each form, beside qwen-agent: validity, right tool, chat answered.
 
     python benchmarks/small_models.py --gguf MODEL.gguf            # the embedded engine
+    python benchmarks/small_models.py --gguf MODEL.gguf --serve    # by a llama.cpp server
     python benchmarks/small_models.py --url http://127.0.0.1:8080/v1 --dialect llamacpp
 
 Twenty-one prompts need one of six tools, twenty-nine are chat. Nothing is executed.
@@ -14,6 +15,7 @@ import time
 from typing import Any
 
 import jsonschema
+from llama_server import served
 from qwen_agent.llm import get_chat_model
 
 import qwenbelt.agents  # noqa: F401  (registers the model)
@@ -94,7 +96,7 @@ What is friendship?|Hi there, what can you do?|Do you like cats?""".split("|")
 
 def made(arguments: argparse.Namespace, form: str) -> Any:
     """Returns a chat model for a column of the table."""
-    settings = {"temperature": 0, "max_tokens": 120, "seed": 1}
+    settings = {"temperature": 0, "max_tokens": arguments.tokens, "seed": 1}
     if form.startswith("qwen-agent"):
         llm = {"model_type": "oai", "model": "small", "model_server": arguments.url, "api_key": "k"}
         return get_chat_model({**llm, "generate_cfg": settings})
@@ -153,13 +155,24 @@ def measure(model: Any) -> dict[str, str]:
 
 
 def main() -> None:
-    """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gguf", default="", help="a model file for the embedded engine")
     parser.add_argument("--url", default="", help="the base URL of a server")
     parser.add_argument("--dialect", default="llamacpp")
     parser.add_argument("--forms", default="native,nous,constrained,qwen-agent")
+    parser.add_argument("--tokens", type=int, default=96, help="most tokens of a reply")
+    parser.add_argument("--serve", action="store_true", help="serve the file by llama.cpp")
     arguments = parser.parse_args()
+    if arguments.serve:
+        with served(arguments.gguf) as server:
+            arguments.gguf, arguments.url = "", server.url
+            compare(arguments)
+    else:
+        compare(arguments)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Prints the table."""
     header: list[str] = []
     for form in arguments.forms.split(","):
         if form.startswith("qwen-agent") and not arguments.url:

@@ -11,6 +11,13 @@ The file is `qwenbelt.toml` in the working directory, else in the user's configu
 
     [keys]                            # handed to endpoints, never printed
     dashscope = "..."
+
+    [rates.dashscope]                 # a dialect or a base URL; see agents.rates
+    in_flight = 8
+    tokens_per_minute = 100000
+
+    [prices]                          # money for a million tokens in and out; see agents.prices
+    "my-model" = [0.8, 2.0]
 """
 
 from __future__ import annotations
@@ -45,6 +52,8 @@ class Settings:
         allow_unsandboxed: whether code may run where no sandbox is available.
         allow_private_urls: whether URLs may lead to private or loopback addresses.
         keys: API keys by endpoint name; registered as secrets, shown as "[secret]".
+        rates: limits by endpoint name or base URL.
+        prices: money for a million tokens in and out, by model name.
         source: the file that was read, or None.
     """
 
@@ -55,6 +64,8 @@ class Settings:
     allow_unsandboxed: bool = False
     allow_private_urls: bool = False
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    rates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     source: Path | None = None
 
     def shown(self) -> dict[str, Any]:
@@ -118,6 +129,19 @@ def _number(name: str, value: object, least: int = 1) -> int:
     return number
 
 
+def _rates(name: str, value: object) -> dict[str, Mapping[str, Any]]:
+    if isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values()):
+        return value
+    raise ConfigError(f"[{name}.NAME] must hold limits, such as in_flight = 8.")
+
+
+def _prices(name: str, value: object) -> dict[str, tuple[float, float]]:
+    try:
+        return {model: (float(into), float(out)) for model, (into, out) in value.items()}  # type: ignore[attr-defined]
+    except (AttributeError, TypeError, ValueError):
+        raise ConfigError(f'[{name}] must hold lines such as "model" = [0.8, 2.0].') from None
+
+
 _CONVERT: dict[str, Any] = {
     "endpoint": lambda name, value: str(value) or None,
     "max_model_calls": _number,
@@ -126,6 +150,7 @@ _CONVERT: dict[str, Any] = {
     "allow_unsandboxed": _boolean,
     "allow_private_urls": _boolean,
 }
+_TABLES: dict[str, Any] = {"rates": _rates, "prices": _prices}  # in the file only
 
 
 def load_settings() -> Settings:
@@ -137,15 +162,16 @@ def load_settings() -> Settings:
     path = _config_file()
     table = _read_toml(path) if path else {}
     keys = table.pop("keys", {})
+    tables = {name: table.pop(name) for name in _TABLES if name in table}
     unknown = sorted(set(table) - set(_CONVERT))
     if unknown:
-        known = ", ".join([*_CONVERT, "keys"])
+        known = ", ".join([*_CONVERT, "keys", *_TABLES])
         raise ConfigError(f"{path}: unknown setting {unknown[0]!r}.", fix=f"Known are: {known}.")
     if not isinstance(keys, dict) or not all(isinstance(v, str) for v in keys.values()):
         raise ConfigError(f"{path}: [keys] must hold names and texts.")
     for value in keys.values():
         remember(value)
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {n: _TABLES[n](n, value) for n, value in tables.items()}
     for name, convert in _CONVERT.items():
         given = os.environ.get(f"QWENBELT_{name.upper()}", table.get(name))
         if given is not None:

@@ -17,6 +17,7 @@ from qwenbelt.agents.pieces import CallResult, JsonDict, Reply
 from qwenbelt.agents.prompts import (
     ANSWER_SHOTS,
     DECIDE_PROMPT,
+    FOREIGN_SHOTS,
     RESULT_OF,
     WRITE_CALL_PROMPT,
 )
@@ -124,13 +125,28 @@ def _split(messages: Sequence[JsonDict]) -> tuple[str, list[JsonDict]]:
 def _shots(
     tools: Sequence[JsonDict], language: Language, answered: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yields examples in turn: a chat message that is answered, a description and its tool."""
+    """Yields examples: for each tool a request that no tool is for, chat, and its description.
+
+    A tool comes last: after examples that are answered the smallest models only answer.
+    """
     chat = ANSWER_SHOTS[language]
+    foreign = _foreign(tools, language) or list(chat)
     for number, tool in enumerate(tools):
+        yield foreign[-1 - number % len(foreign)], ANSWER
         yield chat[number % len(chat)], ANSWER
         yield _first_line(tool), tool["name"]
     if answered:
         yield f"{RESULT_OF}{tools[-1]['name']}:\nok", ANSWER
+
+
+def _foreign(tools: Sequence[JsonDict], language: Language) -> list[str]:
+    """Returns requests that none of the tools seems to be for."""
+    known = compact_json(list(tools)).lower()
+    return [
+        asked[language]
+        for asked, words in FOREIGN_SHOTS
+        if not any(word in known for word in words.split())
+    ]
 
 
 def _first_line(tool: JsonDict) -> str:

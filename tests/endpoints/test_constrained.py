@@ -13,7 +13,7 @@ import qwenbelt.agents  # noqa: F401  (registers the model)
 from qwenbelt.agents import FnCallAgent
 from qwenbelt.agents.capabilities import capabilities
 from qwenbelt.agents.codecs.constrained import call_schema, calls_in, decision_messages
-from qwenbelt.agents.constrained import checked_calls
+from qwenbelt.agents.constrained import checked_calls, repeats_itself
 
 ASK = [{"role": "user", "content": "weather in Ulm?"}]
 TOOLS = [
@@ -79,6 +79,27 @@ def test_the_field_is_the_endpoints(wire: Any, dialect: str, field: str) -> None
     assert field in wire.bodies[0]
 
 
+def test_steps_go_without_thoughts_which_are_for_the_answer(wire: Any) -> None:
+    decides(wire, "answer")
+    wire.streams({"reasoning_content": "hm"}, {"content": "ok"})
+    llm = {**wire.llm(tool_format="constrained", thinking=500), "dialect": "dashscope"}
+    last(get_chat_model(llm).chat(ASK, TOOLS))
+    step, answer = wire.bodies
+    assert step["enable_thinking"] is False
+    assert "thinking_budget" not in step
+    assert (answer["enable_thinking"], answer["thinking_budget"]) == (True, 500)
+
+
+def test_a_step_whose_switch_is_refused_goes_without_it(wire: Any) -> None:
+    wire.says({"error": {"message": "unknown field chat_template_kwargs"}}, 400)
+    decides(wire, "answer")
+    wire.streams({"content": "ok"})
+    last(get_chat_model(wire.llm(tool_format="constrained")).chat(ASK, TOOLS))
+    refused, step, _ = wire.bodies
+    assert refused["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "chat_template_kwargs" not in step
+
+
 def test_a_record_names_the_field_and_the_form(wire: Any) -> None:
     record = capabilities(wire.url, "m")
     record.structured, record.tool_format = "structured_outputs", "constrained"
@@ -99,6 +120,49 @@ def test_a_wrong_call_is_shown_to_the_model_which_writes_it_again(wire: Any) -> 
     told = wire.bodies[2]["messages"][-2:]
     assert json.loads(told[0]["content"]) == wrong
     assert "city" in told[1]["content"]
+
+
+def test_a_call_that_never_ends_is_stopped_and_is_no_call(wire: Any) -> None:
+    decides(wire, "get_weather")
+    endless = ['{"call": {"name": "get_weather", "arguments": {"city": "', *["New York, "] * 400]
+    wire.streams(*({"content": piece} for piece in endless))
+    model = get_chat_model(wire.llm(tool_format="constrained"))
+    (found,) = last(model.chat(ASK, TOOLS))
+    assert not found.get("function_call")
+    _, first, second = wire.bodies
+    told = second["messages"][len(first["messages"]) :]
+    assert len(told[0]["content"]) < 1200
+    assert "end" in told[1]["content"]
+
+
+def test_an_agent_is_told_of_a_call_that_was_cut_off(wire: Any) -> None:
+    def get_weather(city: str) -> str:
+        """Tells the weather.
+
+        Args:
+            city: a city.
+        """
+        raise AssertionError
+
+    cut = {"index": 0, "message": {"role": "assistant", "content": '{"call": {"name": "get_w'}}
+    decides(wire, "get_weather")
+    for _ in range(2):
+        wire.says({"choices": [{**cut, "finish_reason": "length"}]})
+    decides(wire, "answer")
+    wire.streams({"content": "I cannot say."})
+    agent = FnCallAgent([get_weather], llm=wire.llm(tool_format="constrained"))
+    messages = last(agent.run(ASK))
+    assert "cut off" in messages[1]["content"]
+    assert messages[-1]["content"] == "I cannot say."
+
+
+@pytest.mark.parametrize(
+    ("text", "endless"),
+    [("abc " * 80, True), ("say " + "x" * 240, True), ("-" * 100, False), ("a, b, c. " * 9, False),
+     ("".join(map(str, range(400))), False)],
+)  # fmt: skip
+def test_repetition(text: str, endless: bool) -> None:
+    assert repeats_itself(text) is endless
 
 
 @pytest.mark.parametrize(
@@ -180,3 +244,20 @@ def test_the_decision_prompt_keeps_the_persons_instructions() -> None:
         assert made[0]["content"].endswith("Be brief.")
         assert made[-1] == ASK[0]
         assert sum(m["role"] == "system" for m in made) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "about", "left_out"),
+    [("en", "Solves equations.", "roots"), ("zh", "求解方程", "的根")],
+)
+def test_examples_of_what_no_tool_does(language: Any, about: str, left_out: str) -> None:
+    def asked(description: str) -> str:
+        tools = [{"name": "tool", "description": description, "parameters": {}}, TOOLS[1]]
+        made = decision_messages(ASK, tools, language, True)
+        decided = [m["content"] for m in made if m["role"] == "assistant"]
+        assert decided.count('{"tool": "tool"}') == 1
+        assert decided.count('{"tool": "answer"}') == 4
+        return "".join(m["content"] for m in made if m["role"] == "user")
+
+    assert left_out in asked("Knits.")
+    assert left_out not in asked(about)

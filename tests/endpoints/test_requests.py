@@ -244,6 +244,25 @@ def test_structured_fields() -> None:
     assert wrapped["json_schema"]["schema"] == schema
 
 
+@pytest.mark.parametrize(
+    ("required", "closed", "strict"),
+    [(["a", "b"], True, True), (["a"], True, False), (["a", "b"], False, False)],
+)
+def test_strict_is_only_asked_for_where_openai_takes_it(
+    required: list[str], closed: bool, strict: bool
+) -> None:
+    inner = {
+        "type": "object",
+        "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+        "required": required,
+        "additionalProperties": not closed,
+    }
+    schema = {**inner, "properties": {"a": {"type": "array", "items": inner}, "b": {}}}
+    schema |= {"required": ["a", "b"], "additionalProperties": False}
+    sent = structured_fields("response_format", schema)["response_format"]["json_schema"]
+    assert sent["strict"] is strict
+
+
 # -- histories --------------------------------------------------------------------------------
 
 

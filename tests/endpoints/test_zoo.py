@@ -1,8 +1,8 @@
 """The zoo: one hand-written wire transcript a dialect, each with the events that it must give."""
 
 import asyncio
-import os
 import random
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +35,7 @@ from qwenbelt.testing.http import Connection, HttpRequest, HttpServer
 
 ZOO = Path(__file__).parent / "zoo"
 NAMES = sorted(path.stem for path in ZOO.glob("*.yaml"))
-CHUNKINGS = int(os.environ.get("QWENBELT_ZOO_CHUNKINGS", "40"))
+CHUNKINGS = 1000
 
 
 def _tool(name: str, **properties: str) -> dict[str, Any]:
@@ -169,6 +169,12 @@ def check(found: Outcome, expect: dict[str, Any]) -> None:
     assert found.finish == expect["finish"]
     tokens = expect.get("tokens")
     assert found.tokens == (Tokens(**tokens) if tokens else None)
+
+
+def test_the_documentation_names_every_transcript() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "endpoints.md"
+    named = re.findall(r"\| `([a-z0-9-]+)` \|$", page.read_text(encoding="utf-8"), re.M)
+    assert sorted(named) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)

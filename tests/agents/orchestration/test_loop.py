@@ -177,7 +177,7 @@ def test_the_time_of_a_run_stops_its_tools(
 
 
 @pytest.mark.parametrize(
-    "values", [{"model_calls": 0}, {"seconds": -1}, {"money": 1.0}, {"tokens": 0}]
+    "values", [{"model_calls": 0}, {"seconds": -1}, {"money": 0.0}, {"tokens": 0}]
 )
 def test_a_budget_that_makes_no_sense_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="Budget"):
