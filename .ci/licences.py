@@ -24,6 +24,8 @@ PERMISSIVE = set(
 )
 WEAK = {"LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0"}
 
+APPROVALS = ("OSI Approved", "DFSG approved")  # say who approves, not what
+
 # how metadata without an SPDX expression spells them
 SPELLINGS = {
     "Apache 2.0": "Apache-2.0",
@@ -102,7 +104,7 @@ def licence_of(name: str, package: Distribution) -> str:
         return str(told["License-Expression"])
     lines = [line for line in told.get_all("Classifier") or () if line.startswith("License ::")]
     kinds = [line.split(" :: ")[-1] for line in lines]
-    kinds = [SPELLINGS.get(kind, kind) for kind in kinds if kind != "OSI Approved"]
+    kinds = [SPELLINGS.get(kind, kind) for kind in kinds if kind not in APPROVALS]
     text = (told.get("License") or "").strip()
     if kinds:
         return " AND ".join(kinds)
