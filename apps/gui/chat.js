@@ -4,7 +4,7 @@
   "use strict";
   const { words, language } = window.qwenbeltPage;
   const state = { session: "", source: null, live: false, stick: true, title: "" };
-  window.qwenbelt = { get session() { return state.session; } };
+  window.qwenbelt = { get session() { return state.session; }, showFiles };
   const $ = (id) => document.getElementById(id);
   const make = (tag, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(tag), properties);
@@ -29,6 +29,18 @@
     const box = make("div", { className: "qb-toast", role: "alert", textContent: text });
     document.body.append(box);
     setTimeout(() => box.remove(), 6000);
+  }
+
+  function size(bytes) {
+    return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  }
+  function showFiles(value) {
+    const files = value?.files ?? [], box = $("qb-attached");
+    box.hidden = !files.length;
+    box.replaceChildren(...files.map((file) => {
+      const name = file.orig_name || String(file.path).split("/").pop();
+      return make("span", { className: "qb-file", textContent: file.size ? `${name} · ${size(file.size)}` : name });
+    }));
   }
 
   // -- the stream ---------------------------------------------------------------------------
@@ -132,7 +144,9 @@
   // a person's choice to open or fold something outlasts its being drawn anew
   document.addEventListener("click", (event) => {
     const detail = event.target.closest("summary")?.parentElement;
-    if (detail) detail.dataset.chosen = detail.open ? "closed" : "open";
+    if (!detail) return;
+    detail.dataset.chosen = detail.open ? "closed" : "open";
+    state.stick = false;  // what was opened is to be read, not scrolled away
   });
 
   // -- the list of conversations ------------------------------------------------------------
@@ -215,9 +229,18 @@
     const links = Object.entries(forms).map(([form, text]) =>
       make("a", { href: `/qb/export/${state.session}/${form}`, textContent: text, download: "" }));
     const menu = make("div", { id: "qb-export-menu" }, ...links);
-    menu.onclick = () => menu.remove();
+    menu.onclick = (event) => { event.preventDefault(); menu.remove(); download(event.target.href); };
     $("qb-export").after(menu);
     links[0].focus();
+  }
+
+  async function download(address) {
+    const reply = await fetch(address);
+    if (!reply.ok) { notice((await reply.json()).error); return; }
+    const name = /filename="([^"]+)"/.exec(reply.headers.get("content-disposition"))[1];
+    const link = make("a", { href: URL.createObjectURL(await reply.blob()), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   }
 
   function write(text) {
