@@ -100,7 +100,7 @@ class Person:
             "fn_index": self.send,
             "session_hash": self.page,
         }
-        await self.http.post("/en/gradio_api/run/predict", json=body)
+        await self.http.post("/en/gradio_api/queue/join", json=body)
         told = await watching
         told.first, told.whole = told.first - began, told.whole - began
         return told

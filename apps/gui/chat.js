@@ -4,7 +4,7 @@
   "use strict";
   const { words, language } = window.qwenbeltPage;
   const state = { session: "", source: null, live: false, stick: true, title: "" };
-  window.qwenbelt = { get session() { return state.session; }, showFiles };
+  window.qwenbelt = { get session() { return state.session; }, showFiles, notice };
   const $ = (id) => document.getElementById(id);
   const make = (tag, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(tag), properties);
@@ -275,6 +275,35 @@
       document.cookie = `qb_lang=${language === "en" ? "zh" : "en"};path=/;max-age=31536000;samesite=lax`;
       target.search = `?s=${state.session}`;
     } else if (target.id === "qb-jump") { state.stick = true; follow(); }
+  });
+  // Gradio's box drops silently what it does not take
+  const limit = window.qwenbeltPage.limit;
+  function takes(file, input) {
+    const fits = (kind) => kind.endsWith("/*") ? file.type.startsWith(kind.slice(0, -1))
+      : file.name.toLowerCase().endsWith(kind);
+    return file.size > 0 && file.size <= limit && input.accept.split(",").some((kind) => fits(kind.trim()));
+  }
+  function checkFiles(event) {
+    const input = event.target.closest?.("#qb-message")?.querySelector("input[type=file]");
+    const refused = input && [...(event.dataTransfer ?? event.target).files ?? []].find((file) => !takes(file, input));
+    if (!refused) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    input.value = "";
+    notice(`${refused.name} ✗ ${$("qb-limits").textContent}`);
+  }
+  for (const kind of ["drop", "change"]) document.addEventListener(kind, checkFiles, true);
+
+  // and takes pasted pictures only
+  document.addEventListener("paste", (event) => {
+    const input = event.target.closest?.("#qb-message")?.querySelector("input[type=file]");
+    const files = [...event.clipboardData.files].filter((file) => !file.type.includes("image"));
+    if (!input || !files.length) return;
+    event.preventDefault();
+    const given = new DataTransfer();
+    for (const file of files) given.items.add(file);
+    input.files = given.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") { closePanel(); $("qb-export-menu")?.remove(); }

@@ -64,7 +64,8 @@ def agent_settings(asker: Asker, language: str) -> None:
     _root().load(_loader(asker), None, chosen, **QUIET)
     for component in chosen:
         component.input(_saver(asker), chosen, None, **QUIET)
-    check.click(_checker(asker, language), endpoint, [health, endpoint], **QUIET)
+    shown = {**QUIET, "show_progress": "minimal"}
+    check.click(_checker(asker, language), endpoint, [health, endpoint], **shown)
 
 
 def _endpoint(asker: Asker, language: str) -> tuple[Any, Any, Any]:

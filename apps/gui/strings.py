@@ -150,7 +150,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no_suggestion": ("There is no such suggestion.", "没有这个建议。"),
     "busy": ("An answer is still coming; stop it first.", "回答仍在进行，请先停止。"),
     "empty": ("Write a message first.", "请先输入消息。"),
-    "problem": ("That did not work", "操作未成功"),
     "file_bad": (
         "{name}: empty, unreadable, or over {size} MB.",
         "{name}：为空、无法读取或超过 {size} MB。",
