@@ -62,8 +62,10 @@ def agent_settings(asker: Asker, language: str) -> None:
     )
     chosen = [endpoint, kind, tools, servers, think, approve, system]
     _root().load(_loader(asker), None, chosen, **QUIET)
+    save = _saver(asker)
     for component in chosen:
-        component.input(_saver(asker), chosen, None, **QUIET)
+        component.input(save, chosen, None, trigger_mode="always_last", **QUIET)
+    system.blur(save, chosen, None, **QUIET)  # what is pasted is no input to Gradio
     shown = {**QUIET, "show_progress": "minimal"}
     check.click(_checker(asker, language), endpoint, [health, endpoint], **shown)
 
@@ -164,7 +166,7 @@ def _checker(asker: Asker, language: str) -> Any:
         if not asker.free_endpoints:
             wanted = asker.choice(user_of(request)).endpoint
         try:
-            told, models = _health(wanted, language)
+            told, models = endpoint_health(wanted, language)
         except QwenbeltError as error:
             told, models = say("health_bad", language, reason=explain(error, language)), []
         known = [*_endpoints(asker), *filter(None, [wanted])]
@@ -176,7 +178,7 @@ def _checker(asker: Asker, language: str) -> Any:
     return check
 
 
-def _health(spec: str | None, language: str) -> tuple[str, list[str]]:
+def endpoint_health(spec: str | None, language: str) -> tuple[str, list[str]]:
     """Returns what is to be said of an endpoint, and specs of the models that it offers.
 
     Raises:

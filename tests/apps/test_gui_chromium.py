@@ -113,6 +113,13 @@ def test_a_card_opens_and_stays_open(screen: Screen) -> None:
     card.locator("summary").first.click()
     screen.wait(".qb-footer")
     assert "saw first" in card.inner_text()
+    screen.page.set_viewport_size({"width": 1280, "height": 520})
+    last = screen.page.locator(".qb-card summary").last
+    last.scroll_into_view_if_needed()
+    before = last.bounding_box()
+    last.click()
+    screen.page.wait_for_timeout(300)
+    assert last.bounding_box() == before, "what was opened was scrolled away"
 
 
 def test_stop_and_reload_in_mid_answer(screen: Screen) -> None:
@@ -231,6 +238,89 @@ def test_a_file_goes_with_a_question(screen: Screen, tmp_path: Any) -> None:
     with screen.page.expect_download() as download:
         screen.page.click(".qb-question .qb-file")
     assert download.value.suggested_filename == "data.csv"
+
+
+GIVE = """([how, name, type, size]) => {
+  const given = new DataTransfer();
+  given.items.add(new File([new Uint8Array(size)], name, { type }));
+  const box = document.querySelector("#qb-message textarea");
+  const settings = { bubbles: true, cancelable: true };
+  box.dispatchEvent(how === "paste"
+    ? new ClipboardEvent("paste", { clipboardData: given, ...settings })
+    : new DragEvent("drop", { dataTransfer: given, ...settings }));
+}"""
+
+
+def test_files_are_pasted_and_dropped_and_refused_aloud(screen: Screen) -> None:
+    screen.open()
+    names = []
+    for how, name, kind in (
+        ("paste", "a.csv", "text/csv"),
+        ("paste", "b.pdf", "application/pdf"),
+        ("paste", "c.png", "image/png"),
+        ("drop", "d.wav", "audio/wav"),
+        ("drop", "e.mp4", "video/mp4"),
+    ):
+        screen.page.evaluate(GIVE, [how, name, kind, 10])
+        names.append(f"{name} · 1 KB")
+        files = screen.page.locator("#qb-attached .qb-file")
+        playwright.expect(files).to_have_text(names, timeout=30_000)
+    for how, name, size in (("paste", "x.exe", 10), ("drop", "x.csv", 101 * 2**20)):
+        screen.page.evaluate(GIVE, [how, name, "application/octet-stream", size])
+        note = screen.page.locator(".qb-toast", has_text=f"{name} ✗ Files up to 100 MB")
+        playwright.expect(note).to_have_count(1, timeout=30_000)
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.wait(".qb-question .qb-files > *", 5)
+    screen.wait("#qb-attached[hidden]")
+
+
+def test_a_branch_goes_its_own_way(screen: Screen) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.ask("Wait")
+    screen.page.click("#qb-stop")
+    screen.wait(".qb-footer", 2)
+    screen.page.locator("[data-action=branch]").first.click()
+    screen.wait(".qb-turn")
+    titles = screen.page.locator(".qb-session-open")
+    playwright.expect(titles).to_have_text(["Hello (2)", "Hello"], timeout=30_000)
+    screen.ask("Wait")
+    screen.wait(".qb-card.running")
+    titles.last.click()
+    screen.wait(".qb-footer", 2)
+    screen.wait("#qb-status[hidden]")
+    titles.first.click()
+    screen.page.click("#qb-stop")
+    screen.wait(".qb-card.cancelled")
+
+
+def test_the_settings_show_and_keep_what_was_chosen(screen: Screen) -> None:
+    screen.open()
+    screen.page.click("#qb-settings button")
+    tools = screen.page.locator("#qb-tools input:checked")
+    playwright.expect(tools).to_have_count(4, timeout=30_000)
+    with screen.page.expect_response("**/run/predict*"):
+        screen.page.get_by_label("document_search").uncheck()
+    with screen.page.expect_response("**/run/predict*"):
+        screen.page.fill("#qb-system textarea", "Be short.")
+        screen.page.locator("#qb-system textarea").blur()
+    screen.page.click("#qb-check")
+    playwright.expect(screen.page.locator("#qb-health [role=status]")).to_contain_text("✓ scripted")
+    screen.page.reload()
+    screen.page.click("#qb-settings button")
+    playwright.expect(tools).to_have_count(3, timeout=30_000)
+    playwright.expect(screen.page.locator("#qb-system textarea")).to_have_value("Be short.")
+
+
+def test_what_cannot_be_sent_or_exported_is_told(screen: Screen) -> None:
+    screen.open()
+    screen.ask("  ")
+    screen.page.locator(".qb-toast", has_text="Write a message first.").wait_for(timeout=30_000)
+    screen.page.click("#qb-export")
+    screen.page.click("#qb-export-menu a >> nth=0")
+    screen.page.locator(".qb-toast", has_text="Nothing was said").wait_for(timeout=30_000)
 
 
 @pytest.mark.parametrize("screen", [{"locale": "zh-CN"}], indirect=True)
