@@ -35,14 +35,20 @@ def export(session: Session, form: str) -> tuple[str | bytes, str, str]:
         raise PageError("nothing_said")
     if form == "md":
         messages = [message for turn in path for message in turn.messages]
-        return as_markdown(messages), "text/markdown; charset=utf-8", "conversation.md"
+        text = _without_folder(as_markdown(messages), session)
+        return text, "text/markdown; charset=utf-8", "conversation.md"
     if form == "json":
         body = {"format": FORMAT, "title": session.row.title, "turns": [_as_dict(t) for t in path]}
-        text = json.dumps(body, ensure_ascii=False, indent=1)
+        text = _without_folder(json.dumps(body, ensure_ascii=False, indent=1), session)
         return text, "application/json", "conversation.json"
     if form == "scenario":
         return _scenario(session, [turn for turn in path if _ended_well(turn)])
     raise InputError(f"There is no form {form!r}; there are md, json and scenario.")
+
+
+def _without_folder(text: str, session: Session) -> str:
+    """Returns a text without the server's paths to the conversation's files."""
+    return text.replace(f"{session.folder.resolve()}/", "").replace(f"{session.folder}/", "")
 
 
 def _as_dict(turn: Turn) -> dict[str, Any]:

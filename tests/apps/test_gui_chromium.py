@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.chromium
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(900)]
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
+
+PATIENCE = 90_000  # milliseconds; what is waited for takes one or two seconds on an idle machine
 
 
 class Screen:
@@ -42,7 +44,7 @@ class Screen:
 
     def wait(self, selector: str, count: int = 1) -> Any:
         found = self.page.locator(selector)
-        playwright.expect(found).to_have_count(count, timeout=30_000)
+        playwright.expect(found).to_have_count(count, timeout=PATIENCE)
         return found
 
 
@@ -71,6 +73,7 @@ def screen(
     context = contexts.get(str(settings))
     if context is None:
         context = chromium.new_context(locale=settings.get("locale", "en-US"), **_size(settings))
+        context.set_default_timeout(PATIENCE)
         contexts[str(settings)] = context
     context.clear_cookies()  # another person
     page = context.new_page()
@@ -189,7 +192,7 @@ def test_conversations_are_listed_searched_and_deleted(screen: Screen) -> None:
     screen.page.click(".qb-session [title=Delete]")
     screen.page.fill("#qb-search", "")
     titles = screen.page.locator(".qb-session-open")
-    playwright.expect(titles).to_have_text(["Send it"], timeout=30_000)
+    playwright.expect(titles).to_have_text(["Send it"], timeout=PATIENCE)
     screen.wait("#qb-welcome:visible")
 
 
@@ -264,11 +267,11 @@ def test_files_are_pasted_and_dropped_and_refused_aloud(screen: Screen) -> None:
         screen.page.evaluate(GIVE, [how, name, kind, 10])
         names.append(f"{name} · 1 KB")
         files = screen.page.locator("#qb-attached .qb-file")
-        playwright.expect(files).to_have_text(names, timeout=30_000)
+        playwright.expect(files).to_have_text(names, timeout=PATIENCE)
     for how, name, size in (("paste", "x.exe", 10), ("drop", "x.csv", 101 * 2**20)):
         screen.page.evaluate(GIVE, [how, name, "application/octet-stream", size])
         note = screen.page.locator(".qb-toast", has_text=f"{name} ✗ Files up to 100 MB")
-        playwright.expect(note).to_have_count(1, timeout=30_000)
+        playwright.expect(note).to_have_count(1, timeout=PATIENCE)
     screen.ask("Hello")
     screen.wait(".qb-footer")
     screen.wait(".qb-question .qb-files > *", 5)
@@ -285,7 +288,7 @@ def test_a_branch_goes_its_own_way(screen: Screen) -> None:
     screen.page.locator("[data-action=branch]").first.click()
     screen.wait(".qb-turn")
     titles = screen.page.locator(".qb-session-open")
-    playwright.expect(titles).to_have_text(["Hello (2)", "Hello"], timeout=30_000)
+    playwright.expect(titles).to_have_text(["Hello (2)", "Hello"], timeout=PATIENCE)
     screen.ask("Wait")
     screen.wait(".qb-card.running")
     titles.last.click()
@@ -300,27 +303,29 @@ def test_the_settings_show_and_keep_what_was_chosen(screen: Screen) -> None:
     screen.open()
     screen.page.click("#qb-settings button")
     tools = screen.page.locator("#qb-tools input:checked")
-    playwright.expect(tools).to_have_count(4, timeout=30_000)
+    playwright.expect(tools).to_have_count(4, timeout=PATIENCE)
     with screen.page.expect_response("**/run/predict*"):
         screen.page.get_by_label("document_search").uncheck()
     with screen.page.expect_response("**/run/predict*"):
         screen.page.fill("#qb-system textarea", "Be short.")
         screen.page.locator("#qb-system textarea").blur()
     screen.page.click("#qb-check")
-    playwright.expect(screen.page.locator("#qb-health [role=status]")).to_contain_text("✓ scripted")
+    health = screen.page.locator("#qb-health [role=status]")
+    playwright.expect(health).to_contain_text("✓ scripted", timeout=PATIENCE)
     screen.page.reload()
     screen.page.click("#qb-settings button")
-    playwright.expect(tools).to_have_count(3, timeout=30_000)
-    playwright.expect(screen.page.locator("#qb-system textarea")).to_have_value("Be short.")
+    playwright.expect(tools).to_have_count(3, timeout=PATIENCE)
+    system = screen.page.locator("#qb-system textarea")
+    playwright.expect(system).to_have_value("Be short.", timeout=PATIENCE)
 
 
 def test_what_cannot_be_sent_or_exported_is_told(screen: Screen) -> None:
     screen.open()
     screen.ask("  ")
-    screen.page.locator(".qb-toast", has_text="Write a message first.").wait_for(timeout=30_000)
+    screen.page.locator(".qb-toast", has_text="Write a message first.").wait_for(timeout=PATIENCE)
     screen.page.click("#qb-export")
     screen.page.click("#qb-export-menu a >> nth=0")
-    screen.page.locator(".qb-toast", has_text="Nothing was said").wait_for(timeout=30_000)
+    screen.page.locator(".qb-toast", has_text="Nothing was said").wait_for(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("screen", [{"locale": "zh-CN"}], indirect=True)
