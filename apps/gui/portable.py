@@ -10,8 +10,10 @@ from typing import Any
 
 from qwenbelt.apps.export import as_markdown
 from qwenbelt.apps.gui.hub import Session
+from qwenbelt.apps.gui.safe_html import Surroundings
 from qwenbelt.apps.gui.store import SessionRow, Store, Turn
 from qwenbelt.apps.gui.strings import PageError
+from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.core.errors import InputError
 
 FORMAT = "qwenbelt-conversation"
@@ -116,6 +118,13 @@ def _checked(entry: Any) -> Turn:
         raise wrong
     if not all(message.get("role") in _ROLES for message in lists["messages"]):
         raise wrong
+    view = TurnView("checked", Surroundings())
+    try:
+        for event in lists["events"]:
+            view.feed(event)
+        view.flush(0.0)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise wrong from error
     files = [str(name) for name in lists["files"]]
     messages = [_without_files(message) for message in lists["messages"]]
     answer = str(entry.get("answer", ""))

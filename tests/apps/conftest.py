@@ -39,6 +39,9 @@ conversations:
 
           ![leak](https://evil.example/leak.png) [click](javascript:document.title='owned')
           [bank](https://evil.example/) [up](../../../etc/passwd)
+          ![svg](data:image/svg+xml;base64,PHN2ZyBvbmxvYWQ9ImFsZXJ0KDEpIi8+) [x](vbscript:x)
+        calls: [{look: {word: '<img src=x onerror=document.title=1>'}}]
+      - text: Done.
 """
 
 

@@ -212,14 +212,25 @@ def test_deleting_a_conversation_elsewhere_ends_its_answer(screen: Screen) -> No
 
 def test_hostile_output_does_nothing(screen: Screen) -> None:
     screen.open()
+    evil = "<img src=x onerror=document.title='owned'>"
+    file = {"name": f"{evil}.csv", "mimeType": "text/csv", "buffer": b"a,b"}
+    screen.page.set_input_files("#qb-message input[type=file]", file)
+    screen.wait("#qb-attached .qb-file")
     screen.ask("Attack")
     screen.wait(".qb-footer")
+    screen.wait(".qb-question .qb-file")
+    for summary in screen.page.locator(".qb-card summary").all():
+        summary.click()
+    screen.page.on("dialog", lambda dialog: dialog.accept(evil))
+    screen.page.click(".qb-session [title=Rename]")
+    playwright.expect(screen.page).to_have_title(evil, timeout=PATIENCE)
+    playwright.expect(screen.page.locator(".qb-session-open")).to_have_text(evil)
     assert "picture not loaded: https://evil.example/leak.png" in screen.page.inner_text(
         ".qb-answer"
     )
     screen.page.wait_for_timeout(300)
-    assert screen.page.title() == "Attack"
-    assert screen.page.locator(".qb-answer img, .qb-answer script").count() == 0
+    assert screen.page.title() == evil
+    assert screen.page.locator("#qb-layout img, #qb-layout script, #qb-side img").count() == 0
     links = screen.page.locator(".qb-answer a").evaluate_all("all => all.map(a => a.href)")
     assert links == ["https://evil.example/"]
     # even a script in the page could not reach another host

@@ -200,7 +200,9 @@ def test_an_import_names_no_file_of_the_server(anna: Client, kind: str) -> None:
     assert kept[0]["content"][1] == {"text": "(not part of the import: passwd)"}
     assert kept[1]["content"] == [{"text": "Read."}]
     king = {"question": "x", "messages": [{"role": "king", "content": "x"}]}
-    assert anna.http.post("/qb/import", json={**body, "turns": [king]}).status_code == 400
+    odd = {"question": "x", "events": [{"event": "text"}]}
+    for turn in (king, odd):
+        assert anna.http.post("/qb/import", json={**body, "turns": [turn]}).status_code == 400
 
 
 def test_errors_are_told_in_the_persons_language(anna: Client) -> None:
@@ -267,6 +269,24 @@ def test_gradios_own_ways_to_files_lead_nowhere(anna: Client, chat_server: Any, 
         told = next(line for line in data.iter_lines() if '"process_completed"' in line)
     assert '"success":true' not in told.replace(" ", "")
     assert anna.http.get(f"/qb/export/{session}/md").status_code == 400, "it was asked"
+
+
+@pytest.mark.parametrize("name", ["page.html", "image.svg", "sound.wav", "x.png.exe"])
+def test_a_file_that_could_run_is_sandboxed_or_downloaded(
+    anna: Client, chat_server: Any, name: str
+) -> None:
+    session = anna.new()
+    folder = chat_server.folder / "gui" / "sessions" / session
+    folder.mkdir(parents=True)
+    (folder / name).write_text("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>")
+    reply = anna.http.get(f"/qb/file/{session}/{name}")
+    assert reply.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    if name.endswith(".svg"):
+        assert reply.headers["content-type"] == "image/svg+xml"
+    else:
+        assert reply.headers["content-type"] == "application/octet-stream"
+        assert reply.headers["content-disposition"].startswith("attachment")
 
 
 def test_other_sites_and_host_names_are_refused(anna: Client, url: str) -> None:
