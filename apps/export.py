@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.strings import say
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_text
@@ -52,7 +53,8 @@ def load(path: str | Path) -> list[dict[str, Any]]:
 
 def as_markdown(messages: Messages) -> str:
     """Returns a conversation as Markdown: questions, answers, and the calls between them."""
-    return "\n\n".join(part for message in messages for part in _parts(message)) + "\n"
+    whole = "\n\n".join(part for message in messages for part in _parts(message)) + "\n"
+    return terminal_text(whole)  # it may be shown in a terminal
 
 
 def _parts(message: Mapping[str, Any]) -> Iterator[str]:

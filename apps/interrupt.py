@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import os
 import select
 import signal
 import sys
@@ -84,6 +86,29 @@ def _on_interrupt(
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def quiet_keys() -> Callable[[], None]:
+    """Keeps the terminal from writing typed keys, also ^C, into what is drawn on it.
+
+    Returns:
+        What makes it as it was. Does nothing where standard input is no terminal of this program.
+    """
+    try:
+        import termios
+    except ImportError:  # no such terminals on this platform
+        return _nothing
+    if not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+        return _nothing  # a program in the background would be stopped
+    number = sys.stdin.fileno()
+    before = termios.tcgetattr(number)
+    quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(number, termios.TCSANOW, quiet)
+    return functools.partial(termios.tcsetattr, number, termios.TCSANOW, before)
+
+
+def _nothing() -> None:
+    pass
 
 
 async def read_line(prompt: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.strings import say, seconds
 from qwenbelt.apps.timeline import Call, ModelCall, Timeline
 
@@ -100,7 +101,7 @@ def draw(
     if not timeline.models and not timeline.calls:
         yield Text(say("no_events"))
         return
-    labels = [c.name for c in timeline.calls] + [_label(m) for m in timeline.models]
+    labels = [terminal_text(c.name) for c in timeline.calls] + [_label(m) for m in timeline.models]
     left = min(max(cell_len(label) for label in labels), max(8, width // 4))
     axis = _Axis(begin, end, width - left - 22)
     yield Text(" " * (left + 1)).append_text(axis.ticks())
@@ -136,7 +137,7 @@ def _call_line(call: Call, axis: _Axis, left: int, end: float, ink: Ink) -> Text
     parts = [(call.sealed, begun, ink.wait, "dim")] if begun > call.sealed else []
     if call.started is not None:
         parts.append((call.started, stop, ink.run, style))
-    line = Text(_fit(call.name, left) + " ").append_text(axis.bar(parts))
+    line = Text(_fit(terminal_text(call.name), left) + " ").append_text(axis.bar(parts))
     if call.started is not None:
         line.append(f" {seconds(call.seconds(end))}")
     if call.state != "done":

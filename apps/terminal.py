@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
@@ -15,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qwenbelt.apps.clean import terminal_text
+from qwenbelt.apps.interrupt import quiet_keys
 from qwenbelt.apps.lanes import draw, ink_for
 from qwenbelt.apps.markdown_stream import MarkdownStream
 from qwenbelt.apps.strings import say, seconds
@@ -32,6 +34,7 @@ from qwenbelt.core.events import (
 )
 
 _STYLES = {"done": ("✓", "green"), "failed": ("✗", "red"), "cancelled": ("⊘", "yellow")}
+_REFRESHES = 8  # a second
 _LONGEST_OPEN_BLOCK = 4000  # characters that are rendered anew at each refresh
 
 
@@ -50,6 +53,10 @@ class TerminalView:
         self._thought: list[str] = []
         self._thinking_since: float | None = None
         self._live: Live | None = None
+        # what is printed and what is redrawn must not cross: the region would be erased wrongly
+        self._lock = threading.RLock()
+        self._paused = threading.Event()
+        self._undo_quiet: Callable[[], None]
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             TextDelta: self._on_text,
             ThinkingDelta: self._on_thinking,
@@ -69,11 +76,14 @@ class TerminalView:
 
     def pause(self) -> None:
         """Prints what is open and takes the moving region away, so that others may write."""
-        self._end_thought()
-        self._end_text()
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        with self._lock:
+            self._paused.set()
+            self._end_thought()
+            self._end_text()
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
+                self._undo_quiet()
 
     def resume(self) -> None:
         """Brings the moving region back."""
@@ -81,13 +91,27 @@ class TerminalView:
             get_renderable=self._region,
             console=self.console,
             transient=True,
-            refresh_per_second=8,
+            auto_refresh=False,
             vertical_overflow="crop",
         )
+        self._undo_quiet = quiet_keys()
         self._live.start()
+        self._paused = threading.Event()
+        refreshing = (self._live, self._paused)
+        threading.Thread(target=self._refresh, args=refreshing, daemon=True).start()
+
+    def _refresh(self, live: Live, paused: threading.Event) -> None:
+        while not paused.wait(1 / _REFRESHES):
+            with self._lock:
+                if not paused.is_set():
+                    live.refresh()
 
     def feed(self, event: Event) -> None:
         """Shows one event."""
+        with self._lock:
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
@@ -95,7 +119,7 @@ class TerminalView:
         call = self.timeline.add(event.to_dict())
         if call is not None and call.finished is not None:
             self._end_text()
-            self.console.print(_finished_line(call, self.console.width))
+            self._print(_finished_line(call, self.console.width))
 
     def _on_text(self, event: TextDelta) -> None:
         self._end_thought()
@@ -120,19 +144,24 @@ class TerminalView:
         self._end_text()
         if event.reason not in ("answer", "cancelled", "error"):
             detail = one_line(terminal_text(event.detail or event.reason))
-            self.console.print(Text(say("stopped", detail=detail), "yellow"))
+            self._print(Text(say("stopped", detail=detail), "yellow"))
         if len(self.timeline.calls) > 1 and self._lanes:
             ink = ink_for(self.console.encoding)
             for row in draw(self.timeline, self.console.width, ink=ink):
-                self.console.print(row)
-        begin, end = self.timeline.span()
+                self._print(row)
+        begin, end = self.timeline.span(time.monotonic())
         into, out = self.timeline.tokens
         calls = len(self.timeline.calls)
         line = say("turn_line", seconds=seconds(end - begin), into=into, out=out, calls=calls)
-        self.console.print(Text(line, "dim"))
+        self._print(Text(line, "dim"))
 
     def _note(self, text: str) -> None:
-        self.console.print(Text(one_line(terminal_text(text)), "yellow"))
+        self._print(Text(one_line(terminal_text(text)), "yellow"))
+
+    def _print(self, shown: RenderableType) -> None:
+        if self._live is not None:
+            self._live.refresh()  # what is printed now stands no longer in the region
+        self.console.print(shown)
 
     def _end_text(self) -> None:
         self._print_block(self._text.finish())
@@ -141,12 +170,12 @@ class TerminalView:
         since, self._thinking_since, self._thought = self._thinking_since, None, []
         if since is not None:
             took = seconds(time.monotonic() - since)
-            self.console.print(Text(say("thought", seconds=took), "dim italic"))
+            self._print(Text(say("thought", seconds=took), "dim italic"))
 
     def _print_block(self, block: str) -> None:
         if block.strip():
-            self.console.print(_markdown(block))
-            self.console.print()
+            self._print(_markdown(block))
+            self._print("")
 
     def _region(self) -> RenderableType:
         """Returns what still moves; called from the refresh thread."""
@@ -216,9 +245,3 @@ def _running_line(call: Call, width: int) -> RenderableType:
     text = Text(_signature(call, room)).append(f" {note}", "dim")
     row.add_row(Spinner("dots", style="cyan") if state == "running" else Text("·"), text)
     return row
-
-
-def feed_all(view: TerminalView, events: Iterable[Event]) -> None:
-    """Shows a list of events, as for a run that is over."""
-    for event in events:
-        view.feed(event)

@@ -11,10 +11,11 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from qwenbelt.apps.gui.asking import Asker
+from qwenbelt.apps.gui.guards import language_of
 from qwenbelt.apps.gui.hub import Hub, Session
 from qwenbelt.apps.gui.pages import cited_page, page_png
 from qwenbelt.apps.gui.portable import export, imported
-from qwenbelt.apps.gui.strings import say
+from qwenbelt.apps.gui.strings import PageError, explain
 from qwenbelt.apps.gui.watching import Watcher
 from qwenbelt.core.errors import InputError, QwenbeltError
 
@@ -83,7 +84,7 @@ class Api:
             try:
                 return await handler(request)
             except QwenbeltError as error:
-                return JSONResponse({"error": str(error)}, 400)
+                return JSONResponse({"error": explain(error, language_of(request))}, 400)
 
         return answer
 
@@ -143,7 +144,10 @@ class Api:
         return JSONResponse(found)
 
     async def _picture(self, request: Request) -> Response:
-        boxes = json.loads(request.query_params.get("boxes", "[]"))
+        try:
+            boxes = json.loads(request.query_params.get("boxes", "[]"))
+        except ValueError as error:
+            raise InputError("The boxes are not JSON.") from error
         name, page = request.path_params["name"], request.path_params["page"]
         png = await page_png(self._session(request), name, page, boxes)
         return Response(png, media_type="image/png", headers={"cache-control": "max-age=600"})
@@ -190,7 +194,7 @@ class Api:
         """Asks a suggested question with its files."""
         number, known = body.get("number"), self._asker.suggestions("en")
         if not isinstance(number, int) or not 0 <= number < len(known):
-            raise InputError(say("no_suggestion", "en"))
+            raise PageError("no_suggestion")
         names = self._asker.attach(session, known[number].files)
         self._ask(session, known[number].text, names, session.row.leaf)
 
@@ -207,7 +211,7 @@ def _approve(session: Session, body: dict[str, Any]) -> None:
 def _turn(session: Session, body: dict[str, Any]) -> Any:
     turn = session.turns.get(str(body.get("turn", "")))
     if turn is None:
-        raise InputError(say("no_conversation", "en"))
+        raise PageError("no_conversation")
     return turn
 
 

@@ -14,7 +14,7 @@ from qwenbelt.apps.gui.given import Given, Suggestion
 from qwenbelt.apps.gui.hub import Hub, Session
 from qwenbelt.apps.gui.message_lists import MessageLists
 from qwenbelt.apps.gui.store import Turn
-from qwenbelt.apps.gui.strings import say
+from qwenbelt.apps.gui.strings import PageError, say
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, ModelFinished, ModelStarted, TextDelta
 from qwenbelt.core.limits import input_file
@@ -81,7 +81,7 @@ class Asker:
         for name in files:
             path = session.file(name)
             if path is None:
-                raise InputError(f"{name}: this file is gone.")
+                raise PageError("file_gone", name=name)
             paths.append(path)
         return session.start(question, paths, self._maker(session.row.user, question), parent)
 
@@ -120,14 +120,17 @@ class Asker:
         """Copies uploaded files into the conversation's folder and returns their names there.
 
         Raises:
-            InputError: a file is too large, empty, or there are too many.
+            PageError: a file is too large, empty, or there are too many.
         """
         if len(uploads) > MAX_FILES:
-            raise InputError(f"At most {MAX_FILES} files go with one message.")
+            raise PageError("too_many_files", count=MAX_FILES)
         session.folder.mkdir(parents=True, exist_ok=True)
         names = []
         for upload in uploads:
-            source = input_file(upload, max_bytes=MAX_FILE_MB * 1024 * 1024)
+            try:
+                source = input_file(upload, max_bytes=MAX_FILE_MB * 1024 * 1024)
+            except InputError as error:
+                raise PageError("file_bad", name=Path(upload).name, size=MAX_FILE_MB) from error
             target = _free_name(session.folder, source.name)
             shutil.copyfile(source, target)
             names.append(target.name)

@@ -4,7 +4,7 @@
   "use strict";
   const { words, language } = window.qwenbeltPage;
   const state = { session: "", source: null, live: false, stick: true, title: "" };
-  window.qwenbelt = { get session() { return state.session; } };
+  window.qwenbelt = { get session() { return state.session; }, showFiles, notice };
   const $ = (id) => document.getElementById(id);
   const make = (tag, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(tag), properties);
@@ -29,6 +29,18 @@
     const box = make("div", { className: "qb-toast", role: "alert", textContent: text });
     document.body.append(box);
     setTimeout(() => box.remove(), 6000);
+  }
+
+  function size(bytes) {
+    return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  }
+  function showFiles(value) {
+    const files = value?.files ?? [], box = $("qb-attached");
+    box.hidden = !files.length;
+    box.replaceChildren(...files.map((file) => {
+      const name = file.orig_name || String(file.path).split("/").pop();
+      return make("span", { className: "qb-file", textContent: file.size ? `${name} · ${size(file.size)}` : name });
+    }));
   }
 
   // -- the stream ---------------------------------------------------------------------------
@@ -132,7 +144,9 @@
   // a person's choice to open or fold something outlasts its being drawn anew
   document.addEventListener("click", (event) => {
     const detail = event.target.closest("summary")?.parentElement;
-    if (detail) detail.dataset.chosen = detail.open ? "closed" : "open";
+    if (!detail) return;
+    detail.dataset.chosen = detail.open ? "closed" : "open";
+    state.stick = false;  // what was opened is to be read, not scrolled away
   });
 
   // -- the list of conversations ------------------------------------------------------------
@@ -215,9 +229,18 @@
     const links = Object.entries(forms).map(([form, text]) =>
       make("a", { href: `/qb/export/${state.session}/${form}`, textContent: text, download: "" }));
     const menu = make("div", { id: "qb-export-menu" }, ...links);
-    menu.onclick = () => menu.remove();
+    menu.onclick = (event) => { event.preventDefault(); menu.remove(); download(event.target.href); };
     $("qb-export").after(menu);
     links[0].focus();
+  }
+
+  async function download(address) {
+    const reply = await fetch(address);
+    if (!reply.ok) { notice((await reply.json()).error); return; }
+    const name = /filename="([^"]+)"/.exec(reply.headers.get("content-disposition"))[1];
+    const link = make("a", { href: URL.createObjectURL(await reply.blob()), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   }
 
   function write(text) {
@@ -252,6 +275,35 @@
       document.cookie = `qb_lang=${language === "en" ? "zh" : "en"};path=/;max-age=31536000;samesite=lax`;
       target.search = `?s=${state.session}`;
     } else if (target.id === "qb-jump") { state.stick = true; follow(); }
+  });
+  // Gradio's box drops silently what it does not take
+  const limit = window.qwenbeltPage.limit;
+  function takes(file, input) {
+    const fits = (kind) => kind.endsWith("/*") ? file.type.startsWith(kind.slice(0, -1))
+      : file.name.toLowerCase().endsWith(kind);
+    return file.size > 0 && file.size <= limit && input.accept.split(",").some((kind) => fits(kind.trim()));
+  }
+  function checkFiles(event) {
+    const input = event.target.closest?.("#qb-message")?.querySelector("input[type=file]");
+    const refused = input && [...(event.dataTransfer ?? event.target).files ?? []].find((file) => !takes(file, input));
+    if (!refused) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    input.value = "";
+    notice(`${refused.name} ✗ ${$("qb-limits").textContent}`);
+  }
+  for (const kind of ["drop", "change"]) document.addEventListener(kind, checkFiles, true);
+
+  // and takes pasted pictures only
+  document.addEventListener("paste", (event) => {
+    const input = event.target.closest?.("#qb-message")?.querySelector("input[type=file]");
+    const files = [...event.clipboardData.files].filter((file) => !file.type.includes("image"));
+    if (!input || !files.length) return;
+    event.preventDefault();
+    const given = new DataTransfer();
+    for (const file of files) given.items.add(file);
+    input.files = given.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") { closePanel(); $("qb-export-menu")?.remove(); }

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import json
+import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from qwenbelt.apps.agent_choice import AgentChoice, trusted_tools
 from qwenbelt.apps.conversation import user_message
 from qwenbelt.apps.gui.store import SessionRow, Store, Turn
-from qwenbelt.apps.gui.strings import say
-from qwenbelt.core.errors import InputError, QwenbeltError
+from qwenbelt.apps.gui.strings import PageError
+from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.events import ApprovalAsked, Done, Event
 from qwenbelt.core.trace import TraceWriter
 
@@ -149,10 +151,10 @@ class Session:
         """Begins a turn; it goes on whether or not anybody watches.
 
         Raises:
-            InputError: an answer is still coming.
+            PageError: an answer is still coming.
         """
         if self.live is not None:
-            raise InputError(say("busy", "en"))
+            raise PageError("busy")
         turn = Turn(self.row.id, question, parent, [path.name for path in files])
         turn.messages = [user_message(question, list(files))]
         self.live = LiveTurn(turn)
@@ -274,12 +276,12 @@ class Hub:
         """Returns a user's conversation.
 
         Raises:
-            InputError: the user has no such conversation.
+            PageError: the user has no such conversation.
         """
         row = self.store.session(user, session)
         if row is None:
             self._sessions.pop(session, None)
-            raise InputError(say("no_conversation", "en"))
+            raise PageError("no_conversation")
         found = self._sessions.get(session)
         if found is None:
             found = Session(row, self.store, self.workspace / session, self.at_once)
@@ -290,11 +292,19 @@ class Hub:
 
     def branch(self, session: Session, upto: Turn) -> SessionRow:
         """Makes a new conversation of the turns up to one, with copies of the files."""
-        row = self.store.new_session(session.row.user, session.row.title)
+        user = session.row.user
+        titles = {row.title for row in self.store.sessions(user)}
+        row = self.store.new_session(user, _next_title(session.row.title, titles))
         parent = None
         for turn in session.path():
             copy = dataclasses.replace(
-                turn, id=uuid.uuid4().hex[:12], session=row.id, parent=parent
+                turn,
+                id=uuid.uuid4().hex[:12],
+                session=row.id,
+                parent=parent,
+                # paths in them lead to the copies of the files
+                messages=json.loads(json.dumps(turn.messages).replace(session.row.id, row.id)),
+                events=json.loads(json.dumps(turn.events).replace(session.row.id, row.id)),
             )
             self.store.save_turn(copy)
             parent = copy.id
@@ -309,7 +319,7 @@ class Hub:
         """Deletes a conversation with its files; what runs in it is ended first.
 
         Raises:
-            InputError: the user has no such conversation.
+            PageError: the user has no such conversation.
         """
         found = self.open(user, session)
         found.gone = True
@@ -351,3 +361,12 @@ class Hub:
                 tasks.append(session.live.task)
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_SECONDS)
+
+
+def _next_title(title: str, taken: Collection[str]) -> str:
+    """Returns the title of a branch: "Title (2)", or the next number that is free."""
+    base = re.sub(r" \(\d+\)$", "", title)
+    number = 2
+    while f"{base} ({number})" in taken:
+        number += 1
+    return f"{base} ({number})"

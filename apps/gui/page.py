@@ -6,7 +6,6 @@ The conversation itself is drawn by `chat.js` from the changes that `/qb/stream`
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -14,12 +13,11 @@ from typing import Any
 
 import gradio as gr
 
-from qwenbelt.apps.agent_choice import DEFAULT_TOOLS
 from qwenbelt.apps.gui.asking import MAX_FILE_MB, Asker
-from qwenbelt.apps.gui.given import Given, Looks, Suggestion
-from qwenbelt.apps.gui.strings import TEXTS, say
+from qwenbelt.apps.gui.given import Looks, Suggestion
+from qwenbelt.apps.gui.settings import agent_settings, given_agents, user_of
+from qwenbelt.apps.gui.strings import TEXTS, PageError, explain, say
 from qwenbelt.core.errors import InputError, QwenbeltError
-from qwenbelt.tools.registry import BUILTIN
 
 _HERE = Path(__file__).parent
 FILE_TYPES = [
@@ -37,6 +35,13 @@ _ICON = (
 _WITH_SESSION = (
     "(...inputs) => { inputs[inputs.length - 1] = window.qwenbelt.session; return inputs; }"
 )
+
+
+# Gradio's box shows signs of files, not their names
+_SHOW_FILES = "(value) => { window.qwenbelt.showFiles(value); }"
+# Gradio's own notes of errors speak English
+_SHOW_PROBLEM = "(text) => { if (text) window.qwenbelt.notice(text); }"
+QUEUE_SECONDS = 0.01
 
 
 def theme() -> Any:
@@ -59,13 +64,14 @@ def head(language: str, asker: Asker) -> str:
     """
     style = (_HERE / "chat.css").read_text(encoding="utf-8")
     words = {key: TEXTS[key][language == "zh"] for key in _SCRIPT_WORDS}
-    data = json.dumps({"language": language, "words": words}, ensure_ascii=False)
+    setup = {"language": language, "words": words, "limit": MAX_FILE_MB * 1024 * 1024}
+    data = json.dumps(setup, ensure_ascii=False)
     body = (_HERE / "chat.js").read_text(encoding="utf-8")
     data = data.replace("<", "\\u003c")
     style += _looks(asker.given.looks) if asker.given is not None else ""
     icon = f'<link rel="icon" href="data:image/svg+xml,{_ICON}">'
-    setup = f"window.qwenbeltPage = {data};"
-    return f"{icon}<style>{style}</style><script>{setup}</script><script>{body}</script>"
+    page = f"window.qwenbeltPage = {data};"
+    return f"{icon}<style>{style}</style><script>{page}</script><script>{body}</script>"
 
 
 def _looks(looks: Looks) -> str:
@@ -108,11 +114,10 @@ def build(asker: Asker, language: str, *, logged_in: bool) -> gr.Blocks:
         with gr.Sidebar(width=290, elem_id="qb-side"):
             gr.HTML(_sidebar(language, logged_in), elem_id="qb-side-html")
             with gr.Accordion(say("settings", language), open=False, elem_id="qb-settings"):
-                chosen = (
-                    _settings(asker, language)
-                    if asker.given is None
-                    else _given(asker, asker.given, language)
-                )
+                if asker.given is None:
+                    agent_settings(asker, language)
+                else:
+                    given_agents(asker, asker.given, language)
         gr.HTML(
             _conversation(asker.suggestions(language), language), elem_id="qb-main", padding=False
         )
@@ -129,171 +134,43 @@ def build(asker: Asker, language: str, *, logged_in: bool) -> gr.Blocks:
                 elem_id="qb-message",
                 html_attributes=gr.InputHTMLAttributes(autocapitalize="sentences"),
             )
-        session = gr.Textbox(visible=False)
-        _send(asker, message, chosen, session, language)
+        limits = escape(say("limits", language, size=MAX_FILE_MB))
+        gr.HTML(f"<small>{limits}</small>", elem_id="qb-limits", padding=False)
+        _send(asker, message, language)
+        message.change(None, message, None, js=_SHOW_FILES)
     _only_uploads(blocks, message)
+    # Gradio would look into its queue a thousand times a second, 4 % of a processor when idle
+    blocks._queue.sleep_when_free = QUEUE_SECONDS
     return blocks
 
 
-def _settings(asker: Asker, language: str) -> list[Any]:
-    """Makes the settings; each holds what the user chose last."""
-    endpoint = gr.Dropdown(
-        choices=_endpoints(asker),
-        allow_custom_value=asker.free_endpoints,
-        label=say("model", language),
-        info=say("model_info", language) if asker.free_endpoints else None,
-        elem_id="qb-endpoint",
-    )
-    check = gr.Button(say("check", language), size="sm", elem_id="qb-check")
-    health = gr.Markdown(elem_id="qb-health")
-    kind = gr.Radio(["fncall", "react", "assistant"], label=say("agent_kind", language))
-    tools = gr.CheckboxGroup(list(BUILTIN), label=say("tools", language), elem_id="qb-tools")
-    servers = gr.CheckboxGroup(
-        asker.servers(),
-        label=say("mcp", language),
-        visible=bool(asker.servers()),
-        elem_id="qb-servers",
-    )
-    think = gr.Radio(
-        [
-            (say("thinking_default", language), "default"),
-            (say("on", language), "on"),
-            (say("off", language), "off"),
-        ],
-        label=say("thinking", language),
-    )
-    approve = gr.Radio(
-        [(say(f"approve_{mode}", language), mode) for mode in ("ask", "auto", "never")],
-        label=say("approve", language),
-    )
-    system = gr.Textbox(label=say("system", language), lines=3, max_length=20_000)
-    gr.HTML(f"<small>{escape(say('limits', language, size=MAX_FILE_MB))}</small>")
-    chosen = [endpoint, kind, tools, servers, think, approve, system]
-    blocks = gr.context.Context.root_block
-    if blocks is not None:
-        blocks.load(_loader(asker), None, chosen, show_progress="hidden", api_visibility="private")
-    for component in chosen:
-        component.input(
-            _saver(asker), chosen, None, show_progress="hidden", api_visibility="private"
-        )
-    check.click(_checker(asker, language), endpoint, health, api_visibility="private")
-    return chosen
+def _send(asker: Asker, message: Any, language: str) -> None:
+    session, problem = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
-
-def _given(asker: Asker, given: Given, language: str) -> list[Any]:
-    """Shows the agents that answer, and lets people choose one of several."""
-    about = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(str(agent.description or ''))} "
-        f"<small>{escape(', '.join(getattr(agent, 'function_map', None) or ()))}</small></dd>"
-        for name, agent in zip(given.names, given.agents, strict=True)
-    )
-    gr.HTML(f'<dl class="qb-agents">{about}</dl>')
-    gr.HTML(f"<small>{escape(say('limits', language, size=MAX_FILE_MB))}</small>")
-    if not given.choosable:
-        return []
-
-    def load(request: gr.Request) -> str:
-        return asker.chosen_agent(user_of(request))
-
-    def save(name: str, request: gr.Request) -> None:
-        asker.hub.store.save_settings(user_of(request), {"agent": name})
-
-    choice = gr.Dropdown(given.names, label=say("who_answers", language), elem_id="qb-agent")
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    blocks = gr.context.Context.root_block
-    if blocks is not None:
-        blocks.load(load, None, choice, **hidden)
-    choice.input(save, choice, None, **hidden)
-    return [choice]
-
-
-def _endpoints(asker: Asker) -> list[str]:
-    known = [asker.defaults.endpoint, *asker.endpoints]
-    return list(dict.fromkeys(spec for spec in known if spec))
-
-
-def _loader(asker: Asker) -> Any:
-    def load(request: gr.Request) -> list[Any]:
-        choice = asker.choice(user_of(request))
-        tools = [name for name in choice.tools or DEFAULT_TOOLS if name in BUILTIN]
-        servers = [name for name in asker.servers() if name not in choice.mcp_off]
-        think = {None: "default", True: "on", False: "off"}[choice.think]
-        endpoint = choice.endpoint or ""
-        system = choice.system or ""
-        return [endpoint, choice.kind, tools, servers, think, choice.approve, system]
-
-    return load
-
-
-def _saver(asker: Asker) -> Any:
-    def save(
-        endpoint: str | None,
-        kind: str,
-        tools: list[str],
-        servers: list[str],
-        think: str,
-        approve: str,
-        system: str | None,
-        request: gr.Request,
-    ) -> None:
-        picked = [name for name in tools if name in BUILTIN] or ["none"]
-        body = {
-            "endpoint": (endpoint or "").strip() or None,
-            "kind": kind if kind in ("fncall", "react", "assistant") else "fncall",
-            "tools": picked,
-            "mcp_off": [name for name in asker.servers() if name not in servers],
-            "think": {"on": True, "off": False}.get(think),
-            "approve": approve if approve in ("ask", "auto", "never") else "ask",
-            "system": (system or "")[:20_000] or None,
-        }
-        asker.hub.store.save_settings(user_of(request), body)
-
-    return save
-
-
-def _checker(asker: Asker, language: str) -> Any:
-    def check(spec: str | None, request: gr.Request) -> str:
-        from qwenbelt.agents.endpoints import endpoint, list_models
-
-        if not asker.free_endpoints:
-            spec = asker.choice(user_of(request)).endpoint
-        started = time.monotonic()
-        try:
-            llm = endpoint((spec or "").strip() or None)
-            models = list_models(llm["model_server"], key=str(llm.get("api_key") or ""))
-        except QwenbeltError as error:
-            return say("health_bad", language, reason=str(error))
-        took = (time.monotonic() - started) * 1000
-        words = {"model": llm["model"], "count": len(models), "milliseconds": round(took)}
-        return say("health_ok", language, **words)
-
-    return check
-
-
-def _send(asker: Asker, message: Any, chosen: list[Any], session: Any, language: str) -> None:
-    async def send(given: dict[str, Any], name: str, request: gr.Request) -> Any:
+    async def send(given: dict[str, Any], name: str, request: gr.Request) -> tuple[Any, str]:
         text, uploads = str(given.get("text") or ""), list(given.get("files") or ())
         try:
             opened = asker.hub.open(user_of(request), name or "")
             if opened.live is not None:
-                raise gr.Error(say("busy", language))
+                raise PageError("busy")
             if not text.strip() and not uploads:
-                raise gr.Error(say("empty", language))
+                raise PageError("empty")
             files = asker.attach(opened, uploads)
             asker.ask(opened, text, files, opened.row.leaf)
         except QwenbeltError as error:
-            raise gr.Error(str(error)) from error
-        return {"text": "", "files": []}
+            return gr.skip(), explain(error, language)  # what was typed stays
+        return {"text": "", "files": []}, ""
 
-    message.submit(
+    sent = message.submit(
         send,
         [message, session],
-        message,
+        [message, problem],
         js=_WITH_SESSION,
         show_progress="hidden",
         concurrency_limit=None,
         api_visibility="private",
     )
+    sent.then(None, problem, None, js=_SHOW_PROBLEM)
 
 
 def _only_uploads(blocks: Any, message: Any) -> None:
@@ -312,11 +189,6 @@ def _only_uploads(blocks: Any, message: Any) -> None:
         return move(path)
 
     message.async_move_resource_to_block_cache = checked
-
-
-def user_of(request: gr.Request) -> str:
-    """Returns the user that the guard has found."""
-    return str(request.request.scope["state"]["user"])
 
 
 def _sidebar(language: str, logged_in: bool) -> str:
@@ -362,6 +234,7 @@ def _conversation(suggestions: Sequence[Suggestion], language: str) -> str:
         f'<button type="button" id="qb-jump" class="qb-button" hidden>↓ {words["jump"]}</button>'
         f'<div id="qb-offline" role="status" hidden>{words["offline"]}</div>'
         '<aside id="qb-panel" hidden></aside></div>'
+        '<div id="qb-attached" role="status" hidden></div>'
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.apps.gui.hub import Session
+from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ async def page_png(session: Session, name: str, page: int, boxes: Any) -> bytes:
 def _document(session: Session, name: str) -> Path:
     path = session.file(name)
     if path is None or path.suffix.lower() != ".pdf":
-        raise InputError(f"{name}: there is no such PDF in this conversation.")
+        raise PageError("no_pdf", file=name)
     return path
 
 
@@ -65,7 +66,7 @@ def _found(path: Path, page: int, words: str) -> dict[str, Any]:
 
     found = read_page(path.parent, path.name, page)
     if found is None:
-        raise InputError(f"{path.name}: has no page {page}.")
+        raise PageError("no_page", file=path.name, page=page)
     spans = _spans(found, words)
     boxes = [box for start, end in spans for box in found.boxes(start, end)]
     places = [[box.x0, box.top, box.x1, box.bottom] for box in boxes[:_MOST_BOXES]]

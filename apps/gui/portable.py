@@ -5,15 +5,20 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from pathlib import PurePath
 from typing import Any
 
 from qwenbelt.apps.export import as_markdown
 from qwenbelt.apps.gui.hub import Session
+from qwenbelt.apps.gui.safe_html import Surroundings
 from qwenbelt.apps.gui.store import SessionRow, Store, Turn
+from qwenbelt.apps.gui.strings import PageError
+from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.core.errors import InputError
 
 FORMAT = "qwenbelt-conversation"
 SCENARIO = "conversation.scenario.yaml"
+_ROLES = ("system", "user", "assistant", "function")
 
 
 def export(session: Session, form: str) -> tuple[str | bytes, str, str]:
@@ -29,17 +34,23 @@ def export(session: Session, form: str) -> tuple[str | bytes, str, str]:
     """
     path = session.path()
     if not path:
-        raise InputError("Nothing was said in this conversation yet.")
+        raise PageError("nothing_said")
     if form == "md":
         messages = [message for turn in path for message in turn.messages]
-        return as_markdown(messages), "text/markdown; charset=utf-8", "conversation.md"
+        text = _without_folder(as_markdown(messages), session)
+        return text, "text/markdown; charset=utf-8", "conversation.md"
     if form == "json":
         body = {"format": FORMAT, "title": session.row.title, "turns": [_as_dict(t) for t in path]}
-        text = json.dumps(body, ensure_ascii=False, indent=1)
+        text = _without_folder(json.dumps(body, ensure_ascii=False, indent=1), session)
         return text, "application/json", "conversation.json"
     if form == "scenario":
         return _scenario(session, [turn for turn in path if _ended_well(turn)])
     raise InputError(f"There is no form {form!r}; there are md, json and scenario.")
+
+
+def _without_folder(text: str, session: Session) -> str:
+    """Returns a text without the server's paths to the conversation's files."""
+    return text.replace(f"{session.folder.resolve()}/", "").replace(f"{session.folder}/", "")
 
 
 def _as_dict(turn: Turn) -> dict[str, Any]:
@@ -56,7 +67,7 @@ def _scenario(session: Session, path: list[Turn]) -> tuple[str | bytes, str, str
     from qwenbelt.testing import Trajectory, scenario_text
 
     if not path:
-        raise InputError("No question of this conversation was answered to the end.")
+        raise PageError("nothing_answered")
     records = [record for turn in path for record in turn.events]
     names = list(dict.fromkeys(name for turn in path for name in turn.files))
     files = [file for name in names if (file := session.file(name)) is not None]
@@ -75,11 +86,14 @@ def _scenario(session: Session, path: list[Turn]) -> tuple[str | bytes, str, str
 def imported(store: Store, user: str, body: dict[str, Any]) -> SessionRow:
     """Makes a conversation from what `export` gave as "json".
 
+    Files do not travel with it, and its paths are not followed: whoever wrote it could name any
+    file of this server.
+
     Raises:
-        InputError: it is something else.
+        PageError: it is something else.
     """
     if body.get("format") != FORMAT or not isinstance(body.get("turns"), list):
-        raise InputError("This is no conversation that was exported as JSON.")
+        raise PageError("no_export")
     turns = [_checked(entry) for entry in body["turns"]]
     row = store.new_session(user, str(body.get("title", ""))[:200])
     parent = None
@@ -93,7 +107,7 @@ def imported(store: Store, user: str, body: dict[str, Any]) -> SessionRow:
 
 
 def _checked(entry: Any) -> Turn:
-    wrong = InputError("A turn in this file is not as it should be.")
+    wrong = PageError("no_export")
     if not isinstance(entry, dict) or not isinstance(entry.get("question"), str):
         raise wrong
     lists = {name: entry.get(name, []) for name in ("files", "messages", "events")}
@@ -102,8 +116,30 @@ def _checked(entry: Any) -> Turn:
     dicts = lists["messages"] + lists["events"]
     if not all(isinstance(value, dict) for value in dicts):
         raise wrong
+    if not all(message.get("role") in _ROLES for message in lists["messages"]):
+        raise wrong
+    view = TurnView("checked", Surroundings())
+    try:
+        for event in lists["events"]:
+            view.feed(event)
+        view.flush(0.0)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise wrong from error
     files = [str(name) for name in lists["files"]]
+    messages = [_without_files(message) for message in lists["messages"]]
     answer = str(entry.get("answer", ""))
-    return Turn(
-        "", entry["question"], None, files, lists["messages"], lists["events"], answer=answer
-    )
+    return Turn("", entry["question"], None, files, messages, lists["events"], answer=answer)
+
+
+def _without_files(message: dict[str, Any]) -> dict[str, Any]:
+    content = message.get("content")
+    if not isinstance(content, list):
+        return {**message, "content": str(content or "")}
+    return {**message, "content": [_as_text(part) for part in content if isinstance(part, dict)]}
+
+
+def _as_text(part: dict[str, Any]) -> dict[str, str]:
+    if "text" in part:
+        return {"text": str(part["text"])}
+    names = ", ".join(PurePath(str(value)).name[:200] for value in part.values())
+    return {"text": f"(not part of the import: {names})"}

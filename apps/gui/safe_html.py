@@ -20,6 +20,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
+from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.gui.strings import say
 
 MAX_TABLE_ROWS = 500  # of one table; a browser stalls long before memory runs out
@@ -148,8 +149,9 @@ _MARKDOWN = _make()
 
 
 def markdown_html(text: str, around: Surroundings) -> str:
-    """Returns Markdown as safe HTML."""
-    return str(_MARKDOWN.render(_with_short_tables(text, around.language), {"around": around}))
+    """Returns Markdown as safe HTML, without controls that let one text look like another."""
+    short = _with_short_tables(terminal_text(text), around.language)
+    return str(_MARKDOWN.render(short, {"around": around}))
 
 
 def _with_short_tables(text: str, language: str) -> str:

@@ -117,14 +117,21 @@ def _lifespan(hub: Any) -> Any:
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
         resting = asyncio.ensure_future(_rest(hub))
+        warming = asyncio.ensure_future(asyncio.to_thread(_warm))
         try:
             yield
         finally:
             resting.cancel()
+            warming.cancel()
             await hub.close()
             hub.store.close()
 
     return lifespan
+
+
+def _warm() -> None:
+    """Imports what the first question would wait for."""
+    from qwenbelt.agents import FnCallAgent  # noqa: F401
 
 
 async def _rest(hub: Any) -> None:

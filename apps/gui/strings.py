@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from qwenbelt.core.errors import InputError
+
 TEXTS: dict[str, tuple[str, str]] = {
     # the page
     "title": ("qwenbelt chat", "qwenbelt 聊天"),
@@ -21,8 +23,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "theme": ("Light or dark", "浅色或深色"),
     "settings": ("Settings", "设置"),
     "placeholder": (
-        "Ask something; drop files here or paste them",
-        "输入问题；可拖放或粘贴文件",
+        "Ask, drop or paste files",
+        "输入问题，可拖放或粘贴文件",
     ),
     "message": ("Your message", "您的消息"),
     "model": ("Model endpoint", "模型端点"),
@@ -32,11 +34,19 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "check": ("Check", "检测"),
     "health_ok": (
-        "works: {model}, {count} models, {milliseconds} ms",
-        "可用：{model}，{count} 个模型，{milliseconds} 毫秒",
+        "✓ {model} · models: {count} · {milliseconds} ms",
+        "✓ {model} · 模型数：{count} · {milliseconds} 毫秒",
     ),
-    "health_bad": ("does not work: {reason}", "不可用：{reason}"),
+    "health_absent": (
+        "⚠ {model} is not among the {count} models here; choose one of them",
+        "⚠ 此端点的 {count} 个模型中没有 {model}，请从中选择",
+    ),
+    "health_local": ("✓ {model}, inside this process", "✓ {model}，在本进程内运行"),
+    "health_bad": ("✗ does not work: {reason}", "✗ 不可用：{reason}"),
     "agent_kind": ("How the agent decides", "智能体方式"),
+    "kind_fncall": ("calls tools", "工具调用"),
+    "kind_react": ("ReAct", "ReAct"),
+    "kind_assistant": ("reads files first", "先读文件"),
     "who_answers": ("Who answers", "由谁回答"),
     "tools": ("Tools", "工具"),
     "mcp": ("MCP servers", "MCP 服务器"),
@@ -54,7 +64,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "文件不超过 {size} MB：PDF、Office、文本、数据、图片、音频、视频。",
     ),
     "welcome": ("What shall we find out?", "想了解什么？"),
-    "examples": ("Examples", "示例"),
     "example_1": (
         "Draw a bar chart of the planets' diameters.",
         "画一张行星直径的柱状图。",
@@ -69,9 +78,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "jump": ("Jump to the latest", "跳到最新"),
     "offline": ("The connection is lost; trying again …", "连接已断开，正在重试……"),
-    "skip": ("Skip to the conversation", "跳到对话内容"),
     # a turn
-    "you": ("You", "您"),
     "agent": ("Agent", "智能体"),
     "thinking_now": ("Thinking", "正在思考"),
     "thought_for": ("Thought for {seconds}", "思考了 {seconds}"),
@@ -151,7 +158,29 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no_suggestion": ("There is no such suggestion.", "没有这个建议。"),
     "busy": ("An answer is still coming; stop it first.", "回答仍在进行，请先停止。"),
     "empty": ("Write a message first.", "请先输入消息。"),
-    "too_large": ("{name}: over the limit of {size} MB.", "{name}：超过 {size} MB 的限制。"),
+    "file_bad": (
+        "{name}: empty, unreadable, or over {size} MB.",
+        "{name}：为空、无法读取或超过 {size} MB。",
+    ),
+    "file_gone": ("{name}: this file is gone.", "{name}：文件已不存在。"),
+    "too_many_files": (
+        "At most {count} files go with one message.",
+        "每条消息最多 {count} 个文件。",
+    ),
+    "nothing_said": (
+        "Nothing was said in this conversation yet.",
+        "这个对话还没有内容。",
+    ),
+    "nothing_answered": (
+        "No question of this conversation was answered to the end.",
+        "这个对话中还没有完整的回答。",
+    ),
+    "no_export": ("This is no conversation that was exported as JSON.", "这不是导出的 JSON 对话。"),
+    "no_page": ("{file}: has no page {page}.", "{file}：没有第 {page} 页。"),
+    "no_pdf": (
+        "{file}: there is no such PDF in this conversation.",
+        "{file}：这个对话中没有这个 PDF。",
+    ),
     # login
     "login": ("Log in", "登录"),
     "user": ("User", "用户名"),
@@ -164,3 +193,26 @@ TEXTS: dict[str, tuple[str, str]] = {
 def say(key: str, language: str, **values: object) -> str:
     """Returns the text `key` in a language ("en" or "zh"), with `values` filled in."""
     return TEXTS[key][language == "zh"].format(**values)
+
+
+class PageError(InputError):
+    """A mistake that the page explains in the person's language.
+
+    Args:
+        key: the text of `TEXTS` that says it.
+        **values: fill it in.
+    """
+
+    def __init__(self, key: str, **values: object) -> None:
+        super().__init__(say(key, "en", **values))
+        self._key = key
+        self._values = values
+
+    def text(self, language: str) -> str:
+        """Returns what it says in a language ("en" or "zh")."""
+        return say(self._key, language, **self._values)
+
+
+def explain(error: Exception, language: str) -> str:
+    """Returns an error as the page shows it."""
+    return error.text(language) if isinstance(error, PageError) else str(error)

@@ -61,6 +61,8 @@ def chat_messages(body: Mapping[str, Any], inbox: Inbox) -> list[dict[str, Any]]
         raise InputError(
             "This server is an agent with tools of its own; `tools` of a client are not called."
         )
+    if body.get("n", 1) != 1:
+        raise InputError("`n` must be 1: an agent acts once.")
     found = [_message(entry, number, inbox) for number, entry in enumerate(given)]
     messages = [message for message in found if message is not None]
     if not messages or messages[-1]["role"] != "user":
@@ -159,6 +161,8 @@ def response_messages(body: Mapping[str, Any], inbox: Inbox) -> list[dict[str, A
     Raises:
         InputError: see `chat_messages`.
     """
+    if body.get("previous_response_id"):
+        raise InputError("`previous_response_id` is not known here; send the messages so far.")
     given = body.get("input")
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]

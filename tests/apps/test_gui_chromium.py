@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.chromium
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(900)]
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
+
+PATIENCE = 90_000  # milliseconds; what is waited for takes one or two seconds on an idle machine
 
 
 class Screen:
@@ -42,7 +44,7 @@ class Screen:
 
     def wait(self, selector: str, count: int = 1) -> Any:
         found = self.page.locator(selector)
-        playwright.expect(found).to_have_count(count, timeout=30_000)
+        playwright.expect(found).to_have_count(count, timeout=PATIENCE)
         return found
 
 
@@ -71,6 +73,7 @@ def screen(
     context = contexts.get(str(settings))
     if context is None:
         context = chromium.new_context(locale=settings.get("locale", "en-US"), **_size(settings))
+        context.set_default_timeout(PATIENCE)
         contexts[str(settings)] = context
     context.clear_cookies()  # another person
     page = context.new_page()
@@ -113,6 +116,13 @@ def test_a_card_opens_and_stays_open(screen: Screen) -> None:
     card.locator("summary").first.click()
     screen.wait(".qb-footer")
     assert "saw first" in card.inner_text()
+    screen.page.set_viewport_size({"width": 1280, "height": 520})
+    last = screen.page.locator(".qb-card summary").last
+    last.scroll_into_view_if_needed()
+    before = last.bounding_box()
+    last.click()
+    screen.page.wait_for_timeout(300)
+    assert last.bounding_box() == before, "what was opened was scrolled away"
 
 
 def test_stop_and_reload_in_mid_answer(screen: Screen) -> None:
@@ -182,7 +192,7 @@ def test_conversations_are_listed_searched_and_deleted(screen: Screen) -> None:
     screen.page.click(".qb-session [title=Delete]")
     screen.page.fill("#qb-search", "")
     titles = screen.page.locator(".qb-session-open")
-    playwright.expect(titles).to_have_text(["Send it"], timeout=30_000)
+    playwright.expect(titles).to_have_text(["Send it"], timeout=PATIENCE)
     screen.wait("#qb-welcome:visible")
 
 
@@ -202,14 +212,25 @@ def test_deleting_a_conversation_elsewhere_ends_its_answer(screen: Screen) -> No
 
 def test_hostile_output_does_nothing(screen: Screen) -> None:
     screen.open()
+    evil = "<img src=x onerror=document.title='owned'>"
+    file = {"name": f"{evil}.csv", "mimeType": "text/csv", "buffer": b"a,b"}
+    screen.page.set_input_files("#qb-message input[type=file]", file)
+    screen.wait("#qb-attached .qb-file")
     screen.ask("Attack")
     screen.wait(".qb-footer")
+    screen.wait(".qb-question .qb-file")
+    for summary in screen.page.locator(".qb-card summary").all():
+        summary.click()
+    screen.page.on("dialog", lambda dialog: dialog.accept(evil))
+    screen.page.click(".qb-session [title=Rename]")
+    playwright.expect(screen.page).to_have_title(evil, timeout=PATIENCE)
+    playwright.expect(screen.page.locator(".qb-session-open")).to_have_text(evil)
     assert "picture not loaded: https://evil.example/leak.png" in screen.page.inner_text(
         ".qb-answer"
     )
     screen.page.wait_for_timeout(300)
-    assert screen.page.title() == "Attack"
-    assert screen.page.locator(".qb-answer img, .qb-answer script").count() == 0
+    assert screen.page.title() == evil
+    assert screen.page.locator("#qb-layout img, #qb-layout script, #qb-side img").count() == 0
     links = screen.page.locator(".qb-answer a").evaluate_all("all => all.map(a => a.href)")
     assert links == ["https://evil.example/"]
     # even a script in the page could not reach another host
@@ -231,6 +252,91 @@ def test_a_file_goes_with_a_question(screen: Screen, tmp_path: Any) -> None:
     with screen.page.expect_download() as download:
         screen.page.click(".qb-question .qb-file")
     assert download.value.suggested_filename == "data.csv"
+
+
+GIVE = """([how, name, type, size]) => {
+  const given = new DataTransfer();
+  given.items.add(new File([new Uint8Array(size)], name, { type }));
+  const box = document.querySelector("#qb-message textarea");
+  const settings = { bubbles: true, cancelable: true };
+  box.dispatchEvent(how === "paste"
+    ? new ClipboardEvent("paste", { clipboardData: given, ...settings })
+    : new DragEvent("drop", { dataTransfer: given, ...settings }));
+}"""
+
+
+def test_files_are_pasted_and_dropped_and_refused_aloud(screen: Screen) -> None:
+    screen.open()
+    names = []
+    for how, name, kind in (
+        ("paste", "a.csv", "text/csv"),
+        ("paste", "b.pdf", "application/pdf"),
+        ("paste", "c.png", "image/png"),
+        ("drop", "d.wav", "audio/wav"),
+        ("drop", "e.mp4", "video/mp4"),
+    ):
+        screen.page.evaluate(GIVE, [how, name, kind, 10])
+        names.append(f"{name} · 1 KB")
+        files = screen.page.locator("#qb-attached .qb-file")
+        playwright.expect(files).to_have_text(names, timeout=PATIENCE)
+    for how, name, size in (("paste", "x.exe", 10), ("drop", "x.csv", 101 * 2**20)):
+        screen.page.evaluate(GIVE, [how, name, "application/octet-stream", size])
+        note = screen.page.locator(".qb-toast", has_text=f"{name} ✗ Files up to 100 MB")
+        playwright.expect(note).to_have_count(1, timeout=PATIENCE)
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.wait(".qb-question .qb-files > *", 5)
+    screen.wait("#qb-attached[hidden]")
+
+
+def test_a_branch_goes_its_own_way(screen: Screen) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.ask("Wait")
+    screen.page.click("#qb-stop")
+    screen.wait(".qb-footer", 2)
+    screen.page.locator("[data-action=branch]").first.click()
+    screen.wait(".qb-turn")
+    titles = screen.page.locator(".qb-session-open")
+    playwright.expect(titles).to_have_text(["Hello (2)", "Hello"], timeout=PATIENCE)
+    screen.ask("Wait")
+    screen.wait(".qb-card.running")
+    titles.last.click()
+    screen.wait(".qb-footer", 2)
+    screen.wait("#qb-status[hidden]")
+    titles.first.click()
+    screen.page.click("#qb-stop")
+    screen.wait(".qb-card.cancelled")
+
+
+def test_the_settings_show_and_keep_what_was_chosen(screen: Screen) -> None:
+    screen.open()
+    screen.page.click("#qb-settings button")
+    tools = screen.page.locator("#qb-tools input:checked")
+    playwright.expect(tools).to_have_count(4, timeout=PATIENCE)
+    with screen.page.expect_response("**/run/predict*"):
+        screen.page.get_by_label("document_search").uncheck()
+    with screen.page.expect_response("**/run/predict*"):
+        screen.page.fill("#qb-system textarea", "Be short.")
+        screen.page.locator("#qb-system textarea").blur()
+    screen.page.click("#qb-check")
+    health = screen.page.locator("#qb-health [role=status]")
+    playwright.expect(health).to_contain_text("✓ scripted", timeout=PATIENCE)
+    screen.page.reload()
+    screen.page.click("#qb-settings button")
+    playwright.expect(tools).to_have_count(3, timeout=PATIENCE)
+    system = screen.page.locator("#qb-system textarea")
+    playwright.expect(system).to_have_value("Be short.", timeout=PATIENCE)
+
+
+def test_what_cannot_be_sent_or_exported_is_told(screen: Screen) -> None:
+    screen.open()
+    screen.ask("  ")
+    screen.page.locator(".qb-toast", has_text="Write a message first.").wait_for(timeout=PATIENCE)
+    screen.page.click("#qb-export")
+    screen.page.click("#qb-export-menu a >> nth=0")
+    screen.page.locator(".qb-toast", has_text="Nothing was said").wait_for(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("screen", [{"locale": "zh-CN"}], indirect=True)

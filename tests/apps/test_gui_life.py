@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.chromium
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(900)]
 playwright = pytest.importorskip("playwright.sync_api")
 psutil = pytest.importorskip("psutil")
 pytest.importorskip("gradio")
@@ -67,21 +67,9 @@ conversations:
 class Chat:
     """The real command, what it does on the network, and what its kernels do."""
 
-    def __init__(self, folder: Path) -> None:
-        (folder / "chat.yaml").write_text(SCENARIO, encoding="utf-8")
-        self.folder = folder
-        tools = ("document_search", "code_interpreter", "memory_create_entities")
-        words = ["gui", "-e", f"scripted:{folder / 'chat.yaml'}", "--port", "0"]
-        words += [word for name in tools for word in ("-t", name)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "from qwenbelt.apps.cli import main; main()", *words],
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-            env={**os.environ, "QWENBELT_LANG": "en", "QWENBELT_WORKSPACE": str(folder)},
-        )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        self.url = next(word for word in line.split() if word.startswith("http")).rstrip("/")
+    def __init__(self, process: Any, url: str) -> None:
+        self.process = process
+        self.url = url
         self.outside: set[str] = set()
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -122,16 +110,11 @@ class Chat:
         return max(0.0, used() - before) / seconds
 
     def close(self) -> None:
+        """Ends it as Ctrl-C does."""
         self._over.set()
-        self._watcher.join()
+        self._watcher.join(30)
         self.process.send_signal(signal.SIGINT)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self.process.wait(60)
 
 
 def _loopback(address: str) -> bool:
@@ -139,13 +122,20 @@ def _loopback(address: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chat]:
+def chat(tmp_path_factory: pytest.TempPathFactory, running_program: Any) -> Iterator[Chat]:
     if not CHROMIUM:
         pytest.skip("needs a Chromium browser")
-    started = Chat(tmp_path_factory.mktemp("life"))
-    yield started
-    started.close()
-    assert started.outside == set()
+    folder = tmp_path_factory.mktemp("life")
+    (folder / "chat.yaml").write_text(SCENARIO, encoding="utf-8")
+    tools = ("document_search", "code_interpreter", "memory_create_entities")
+    words = ["-c", "from qwenbelt.apps.cli import main; main()", "gui", "--port", "0"]
+    words += ["-e", f"scripted:{folder / 'chat.yaml'}"]
+    words += [word for name in tools for word in ("-t", name)]
+    with running_program(*words, QWENBELT_WORKSPACE=str(folder)) as program:
+        started = Chat(program.process, program.url)
+        yield started
+        started.close()
+        assert started.outside == set()
 
 
 @pytest.fixture(scope="module")
@@ -342,7 +332,8 @@ def test_the_example_of_a_chat_over_given_agents(
         name = "getComputedStyle(document.querySelector('.qb-question'), '::before').content"
         assert page.evaluate(name) == '"Ann"'
         page.click("#qb-settings button")
-        assert "Knows temperatures." in page.inner_text("#qb-settings")
+        about = page.locator("#qb-settings .qb-agents")
+        playwright.expect(about).to_contain_text("Knows temperatures.", timeout=PATIENCE)
         person.picture("15-given-agents")
         person.leave()
 

@@ -14,7 +14,7 @@ import pytest
 
 from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.gui.server import GuiOptions, make_app
-from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.errors import ConfigError, EndpointError
 
 
 class Client:
@@ -151,6 +151,20 @@ def test_retry_edit_undo_branch_and_versions(anna: Client) -> None:
     assert anna.http.get(f"/qb/export/{session}/json").status_code == 400
 
 
+def test_a_branch_has_files_and_a_name_of_its_own(anna: Client) -> None:
+    session = anna.new()
+    anna.ask(session, "Hello")
+    anna.watch(session, "qb-footer")
+    turn = _turn_ids(anna, session)[0]
+    branches = [anna.do(session, "branch", turn=turn).json()["id"] for _ in range(2)]
+    listed = anna.http.get("/qb/sessions").json()["sessions"]
+    assert sorted(entry["title"] for entry in listed) == ["Hello", "Hello (2)", "Hello (3)"]
+    anna.do(session, "delete")
+    kept = anna.http.get(f"/qb/export/{branches[0]}/json").text
+    assert '"value": "drawing.png"' in kept, "a path leads elsewhere"
+    assert anna.http.get(f"/qb/file/{branches[0]}/drawing.png").status_code == 200
+
+
 def _turn_ids(client: Client, session: str) -> list[str]:
     seen = client.watch(session, '"op": "order"')
     start = seen.index('"op": "order"')
@@ -170,6 +184,32 @@ def test_export_and_import(anna: Client) -> None:
     assert "<strong>is</strong>" in anna.watch(copy, "qb-footer")
     for wrong in ({}, {"format": body["format"], "turns": [1]}, {"format": "x", "turns": []}):
         assert anna.http.post("/qb/import", json=wrong).status_code == 400
+
+
+@pytest.mark.parametrize("kind", ["file", "image", "audio", "video"])
+def test_an_import_names_no_file_of_the_server(anna: Client, kind: str) -> None:
+    question = {"role": "user", "content": [{"text": "Read it."}, {kind: "/etc/passwd"}]}
+    answer = {"role": "assistant", "content": [{kind: "file:///etc/shadow", "text": "Read."}]}
+    body = {
+        "format": "qwenbelt-conversation",
+        "title": "<b>bold</b>",
+        "turns": [{"question": "Read it.", "files": ["../x"], "messages": [question, answer]}],
+    }
+    session = anna.http.post("/qb/import", json=body).json()["id"]
+    kept = anna.http.get(f"/qb/export/{session}/json").json()["turns"][0]["messages"]
+    assert kept[0]["content"][1] == {"text": "(not part of the import: passwd)"}
+    assert kept[1]["content"] == [{"text": "Read."}]
+    king = {"question": "x", "messages": [{"role": "king", "content": "x"}]}
+    odd = {"question": "x", "events": [{"event": "text"}]}
+    for turn in (king, odd):
+        assert anna.http.post("/qb/import", json={**body, "turns": [turn]}).status_code == 400
+
+
+def test_errors_are_told_in_the_persons_language(anna: Client) -> None:
+    address = f"/qb/export/{anna.new()}/md"
+    for language, words in (("en-GB", "Nothing was said"), ("zh-CN", "还没有内容")):
+        told = anna.http.get(address, headers={"accept-language": language}).json()["error"]
+        assert words in told
 
 
 def test_nobody_sees_anothers_conversation(anna: Client, ben: Client) -> None:
@@ -231,6 +271,24 @@ def test_gradios_own_ways_to_files_lead_nowhere(anna: Client, chat_server: Any, 
     assert anna.http.get(f"/qb/export/{session}/md").status_code == 400, "it was asked"
 
 
+@pytest.mark.parametrize("name", ["page.html", "image.svg", "sound.wav", "x.png.exe"])
+def test_a_file_that_could_run_is_sandboxed_or_downloaded(
+    anna: Client, chat_server: Any, name: str
+) -> None:
+    session = anna.new()
+    folder = chat_server.folder / "gui" / "sessions" / session
+    folder.mkdir(parents=True)
+    (folder / name).write_text("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>")
+    reply = anna.http.get(f"/qb/file/{session}/{name}")
+    assert reply.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    if name.endswith(".svg"):
+        assert reply.headers["content-type"] == "image/svg+xml"
+    else:
+        assert reply.headers["content-type"] == "application/octet-stream"
+        assert reply.headers["content-disposition"].startswith("attachment")
+
+
 def test_other_sites_and_host_names_are_refused(anna: Client, url: str) -> None:
     session = anna.new()
     for headers in (
@@ -252,6 +310,20 @@ def test_bad_requests_are_one_line(anna: Client) -> None:
     assert anna.do(session, "nonsense").status_code == 404
     assert anna.do(session, "edit", turn="none", text="x").status_code == 400
     assert anna.http.get(f"/qb/export/{session}/md").json()["error"].startswith("Nothing")
+
+
+def test_a_check_names_the_models_of_an_endpoint(tmp_path: Path) -> None:
+    from qwenbelt.apps.gui.settings import endpoint_health
+    from qwenbelt.testing import start_scripted
+
+    (tmp_path / "s.yaml").write_text("say: x\nturns: [{answer: y}]\n", encoding="utf-8")
+    url = start_scripted(tmp_path / "s.yaml").url
+    told, models = endpoint_health(f"vllm:scripted@{url}", "en")
+    assert told.startswith("✓ scripted · models: 1")
+    assert models == [f"vllm:scripted@{url}"]
+    assert endpoint_health(f"vllm:other@{url}", "zh")[0].startswith("⚠")
+    with pytest.raises(EndpointError):
+        endpoint_health("vllm:x@http://127.0.0.1:9/v1", "en")
 
 
 def test_a_public_address_needs_accounts(tmp_path: Path) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,8 +35,18 @@ conversations:
   - say: Files
     turns:
       - calls: [{files: {}}]
-        expect: {}
-      - text: Seen.
+      - text: "Seen: ${files}"
+  - say: Break
+    turns:
+      - text: "It begins and then breaks off, long before its end."
+        faults: {cut_after: 1200}
+  - say: Break again
+    turns:
+      - text: "It begins and then breaks off, long before its end."
+        faults: {cut_after: 1200}
+  - say: Attack
+    turns:
+      - text: "![a](../../../etc/passwd) [b](file:///etc/passwd) ![c](drawing.png)"
   - say: Fail
     turns:
       - faults: {status: 500}
@@ -50,26 +57,19 @@ conversations:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, running_program: Any
+) -> Iterator[tuple[str, Path]]:
     folder = tmp_path_factory.mktemp("serve")
     (folder / "s.yaml").write_text(SCENARIO, encoding="utf-8")
     program = Path(__file__).with_name("serve_program.py")
-    process = subprocess.Popen(
-        [sys.executable, program, folder / "s.yaml", folder / "kept"],
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        env={**os.environ, "QWENBELT_LANG": "en"},
-    )
-    assert process.stdout is not None
-    yield process.stdout.readline().strip(), folder / "kept"
-    process.terminate()
-    process.wait(10)
-    process.stdout.close()
+    with running_program(program, folder / "s.yaml", folder / "kept") as found:
+        yield f"{found.url}/", folder / "kept"
 
 
 @pytest.fixture
 def client(server: tuple[str, Path]) -> Iterator[openai.OpenAI]:
-    http = httpx.Client(trust_env=False, timeout=20)
+    http = httpx.Client(trust_env=False, timeout=90)
     with openai.OpenAI(
         base_url=f"{server[0]}v1", api_key="x", max_retries=0, http_client=http
     ) as c:
@@ -143,7 +143,7 @@ def test_a_client_that_leaves_ends_the_run(
         with pytest.raises(httpx.ReadTimeout):
             with http.stream("POST", url, json={**body, "stream": stream}, headers=headers) as r:
                 list(r.iter_lines())
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     begun = set(server[1].glob("*/begun")) - before
     assert len(begun) == 1
     stopped = begun.pop().with_name("stopped")
@@ -154,6 +154,21 @@ def test_a_client_that_leaves_ends_the_run(
     assert health["status"] == "ok"
 
 
+def test_a_stream_that_the_client_closes_ends_the_run(
+    client: openai.OpenAI, server: tuple[str, Path]
+) -> None:
+    before = set(server[1].glob("*/begun"))
+    stream = ask(client, "Wait", stream=True, extra_headers={"x-session-id": "closing"})
+    end = time.monotonic() + 60
+    while not (begun := set(server[1].glob("*/begun")) - before):
+        next(stream)
+        assert time.monotonic() < end
+    stream.close()
+    while not begun.copy().pop().with_name("stopped").is_file():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_files_come_in_by_base64(client: openai.OpenAI) -> None:
     data = base64.b64encode(b"a,b\n1,2\n").decode()
     file = {
@@ -161,7 +176,40 @@ def test_files_come_in_by_base64(client: openai.OpenAI) -> None:
         "file": {"filename": "t.csv", "file_data": f"data:text/csv;base64,{data}"},
     }
     reply = ask(client, [{"type": "text", "text": "Files"}, file])
-    assert reply.choices[0].message.content == "Seen."
+    assert reply.choices[0].message.content == "Seen: t.csv=8"
+
+
+def test_pictures_come_in_as_data_urls(client: openai.OpenAI) -> None:
+    url = f"data:image/png;base64,{base64.b64encode(b'12345').decode()}"
+    picture = {"type": "image_url", "image_url": {"url": url}}
+    reply = ask(client, [{"type": "text", "text": "Files"}, picture])
+    assert reply.choices[0].message.content == "Seen: image.png=5"
+    part: Any = {"type": "input_image", "image_url": url, "detail": "auto"}
+    item: Any = {"role": "user", "content": [{"type": "input_text", "text": "Files"}, part]}
+    answer = client.responses.create(model="qwenbelt", input=[item])
+    assert answer.output_text == "Seen: image.png=5"
+
+
+def test_a_break_in_mid_stream_is_an_error(client: openai.OpenAI) -> None:
+    told: list[str] = []
+
+    def read() -> None:
+        for chunk in ask(client, "Break", stream=True):
+            told.append(chunk.choices[0].delta.content or "")
+
+    with pytest.raises(openai.APIError):
+        read()
+    assert "".join(told).startswith("It begins")
+    with client.responses.stream(model="qwenbelt", input="Break again") as stream:
+        kinds = [event.type for event in stream]
+    assert kinds[-1] == "response.failed"
+
+
+def test_only_files_of_the_run_get_an_address(client: openai.OpenAI) -> None:
+    reply = ask(client, "Attack")
+    assert reply.choices[0].message.content == (
+        "![a](../../../etc/passwd) [b](file:///etc/passwd) ![c](drawing.png)"
+    )
 
 
 def test_a_session_keeps_its_folder(client: openai.OpenAI, server: tuple[str, Path]) -> None:
@@ -178,6 +226,7 @@ def test_a_session_keeps_its_folder(client: openai.OpenAI, server: tuple[str, Pa
         ({"messages": [{"role": "king", "content": "x"}]}, 400, "role"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, 400, "user"),
         ({"model": "gpt-4"}, 404, "gpt-4"),
+        ({"n": 2}, 400, "n"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools"),
         (
             {
@@ -249,7 +298,7 @@ def test_a_third_partys_client(server: tuple[str, Path]) -> None:
             assert "→ draw" in str(stream.all_messages()[-1])
             picture = pydantic_ai.BinaryContent(b"12345", media_type="image/png")
             reply = await agent.run(["Files", picture])
-            assert reply.output == "Seen."
+            assert reply.output == "Seen: image.png=5"
             with pytest.raises(pydantic_ai.ModelHTTPError) as error:
                 await agent.run("Limit")
             assert error.value.status_code == 429

@@ -145,6 +145,7 @@ def test_a_chat_streams_asks_stops_and_keeps_the_history(
     chat.type("\x03")
     chat.wait_for("⊘ send_mail")
     chat.wait_for("Interrupted.")
+    assert "^C" not in chat.text, "a typed key shifts what is redrawn"
     chat.type("Still there?\n")
     chat.wait_for("Yes.")
 
@@ -156,12 +157,17 @@ def test_a_chat_streams_asks_stops_and_keeps_the_history(
     chat.wait_for("model 1", 2)
     chat.type(f"/save {tmp_path / 'chat.json'}\n")
     chat.wait_for("Saved:")
+    chat.type(f"/save {tmp_path / 'chat.md'}\n")
+    chat.wait_for("Saved:", 2)
     chat.wait_for_prompt()
     chat.type("\x04")
     assert chat.exit_code() == 0
     assert b"\x1b]0;title" not in chat.raw, "a tool's result reached the terminal's title"
     assert "\u202e" not in chat.text
 
+    saved = (tmp_path / "chat.md").read_text(encoding="utf-8")
+    assert "answer: red evil" in saved
+    assert not set(saved) & set("\x1b\x07\u202e"), "shown by cat it would do things"
     messages = json.loads((tmp_path / "chat.json").read_text(encoding="utf-8"))["messages"]
     said = [m["content"] for m in messages if m["role"] == "user"]
     assert said == ["What is the answer?", "Again, please.", "Still there?"]

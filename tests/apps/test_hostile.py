@@ -1,0 +1,150 @@
+"""Hostile names, arguments, results and files, wherever a face shows them."""
+
+from __future__ import annotations
+
+import io
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from qwenbelt.apps.gui.hub import Session
+from qwenbelt.apps.gui.safe_html import Surroundings
+from qwenbelt.apps.gui.store import Store, Turn
+from qwenbelt.apps.gui.turn_html import article_html
+from qwenbelt.apps.gui.turn_view import TurnView
+from qwenbelt.apps.gui.watching import surroundings
+from qwenbelt.apps.terminal import TerminalView
+from qwenbelt.core.events import (
+    ApprovalAsked,
+    Done,
+    Event,
+    HistoryCompacted,
+    Item,
+    ModelFinished,
+    ModelStarted,
+    Notice,
+    Retrying,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallReady,
+    ToolFinished,
+    ToolProgress,
+    ToolStarted,
+)
+
+EVIL = "'\"><img src=x onerror=alert(1)><script>alert(1)</script>&lt;b&gt;"
+ESCAPES = "\x1b]0;title\x07\x1b[2J\x1b[31mred\x9b1m \u202etxt.exe"
+
+
+def events(evil: str) -> list[Event]:
+    """Returns a run in which everything that others write is hostile."""
+    name = f"tool{evil}"
+    picture = f"/x/{evil.replace('/', '_')}.png"
+    finished = [
+        ToolFinished("b", name, 1.0, 1.1, 1.2, False, False, evil, (), ()),
+        ToolFinished("a", name, 1.0, 1.1, 1.2, True, False, evil, (Item("image", picture),)),
+    ]
+    return [
+        ModelStarted(1, 1.0),
+        ThinkingDelta(evil),
+        Retrying(1, 1, 0.1, evil),
+        ModelStarted(1, 1.0),
+        TextDelta(evil),
+        ToolCallReady("a", name, f'{{"{evil}": "x", "code": "y"}}', 1.0),
+        ToolCallReady(f"b{evil}", name, evil, 1.0),
+        ApprovalAsked(f"b{evil}", name, evil, evil),
+        ToolStarted("a", name, 1.1),
+        ToolProgress("a", name, evil, 0.5),
+        ModelFinished(1, 1.0, 1.1, 1.2, "tool_calls"),
+        *finished,
+        HistoryCompacted(1, evil),
+        Notice(evil),
+        Done("limit", evil, detail=evil),
+    ]
+
+
+class _Seen(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+
+def check(html: str) -> None:
+    """Fails when something in the HTML could run or lead out."""
+    seen = _Seen(html)
+    assert not seen.tags & {"script", "iframe", "style", "object", "embed", "form", "base", "link"}
+    for name, value in seen.attributes:
+        assert not name.startswith("on"), (name, value)
+        if name in ("src", "href"):
+            assert value.startswith("/qb/file/"), value
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_cards_lanes_and_notes_show_hostile_text_as_text(language: str) -> None:
+    around = Surroundings(language, lambda name: None, lambda name: True)
+    view = TurnView("t", around)
+    for number, event in enumerate(events(EVIL)):
+        view.feed({"t": 1.0 + number / 100, **event.to_dict()})
+        for op in view.flush(2.0):
+            check(op.get("html", ""))
+    check(view.html())
+    assert "alert(1)" in view.html(), "it is shown, as text"
+
+
+def test_questions_files_and_titles_are_text(tmp_path: Path) -> None:
+    store = Store(":memory:")
+    row = store.new_session("ann", EVIL)
+    session = Session(row, store, tmp_path / row.id)
+    session.folder.mkdir()
+    names = [f"{EVIL.replace('/', '_')}.{kind}" for kind in ("png", "pdf", "csv")]
+    for name in names:
+        (session.folder / name).write_bytes(b"x")
+    turn = Turn(row.id, EVIL, files=[*names, "../../etc/passwd"])
+    session.begin_with([turn])
+    html = article_html(session, turn, "", surroundings(session, "en"))
+    check(html)
+    assert "passwd</span>" in html, "no link leads out of the folder"
+    store.close()
+
+
+def test_a_citation_of_a_hostile_name_is_text() -> None:
+    around = Surroundings("en", lambda name: None, lambda name: True)
+    view = TurnView("t", around)
+    view.feed({"event": "text", "text": f"It is so [{EVIL.replace('[', '')}.pdf p.3]."})
+    view.flush()
+    check(view.html())
+    assert 'data-page="3"' in view.html()
+
+
+def test_a_link_inside_a_folder_is_not_followed(tmp_path: Path) -> None:
+    store = Store(":memory:")
+    row = store.new_session("ann")
+    session = Session(row, store, tmp_path / row.id)
+    session.folder.mkdir()
+    (tmp_path / "secret.png").write_bytes(b"x")
+    (session.folder / "out.png").symlink_to(tmp_path / "secret.png")
+    assert session.file("out.png") is None
+    for name in ("../secret.png", "..\\secret.png", "/etc/passwd", "a\0b", "", ".", ".."):
+        assert session.file(name) is None
+    store.close()
+
+
+def test_nothing_that_others_write_controls_the_terminal(monkeypatch: Any) -> None:
+    monkeypatch.setenv("QWENBELT_LANG", "en")
+    out = io.StringIO()
+    console = Console(file=out, width=100, force_terminal=False, color_system=None)
+    with TerminalView(console) as view:
+        for event in events(ESCAPES):
+            view.feed(event)
+    told = out.getvalue()
+    assert "red" in told
+    assert not set(told) & set("\x1b\x07\x9b\u202e")
