@@ -43,7 +43,7 @@ def test_swapping_a_folder_and_a_link(tmp_path: Path, swapping: Any) -> None:
     assert sorted(os.listdir(outside)) == ["file"]
     assert (outside / "file").read_bytes() == b"OUTSIDE"
     # the race was really on, on both sides
-    assert min(read, written, refused) > 100
+    assert min(read, written, refused) > 10
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs renameat2")

@@ -23,7 +23,7 @@ from ipykernel.iostream import IOPubThread, OutStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.zmqshell import ZMQDisplayPublisher, ZMQInteractiveShell
-from traitlets import Type
+from traitlets import Float, Type
 
 _HEAD = 256 * 1024  # characters of a cell's output that are sent as they come
 _TAIL = 64 * 1024  # and of its end, kept until the cell is over
@@ -42,7 +42,14 @@ class CappedStream(OutStream):  # type: ignore[misc]
         self._tail: deque[str] = deque()
         self._tail_size = 0
         self._dropped = 0
+        self._unsent = False
         super().__init__(*args, **kwargs)
+
+    def flush(self) -> None:
+        """Waits until what was written is on its way; at once when nothing was."""
+        if self._unsent:
+            self._unsent = False
+            super().flush()
 
     def write(self, string: str) -> int | None:
         """Takes text; a forked child's goes through the pipe that its parent reads."""
@@ -59,8 +66,12 @@ class CappedStream(OutStream):  # type: ignore[misc]
             if rest:
                 self._keep(rest)
         if sent:
-            super().write(sent)
+            self._send(sent)
         return len(string)
+
+    def _send(self, text: str) -> None:
+        self._unsent = True
+        super().write(text)
 
     def _keep(self, text: str) -> None:
         text = text[-_TAIL:] if len(text) > _TAIL else text
@@ -79,9 +90,9 @@ class CappedStream(OutStream):  # type: ignore[misc]
             self._tail.clear()
             self._room, self._tail_size, self._dropped = _HEAD, 0, 0
         if dropped:
-            super().write(f"\n… [{dropped} characters left out] …\n")
+            self._send(f"\n… [{dropped} characters left out] …\n")
         if tail:
-            super().write(tail)
+            self._send(tail)
 
 
 class OneProcessIOPub(IOPubThread):  # type: ignore[misc]
@@ -190,6 +201,7 @@ class Kernel(IPythonKernel):  # type: ignore[misc]
     """IPython's kernel with an interrupt that also reaches waiting coroutines."""
 
     shell_class = Type(Shell)
+    _execute_sleep = Float(0.0)  # before each reply; the owner waits for the idle status after it
 
     async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Runs a cell."""

@@ -28,12 +28,13 @@ from qwenbelt.tools.code_interpreter.packages import package_folder
 from qwenbelt.tools.code_interpreter.process import KernelProcess, PlainProcess
 from qwenbelt.tools.code_interpreter.remote import RemoteProcess
 from qwenbelt.tools.code_interpreter.sandbox.level import Layers
-from qwenbelt.tools.code_interpreter.session import Kernel
-from qwenbelt.tools.code_interpreter.transport import Transport, ZmqTransport
+from qwenbelt.tools.code_interpreter.session import Kernel, execute_request
+from qwenbelt.tools.code_interpreter.transport import Message, Transport, ZmqTransport
 
 _OPEN_SECONDS = 60.0
 _ASK_SECONDS = 0.1
 _CALM_SECONDS = 0.4  # in which a session that has just begun has the processors for itself
+_NOTHING_SECONDS = 10.0
 _MOST_SPARES = 2  # for different options; each is a process that waits
 
 
@@ -200,7 +201,10 @@ class Launcher:
             await asyncio.sleep(calm)
         finally:
             self._not_begun.discard(options)
-        return await self._fork(None, options)
+        kernel = await self._fork(None, options)
+        async with _closed_on_failure(kernel):
+            await _run_nothing(kernel)
+        return kernel
 
     def _forget_spare(self, options: Options) -> None:
         ending = asyncio.create_task(_give_up(self._spares.pop(options)))
@@ -214,6 +218,22 @@ class Launcher:
         await asyncio.gather(*self._given_up, return_exceptions=True)
         if self._zygote is not None:
             await self._zygote.close()
+
+
+async def _run_nothing(kernel: Kernel) -> None:
+    """Lets a spare session run an empty cell: what the first one has to make is there then."""
+    replied = asyncio.Event()
+
+    def take(channel: str, message: Message) -> None:
+        if message["header"]["msg_type"] == "execute_reply":
+            replied.set()
+
+    kernel.transport.handler = take
+    request = {**execute_request("None"), "store_history": False}
+    await kernel.transport.request("execute_request", request)
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(replied.wait(), _NOTHING_SECONDS)
+    kernel.transport.handler = None
 
 
 async def _give_up(making: asyncio.Task[Kernel]) -> None:

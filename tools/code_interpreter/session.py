@@ -170,7 +170,9 @@ class CodeSession:
         kernel.transport.handler = cell.take
         kernel.process.busy(True)
         try:
-            cell.identity = await kernel.transport.request("execute_request", _request(call.code))
+            cell.identity = await kernel.transport.request(
+                "execute_request", execute_request(call.code)
+            )
             await self._watch(kernel, cell, call)
         except asyncio.CancelledError:
             await asyncio.shield(self._stop(kernel, cell, _CANCEL_GRACE_SECONDS))
@@ -274,7 +276,8 @@ class _Cell:
             self.collector.take(message)
 
 
-def _request(code: str) -> dict[str, Any]:
+def execute_request(code: str) -> dict[str, Any]:
+    """Returns the content of the message that asks a kernel to run a cell."""
     return {
         "code": code,
         "silent": False,
