@@ -456,11 +456,15 @@ class DocumentIndex:
         self, matches: list[Match], terms: list[str], names: dict[int, Document]
     ) -> list[Hit]:
         found = []
+        pages: dict[tuple[int, int], Page | None] = {}
         for passage, score in matches:
             if passage.document not in names:
                 names.update((d.id, d) for d in reversed(self._store.find(passage.document)))
             document = names.get(passage.document)
-            page = next(self._store.pages(passage.document, [passage.page]), None)
+            place = passage.document, passage.page
+            if place not in pages:
+                pages[place] = next(self._store.pages(passage.document, [passage.page]), None)
+            page = pages[place]
             if document is not None and page is not None:
                 found.append(_hit(document, page, passage, score, terms))
         return found

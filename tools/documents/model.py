@@ -6,6 +6,8 @@ Offsets count characters of `Page.text`; `end` is exclusive.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -80,7 +82,7 @@ class Page:
         width: in points; 0 in formats without places.
         height: in points.
         text: in reading order; paragraphs are separated by newlines.
-        lines: where the text stands, ordered by `start`.
+        lines: where the text stands, ordered by `start` and by `end`.
         tables: in reading order.
         headings: titles of sections that begin on the page.
         captions: captions of figures.
@@ -92,7 +94,7 @@ class Page:
     width: float = 0.0
     height: float = 0.0
     text: str = ""
-    lines: list[Line] = field(default_factory=list)
+    lines: Sequence[Line] = ()
     tables: list[Table] = field(default_factory=list)
     headings: list[Heading] = field(default_factory=list)
     captions: list[str] = field(default_factory=list)
@@ -104,8 +106,12 @@ class Page:
         Where a line is only partly covered, its box is cut in proportion to the characters.
         """
         found = []
-        for line in self.lines:
-            if line.end <= start or line.start >= end or line.end <= line.start:
+        first = bisect_right(self.lines, start, key=lambda line: line.end)
+        for at in range(first, len(self.lines)):
+            line = self.lines[at]
+            if line.start >= end:
+                break
+            if line.end <= line.start:
                 continue
             length = line.end - line.start
             width = line.box.x1 - line.box.x0

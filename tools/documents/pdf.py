@@ -166,6 +166,8 @@ def _append(page: Page, frame: Any, fragments: list[Any]) -> None:
         page.text += "\n"
     offset = len(page.text)
     page.text += aside.text
-    for line in aside.lines:
-        box: Box = frame.on_page(line.box)
-        page.lines.append(Line(line.start + offset, line.end + offset, box))
+    moved = [
+        Line(line.start + offset, line.end + offset, frame.on_page(line.box))
+        for line in aside.lines
+    ]
+    page.lines = [*page.lines, *moved]

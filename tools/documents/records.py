@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 from qwenbelt.tools.documents.model import Box, Heading, Line, Page, Table
 
@@ -42,7 +42,7 @@ def page_of(row: Sequence[Any]) -> Page:
         width,
         height,
         text,
-        _lines(lines),
+        StoredLines(lines),
         [
             Table(number, Box(*box) if box else None, rows, caption, ruled, start, end)
             for box, rows, caption, ruled, start, end in json.loads(tables)
@@ -53,10 +53,25 @@ def page_of(row: Sequence[Any]) -> Page:
     )
 
 
-def _lines(data: bytes) -> list[Line]:
-    numbers = array("f")
-    numbers.frombytes(data)
-    return [
-        Line(int(numbers[i]), int(numbers[i + 1]), Box(*numbers[i + 2 : i + 6]))
-        for i in range(0, len(numbers), 6)
-    ]
+class StoredLines(Sequence[Line]):
+    """Lines as they are stored; a search needs few of a page's, so each is made when asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self._numbers = array("f")
+        self._numbers.frombytes(data)
+
+    def __len__(self) -> int:
+        return len(self._numbers) // 6
+
+    @overload
+    def __getitem__(self, index: int) -> Line: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Line]: ...
+
+    def __getitem__(self, index: int | slice) -> Line | list[Line]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        at = range(len(self))[index] * 6
+        start, end, *box = self._numbers[at : at + 6]
+        return Line(int(start), int(end), Box(*box))
