@@ -161,7 +161,7 @@ class ForkedProcess(KernelProcess):
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._answer: asyncio.Future[dict[str, Any]] | None = None
         self._descriptors: list[int] = []
-        self._limit: asyncio.TimerHandle | None = None
+        self._last_moment: asyncio.TimerHandle | None = None
         private = mode == "namespaces"
         self._user = (
             FIRST_USER + secrets.randbelow(_USERS) if private and not os.geteuid() else None
@@ -242,8 +242,8 @@ class ForkedProcess(KernelProcess):
 
     def _over(self, ending: str) -> None:
         self.ending = self.ending or ending
-        if self._limit is not None:
-            self._limit.cancel()
+        if self._last_moment is not None:
+            self._last_moment.cancel()
         asyncio.get_running_loop().remove_reader(self._owner.fileno())
         self._owner.close()
         if not self._ready.done():
@@ -298,8 +298,8 @@ class ForkedProcess(KernelProcess):
         """Lets the supervisor end, and with it every process of the session."""
         with contextlib.suppress(OSError):
             self._owner.shutdown(socket.SHUT_WR)
-        if self._limit is None and not self.ended.is_set():
-            self._limit = asyncio.get_running_loop().call_later(_END_SECONDS, self._given_up)
+        if self._last_moment is None and not self.ended.is_set():
+            self._last_moment = asyncio.get_running_loop().call_later(_END_SECONDS, self._given_up)
 
     def _given_up(self) -> None:
         if not self.ended.is_set():

@@ -177,7 +177,7 @@ class Shell(ZMQInteractiveShell):  # type: ignore[misc]
             try:
                 while output is not None and (piece := os.read(output.fileno(), _CHUNK)):
                     sys.stdout.write(piece.decode("utf-8", "replace"))
-            except BaseException:
+            except BaseException:  # an interrupt, too, ends the command
                 process.kill()
                 raise
         self.user_ns["_exit_code"] = process.returncode
