@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
-# renameat2 with RENAME_EXCHANGE: both names exist at every moment
+# renameat2 with RENAME_EXCHANGE: both names exist at every moment. It rests between the bursts, in
+# either state, so that whole operations fall there too on any machine and not only torn ones.
 _SWAPPER = """
-import ctypes, os, sys
+import ctypes, os, random, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
 first, second = (name.encode() for name in sys.argv[1:3])
 print("ready", flush=True)
 while os.getppid() == int(sys.argv[3]):
-    for _ in range(1000):
+    for _ in range(random.randrange(1, 1000)):
         libc.renameat2(-100, first, -100, second, 2)
+    time.sleep(random.random() / 250)
 """
 
 

@@ -43,7 +43,7 @@ def test_swapping_a_folder_and_a_link(tmp_path: Path, swapping: Any) -> None:
     assert sorted(os.listdir(outside)) == ["file"]
     assert (outside / "file").read_bytes() == b"OUTSIDE"
     # the race was really on, on both sides
-    assert min(read, written, refused) > 10
+    assert min(read, written, refused) > 5
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs renameat2")
@@ -57,7 +57,7 @@ def test_swapping_a_file_and_a_link(tmp_path: Path, swapping: Any) -> None:
     fence = Fence([inside])
     read = refused = 0
     with swapping(inside / "file", inside / "link"):
-        for number in range(2_000):
+        for number in range(OPERATIONS):
             try:
                 if number % 2:
                     with fence.reading("file") as (descriptor, _):
@@ -68,4 +68,4 @@ def test_swapping_a_file_and_a_link(tmp_path: Path, swapping: Any) -> None:
             except QwenbeltError:
                 refused += 1
     assert (outside / "target").read_bytes() == b"OUTSIDE"
-    assert min(read, refused) > 20
+    assert min(read, refused) > 5

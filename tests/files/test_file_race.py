@@ -63,4 +63,4 @@ def test_no_tool_gets_out(tmp_path: Path, swapping: Any) -> None:
     assert sorted(os.listdir(outside)) == ["file", "secret"]
     assert {(outside / name).read_text() for name in ("file", "secret")} == {"OUTSIDE"}
     # the race was really on, on both sides
-    assert min(done, refused) > 20
+    assert min(done, refused) > 5
