@@ -29,7 +29,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 LANGUAGES = {"en": "English", "zh": "中文"}
-ONLY_ENGLISH = '!!! note "本页暂无中文版"\n\n    以下为英文原文；多数页面的末尾有中文简介。\n\n'
+ONLY_ENGLISH = '!!! note "本页暂无中文版"\n\n    以下为英文原文。\n\n'
 LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(\))")
 INCLUDE = re.compile(r"^<!-- include: (\S+) -->$", re.MULTILINE)
 FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)

@@ -144,7 +144,7 @@ def _gradio() -> Any:
     # read when Gradio is imported: nothing is reported to its makers, nothing is looked up
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    # after each question it would sum up the times of all questions so far, 8 % of a question's cost
+    # after each question it would sum up the times of all before, 8 % of what a question costs
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
     try:
         import gradio

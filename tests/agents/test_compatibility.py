@@ -26,6 +26,7 @@ from qwenbelt.tools.documents.stock import replace_stock_retrieval
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "compatibility.md"
+CHINESE = ROOT / "docs" / "zh" / "compatibility.md"
 DEMO_PDF = next((ROOT / "workflows" / "demo").glob("*.pdf"))
 ASK = [{"role": "user", "content": "How tall is the tower?"}]
 
@@ -301,3 +302,12 @@ def test_the_page_lists_what_is_tested() -> None:
     text = PAGE.read_text(encoding="utf-8")
     listed = [line for line in text.splitlines() if line.endswith("| runs |")]
     assert listed == [f"| {title} | {whose} | runs |" for title, whose, _, _ in ROWS]
+
+
+def test_the_chinese_page_lists_the_same() -> None:
+    """The same rows in the same order, by the names in them and by whose class it is."""
+    whose = {"ours": "我们的", "qwen-agent's": "qwen-agent 的"}
+    text = CHINESE.read_text(encoding="utf-8")
+    listed = [line.split(" | ") for line in text.splitlines() if line.endswith(" | 可运行 |")]
+    names = [(re.findall("`[^`]+`", title), owner) for title, owner, _ in listed]
+    assert names == [(re.findall("`[^`]+`", row[0]), whose[row[1]]) for row in ROWS]
