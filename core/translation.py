@@ -10,7 +10,6 @@ does not know stays as it is.
 from __future__ import annotations
 
 import functools
-import importlib.resources
 import json
 import re
 from typing import NamedTuple
@@ -145,10 +144,15 @@ def _values(row: _Row, text: str) -> list[str] | None:
 @functools.cache
 def _catalogue() -> tuple[tuple[_Row, ...], dict[str, str]]:
     """Returns the rows with holes, the most exact one first, and those without."""
+    import importlib.resources  # here, so that nobody who reads English waits for it
+
     file = importlib.resources.files("qwenbelt.core").joinpath("errors.zh.json")
     known: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
     rows = (_Row(tuple(_HOLE.split(text)[::2]), chinese) for text, chinese in known.items())
-    holed = sorted((row for row in rows if len(row.parts) > 1), key=lambda row: (-row.weight, row))
+    holed = sorted(
+        (row for row in rows if len(row.parts) > 1),
+        key=lambda row: (-row.weight, len(row.parts), row),
+    )
     return tuple(holed), {
         text: chinese for text, chinese in known.items() if not _HOLE.search(text)
     }

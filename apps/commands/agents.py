@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from qwenbelt.apps.strings import say
+from qwenbelt.apps.strings import explain, say
 from qwenbelt.core.errors import ConfigError, one_line
 
 
@@ -28,7 +28,7 @@ def list_agents(as_json: bool) -> None:
         return
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
-        about = row["error"] or row["description"]
+        about = explain(row["error"] or "") or row["description"]
         click.echo(f"{row['name']:<{width}}  {one_line(about, 100)}  ({row['file']})")
     if not rows:
         folders = ", ".join(str(folder) for folder in agent_folders())
