@@ -3,8 +3,9 @@
 Errors are raised in English: that is what logs, traces, programs and models get. Where a face shows
 one to a person, `in_language` finds its text in a catalogue, `errors.zh.json`: templates with `{}`
 for what was put in, and their Chinese, with `{}` or, in another order, `{1}`. Texts that were put
-in are looked up too, so that a reason inside an error is translated with it. What the catalogue
-does not know stays as it is.
+in are looked up too, so that a reason inside an error is translated with it. A single word is not,
+since it may be a name, unless the Chinese says `{~}`. What the catalogue does not know stays as it
+is.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from qwenbelt.core.errors import QwenbeltError
 
-_HOLE = re.compile(r"\{(\d*)\}")
+_HOLE = re.compile(r"\{(~?)(\d*)\}")
 _JOINT = re.compile(r"[.?!] |: |; ")
 _CHINESE = {": ": "：", "; ": "；"}
 _JOINTS = 12  # places, one after the other, where a text is taken apart
@@ -66,42 +67,47 @@ class _Reading:
     """Looks up one text and what is in it, each piece once."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, bool], _Read] = {}  # by text and whether it was taken apart
+        self._found: dict[tuple[str, bool, bool], _Read] = {}
 
-    def read(self, text: str, depth: int = 0, joints: int = _JOINTS) -> _Read:
+    def read(
+        self, text: str, depth: int = 0, joints: int = _JOINTS, *, words: bool = True
+    ) -> _Read:
         """Returns the reading of a text that knows most of it: as one row, or as several.
 
         Args:
             text: what to read.
             depth: in how many rows it stands.
             joints: at how many places, one after the other, it may be taken apart.
+            words: whether it may be a single word of the catalogue.
         """
-        key = text, joints > 0
+        key = text, joints > 0, words
         if key not in self._found:
             if len(self._found) >= _LOOKUPS or depth > _DEPTH:
                 return _Read(text, 0)
             self._found[key] = _Read(text, 0)
-            best = self._as_row(text, depth)
+            best = self._as_row(text, depth, words)
             for joint in list(_JOINT.finditer(text))[:joints]:
-                apart = self._apart(text, joint, depth, joints - 1)
+                apart = self._apart(text, joint, depth, joints - 1, words)
                 best = max(best, apart, key=lambda read: read.weight)
             self._found[key] = best
         return self._found[key]
 
-    def _apart(self, text: str, joint: re.Match[str], depth: int, joints: int) -> _Read:
+    def _apart(
+        self, text: str, joint: re.Match[str], depth: int, joints: int, words: bool
+    ) -> _Read:
         mark = joint.group()
-        left = self.read(text[: joint.start() + (mark not in _CHINESE)], depth, 0)
-        right = self.read(text[joint.end() :], depth, joints)
+        left = self.read(text[: joint.start() + (mark not in _CHINESE)], depth, 0, words=False)
+        right = self.read(text[joint.end() :], depth, joints, words=words)
         if mark not in _CHINESE:
             return _Read(_joined(left.text, right.text), left.weight + right.weight)
         glue = _CHINESE[mark] if left.weight or right.weight else mark
         return _Read(left.text + glue + right.text, left.weight + right.weight)
 
-    def _as_row(self, text: str, depth: int) -> _Read:
+    def _as_row(self, text: str, depth: int, words: bool) -> _Read:
         rows, plain = _catalogue()
         bare = text.strip()
         for given, end in ((bare, ""), (bare[:-1], "。")) if bare.endswith(".") else ((bare, ""),):
-            if given in plain:
+            if given in plain and (words or not given.isalpha()):
                 return _Read(plain[given] + end, len(given))
             for row in rows:
                 values = _values(row, given)
@@ -113,7 +119,8 @@ class _Reading:
     def _filled(self, row: _Row, values: list[str], depth: int) -> _Read:
         weight, written, end, count = row.weight, "", 0, 0
         for hole in _HOLE.finditer(row.chinese):
-            read = self.read(values[int(hole.group(1) or count)], depth + 1)
+            value = values[int(hole.group(2) or count)]
+            read = self.read(value, depth + 1, words=bool(hole.group(1)))
             after = row.chinese[hole.end() : hole.end() + 1]
             inner = read.text.removesuffix("。") if after in ("）", "。", "；") else read.text
             written += row.chinese[end : hole.start()] + inner
@@ -148,7 +155,7 @@ def _catalogue() -> tuple[tuple[_Row, ...], dict[str, str]]:
 
     file = importlib.resources.files("qwenbelt.core").joinpath("errors.zh.json")
     known: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
-    rows = (_Row(tuple(_HOLE.split(text)[::2]), chinese) for text, chinese in known.items())
+    rows = (_Row(tuple(_HOLE.split(text)[::3]), chinese) for text, chinese in known.items())
     holed = sorted(
         (row for row in rows if len(row.parts) > 1),
         key=lambda row: (-row.weight, len(row.parts), row),

@@ -85,14 +85,20 @@ def test_what_the_catalogue_does_not_know_stays_as_it_is(text: str) -> None:
 @pytest.mark.parametrize("english", ROWS, ids=range(len(ROWS)))
 def test_every_row_translates_its_text_and_loses_nothing(english: str) -> None:
     values = [f"<{number}>" for number in range(english.count("{}"))]
-    chinese = in_language(re.sub(r"\{\}", lambda _: values.pop(0), english), "zh")
-    given = [f"<{number}>" for number in range(english.count("{}"))]
-    spots = iter(given)
-    wanted = re.sub(
-        r"\{(\d*)\}", lambda m: given[int(m[1])] if m[1] else next(spots), ROWS[english]
+    inserted, spots = iter(values), iter(values)
+    text = re.sub(r"\{\}", lambda _: next(inserted), english)
+    chinese = re.sub(
+        r"\{~?(\d*)\}", lambda m: values[int(m[1])] if m[1] else next(spots), ROWS[english]
     )
-    assert chinese == wanted
-    assert all(value in chinese for value in given)
+    assert in_language(text, "zh") == chinese
+    assert all(value in chinese for value in values)
+
+
+def test_a_word_is_only_translated_where_it_is_no_name() -> None:
+    assert in_language("none: is a folder; give a file.", "zh") == "none：是文件夹，请给出文件。"
+    text = "There is no artifact 'a'. Known: none."
+    assert in_language(text, "zh") == "没有产物 'a'。现有：无。"
+    assert in_language("Set no and try again.", "zh") == "请设置 no 后重试。"
 
 
 def test_the_order_of_rows_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
