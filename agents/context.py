@@ -274,9 +274,10 @@ class Compaction:
         if self.shortened:
             parts.append(f"{self.shortened} tool results shortened")
         if self.left_out:
-            how = "summed up" if summed_up else "left out"
-            parts.append(f"{len(self.left_out)} messages {how}")
-        return ", ".join(parts)
+            count = len(self.left_out)
+            summed, gone = f"{count} messages summed up", f"{count} messages left out"
+            parts.append(summed if summed_up else gone)
+        return "; ".join(parts)
 
 
 def compact(

@@ -21,7 +21,7 @@ from qwenbelt.apps.conversation import Approver, Conversation, Follower
 from qwenbelt.apps.export import save
 from qwenbelt.apps.interrupt import Loop
 from qwenbelt.apps.lanes import draw, ink_for
-from qwenbelt.apps.strings import say
+from qwenbelt.apps.strings import explain, say
 from qwenbelt.apps.terminal import TerminalView
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.errors import InputError, QwenbeltError, one_line
@@ -105,7 +105,7 @@ class Chat:
         except KeyboardInterrupt:
             self._say("interrupted")
         except QwenbeltError as error:
-            click.echo(click.style(terminal_text(one_line(error, 2000)), "red"), err=True)
+            click.echo(click.style(terminal_text(one_line(explain(error), 2000)), "red"), err=True)
 
     def answer(self, loop: Loop, text: str) -> None:
         """Asks the agent and shows the answer; what was said is kept, also after an interrupt.

@@ -150,7 +150,11 @@ def _told(error: BaseException) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, QwenbeltError):
-        _say(f"{'Error' if user_language() == 'en' else '错误'}: {one_line(error, 2000)}")
+        from qwenbelt.core.translation import in_language
+
+        language = user_language()
+        head = "错误：" if language == "zh" else "Error: "
+        _say(head + one_line(in_language(error, language), 2000))
         return error.exit_code
     kind = type(error).__name__
     _say(f"Internal error: {kind}: {one_line(error)} (--debug shows where).")

@@ -250,7 +250,7 @@ def chinese_font() -> Finding:
 
     font = cjk_font()
     if font is not None:
-        detail = f"{font.family}, from {font.origin}"
+        detail = f"{font.family} ({font.origin})"
         return Finding("Chinese font", True, detail, needed=False)
     fix = "pip install pylopdf-fonts-zh-cn, or set QWENBELT_CJK_FONT to a font file."
     return Finding("Chinese font", False, "none found; Chinese is left out of charts", fix, False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qwenbelt.core.language import user_language
+from qwenbelt.core.translation import in_language
 
 TEXTS: dict[str, tuple[str, str]] = {
     # trace show
@@ -121,6 +122,11 @@ TEXTS: dict[str, tuple[str, str]] = {
 def say(key: str, **values: object) -> str:
     """Returns the text `key` in the person's language, with `values` filled in."""
     return TEXTS[key][user_language() == "zh"].format(**values)
+
+
+def explain(error: BaseException | str) -> str:
+    """Returns an error, or the text of one, in the person's language."""
+    return in_language(error, user_language())
 
 
 def seconds(value: float) -> str:

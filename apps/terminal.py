@@ -19,7 +19,7 @@ from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.interrupt import quiet_keys
 from qwenbelt.apps.lanes import draw, ink_for
 from qwenbelt.apps.markdown_stream import MarkdownStream
-from qwenbelt.apps.strings import say, seconds
+from qwenbelt.apps.strings import explain, say, seconds
 from qwenbelt.apps.timeline import Call, Timeline
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.events import (
@@ -63,7 +63,7 @@ class TerminalView:
             TextRelabelled: self._on_relabelled,
             Retrying: self._on_retrying,
             Notice: lambda event: self._note(event.text),
-            HistoryCompacted: lambda event: self._note(say("compacted", detail=event.detail)),
+            HistoryCompacted: self._on_compacted,
             Done: self._on_done,
         }
 
@@ -137,13 +137,16 @@ class TerminalView:
 
     def _on_retrying(self, event: Retrying) -> None:
         self._text.finish()
-        self._note(say("retrying", reason=event.reason, delay=seconds(event.delay)))
+        self._note(say("retrying", reason=explain(event.reason), delay=seconds(event.delay)))
+
+    def _on_compacted(self, event: HistoryCompacted) -> None:
+        self._note(say("compacted", detail=explain(event.detail)))
 
     def _on_done(self, event: Done) -> None:
         self._end_thought()
         self._end_text()
         if event.reason not in ("answer", "cancelled", "error"):
-            detail = one_line(terminal_text(event.detail or event.reason))
+            detail = one_line(terminal_text(explain(event.detail or event.reason)))
             self._print(Text(say("stopped", detail=detail), "yellow"))
         if len(self.timeline.calls) > 1 and self._lanes:
             ink = ink_for(self.console.encoding)

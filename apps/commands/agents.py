@@ -9,6 +9,8 @@ import click
 
 from qwenbelt.apps.strings import say
 from qwenbelt.core.errors import ConfigError, one_line
+from qwenbelt.core.language import Language, user_language
+from qwenbelt.core.translation import in_language
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,7 +24,8 @@ def list_agents(as_json: bool) -> None:
     """List the agents in the user's folder and in ./agents."""
     from qwenbelt.agents.described import agent_folders, find_agents
 
-    rows = [_row(name, path) for name, path in find_agents().items()]
+    language = "en" if as_json else user_language()
+    rows = [_row(name, path, language) for name, path in find_agents().items()]
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
@@ -35,14 +38,15 @@ def list_agents(as_json: bool) -> None:
         click.echo(say("no_agents", folders=folders), err=True)
 
 
-def _row(name: str, path: Any) -> dict[str, Any]:
+def _row(name: str, path: Any, language: Language) -> dict[str, Any]:
     from qwenbelt.agents.described import read_agent
 
     row = {"name": name, "file": str(path), "description": "", "error": None}
     try:
         return {**row, "description": read_agent(path).description}
     except ConfigError as error:
-        return {**row, "error": one_line(error).removeprefix(f"{path}: ")}
+        told = one_line(in_language(error, language))
+        return {**row, "error": told.removeprefix(f"{path}{'：' if language == 'zh' else ': '}")}
 
 
 @agents.command()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.strings import explain
 from qwenbelt.core.errors import EXIT_FAILED, InputError
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _added(result: Added) -> dict[str, Any]:
 
 def _show_added(result: Added) -> None:
     if result.error:
-        click.echo(result.error, err=True)
+        click.echo(explain(result.error), err=True)
         return
     click.echo(f"{result.file}: {result.state}, {result.pages} pages, {result.chunks} passages")
     for note in result.notes[:5]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qwenbelt.apps.strings import say
+from qwenbelt.apps.strings import explain, say
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
@@ -51,6 +51,6 @@ def _print(finding: Finding) -> None:
     mark, colour = ("ok", "green") if finding.ok else ("--", "yellow")
     if finding.needed and not finding.ok:
         mark, colour = "NO", "red"
-    click.echo(f"{click.style(mark, colour)}  {finding.name:<14} {finding.detail}")
+    click.echo(f"{click.style(mark, colour)}  {finding.name:<14} {explain(finding.detail)}")
     if finding.fix:
-        click.echo(f"{'':<19}{click.style('->', colour)} {finding.fix}")
+        click.echo(f"{'':<19}{click.style('->', colour)} {explain(finding.fix)}")

@@ -12,6 +12,7 @@ import click
 
 from qwenbelt.core.errors import EXIT_FAILED
 from qwenbelt.core.language import user_language
+from qwenbelt.core.translation import in_language
 
 if TYPE_CHECKING:
     from qwenbelt.core.language import Language
@@ -102,7 +103,7 @@ def _summary(done: Inspection, language: Language) -> int:
     counts = {"pictures": len(done.pictures), "objects": objects, "failed": len(failed)}
     click.echo(word("summary", language).format(**counts))
     for picture in failed[:20]:
-        click.echo(f"  {picture.image}: {picture.error}", err=True)
+        click.echo(f"  {picture.image}: {in_language(picture.error, language)}", err=True)
     return len(failed)
 
 

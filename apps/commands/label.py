@@ -12,6 +12,7 @@ import click
 
 from qwenbelt.core.errors import EXIT_FAILED
 from qwenbelt.core.language import user_language
+from qwenbelt.core.translation import in_language
 
 
 @click.command()
@@ -68,6 +69,6 @@ def label(images: tuple[str, ...], out: str, **options: Any) -> None:
             click.echo(word("mean", language, share=sum(voted) / len(voted)))
         click.echo(str(folder))
     for picture in failed[:20]:
-        click.echo(f"  {picture.image}: {picture.error}", err=True)
+        click.echo(f"  {picture.image}: {in_language(picture.error, language)}", err=True)
     if len(failed) == len(pictures):
         sys.exit(EXIT_FAILED)

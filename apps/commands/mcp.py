@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.strings import explain
 from qwenbelt.core.errors import EXIT_FAILED
 from qwenbelt.core.language import user_language
 
@@ -100,7 +101,7 @@ def _show(file: str, as_json: bool, *, try_one: bool) -> None:
 
 def _print(view: ServerView, try_one: bool) -> None:
     if view.error:
-        click.echo(_say("failed", name=view.name, error=view.error))
+        click.echo(_say("failed", name=view.name, error=explain(view.error)))
         return
     click.echo(_say("ready", name=view.name, seconds=view.seconds, count=len(view.tools)))
     if view.server:
@@ -113,5 +114,5 @@ def _print(view: ServerView, try_one: bool) -> None:
     if view.called is None:
         click.echo(_say("none"))
         return
-    outcome = view.call_error or _say("ok")
+    outcome = explain(view.call_error) or _say("ok")
     click.echo(_say("called", tool=view.called, outcome=outcome, seconds=view.call_seconds))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwenbelt.core.language import user_language
+from qwenbelt.core.translation import in_language
 
 if TYPE_CHECKING:
     from qwenbelt.core.language import Language
@@ -68,7 +69,8 @@ def _show(probe: Probe, language: Language) -> None:
     if probe.skipped:
         click.echo(word("skipped", language, count=probe.skipped))
     if probe.failed:
-        click.echo(word("failed", language, count=probe.failed, error=probe.problem), err=True)
+        problem = in_language(probe.problem, language)
+        click.echo(word("failed", language, count=probe.failed, error=problem), err=True)
     click.echo(verdict_line(probe, language))
 
 

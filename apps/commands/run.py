@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwenbelt.apps.agent_choice import AgentChoice, agent_options
-from qwenbelt.apps.strings import say
+from qwenbelt.apps.strings import explain, say
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class _Output:
         elif not self.events and not self.live:
             click.echo(done.text)
         if done.reason != "answer" and not self.live:
-            click.echo(say("stopped", detail=done.detail or done.reason), err=True)
+            click.echo(say("stopped", detail=explain(done.detail or done.reason)), err=True)
 
 
 def _question(given: str | None, choice: AgentChoice) -> str:

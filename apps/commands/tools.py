@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qwenbelt.apps.strings import say
+from qwenbelt.apps.strings import explain, say
 from qwenbelt.core.errors import QwenbeltError, one_line
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def list_tools(as_json: bool) -> None:
         if not isinstance(tool, QwenbeltError):
             rows.append(declaration(tool))
         elif not as_json:
-            note = say("unavailable", reason=one_line(tool))
+            note = say("unavailable", reason=one_line(explain(tool)))
             rows.append({"name": name, "description": note, "read_only": None})
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))

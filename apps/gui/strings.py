@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.translation import in_language
 
 TEXTS: dict[str, tuple[str, str]] = {
     # the page
@@ -215,4 +216,6 @@ class PageError(InputError):
 
 def explain(error: Exception, language: str) -> str:
     """Returns an error as the page shows it."""
-    return error.text(language) if isinstance(error, PageError) else str(error)
+    if isinstance(error, PageError):
+        return error.text(language)
+    return in_language(error, language)

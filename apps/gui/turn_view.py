@@ -24,6 +24,7 @@ from qwenbelt.apps.markdown_stream import MarkdownStream
 from qwenbelt.apps.strings import seconds
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.errors import one_line
+from qwenbelt.core.translation import in_language
 
 Op = dict[str, Any]
 LONGEST_PARAGRAPH = 6000  # characters that are rendered anew while they grow
@@ -70,7 +71,7 @@ class TurnView:
             "retrying": self._on_retrying,
             "model_started": self._on_model_started,
             "history_compacted": lambda e: self._note(
-                say("compacted", self._language, detail=e["detail"])
+                say("compacted", self._language, detail=in_language(e["detail"], self._language))
             ),
             "notice": lambda e: self._note(str(e["text"])),
             "failed": self._on_failed,
@@ -320,12 +321,13 @@ class TurnView:
         self._thought_id = ""
         self._drop_reply()
         delay = seconds(float(event["delay"]))
-        reason = one_line(event["reason"], 300)
+        reason = one_line(in_language(event["reason"], self._language), 300)
         self._note(say("retrying", self._language, reason=reason, delay=delay))
 
     def _on_failed(self, event: Mapping[str, Any]) -> None:
         self._end_thought(event)
-        self._note(say("failed", self._language, detail=str(event["text"])), "qb-failure")
+        detail = in_language(str(event["text"]), self._language)
+        self._note(say("failed", self._language, detail=detail), "qb-failure")
 
     def _on_done(self, event: Mapping[str, Any]) -> None:
         self._end_text()
@@ -337,7 +339,8 @@ class TurnView:
         elif reason == "length":
             self._note(say("ended_length", self._language))
         elif reason not in ("answer", "error"):
-            self._note(say("ended_limit", self._language, detail=detail or reason))
+            detail = in_language(detail or reason, self._language)
+            self._note(say("ended_limit", self._language, detail=detail))
         self._footer(float(event.get("t") or 0.0))
 
     def _footer(self, now: float) -> None:

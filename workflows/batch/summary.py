@@ -12,6 +12,7 @@ from typing import Any
 
 from qwenbelt.core.files import write_text
 from qwenbelt.core.language import Language
+from qwenbelt.core.translation import in_language
 from qwenbelt.workflows.batch.strings import word
 
 _SHOWN = 200
@@ -123,7 +124,8 @@ def _failures(summary: Summary, language: Language) -> str:
         return ""
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td><td>{html.escape(reason)}</td></tr>"
-        for name, reason in summary.failures
+        for name, error in summary.failures
+        for reason in [in_language(error, language)]
     )
     hidden = summary.failed - len(summary.failures)
     more = f"<p>{word('more', language, count=hidden)}</p>" if hidden > 0 else ""

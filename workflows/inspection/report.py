@@ -13,6 +13,7 @@ from typing import Any
 
 from qwenbelt.core.files import replacing, write_bytes, write_text
 from qwenbelt.core.language import Language
+from qwenbelt.core.translation import in_language
 from qwenbelt.tools.images.annotate import label_font
 from qwenbelt.workflows.inspection.evaluation import Evaluation, Score
 from qwenbelt.workflows.inspection.events import video_events
@@ -157,7 +158,7 @@ def _data(
         "clean": [
             {"name": _short(p.image), "thumbnail": f"/{p.files['thumbnail']}"} for p in clean
         ],
-        "problems": [{"name": p.image, "error": p.error} for p in failed],
+        "problems": [{"name": p.image, "error": in_language(p.error, language)} for p in failed],
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_text
 from qwenbelt.core.language import Language
+from qwenbelt.core.translation import in_language
 from qwenbelt.workflows.inspection.sources import unique_stems
 from qwenbelt.workflows.labelling.asking import Labelled
 from qwenbelt.workflows.labelling.labels import Labels
@@ -122,7 +123,7 @@ def _row(picture: Labelled, place: str, language: Language) -> str:
     votes = ", ".join(f"{JOINT.join(names)} ×{count}" for names, count in picture.votes)
     why = word("few", language)
     if not picture.ok:
-        why = word("failed", language, error=picture.error)
+        why = word("failed", language, error=in_language(picture.error, language))
     elif picture.unread:
         why += f"; {word('unreadable', language)}"
     texts = (JOINT.join(picture.labels), votes, why, picture.reason)

@@ -16,6 +16,7 @@ from qwenbelt.core.language import Language
 from qwenbelt.core.secrets import scrub
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.trace import TraceWriter
+from qwenbelt.core.translation import in_language
 from qwenbelt.tools.documents.sources import SourceBook
 from qwenbelt.workflows.report.citing import Citer
 from qwenbelt.workflows.report.document import Provenance, ReportDocument
@@ -80,7 +81,7 @@ def agentic_report(
                 record.take(event)
                 listener(event)
         if not record.answer.strip():
-            reason = record.detail or record.reason or "?"
+            reason = in_language(record.detail or record.reason or "?", language)
             raise QwenbeltError(say("no_answer", language, reason=reason))
         report, gallery = _compose(documents, question, stage, record, book, language)
         _write_trace(trace, stage / "trace.jsonl", work, gallery.published)
@@ -179,9 +180,10 @@ def _notes(
     gallery: Gallery,
     language: Language,
 ) -> list[str]:
-    notes = [say("unreadable", language, reason=reason) for reason in documents.left_out]
+    reasons = [in_language(reason, language) for reason in documents.left_out]
+    notes = [say("unreadable", language, reason=reason) for reason in reasons]
     if record.reason != "answer":
-        reason = record.detail or record.reason
+        reason = in_language(record.detail or record.reason, language)
         notes.append(say("cut_short", language, reason=reason))
     if citer.unknown:
         numbers = ", ".join(str(number) for number in citer.unknown)

@@ -10,6 +10,7 @@ from pathlib import Path
 from qwenbelt.core.errors import InputError, ToolError, one_line
 from qwenbelt.core.files import write_text
 from qwenbelt.core.language import Language
+from qwenbelt.core.translation import in_language
 from qwenbelt.tools.documents.citations import find_quote
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.model import Box
@@ -64,7 +65,8 @@ def extractive_report(
         hits = index.search(question, PASSAGES, files=paths)
         blocks = writer.passages(hits, tell)
         blocks += writer.tables(index, tell)
-    notes = [say("unreadable", language, reason=reason) for reason in documents.left_out]
+    reasons = [in_language(reason, language) for reason in documents.left_out]
+    notes = [say("unreadable", language, reason=reason) for reason in reasons]
     return ReportDocument(
         question=question,
         language=language,
