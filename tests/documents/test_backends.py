@@ -17,6 +17,7 @@ from embedding_server import embedding_server
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents import DocumentIndex
 from qwenbelt.tools.documents.embedding import EndpointEmbedder
+from qwenbelt.tools.documents.store import Scope
 
 TEXTS = {
     "harbour.txt": "The harbour was closed in the winter of 1912 and the ferries stopped.",
@@ -118,6 +119,33 @@ def test_vectors(place: str, files: list[Path], request: pytest.FixtureRequest) 
             assert "bread.txt" in {h.file for h in index.search("an automobile", 4)}
             index.remove(["bread.txt"])
             assert "bread.txt" not in {h.file for h in index.search("an automobile", 4)}
+
+
+def test_a_part_of_a_passage_is_found(
+    place: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    other = "Nothing here says more about it than the weather of that week did. "
+    texts = {
+        "long.txt": other * 6 + "The doctor slept. " + other * 6,
+        "all.txt": "doctor slept weather week nothing about",
+        "far.txt": other * 3,
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    with embedding_server() as server:
+        found = []
+        for columns in (None, 30):
+            maker = EndpointEmbedder("m", server.url, batch=10, columns=columns)
+            collection = f"{request.node.name}{columns}"
+            with DocumentIndex(place, collection=collection, workers=0, vectors=maker) as index:
+                index.add([tmp_path / name for name in texts])
+                hits = index.search("physician the slept", 3, files=["long.txt", "far.txt"])
+                question = maker.query("the physician slept")
+                near = index._store.nearest(maker.name, question, 3, Scope())
+                found.append([index._store.find(m.passage.document)[0].file for m in near])
+                assert hits[0].file == "long.txt"
+    assert found[0][0] == "all.txt"  # the whole of the long passage says little of it
+    assert found[1][0] == "long.txt"  # one of its sentences says all of it
 
 
 @pytest.mark.postgres

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 from embedding_server import EmbeddingServer, embedding_server
@@ -16,6 +19,7 @@ from embedding_server import EmbeddingServer, embedding_server
 from qwenbelt.core.errors import ConfigError, EndpointError
 from qwenbelt.tools.documents import DocumentIndex
 from qwenbelt.tools.documents.embedding import EndpointEmbedder, embedder
+from qwenbelt.tools.documents.parts import middle, others, parts_of, sharpened
 from qwenbelt.tools.documents.reranking import reranker
 from qwenbelt.tools.documents.vectorcache import CachedEmbedder, large, small
 
@@ -91,6 +95,55 @@ def test_int8_keeps_the_order() -> None:
     near = large(small(rows))
     assert (np.argmax(rows @ near.T, axis=1) == np.arange(200)).all()
     assert np.abs(near - rows).max() < 0.01
+
+
+_TEXTS = st.text(st.sampled_from("ab. \n。中文!?；"), max_size=300)
+
+
+@given(st.lists(_TEXTS, max_size=2), _TEXTS, st.integers(10, 80))
+def test_parts_hold_every_word_in_order(head: list[str], text: str, columns: int) -> None:
+    parts = parts_of(head, text, "text", columns)
+    assert parts
+    assert "".join("".join(parts).split()) == "".join("".join([*head, text]).split())
+    assert parts_of(head, text, "table", columns) == parts_of(head, text, "text", None)
+    assert len(parts_of(head, text, "text", None)) == 1
+
+
+def test_parts_are_sentences_of_either_language() -> None:
+    assert parts_of(["Costs"], "It rose. It fell again.\nIt ended.", "text", 12) == [
+        *("Costs", "It rose.", "It fell again.", "It ended.")
+    ]
+    assert parts_of([""], "钟楼建于1912年。塔高九米；仍在使用。", "text", 24) == [
+        *("钟楼建于1912年。", "塔高九米；仍在使用。")
+    ]
+
+
+def test_the_nearest_part_counts() -> None:
+    rows = np.random.default_rng(2).normal(size=(7, 16)).astype(np.float32)
+    parts = small(rows)
+    vector = large(parts)[4]
+    assert (middle(parts[:1]) == parts[0]).all()
+    assert others(parts[:1]) == b""
+    found = sharpened([(1, 0.9), (2, 0.1)], {1: b"", 2: others(parts)}, vector, 5)
+    assert [number for number, _ in found] == [2, 1]
+    assert found[0][1] == pytest.approx(1.0, abs=1e-5)
+    assert sharpened([(1, 0.9), (2, 0.1)], {}, vector, 1) == [(1, 0.9)]
+
+
+def test_an_index_of_whole_passages_is_taken_over(texts: list[Path], tmp_path: Path) -> None:
+    with DocumentIndex(tmp_path / "i.db", workers=0) as index:
+        index.add(texts)
+    with sqlite3.connect(tmp_path / "i.db") as file:
+        file.execute("DROP TABLE vectors")
+        file.execute("CREATE TABLE vectors (chunk, model, data, PRIMARY KEY (chunk, model))")
+        file.execute("INSERT INTO vectors VALUES (1, 'm', x'00')")
+        file.execute("UPDATE meta SET value = '4' WHERE key = 'schema'")
+    file.close()
+    with embedding_server() as server:
+        maker = EndpointEmbedder("m", server.url, batch=10, columns=20)
+        with DocumentIndex(tmp_path / "i.db", workers=0, vectors=maker) as index:
+            assert index.embed() == 3
+            assert index.search("automobile", 1)[0].file == "a.txt"
 
 
 def test_reranker_orders_the_best(server: EmbeddingServer, tmp_path: Path) -> None:

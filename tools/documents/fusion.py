@@ -8,6 +8,7 @@ import numpy as np
 
 from qwenbelt.core.settings import load_settings
 from qwenbelt.tools.documents.embedding import Embedder, embedder
+from qwenbelt.tools.documents.parts import parts_of
 from qwenbelt.tools.documents.reranking import DEPTH, Reranker
 from qwenbelt.tools.documents.store import Match, Scope, Store
 from qwenbelt.tools.documents.vectorcache import CACHE_NAME, CachedEmbedder, small
@@ -82,8 +83,12 @@ def embed_missing(store: Store, maker: Embedder) -> int:
     size = max(WORK, maker.batch)
     count = 0
     while found := store.missing_vectors(maker.name, size):
-        rows = small(maker.passages([text for _, text in found]))
-        store.put_vectors(maker.name, [chunk for chunk, _ in found], rows)
+        texts = [
+            parts_of((one.section, one.context), one.text, one.kind, maker.columns) for one in found
+        ]
+        rows = small(maker.passages([text for parts in texts for text in parts]))
+        ends = np.cumsum([len(parts) for parts in texts])[:-1]
+        store.put_vectors(maker.name, [one.id for one in found], np.split(rows, ends))
         count += len(found)
     return count
 

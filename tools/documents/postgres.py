@@ -25,7 +25,15 @@ from qwenbelt.tools.documents.postgres_search import (
 )
 from qwenbelt.tools.documents.records import PAGE_COLUMNS, page_of, page_row, to_json
 from qwenbelt.tools.documents.stems import Stemmer
-from qwenbelt.tools.documents.store import Document, Match, Outline, Passage, Scope, Source
+from qwenbelt.tools.documents.store import (
+    Document,
+    Match,
+    Outline,
+    Passage,
+    Scope,
+    Source,
+    Unplaced,
+)
 from qwenbelt.tools.documents.vectorcache import Small
 
 _PASSAGE = "id, document, page, start, stop, kind, section, context"
@@ -310,10 +318,11 @@ class PostgresStore:
         """Returns the chunks that fit search terms best."""
         return self._matches(self._words.ranked(terms, limit, scope))
 
-    def missing_vectors(self, model: str, limit: int) -> list[tuple[int, str]]:
-        """Returns chunks that have no vector of a model, with the text to make it from."""
+    def missing_vectors(self, model: str, limit: int) -> list[Unplaced]:
+        """Returns chunks that have no vector of a model."""
         rows = self._server.rows(
-            """SELECT c.id, c.section, c.context, substr(p.text, c.start + 1, c.stop - c.start)
+            """SELECT c.id, c.kind, c.section, c.context,
+            substr(p.text, c.start + 1, c.stop - c.start)
             FROM qwenbelt.chunks c
             JOIN qwenbelt.pages p ON p.document = c.document AND p.number = c.page
             WHERE c.collection = %s AND NOT EXISTS
@@ -321,16 +330,16 @@ class PostgresStore:
             ORDER BY c.id LIMIT %s""",
             *(self._collection, model, limit),
         )
-        return [(int(chunk), "\n".join(filter(None, parts))) for chunk, *parts in rows]
+        return [Unplaced(*row) for row in rows]
 
-    def put_vectors(self, model: str, chunks: Sequence[int], rows: Small) -> None:
-        """Stores vectors of chunks; those of chunks that are gone are passed over."""
+    def put_vectors(self, model: str, chunks: Sequence[int], rows: Sequence[Small]) -> None:
+        """Stores the vectors of chunks' parts; those of chunks that are gone are passed over."""
         with self._server.writing(self._collection) as connection:
             self._vectors.put(connection, model, chunks, rows)
             self._touch(connection)
 
     def nearest(self, model: str, vector: Vectors, limit: int, scope: Scope) -> list[Match]:
-        """Returns the chunks whose vectors are most like one, with their cosine."""
+        """Returns the chunks of which a part is most like a vector, with its cosine."""
         return self._matches(self._vectors.ranked(model, vector, limit, scope))
 
     def _matches(self, ranked: Ranked) -> list[Match]:

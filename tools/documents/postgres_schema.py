@@ -59,6 +59,7 @@ CREATE TABLE IF NOT EXISTS qwenbelt.vectors (
   chunk bigint NOT NULL REFERENCES qwenbelt.chunks ON DELETE CASCADE,
   model text NOT NULL, data bytea NOT NULL, PRIMARY KEY (chunk, model)
 );
+ALTER TABLE qwenbelt.vectors ADD COLUMN IF NOT EXISTS parts bytea NOT NULL DEFAULT '';
 """
 _PLACED = """
 CREATE TABLE IF NOT EXISTS qwenbelt.placed (

@@ -14,6 +14,7 @@ import numpy as np
 
 from qwenbelt.tools.documents.embedding import Vectors
 from qwenbelt.tools.documents.fulltext import Ranked
+from qwenbelt.tools.documents.parts import DEEPER, middle, others, sharpened
 from qwenbelt.tools.documents.postgres_schema import Server
 from qwenbelt.tools.documents.snapshot import K1, B, best
 from qwenbelt.tools.documents.stems import Stemmer, rarest, rarity
@@ -132,23 +133,40 @@ class VectorSearch:
         self._held: tuple[object, list[int], Small] | None = None
         self._lock = threading.Lock()
 
-    def put(self, connection: Any, model: str, chunks: Sequence[int], rows: Small) -> None:
-        """Stores vectors; those of chunks that are gone are passed over."""
+    def put(
+        self, connection: Any, model: str, chunks: Sequence[int], rows: Sequence[Small]
+    ) -> None:
+        """Stores the vectors of parts; those of chunks that are gone are passed over."""
+        middles = [middle(parts) for parts in rows]
         with connection.cursor() as cursor:
             if self._server.has_vectors:
                 cursor.executemany(
                     """INSERT INTO qwenbelt.placed SELECT id, %s, %s::vector FROM qwenbelt.chunks
                     WHERE id = %s ON CONFLICT DO NOTHING""",
-                    [(model, _text(v), n) for n, v in zip(chunks, large(rows), strict=True)],
+                    [
+                        (model, _text(v), n)
+                        for n, v in zip(chunks, large(np.array(middles)), strict=True)
+                    ],
                 )
             cursor.executemany(
-                """INSERT INTO qwenbelt.vectors SELECT id, %s, %s FROM qwenbelt.chunks
+                """INSERT INTO qwenbelt.vectors SELECT id, %s, %s, %s FROM qwenbelt.chunks
                 WHERE id = %s ON CONFLICT DO NOTHING""",
-                [(model, v.tobytes(), n) for n, v in zip(chunks, rows, strict=True)],
+                [
+                    (model, v.tobytes(), others(parts), n)
+                    for n, v, parts in zip(chunks, middles, rows, strict=True)
+                ],
             )
 
     def ranked(self, model: str, vector: Vectors, limit: int, scope: Scope) -> Ranked:
-        """Returns the chunks that point the same way, best first, with their cosine."""
+        """Returns the chunks of which a part points the same way, best first, with its cosine."""
+        found = self._by_middle(model, vector, DEEPER * limit, scope)
+        stored = self._server.rows(
+            "SELECT chunk, parts FROM qwenbelt.vectors WHERE model = %s AND chunk = ANY(%s)",
+            *(model, [chunk for chunk, _ in found]),
+        )
+        return sharpened(found, {int(n): bytes(parts) for n, parts in stored}, vector, limit)
+
+    def _by_middle(self, model: str, vector: Vectors, limit: int, scope: Scope) -> Ranked:
         where, values = scope_filter(scope, "c.")
         if self._server.has_vectors:
             found = self._server.rows(

@@ -21,7 +21,15 @@ from qwenbelt.tools.documents.qdrant_records import Records, crc, document_numbe
 from qwenbelt.tools.documents.records import page_of, page_row, to_json
 from qwenbelt.tools.documents.snapshot import K1, B
 from qwenbelt.tools.documents.stems import Stemmer
-from qwenbelt.tools.documents.store import Document, Match, Outline, Passage, Scope, Source
+from qwenbelt.tools.documents.store import (
+    Document,
+    Match,
+    Outline,
+    Passage,
+    Scope,
+    Source,
+    Unplaced,
+)
 from qwenbelt.tools.documents.vectorcache import Small, large
 
 USUAL_TOKENS = 90.0  # of a chunk; Qdrant knows no mean length
@@ -276,19 +284,19 @@ class QdrantStore:
         found = self._records.by_words([crc(stem) for stem in stems], limit, scope)
         return self._matches(found, limit, scope)
 
-    def missing_vectors(self, model: str, limit: int) -> list[tuple[int, str]]:
-        """Returns chunks that have no vector of a model, with the text to make it from."""
+    def missing_vectors(self, model: str, limit: int) -> list[Unplaced]:
+        """Returns chunks that have no vector of a model."""
         return [
-            (number, "\n".join(filter(None, (f["section"], f["context"], f["text"]))))
+            Unplaced(number, f["kind"], f["section"], f["context"], f["text"])
             for number, f in self._records.without_vectors(model, limit)
         ]
 
-    def put_vectors(self, model: str, chunks: Sequence[int], rows: Small) -> None:
-        """Stores vectors of chunks; those of chunks that are gone are passed over."""
-        self._records.put_vectors(model, chunks, large(rows))
+    def put_vectors(self, model: str, chunks: Sequence[int], rows: Sequence[Small]) -> None:
+        """Stores the vectors of chunks' parts; those of chunks that are gone are passed over."""
+        self._records.put_vectors(model, chunks, [large(parts) for parts in rows])
 
     def nearest(self, model: str, vector: Vectors, limit: int, scope: Scope) -> list[Match]:
-        """Returns the chunks whose vectors are most like one, with their cosine."""
+        """Returns the chunks of which a part is most like a vector, with its cosine."""
         found = self._records.by_vector(model, vector.tolist(), limit, scope)
         return self._matches(found, limit, scope)
 

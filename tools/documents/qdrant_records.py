@@ -55,7 +55,7 @@ class Records:
             ) from error
         self._models = qdrant_client.models
         base = "qwenbelt_" + re.sub(r"[^\w-]", "_", collection)
-        self._names = (f"{base}_records", f"{base}_chunks", f"{base}_vectors_")
+        self._names = (f"{base}_records", f"{base}_chunks", f"{base}_parts_")
         self._lock = threading.RLock()  # the local mode is for one thread at a time
         try:
             if place.startswith(("http://", "https://")):
@@ -250,26 +250,31 @@ class Records:
                 have = {int(p.id) for p in points}
         return [(int(p.id), dict(p.payload)) for p in batch if int(p.id) not in have]
 
-    def put_vectors(self, model: str, numbers: Sequence[int], rows: Vectors) -> None:
-        """Writes vectors of passages; the collection is made for their size."""
+    def put_vectors(self, model: str, numbers: Sequence[int], rows: Sequence[Vectors]) -> None:
+        """Writes the vectors of passages' parts; the collection is made for their size."""
         models, name = self._models, self._vector_name(model)
         with self._lock:
             if not self._client.collection_exists(name):
-                size = models.VectorParams(size=rows.shape[1], distance=models.Distance.COSINE)
-                self._client.create_collection(name, vectors_config=size)
+                several = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+                form = models.VectorParams(
+                    size=rows[0].shape[1],
+                    distance=models.Distance.COSINE,
+                    multivector_config=several,
+                )
+                self._client.create_collection(name, vectors_config=form)
             held = self._client.retrieve(self._names[1], list(numbers), with_payload=True)
             facts = {int(p.id): {k: v for k, v in p.payload.items() if k != "text"} for p in held}
             points = [
-                models.PointStruct(id=n, vector=row.tolist(), payload=facts[n])
-                for n, row in zip(numbers, rows, strict=True)
+                models.PointStruct(id=n, vector=parts.tolist(), payload=facts[n])
+                for n, parts in zip(numbers, rows, strict=True)
                 if n in facts
             ]
             self._client.upsert(name, points, wait=True)
 
     def by_vector(self, model: str, vector: list[float], limit: int, scope: Scope) -> Found:
-        """Returns passages whose vectors point the same way, best first."""
+        """Returns passages of which a part points the same way, best first."""
         name = self._vector_name(model)
         with self._lock:
             if not self._client.collection_exists(name):
                 return []
-        return self._query(name, vector, None, limit, scope)
+        return self._query(name, [vector], None, limit, scope)

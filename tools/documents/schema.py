@@ -13,7 +13,7 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents.snapshot import SECTION_WEIGHT, TOKENIZER, table
 from qwenbelt.tools.documents.tokens import TOKENS_VERSION
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_SECONDS = 60.0
 APPLICATION_ID = 0x51574278  # "QWBx": says that a SQLite file is one of ours
 
@@ -77,12 +77,15 @@ CREATE TABLE chunks (
   tokens INTEGER NOT NULL
 );
 CREATE INDEX chunks_by_document ON chunks (document, page);
+"""
+_VECTORS = """
 CREATE TABLE vectors (
   chunk INTEGER NOT NULL REFERENCES chunks (id) ON DELETE CASCADE,
   model TEXT NOT NULL,
   data BLOB NOT NULL,
+  parts BLOB NOT NULL,
   PRIMARY KEY (chunk, model)
-) WITHOUT ROWID;
+) WITHOUT ROWID
 """
 
 
@@ -175,7 +178,7 @@ class Connections:
                 return
             if count:
                 raise InputError(f"{self.path}: is a database, but not a document index.")
-            for statement in _TABLES.split(";\n"):
+            for statement in [*_TABLES.split(";\n"), _VECTORS]:
                 if statement.strip():
                     connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -184,6 +187,11 @@ class Connections:
 
     def _check_versions(self, connection: sqlite3.Connection) -> None:
         found = dict(connection.execute("SELECT key, value FROM meta"))
+        if found.get("schema") == "4":  # it had one vector a chunk
+            connection.execute("DROP TABLE vectors")
+            connection.execute(_VECTORS)
+            connection.execute("UPDATE meta SET value = '5' WHERE key = 'schema'")
+            found["schema"] = "5"
         wanted = {"schema": str(SCHEMA_VERSION), "tokens": str(TOKENS_VERSION)}
         if any(found.get(key) != value for key, value in wanted.items()):
             raise InputError(

@@ -20,7 +20,15 @@ from qwenbelt.tools.documents.fulltext import FullText, Range, Ranked
 from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.records import PAGE_COLUMNS, page_of, page_row, to_json
 from qwenbelt.tools.documents.schema import Connections, revision, touch
-from qwenbelt.tools.documents.store import Document, Match, Outline, Passage, Scope, Source
+from qwenbelt.tools.documents.store import (
+    Document,
+    Match,
+    Outline,
+    Passage,
+    Scope,
+    Source,
+    Unplaced,
+)
 from qwenbelt.tools.documents.vectorcache import Small
 from qwenbelt.tools.documents.vectors import VectorTable
 
@@ -280,16 +288,16 @@ class SqliteStore:
             lambda fetch, ranges: self._text.ranked(terms, fetch, ranges), limit, scope
         )
 
-    def missing_vectors(self, model: str, limit: int) -> list[tuple[int, str]]:
-        """Returns chunks that have no vector of a model, with the text to make it from."""
+    def missing_vectors(self, model: str, limit: int) -> list[Unplaced]:
+        """Returns chunks that have no vector of a model."""
         return self._vectors.missing(model, limit)
 
-    def put_vectors(self, model: str, chunks: Sequence[int], rows: Small) -> None:
-        """Stores vectors of chunks; those of chunks that are gone are passed over."""
+    def put_vectors(self, model: str, chunks: Sequence[int], rows: Sequence[Small]) -> None:
+        """Stores the vectors of chunks' parts; those of chunks that are gone are passed over."""
         self._vectors.put(model, chunks, rows)
 
     def nearest(self, model: str, vector: Vectors, limit: int, scope: Scope) -> list[Match]:
-        """Returns the chunks whose vectors are most like one, with their cosine."""
+        """Returns the chunks of which a part is most like a vector, with its cosine."""
 
         def rank(fetch: int, ranges: list[Range] | None) -> Ranked:
             return self._vectors.ranked(model, vector, fetch, ranges)

@@ -77,6 +77,16 @@ class Passage(NamedTuple):
     context: str
 
 
+class Unplaced(NamedTuple):
+    """A chunk without a vector, and the texts to make it from."""
+
+    id: int
+    kind: str
+    section: str
+    context: str
+    text: str
+
+
 class Match(NamedTuple):
     """A chunk that fits, and how well; higher is better."""
 
@@ -168,16 +178,16 @@ class Store(Protocol):
         """Returns the chunks that fit search terms best."""
         ...
 
-    def missing_vectors(self, model: str, limit: int) -> list[tuple[int, str]]:
-        """Returns chunks that have no vector of a model, with the text to make it from."""
+    def missing_vectors(self, model: str, limit: int) -> list[Unplaced]:
+        """Returns chunks that have no vector of a model."""
         ...
 
-    def put_vectors(self, model: str, chunks: Sequence[int], rows: Small) -> None:
-        """Stores vectors of chunks; those of chunks that are gone are passed over."""
+    def put_vectors(self, model: str, chunks: Sequence[int], rows: Sequence[Small]) -> None:
+        """Stores the vectors of chunks' parts; those of chunks that are gone are passed over."""
         ...
 
     def nearest(self, model: str, vector: Vectors, limit: int, scope: Scope) -> list[Match]:
-        """Returns the chunks whose vectors are most like one, with their cosine."""
+        """Returns the chunks of which a part is most like a vector, with its cosine."""
         ...
 
     def passages(self, document: int, page: int) -> list[Passage]:

@@ -44,7 +44,7 @@ class CachedEmbedder:
     """
 
     def __init__(self, inner: Embedder, path: Path) -> None:
-        self.name, self.batch = inner.name, inner.batch
+        self.name, self.batch, self.columns = inner.name, inner.batch, inner.columns
         self._inner = inner
         self._lock = threading.Lock()
         try:

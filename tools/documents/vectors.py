@@ -1,7 +1,7 @@
 """Vectors of one collection's chunks in an index file, compared in memory.
 
-All vectors of a collection are read once and kept as int8 until documents change: 40 MB for
-100 000 chunks of 384 numbers. Comparing is exact, block by block.
+One vector a chunk is read once and kept as int8 until documents change: 40 MB for 100 000 chunks of
+384 numbers, compared block by block. The vectors of its parts are read for the best chunks only.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import numpy as np
 
 from qwenbelt.tools.documents.embedding import Vectors
 from qwenbelt.tools.documents.fulltext import Range, Ranked, mask_of
+from qwenbelt.tools.documents.parts import DEEPER, middle, others, sharpened
 from qwenbelt.tools.documents.schema import Connections, revision, touch
 from qwenbelt.tools.documents.snapshot import Places, best
+from qwenbelt.tools.documents.store import Unplaced
 from qwenbelt.tools.documents.vectorcache import Small
 
 BLOCK = 8192  # rows that are widened at a time
+_ASKED = 500  # chunks a query
 
 
 class VectorTable:
@@ -29,38 +32,52 @@ class VectorTable:
         self._held: tuple[object, Places, Small, Vectors] | None = None
         self._lock = threading.Lock()
 
-    def missing(self, model: str, limit: int) -> list[tuple[int, str]]:
-        """Returns chunks without a vector of this model, with the text to make it from."""
-        query = """SELECT c.id, c.section, c.context, substr(p.text, c.start + 1, c.stop - c.start)
+    def missing(self, model: str, limit: int) -> list[Unplaced]:
+        """Returns chunks without a vector of this model."""
+        query = """SELECT c.id, c.kind, c.section, c.context,
+            substr(p.text, c.start + 1, c.stop - c.start)
             FROM documents d JOIN chunks c ON c.document = d.id
             JOIN pages p ON p.document = d.id AND p.number = c.page
             WHERE d.collection = ? AND NOT EXISTS
             (SELECT 1 FROM vectors v WHERE v.chunk = c.id AND v.model = ?)
             ORDER BY c.id LIMIT ?"""
         rows = self._connections.get().execute(query, (self._collection, model, limit))
-        return [(chunk, "\n".join(filter(None, parts))) for chunk, *parts in rows]
+        return [Unplaced(*row) for row in rows]
 
-    def put(self, model: str, chunks: Sequence[int], rows: Small) -> None:
-        """Stores vectors; a chunk that was removed meanwhile is passed over."""
+    def put(self, model: str, chunks: Sequence[int], rows: Sequence[Small]) -> None:
+        """Stores the vectors of parts; a chunk that was removed meanwhile is passed over."""
         with self._connections.writing() as connection:
             connection.executemany(
-                "INSERT OR IGNORE INTO vectors SELECT id, ?, ? FROM chunks WHERE id = ?",
-                [(model, row.tobytes(), n) for n, row in zip(chunks, rows, strict=True)],
+                "INSERT OR IGNORE INTO vectors SELECT id, ?, ?, ? FROM chunks WHERE id = ?",
+                [
+                    (model, middle(parts).tobytes(), others(parts), n)
+                    for n, parts in zip(chunks, rows, strict=True)
+                ],
             )
             touch(connection, self._collection)
 
     def ranked(
         self, model: str, vector: Vectors, limit: int, ranges: Sequence[Range] | None
     ) -> Ranked:
-        """Returns the chunks that point the same way, best first, with their cosine."""
+        """Returns the chunks of which a part points the same way, best first, with its cosine."""
         ids, rows, lengths = self._load(model)
         if not len(ids):
             return []
         if rows.shape[1] != len(vector):
             return []  # another size under the same name: made by another version of the model
         scores = cosines(rows, vector) / lengths
-        places = best(scores, limit, mask_of(ids, ranges))
-        return [(int(ids[p]), float(scores[p])) for p in places]
+        places = best(scores, DEEPER * limit, mask_of(ids, ranges))
+        found = [(int(ids[p]), float(scores[p])) for p in places]
+        return sharpened(found, self._stored(model, [n for n, _ in found]), vector, limit)
+
+    def _stored(self, model: str, chunks: Sequence[int]) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        for first in range(0, len(chunks), _ASKED):
+            part = chunks[first : first + _ASKED]
+            marks = ",".join("?" * len(part))
+            query = f"SELECT chunk, parts FROM vectors WHERE model = ? AND chunk IN ({marks})"  # noqa: S608
+            found.update(self._connections.get().execute(query, (model, *part)).fetchall())
+        return found
 
     def _load(self, model: str) -> tuple[Places, Small, Vectors]:
         with self._lock, self._connections.reading() as connection:
