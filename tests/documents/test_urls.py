@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 
@@ -18,13 +19,32 @@ PAGES = {
 
 
 class _Site(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    cut: ClassVar[set[str]] = set()  # pages that end in their middle
+
     def do_GET(self) -> None:
-        kind, data = PAGES.get(self.path, ("", b""))
+        path, _, way = self.path.partition("?")
+        kind, data = PAGES.get(path, ("", b""))
+        self.close_connection = True
+        if path in self.cut:
+            self._cut_off(kind, data, chunked=way == "chunked")
+            return
         self.send_response(200 if kind else 404)
         self.send_header("content-type", kind or "text/plain")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+    def _cut_off(self, kind: str, data: bytes, *, chunked: bool) -> None:
+        half = data[: len(data) // 2]
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        if chunked:
+            self.send_header("transfer-encoding", "chunked")
+        else:
+            self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(half), half) if chunked else half)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -51,6 +71,24 @@ def test_urls_are_taken_in_and_known_again(site: str, monkeypatch: pytest.Monkey
         assert index.search("burned", 1)[0].file == "notes.md"
         assert index.add(f"{site}/guide")[0].state == "unchanged"
         assert index.remove([f"{site}/guide"]) == ["guide.html"]
+
+
+@pytest.mark.parametrize("way", ["length", "chunked"])
+def test_a_download_that_is_cut_off_is_told_and_the_old_version_stays(
+    site: str, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("QWENBELT_ALLOW_PRIVATE_URLS", "1")
+    url = f"{site}/notes.md?{way}"
+    with DocumentIndex(workers=0) as index:
+        assert index.add(url)[0].state == "added"
+        monkeypatch.setattr(_Site, "cut", {"/notes.md"})
+        (failed,) = index.add(url)
+        assert failed.state == "failed"
+        assert url in failed.error
+        assert "\n" not in failed.error
+        assert index.search("burned for two days", 1)[0].page == 1
+        monkeypatch.setattr(_Site, "cut", set())
+        assert index.add(url)[0].state == "unchanged"
 
 
 def test_private_addresses_are_refused_in_one_line(
