@@ -133,3 +133,15 @@ def test_locks_are_held_again_after_the_server_was_away(
     time.sleep(1.5)
     assert theirs.is_dead("me") is True
     theirs.close()
+
+
+@pytest.mark.postgres
+def test_the_server_too_looks_for_machines_that_vanished(postgres_url: str) -> None:
+    locks = PostgresLocks(postgres_url, "space")
+    names = ("idle", "interval", "count")
+    shown = [
+        locks._connection.execute(f"SHOW tcp_keepalives_{name}").fetchone()[0] for name in names
+    ]
+    assert [int(value) for value in shown] == [10, 5, 4]
+    assert locks._connection.execute("SHOW tcp_user_timeout").fetchone()[0] in ("30s", "30000")
+    locks.close()

@@ -18,6 +18,14 @@ from typing import IO, Any, Protocol
 
 from qwenbelt.core.errors import ConfigError, one_line
 
+# a machine that vanishes without a word is noticed within half a minute
+IDLE_SECONDS, PROBE_SECONDS, PROBES, SILENT_SECONDS = 10, 5, 4, 30
+_SERVER_SIDE = {
+    "tcp_keepalives_idle": IDLE_SECONDS,
+    "tcp_keepalives_interval": PROBE_SECONDS,
+    "tcp_keepalives_count": PROBES,
+    "tcp_user_timeout": 1000 * SILENT_SECONDS,
+}
 GRACE_SECONDS = 3.0  # how long nobody must have held the lock of a worker that counts as dead
 
 
@@ -163,18 +171,22 @@ class PostgresLocks:
         import psycopg
 
         try:
-            # a machine that vanishes without a word is noticed within half a minute
-            return psycopg.connect(
+            connection = psycopg.connect(
                 self._url,
                 autocommit=True,
                 connect_timeout=10,
-                keepalives_idle=10,
-                keepalives_interval=5,
-                keepalives_count=4,
-                tcp_user_timeout=30_000,
+                keepalives_idle=IDLE_SECONDS,
+                keepalives_interval=PROBE_SECONDS,
+                keepalives_count=PROBES,
+                tcp_user_timeout=1000 * SILENT_SECONDS,
             )
         except psycopg.Error as error:
             raise unreachable(error) from error
+        # the same on the server's side, which holds the locks of a machine that vanished
+        for name, value in _SERVER_SIDE.items():
+            with contextlib.suppress(psycopg.Error):  # an older server, or a pool that forbids it
+                connection.execute("SELECT set_config(%s, %s, false)", (name, str(value)))
+        return connection
 
     def _number(self, worker: str) -> int:
         digest = hashlib.sha256(f"{self._space}\n{worker}".encode()).digest()
