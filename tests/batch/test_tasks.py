@@ -22,6 +22,18 @@ def test_a_task_overrules_the_options_of_the_batch(tmp_path: Path) -> None:
     assert two.options.endpoint == "openai:m@http://h/v1"  # type: ignore[attr-defined]
 
 
+def test_no_tools_can_be_chosen_over_those_of_an_agents_file(tmp_path: Path) -> None:
+    agent = tmp_path / "drawer.md"
+    agent.write_text("---\ntools: [plot]\n---\nDraw.\n", encoding="utf-8")
+    own, none = read(
+        tmp_path,
+        {"ask": "a", "agent": str(agent)},
+        {"ask": "a", "agent": str(agent), "tools": ["none"]},
+    )
+    assert own.options.tools == ["plot"]  # type: ignore[attr-defined]
+    assert none.options.tools == []  # type: ignore[attr-defined]
+
+
 def test_files_are_looked_for_beside_the_tasks(tmp_path: Path) -> None:
     report, picture, page = read(
         tmp_path,
@@ -57,6 +69,7 @@ def test_a_changed_task_has_another_key(tmp_path: Path) -> None:
         ([{"id": "x"}], "exactly one of"),
         ([{"ask": "a", "colour": "red"}], "colour"),
         ([{"id": "x", "ask": "a"}, {"id": "x", "ask": "b"}], "twice"),
+        ([{"ask": "a", "tools": ["none", "plot"]}], '1: tools: "none" stands alone'),
         (["  "], "no tasks"),
     ],
 )

@@ -27,6 +27,7 @@ from qwenbelt.core.limits import input_file
 
 KINDS = ("ask", "report", "inspect", "label")
 MAX_TASKS = 1_000_000
+NO_TOOLS = "none"
 
 
 class Options(BaseModel):
@@ -34,7 +35,7 @@ class Options(BaseModel):
 
     Attributes:
         endpoint: the endpoint spec; None looks for one.
-        tools: names of tools for `ask`.
+        tools: names of tools for `ask`; "none" alone for none, where an agent's file names some.
         agent: "fncall" or "react"; for `ask` also "assistant", and the name or path of an agent
             described by a file, which then fills in what is not given.
         mcp: MCP servers by name for `ask`; an agent's file names them.
@@ -163,6 +164,10 @@ def _task(line: str, base: Path, options: Options, place: str, taken: set[str]) 
         raise InputError(f"{place}: {one_line(reason, 200)}.") from error
     own = given.model_dump(include=set(Options.model_fields), exclude_unset=True)
     merged, belonging = _with_agent(Options.model_validate({**options.model_dump(), **own}))
+    if NO_TOOLS in merged.tools:
+        if len(merged.tools) > 1:
+            raise InputError(f'{place}: tools: "{NO_TOOLS}" stands alone.')
+        merged.tools = []
     if given.kind != "ask" and merged.agent not in ("fncall", "react"):
         raise InputError(f"{place}: agent: {given.kind} takes fncall or react.")
     for name in ("rules", "labels"):
