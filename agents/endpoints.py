@@ -48,7 +48,8 @@ def _parse(spec: str) -> dict[str, Any]:
     if kind == "local":
         return _local(rest)
     if kind not in DIALECTS or not rest:
-        forms = ", ".join(f"{name}:MODEL[@URL]" for name in DIALECTS)
+        named = [f"{name}:MODEL[@URL]" for name in DIALECTS]
+        forms = ", ".join([*named, "local:MODEL.gguf", "scripted:SCENARIO.yaml"])
         raise ConfigError(f"The endpoint {spec!r} is not understood.", fix=f"Forms: {forms}.")
     model, _, url = rest.partition("@http")
     return _cfg(DIALECTS[kind], model, f"http{url}" if url else "")
