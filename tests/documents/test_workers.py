@@ -47,6 +47,26 @@ def test_pages_that_kill_or_stop_their_reader_are_left_out(monkeypatch, tmp_path
     assert [bool(p.notes) for p in pages] == [False, True, False, True, False, False]
 
 
+def test_a_file_of_endless_pages_ends(monkeypatch, tmp_path: Path) -> None:
+    """Every other page hangs: the first is waited for, the next ones less, the rest not at all."""
+    endless = TREACHEROUS.replace("number == 2", "number == 0").replace("== 4", "% 2 == 0")
+    monkeypatch.setattr(workers, "_START", endless)
+    monkeypatch.setattr(workers, "PAGE_SECONDS", 4.0)
+    monkeypatch.setattr(workers, "MAX_STUCK", 3)
+    pool = Workers(2)
+    began = time.monotonic()
+    try:
+        pages = list(pool.read(tmp_path / "x.pdf", range(1, 1001), None, layout=True))
+    finally:
+        pool.close()
+    assert time.monotonic() - began < 60  # not 500 x 4 s
+    assert sorted(p.number for p in pages) == list(range(1, 1001))
+    assert sum("makes its reader fail" in note for p in pages for note in p.notes) in (3, 4)
+    left_out = [p for p in pages if any("is left out" in note for note in p.notes)]
+    assert len(left_out) > 900
+    assert all(p.text == str(p.number) for p in pages if not p.notes)
+
+
 def test_document_that_kills_its_reader_is_refused(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(workers, "_START", "import os; os._exit(11) # {path}")
     pool = Workers(1)

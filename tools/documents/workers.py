@@ -20,8 +20,10 @@ from qwenbelt.core.secrets import clean_environment
 from qwenbelt.tools.documents.model import Page
 
 RANGE = 16  # pages that one process reads at a time
-PAGE_SECONDS = 30.0  # a page that takes longer is left out
-OPEN_SECONDS = 120.0
+OPEN_SECONDS = 30.0
+PAGE_SECONDS = 20.0  # a page that takes longer is left out, and later ones get a quarter of it
+LEAST_SECONDS = 1.0
+MAX_STUCK = 8  # pages that may fail their reader; what comes after them is left out
 MAX_PROCESSES = 4
 _START = (
     "import sys; sys.path[:] = {path!r}\nfrom qwenbelt.tools.documents.worker import main; main()"
@@ -29,7 +31,36 @@ _START = (
 
 
 class _Stuck(Exception):
-    """A process died or did not answer in time."""
+    """A process died or did not answer in time.
+
+    Attributes:
+        slow: whether it lived and was waited for.
+    """
+
+    def __init__(self, *, slow: bool = False) -> None:
+        super().__init__()
+        self.slow = slow
+
+
+class _Patience:
+    """How long the pages of one file are waited for: less and less, so that a hostile one ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stuck = self._slow = 0
+
+    @property
+    def seconds(self) -> float:
+        return max(PAGE_SECONDS * 0.25**self._slow, LEAST_SECONDS)
+
+    @property
+    def is_over(self) -> bool:
+        return self._stuck >= MAX_STUCK
+
+    def spend(self, stuck: _Stuck) -> None:
+        with self._lock:
+            self._stuck += 1
+            self._slow += stuck.slow
 
 
 class _Process:
@@ -82,7 +113,7 @@ class _Process:
         try:
             line = self._lines.get(timeout=seconds)
         except queue.Empty:
-            raise _Stuck from None
+            raise _Stuck(slow=True) from None
         if not line:
             raise _Stuck
         answer: dict[str, Any] = json.loads(line)
@@ -178,12 +209,13 @@ class Workers:
         size = size or max(len(wanted), 1)
         ranges = [wanted[n : n + size] for n in range(0, len(wanted), size)]
         base = {"do": "read", "path": str(file), "password": password, "layout": layout}
+        patience = _Patience()
         with ThreadPoolExecutor(self.size) as threads:
             waiting: set[Future[list[Page]]] = set()
             try:
                 while ranges or waiting:
                     while ranges and len(waiting) < self.size + 1:
-                        waiting.add(threads.submit(self._read_range, base, ranges.pop(0)))
+                        waiting.add(threads.submit(self._read_range, base, ranges.pop(0), patience))
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                     for future in done:
                         yield from future.result()
@@ -191,21 +223,29 @@ class Workers:
                 for future in waiting:
                     future.cancel()
 
-    def _read_range(self, base: dict[str, Any], numbers: list[int]) -> list[Page]:
+    def _read_range(
+        self, base: dict[str, Any], numbers: list[int], patience: _Patience
+    ) -> list[Page]:
         pages: list[Page] = []
         while len(pages) < len(numbers):
+            number = numbers[len(pages)]
+            if patience.is_over:
+                note = f"Page {number} is left out: {MAX_STUCK} others make their reader fail."
+                pages.append(Page(number, notes=[note]))
+                continue
             try:
-                self._read_some({**base, "pages": numbers[len(pages) :]}, pages)
-            except _Stuck:
+                self._read_some({**base, "pages": numbers[len(pages) :]}, pages, patience)
+            except _Stuck as stuck:
                 number = numbers[len(pages)]
                 pages.append(Page(number, notes=[f"Page {number} makes its reader fail."]))
+                patience.spend(stuck)
         return pages
 
-    def _read_some(self, request: dict[str, Any], pages: list[Page]) -> None:
+    def _read_some(self, request: dict[str, Any], pages: list[Page], patience: _Patience) -> None:
         from qwenbelt.tools.documents.worker import decode
 
         with self._one() as process:
-            for answer in process.ask(request, PAGE_SECONDS):
+            for answer in process.ask(request, patience.seconds):
                 if "page" in answer:
                     pages.append(decode(answer["page"]))
 
