@@ -17,7 +17,7 @@ _TEXTS: dict[str, dict[Language, str]] = {
     "left_out": {"en": "Not read: {pages}", "zh": "未读：{pages}"},
     "summary": {
         "en": "{parts} parts read, about {tokens} tokens.",
-        "zh": "已读 {parts} 个部分，约 {tokens} 个词元。",
+        "zh": "已读 {parts} 个部分，约 {tokens} 个 token。",
     },
 }
 

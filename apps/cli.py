@@ -28,7 +28,7 @@ from qwenbelt.core.language import user_language
 _HOME = "qwenbelt.apps.commands"
 _BRIEF = {
     "en": "A tool belt for Qwen agents.\n\n--debug, anywhere, shows tracebacks.",
-    "zh": "Qwen 智能体的工具腰带。\n\n任意位置加 --debug 可显示完整的错误回溯。",
+    "zh": "Qwen 智能体的工具带。\n\n任意位置加 --debug 可显示完整的错误回溯。",
 }
 
 

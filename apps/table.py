@@ -113,7 +113,7 @@ COMMANDS: dict[str, Place] = {
     ),
     "model": Place(
         "Model files for the embedded engine: list, pull, rm.",
-        "内置引擎的模型文件：列出、下载、删除。",
+        "内嵌引擎的模型文件：列出、下载、删除。",
         "model:model",
     ),
     "trace": Place("Look at the trace of a run.", "查看运行记录。", members=TRACE),

@@ -59,7 +59,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "approve_ask": ("ask me", "先问我"),
     "approve_auto": ("allow all", "全部允许"),
     "approve_never": ("refuse all", "全部拒绝"),
-    "system": ("System message", "系统提示"),
+    "system": ("System message", "系统消息"),
     "limits": (
         "Files up to {size} MB: PDF, Office, text, data, pictures, sound, video.",
         "文件不超过 {size} MB：PDF、Office、文本、数据、图片、音频、视频。",
@@ -176,7 +176,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "No question of this conversation was answered to the end.",
         "这个对话中还没有完整的回答。",
     ),
-    "no_export": ("This is no conversation that was exported as JSON.", "这不是导出的 JSON 对话。"),
+    "no_export": ("This is no conversation that was exported as JSON.", "这不是以 JSON 导出的对话。"),
     "no_page": ("{file}: has no page {page}.", "{file}：没有第 {page} 页。"),
     "no_pdf": (
         "{file}: there is no such PDF in this conversation.",

@@ -191,7 +191,7 @@ def test_doctor_speaks_chinese_and_its_json_english(
 
 def test_the_chat_page_follows_its_own_language() -> None:
     error = EndpointError("The reply was cut off in the middle.")
-    assert explain(error, "zh") == "回答中途被截断。"
+    assert explain(error, "zh") == "回复中途被截断。"
     assert explain(error, "en") == str(error)
     assert explain(PageError("busy"), "zh") == "回答仍在进行，请先停止。"
 
@@ -206,4 +206,4 @@ def test_a_turn_tells_failures_and_limits_in_chinese() -> None:
     html = view.html()
     assert "http://a 没有响应（x）" in html
     assert "问题为空。请说明报告要回答什么。" in html
-    assert "9 tokens 的预算已用完" in html
+    assert "预算已用完（token：9）" in html

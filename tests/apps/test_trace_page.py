@@ -102,7 +102,7 @@ def test_every_run_of_a_trace_and_chinese(tmp_path: Path, monkeypatch: pytest.Mo
     assert page.startswith('<!doctype html><html lang="zh">')
     assert page.count('<section class="trace-run">') == 2
     assert "found first" in page.split("</section>")[0]
-    for words in ("对话内容", "系统提示", "输入 token", "合计"):
+    for words in ("对话内容", "系统消息", "输入 token", "合计"):
         assert words in page
 
 

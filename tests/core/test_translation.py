@@ -58,7 +58,7 @@ def test_a_mend_of_the_catalogue_joins_a_message_from_elsewhere() -> None:
             "s.yaml:3: turns[1]: unknown key 'cals'. Did you mean 'calls'?",
             "s.yaml:3：turns[1]：未知的键 'cals'。您是想用 'calls' 吗？",
         ),
-        ("x: 3 vectors came for 4 texts.", "x：4 个文本只返回了 3 个向量。"),
+        ("x: 3 vectors came for 4 texts.", "x：对 4 个文本返回了 3 个向量，数量不符。"),
         (
             "m could not be downloaded. modelscope: it does not answer as expected (HTTP 500).",
             "无法下载 m。modelscope：没有按预期响应（HTTP 500）。",
