@@ -7,38 +7,38 @@ from typing import Literal
 Language = Literal["en", "zh"]
 
 _TEXTS: dict[str, tuple[str, str]] = {
-    "stderr": ("Standard error:", "标准错误:"),
-    "value": ("Value:", "值:"),
-    "error": ("Error:", "错误:"),
-    "nothing": ("Done; nothing was printed.", "已完成,没有输出。"),
+    "stderr": ("Standard error:", "标准错误："),
+    "value": ("Value:", "值："),
+    "error": ("Error:", "错误："),
+    "nothing": ("Done; nothing was printed.", "已完成，没有输出。"),
     "restarted": (
         "The session was restarted; variables and imports are gone, files are kept.",
-        "会话已重启;变量和导入已清空,文件保留。",
+        "会话已重启；变量和导入已清空，文件保留。",
     ),
     "timeout": (
         "The time limit of {seconds:g} s was reached and the code was stopped. "
         "Variables and imports are kept.",
-        "已达到 {seconds:g} 秒的时间限制,代码已停止。变量和导入保留。",
+        "已达到 {seconds:g} 秒的时间限制，代码已停止。变量和导入保留。",
     ),
     "timeout_lost": (
         "The time limit of {seconds:g} s was reached and the code could not be interrupted, "
         "so the session was ended: variables and imports are gone, files are kept. "
         "The next call starts in a fresh session.",
-        "已达到 {seconds:g} 秒的时间限制且代码无法中断,会话已结束:变量和导入已清空,文件保留。"
+        "已达到 {seconds:g} 秒的时间限制且代码无法中断，会话已结束：变量和导入已清空，文件保留。"
         "下次调用将从新会话开始。",
     ),
     "crashed": (
         "The session crashed ({ending}): variables and imports are gone, files are kept. "
         "The next call starts in a fresh session.",
-        "会话已崩溃({ending}):变量和导入已清空,文件保留。下次调用将从新会话开始。",
+        "会话已崩溃（{ending}）：变量和导入已清空，文件保留。下次调用将从新会话开始。",
     ),
     "lost_before": (
         "The earlier session had ended ({ending}); this is a fresh one without its variables.",
-        "之前的会话已结束({ending});这是新会话,没有之前的变量。",
+        "之前的会话已结束（{ending}）；这是新会话，没有之前的变量。",
     ),
     "left_out": (
         "Left out of the output: {what}.",
-        "输出中省略了:{what}。",
+        "输出中省略了：{what}。",
     ),
     "more_files": (
         "{count} more files were written; they are in the session folder.",
@@ -46,7 +46,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "input": (
         "There is nobody to answer input(); put the values into the code.",
-        "没有人可以回答 input();请把值直接写进代码。",
+        "没有人可以回答 input()；请把值直接写进代码。",
     ),
 }
 
