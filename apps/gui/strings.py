@@ -176,7 +176,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "No question of this conversation was answered to the end.",
         "这个对话中还没有完整的回答。",
     ),
-    "no_export": ("This is no conversation that was exported as JSON.", "这不是以 JSON 导出的对话。"),
+    "no_export": (
+        "This is no conversation that was exported as JSON.",
+        "这不是以 JSON 导出的对话。",
+    ),
     "no_page": ("{file}: has no page {page}.", "{file}：没有第 {page} 页。"),
     "no_pdf": (
         "{file}: there is no such PDF in this conversation.",

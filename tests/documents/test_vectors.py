@@ -124,9 +124,9 @@ def test_the_nearest_part_counts() -> None:
     vector = large(parts)[4]
     assert (middle(parts[:1]) == parts[0]).all()
     assert others(parts[:1]) == b""
-    found = sharpened([(1, 0.9), (2, 0.1)], {1: b"", 2: others(parts)}, vector, 5)
+    found = sharpened([(1, 0.6), (2, 0.1)], {1: b"", 2: others(parts)}, vector, 5)
     assert [number for number, _ in found] == [2, 1]
-    assert found[0][1] == pytest.approx(1.0, abs=1e-5)
+    assert found[0][1] == pytest.approx((2 * 1.0 + 0.1) / 3, abs=1e-5)
     assert sharpened([(1, 0.9), (2, 0.1)], {}, vector, 1) == [(1, 0.9)]
 
 

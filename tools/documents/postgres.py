@@ -339,7 +339,7 @@ class PostgresStore:
             self._touch(connection)
 
     def nearest(self, model: str, vector: Vectors, limit: int, scope: Scope) -> list[Match]:
-        """Returns the chunks of which a part is most like a vector, with its cosine."""
+        """Returns the chunks that are most like a vector, best first (see `parts.sharpened`)."""
         return self._matches(self._vectors.ranked(model, vector, limit, scope))
 
     def _matches(self, ranked: Ranked) -> list[Match]:

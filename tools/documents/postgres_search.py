@@ -158,7 +158,7 @@ class VectorSearch:
             )
 
     def ranked(self, model: str, vector: Vectors, limit: int, scope: Scope) -> Ranked:
-        """Returns the chunks of which a part points the same way, best first, with its cosine."""
+        """Returns the chunks that point the same way, best first (see `parts.sharpened`)."""
         found = self._by_middle(model, vector, DEEPER * limit, scope)
         stored = self._server.rows(
             "SELECT chunk, parts FROM qwenbelt.vectors WHERE model = %s AND chunk = ANY(%s)",

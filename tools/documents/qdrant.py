@@ -296,7 +296,7 @@ class QdrantStore:
         self._records.put_vectors(model, chunks, [large(parts) for parts in rows])
 
     def nearest(self, model: str, vector: Vectors, limit: int, scope: Scope) -> list[Match]:
-        """Returns the chunks of which a part is most like a vector, with its cosine."""
+        """Returns the chunks of which a part is most like a vector, as Qdrant compares them."""
         found = self._records.by_vector(model, vector.tolist(), limit, scope)
         return self._matches(found, limit, scope)
 

@@ -297,7 +297,7 @@ class SqliteStore:
         self._vectors.put(model, chunks, rows)
 
     def nearest(self, model: str, vector: Vectors, limit: int, scope: Scope) -> list[Match]:
-        """Returns the chunks of which a part is most like a vector, with its cosine."""
+        """Returns the chunks that are most like a vector, best first (see `parts.sharpened`)."""
 
         def rank(fetch: int, ranges: list[Range] | None) -> Ranked:
             return self._vectors.ranked(model, vector, fetch, ranges)

@@ -187,7 +187,7 @@ class Store(Protocol):
         ...
 
     def nearest(self, model: str, vector: Vectors, limit: int, scope: Scope) -> list[Match]:
-        """Returns the chunks of which a part is most like a vector, with its cosine."""
+        """Returns the chunks that are most like a vector, best first (see `parts.sharpened`)."""
         ...
 
     def passages(self, document: int, page: int) -> list[Passage]:

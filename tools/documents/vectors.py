@@ -59,7 +59,7 @@ class VectorTable:
     def ranked(
         self, model: str, vector: Vectors, limit: int, ranges: Sequence[Range] | None
     ) -> Ranked:
-        """Returns the chunks of which a part points the same way, best first, with its cosine."""
+        """Returns the chunks that point the same way, best first (see `parts.sharpened`)."""
         ids, rows, lengths = self._load(model)
         if not len(ids):
             return []
