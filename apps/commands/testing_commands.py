@@ -25,7 +25,7 @@ _WORDS = {
         "Recording {upstream} into {file} at {url}; stop with Ctrl-C.",
         "正在 {url} 录制 {upstream} 到 {file}；按 Ctrl-C 停止。",
     ),
-    "kept": ("{count} recordings in {file}", "{file} 中有 {count} 条录制"),
+    "kept": ("Recordings in {file}: {count}", "{file} 中有 {count} 条录制"),
     "saved": ("{file} written; run it with: pytest {file}", "已写入 {file}；运行：pytest {file}"),
 }
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from qwenbelt.tools.documents.model import Box
 
 QUOTE_CHARACTERS = 320
-_PART = re.compile(r"[^\n]+?(?:(?<=[.!?])(?=\s+[A-Z0-9\"“(])|(?<=[。！？；])|(?=\n)|$)", re.M)
+_END = re.compile(r"[.!?](?=\s+[A-Z0-9\"“(])|[。！？；]|\n")  # of a sentence or a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,7 @@ def _terms_in_parts(text: str, starts: list[int], terms: Iterable[str]) -> list[
 
 
 def _parts(text: str) -> Iterator[tuple[int, int]]:
-    for match in _PART.finditer(text):
-        start, end = match.span()
-        start += len(match.group()) - len(match.group().lstrip())
+    for start, end in _sentences(text):
         while end - start > QUOTE_CHARACTERS:
             cut = text.rfind(" ", start, start + QUOTE_CHARACTERS)
             cut = cut if cut > start else start + QUOTE_CHARACTERS
@@ -97,3 +95,15 @@ def _parts(text: str) -> Iterator[tuple[int, int]]:
             start = cut + (text[cut : cut + 1] == " ")
         if text[start:end].strip():
             yield start, end
+
+
+def _sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Yields where sentences and lines stand, without the space before them."""
+    at = 0
+    for stop, after in [
+        *((m.start() if m.group() == "\n" else m.end(), m.end()) for m in _END.finditer(text)),
+        (len(text), len(text)),
+    ]:
+        part = text[at:stop]
+        yield stop - len(part.lstrip()), stop
+        at = after

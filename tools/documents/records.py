@@ -45,12 +45,18 @@ def page_of(row: Sequence[Any]) -> Page:
         StoredLines(lines),
         [
             Table(number, Box(*box) if box else None, rows, caption, ruled, start, end)
-            for box, rows, caption, ruled, start, end in json.loads(tables)
+            for box, rows, caption, ruled, start, end in _listed(tables)
         ],
-        [Heading(*entry) for entry in json.loads(headings)],
-        json.loads(captions),
-        json.loads(notes),
+        [Heading(*entry) for entry in _listed(headings)],
+        _listed(captions),
+        _listed(notes),
     )
+
+
+def _listed(text: str) -> list[Any]:
+    """Returns a list of JSON; most pages have none of what is asked for, and a search reads ten."""
+    found: list[Any] = [] if text == "[]" else json.loads(text)
+    return found
 
 
 class StoredLines(Sequence[Line]):
