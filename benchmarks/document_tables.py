@@ -6,7 +6,8 @@ A table counts if pdfplumber's `extract_tables()` gives it at least two rows and
 text, and a row with two values, signs such as "$" aside: the shaded column of a statement is none.
 A cell is equal if its text is, spaces aside; each of ours is used once. Tables that pdfplumber
 misreads are counted apart: those in the fonts Symbol and ZapfDingbats, of which it knows no
-characters, and mirrored text, which it reads backwards. With `--every N` only every Nth page of a
+characters, mirrored text, which it reads backwards, and shapes whose edges cut words in most cells
+with text, which are drawings (words are kept whole here). With `--every N` only every Nth page of a
 file is looked at.
 """
 
@@ -58,7 +59,22 @@ def is_misread(page: Any, table: Any) -> bool:
     x0, top, x1, bottom = table.bbox
     inside = [c for c in page.chars if x0 <= c["x0"] < x1 and top <= c["top"] < bottom]
     wrong = sum(c["fontname"] in _UNKNOWN_FONTS or _is_mirrored(c["matrix"]) for c in inside)
-    return wrong > len(inside) / 2
+    return wrong > len(inside) / 2 or _cuts_words(page, table)
+
+
+def _cuts_words(page: Any, table: Any) -> bool:
+    """Says whether most cells with text have a word across one of their upright edges."""
+    words = page.extract_words()
+    filled = cutting = 0
+    for x0, top, x1, bottom in table.cells:
+        here = [
+            w
+            for w in words
+            if top <= (w["top"] + w["bottom"]) / 2 < bottom and w["x0"] < x1 and w["x1"] > x0
+        ]
+        filled += bool(here)
+        cutting += any(w["x0"] < edge - 1 and edge + 1 < w["x1"] for w in here for edge in (x0, x1))
+    return cutting > filled / 2
 
 
 def _is_mirrored(matrix: tuple[float, ...]) -> bool:
