@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from qwenbelt.core.errors import ToolError
 from qwenbelt.tools.base import ToolContext
+from qwenbelt.tools.documents.sources import SourceBook
 from qwenbelt.tools.documents.tool import DocumentSearch, ReadDocument
 
 
@@ -27,6 +29,25 @@ def test_several_queries_at_once(context: ToolContext) -> None:
     reply = DocumentSearch().call({"query": ["second canal", "price of grain"]}, context=context)
     assert "report.pdf p.1" in reply
     assert "report.pdf p.2" in reply
+
+
+def test_a_copy_elsewhere_in_the_same_index_is_another_path_of_one_document(
+    tmp_path: Path, report_pdf: Path
+) -> None:
+    """As when a report is made again in another folder, and the older folder is gone by then."""
+    index = str(tmp_path / "shared.db")
+    for number in range(2):
+        copy = tmp_path / str(number) / "report.pdf"
+        copy.parent.mkdir()
+        shutil.copy(report_pdf, copy)
+        book = SourceBook()
+        config = {"files": [str(copy)], "index": index, "sources": book}
+        context = ToolContext(folder=tmp_path / "s")
+        assert "p.2" in DocumentSearch(config).call({"query": "grain"}, context=context)
+        for arguments in ({}, {"pages": "2"}, {"pages": "2", "picture": True}):
+            ReadDocument(config).call({"file": "report.pdf", **arguments}, context=context)
+        assert {source.path for source in book} == {str(copy)}
+        shutil.rmtree(copy.parent)
 
 
 def test_search_alone_takes_files_of_its_configuration(tmp_path: Path, report_pdf: Path) -> None:

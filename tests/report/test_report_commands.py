@@ -1,6 +1,7 @@
 """`qwenbelt report` and `qwenbelt demo` as people run them."""
 
 import json
+import shutil
 import re
 from pathlib import Path
 
@@ -122,6 +123,9 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QWENBELT_WORKSPACE", str(folder / "workspace"))
         patch.setenv("QWENBELT_LANG", "en")
+        # who tries it again in another folder has the document in the index already
+        assert run(["demo", "--scripted", "--out", str(folder / "first")]) == 0
+        shutil.rmtree(folder / "first")
         assert run(["demo", "--scripted", "--out", str(folder / "out")]) == 0
     return folder / "out"
 

@@ -321,6 +321,19 @@ class DocumentIndex:
             chosen.update((d.path, d) for d in found)
         return list(chosen.values())
 
+    def document(self, wanted: str | int | Path, path: str | None = None) -> Document:
+        """Returns one document by name, path or id.
+
+        Args:
+            wanted: what names it.
+            path: the one to return where files of several paths fit, if it is among them.
+
+        Raises:
+            InputError: it is not in the index.
+        """
+        found = self.resolve([wanted])
+        return next((document for document in found if document.path == path), found[0])
+
     def _find(self, wanted: str | int | Path) -> list[Document]:
         if isinstance(wanted, int):
             return self._store.find(wanted)

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError, ToolError
+from qwenbelt.core.limits import input_file
 from qwenbelt.core.settings import load_settings
 from qwenbelt.tools.documents.backends import named_place
 from qwenbelt.tools.documents.formats import SUFFIXES
 from qwenbelt.tools.documents.index import DocumentIndex, Progress
+from qwenbelt.tools.documents.store import Document
 
 INDEX_NAME = "documents.db"
 _OPEN: dict[tuple[str, ...], DocumentIndex] = {}
@@ -41,12 +43,14 @@ class Library:
     Attributes:
         index: the index.
         names: the document's id by the name that the model uses.
+        paths: the path by that name; other files of the index may have the same content.
         failed: why a file could not be taken in, one line each.
     """
 
     def __init__(self, index: DocumentIndex) -> None:
         self.index = index
         self.names: dict[str, int] = {}
+        self.paths: dict[str, str] = {}
         self.failed: list[str] = []
 
     def choose(self, wanted: Iterable[str] | None) -> list[int]:
@@ -64,6 +68,16 @@ class Library:
                 raise ToolError(f"There is no document {name!r}. Documents: {known}.")
             chosen.append(self.names.get(name) or self.names[Path(name).name])
         return chosen
+
+    def document(self, name: str) -> Document:
+        """Returns the document that the model calls so.
+
+        Raises:
+            ToolError: it is not one of the conversation's documents.
+        """
+        (number,) = self.choose([name])
+        path = self.paths.get(name) or self.paths.get(Path(name).name)
+        return self.index.document(number, path)
 
 
 def gather(
@@ -89,7 +103,9 @@ def gather(
     for name, path in paths.items():
         _take_in(library, name, path, cfg.get("password"), context)
     if "index" in cfg and not paths:
-        library.names = {d.file: d.id for d in library.index.documents()}
+        for document in library.index.documents():
+            library.names[document.file] = document.id
+            library.paths[document.file] = document.path
     return library
 
 
@@ -119,6 +135,7 @@ def _take_in(library: Library, name: str, path: Path, password: str | None, cont
         library.failed.append(str(error))
         return
     library.names[name] = added.document
+    library.paths[name] = str(input_file(path).resolve())
     library.index.embed()
 
 

@@ -90,7 +90,7 @@ class DocParser(BaseTool):  # type: ignore[misc]
         documents, failed = _taken_in(index, [url])
         if failed:
             raise ToolError(failed[0])
-        (document,) = index.resolve(list(documents))
+        document = index.document(next(iter(documents)))
         title = document.title or document.file
         raw: list[dict[str, Any]] = []
         for page, text in index.passages(document.id):

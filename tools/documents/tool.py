@@ -22,6 +22,7 @@ from qwenbelt.tools.documents.model import Page, Table
 from qwenbelt.tools.documents.passages import Hit
 from qwenbelt.tools.documents.pictures import render_page
 from qwenbelt.tools.documents.sources import SourceBook
+from qwenbelt.tools.documents.store import Document
 from qwenbelt.tools.documents.strings import READ_DESCRIPTION, SEARCH_DESCRIPTION, say
 
 MAX_REPLY_BYTES = 24 * 1024
@@ -124,8 +125,9 @@ def _hits_text(hits: list[Hit], library: Library, language: str, book: SourceBoo
     for place, hit in enumerate(hits, 1):
         name, number = names[hit.document], place
         if book is not None:
+            path = library.paths.get(name, hit.path)
             number = book.number(
-                file=name, path=hit.path, page=hit.page, text=hit.text, quote=hit.quote
+                file=name, path=path, page=hit.page, text=hit.text, quote=hit.quote
             )
         section = f" ({hit.section})" if hit.section else ""
         head = f"[{number}] {name} p.{hit.page}{section}"
@@ -153,9 +155,9 @@ class ReadDocument(_DocumentTool):
         if arguments.file is None and len(library.names) > 1:
             return _list_text(library, language)
         file = arguments.file or next(iter(library.names))
-        (document,) = library.index.resolve(library.choose([file]))
+        document = library.document(file)
         if arguments.pages is None and arguments.table is None:
-            return _limited(_overview(library, file, document.id, language), language)
+            return _limited(_overview(library, file, document, language), language)
         numbers = page_numbers(arguments.pages, document.pages)
         if arguments.picture:
             return _pictures(Path(document.path), file, numbers, context, self.cfg)
@@ -231,17 +233,16 @@ def _list_text(library: Library, language: str) -> str:
     return "\n".join([*lines, *library.failed])
 
 
-def _overview(library: Library, file: str, document: int, language: str) -> str:
-    (found,) = library.index.resolve([document])
-    lines = [f"{file}: {say('pages', language, count=found.pages)}"]
-    if found.title:
-        lines.append(found.title)
-    lines += [f"{'  ' * (e[0] - 1)}{e[1]} — p.{e[2]}" for e in library.index.outline(document)]
-    tables = [t.page for t in library.index.tables(document)]
+def _overview(library: Library, file: str, document: Document, language: str) -> str:
+    lines = [f"{file}: {say('pages', language, count=document.pages)}"]
+    if document.title:
+        lines.append(document.title)
+    lines += [f"{'  ' * (e[0] - 1)}{e[1]} — p.{e[2]}" for e in library.index.outline(document.id)]
+    tables = [t.page for t in library.index.tables(document.id)]
     if tables:
         numbers = ", ".join(str(n) for n in dict.fromkeys(tables))
         lines.append(f"{say('tables', language)}: p.{numbers}")
-    return "\n".join([*lines, *found.notes])
+    return "\n".join([*lines, *document.notes])
 
 
 def table_csv(table: Table) -> str:

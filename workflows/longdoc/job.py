@@ -123,7 +123,7 @@ def ask_everything(
                 progress=progress,
             )
     language = detect_language(question)
-    documents = index.resolve(_taken_in(index, files))
+    documents = [index.document(number) for number in dict.fromkeys(_taken_in(index, files))]
     overhead = tokens_in(say("part", language, question=question, text="")) + REPLY_TOKENS
     parts = parts_of(index, documents, part_tokens)
     reserve = part_tokens + REPLY_TOKENS  # for putting the facts together
