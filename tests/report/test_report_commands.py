@@ -1,8 +1,8 @@
 """`qwenbelt report` and `qwenbelt demo` as people run them."""
 
 import json
-import shutil
 import re
+import shutil
 from pathlib import Path
 
 import pypdfium2
