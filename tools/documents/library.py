@@ -130,12 +130,13 @@ def _take_in(library: Library, name: str, path: Path, password: str | None, cont
         context.report(f"{name} {page}/{pages}", page / max(pages, 1))
 
     try:
-        added = library.index.add_file(path, tell, password=password)
+        file = input_file(path).resolve()
+        added = library.index.add_file(file, tell, password=password)
     except InputError as error:
         library.failed.append(str(error))
         return
     library.names[name] = added.document
-    library.paths[name] = str(input_file(path).resolve())
+    library.paths[name] = str(file)
     library.index.embed()
 
 

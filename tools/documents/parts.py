@@ -15,13 +15,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from qwenbelt.tools.documents.embedding import Vectors
+from qwenbelt.tools.documents.fulltext import Ranked
 from qwenbelt.tools.documents.vectorcache import Small, large, small
 
 NEAREST_SHARE = 2 / 3
 DEEPER = 4  # times as many passages are found by their means as are wanted
 _END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；])|\n+")
-
-Ranked = list[tuple[int, float]]
 
 
 def parts_of(head: Sequence[str], text: str, kind: str, columns: int | None) -> list[str]:
