@@ -86,7 +86,7 @@ def configuration(language: str, settings: dict[str, Any]) -> dict[str, Any]:
     places = {"en": f"{home}index.html", "zh": f"{home}zh/index.html"}
     links = [{"name": LANGUAGES[each], "link": places[each], "lang": each} for each in LANGUAGES]
     made["extra"] = {**made["extra"], "alternate": links}
-    handler = {"paths": [str(ROOT / ".dev")], "options": settings["docstrings"]}
+    handler = {"paths": [str(ROOT / "src")], "options": settings["docstrings"]}
     made["plugins"] = ["search", {"mkdocstrings": {"handlers": {"python": handler}}}]
     return made
 

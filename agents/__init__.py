@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import wrapt
 
+from qwenbelt.core.lazy import lazy
+
 if TYPE_CHECKING:
-    from qwenbelt.agents.admission import Limits
-    from qwenbelt.agents.approval import ApprovalRequest
+    from qwenbelt.agents.agent_files import load_agent
     from qwenbelt.agents.assistant import Assistant
-    from qwenbelt.agents.budget import Budget
     from qwenbelt.agents.chat_model import QwenbeltChat
-    from qwenbelt.agents.described import load_agent
-    from qwenbelt.agents.endpoints import endpoint
     from qwenbelt.agents.fncall import FnCallAgent
+    from qwenbelt.agents.models.endpoints import endpoint
     from qwenbelt.agents.plan import PlanAgent
     from qwenbelt.agents.react import ReActChat
-    from qwenbelt.agents.run import Run
+    from qwenbelt.agents.runtime.approval import ApprovalRequest
+    from qwenbelt.agents.runtime.budget import Budget
+    from qwenbelt.agents.runtime.resource_queue import Limits
+    from qwenbelt.agents.runtime.run import Run
 
 __all__ = [
     "ApprovalRequest",
@@ -39,25 +41,22 @@ __all__ = [
     "load_agent",
 ]
 
-_HOME = {
-    "ApprovalRequest": "approval",
-    "Assistant": "assistant",
-    "Budget": "budget",
-    "FnCallAgent": "fncall",
-    "Limits": "admission",
-    "PlanAgent": "plan",
-    "QwenbeltChat": "chat_model",
-    "ReActChat": "react",
-    "Run": "run",
-    "endpoint": "endpoints",
-    "load_agent": "described",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"qwenbelt.agents.{_HOME[name]}"), name)
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "qwenbelt.agents.agent_files": ("load_agent",),
+        "qwenbelt.agents.assistant": ("Assistant",),
+        "qwenbelt.agents.chat_model": ("QwenbeltChat",),
+        "qwenbelt.agents.fncall": ("FnCallAgent",),
+        "qwenbelt.agents.models.endpoints": ("endpoint",),
+        "qwenbelt.agents.plan": ("PlanAgent",),
+        "qwenbelt.agents.react": ("ReActChat",),
+        "qwenbelt.agents.runtime.approval": ("ApprovalRequest",),
+        "qwenbelt.agents.runtime.budget": ("Budget",),
+        "qwenbelt.agents.runtime.resource_queue": ("Limits",),
+        "qwenbelt.agents.runtime.run": ("Run",),
+    },
+)
 
 
 def _register(module: ModuleType) -> None:

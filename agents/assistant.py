@@ -9,9 +9,9 @@ from typing import Any
 from qwen_agent.agents import Assistant as StockAssistant
 
 from qwenbelt.agents.fncall import FnCallAgent
+from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.prompts import KNOWLEDGE, KNOWLEDGE_NOTE
-from qwenbelt.agents.run import Run
-from qwenbelt.agents.wire import text_of
+from qwenbelt.agents.runtime.run import Run
 from qwenbelt.core.language import Language
 
 

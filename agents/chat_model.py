@@ -17,14 +17,23 @@ from qwen_agent.llm.base import (
 )
 from qwen_agent.llm.schema import Message
 
-from qwenbelt.agents.background import background_loop
-from qwenbelt.agents.context import compact, estimate_tokens, is_overflow, sizes_in
-from qwenbelt.agents.history import as_dict, reply_messages
-from qwenbelt.agents.model import EndpointModel, Model, Request
-from qwenbelt.agents.pieces import Call, Finish, Relabel, Reply, ReplyPiece, Sealed, Text, Thought
-from qwenbelt.agents.stock import StockModel
+from qwenbelt.agents.models.deltas import (
+    Call,
+    Finish,
+    Relabel,
+    Reply,
+    ReplyPiece,
+    Sealed,
+    Text,
+    Thought,
+)
+from qwenbelt.agents.models.encoding import to_wire
+from qwenbelt.agents.models.endpoint_model import EndpointModel, Model, Request
+from qwenbelt.agents.models.stock_model import StockModel
+from qwenbelt.agents.runtime.context_window import compact, estimate_tokens, is_overflow, sizes_in
+from qwenbelt.agents.runtime.event_loop_thread import background_loop
+from qwenbelt.agents.runtime.history import as_dict, reply_messages
 from qwenbelt.agents.telemetry import replying
-from qwenbelt.agents.wire import to_wire
 from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.language import detect_language
 from qwenbelt.core.schemas import json_schema

@@ -14,19 +14,19 @@ from qwen_agent.agents import FnCallAgent as StockFnCallAgent
 from qwen_agent.llm.schema import ContentItem, Message
 from qwen_agent.tools.base import TOOL_REGISTRY, BaseTool
 
-from qwenbelt.agents.admission import Limits
-from qwenbelt.agents.approval import checked_policy
-from qwenbelt.agents.artifacts import ArtifactStore
-from qwenbelt.agents.background import background_loop
-from qwenbelt.agents.budget import Budget
 from qwenbelt.agents.chat_model import model_for
-from qwenbelt.agents.coalesce import SECONDS, MessageList
-from qwenbelt.agents.files import ConversationFiles, StoredFiles
-from qwenbelt.agents.history import as_dict
 from qwenbelt.agents.notices import PLAN
-from qwenbelt.agents.outcomes import Failure, failed
-from qwenbelt.agents.overriding import OverriddenTool
-from qwenbelt.agents.run import Plan, Run
+from qwenbelt.agents.runtime.approval import checked_policy
+from qwenbelt.agents.runtime.artifacts import ArtifactStore
+from qwenbelt.agents.runtime.budget import Budget
+from qwenbelt.agents.runtime.conversation_files import ConversationFiles, StoredFiles
+from qwenbelt.agents.runtime.event_loop_thread import background_loop
+from qwenbelt.agents.runtime.history import as_dict
+from qwenbelt.agents.runtime.message_list import SECONDS, MessageList
+from qwenbelt.agents.runtime.outcome import Failure, failed
+from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
+from qwenbelt.agents.runtime.resource_queue import Limits
+from qwenbelt.agents.runtime.run import Plan, Run
 from qwenbelt.agents.terminal import ask_in_terminal
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import Event
@@ -312,11 +312,11 @@ class _Shown:
 def with_model_type(llm: Any) -> Any:
     """Returns an llm dict that uses our chat model unless it names a type of its own."""
     if llm is None:
-        from qwenbelt.agents.endpoints import endpoint
+        from qwenbelt.agents.models.endpoints import endpoint
 
         return endpoint()
     if isinstance(llm, str):
-        from qwenbelt.agents.endpoints import endpoint
+        from qwenbelt.agents.models.endpoints import endpoint
 
         return endpoint(llm)
     if isinstance(llm, Mapping) and not llm.get("model_type"):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from qwenbelt.agents.dialects import GENERIC, dialect_of
+from qwenbelt.agents.models.dialects import GENERIC, dialect_of
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.events import (
     Done,

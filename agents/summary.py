@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from qwenbelt.agents.context import TOKENS_PER_BYTE
-from qwenbelt.agents.model import Model, Request
+from qwenbelt.agents.models.deltas import Relabel, Text, Tokens
+from qwenbelt.agents.models.encoding import text_of
+from qwenbelt.agents.models.endpoint_model import Model, Request
 from qwenbelt.agents.notices import SUMMARY_REQUEST
-from qwenbelt.agents.pieces import Relabel, Text, Tokens
-from qwenbelt.agents.wire import text_of
+from qwenbelt.agents.runtime.context_window import TOKENS_PER_BYTE
 from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.language import Language
 from qwenbelt.core.limits import shorten

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 
-from qwenbelt.agents.approval import ApprovalRequest
 from qwenbelt.agents.notices import NOBODY_TO_ASK
 from qwenbelt.agents.prompts import REFUSED
+from qwenbelt.agents.runtime.approval import ApprovalRequest
 from qwenbelt.core.errors import ToolRefused, one_line
 from qwenbelt.core.language import user_language
 

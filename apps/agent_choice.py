@@ -15,7 +15,7 @@ from qwenbelt.apps.toolset import pack_tools, tool_named
 from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError
 
 if TYPE_CHECKING:
-    from qwenbelt.agents.described import DescribedAgent
+    from qwenbelt.agents.agent_files import DescribedAgent
 
 Face = TypeVar("Face", bound=Callable[..., Any])
 Kind = Literal["fncall", "react", "assistant"]
@@ -65,13 +65,13 @@ class AgentChoice:
             choice = cls(**options)._filled_from(kind)
         if instructions is None:
             return choice
-        from qwenbelt.agents.described import folder_instructions
+        from qwenbelt.agents.agent_files import folder_instructions
 
         parts = filter(None, (choice.system, folder_instructions(instructions)))
         return replace(choice, system="\n\n".join(parts))
 
     def _filled_from(self, which: str) -> AgentChoice:
-        from qwenbelt.agents.described import agent_file, read_agent
+        from qwenbelt.agents.agent_files import agent_file, read_agent
 
         found = read_agent(agent_file(which))
         return replace(

@@ -13,7 +13,7 @@ from qwenbelt.core.events import ApprovalAsked, Done, Event
 from qwenbelt.core.limits import input_file
 
 if TYPE_CHECKING:
-    from qwenbelt.agents.run import Run
+    from qwenbelt.agents.runtime.run import Run
 
 Approval = Literal["ask", "auto", "never"]
 Approver = Callable[[ApprovalAsked], Awaitable[bool]]

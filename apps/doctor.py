@@ -20,8 +20,8 @@ from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from qwenbelt.agents.capabilities import Capabilities
-    from qwenbelt.agents.dialects import Dialect
+    from qwenbelt.agents.models.capabilities import Capabilities
+    from qwenbelt.agents.models.dialects import Dialect
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def probed(spec: str | None = None) -> Iterator[Finding]:
     Raises:
         ConfigError: the spec is not understood.
     """
-    from qwenbelt.agents.endpoints import endpoint, local_servers
+    from qwenbelt.agents.models.endpoints import endpoint, local_servers
     from qwenbelt.core.errors import NoEndpointError
 
     llms = []
@@ -106,7 +106,7 @@ def probed(spec: str | None = None) -> Iterator[Finding]:
 
 
 def _probe(llm: dict[str, Any]) -> Finding:
-    from qwenbelt.agents.probing import probe
+    from qwenbelt.agents.models.probing import probe
 
     name = f"{llm['dialect']}:{llm['model']}"
     try:
@@ -222,7 +222,7 @@ def servers() -> Finding:
 
 def local_servers() -> list[tuple[Dialect, list[str]]]:
     """Returns the model servers that answer on their usual ports, with their models."""
-    from qwenbelt.agents import endpoints
+    from qwenbelt.agents.models import endpoints
 
     return endpoints.local_servers()
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from qwenbelt.tools.documents import DocumentIndex
-from qwenbelt.tools.documents.embedding import OFFLINE_COLUMNS, Vectors, unit
+from qwenbelt.tools.documents.search.embedding import OFFLINE_COLUMNS, Vectors, unit
 
 SETS = ("xquad_en", "xquad_zh", "cmrc", "cranfield")
 PASSAGES = 2000  # a file

@@ -68,11 +68,11 @@ _READERS = {
         "    count += len(parse_pdf(file))",
     ),
     "ours, text and tables": (
-        "from qwenbelt.tools.documents.pdf import read_pages",
+        "from qwenbelt.tools.documents.parsing.pdf import read_pages",
         "    count += sum(1 for page in read_pages(file))",
     ),
     "ours, text alone": (
-        "from qwenbelt.tools.documents.pdf import read_pages",
+        "from qwenbelt.tools.documents.parsing.pdf import read_pages",
         "    count += sum(1 for page in read_pages(file, layout=False))",
     ),
 }
@@ -80,7 +80,7 @@ _READERS = {
 _WARM = """
 import pypdfium2, pdfplumber.table, numpy
 if "read_pages" in globals():
-    import qwenbelt.tools.documents.ruled, PIL.Image
+    import qwenbelt.tools.documents.parsing.ruled_tables, PIL.Image
 """
 
 
@@ -483,8 +483,8 @@ def main() -> None:
     given = parser.parse_args()
     embedder: Any = None
     if given.vectors is not None:
-        from qwenbelt.tools.documents.embedding import OfflineEmbedder
-        from qwenbelt.tools.documents.vectorcache import CachedEmbedder
+        from qwenbelt.tools.documents.search.embedding import OfflineEmbedder
+        from qwenbelt.tools.documents.search.vector_cache import CachedEmbedder
 
         embedder = CachedEmbedder(OfflineEmbedder(), given.vectors)
     parts: dict[str, Callable[[], Rows]] = {

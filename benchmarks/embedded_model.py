@@ -18,9 +18,9 @@ from typing import Any
 
 from llama_server import served
 
-from qwenbelt.agents.embedded import engine_for
-from qwenbelt.agents.model import EndpointModel, Request
-from qwenbelt.agents.pieces import Text, Tokens
+from qwenbelt.agents.models.deltas import Text, Tokens
+from qwenbelt.agents.models.endpoint_model import EndpointModel, Request
+from qwenbelt.agents.models.local_engine import engine_for
 
 CONTEXT = 2048
 

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from qwenbelt.testing.http import Connection, HttpRequest, HttpServer
+from qwenbelt.testing.server.http import Connection, HttpRequest, HttpServer
 
 LOGS: dict[str, list[dict[str, Any]]] = {}
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qwenbelt.agents import FnCallAgent, endpoint
-from qwenbelt.agents.dashscope_modes import DashScope
+from qwenbelt.agents.models.dashscope import DashScope
 
 
 def ask(content: object, model: str = "qwen-plus", tools: object = (), **settings: object) -> str:

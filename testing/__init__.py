@@ -17,14 +17,17 @@ are loaded when they are first used, so importing this package costs next to not
 
 from __future__ import annotations
 
+from qwenbelt.core.lazy import lazy
+
 TYPE_CHECKING = False  # typing's own costs milliseconds to import
 if TYPE_CHECKING:
-    from typing import Any
-
-    from qwenbelt.testing.cassette import (
+    from qwenbelt.testing.cassettes.cassette import (
         Cassette,
     )
-    from qwenbelt.testing.checks import (
+    from qwenbelt.testing.cassettes.recorder import (
+        CassetteServer,
+    )
+    from qwenbelt.testing.checks.checks import (
         Check,
         Step,
         all_ok,
@@ -39,24 +42,16 @@ if TYPE_CHECKING:
         result,
         tool,
     )
-    from qwenbelt.testing.citation_checks import (
+    from qwenbelt.testing.checks.citations import (
         citations,
     )
-    from qwenbelt.testing.drawing import (
-        lanes,
-    )
-    from qwenbelt.testing.failures import (
-        CassetteMissed,
-        CheckFailed,
-        ScenarioFailed,
-    )
-    from qwenbelt.testing.from_trace import (
-        scenario_text,
-    )
-    from qwenbelt.testing.golden import (
+    from qwenbelt.testing.checks.golden import (
         Golden,
     )
-    from qwenbelt.testing.matchers import (
+    from qwenbelt.testing.checks.lanes import (
+        lanes,
+    )
+    from qwenbelt.testing.checks.matchers import (
         Matcher,
         anything,
         approx,
@@ -69,21 +64,38 @@ if TYPE_CHECKING:
         regex,
         subset,
     )
+    from qwenbelt.testing.checks.sequences import (
+        calls,
+    )
+    from qwenbelt.testing.checks.trajectory import (
+        MadeCall,
+        Trajectory,
+    )
+    from qwenbelt.testing.checks.wire import (
+        append_only,
+        delivered,
+        no_secrets,
+    )
+    from qwenbelt.testing.errors import (
+        CassetteMissed,
+        CheckFailed,
+        ScenarioFailed,
+    )
     from qwenbelt.testing.network import (
         NetworkBlocked,
         loopback_only,
     )
-    from qwenbelt.testing.player import (
+    from qwenbelt.testing.runner import (
         play,
         record,
     )
-    from qwenbelt.testing.recorder import (
-        CassetteServer,
+    from qwenbelt.testing.scenarios.from_trace import (
+        scenario_text,
     )
-    from qwenbelt.testing.request import (
+    from qwenbelt.testing.scenarios.request import (
         ChatRequest,
     )
-    from qwenbelt.testing.scenario import (
+    from qwenbelt.testing.scenarios.scenario import (
         Call,
         Conversation,
         Fault,
@@ -93,86 +105,100 @@ if TYPE_CHECKING:
         Turn,
         Wire,
     )
-    from qwenbelt.testing.scenario_file import (
+    from qwenbelt.testing.scenarios.yaml_file import (
         load_scenario,
         parse_scenario,
     )
-    from qwenbelt.testing.sending import (
+    from qwenbelt.testing.server.reply_sender import (
         Exchange,
     )
-    from qwenbelt.testing.sequences import (
-        calls,
-    )
-    from qwenbelt.testing.server import (
+    from qwenbelt.testing.server.server import (
         ScriptedServer,
         start_scripted,
     )
-    from qwenbelt.testing.trajectory import (
-        MadeCall,
-        Trajectory,
-    )
-    from qwenbelt.testing.wirechecks import (
-        append_only,
-        delivered,
-        no_secrets,
-    )
 
-_HOME = {
-    "cassette": ("Cassette",),
-    "checks": (
-        "Check",
-        "Step",
-        "all_ok",
-        "answer",
-        "budget",
-        "called",
-        "ended",
-        "never",
-        "no_repeats",
-        "once",
-        "overlapped",
-        "result",
-        "tool",
-    ),
-    "citation_checks": ("citations",),
-    "failures": ("CassetteMissed", "CheckFailed", "ScenarioFailed"),
-    "from_trace": ("scenario_text",),
-    "golden": ("Golden",),
-    "drawing": ("lanes",),
-    "matchers": (
-        "Matcher",
-        "anything",
-        "approx",
-        "contains",
-        "equals",
-        "every",
-        "ignore",
-        "no",
-        "one_of",
-        "regex",
-        "subset",
-    ),
-    "network": ("NetworkBlocked", "loopback_only"),
-    "player": ("play", "record"),
-    "recorder": ("CassetteServer",),
-    "request": ("ChatRequest",),
-    "scenario": (
-        "Call",
-        "Conversation",
-        "Fault",
-        "Scenario",
-        "ScriptedLLM",
-        "Timing",
-        "Turn",
-        "Wire",
-    ),
-    "scenario_file": ("load_scenario", "parse_scenario"),
-    "sequences": ("calls",),
-    "sending": ("Exchange",),
-    "server": ("ScriptedServer", "start_scripted"),
-    "trajectory": ("MadeCall", "Trajectory"),
-    "wirechecks": ("append_only", "delivered", "no_secrets"),
-}
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "qwenbelt.testing.cassettes.cassette": ("Cassette",),
+        "qwenbelt.testing.cassettes.recorder": ("CassetteServer",),
+        "qwenbelt.testing.checks.checks": (
+            "Check",
+            "Step",
+            "all_ok",
+            "answer",
+            "budget",
+            "called",
+            "ended",
+            "never",
+            "no_repeats",
+            "once",
+            "overlapped",
+            "result",
+            "tool",
+        ),
+        "qwenbelt.testing.checks.citations": ("citations",),
+        "qwenbelt.testing.checks.golden": ("Golden",),
+        "qwenbelt.testing.checks.lanes": ("lanes",),
+        "qwenbelt.testing.checks.matchers": (
+            "Matcher",
+            "anything",
+            "approx",
+            "contains",
+            "equals",
+            "every",
+            "ignore",
+            "no",
+            "one_of",
+            "regex",
+            "subset",
+        ),
+        "qwenbelt.testing.checks.sequences": ("calls",),
+        "qwenbelt.testing.checks.trajectory": (
+            "MadeCall",
+            "Trajectory",
+        ),
+        "qwenbelt.testing.checks.wire": (
+            "append_only",
+            "delivered",
+            "no_secrets",
+        ),
+        "qwenbelt.testing.errors": (
+            "CassetteMissed",
+            "CheckFailed",
+            "ScenarioFailed",
+        ),
+        "qwenbelt.testing.network": (
+            "NetworkBlocked",
+            "loopback_only",
+        ),
+        "qwenbelt.testing.runner": (
+            "play",
+            "record",
+        ),
+        "qwenbelt.testing.scenarios.from_trace": ("scenario_text",),
+        "qwenbelt.testing.scenarios.request": ("ChatRequest",),
+        "qwenbelt.testing.scenarios.scenario": (
+            "Call",
+            "Conversation",
+            "Fault",
+            "Scenario",
+            "ScriptedLLM",
+            "Timing",
+            "Turn",
+            "Wire",
+        ),
+        "qwenbelt.testing.scenarios.yaml_file": (
+            "load_scenario",
+            "parse_scenario",
+        ),
+        "qwenbelt.testing.server.reply_sender": ("Exchange",),
+        "qwenbelt.testing.server.server": (
+            "ScriptedServer",
+            "start_scripted",
+        ),
+    },
+)
 __all__ = [
     "Call",
     "Cassette",
@@ -232,12 +258,3 @@ __all__ = [
     "subset",
     "tool",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    for module, names in _HOME.items():
-        if name in names:
-            import importlib
-
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

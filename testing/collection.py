@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from qwenbelt.core.errors import InputError, QwenbeltError
-from qwenbelt.testing.accounts import PROPERTY
-from qwenbelt.testing.failures import CheckFailed
-from qwenbelt.testing.outcomes import Outcome, Trial
-from qwenbelt.testing.player import play
-from qwenbelt.testing.scenario import Scenario
-from qwenbelt.testing.scenario_file import load_scenario
+from qwenbelt.testing.cassettes.unused import PROPERTY
+from qwenbelt.testing.errors import CheckFailed
+from qwenbelt.testing.runner import play
+from qwenbelt.testing.scenarios.scenario import Scenario
+from qwenbelt.testing.scenarios.yaml_file import load_scenario
+from qwenbelt.testing.trials.outcomes import Outcome, Trial
 
 SCRIPTED = "scripted"
 

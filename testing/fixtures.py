@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwenbelt.testing.accounts import Accounts
-from qwenbelt.testing.failures import CheckFailed
+from qwenbelt.testing.cassettes.unused import Accounts
+from qwenbelt.testing.errors import CheckFailed
 
 if TYPE_CHECKING:
-    from qwenbelt.testing.golden import Golden
-    from qwenbelt.testing.recorder import CassetteServer
-    from qwenbelt.testing.server import ScriptedServer
+    from qwenbelt.testing.cassettes.recorder import CassetteServer
+    from qwenbelt.testing.checks.golden import Golden
+    from qwenbelt.testing.server.server import ScriptedServer
 
 GOLDEN, CASSETTES = "golden", "cassettes"
 
@@ -29,7 +29,7 @@ def _kept(request: pytest.FixtureRequest, folder: str, name: str) -> Path:
 @pytest.fixture
 def scripted() -> Iterator[Callable[..., ScriptedServer]]:
     """A function that serves a scenario (object, path or YAML); all turns must be played."""
-    from qwenbelt.testing.server import ScriptedServer
+    from qwenbelt.testing.server.server import ScriptedServer
 
     with contextlib.ExitStack() as stack:
         servers: list[ScriptedServer] = []
@@ -47,7 +47,7 @@ def scripted() -> Iterator[Callable[..., ScriptedServer]]:
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Iterator[Golden]:
     """The test's golden file, below `golden/` beside the test's module."""
-    from qwenbelt.testing.golden import Golden
+    from qwenbelt.testing.checks.golden import Golden
 
     update = request.config.getoption("qwenbelt_golden") == "update"
     kept = Golden(_kept(request, GOLDEN, f"{request.node.name}.md"), update=update)
@@ -62,7 +62,7 @@ def cassette(request: pytest.FixtureRequest) -> Iterator[CassetteServer]:
     `@pytest.mark.cassette("name", upstream=..., ignore=[...])` names the file and the endpoint to
     record from; without `upstream` that is `--endpoint`.
     """
-    from qwenbelt.testing.recorder import CassetteServer
+    from qwenbelt.testing.cassettes.recorder import CassetteServer
 
     mark = request.node.get_closest_marker("cassette")
     name = mark.args[0] if mark is not None and mark.args else request.node.name
@@ -70,7 +70,7 @@ def cassette(request: pytest.FixtureRequest) -> Iterator[CassetteServer]:
     record = request.config.getoption("qwenbelt_record")
     specs = request.config.getoption("qwenbelt_endpoint")
     if record != "none" and specs and "upstream" not in options:
-        from qwenbelt.testing.upstream import upstream_of
+        from qwenbelt.testing.cassettes.upstream import upstream_of
 
         options.update(upstream_of(specs[0]))
     path = _kept(request, CASSETTES, f"{name}.cassette.yaml")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from qwenbelt.testing.failures import CheckFailed
+from qwenbelt.testing.errors import CheckFailed
 
 
 class NetworkBlocked(CheckFailed, OSError):

@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "network: the test may reach beyond this machine")
     config.addinivalue_line("markers", "cassette(name, ...): the cassette of the test's endpoint")
     from qwenbelt.testing import fixtures
-    from qwenbelt.testing.accounts import Accounts
+    from qwenbelt.testing.cassettes.unused import Accounts
 
     config.pluginmanager.register(fixtures, "qwenbelt-fixtures")
     config.pluginmanager.register(Accounts(config), Accounts.NAME)

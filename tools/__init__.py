@@ -7,8 +7,9 @@ cannot be seen before that; engines such as the document index work without it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from qwenbelt.core.lazy import lazy
 from qwenbelt.tools.registry import register_when_imported
 
 if TYPE_CHECKING:
@@ -17,19 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["FunctionTool", "Tool", "ToolContext"]
 
-_HOME = {
-    "Tool": "qwenbelt.tools.base",
-    "ToolContext": "qwenbelt.tools.base",
-    "FunctionTool": "qwenbelt.tools.function",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(_HOME[name]), name)
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "qwenbelt.tools.base": (
+            "Tool",
+            "ToolContext",
+        ),
+        "qwenbelt.tools.function": ("FunctionTool",),
+    },
+)
 
 
 register_when_imported()

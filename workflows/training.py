@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qwenbelt.agents.codecs import codec_for
-from qwenbelt.agents.wire import text_of, to_wire
+from qwenbelt.agents.models.codecs import codec_for
+from qwenbelt.agents.models.encoding import text_of, to_wire
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.secrets import scrub
 

@@ -22,7 +22,7 @@ def agents() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_agents(as_json: bool) -> None:
     """List the agents in the user's folder and in ./agents."""
-    from qwenbelt.agents.described import agent_folders, find_agents
+    from qwenbelt.agents.agent_files import agent_folders, find_agents
 
     language = "en" if as_json else user_language()
     rows = [_row(name, path, language) for name, path in find_agents().items()]
@@ -39,7 +39,7 @@ def list_agents(as_json: bool) -> None:
 
 
 def _row(name: str, path: Any, language: Language) -> dict[str, Any]:
-    from qwenbelt.agents.described import read_agent
+    from qwenbelt.agents.agent_files import read_agent
 
     row = {"name": name, "file": str(path), "description": "", "error": None}
     try:
@@ -54,7 +54,7 @@ def _row(name: str, path: Any, language: Language) -> dict[str, Any]:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def show(name: str, as_json: bool) -> None:
     """Show what an agent's file says; NAME is its name or its file."""
-    from qwenbelt.agents.described import agent_file, read_agent
+    from qwenbelt.agents.agent_files import agent_file, read_agent
 
     found = read_agent(agent_file(name))
     if as_json:

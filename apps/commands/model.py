@@ -20,7 +20,7 @@ def model() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def list_models(as_json: bool) -> None:
     """List the models that are here, and known names that can be pulled."""
-    from qwenbelt.agents.model_files import KNOWN, installed_models, models_folder
+    from qwenbelt.agents.models.local_files import KNOWN, installed_models, models_folder
 
     here = installed_models()
     if as_json:
@@ -47,7 +47,7 @@ def pull(name: str, hub: str | None) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from qwenbelt.agents.model_files import pull_model
+    from qwenbelt.agents.models.local_files import pull_model
 
     columns = (TextColumn(name), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(file=sys.stderr)) as bar:
@@ -64,7 +64,7 @@ def pull(name: str, hub: str | None) -> None:
 @click.argument("name")
 def rm(name: str) -> None:
     """Delete a pulled model."""
-    from qwenbelt.agents.model_files import remove_model
+    from qwenbelt.agents.models.local_files import remove_model
 
     gone = remove_model(name)
     click.echo(f"{gone.path} ({gone.size / _SIZE:.0f} MB)")

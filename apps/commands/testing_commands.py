@@ -87,8 +87,8 @@ def mock(scenario: str, port: int, host: str, once: bool, lenient: bool, check: 
 @_host
 def record(cassette: str, endpoint: str, everything: bool, port: int, host: str) -> None:
     """Serve a real endpoint and keep its replies in the file CASSETTE."""
-    from qwenbelt.testing.recorder import CassetteServer
-    from qwenbelt.testing.upstream import upstream_of
+    from qwenbelt.testing.cassettes.recorder import CassetteServer
+    from qwenbelt.testing.cassettes.upstream import upstream_of
 
     mode = "rewrite" if everything else "new"
     server = CassetteServer(cassette, record=mode, host=host, port=port, **upstream_of(endpoint))
@@ -103,7 +103,7 @@ def record(cassette: str, endpoint: str, everything: bool, port: int, host: str)
 @_host
 def replay(cassette: str, pace: float, port: int, host: str) -> None:
     """Serve the replies kept in the file CASSETTE; the real endpoint is not touched."""
-    from qwenbelt.testing.recorder import CassetteServer
+    from qwenbelt.testing.cassettes.recorder import CassetteServer
 
     if not Path(cassette).is_file():
         raise InputError(f"{cassette}: no such file.", fix="Make it with `qwenbelt record`.")
@@ -121,7 +121,7 @@ def to_scenario(trace: str, out: str | None, name: str) -> None:
     """Save a run as a test: TRACE becomes a scenario with checks on what happened."""
     from qwenbelt.core.files import write_text
     from qwenbelt.testing import Trajectory
-    from qwenbelt.testing.from_trace import scenario_text
+    from qwenbelt.testing.scenarios.from_trace import scenario_text
 
     text = scenario_text(Trajectory.from_trace(trace), name=name)
     if out is None:

@@ -88,7 +88,7 @@ def kept(file: Path, tests: Sequence[Scenario]) -> Example | None:
     if not tests:
         return example
     from qwenbelt.testing import CheckFailed, Trajectory
-    from qwenbelt.testing.then import checks_of
+    from qwenbelt.testing.checks.yaml_checks import checks_of
 
     run = Trajectory.from_records(records)
     meant = tests if len(tests) == 1 else [t for t in tests if t.say == example.question]

@@ -40,7 +40,7 @@ async def page_png(session: Session, name: str, page: int, boxes: Any) -> bytes:
     Raises:
         InputError: there is no such document or page, or the boxes are no list of boxes.
     """
-    from qwenbelt.tools.documents.pictures import render_page
+    from qwenbelt.tools.documents.parsing.page_pictures import render_page
 
     try:
         places = [tuple(float(edge) for edge in box[:4]) for box in boxes[:_MOST_BOXES]]
@@ -62,7 +62,7 @@ def _document(session: Session, name: str) -> Path:
 
 def _found(path: Path, page: int, words: str) -> dict[str, Any]:
     from qwenbelt.tools.documents.citations import cited_page as read_page
-    from qwenbelt.tools.documents.pdf import pdf_facts
+    from qwenbelt.tools.documents.parsing.pdf import pdf_facts
 
     found = read_page(path.parent, path.name, page)
     if found is None:
@@ -76,8 +76,8 @@ def _found(path: Path, page: int, words: str) -> dict[str, Any]:
 def _spans(page: Page, words: str) -> list[tuple[int, int]]:
     """Returns where the words stand: quotes if there are any, else the passage most like them."""
     from qwenbelt.tools.documents.citations import quote_spans
-    from qwenbelt.tools.documents.passages import best_quote
-    from qwenbelt.tools.documents.tokens import index_text
+    from qwenbelt.tools.documents.search.hits import best_quote
+    from qwenbelt.tools.documents.search.tokens import index_text
 
     for match in reversed(list(_QUOTED.finditer(words))):
         spans = quote_spans(page.text, match.group(1))

@@ -184,8 +184,8 @@ def endpoint_health(spec: str | None, language: str) -> tuple[str, list[str]]:
     Raises:
         QwenbeltError: the endpoint is not understood, or does not answer.
     """
-    from qwenbelt.agents.dialects import dialect_of
-    from qwenbelt.agents.endpoints import endpoint, key_of, list_models
+    from qwenbelt.agents.models.dialects import dialect_of
+    from qwenbelt.agents.models.endpoints import endpoint, key_of, list_models
 
     started = time.monotonic()
     llm = endpoint(spec)

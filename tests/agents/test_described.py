@@ -13,7 +13,7 @@ import pytest
 from qwen_agent.agents import Router
 
 from qwenbelt.agents import Assistant, FnCallAgent, ReActChat, load_agent
-from qwenbelt.agents.described import find_agents, folder_instructions, read_agent
+from qwenbelt.agents.agent_files import find_agents, folder_instructions, read_agent
 from qwenbelt.apps import cli
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.testing import Scenario, ScriptedServer

@@ -35,7 +35,7 @@ def an_index(folder: Path) -> None:
 
 
 def a_pdf(folder: Path) -> None:
-    from qwenbelt.tools.documents.pdfium import open_pdf
+    from qwenbelt.tools.documents.parsing.pdfium import open_pdf
 
     (folder / "a.pdf").write_text("plain text", encoding="utf-8")
     open_pdf(folder / "a.pdf")
@@ -100,7 +100,7 @@ def an_argument(folder: Path) -> None:
 
 
 def an_agent(folder: Path) -> None:
-    from qwenbelt.agents.described import read_agent
+    from qwenbelt.agents.agent_files import read_agent
 
     (folder / "helper.md").write_text("---\ntols: [plot]\n---\nHelp.\n", encoding="utf-8")
     read_agent(folder / "helper.md")

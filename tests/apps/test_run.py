@@ -82,7 +82,7 @@ def test_no_endpoint_is_3(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_unreachable_endpoint_is_3(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qwenbelt.agents.loop import Loop
+    from qwenbelt.agents.runtime.loop import Loop
 
     async def at_once(self: object, error: object, attempt: int) -> None:
         return None

@@ -16,7 +16,7 @@ from embedding_server import embedding_server
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents import DocumentIndex
-from qwenbelt.tools.documents.embedding import EndpointEmbedder
+from qwenbelt.tools.documents.search.embedding import EndpointEmbedder
 from qwenbelt.tools.documents.store import Scope
 
 TEXTS = {

@@ -10,8 +10,8 @@ import pytest
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.base import ToolContext
 from qwenbelt.tools.documents import DocumentIndex, workers
+from qwenbelt.tools.documents.parsing.worker_pool import Workers
 from qwenbelt.tools.documents.tool import DocumentSearch, ReadDocument
-from qwenbelt.tools.documents.workers import Workers
 
 PAGE = "BT /F1 10 Tf 72 700 Td (The harbour was closed in winter.) Tj ET"
 

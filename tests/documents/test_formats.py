@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents import DocumentIndex, Page, verify_citation
-from qwenbelt.tools.documents.flow import Break, Grid, Paragraph, Title, pages_of
-from qwenbelt.tools.documents.formats import open_document
-from qwenbelt.tools.documents.prose import decoded
+from qwenbelt.tools.documents.parsing.formats import open_document
+from qwenbelt.tools.documents.parsing.pagination import Break, Grid, Paragraph, Title, pages_of
+from qwenbelt.tools.documents.parsing.text_formats import decoded
 
 
 def read(path: Path) -> list[Page]:

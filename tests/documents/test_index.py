@@ -10,7 +10,7 @@ import pytest
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents import DocumentIndex, render_page, verify_citation
-from qwenbelt.tools.documents.snapshot import best
+from qwenbelt.tools.documents.stores.fulltext_snapshot import best
 
 FIRST = "BT /F1 10 Tf 72 700 Td (The harbour was closed in winter.) Tj ET"
 SECOND = "BT /F1 10 Tf 72 700 Td (The lighthouse keeper wrote letters.) Tj ET"
@@ -181,7 +181,7 @@ def test_interrupted_file_goes_on_where_it_was(index: DocumentIndex, make_pdf) -
 
 
 def test_snapshot_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from qwenbelt.tools.documents import fulltext
+    from qwenbelt.tools.documents.stores import sqlite_fulltext as fulltext
 
     texts = [
         f"{'harbour ' * (n % 5)} ship {n} {'winter ' * (n % 3)} port{n % 7}" for n in range(60)
@@ -206,7 +206,7 @@ def test_snapshot_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_what_another_index_of_the_file_adds_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qwenbelt.tools.documents import fulltext
+    from qwenbelt.tools.documents.stores import sqlite_fulltext as fulltext
 
     monkeypatch.setattr(fulltext, "LEAST", 3)
     for n in range(12):

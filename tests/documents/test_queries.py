@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwenbelt.tools.documents.queries import understand
-from qwenbelt.tools.documents.tokens import index_text, tokens
+from qwenbelt.tools.documents.search.queries import understand
+from qwenbelt.tools.documents.search.tokens import index_text, tokens
 
 
 @pytest.mark.parametrize(

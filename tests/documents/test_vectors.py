@@ -18,10 +18,10 @@ from embedding_server import EmbeddingServer, embedding_server
 
 from qwenbelt.core.errors import ConfigError, EndpointError
 from qwenbelt.tools.documents import DocumentIndex
-from qwenbelt.tools.documents.embedding import EndpointEmbedder, embedder
-from qwenbelt.tools.documents.parts import middle, others, parts_of, sharpened
-from qwenbelt.tools.documents.reranking import reranker
-from qwenbelt.tools.documents.vectorcache import CachedEmbedder, large, small
+from qwenbelt.tools.documents.search.embedding import EndpointEmbedder, embedder
+from qwenbelt.tools.documents.search.reranking import reranker
+from qwenbelt.tools.documents.search.sentence_vectors import middle, others, parts_of, sharpened
+from qwenbelt.tools.documents.search.vector_cache import CachedEmbedder, large, small
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents import DocumentIndex, workers
-from qwenbelt.tools.documents.workers import Workers
+from qwenbelt.tools.documents.parsing.worker_pool import Workers
 
 PAGE = "BT /F1 10 Tf 72 700 Td (The harbour was closed in winter.) Tj ET"
 
@@ -22,7 +22,7 @@ TREACHEROUS = """
 import json, os, sys, time
 sys.path[:] = {path!r}
 from qwenbelt.tools.documents.model import Page
-from qwenbelt.tools.documents.worker import encode
+from qwenbelt.tools.documents.parsing.worker import encode
 for line in sys.stdin:
     for number in json.loads(line)["pages"]:
         if number == 2:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from qwenbelt.testing.http import Connection, HttpRequest, HttpServer
+from qwenbelt.testing.server.http import Connection, HttpRequest, HttpServer
 
 
 @dataclass

@@ -11,9 +11,9 @@ from qwen_agent.llm import get_chat_model
 
 import qwenbelt.agents  # noqa: F401  (registers the model)
 from qwenbelt.agents import FnCallAgent
-from qwenbelt.agents.capabilities import capabilities
-from qwenbelt.agents.codecs.constrained import call_schema, calls_in, decision_messages
-from qwenbelt.agents.constrained import checked_calls, repeats_itself
+from qwenbelt.agents.models.capabilities import capabilities
+from qwenbelt.agents.models.codecs.constrained import call_schema, calls_in, decision_messages
+from qwenbelt.agents.models.constrained import checked_calls, repeats_itself
 
 ASK = [{"role": "user", "content": "weather in Ulm?"}]
 TOOLS = [

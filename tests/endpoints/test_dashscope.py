@@ -14,9 +14,9 @@ from openai import OpenAI
 from qwen_agent.llm import get_chat_model
 
 import qwenbelt.agents  # noqa: F401  (registers the model)
-from qwenbelt.agents.dashscope_modes import DashScope
-from qwenbelt.agents.uploads import MAX_INLINE_BYTES
-from qwenbelt.agents.wire import SMALL_BYTES
+from qwenbelt.agents.models.dashscope import DashScope
+from qwenbelt.agents.models.encoding import SMALL_BYTES
+from qwenbelt.agents.models.uploads import MAX_INLINE_BYTES
 from qwenbelt.core.errors import ConfigError, EndpointError, InputError
 
 KEY = "sk-0123456789abcdef"

@@ -14,7 +14,7 @@ from qwen_agent.agents import Assistant
 from qwen_agent.llm import get_chat_model
 
 from qwenbelt.agents import FnCallAgent, endpoint
-from qwenbelt.agents.embedded import EngineSettings, engine_for, unload_all
+from qwenbelt.agents.models.local_engine import EngineSettings, engine_for, unload_all
 from qwenbelt.core.errors import ConfigError, EndpointError
 from qwenbelt.core.events import TextDelta, ToolFinished
 

@@ -9,8 +9,13 @@ from typing import Any
 
 import pytest
 
-from qwenbelt.agents.endpoints import endpoint
-from qwenbelt.agents.model_files import find_model, installed_models, pull_model, remove_model
+from qwenbelt.agents.models.endpoints import endpoint
+from qwenbelt.agents.models.local_files import (
+    find_model,
+    installed_models,
+    pull_model,
+    remove_model,
+)
 from qwenbelt.apps.cli import run
 from qwenbelt.core.errors import ConfigError, EndpointError, InputError
 

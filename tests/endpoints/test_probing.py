@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from qwenbelt.agents.capabilities import capabilities, forget
-from qwenbelt.agents.model import EndpointModel
-from qwenbelt.agents.probing import probe, red_square
+from qwenbelt.agents.models.capabilities import capabilities, forget
+from qwenbelt.agents.models.endpoint_model import EndpointModel
+from qwenbelt.agents.models.probing import probe, red_square
 from qwenbelt.apps.cli import run
 from qwenbelt.apps.doctor import probed
 from qwenbelt.core.errors import EndpointError

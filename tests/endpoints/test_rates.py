@@ -12,10 +12,10 @@ import pytest
 from qwen_agent.llm import get_chat_model
 
 from qwenbelt.agents import Budget, FnCallAgent
-from qwenbelt.agents.dialects import DASHSCOPE_INTL_URL, DIALECTS
-from qwenbelt.agents.pieces import Tokens
-from qwenbelt.agents.prices import Price, price_of
-from qwenbelt.agents.rates import Gate, Rate, gate_for, rate_of
+from qwenbelt.agents.models.deltas import Tokens
+from qwenbelt.agents.models.dialects import DASHSCOPE_INTL_URL, DIALECTS
+from qwenbelt.agents.models.prices import Price, price_of
+from qwenbelt.agents.models.rate_limits import Gate, Rate, gate_for, rate_of
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import Usage
 

@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 
-from qwenbelt.agents.capabilities import capabilities, forget, record_file, save
-from qwenbelt.agents.codecs import codec_for
-from qwenbelt.agents.dialects import DIALECTS, soft_switch, structured_fields, thinking_fields
-from qwenbelt.agents.model import EndpointModel, Request
-from qwenbelt.agents.pieces import Call, CallResult, Reply
-from qwenbelt.agents.wire import to_wire
+from qwenbelt.agents.models.capabilities import capabilities, forget, record_file, save
+from qwenbelt.agents.models.codecs import codec_for
+from qwenbelt.agents.models.deltas import Call, CallResult, Reply
+from qwenbelt.agents.models.dialects import (
+    DIALECTS,
+    soft_switch,
+    structured_fields,
+    thinking_fields,
+)
+from qwenbelt.agents.models.encoding import to_wire
+from qwenbelt.agents.models.endpoint_model import EndpointModel, Request
 from qwenbelt.core.errors import ConfigError, EndpointError, InputError
 
 TOOLS = [
@@ -329,7 +334,7 @@ def test_a_written_reply_is_read_again_as_it_was(form: str) -> None:
     assert len(results) == 1
     if form == "nous":
         reader = codec.reader(TOOLS)
-        from qwenbelt.agents.pieces import Text
+        from qwenbelt.agents.models.deltas import Text
 
         reader.feed(Text(written["content"]))
         reader.finish("stop")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from qwenbelt.agents.dialects import DIALECTS, dialect_of
-from qwenbelt.agents.endpoints import endpoint, key_of, list_models, local_servers
-from qwenbelt.agents.model import EndpointModel
+from qwenbelt.agents.models.dialects import DIALECTS, dialect_of
+from qwenbelt.agents.models.endpoint_model import EndpointModel
+from qwenbelt.agents.models.endpoints import endpoint, key_of, list_models, local_servers
 from qwenbelt.agents.ratelimits import retry_after
 from qwenbelt.core.errors import ConfigError, EndpointError, NoEndpointError
 

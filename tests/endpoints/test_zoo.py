@@ -13,11 +13,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwenbelt.agents.chunks import read_chunk
-from qwenbelt.agents.client import read_whole
-from qwenbelt.agents.codecs import codec_for
-from qwenbelt.agents.model import EndpointModel, Request
-from qwenbelt.agents.pieces import (
+from qwenbelt.agents.models.client import read_whole
+from qwenbelt.agents.models.codecs import codec_for
+from qwenbelt.agents.models.decoding import read_chunk
+from qwenbelt.agents.models.deltas import (
     CallDelta,
     Changed,
     Finish,
@@ -29,9 +28,10 @@ from qwenbelt.agents.pieces import (
     Tokens,
     WirePiece,
 )
-from qwenbelt.agents.sse import EventDecoder
+from qwenbelt.agents.models.endpoint_model import EndpointModel, Request
+from qwenbelt.agents.models.sse import EventDecoder
 from qwenbelt.core.errors import EndpointError
-from qwenbelt.testing.http import Connection, HttpRequest, HttpServer
+from qwenbelt.testing.server.http import Connection, HttpRequest, HttpServer
 
 ZOO = Path(__file__).parent / "zoo"
 NAMES = sorted(path.stem for path in ZOO.glob("*.yaml"))

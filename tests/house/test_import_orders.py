@@ -23,7 +23,7 @@ assert type(TOOL_REGISTRY["code_interpreter"]).__module__ == "qwenbelt.tools.reg
         "import qwenbelt.agents\nfrom qwenbelt.agents import Budget, FnCallAgent\n"
         "import qwenbelt.tools",
         "import qwenbelt.agents\nfrom qwenbelt.tools import Tool",
-        "import qwenbelt.agents.budget\nimport qwenbelt.tools",
+        "import qwenbelt.agents.runtime.budget\nimport qwenbelt.tools",
     ],
 )
 def test_any_order_of_imports_registers_everything(first: str) -> None:

@@ -51,12 +51,12 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     },
     "apps/toolset.py": {"fix": BILINGUAL, "say('no_tool', name=name)": BILINGUAL},
     "agents/chat_model.py": {"error": ANOTHER_ERROR},
-    "agents/dashscope_modes.py": {
+    "agents/models/dashscope.py": {
         "one_line(error.get('message') or 'failed', 300)": OTHER_PROGRAM,
     },
-    "agents/loop.py": {"REPEATED[language].format(**words)": BILINGUAL, "cut": BILINGUAL},
-    "agents/run.py": {"detail": ANOTHER_ERROR},
-    "agents/scheduler.py": {
+    "agents/runtime/loop.py": {"REPEATED[language].format(**words)": BILINGUAL, "cut": BILINGUAL},
+    "agents/runtime/run.py": {"detail": ANOTHER_ERROR},
+    "agents/runtime/scheduler.py": {
         "CUT_OFF[self._around.language]": BILINGUAL,
         "NO_SUCH_RESULT[self._around.language].format(name=name)": BILINGUAL,
         "UNKNOWN_TOOL[around.language].format(name=call.name, names=names)": BILINGUAL,
@@ -66,18 +66,18 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "text.format(name=job.call.name, reason=by)": BILINGUAL,
         "text.format(name=source.call.name)": BILINGUAL,
     },
-    "agents/stock.py": {"one_line(error)": OTHER_PROGRAM},
+    "agents/models/stock_model.py": {"one_line(error)": OTHER_PROGRAM},
     "agents/terminal.py": {
         "text.format(name=request.name, reason=NOBODY_TO_ASK[language])": BILINGUAL,
     },
-    "testing/scenario_file.py": {"error.message": ANOTHER_ERROR, "str(error)": ANOTHER_ERROR},
+    "testing/scenarios/yaml_file.py": {"error.message": ANOTHER_ERROR, "str(error)": ANOTHER_ERROR},
     "tools/audio/tool.py": {"str(error)": ANOTHER_ERROR},
     "tools/documents/stock.py": {"' '.join(failed)": ANOTHER_ERROR, "failed[0]": ANOTHER_ERROR},
     "tools/documents/tool.py": {
         "' '.join(library.failed)": ANOTHER_ERROR,
         "str(error)": ANOTHER_ERROR,
     },
-    "tools/documents/workers.py": {
+    "tools/documents/parsing/worker_pool.py": {
         "answer.get('fix')": ANOTHER_ERROR,
         "answer['error']": ANOTHER_ERROR,
     },

@@ -16,8 +16,8 @@ from qwenbelt.apps.answers import answer_lines
 from qwenbelt.apps.commands.docs import docs
 from qwenbelt.core.errors import InputError, LimitExceeded, QwenbeltError
 from qwenbelt.testing import Scenario
-from qwenbelt.testing.request import ChatRequest
-from qwenbelt.testing.server import ScriptedServer
+from qwenbelt.testing.scenarios.request import ChatRequest
+from qwenbelt.testing.server.server import ScriptedServer
 from qwenbelt.tools.documents import DocumentIndex
 from qwenbelt.workflows.longdoc import Answer, ask_everything
 

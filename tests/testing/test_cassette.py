@@ -12,7 +12,7 @@ import yaml
 
 from qwenbelt.core.errors import ConfigError, InputError
 from qwenbelt.testing import CassetteMissed, CassetteServer, Scenario, ScriptedServer
-from qwenbelt.testing.cassette import canonical, first_difference
+from qwenbelt.testing.cassettes.cassette import canonical, first_difference
 
 KEY = "sk-test-0123456789abcdefghij"
 PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG picture").decode()

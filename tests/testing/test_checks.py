@@ -38,8 +38,8 @@ from qwenbelt.testing import (
     subset,
     tool,
 )
-from qwenbelt.testing.matchers import difference, matcher_of
-from qwenbelt.testing.then import checks_of
+from qwenbelt.testing.checks.matchers import difference, matcher_of
+from qwenbelt.testing.checks.yaml_checks import checks_of
 
 
 def call(name: str, begin: float, end: float, turn: int = 1, **arguments: Any) -> MadeCall:

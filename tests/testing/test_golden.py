@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from qwenbelt.testing import CheckFailed, Golden, MadeCall, Trajectory
-from qwenbelt.testing.golden import markdown
-from qwenbelt.testing.normal import normalised
+from qwenbelt.testing.checks.golden import markdown
+from qwenbelt.testing.checks.normalization import normalised
 
 
 def run(folder: str = "/tmp/tmpabc12345", answer: str = "It is 405.") -> Trajectory:

@@ -18,15 +18,16 @@ from 1. Errors for people are one-line `InputError`s that name the file.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from qwenbelt.core.lazy import lazy
 
 if TYPE_CHECKING:
     from qwenbelt.tools.documents.citations import find_quote, verify_citation
     from qwenbelt.tools.documents.index import Added, DocumentIndex, Progress
     from qwenbelt.tools.documents.model import Box, Page, Table
-    from qwenbelt.tools.documents.passages import Hit
-    from qwenbelt.tools.documents.pictures import page_picture, render_page
+    from qwenbelt.tools.documents.parsing.page_pictures import page_picture, render_page
+    from qwenbelt.tools.documents.search.hits import Hit
     from qwenbelt.tools.documents.store import Document
 
 __all__ = [
@@ -44,23 +45,28 @@ __all__ = [
     "verify_citation",
 ]
 
-_HOME = {
-    "Added": "index",
-    "Box": "model",
-    "Document": "store",
-    "DocumentIndex": "index",
-    "Hit": "passages",
-    "Page": "model",
-    "Progress": "index",
-    "Table": "model",
-    "find_quote": "citations",
-    "page_picture": "pictures",
-    "render_page": "pictures",
-    "verify_citation": "citations",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "qwenbelt.tools.documents.citations": (
+            "find_quote",
+            "verify_citation",
+        ),
+        "qwenbelt.tools.documents.index": (
+            "Added",
+            "DocumentIndex",
+            "Progress",
+        ),
+        "qwenbelt.tools.documents.model": (
+            "Box",
+            "Page",
+            "Table",
+        ),
+        "qwenbelt.tools.documents.parsing.page_pictures": (
+            "page_picture",
+            "render_page",
+        ),
+        "qwenbelt.tools.documents.search.hits": ("Hit",),
+        "qwenbelt.tools.documents.store": ("Document",),
+    },
+)

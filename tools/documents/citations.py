@@ -92,7 +92,7 @@ def cited_page(source: DocumentIndex | str | Path, file: str | Path, page: int) 
         InputError: the document is not in the index or cannot be read.
     """
     if isinstance(source, (str, Path)):
-        from qwenbelt.tools.documents.pdf import pdf_facts, read_pages
+        from qwenbelt.tools.documents.parsing.pdf import pdf_facts, read_pages
 
         path = Path(source)
         path = path / file if path.is_dir() else path

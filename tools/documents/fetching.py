@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from qwenbelt.tools.documents.formats import SUFFIXES
+from qwenbelt.tools.documents.parsing.formats import SUFFIXES
 
 MAX_BYTES = 200 * 1024 * 1024
 SECONDS = 120.0

@@ -14,12 +14,13 @@ from typing import Any
 
 from qwenbelt.core.errors import InputError, ToolRefused
 from qwenbelt.core.limits import input_file
-from qwenbelt.tools.documents.backends import open_store
-from qwenbelt.tools.documents.chunks import Chunk, chunks_of
-from qwenbelt.tools.documents.embedding import Embedder
 from qwenbelt.tools.documents.fetching import fetched, is_url
-from qwenbelt.tools.documents.formats import SUFFIXES, Opened, open_document
-from qwenbelt.tools.documents.fusion import (
+from qwenbelt.tools.documents.model import Page, Table
+from qwenbelt.tools.documents.parsing.formats import SUFFIXES, Opened, open_document
+from qwenbelt.tools.documents.parsing.worker_pool import RANGE, Workers, shared_workers
+from qwenbelt.tools.documents.search.chunks import Chunk, chunks_of
+from qwenbelt.tools.documents.search.embedding import Embedder
+from qwenbelt.tools.documents.search.fusion import (
     DEPTH,
     Meaning,
     embed_missing,
@@ -27,16 +28,20 @@ from qwenbelt.tools.documents.fusion import (
     meaning,
     reranked,
 )
-from qwenbelt.tools.documents.model import Page, Table
-from qwenbelt.tools.documents.passages import Hit, best_quote
-from qwenbelt.tools.documents.queries import understand
-from qwenbelt.tools.documents.reranking import Reranker
-from qwenbelt.tools.documents.reranking import reranker as named_reranker
-from qwenbelt.tools.documents.routing import FRONT_CHARACTERS, MAX_DOCUMENTS, STRENGTH, Router
-from qwenbelt.tools.documents.sections import Margins, Sections
+from qwenbelt.tools.documents.search.hits import Hit, best_quote
+from qwenbelt.tools.documents.search.queries import understand
+from qwenbelt.tools.documents.search.reranking import Reranker
+from qwenbelt.tools.documents.search.reranking import reranker as named_reranker
+from qwenbelt.tools.documents.search.routing import (
+    FRONT_CHARACTERS,
+    MAX_DOCUMENTS,
+    STRENGTH,
+    Router,
+)
+from qwenbelt.tools.documents.search.sections import Margins, Sections
+from qwenbelt.tools.documents.search.tokens import tokens
 from qwenbelt.tools.documents.store import Document, Match, Outline, Passage, Scope, Source
-from qwenbelt.tools.documents.tokens import tokens
-from qwenbelt.tools.documents.workers import RANGE, Workers, shared_workers
+from qwenbelt.tools.documents.stores.backends import open_store
 
 PARSER_VERSION = 5
 BATCH_PAGES = 32

@@ -11,10 +11,10 @@ from typing import Any
 from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.settings import load_settings
-from qwenbelt.tools.documents.backends import named_place
-from qwenbelt.tools.documents.formats import SUFFIXES
 from qwenbelt.tools.documents.index import DocumentIndex, Progress
+from qwenbelt.tools.documents.parsing.formats import SUFFIXES
 from qwenbelt.tools.documents.store import Document
+from qwenbelt.tools.documents.stores.backends import named_place
 
 INDEX_NAME = "documents.db"
 _OPEN: dict[tuple[str, ...], DocumentIndex] = {}

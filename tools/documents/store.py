@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from qwenbelt.tools.documents.chunks import Chunk
-from qwenbelt.tools.documents.embedding import Vectors
 from qwenbelt.tools.documents.model import Page
-from qwenbelt.tools.documents.vectorcache import Small
+from qwenbelt.tools.documents.search.chunks import Chunk
+from qwenbelt.tools.documents.search.embedding import Vectors
+from qwenbelt.tools.documents.search.vector_cache import Small
 
 Outline = list[tuple[int, str, int]]  # level from 1, title, page from 1
 

@@ -19,8 +19,8 @@ from qwenbelt.core.spans import span
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.documents.library import Library, gather
 from qwenbelt.tools.documents.model import Page, Table
-from qwenbelt.tools.documents.passages import Hit
-from qwenbelt.tools.documents.pictures import render_page
+from qwenbelt.tools.documents.parsing.page_pictures import render_page
+from qwenbelt.tools.documents.search.hits import Hit
 from qwenbelt.tools.documents.sources import SourceBook
 from qwenbelt.tools.documents.store import Document
 from qwenbelt.tools.documents.strings import READ_DESCRIPTION, SEARCH_DESCRIPTION, say

@@ -6,7 +6,9 @@ programs that list, test or call servers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from qwenbelt.core.lazy import lazy
 
 if TYPE_CHECKING:
     from qwenbelt.tools.mcp.servers import McpServers
@@ -14,16 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["McpServers", "McpTool", "mcp_tools"]
 
-_HOME = {
-    "McpServers": "qwenbelt.tools.mcp.servers",
-    "McpTool": "qwenbelt.tools.mcp.tool",
-    "mcp_tools": "qwenbelt.tools.mcp.tool",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(_HOME[name]), name)
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "qwenbelt.tools.mcp.servers": ("McpServers",),
+        "qwenbelt.tools.mcp.tool": (
+            "McpTool",
+            "mcp_tools",
+        ),
+    },
+)

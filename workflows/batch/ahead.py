@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.agents import endpoint
-from qwenbelt.agents.chunks import read_chunk
-from qwenbelt.agents.dashscope_modes import BATCH_LINES, DashScope
-from qwenbelt.agents.pieces import JsonDict, WirePiece
+from qwenbelt.agents.models.dashscope import BATCH_LINES, DashScope
+from qwenbelt.agents.models.decoding import read_chunk
+from qwenbelt.agents.models.deltas import JsonDict, WirePiece
 from qwenbelt.core.errors import ConfigError, QwenbeltError
 from qwenbelt.core.files import write_text
 from qwenbelt.workflows.batch.durable import Steps

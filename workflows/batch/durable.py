@@ -19,10 +19,18 @@ from typing import Any
 
 from qwenbelt.agents import Assistant, FnCallAgent, ReActChat
 from qwenbelt.agents.chat_model import QwenbeltChat
-from qwenbelt.agents.model import EndpointModel, Model, Request
-from qwenbelt.agents.outcomes import Failure
-from qwenbelt.agents.pieces import CallDelta, Finish, JsonDict, Text, Thought, Tokens, WirePiece
-from qwenbelt.agents.workers import shared_pool
+from qwenbelt.agents.models.deltas import (
+    CallDelta,
+    Finish,
+    JsonDict,
+    Text,
+    Thought,
+    Tokens,
+    WirePiece,
+)
+from qwenbelt.agents.models.endpoint_model import EndpointModel, Model, Request
+from qwenbelt.agents.runtime.outcome import Failure
+from qwenbelt.agents.runtime.thread_pool import shared_pool
 from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.tools.base import Tool, loads_arguments, result_items
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.agents.pieces import JsonDict, WirePiece
+from qwenbelt.agents.models.deltas import JsonDict, WirePiece
 from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError, one_line
 from qwenbelt.core.secrets import scrub
 from qwenbelt.workflows.batch.durable import Steps

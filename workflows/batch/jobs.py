@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.agents.background import background_loop
+from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.core.events import Done, ToolFinished, Usage
 from qwenbelt.core.files import output_folder

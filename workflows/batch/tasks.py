@@ -20,8 +20,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from qwenbelt.agents.described import KINDS as KINDS_OF_AGENTS
-from qwenbelt.agents.described import agent_file, read_agent
+from qwenbelt.agents.agent_files import KINDS as KINDS_OF_AGENTS
+from qwenbelt.agents.agent_files import agent_file, read_agent
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.limits import input_file
 

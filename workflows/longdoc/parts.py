@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from qwenbelt.agents.context import estimate_tokens
+from qwenbelt.agents.runtime.context_window import estimate_tokens
 from qwenbelt.core.errors import LimitExceeded
 from qwenbelt.tools.documents import DocumentIndex
 from qwenbelt.tools.documents.store import Document

@@ -13,7 +13,7 @@ from qwenbelt.agents import Budget, FnCallAgent
 from qwenbelt.core.errors import EndpointError, InputError, one_line
 from qwenbelt.core.events import Done
 from qwenbelt.core.language import Language, detect_language
-from qwenbelt.testing.intervals import difference_interval, wilson
+from qwenbelt.testing.trials.intervals import difference_interval, wilson
 from qwenbelt.workflows.probe.comparing import (
     answer_in,
     is_exact,

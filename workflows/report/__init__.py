@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from qwenbelt.core.lazy import lazy
 
 if TYPE_CHECKING:
     from qwenbelt.workflows.report.checking import Check, check_report
@@ -10,12 +12,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Check", "ReportResult", "check_report", "report"]
 
-_HOME = {"Check": "checking", "check_report": "checking", "ReportResult": "job", "report": "job"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "qwenbelt.workflows.report.checking": (
+            "Check",
+            "check_report",
+        ),
+        "qwenbelt.workflows.report.job": (
+            "ReportResult",
+            "report",
+        ),
+    },
+)

@@ -139,7 +139,7 @@ def can_run_code(allow_unsandboxed: bool) -> bool:
 def _events(
     agent: Any, question: str, work: Path, trace: TraceWriter, language: Language
 ) -> Generator[Event, None, None]:
-    from qwenbelt.agents.background import background_loop
+    from qwenbelt.agents.runtime.event_loop_thread import background_loop
 
     messages = [{"role": "user", "content": question}]
     yield from background_loop().iterate(

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from qwenbelt.tools.documents.citations import find_quote, quote_spans
 from qwenbelt.tools.documents.model import Box, Page
-from qwenbelt.tools.documents.passages import QUOTE_CHARACTERS, best_quote
-from qwenbelt.tools.documents.queries import understand
+from qwenbelt.tools.documents.search.hits import QUOTE_CHARACTERS, best_quote
+from qwenbelt.tools.documents.search.queries import understand
+from qwenbelt.tools.documents.search.tokens import index_text
 from qwenbelt.tools.documents.sources import Source, SourceBook
-from qwenbelt.tools.documents.tokens import index_text
 from qwenbelt.workflows.report.document import Citation
 from qwenbelt.workflows.report.prose import Node, plain_text
 

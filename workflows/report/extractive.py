@@ -14,7 +14,7 @@ from qwenbelt.core.translation import in_language
 from qwenbelt.tools.documents.citations import find_quote
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.model import Box
-from qwenbelt.tools.documents.passages import Hit
+from qwenbelt.tools.documents.search.hits import Hit
 from qwenbelt.tools.documents.sources import SourceBook
 from qwenbelt.workflows.report.citing import CitedPage, Citer
 from qwenbelt.workflows.report.document import Citation, Provenance, ReportDocument
@@ -153,7 +153,7 @@ class _Writer:
         return blocks
 
     def _picture(self, cited: _Cited) -> Path | None:
-        from qwenbelt.tools.documents.pictures import page_picture
+        from qwenbelt.tools.documents.parsing.page_pictures import page_picture
 
         path = Path(cited.hit.path)
         if path.suffix.lower() != ".pdf":

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.limits import input_file
-from qwenbelt.tools.documents.formats import open_document
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.library import default_index
+from qwenbelt.tools.documents.parsing.formats import open_document
 from qwenbelt.tools.documents.sources import Source
 from qwenbelt.workflows.report.citing import CitedPage
 from qwenbelt.workflows.report.document import SourceFile
@@ -73,7 +73,7 @@ def read_cited(path: str | Path, number: int, password: str | None = None) -> Ci
 
 def _raw_text(path: str | Path, number: int, password: str | None) -> str:
     """Returns the text of a PDF's page in the order of the file."""
-    from qwenbelt.tools.documents import pdfium
+    from qwenbelt.tools.documents.parsing import pdfium
 
     with pdfium.opened(path, password) as document:
         with pdfium.page_of(document, number - 1, str(path)) as page:

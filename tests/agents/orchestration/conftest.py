@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from qwenbelt.agents import FnCallAgent
-from qwenbelt.agents.admission import Limits
-from qwenbelt.agents.pieces import Call
-from qwenbelt.agents.scheduler import Scheduler, Surroundings
+from qwenbelt.agents.models.deltas import Call
+from qwenbelt.agents.runtime.resource_queue import Limits
+from qwenbelt.agents.runtime.scheduler import Scheduler, Surroundings
 from qwenbelt.core.events import Event
 from qwenbelt.testing import Scenario, ScriptedServer
 from qwenbelt.tools.base import Tool, ToolContext

@@ -17,9 +17,9 @@ from qwen_agent.llm.schema import ContentItem, Message
 from qwen_agent.tools.base import BaseTool
 
 from qwenbelt.agents import Assistant, FnCallAgent, PlanAgent, ReActChat
-from qwenbelt.agents.background import background_loop
-from qwenbelt.agents.coalesce import MessageList
-from qwenbelt.agents.workers import WorkerPool
+from qwenbelt.agents.runtime.event_loop_thread import background_loop
+from qwenbelt.agents.runtime.message_list import MessageList
+from qwenbelt.agents.runtime.thread_pool import WorkerPool
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import ModelStarted, TextDelta, ToolCallReady, ToolFinished
 from qwenbelt.testing import Scenario

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from qwenbelt.agents import Budget, FnCallAgent, Limits, ReActChat
-from qwenbelt.agents.loop import Loop
+from qwenbelt.agents.runtime.loop import Loop
 from qwenbelt.core.errors import ConfigError, EndpointError
 from qwenbelt.core.events import (
     Done,
@@ -25,7 +25,7 @@ from qwenbelt.core.events import (
     Usage,
 )
 from qwenbelt.testing import Fault, Scenario
-from qwenbelt.testing.validation import faults_in
+from qwenbelt.testing.server.validation import faults_in
 
 Agents = Callable[..., FnCallAgent]
 Events = Callable[..., list[Any]]
@@ -358,7 +358,7 @@ def test_artifacts_outlive_their_run(agent_of: Agents, events_of: Events, record
 
 
 def test_a_huge_result_costs_little(recorder: Any) -> None:
-    from qwenbelt.agents.outcomes import shaped
+    from qwenbelt.agents.runtime.outcome import shaped
 
     text = "y" * 2_000_000
     begin = time.perf_counter()

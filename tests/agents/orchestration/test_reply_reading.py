@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwenbelt.agents.codecs import codec_for
-from qwenbelt.agents.pieces import CallDelta, Changed, Sealed, Text, WirePiece
+from qwenbelt.agents.models.codecs import codec_for
+from qwenbelt.agents.models.deltas import CallDelta, Changed, Sealed, Text, WirePiece
 
 TOOLS = [
     {"name": "read", "description": "", "parameters": {"type": "object", "properties": {}}},

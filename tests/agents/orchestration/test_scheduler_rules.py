@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from qwen_agent.tools.base import BaseTool
 
-from qwenbelt.agents.admission import Limits
-from qwenbelt.agents.pieces import Call
+from qwenbelt.agents.models.deltas import Call
+from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.events import ToolCallReady, ToolFinished, ToolStarted, ToolWaiting
 from qwenbelt.tools.base import Tool

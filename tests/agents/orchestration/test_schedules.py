@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qwenbelt.agents.admission import Limits
+from qwenbelt.agents.runtime.resource_queue import Limits
 
 Run = Callable[[Any], Any]
 _SETTINGS = settings(

@@ -1,0 +1,1 @@
+"""Models: endpoints, their dialects, how a request is written and a reply is read."""

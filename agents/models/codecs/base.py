@@ -1,0 +1,111 @@
+"""The codec protocol, and the parts that all codecs share."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+
+from qwenbelt.agents.models.deltas import (
+    Call,
+    CallResult,
+    JsonDict,
+    Reply,
+    ReplyPiece,
+    WirePiece,
+)
+from qwenbelt.core.language import Language
+
+
+def new_call_id() -> str:
+    """Returns an id for a call to which the endpoint gave none."""
+    return f"call_{uuid.uuid4().hex[:16]}"
+
+
+class Reader(ABC):
+    """Turns the wire pieces of one reply into text, thoughts and sealed calls."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = frozenset(names)
+        self.calls: list[Call] = []
+
+    @abstractmethod
+    def feed(self, piece: WirePiece) -> list[ReplyPiece]:
+        """Takes the next piece of the reply."""
+
+    @abstractmethod
+    def finish(self, reason: str) -> list[ReplyPiece]:
+        """Ends the reply; afterwards `calls` is final."""
+
+    def new_call(self, name: str, arguments: str = "", call_id: str = "") -> Call:
+        """Adds a call in the order of the reply."""
+        taken = {call.id for call in self.calls}
+        identity = call_id if call_id and call_id not in taken else new_call_id()
+        call = Call(len(self.calls), identity, name, arguments)
+        self.calls.append(call)
+        return call
+
+
+class Codec(ABC):
+    """A form of tool calling."""
+
+    form: str
+    stop: tuple[str, ...] = ()
+    # whether replies go back with their thoughts, as the makers of some models ask
+    keeps_thoughts: bool = False
+
+    @abstractmethod
+    def offer(
+        self, messages: list[JsonDict], tools: Sequence[JsonDict], choice: str, language: Language
+    ) -> JsonDict:
+        """Offers the tools: returns body fields, and may change the list `messages` itself."""
+
+    @abstractmethod
+    def reader(self, tools: Sequence[JsonDict]) -> Reader:
+        """Returns a reader for one reply."""
+
+    @abstractmethod
+    def reply_message(self, reply: Reply) -> JsonDict:
+        """Returns the assistant message that keeps a reply in the history."""
+
+    @abstractmethod
+    def result_messages(self, results: Sequence[CallResult]) -> list[JsonDict]:
+        """Returns the messages that bring the results back, in call order."""
+
+
+def add_to_system(messages: list[JsonDict], text: str) -> None:
+    """Appends `text` to the system message, making one if there is none; changes the list only."""
+    if messages and messages[0]["role"] == "system":
+        content = messages[0]["content"]
+        if isinstance(content, str):
+            joined: object = f"{content}\n\n{text}" if content else text
+        else:
+            joined = [*content, {"type": "text", "text": f"\n\n{text}"}]
+        messages[0] = {**messages[0], "content": joined}
+    else:
+        messages.insert(0, {"role": "system", "content": text})
+
+
+def tool_names(tools: Sequence[JsonDict]) -> list[str]:
+    """Returns the names of tool declarations."""
+    return [tool["name"] for tool in tools]
+
+
+def compact_json(value: object) -> str:
+    """Returns JSON text that keeps Chinese readable."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def valid_arguments(text: str) -> str:
+    """Returns arguments that every server accepts in a history: the text of a JSON object.
+
+    llama.cpp answers malformed arguments in the history with HTTP 500, so they are wrapped.
+    """
+    if not text.strip():
+        return "{}"
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return compact_json({"unreadable": text[:2000]})
+    return text if isinstance(value, dict) else compact_json({"value": value})

@@ -1,0 +1,178 @@
+"""Calls decoded under a JSON schema, for models that cannot be trusted to write them freely.
+
+A schema makes every finished call valid, but it cannot decide whether to call: forced calls make a
+model call for "hello" too. So the model first decides, in a small constrained step, which tool the
+message needs or none; then the call is written under the schema of that tool, or the answer freely.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from qwenbelt.agents.models.codecs.base import (
+    Codec,
+    Reader,
+    compact_json,
+    tool_names,
+    valid_arguments,
+)
+from qwenbelt.agents.models.codecs.native import NativeReader
+from qwenbelt.agents.models.deltas import CallResult, JsonDict, Reply
+from qwenbelt.agents.prompts import (
+    ANSWER_SHOTS,
+    DECIDE_PROMPT,
+    FOREIGN_SHOTS,
+    RESULT_OF,
+    WRITE_CALL_PROMPT,
+)
+from qwenbelt.core.language import Language
+
+ANSWER = "answer"
+MAX_CALLS = 8
+
+
+class ConstrainedCodec(Codec):
+    """History as plain text and JSON; the steps themselves are made by `agents.constrained`."""
+
+    form = "constrained"
+
+    def offer(
+        self, messages: list[JsonDict], tools: Sequence[JsonDict], choice: str, language: Language
+    ) -> JsonDict:
+        """Changes nothing: each step has a prompt of its own."""
+        return {}
+
+    def reader(self, tools: Sequence[JsonDict]) -> Reader:
+        """Returns a reader for one reply; its calls come as native ones."""
+        return NativeReader(tools)
+
+    def reply_message(self, reply: Reply) -> JsonDict:
+        """Returns the assistant message; calls are written as the schema has them."""
+        if not reply.calls:
+            return {"role": "assistant", "content": reply.text}
+        calls = [
+            {"name": call.name, "arguments": json.loads(valid_arguments(call.arguments))}
+            for call in reply.calls
+        ]
+        return {"role": "assistant", "content": compact_json({"call": calls[0], "more": calls[1:]})}
+
+    def result_messages(self, results: Sequence[CallResult]) -> list[JsonDict]:
+        """Returns one user message with all results."""
+        parts = [f"{RESULT_OF}{r.name}:\n{r.text}" for r in results]
+        return [{"role": "user", "content": "\n\n".join(parts)}]
+
+
+def decision_schema(tools: Sequence[JsonDict], *, may_answer: bool) -> JsonDict:
+    """Returns the schema of the first step: one name of a tool, or "answer"."""
+    names = ([ANSWER] if may_answer else []) + tool_names(tools)
+    return _object({"tool": {"type": "string", "enum": names}})
+
+
+def call_schema(tools: Sequence[JsonDict], name: str, most: int) -> JsonDict:
+    """Returns the schema of the second step: a call of that tool, and up to `most - 1` others."""
+    first = next(tool for tool in tools if tool["name"] == name)
+    properties = {"call": _call(first)}
+    if most > 1:
+        anything = [_call(tool) for tool in tools]
+        items = anything[0] if len(anything) == 1 else {"anyOf": anything}
+        properties["more"] = {"type": "array", "maxItems": most - 1, "items": items}
+    return _object(properties)
+
+
+def _call(tool: JsonDict) -> JsonDict:
+    name = {"type": "string", "enum": [tool["name"]]}
+    return _object({"name": name, "arguments": tool.get("parameters") or {"type": "object"}})
+
+
+def _object(properties: JsonDict) -> JsonDict:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def decision_messages(
+    messages: Sequence[JsonDict], tools: Sequence[JsonDict], language: Language, may_answer: bool
+) -> list[JsonDict]:
+    """Returns the prompt of the first step: the tools, examples made of them, the conversation."""
+    listed = "\n".join(f"- {tool['name']}: {_first_line(tool)}" for tool in tools)
+    text = DECIDE_PROMPT[language].format(tools=listed)
+    out: list[JsonDict] = []
+    system, rest = _split(messages)
+    out.append({"role": "system", "content": f"{text}\n\n{system}" if system else text})
+    answered = any(str(message.get("content")).startswith(RESULT_OF) for message in rest)
+    for asked, decided in _shots(tools, language, answered) if may_answer else ():
+        out.append({"role": "user", "content": asked})
+        out.append({"role": "assistant", "content": compact_json({"tool": decided})})
+    return out + rest
+
+
+def call_messages(
+    messages: Sequence[JsonDict], tools: Sequence[JsonDict], name: str, language: Language
+) -> list[JsonDict]:
+    """Returns the prompt of the second step: the declarations, and the conversation."""
+    declared = "\n".join(compact_json(tool) for tool in tools)
+    text = WRITE_CALL_PROMPT[language].format(tools=declared, name=name)
+    system, rest = _split(messages)
+    return [{"role": "system", "content": f"{text}\n\n{system}" if system else text}, *rest]
+
+
+def _split(messages: Sequence[JsonDict]) -> tuple[str, list[JsonDict]]:
+    first = messages[0] if messages else {}
+    if first.get("role") == "system" and isinstance(first.get("content"), str):
+        return str(first["content"]), list(messages[1:])
+    return "", list(messages)
+
+
+def _shots(
+    tools: Sequence[JsonDict], language: Language, answered: bool
+) -> Iterator[tuple[str, str]]:
+    """Yields examples: for each tool a request that no tool is for, chat, and its description.
+
+    A tool comes last: after examples that are answered the smallest models only answer.
+    """
+    chat = ANSWER_SHOTS[language]
+    foreign = _foreign(tools, language) or list(chat)
+    for number, tool in enumerate(tools):
+        yield foreign[-1 - number % len(foreign)], ANSWER
+        yield chat[number % len(chat)], ANSWER
+        yield _first_line(tool), tool["name"]
+    if answered:
+        yield f"{RESULT_OF}{tools[-1]['name']}:\nok", ANSWER
+
+
+def _foreign(tools: Sequence[JsonDict], language: Language) -> list[str]:
+    """Returns requests that none of the tools seems to be for."""
+    known = compact_json(list(tools)).lower()
+    return [
+        asked[language]
+        for asked, words in FOREIGN_SHOTS
+        if not any(word in known for word in words.split())
+    ]
+
+
+def _first_line(tool: JsonDict) -> str:
+    return str(tool.get("description") or tool["name"]).strip().split("\n")[0][:200]
+
+
+def calls_in(text: str) -> list[tuple[str, str]]:
+    """Returns the calls of the second step's reply, without exact repetitions.
+
+    Raises:
+        ValueError: the text is not the JSON that the schema asks for.
+    """
+    value: Any = json.loads(text)
+    if not isinstance(value, Mapping) or not isinstance(value.get("call"), Mapping):
+        raise ValueError("the reply has no call")
+    more = value.get("more")
+    entries = [value["call"], *(more if isinstance(more, list) else [])]
+    found = [
+        (str(entry.get("name") or ""), compact_json(entry.get("arguments") or {}))
+        for entry in entries
+        if isinstance(entry, Mapping)
+    ]
+    return list(dict.fromkeys(found))

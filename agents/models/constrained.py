@@ -1,0 +1,203 @@
+"""The steps of a constrained reply: decide, then write the call under a schema, or the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from qwenbelt.agents.models.codecs.constrained import (
+    ANSWER,
+    MAX_CALLS,
+    call_messages,
+    call_schema,
+    calls_in,
+    decision_messages,
+    decision_schema,
+)
+from qwenbelt.agents.models.deltas import CallDelta, Finish, JsonDict, Text, Tokens, WirePiece
+from qwenbelt.agents.models.dialects import THINKING_FIELDS, structured_fields
+from qwenbelt.agents.prompts import ENDLESS_CALL, WRONG_CALL
+from qwenbelt.core.errors import EndpointError, one_line
+from qwenbelt.core.language import Language
+
+DECISION_TOKENS = 64
+CALL_TOKENS = 1024
+_TRIES = 2
+_SHOWN = 1000  # characters of a wrong call that the model is shown
+_LOOK_EVERY = 40  # characters
+_REPETITION, _REPEATED = 240, 60  # characters in all, and at most those that are repeated
+
+Send = Callable[[JsonDict], AsyncGenerator[WirePiece, None]]
+
+
+class ConstrainedSteps:
+    """Makes one reply in steps.
+
+    Args:
+        send: sends a body and yields the pieces of its reply.
+        field: the body field that constrains replies, see `dialects.structured_fields`.
+        quiet: body fields that switch thinking off; in a step of few tokens there is no room for
+            thoughts, which are for the answer.
+        parallel: whether several calls may be written at once.
+    """
+
+    def __init__(self, send: Send, field: str, quiet: JsonDict, *, parallel: bool = True) -> None:
+        self._send = send
+        self._field = field
+        self._quiet = quiet
+        self._most = MAX_CALLS if parallel else 1
+        self._used = Tokens(0, 0)
+
+    async def pieces(
+        self, body: JsonDict, tools: Sequence[JsonDict], choice: str, language: Language
+    ) -> AsyncGenerator[WirePiece, None]:
+        """Yields the pieces of the reply; `body` is the request without tools.
+
+        Raises:
+            EndpointError: the endpoint failed, or does not keep to the schema.
+        """
+        messages: list[JsonDict] = body["messages"]
+        name = choice if choice not in ("auto", "required") else ""
+        if not name:
+            name = await self._decide(body, tools, language, may_answer=choice == "auto")
+        if name == ANSWER:
+            async with aclosing(self._send(body)) as answer:
+                async for piece in answer:
+                    if isinstance(piece, Tokens):
+                        self._count(piece)
+                    else:
+                        yield piece
+        else:
+            written = call_messages(messages, tools, name, language)
+            calls = await self._write({**body, "messages": written}, tools, name, language)
+            for index, (called, arguments) in enumerate(calls or [(name, "{")]):
+                yield CallDelta(index, "", called, arguments)
+            yield Finish("tool_calls" if calls else "length")
+        yield self._used
+
+    async def _decide(
+        self, body: JsonDict, tools: Sequence[JsonDict], language: Language, *, may_answer: bool
+    ) -> str:
+        if not may_answer and len(tools) == 1:
+            return str(tools[0]["name"])
+        schema = decision_schema(tools, may_answer=may_answer)
+        asked = decision_messages(body["messages"], tools, language, may_answer)
+        step = {**body, "messages": asked, "temperature": 0, "max_tokens": DECISION_TOKENS}
+        text, _ = await self._constrained(step, schema)
+        try:
+            name = str(json.loads(text)["tool"])
+        except (ValueError, KeyError, TypeError):
+            name = ""
+        allowed = schema["properties"]["tool"]["enum"]
+        if name in allowed:
+            return name
+        if may_answer:
+            return ANSWER
+        raise EndpointError("The endpoint does not keep to a JSON schema.", code="no_schema")
+
+    async def _write(
+        self, body: JsonDict, tools: Sequence[JsonDict], name: str, language: Language
+    ) -> list[tuple[str, str]]:
+        """Returns calls, none when they cannot be read.
+
+        A wrong one is shown to the model, which writes it again.
+        """
+        schema = call_schema(tools, name, self._most)
+        schemas = {tool["name"]: tool.get("parameters") or {} for tool in tools}
+        # a limit that a person sets is meant for answers; a call that is cut off is no call
+        most = body.get("max_tokens")
+        step = {**body, "max_tokens": max(CALL_TOKENS, most if isinstance(most, int) else 0)}
+        calls: list[tuple[str, str]] = []
+        for _ in range(_TRIES):
+            text, whole = await self._constrained(step, schema)
+            calls, wrong = checked_calls(text, schemas) if whole else ([], ENDLESS_CALL[language])
+            if not wrong:
+                return calls
+            mistake = [
+                {"role": "assistant", "content": text[:_SHOWN]},
+                {"role": "user", "content": WRONG_CALL[language].format(reason=wrong)},
+            ]
+            step["messages"] = [*body["messages"], *mistake]
+        return calls
+
+    async def _constrained(self, body: JsonDict, schema: JsonDict) -> tuple[str, bool]:
+        """Returns what the model wrote, and whether it came to an end.
+
+        Small models may write the same words over and over inside a text, which no schema forbids;
+        they are not let go on to the limit.
+        """
+        text, looked, whole = "", 0, True
+        step = {name: value for name, value in body.items() if name not in THINKING_FIELDS}
+        step |= {**self._quiet, **structured_fields(self._field, schema)}
+        async with aclosing(self._send(step)) as reply:
+            async for piece in reply:
+                if isinstance(piece, Text):
+                    text += piece.text
+                elif isinstance(piece, Tokens):
+                    self._count(piece)
+                elif isinstance(piece, Finish):
+                    whole = piece.reason != "length"
+                if len(text) - looked >= _LOOK_EVERY:
+                    looked = len(text)
+                    if repeats_itself(text):
+                        return text.strip(), False
+        return text.strip(), whole
+
+    def _count(self, tokens: Tokens) -> None:
+        used = self._used
+        self._used = Tokens(
+            used.input + tokens.input,
+            used.output + tokens.output,
+            used.cached + tokens.cached,
+            used.reasoning + tokens.reasoning,
+        )
+
+
+def repeats_itself(text: str) -> bool:
+    """Says whether a text ends in the same few words over and over."""
+    units = (text[-size:] for size in range(1, _REPEATED + 1))
+    return len(text) >= _REPETITION and any(
+        text.endswith(unit * (_REPETITION // len(unit))) for unit in units
+    )
+
+
+def checked_calls(
+    text: str, schemas: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[tuple[str, str]], str]:
+    """Returns the calls in a reply, and what is wrong with them in one line, or "".
+
+    JSON that nearly is JSON is repaired first; what a repair makes must fit the schema as well.
+    """
+    import jsonschema
+    from jsonschema.exceptions import SchemaError, ValidationError
+
+    try:
+        calls = calls_in(text)
+    except ValueError as error:
+        calls = _repaired(text)
+        if not calls:
+            return [], f"not the JSON that was asked for ({one_line(error, 120)})"
+    for name, arguments in calls:
+        if name not in schemas:
+            return calls, f"there is no tool named {name!r}"
+        try:
+            jsonschema.validate(json.loads(arguments), schemas[name])
+        except ValidationError as error:
+            place = ".".join(str(step) for step in error.absolute_path) or "arguments"
+            return calls, f"{name}: {place}: {one_line(error.message, 200)}"
+        except SchemaError:
+            continue  # the tool's own schema is wrong; the tool itself will judge
+    return calls, ""
+
+
+def _repaired(text: str) -> list[tuple[str, str]]:
+    if not text.rstrip().endswith("}"):
+        return []  # cut off: guessing the rest would run something else
+    import json_repair
+
+    try:
+        return calls_in(json.dumps(json_repair.loads(text), ensure_ascii=False))
+    except ValueError:
+        return []

@@ -1,0 +1,183 @@
+"""Reads chunks and whole replies of all dialects as wire pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from qwenbelt.agents.models.codecs.base import compact_json
+from qwenbelt.agents.models.deltas import CallDelta, Finish, Text, Thought, Tokens, WirePiece
+from qwenbelt.core.errors import EndpointError, one_line
+
+# what servers say for the reasons of the chat completions API; "null" is what DashScope's own
+# protocol writes while a reply goes on
+_REASONS = {
+    "null": "",
+    "none": "",
+    "function_call": "tool_calls",
+    "tool_call": "tool_calls",
+    "tool_use": "tool_calls",
+    "end_turn": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "stop_str": "stop",
+    "max_tokens": "length",
+    "max_new_tokens": "length",
+    "max_length": "length",
+    "model_length": "length",
+    "length_limit": "length",
+    "sensitive": "content_filter",
+    "safety": "content_filter",
+}
+_RETRYABLE_WORDS = (
+    "rate_limit",
+    "rate limit",
+    "ratelimit",
+    "throttl",
+    "overload",
+    "server_error",
+    "internal",
+    "unavailable",
+    "timeout",
+    "timed out",
+    "too many requests",
+)
+_THOUGHT_PARTS = ("thinking", "reasoning", "reasoning_content")
+
+
+def read_chunk(chunk: Mapping[str, Any]) -> list[WirePiece]:
+    """Returns the pieces of one streamed chunk, or of a whole reply.
+
+    Raises:
+        EndpointError: the chunk carries an error, as some servers send inside a 200 stream.
+    """
+    if chunk.get("error"):
+        raise error_in_stream(chunk["error"])
+    if chunk.get("object") == "error" or ("choices" not in chunk and chunk.get("message")):
+        raise error_in_stream(chunk)
+    out: list[WirePiece] = []
+    for choice in _sequence(chunk.get("choices"))[:1]:
+        if isinstance(choice, Mapping):
+            out += _read_choice(choice)
+    if isinstance(chunk.get("usage"), Mapping):
+        out.append(_read_usage(chunk["usage"]))
+    return out
+
+
+def _read_choice(choice: Mapping[str, Any]) -> list[WirePiece]:
+    delta, message = choice.get("delta"), choice.get("message")
+    out: list[WirePiece] = []
+    if isinstance(delta, Mapping):
+        out += _read_delta(delta, whole=False)
+    if isinstance(message, Mapping) and not delta:
+        out += _read_delta(message, whole=True)
+    reason = finish_reason(choice.get("finish_reason"))
+    return [*out, Finish(reason)] if reason else out
+
+
+def finish_reason(value: object) -> str:
+    """Returns a reason for the end in the words of the chat completions API; "" for none yet."""
+    word = str(value).lower() if value is not None else ""
+    return _REASONS.get(word, word)
+
+
+def _sequence(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
+
+
+def _read_delta(delta: Mapping[str, Any], *, whole: bool) -> list[WirePiece]:
+    out: list[WirePiece] = []
+    # some servers send both names with the same text
+    thought = delta.get("reasoning_content") or delta.get("reasoning")
+    if isinstance(thought, str) and thought:
+        out.append(Thought(thought))
+    out += _read_content(delta.get("content"))
+    refusal = delta.get("refusal")
+    if isinstance(refusal, str) and refusal:
+        out.append(Text(refusal))
+    calls = [call for call in _sequence(delta.get("tool_calls")) if isinstance(call, Mapping)]
+    apart = whole or len(calls) > 1
+    out += [_read_call(call, apart) for call in calls]
+    old = delta.get("function_call")  # the form before tool calls; some servers still use it
+    if isinstance(old, Mapping) and not calls:
+        out.append(CallDelta(0, "", _name(old), _arguments(old)))
+    return out
+
+
+def _read_content(content: object) -> Iterator[WirePiece]:
+    if isinstance(content, str):
+        if content:
+            yield Text(content)
+        return
+    for part in _sequence(content):
+        if not isinstance(part, Mapping):
+            continue
+        if part.get("type") in _THOUGHT_PARTS:
+            yield from (Thought(p.text) for p in _read_content(_thought_in(part)) if p)  # type: ignore[union-attr]
+        elif isinstance(part.get("text"), str) and part["text"]:
+            yield Text(part["text"])
+
+
+def _thought_in(part: Mapping[str, Any]) -> object:
+    return next((part[key] for key in (*_THOUGHT_PARTS, "text") if part.get(key)), "")
+
+
+def _read_call(call: Mapping[str, Any], apart: bool) -> CallDelta:
+    function = call.get("function")
+    if not isinstance(function, Mapping):
+        function = call  # a few servers leave the inner object out
+    index = call.get("index")
+    if isinstance(index, str) and index.isdigit():
+        index = int(index)
+    place = index if isinstance(index, int) and not isinstance(index, bool) else None
+    name = _name(function)
+    identity = call.get("id")
+    return CallDelta(
+        place,
+        identity if isinstance(identity, str) else str(identity or ""),
+        name,
+        _arguments(function),
+        starts=apart and place is None and bool(name),
+    )
+
+
+def _name(function: Mapping[str, Any]) -> str:
+    name = function.get("name")
+    return name if isinstance(name, str) else ""
+
+
+def _arguments(function: Mapping[str, Any]) -> str:
+    value = function.get("arguments")
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else compact_json(value)
+
+
+def _read_usage(usage: Mapping[str, Any]) -> Tokens:
+    def number(source: object, *names: str) -> int:
+        values = [source.get(name) for name in names] if isinstance(source, Mapping) else []
+        return next((v for v in values if isinstance(v, int)), 0)
+
+    return Tokens(
+        number(usage, "prompt_tokens", "input_tokens"),
+        number(usage, "completion_tokens", "output_tokens"),
+        number(usage.get("prompt_tokens_details"), "cached_tokens")
+        or number(usage, "prompt_cache_hit_tokens"),
+        number(usage.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def error_in_stream(error: object) -> EndpointError:
+    """Returns the error that a server reported inside a stream or a 200 reply."""
+    fields = error if isinstance(error, Mapping) else {"message": error}
+    message = one_line(fields.get("message") or fields)
+    code = str(fields.get("code") or fields.get("type") or "")
+    words = f"{code} {fields.get('type') or ''} {message}".lower()
+    numbers = [fields.get(key) for key in ("code", "status", "http_code")]
+    status = next((int(n) for n in numbers if str(n).isdigit() and 400 <= int(str(n)) < 600), None)  # type: ignore[arg-type]
+    busy = status is not None and (status >= 500 or status in (408, 409, 429))
+    retryable = busy or any(word in words for word in _RETRYABLE_WORDS)
+    return EndpointError(
+        f"The endpoint reported: {message}", status=status, code=code, retryable=retryable
+    )

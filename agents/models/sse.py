@@ -1,0 +1,125 @@
+"""Server-sent events as model endpoints write them: bytes in, JSON objects out.
+
+The rules are those of the WHATWG HTML standard, section 9.2, with what servers get wrong allowed
+for: events that no blank line separates, an `error:` line of older llama.cpp servers, and a stream
+that ends without a blank line. Lines end at CR, LF or CRLF only: U+2028 and its kind, at which
+`str.splitlines` also cuts, may stand unescaped inside JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from qwenbelt.agents.models.deltas import JsonDict
+from qwenbelt.core.errors import EndpointError, one_line
+
+DONE: JsonDict = {"done": True}
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
+
+
+class EventDecoder:
+    """Takes the bytes of a stream in any pieces and gives the JSON objects of its events.
+
+    After `[DONE]` nothing more is given.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0
+        self._data: list[str] = []
+        self._first = True
+        self.ended = False
+
+    def feed(self, data: bytes) -> list[JsonDict]:
+        """Takes the next bytes; returns the objects that they complete.
+
+        Raises:
+            EndpointError: an event is not a JSON object.
+        """
+        self._buffer += data
+        out: list[JsonDict] = []
+        start = 0
+        while not self.ended:
+            found = _LINE_END.search(self._buffer, max(start, self._searched))
+            # a CR at the very end may be the first half of CRLF
+            if found is None or (found.group() == b"\r" and found.end() == len(self._buffer)):
+                break
+            out += self._line(bytes(self._buffer[start : found.start()]))
+            start = found.end()
+        del self._buffer[:start]
+        self._searched = max(0, len(self._buffer) - 1)
+        return out
+
+    def close(self) -> list[JsonDict]:
+        """Ends the stream; returns what its last, unterminated lines held."""
+        if self.ended:
+            return []
+        out = self._line(bytes(self._buffer).rstrip(b"\r")) if self._buffer else []
+        self._buffer.clear()
+        return out + self._dispatch()
+
+    def _line(self, raw: bytes) -> list[JsonDict]:
+        if self._first:
+            raw, self._first = raw.removeprefix(_BOM), False
+        line = raw.decode("utf-8", "replace")
+        if not line:
+            return self._dispatch()
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            self._data.append(value)
+        elif field == "error":
+            self._data.append(json.dumps({"error": _value(value)}))
+        return []
+
+    def _dispatch(self) -> list[JsonDict]:
+        lines, self._data = self._data, []
+        out: list[JsonDict] = []
+        for text in _events(lines):
+            if text.strip() == "[DONE]":
+                self.ended = True
+                return [*out, DONE]
+            if text.strip():
+                out.append(json_object(text))
+        return out
+
+
+def _events(lines: list[str]) -> list[str]:
+    """Returns the texts of events; each line is one of its own where no blank line was sent."""
+    if len(lines) < 2:
+        return lines
+    whole = "\n".join(lines)
+    try:
+        json.loads(whole)
+    except json.JSONDecodeError:
+        return lines
+    return [whole]
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {"message": text}
+
+
+def json_object(text: str) -> JsonDict:
+    """Returns the JSON object that an endpoint sent.
+
+    Raises:
+        EndpointError: it is something else; worth another try unless it is a web page.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        page = text.lstrip()[:1] == "<"
+        raise EndpointError(
+            f"The endpoint sent something that is not JSON: {one_line(text, 80)}",
+            fix="Check the URL (it usually ends in /v1)." if page else None,
+            retryable=not page,
+        ) from None
+    if not isinstance(value, dict):
+        raise EndpointError(f"The endpoint sent an unexpected chunk: {one_line(text, 80)}")
+    return value

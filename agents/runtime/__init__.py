@@ -1,0 +1,1 @@
+"""One run of an agent: the loop, the scheduler, history, budgets and approvals."""

@@ -1,0 +1,151 @@
+"""Budgets of a run, what was spent of them, and the end of loops."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from qwenbelt.agents.models.deltas import Call, Tokens
+from qwenbelt.agents.models.prices import Price, price_of
+from qwenbelt.agents.runtime.outcome import Outcome
+from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.settings import load_settings
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may use up; None is no limit.
+
+    Attributes:
+        model_calls: replies of the model; for the last one it is told to answer.
+        tool_calls: calls beyond these are not run, and the model is told to answer.
+        tokens: input and output tokens together, as the endpoint counts them; looked at between
+            model calls, as `money` is.
+        seconds: wall time; tools that run when it has passed are stopped, and the model is told
+            to answer.
+        money: in the currency of `prices`.
+        prices: money for a million input tokens and a million output tokens; without it what
+            `agents.prices` knows of the model.
+        repeats: so many identical calls with identical results, in replies one after another, are
+            a loop, which is stopped; 0 for never.
+    """
+
+    model_calls: int = field(default_factory=lambda: load_settings().max_model_calls)
+    tool_calls: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+    money: float | None = None
+    prices: tuple[float, float] | None = None
+    currency: str = ""
+    repeats: int = field(default_factory=lambda: load_settings().max_repeats)
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ConfigError: a bound is not above zero.
+        """
+        for name in ("model_calls", "tokens", "seconds", "money"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"Budget.{name} must be above 0, not {value!r}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a run ends, as `Done` tells it: a word, and a line for people."""
+
+    reason: str
+    detail: str = ""
+
+
+class Spending:
+    """What a run has used up.
+
+    Raises:
+        ConfigError: the budget bounds money, and nobody knows the model's price.
+    """
+
+    def __init__(self, budget: Budget, url: str, model: str) -> None:
+        self.budget = budget
+        own = budget.prices
+        self.price = Price(*own, budget.currency) if own else price_of(url, model)
+        if budget.money is not None and self.price is None:
+            raise ConfigError(
+                f"Budget.money needs the price of {model}.",
+                fix=f'Budget(prices=...), or "{model}" = [IN, OUT] in qwenbelt.toml, [prices].',
+            )
+        self.model_calls = 0
+        self.tool_calls = 0
+        self.tokens = 0
+        self.money = 0.0
+        self._started = time.monotonic()
+        self._repeated: dict[tuple[str, str], tuple[str, int]] = {}
+
+    def last_call(self) -> Ending | None:
+        """Returns why the next model call is the last that the budgets allow, or None."""
+        used = {
+            "tool_calls": self.tool_calls,
+            "tokens": self.tokens,
+            "seconds": time.monotonic() - self._started,
+            "money": self.money,
+        }
+        for name, amount in used.items():
+            most = getattr(self.budget, name)
+            if most is not None and amount >= most:
+                return Ending(name, f"the budget of {most:g} {name} is used up")
+        if self.model_calls + 1 >= self.budget.model_calls:
+            most = self.budget.model_calls
+            return Ending("model_calls", f"the budget of {most} model calls is used up")
+        return None
+
+    def calls_left(self) -> int | None:
+        """Returns how many tool calls the budget still allows; None for any number."""
+        most = self.budget.tool_calls
+        return None if most is None else max(0, most - self.tool_calls)
+
+    def seconds_left(self) -> float | None:
+        """Returns the seconds that the budget still allows; None for any number."""
+        most = self.budget.seconds
+        return None if most is None else max(0.0, self._started + most - time.monotonic())
+
+    def add_tokens(self, tokens: Tokens) -> float | None:
+        """Counts the tokens of a reply; returns their cost when prices are known."""
+        self.tokens += tokens.input + tokens.output
+        if self.price is None:
+            return None
+        cost = self.price.of(tokens.input, tokens.output)
+        self.money += cost
+        return cost
+
+    def repeated(self, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> tuple[str, int]:
+        """Counts calls that repeat one of the reply before with the same result.
+
+        A call counts once a reply, so several equal calls side by side are not a loop.
+
+        Returns:
+            The tool's name and how often, once that is too often; otherwise "" and 0.
+        """
+        if not self.budget.repeats:
+            return "", 0
+        seen = {
+            (call.name, _canonical(call.arguments)): outcome.text
+            for call, outcome in zip(calls, outcomes, strict=True)
+        }
+        before, self._repeated = self._repeated, {}
+        for key, text in seen.items():
+            known, times = before.get(key, ("", 0))
+            times = times + 1 if known == text else 1
+            self._repeated[key] = (text, times)
+            if times >= self.budget.repeats:
+                return key[0], times
+        return "", 0
+
+
+def _canonical(arguments: str) -> str:
+    try:
+        return json.dumps(json.loads(arguments), sort_keys=True)
+    except (json.JSONDecodeError, RecursionError):
+        return arguments

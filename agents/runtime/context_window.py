@@ -1,0 +1,323 @@
+"""Keeps the conversation inside the model's window, without breaking pairs of call and result.
+
+First the oldest tool results are shortened, then the oldest exchanges and then the oldest steps of
+the running one are left out, or summed up by the model where that is wanted, and at last the newest
+results are shortened. What people see of the conversation stays as it was; only what is sent to the
+model changes, and an event says what went.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qwenbelt.agents.models.codecs.base import compact_json
+from qwenbelt.agents.models.deltas import Tokens
+from qwenbelt.agents.models.encoding import text_of
+from qwenbelt.agents.notices import LEFT_OUT, SHORTENED, SUMMARY
+from qwenbelt.agents.runtime.history import History
+from qwenbelt.core.errors import EndpointError
+from qwenbelt.core.events import HistoryCompacted
+from qwenbelt.core.language import Language
+
+TOKENS_PER_BYTE = 0.3  # of UTF-8, English and Chinese alike, for Qwen's vocabulary
+TOKENS_PER_PICTURE = 1000
+_ROOM = 0.75  # of the window, after compaction: every compaction costs the server's prefix cache
+_LEAST, _MOST = 0.6, 4.0  # how far the endpoint's count is believed against our estimate
+_KEPT = 200  # characters of a shortened result
+_OVERFLOW = (
+    "context length",
+    "context_length",
+    "context size",
+    "context window",
+    "exceed_context",
+    "input length",
+    "maximum model length",
+    "too long",
+)
+_WINDOW = re.compile(
+    r"(?:context (?:length|size|window)|model length|input length|n_ctx)\D{0,40}?(\d{3,8})", re.I
+)
+_RANGE = re.compile(r"\[1, ?(\d{3,8})\]")  # DashScope
+_NUMBER = re.compile(r"\b\d{3,8}\b")
+
+Group = list[dict[str, Any]]
+SumUp = Callable[[Sequence[dict[str, Any]], int], Awaitable[str]]
+Keep = Callable[[str, str], str]
+
+
+def estimate_tokens(messages: Sequence[dict[str, Any]]) -> int:
+    """Returns roughly how many tokens messages take."""
+    total = 0.0
+    for message in messages:
+        content = message.get("content")
+        if isinstance(content, list):
+            total += TOKENS_PER_PICTURE * sum(1 for part in content if not part.get("text"))
+        total += 8 + TOKENS_PER_BYTE * _bytes(text_of(content))
+        call = message.get("function_call")
+        if call:
+            total += TOKENS_PER_BYTE * _bytes(call["name"] + call["arguments"])
+    return int(total)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def is_overflow(error: EndpointError) -> bool:
+    """Says whether an error means that the conversation is longer than the model's window."""
+    words = f"{error.code or ''} {error.message}".lower()
+    return error.status != 429 and any(word in words for word in _OVERFLOW)
+
+
+def sizes_in(error: EndpointError) -> tuple[int | None, int | None]:
+    """Returns the window that a context-length error names and the size of the request, in tokens.
+
+    The wordings are those of OpenAI, vLLM, SGLang, llama.cpp and DashScope.
+    """
+    said = error.message.partition(": ")[2] or error.message
+    named = _RANGE.search(said) or _WINDOW.search(said)
+    numbers = [int(number) for number in _NUMBER.findall(said)]
+    window = int(named.group(1)) if named else (min(numbers) if len(numbers) > 1 else None)
+    larger = [number for number in numbers if window is not None and number > window]
+    return window, max(larger, default=None)
+
+
+class Window:
+    """The window of one run.
+
+    Args:
+        max_tokens: what the conversation may take; None until it is known.
+        language: of the notes for the model.
+        keep: keeps a text that is shortened, and returns the name by which it can be read.
+    """
+
+    def __init__(self, max_tokens: int | None, language: Language, keep: Keep) -> None:
+        self.max_tokens = max_tokens
+        self._language = language
+        self._keep = keep
+        self._view: list[dict[str, Any]] = []
+        self._seen = 0
+        self._estimate = self._sent = 0
+        self._ratio = 1.0
+
+    def _size(self, history: History, declared: Sequence[dict[str, Any]]) -> int:
+        new = history.messages[self._seen :]
+        self._seen += len(new)
+        self._view += new
+        self._estimate += estimate_tokens(new)
+        self._sent = self._estimate + _declared_tokens(declared)
+        return int(self._sent * self._ratio)
+
+    def learn(self, tokens: Tokens) -> None:
+        """Compares the estimate of the last request with what the endpoint counted."""
+        if tokens.input > 0 and self._sent > 0:
+            self._ratio = min(_MOST, max(_LEAST, tokens.input / self._sent))
+
+    def narrow(
+        self, error: EndpointError, history: History, declared: Sequence[dict[str, Any]]
+    ) -> None:
+        """Takes the window from an endpoint's refusal; without a number, a smaller one."""
+        size = self._size(history, declared)
+        window, requested = sizes_in(error)
+        if requested is not None:
+            self.learn(Tokens(requested, 0))
+            size = self._size(history, declared)
+        if window is None or window >= size:
+            window = size * 3 // 4
+        self.max_tokens = window if self.max_tokens is None else min(window, self.max_tokens)
+
+    async def fit(
+        self,
+        history: History,
+        declared: Sequence[dict[str, Any]] = (),
+        sum_up: SumUp | None = None,
+    ) -> HistoryCompacted | None:
+        """Shortens what will be sent, if needed; returns what went."""
+        size = self._size(history, declared)
+        if self.max_tokens is None or size <= self.max_tokens:
+            return None
+        room = int(self.max_tokens * _ROOM / self._ratio) - _declared_tokens(declared)
+        work = Compaction.of(self._view, room, self._language, self._keep)
+        work.run()
+        if not work.removed:
+            return None
+        notes = await self._notes(work, sum_up)
+        self._view = work.messages(notes)
+        self._estimate = estimate_tokens(self._view)
+        history.rewrite(self._view)
+        return HistoryCompacted(work.removed, work.detail(summed_up=bool(notes)))
+
+    async def _notes(self, work: Compaction, sum_up: SumUp | None) -> str:
+        if sum_up is None or not work.left_out or self.max_tokens is None:
+            return ""
+        return await sum_up(work.left_out, self.max_tokens)
+
+
+def _declared_tokens(declared: Sequence[dict[str, Any]]) -> int:
+    return int(TOKENS_PER_BYTE * sum(len(compact_json(tool)) for tool in declared))
+
+
+@dataclass
+class Compaction:
+    """Makes a list of messages fit, step by step.
+
+    Attributes:
+        system: the system messages, which stay.
+        before: the exchanges before the last question: each a question with its steps.
+        question: the last question and what stands beside it.
+        steps: the steps since: each a reply of the model with the results of its calls.
+        over: estimated tokens that are still too many.
+        left_out: messages that went whole.
+        shortened: how many results were shortened.
+        removed: characters that went.
+    """
+
+    system: Group
+    before: list[Group]
+    question: Group
+    steps: list[Group]
+    over: int
+    language: Language
+    keep: Keep | None = None
+    left_out: Group = field(default_factory=list)
+    shortened: int = 0
+    removed: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        messages: Sequence[dict[str, Any]],
+        max_tokens: int,
+        language: Language,
+        keep: Keep | None = None,
+    ) -> Compaction:
+        """Takes messages apart."""
+        start = next((i for i, m in enumerate(messages) if m["role"] != "system"), len(messages))
+        users = [i for i, m in enumerate(messages) if m["role"] == "user"]
+        last = users[-1] if users else start
+        rest = last + 1 if users else start
+        over = estimate_tokens(messages) - max_tokens
+        before = _exchanges(messages[start:last])
+        question, steps = list(messages[last:rest]), _steps(messages[rest:])
+        return cls(list(messages[:start]), before, question, steps, over, language, keep)
+
+    def run(self) -> None:
+        """Does what is needed, the least loss first."""
+        for group in [*self.before, *self.steps[:-1]]:
+            self._shorten_results(group)
+        while self.over > 0 and self.before:
+            self._leave_out(self.before.pop(0))
+        while self.over > 0 and len(self.steps) > 1:
+            self._leave_out(self.steps.pop(0))
+        if self.over > 0 and self.steps:
+            self._shorten_evenly(self.steps[-1])
+
+    def _shorten_results(self, group: Group) -> None:
+        for place, message in enumerate(group):
+            if self.over > 0 and message["role"] == "function":
+                self._shorten(group, place, _KEPT)
+
+    def _shorten_evenly(self, group: Group) -> None:
+        """Cuts the largest results of a step down to one size."""
+        places = [i for i, m in enumerate(group) if m["role"] == "function"]
+        sizes = {i: len(text_of(group[i]["content"])) for i in places}
+        most = max(sizes.values(), default=0)
+        while self.over > 0 and most > _KEPT:
+            most = max(_KEPT, most * 3 // 4)
+            for place in places:
+                if sizes[place] > most:
+                    self._shorten(group, place, most)
+
+    def _shorten(self, group: Group, place: int, most: int) -> None:
+        message = group[place]
+        text = str(message.get("shortened_from") or text_of(message["content"]))
+        gone = len(text) - most
+        if gone <= _KEPT:
+            return
+        where = ""
+        if self.keep is not None:
+            name = message.get("kept_as") or self.keep(str(message.get("name") or "result"), text)
+            where = f"; read_artifact {name!r}" if name else ""
+            message = {**message, "kept_as": name}
+        note = SHORTENED[self.language].format(count=gone, where=where)
+        known = len(text_of(message["content"]))
+        first_time = "shortened_from" not in message
+        short = {**message, "content": text[:most] + note, "shortened_from": text}
+        self.over -= estimate_tokens([message]) - estimate_tokens([short])
+        self.removed += max(0, known - most)
+        self.shortened += first_time
+        group[place] = short
+
+    def _leave_out(self, group: Group) -> None:
+        self.left_out += group
+        self.over -= estimate_tokens(group)
+        self.removed += sum(len(text_of(message["content"])) for message in group)
+
+    def messages(self, notes: str = "") -> list[dict[str, Any]]:
+        """Returns what is left; notes on what went stand before the first question."""
+        kept = [*self.system, *_flat(self.before), *self.question, *_flat(self.steps)]
+        if not self.left_out:
+            return kept
+        text = SUMMARY[self.language].format(notes=notes) if notes else LEFT_OUT[self.language]
+        first = next((i for i, m in enumerate(kept) if m["role"] == "user"), None)
+        if first is None:
+            return [*self.system, {"role": "user", "content": text}, *kept[len(self.system) :]]
+        kept[first] = _prefixed(kept[first], text)
+        return kept
+
+    def detail(self, *, summed_up: bool = False) -> str:
+        """Returns what went, in words for people."""
+        parts = []
+        if self.shortened:
+            parts.append(f"{self.shortened} tool results shortened")
+        if self.left_out:
+            count = len(self.left_out)
+            summed, gone = f"{count} messages summed up", f"{count} messages left out"
+            parts.append(summed if summed_up else gone)
+        return "; ".join(parts)
+
+
+def compact(
+    messages: Sequence[dict[str, Any]], max_tokens: int, language: Language
+) -> tuple[list[dict[str, Any]], int, str]:
+    """Returns messages that fit, the characters removed, and what went in words."""
+    work = Compaction.of(messages, max_tokens, language)
+    work.run()
+    return work.messages(), work.removed, work.detail()
+
+
+def _exchanges(messages: Sequence[dict[str, Any]]) -> list[Group]:
+    """Splits before every question."""
+    out: list[Group] = []
+    for message in messages:
+        if message["role"] == "user" or not out:
+            out.append([])
+        out[-1].append(message)
+    return out
+
+
+def _steps(messages: Sequence[dict[str, Any]]) -> list[Group]:
+    """Splits before every reply that follows a result."""
+    out: list[Group] = []
+    before = "function"
+    for message in messages:
+        if not out or (message["role"] == "assistant" and before == "function"):
+            out.append([])
+        out[-1].append(message)
+        before = message["role"]
+    return out
+
+
+def _flat(groups: Sequence[Group]) -> Group:
+    return [message for group in groups for message in group]
+
+
+def _prefixed(message: dict[str, Any], text: str) -> dict[str, Any]:
+    content = message["content"]
+    if isinstance(content, str):
+        known = content.startswith(text)
+        return message if known else {**message, "content": f"{text}\n\n{content}"}
+    return {**message, "content": [{"text": f"{text}\n\n"}, *content]}

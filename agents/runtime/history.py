@@ -1,0 +1,130 @@
+"""The conversation of a run, append-only, in both forms: qwen-agent's messages and the wire's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qwenbelt.agents.models.codecs import Codec
+from qwenbelt.agents.models.deltas import CallResult, JsonDict, Reply
+from qwenbelt.agents.models.encoding import to_wire
+from qwenbelt.agents.models.endpoint_model import encode
+from qwenbelt.core.events import Item
+from qwenbelt.core.language import Language
+
+if TYPE_CHECKING:
+    from qwen_agent.llm.schema import Message
+
+    from qwenbelt.agents.runtime.outcome import Outcome
+
+
+def as_dict(message: Any) -> dict[str, Any]:
+    """Returns a message as a plain dict."""
+    return dict(message) if isinstance(message, Mapping) else dict(message.model_dump())
+
+
+class History:
+    """What was said so far.
+
+    Attributes:
+        messages: all messages as qwen-agent message dicts, the given ones first.
+        wire: the same in the codec's form, ready to be sent.
+    """
+
+    def __init__(self, messages: Sequence[Any], codec: Codec, language: Language) -> None:
+        self.messages = [as_dict(message) for message in messages]
+        self.given = len(self.messages)
+        self._codec = codec
+        self._language = language
+        self._base = self.messages
+        self._base_covers = 0
+        self._told: list[JsonDict] = []
+        self.wire = to_wire(self.messages, codec, language)
+        self._objects: list[Message] = []
+        self._encoded: dict[int, bytes] = {}
+        self._encoded_list = self.wire
+
+    def encoded(self) -> Mapping[int, bytes]:
+        """Returns the JSON of the wire's messages by the id of each; every one is encoded once."""
+        if self._encoded_list is not self.wire:
+            self._encoded_list, self._encoded = self.wire, {}
+        for message in self.wire[len(self._encoded) :]:
+            self._encoded[id(message)] = encode(message)
+        return self._encoded
+
+    def use(self, codec: Codec) -> None:
+        """Writes the history anew for another codec."""
+        self._codec = codec
+        self._write()
+
+    def rewrite(self, messages: list[dict[str, Any]]) -> None:
+        """Sends these messages in the place of all that there are now, which stay in `messages`."""
+        self._base, self._base_covers = messages, len(self.messages)
+        self._write()
+
+    def _write(self) -> None:
+        since = self.messages[self._base_covers :] if self._base is not self.messages else []
+        self.wire = to_wire([*self._base, *since], self._codec, self._language) + self._told
+
+    def add(self, reply: Reply, outcomes: Sequence[Outcome]) -> None:
+        """Adds a reply and the outcomes of its calls, in call order."""
+        self._told.clear()
+        self.messages += reply_messages(reply)
+        self.wire.append(self._codec.reply_message(reply))
+        if not reply.calls:
+            return
+        pairs = list(zip(reply.calls, outcomes, strict=True))
+        for call, outcome in pairs:
+            made = bool(outcome.artifacts)
+            self.messages.append(
+                result_message(call.id, call.name, outcome.text, outcome.items, made, outcome.ok)
+            )
+        results = [CallResult(call.id, call.name, outcome.text) for call, outcome in pairs]
+        self.wire += self._codec.result_messages(results)
+
+    def tell(self, text: str) -> None:
+        """Adds an instruction of ours for the model; it is not part of the conversation."""
+        self._told.append({"role": "user", "content": text})
+        self.wire.append(self._told[-1])
+
+    def added(self) -> list[dict[str, Any]]:
+        """Returns the messages that this run added."""
+        return self.messages[self.given :]
+
+    def objects(self) -> list[Message]:
+        """Returns all messages as qwen-agent objects, for stock tools; made once each."""
+        from qwen_agent.llm.schema import Message
+
+        for message in self.messages[len(self._objects) :]:
+            self._objects.append(Message(**message))
+        return list(self._objects)
+
+
+def result_message(
+    call_id: str, name: str, text: str, items: Sequence[Item], has_files: bool, ok: bool
+) -> JsonDict:
+    """Returns the result of a call as a qwen-agent message dict."""
+    content: Any = text
+    if has_files:
+        content = [{item.kind: item.value} for item in items if item.value]
+    extra = {"function_id": call_id, "ok": ok}
+    return {"role": "function", "name": name, "content": content, "extra": extra}
+
+
+def reply_messages(reply: Reply) -> list[JsonDict]:
+    """Returns a reply as qwen-agent message dicts: its text, then one message a call."""
+    out: list[JsonDict] = []
+    if reply.text or not reply.calls:
+        out.append({"role": "assistant", "content": reply.text})
+    for call in reply.calls:
+        out.append(
+            {
+                "role": "assistant",
+                "content": "",
+                "function_call": {"name": call.name, "arguments": call.arguments},
+                "extra": {"function_id": call.id},
+            }
+        )
+    if reply.thoughts and out:
+        out[0]["reasoning_content"] = reply.thoughts
+    return out

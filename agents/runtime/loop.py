@@ -1,0 +1,399 @@
+"""The loop: ask the model, run its calls, until it answers or a budget ends the run."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from qwenbelt.agents.declarations import declaration, with_references
+from qwenbelt.agents.models.codecs.react import final_answer
+from qwenbelt.agents.models.deltas import (
+    Call,
+    Changed,
+    Finish,
+    Relabel,
+    Reply,
+    ReplyPiece,
+    Sealed,
+    Text,
+    Thought,
+    Tokens,
+)
+from qwenbelt.agents.models.endpoint_model import Request
+from qwenbelt.agents.notices import BUDGET_OF_CALLS, LOOPING, NO_MORE_CALLS, TOO_MANY_CALLS
+from qwenbelt.agents.prompts import CUT_OFF, EMPTY_REPLY, LAST_CALL, REPEATED
+from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
+from qwenbelt.agents.runtime.budget import Ending, Spending
+from qwenbelt.agents.runtime.context_window import Window, is_overflow
+from qwenbelt.agents.runtime.history import History
+from qwenbelt.agents.runtime.outcome import Outcome, failed
+from qwenbelt.agents.runtime.scheduler import Scheduler, Surroundings
+from qwenbelt.agents.summary import summarizer
+from qwenbelt.core.errors import EndpointError, ToolError
+from qwenbelt.core.events import (
+    Event,
+    ModelFinished,
+    ModelStarted,
+    Notice,
+    Retrying,
+    TextDelta,
+    TextRelabelled,
+    ThinkingDelta,
+    ToolProgress,
+    Usage,
+)
+from qwenbelt.tools.base import Tool, ToolContext
+
+if TYPE_CHECKING:
+    from qwenbelt.agents.runtime.run import Plan
+
+MAX_BACKOFF = 30.0  # seconds
+_EMPTY_REPLIES = 2
+_CUT = ("length", "content_filter")  # reasons for an end that leave the reply incomplete
+
+
+@dataclass
+class _Incoming:
+    """A reply while it arrives, and the scheduler that runs its calls."""
+
+    reply: Reply
+    scheduler: Scheduler
+    text: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
+
+    def close(self) -> None:
+        self.reply.text, self.reply.thoughts = "".join(self.text), "".join(self.thoughts)
+
+
+class Loop:
+    """The loop of one run.
+
+    Args:
+        plan: what the run needs.
+        emit: takes each event.
+        asked: gives a future for a person's answer about a call.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        emit: Callable[[Event], None],
+        asked: Callable[[str], asyncio.Future[bool]],
+    ) -> None:
+        self.plan = plan
+        self._emit = emit
+        self._asked = asked
+        self._turn = 0
+        self._empty = 0
+        self._farewell: Ending | None = None
+        self._parting = LAST_CALL[plan.language]
+        self._history: History | None = None
+        self._spending = Spending(plan.budget, plan.model.url, plan.model.name)
+        self._own_artifacts = plan.artifacts is None
+        self._artifacts = plan.artifacts or ArtifactStore(plan.folder)
+        self._tools = dict(plan.tools)
+        self._declared: list[dict[str, Any]] = []
+        self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
+        self._incoming: _Incoming | None = None
+
+    @property
+    def history(self) -> History:
+        """The conversation; made at the first use, after the plan's `prepare`."""
+        if self._history is None:
+            self._history = History(self.plan.messages, self.plan.model.codec, self.plan.language)
+        return self._history
+
+    async def converse(self) -> Ending:
+        """Runs until there is an answer; returns why the run ended."""
+        while True:
+            self._turn += 1
+            last = self._farewell or self._spending.last_call()
+            try:
+                incoming = await self._ask(last)
+            except EndpointError:
+                if self._farewell is None:
+                    raise
+                return self._farewell  # the loop was ended; only the parting words are missing
+            outcomes = await self._outcomes(incoming)
+            ending = self._ending(incoming.reply, outcomes, last)
+            if ending is not None:
+                return ending
+
+    async def _outcomes(self, incoming: _Incoming) -> list[Outcome]:
+        """Runs the calls of a reply to their ends, and adds it to the history with them."""
+        reply, scheduler = incoming.reply, incoming.scheduler
+        scheduler.release(cut=reply.finish_reason in _CUT)
+        found = await scheduler.results(self._spending.seconds_left())
+        cut = CUT_OFF[self.plan.language]
+        outcomes = [found.get(call.id) or failed(ToolError(cut)) for call in reply.calls]
+        self._incoming = None
+        if reply.calls or reply.text.strip():
+            self.history.add(reply, outcomes)
+        self._spending.tool_calls += len(reply.calls)
+        return outcomes
+
+    def _ending(
+        self, reply: Reply, outcomes: Sequence[Outcome], last: Ending | None
+    ) -> Ending | None:
+        if not reply.calls:
+            return self._answered(reply, last)
+        if last is not None:
+            return last
+        name, times = self._spending.repeated(reply.calls, outcomes)
+        if times:
+            words = {"name": name, "times": times}
+            language = self.plan.language
+            self._farewell = Ending("loop", REPEATED[language].format(**words))
+            self._parting = LOOPING[language].format(**words)
+        return None
+
+    def _answered(self, reply: Reply, last: Ending | None) -> Ending | None:
+        if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
+            return last
+        if reply.finish_reason in _CUT:
+            return Ending("length", "the reply was cut off")
+        if reply.text.strip():
+            return Ending("answer")
+        if self._empty >= _EMPTY_REPLIES:
+            return Ending("answer", "the model's reply was empty")
+        self._empty += 1
+        self.history.tell(EMPTY_REPLY[self.plan.language])
+        return None
+
+    # -- one model call -----------------------------------------------------------------------
+
+    async def _ask(self, last: Ending | None) -> _Incoming:
+        if last is not None and self._turn > 1:
+            self.history.tell(self._parting)
+        self._spending.model_calls += 1
+        attempt = 0
+        await self._fit()
+        while True:
+            request = self._request(last)
+            try:
+                return await self._receive(request, self._scheduler(last))
+            except EndpointError as error:
+                await self._discard()
+                if await self._adapted(error, request):
+                    continue
+                attempt += 1
+                if not error.retryable or attempt > self.plan.model.max_retries:
+                    raise
+                await self._back_off(error, attempt)
+
+    async def _discard(self) -> None:
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            await incoming.scheduler.discard()
+
+    async def _adapted(self, error: EndpointError, request: Request) -> bool:
+        """Changes the next request after a refusal that has a remedy."""
+        if is_overflow(error):
+            self._window.narrow(error, self.history, self._declared)
+            return await self._fit()
+        changed = self.plan.model.adapt(error, request)
+        if changed:
+            self.history.use(self.plan.model.codec)
+            self._emit(Notice(changed))
+        return bool(changed)
+
+    async def _fit(self) -> bool:
+        """Keeps the conversation inside the window; returns whether something had to go."""
+        plan = self.plan
+        self._declare()
+        sum_up = summarizer(plan.model, plan.language, self._count) if plan.summarize else None
+        compacted = await self._window.fit(self.history, self._declared, sum_up)
+        if compacted is not None:
+            self._declare()
+            self._emit(compacted)
+        return compacted is not None
+
+    async def _back_off(self, error: EndpointError, attempt: int) -> None:
+        delay = min(MAX_BACKOFF, 0.5 * 2 ** (attempt - 1)) * (0.75 + random.random() / 2)
+        if error.retry_after is not None:
+            delay = min(MAX_BACKOFF, error.retry_after)
+        self._emit(Retrying(self._turn, attempt, delay, str(error)))
+        await asyncio.sleep(delay)
+
+    def _request(self, last: Ending | None) -> Request:
+        plan, history = self.plan, self.history
+        return Request(
+            messages=history.wire,
+            tools=self._declared,
+            choice="none" if last is not None else "auto",
+            language=plan.language,
+            extra=plan.extra,
+            encoded=history.encoded(),
+        )
+
+    async def _receive(self, request: Request, scheduler: Scheduler) -> _Incoming:
+        """Reads one reply while it streams, starting calls as they are sealed."""
+        reader = self.plan.model.codec.reader(self._declared)
+        reply = Reply(calls=reader.calls)
+        incoming = self._incoming = _Incoming(reply, scheduler)
+        started = time.monotonic()
+        self._emit(ModelStarted(self._turn, started))
+        try:
+            async with aclosing(self.plan.model.pieces(request)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    if isinstance(piece, Finish):
+                        reply.finish_reason = piece.reason
+                    elif isinstance(piece, Tokens):
+                        reply.tokens = piece
+                    elif reply.first_token is None:
+                        reply.first_token = time.monotonic()
+                    for part in reader.feed(piece):
+                        await self._take(part, incoming)
+            for part in reader.finish(reply.finish_reason):
+                await self._take(part, incoming)
+        finally:
+            incoming.close()
+        reason = reply.finish_reason or "stop"
+        now = time.monotonic()
+        self._emit(ModelFinished(self._turn, started, reply.first_token, now, reason))
+        if reply.tokens is not None:
+            self._window.learn(reply.tokens)
+            self._count(reply.tokens)
+        return incoming
+
+    async def _take(self, part: ReplyPiece, incoming: _Incoming) -> None:
+        if isinstance(part, Text):
+            incoming.text.append(part.text)
+            self._emit(TextDelta(part.text))
+        elif isinstance(part, Thought):
+            incoming.thoughts.append(part.text)
+            self._emit(ThinkingDelta(part.text))
+        elif isinstance(part, Sealed):
+            incoming.scheduler.seal(part.call)
+        elif isinstance(part, Relabel):
+            incoming.thoughts += incoming.text
+            incoming.text.clear()
+            self._emit(TextRelabelled())
+        elif isinstance(part, Changed):
+            await incoming.scheduler.replace(part.call)
+
+    def _count(self, tokens: Tokens) -> None:
+        cost, price = self._spending.add_tokens(tokens), self._spending.price
+        self._emit(
+            Usage(
+                turn=self._turn,
+                input_tokens=tokens.input,
+                output_tokens=tokens.output,
+                cached_tokens=tokens.cached,
+                reasoning_tokens=tokens.reasoning,
+                cost=cost,
+                currency=price.currency if price is not None else "",
+            )
+        )
+
+    # -- tools --------------------------------------------------------------------------------
+
+    def _declare(self) -> None:
+        """Declares the tools, and `read_artifact` from the first artifact on."""
+        if self._artifacts.names and "read_artifact" not in self._tools:
+            page = min(PAGE_BYTES, self.plan.limits.result_bytes * 3 // 4)
+            self._tools["read_artifact"] = ReadArtifact(self._artifacts, page)
+        elif self._declared:
+            return
+        self._declared = [declaration(tool) for tool in self._tools.values()]
+        if self.plan.dependent_calls:
+            self._declared = [with_references(d, self.plan.language) for d in self._declared]
+
+    def _scheduler(self, last: Ending | None) -> Scheduler:
+        plan = self.plan
+        allowed, beyond = self._allowed(last)
+        return Scheduler(
+            Surroundings(
+                tools=self._tools,
+                limits=plan.limits,
+                policy=plan.policy,
+                language=plan.language,
+                allowed=allowed,
+                beyond=beyond,
+                emit=self._emit,
+                context=self._context,
+                keywords=self._keywords,
+                asked=self._asked,
+                keep_artifact=self._artifacts.keep,
+            )
+        )
+
+    def _allowed(self, last: Ending | None) -> tuple[int, str]:
+        """Returns how many calls the next reply may have, and what is said of those beyond."""
+        language, most = self.plan.language, self.plan.limits.reply_calls
+        if last is not None:
+            return 0, NO_MORE_CALLS[language]
+        left = self._spending.calls_left()
+        if left is not None and left < most:
+            return left, BUDGET_OF_CALLS[language].format(most=self.plan.budget.tool_calls)
+        return most, TOO_MANY_CALLS[language].format(most=most)
+
+    def _context(self, call: Call) -> ToolContext:
+        plan, loop = self.plan, asyncio.get_running_loop()
+
+        def report(text: str = "", fraction: float | None = None) -> None:
+            if not context.cancelled.is_set() and not loop.is_closed():
+                event = ToolProgress(call.id, call.name, text, fraction)
+                loop.call_soon_threadsafe(self._emit, event)
+
+        context = ToolContext(
+            session=plan.session,
+            folder=plan.folder,
+            files=plan.files,
+            report=report,
+            language=plan.language,
+            call_id=call.id,
+        )
+        return context
+
+    def _keywords(self, tool: Any, context: ToolContext) -> dict[str, Any]:
+        keywords = dict(self.plan.keywords)
+        if isinstance(tool, Tool):
+            keywords["context"] = context
+        stock = getattr(tool, "wants_message_objects", not isinstance(tool, Tool))
+        keywords["messages"] = self.history.objects() if stock else list(self.history.messages)
+        if getattr(tool, "file_access", False):
+            keywords["files"] = list(self.plan.file_list)
+        return keywords
+
+    # -- ends ---------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Ends what runs and completes the history with cancelled results."""
+        incoming, self._incoming = self._incoming, None
+        if incoming is None:
+            return
+        scheduler = incoming.scheduler
+        try:
+            await scheduler.cancel()
+        finally:
+            reply = Reply(incoming.reply.text, incoming.reply.thoughts, scheduler.calls())
+            if reply.text.strip() or reply.calls:
+                outcomes = scheduler.outcomes()
+                self.history.add(reply, [outcomes[call.id] for call in reply.calls])
+
+    def given(self) -> list[dict[str, Any]]:
+        """Returns the messages that the run was given."""
+        return self.history.messages[: self.history.given]
+
+    def added(self) -> list[dict[str, Any]]:
+        """Returns the messages that the run has added."""
+        return self._history.added() if self._history is not None else []
+
+    def answer(self) -> str:
+        """Returns the text of the last reply that has one."""
+        for message in reversed(self.added()):
+            if message["role"] == "assistant" and message["content"]:
+                text = str(message["content"])
+                return final_answer(text) if self.plan.model.codec.form == "react" else text
+        return ""
+
+    def close(self) -> None:
+        """Gives up what the run kept."""
+        if self._own_artifacts:
+            self._artifacts.close()

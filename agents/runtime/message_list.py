@@ -1,0 +1,144 @@
+"""Growing message lists for qwen-agent's `run()`, at linear cost.
+
+qwen-agent yields the whole list again for every piece of text. Here a new list is yielded when
+what is new is a share of what is there, or when some time has passed, so that printing every list
+stays linear in the length of the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from qwenbelt.agents.models.deltas import Call, Reply
+from qwenbelt.agents.models.encoding import text_of
+from qwenbelt.agents.runtime.history import reply_messages, result_message
+from qwenbelt.core.events import (
+    Done,
+    Event,
+    ModelStarted,
+    Retrying,
+    TextDelta,
+    TextRelabelled,
+    ThinkingDelta,
+    ToolCallReady,
+    ToolFinished,
+)
+
+GROWTH = 1 / 16
+SECONDS = 0.2
+_MESSAGE = 50  # characters that a message counts beside its text
+
+
+class MessageList:
+    """Follows events and keeps the messages of the run so far.
+
+    Args:
+        react: whether the whole transcript is one assistant message, as in qwen-agent's ReActChat.
+
+    Attributes:
+        finished: so many messages at the front will not change any more.
+    """
+
+    def __init__(self, *, react: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self._react = react
+        self._clock = clock
+        self._done: list[dict[str, Any]] = []
+        self._text: list[str] = []
+        self._thoughts: list[str] = []
+        self._calls: dict[str, ToolCallReady] = {}
+        self._results: dict[str, ToolFinished] = {}
+        self._new = 0
+        self._length = 0
+        self._shown_at = clock()
+
+    @property
+    def finished(self) -> int:
+        """So many messages at the front will not change any more."""
+        return 0 if self._react else len(self._done)
+
+    def take(self, event: Event | None) -> bool:
+        """Takes an event, or None for a pause; returns whether the list is worth yielding now."""
+        if isinstance(event, Done):
+            self._done = list(event.messages)
+            self._clear()
+            return True
+        new = self._add(event) if event is not None else 0
+        self._new, self._length = self._new + new, self._length + new
+        now = self._clock()
+        if not self._new:
+            return False
+        if self._new < self._length * GROWTH and now - self._shown_at < SECONDS:
+            return False
+        self._new, self._shown_at = 0, now
+        return True
+
+    def _add(self, event: Event) -> int:
+        """Returns how many characters are new."""
+        if isinstance(event, TextDelta):
+            self._text.append(event.text)
+            return len(event.text)
+        if isinstance(event, ThinkingDelta):
+            self._thoughts.append(event.text)
+            return len(event.text)
+        if isinstance(event, ToolCallReady):
+            self._calls[event.call_id] = event
+            return _MESSAGE + len(event.arguments)
+        if isinstance(event, ToolFinished):
+            self._results[event.call_id] = event
+            return _MESSAGE + len(event.result)
+        return self._turn(event)
+
+    def _turn(self, event: Event) -> int:
+        if isinstance(event, TextRelabelled):
+            self._thoughts += self._text
+            self._text.clear()
+        elif isinstance(event, Retrying):
+            self._clear()
+        elif isinstance(event, ModelStarted):
+            self._done += self._running()
+            self._clear()
+            return 0
+        else:
+            return 0
+        return 1
+
+    def _clear(self) -> None:
+        self._text, self._thoughts, self._calls, self._results = [], [], {}, {}
+
+    def _running(self) -> list[dict[str, Any]]:
+        """Returns the messages of the running turn."""
+        calls = [
+            Call(place, call.call_id, call.name, call.arguments)
+            for place, call in enumerate(self._calls.values())
+        ]
+        reply = Reply("".join(self._text), "".join(self._thoughts), calls)
+        if not (reply.text or reply.thoughts or calls):
+            return []
+        results = (self._results.get(call.id) for call in calls)
+        return reply_messages(reply) + [_as_message(result) for result in results if result]
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Returns the messages so far; the list is new, finished messages in it are shared."""
+        out = self._done + self._running()
+        return [_transcript(out)] if self._react and out else out
+
+
+def _as_message(event: ToolFinished) -> dict[str, Any]:
+    return result_message(
+        event.call_id, event.name, event.result, event.items, bool(event.artifacts), event.ok
+    )
+
+
+def _transcript(messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns a ReAct run as one assistant message, in the form of qwen-agent's ReActChat."""
+    parts: list[str] = []
+    for message in messages:
+        text = text_of(message["content"])
+        if message["role"] == "function":
+            if parts:
+                parts[-1] = parts[-1].rstrip()
+            text = f"\nObservation: {text}\n"
+        parts.append(text)
+    return {"role": "assistant", "content": "".join(parts)}

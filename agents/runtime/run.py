@@ -1,0 +1,246 @@
+"""A run of an agent, as those see it who read its events."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from qwenbelt.agents import telemetry
+from qwenbelt.agents.declarations import declaration
+from qwenbelt.agents.models.endpoint_model import Model
+from qwenbelt.agents.runtime.approval import ApprovalPolicy
+from qwenbelt.agents.runtime.artifacts import ArtifactStore
+from qwenbelt.agents.runtime.budget import Budget, Ending
+from qwenbelt.agents.runtime.loop import Loop
+from qwenbelt.agents.runtime.resource_queue import Limits
+from qwenbelt.core.errors import QwenbeltError, one_line
+from qwenbelt.core.events import Done, Event, RunStarted
+from qwenbelt.core.language import Language
+from qwenbelt.core.trace import TraceWriter
+
+
+@dataclass
+class Plan:
+    """What a run needs: the model, the tools, the messages, and its bounds.
+
+    Attributes:
+        tools: the tools by name.
+        keywords: further keyword arguments for every tool call.
+        extra: further generation settings for every request.
+        prepare: awaited before the first request; may change `messages`.
+        artifacts: keeps large results; a store of the run's own when None.
+        dependent_calls: whether the model is told that calls may use each other's results.
+        summarize: whether what leaves the model's window is summed up by the model.
+    """
+
+    agent: str
+    model: Model
+    tools: Mapping[str, Any]
+    messages: Sequence[Any]
+    language: Language = "en"
+    limits: Limits = field(default_factory=Limits)
+    budget: Budget = field(default_factory=Budget)
+    policy: ApprovalPolicy = "auto"
+    session: str = "default"
+    folder: Path | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+    max_input_tokens: int | None = None
+    trace: TraceWriter | None = None
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    file_list: Sequence[str] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    prepare: Callable[[], Awaitable[None]] | None = None
+    artifacts: ArtifactStore | None = None
+    dependent_calls: bool = False
+    summarize: bool = False
+
+
+class Channel:
+    """What a run's reader and its driver share.
+
+    It does not refer to the `Run`, so that a run that its reader has dropped is collected, and
+    stopped, while its driver still goes on.
+    """
+
+    def __init__(self, trace: TraceWriter | None) -> None:
+        self.events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self.error: BaseException | None = None
+        self._trace = trace
+        self._spans = telemetry.observer()
+        self._answers: dict[str, asyncio.Future[bool]] = {}
+        self._closed = False
+
+    def emit(self, event: Event) -> None:
+        """Tells an event; what comes after the end, from tools left behind, is dropped."""
+        if self._closed:
+            return
+        if self._trace is not None:
+            self._trace.write(event)
+        if self._spans is not None:
+            self._spans.see(event)
+        self.events.put_nowait(event)
+
+    def open(self, plan: Plan) -> None:
+        """Begins to tell telemetry of the run, in the task that drives it."""
+        if self._spans is not None:
+            self._spans.open(plan.agent, plan.model.name, plan.model.url)
+
+    def asked(self, call_id: str) -> asyncio.Future[bool]:
+        """Returns the future that a person's answer settles."""
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._answers[call_id] = future
+        return future
+
+    def answer(self, call_id: str, allowed: bool) -> None:
+        """Settles what was asked about a call."""
+        future = self._answers.pop(call_id, None)
+        if future is not None and not future.done():
+            future.set_result(allowed)
+
+    def close(self, last: Event) -> None:
+        """Tells the last event."""
+        self.emit(last)
+        self._closed = True
+        self.events.put_nowait(None)
+        if self._trace is not None:
+            self._trace.flush()
+
+
+class Run(AsyncGenerator[Event, None]):
+    """A run of an agent: an async generator of events that can be cancelled and answered.
+
+    Closing it, dropping it, or cancelling the task that reads it ends what runs within 100 ms and
+    leaves a valid history in `messages`. A slow reader holds up nothing.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._driver: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.plan = plan
+        self.id = uuid.uuid4().hex[:12]
+        self._channel = Channel(plan.trace)
+        self._body = Loop(plan, self._channel.emit, self._channel.asked)  # may refuse the plan
+        self._ending = False
+        self._over = False
+
+    # -- the async generator ------------------------------------------------------------------
+
+    def __aiter__(self) -> Run:
+        return self
+
+    async def __anext__(self) -> Event:
+        return await self.asend(None)
+
+    async def asend(self, value: None) -> Event:
+        """Returns the next event.
+
+        Raises:
+            QwenbeltError: the run failed; raised after its `Done`.
+        """
+        if self._over:
+            raise StopAsyncIteration
+        if self._driver is None:
+            self._start()
+        try:
+            event = await self._channel.events.get()
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
+        if event is not None:
+            return event
+        self._over = True
+        if self._channel.error is not None:
+            raise self._channel.error
+        raise StopAsyncIteration
+
+    async def athrow(
+        self,
+        typ: Any,
+        val: BaseException | object = None,
+        tb: TracebackType | None = None,
+    ) -> Event:
+        """Ends the run and raises the given error."""
+        await self.aclose()
+        if isinstance(typ, BaseException):
+            raise typ
+        raise val if isinstance(val, BaseException) else typ()
+
+    async def aclose(self) -> None:
+        """Ends the run: tools are stopped, the history gets their cancelled results."""
+        self._over = True
+        self._end()
+        if self._driver is not None and not self._driver.done():
+            await asyncio.wait({self._driver})
+
+    def __del__(self) -> None:
+        driver, loop = self._driver, self._loop
+        if driver is not None and loop is not None and not (driver.done() or loop.is_closed()):
+            loop.call_soon_threadsafe(driver.cancel)
+
+    # -- for people and faces -----------------------------------------------------------------
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The messages that this run has added so far, as qwen-agent message dicts."""
+        return self._body.added()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended."""
+        return self._over or (self._driver is not None and self._driver.done())
+
+    def cancel(self) -> None:
+        """Ends the run; it still tells `Done` with the reason "cancelled". From any thread."""
+        if self._loop is None:
+            self._ending = True
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end)
+
+    def approve(self, call_id: str, allowed: bool = True) -> None:
+        """Answers an `ApprovalAsked` event; from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._channel.answer, call_id, allowed)
+
+    # -- the driver ---------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        driver = _drive(self.id, self.plan, self._body, self._channel, cancelled=self._ending)
+        self._driver = asyncio.ensure_future(driver)
+
+    def _end(self) -> None:
+        """Cancels the driver, once: a second cancel would break into its tidying up."""
+        if self._driver is not None and not self._ending:
+            self._driver.cancel()
+        self._ending = True
+
+
+async def _drive(run_id: str, plan: Plan, body: Loop, channel: Channel, *, cancelled: bool) -> None:
+    ending = Ending("cancelled")
+    try:
+        if not cancelled:
+            channel.open(plan)
+            if plan.prepare is not None:
+                await plan.prepare()
+            model, names = plan.model, tuple(plan.tools)
+            told = [declaration(tool) for tool in plan.tools.values()]
+            given = body.given()
+            channel.emit(RunStarted(run_id, plan.agent, model.name, model.url, names, given, told))
+            ending = await body.converse()
+    except asyncio.CancelledError:
+        ending = Ending("cancelled")
+    except BaseException as error:  # raised again where the run is read
+        channel.error = error
+        known = isinstance(error, QwenbeltError)
+        detail = str(error) if known else one_line(f"{type(error).__name__}: {error}")
+        ending = Ending("error", detail)
+    try:
+        await body.stop()
+    finally:
+        body.close()
+        channel.close(Done(ending.reason, body.answer(), ending.detail, body.added()))

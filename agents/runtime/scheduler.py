@@ -1,0 +1,394 @@
+"""Runs the calls of one reply at the physical limit.
+
+The rules, in the order in which a call meets them (`_outcome`):
+- A call begins when its arguments are complete (`seal`); what cannot be read fails alone.
+- It waits for the results that it refers to (`_inputs`).
+- Harmless calls go on at once, the others when the reply has ended whole (`_end_of_reply`).
+- A policy or a person may have to agree; others are not held up meanwhile (`_approval`).
+- Identical calls of an idempotent tool run once (`_shared`).
+- It waits for its resources, in the order of sealing, and for a slot (`_place`).
+- Whatever happens in it is its result and never another's (`_run`).
+A broken reply leaves no effect (`discard`); a cancel ends everything within 100 ms (`cancel`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from qwenbelt.agents.models.deltas import Call
+from qwenbelt.agents.notices import BY_THE_USER, INPUT_FAILED, NO_SUCH_RESULT, OUT_OF_TIME
+from qwenbelt.agents.prompts import CANCELLED, CUT_OFF, REFUSED, UNKNOWN_TOOL, UNREADABLE_CALL
+from qwenbelt.agents.references import references, resolve
+from qwenbelt.agents.runtime.approval import (
+    ApprovalPolicy,
+    decide,
+    is_harmless,
+    needs_nobody,
+    policy_for,
+    request_for,
+)
+from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
+from qwenbelt.agents.runtime.outcome import Outcome, failed, shaped
+from qwenbelt.agents.runtime.resource_queue import Admission, Limits, Ticket
+from qwenbelt.agents.runtime.tool_arguments import as_json, handed_to, read_arguments
+from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused
+from qwenbelt.core.events import (
+    ApprovalAsked,
+    Event,
+    ToolCallReady,
+    ToolFinished,
+    ToolStarted,
+    ToolWaiting,
+)
+from qwenbelt.core.language import Language
+from qwenbelt.tools.base import Tool, ToolContext
+
+monotonic = time.monotonic
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the scheduler needs to know of the run.
+
+    Attributes:
+        tools: the tools by name.
+        allowed: calls of this reply that may be run.
+        beyond: what the model is told of the calls beyond those.
+        context: gives the context for a call.
+        keywords: gives the keyword arguments for a tool's call.
+        asked: gives a future that a person's answer will settle, by the call's id.
+        keep_artifact: keeps a large result of a tool and returns its name.
+    """
+
+    tools: Mapping[str, Any]
+    limits: Limits
+    policy: ApprovalPolicy
+    language: Language
+    allowed: int
+    beyond: str
+    emit: Callable[[Event], None]
+    context: Callable[[Call], ToolContext]
+    keywords: Callable[[Any, ToolContext], dict[str, Any]]
+    asked: Callable[[str], asyncio.Future[bool]]
+    keep_artifact: Callable[[str, str], str]
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A sealed call on its way.
+
+    Attributes:
+        error: why it cannot run, found when it was sealed.
+        needs: what its arguments name as results of earlier calls.
+        values: the arguments as read.
+        arguments: the same, checked by the tool.
+        key: equal for calls that may share one execution; "" for none.
+        successor: the job that took its place when the call changed after it was sealed.
+    """
+
+    call: Call
+    sealed: float
+    context: ToolContext
+    error: Exception | None = None
+    tool: Any = None
+    needs: list[Any] = field(default_factory=list)
+    values: dict[str, Any] | str = ""
+    arguments: Any = None
+    key: str = ""
+    ticket: Ticket | None = None
+    task: asyncio.Task[Outcome] | None = None
+    started: float | None = None
+    execution: Execution | None = None
+    successor: Job | None = None
+
+
+class Scheduler:
+    """The calls of one reply."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._admission = Admission(around.limits)
+        self._jobs: list[Job] = []
+        self._first: dict[str, Job] = {}
+        self._ended = asyncio.Event()
+        self._cut = False
+        self._why_stopped = CANCELLED[around.language]
+
+    # -- the reply ----------------------------------------------------------------------------
+
+    def seal(self, call: Call) -> Job:
+        """Takes a call whose arguments are complete."""
+        job = Job(call, monotonic(), self._around.context(call))
+        self._around.emit(ToolCallReady(call.id, call.name, call.arguments, job.sealed))
+        self._jobs.append(job)
+        try:
+            self._read(job)
+        except Exception as error:  # of the model, or of a tool's own parse() or resources()
+            job.error = error
+        job.task = asyncio.ensure_future(self._run(job))
+        return job
+
+    async def replace(self, call: Call) -> None:
+        """A call's arguments changed after it was sealed: what was started does not count."""
+        old = next((job for job in self._jobs if job.call is call), None)
+        if old is not None:
+            self._jobs.remove(old)
+            old.successor = self.seal(call)
+            await self._stop([old])
+
+    def release(self, *, cut: bool = False) -> None:
+        """The reply has ended: everything may start, or nothing more when it was cut off."""
+        self._cut = cut
+        self._ended.set()
+
+    async def results(self, seconds: float | None = None) -> dict[str, Outcome]:
+        """Waits for all calls; returns their outcomes by their ids.
+
+        What is not there after so many seconds is stopped.
+        """
+        tasks = [job.task for job in self._jobs if job.task]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            if late:
+                self._why_stopped = OUT_OF_TIME[self._around.language]
+                await self.cancel()
+        return self.outcomes()
+
+    # -- the way of a call --------------------------------------------------------------------
+
+    async def _run(self, job: Job) -> Outcome:
+        try:
+            outcome = await self._outcome(job)
+        except asyncio.CancelledError:
+            outcome = self._stopped(job)
+        except Exception as error:  # whatever happens in a call is its result
+            outcome = failed(error, abandoned=_is_abandoned(job))
+        finally:
+            self._leave(job)
+        if job.successor is None:
+            self._report(job, outcome)
+        return outcome
+
+    async def _outcome(self, job: Job) -> Outcome:
+        if job.error is not None:
+            raise job.error
+        if job.needs:
+            await self._inputs(job)
+        if not is_harmless(job.tool):
+            await self._end_of_reply(job)
+        if not needs_nobody(job.tool, self._around.policy):
+            await self._approval(job)
+        outcome = await self._shared(job) if job.key else None
+        if outcome is None:
+            await self._place(job)
+            outcome = await self._execute(job)
+        return outcome
+
+    def _read(self, job: Job) -> None:
+        around, call = self._around, job.call
+        if len(self._jobs) > around.allowed:
+            raise ToolError(around.beyond)
+        if not call.name:
+            raise ToolError(UNREADABLE_CALL[around.language])
+        job.tool = around.tools.get(call.name)
+        if job.tool is None:
+            names = ", ".join(around.tools)
+            raise ToolError(UNKNOWN_TOOL[around.language].format(name=call.name, names=names))
+        job.values = read_arguments(job.tool, call.arguments)
+        job.needs = list(references(job.values))
+        if not job.needs:
+            self._check(job)
+            if needs_nobody(job.tool, around.policy):
+                self._enter(job)  # places in the queues are taken in the order of sealing
+
+    def _check(self, job: Job) -> None:
+        """Has the tool check the arguments, once all values are known."""
+        tool = job.tool
+        if not isinstance(tool, Tool):
+            return
+        job.arguments = tool.parse(job.values)
+        if tool.idempotent:
+            job.key = f"{tool.name} {json.dumps(job.values, sort_keys=True, default=str)}"
+
+    async def _inputs(self, job: Job) -> None:
+        self._tell_waiting(job, "inputs")
+        for name in job.needs:
+            source = await self._source(name, job)
+            while source.task is not None and not source.task.done():
+                await asyncio.wait({source.task})
+                source = source.successor or source
+            if not _outcome_of(source).ok:
+                text = INPUT_FAILED[self._around.language]
+                raise ToolError(text.format(name=source.call.name))
+        job.values = resolve(job.values, lambda name: self._text_of(name, job))
+        self._check(job)
+
+    async def _source(self, name: Any, job: Job) -> Job:
+        """Returns the earlier call that a reference names; interleaved ones may be sealed later."""
+        source = self._find(name, job)
+        if source is None and not self._ended.is_set():
+            await self._ended.wait()
+            source = self._find(name, job)
+        if source is None:
+            raise ToolError(NO_SUCH_RESULT[self._around.language].format(name=name))
+        return source
+
+    def _find(self, name: Any, job: Job) -> Job | None:
+        earlier = [j for j in self._jobs if j.call.position < job.call.position]
+        if isinstance(name, int) and not isinstance(name, bool):
+            return next((j for j in earlier if j.call.position == name - 1), None)
+        by_id = next((j for j in earlier if j.call.id == name), None)
+        named = [j for j in earlier if j.call.name == name]
+        return by_id or max(named, key=lambda j: j.call.position, default=None)
+
+    def _text_of(self, name: Any, job: Job) -> str:
+        source = self._find(name, job)
+        return _outcome_of(source).full_text if source is not None else ""
+
+    async def _end_of_reply(self, job: Job) -> None:
+        if not self._ended.is_set():
+            self._tell_waiting(job, "end of the reply")
+            await self._ended.wait()
+        self._check_whole()
+
+    def _check_whole(self) -> None:
+        if self._cut:
+            raise ToolError(CUT_OFF[self._around.language])
+
+    async def _approval(self, job: Job) -> None:
+        policy = policy_for(job.tool, self._around.policy)
+        request = request_for(job.tool, job.call.id, as_json(job.values))
+        verdict, by = await decide(policy, request), ""
+        if verdict == "ask":
+            answer = self._around.asked(job.call.id)
+            why = "destructive" if request.destructive else "not read-only"
+            self._around.emit(ApprovalAsked(job.call.id, job.call.name, request.arguments, why))
+            verdict = "allow" if await answer else "refuse"
+            by = BY_THE_USER[self._around.language]
+        if verdict == "refuse":
+            text = REFUSED[self._around.language]
+            raise ToolRefused(text.format(name=job.call.name, reason=by))
+
+    async def _shared(self, job: Job) -> Outcome | None:
+        """Returns the outcome of an identical call, if there is one that counts."""
+        first = self._first.setdefault(job.key, job)
+        if first is job or first.task is None:
+            return None
+        self._leave(job)  # it needs no resources of its own
+        await asyncio.wait({first.task})
+        outcome = _outcome_of(first)
+        if first.successor is not None:
+            return None
+        job.started = first.started
+        return outcome
+
+    def _enter(self, job: Job) -> None:
+        tool = job.tool
+        reads, writes = tool.resources(job.arguments) if isinstance(tool, Tool) else ((), ())
+        job.ticket = self._admission.enter(
+            job.call.name,
+            set(reads),
+            set(writes),
+            weight=getattr(tool, "weight", 1),
+            max_of_tool=getattr(tool, "max_concurrency", None),
+        )
+
+    async def _place(self, job: Job) -> None:
+        if job.ticket is None:
+            self._enter(job)
+        if job.ticket is not None:
+            if self._admission.would_wait(job.ticket):
+                self._tell_waiting(job, "resources")
+            await self._admission.wait(job.ticket)
+        self._check_whole()
+
+    async def _execute(self, job: Job) -> Outcome:
+        around = self._around
+        job.started = monotonic()
+        around.emit(ToolStarted(job.call.id, job.call.name, job.started))
+        raw = handed_to(job.tool, job.values, job.call.arguments)
+        keywords = around.keywords(job.tool, job.context)
+        job.execution = Execution(job.tool, raw, job.arguments, keywords, job.context)
+        own = getattr(job.tool, "timeout", None)
+        result = await job.execution.run(around.limits.call_seconds if own is None else own)
+        return shaped(result, job.call.name, around.limits.result_bytes, around.keep_artifact)
+
+    def _leave(self, job: Job) -> None:
+        if job.ticket is not None:
+            self._admission.leave(job.ticket)
+            job.ticket = None
+
+    # -- ends ---------------------------------------------------------------------------------
+
+    async def discard(self) -> None:
+        """The reply broke: ends what was started for it and forgets it."""
+        await self.cancel()
+        self._jobs.clear()
+        self._first.clear()
+
+    async def cancel(self) -> None:
+        """Ends every call; those that could not be stopped in time are reported as abandoned."""
+        await self._stop(self._jobs)
+
+    async def _stop(self, jobs: Iterable[Job]) -> None:
+        open_tasks = [job.task for job in jobs if job.task and not job.task.done()]
+        for job in jobs:
+            job.context.cancelled.set()
+        for task in open_tasks:
+            task.cancel()
+        if open_tasks:
+            await asyncio.wait(open_tasks, timeout=2 * STOP_GRACE)
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """Returns the outcomes by call id as they are now; unfinished calls count as cancelled."""
+        return {
+            job.call.id: _outcome_of(job) if job.task and job.task.done() else self._stopped(job)
+            for job in self._jobs
+        }
+
+    def calls(self) -> list[Call]:
+        """Returns the sealed calls in the order of the reply."""
+        return sorted((job.call for job in self._jobs), key=lambda call: call.position)
+
+    def _stopped(self, job: Job) -> Outcome:
+        outcome = failed(ToolCancelled(self._why_stopped), abandoned=_is_abandoned(job))
+        outcome.cancelled = True
+        return outcome
+
+    def _tell_waiting(self, job: Job, reason: str) -> None:
+        self._around.emit(ToolWaiting(job.call.id, job.call.name, reason))
+
+    def _report(self, job: Job, outcome: Outcome) -> None:
+        self._around.emit(
+            ToolFinished(
+                call_id=job.call.id,
+                name=job.call.name,
+                sealed=job.sealed,
+                started=job.started,
+                finished=monotonic(),
+                ok=outcome.ok,
+                cancelled=outcome.cancelled,
+                result=outcome.text,
+                items=outcome.items,
+                artifacts=outcome.artifacts,
+                abandoned=outcome.abandoned,
+            )
+        )
+
+
+def _is_abandoned(job: Job) -> bool:
+    return job.execution is not None and job.execution.abandoned
+
+
+def _outcome_of(job: Job) -> Outcome:
+    """Returns the outcome of a job that has ended, or of what took its place."""
+    while job.successor is not None:
+        job = job.successor
+    if job.task is None or not job.task.done() or job.task.cancelled():
+        return failed(ToolCancelled("cancelled"))
+    return job.task.result()

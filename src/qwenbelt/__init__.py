@@ -1,0 +1,125 @@
+"""A tool belt for Qwen agents, on the real qwen-agent package.
+
+    from qwenbelt import FnCallAgent
+
+    agent = FnCallAgent(["document_search", "code_interpreter", "plot"], llm="ollama:qwen3:8b")
+
+What is public: the names exported here and by each package's `__init__`, as its `__all__` lists
+them; everything else may change without notice. Names are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from qwenbelt.core.lazy import lazy
+
+TYPE_CHECKING = False  # typing's own costs milliseconds to import
+if TYPE_CHECKING:
+    from qwenbelt.agents.agent_files import load_agent
+    from qwenbelt.agents.assistant import Assistant
+    from qwenbelt.agents.fncall import FnCallAgent
+    from qwenbelt.agents.models.endpoints import endpoint
+    from qwenbelt.agents.plan import PlanAgent
+    from qwenbelt.agents.react import ReActChat
+    from qwenbelt.agents.runtime.approval import ApprovalRequest
+    from qwenbelt.agents.runtime.budget import Budget
+    from qwenbelt.agents.runtime.resource_queue import Limits
+    from qwenbelt.agents.runtime.run import Run
+    from qwenbelt.core.errors import (
+        ConfigError,
+        EndpointError,
+        InputError,
+        LimitExceeded,
+        ToolError,
+        ToolRefused,
+        ToolTimeout,
+    )
+    from qwenbelt.core.trace import TraceWriter
+    from qwenbelt.tools.base import Tool, ToolContext
+    from qwenbelt.tools.code_interpreter.tool import CodeInterpreter
+    from qwenbelt.tools.documents.citations import verify_citation
+    from qwenbelt.tools.documents.index import DocumentIndex
+    from qwenbelt.tools.function import FunctionTool
+    from qwenbelt.tools.mcp.tool import mcp_tools
+    from qwenbelt.tools.plot.tool import Plot
+    from qwenbelt.workflows.report.checking import check_report
+    from qwenbelt.workflows.report.job import report
+
+    __version__: str
+
+__all__ = [
+    "ApprovalRequest",
+    "Assistant",
+    "Budget",
+    "CodeInterpreter",
+    "ConfigError",
+    "DocumentIndex",
+    "EndpointError",
+    "FnCallAgent",
+    "FunctionTool",
+    "InputError",
+    "LimitExceeded",
+    "Limits",
+    "PlanAgent",
+    "Plot",
+    "ReActChat",
+    "Run",
+    "Tool",
+    "ToolContext",
+    "ToolError",
+    "ToolRefused",
+    "ToolTimeout",
+    "TraceWriter",
+    "__version__",
+    "check_report",
+    "endpoint",
+    "load_agent",
+    "mcp_tools",
+    "report",
+    "verify_citation",
+]
+
+_lazy, __dir__ = lazy(
+    __name__,
+    {
+        "qwenbelt.agents.agent_files": ("load_agent",),
+        "qwenbelt.agents.assistant": ("Assistant",),
+        "qwenbelt.agents.fncall": ("FnCallAgent",),
+        "qwenbelt.agents.models.endpoints": ("endpoint",),
+        "qwenbelt.agents.plan": ("PlanAgent",),
+        "qwenbelt.agents.react": ("ReActChat",),
+        "qwenbelt.agents.runtime.approval": ("ApprovalRequest",),
+        "qwenbelt.agents.runtime.budget": ("Budget",),
+        "qwenbelt.agents.runtime.resource_queue": ("Limits",),
+        "qwenbelt.agents.runtime.run": ("Run",),
+        "qwenbelt.core.errors": (
+            "ConfigError",
+            "EndpointError",
+            "InputError",
+            "LimitExceeded",
+            "ToolError",
+            "ToolRefused",
+            "ToolTimeout",
+        ),
+        "qwenbelt.core.trace": ("TraceWriter",),
+        "qwenbelt.tools.base": (
+            "Tool",
+            "ToolContext",
+        ),
+        "qwenbelt.tools.code_interpreter.tool": ("CodeInterpreter",),
+        "qwenbelt.tools.documents.citations": ("verify_citation",),
+        "qwenbelt.tools.documents.index": ("DocumentIndex",),
+        "qwenbelt.tools.function": ("FunctionTool",),
+        "qwenbelt.tools.mcp.tool": ("mcp_tools",),
+        "qwenbelt.tools.plot.tool": ("Plot",),
+        "qwenbelt.workflows.report.checking": ("check_report",),
+        "qwenbelt.workflows.report.job": ("report",),
+    },
+)
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("qwenbelt")
+    return _lazy(name)

@@ -1,0 +1,296 @@
+"""What an agent did in one run: its calls, their results and times, and its answer.
+
+run = Trajectory.from_trace("trace.jsonl")
+run.check(called("sql_query", sql=contains("avg")), overlapped("a", "b"), answer(approx(405)))
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from qwenbelt.core.events import Event
+from qwenbelt.core.trace import read_trace
+from qwenbelt.testing.errors import CheckFailed
+from qwenbelt.testing.scenarios.request import text_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from qwenbelt.testing.checks.checks import Check
+    from qwenbelt.testing.server.server import Exchange, ScriptedServer
+
+Record = dict[str, Any]
+
+
+@dataclass
+class MadeCall:
+    """A tool call that was made. Times are seconds of one monotonic clock.
+
+    Attributes:
+        call_id: its id.
+        name: the tool.
+        arguments: the arguments as a value; the text as it was when it is not JSON.
+        turn: the number of the model's reply that made it, from 1.
+        sealed: when its arguments were complete, or None when that is not known.
+        started: when the tool began, or None when it never did, or that is not known.
+        finished: when the tool ended, or None.
+        ok: whether it ended well; None when that is not known.
+        cancelled: whether it was stopped.
+        result: the text that the model got, or None when there was none.
+        artifacts: files that it made.
+    """
+
+    call_id: str
+    name: str
+    arguments: Any = field(default_factory=dict)
+    turn: int = 0
+    sealed: float | None = None
+    started: float | None = None
+    finished: float | None = None
+    ok: bool | None = None
+    cancelled: bool = False
+    result: str | None = None
+    artifacts: tuple[str, ...] = ()
+
+    @property
+    def ran(self) -> bool:
+        """Whether it is known when the tool began and ended."""
+        return self.started is not None and self.finished is not None
+
+
+@dataclass
+class Trajectory:
+    """What happened in one run.
+
+    Attributes:
+        calls: the tool calls in the order in which the model made them.
+        answer: the final text.
+        reason: why the run ended, as `Done.reason`; "" when it did not end.
+        detail: one line about a reason other than "answer".
+        turns: replies of the model.
+        input_tokens: tokens read by the model, over all turns.
+        output_tokens: tokens written by the model.
+        cost: money, when the endpoint's prices are known.
+        began: when the first thing happened, by the clock of all times.
+        seconds: from the first to the last event.
+        retries: requests that were sent again.
+        asked: what the person said first.
+        questions: what the person said, by the number of the reply that it led to.
+        said: the text of each of the model's replies, by its number from 1.
+        thought: its thoughts, in the same way.
+        agent: the agent's name.
+        model: the model's name.
+        records: the trace that this was read from.
+        requests: what a scripted endpoint saw of it, if there was one.
+    """
+
+    calls: list[MadeCall] = field(default_factory=list)
+    answer: str = ""
+    reason: str = ""
+    detail: str = ""
+    turns: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float | None = None
+    began: float = 0.0
+    seconds: float = 0.0
+    retries: int = 0
+    asked: str = ""
+    questions: dict[int, str] = field(default_factory=dict)
+    said: dict[int, str] = field(default_factory=dict)
+    thought: dict[int, str] = field(default_factory=dict)
+    agent: str = ""
+    model: str = ""
+    notices: list[str] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    requests: list[Exchange] = field(default_factory=list)
+
+    @classmethod
+    def from_trace(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a run's `trace.jsonl`.
+
+        Raises:
+            InputError: the file cannot be read as a trace.
+        """
+        return cls.from_records(read_trace(path))
+
+    @classmethod
+    def from_events(cls, events: Iterable[Event]) -> Self:
+        """Reads the events of `agent.stream()`."""
+        return cls.from_records([event.to_dict() for event in events])
+
+    @classmethod
+    def from_records(cls, records: Sequence[Record]) -> Self:
+        """Reads the records of a trace: one dict an event, its kind under `event`."""
+        run = cls(records=list(records))
+        reader = _Reader(run)
+        for record in records:
+            reader.read(record)
+        reader.finish()
+        return run
+
+    @classmethod
+    def from_server(cls, server: ScriptedServer) -> Self:
+        """Reads what a scripted endpoint saw, for agents that write no trace.
+
+        A call lasts from its arguments' end to the request that brings its result, so overlap
+        cannot be told from this.
+        """
+        from qwenbelt.testing.server.observed_run import observed
+
+        run = cls()
+        observed(run, server.requests)
+        return run
+
+    def beside(self, server: ScriptedServer) -> Self:
+        """Adds what a scripted endpoint saw of this run, for checks on the wire."""
+        self.requests = list(server.requests)
+        return self
+
+    def named(self, name: str) -> list[MadeCall]:
+        """Returns the calls of one tool."""
+        return [call for call in self.calls if call.name == name]
+
+    def spans(self) -> list[Record]:
+        """Returns when each call ran, as trace records."""
+        return [
+            {"event": "tool_finished", "started": call.started, "finished": call.finished}
+            for call in self.calls
+            if call.ran
+        ]
+
+    def check(self, *checks: Check) -> Self:
+        """Makes all checks and returns the trajectory.
+
+        Raises:
+            CheckFailed: what did not hold, and the run's lanes.
+        """
+        lines = [line for check in checks for line in check.failures(self)]
+        if lines:
+            from qwenbelt.testing.checks.lanes import lanes
+
+            raise CheckFailed("\n".join([*lines, "", lanes(self)]))
+        return self
+
+
+class _Reader:
+    """Builds a trajectory from records, one after another."""
+
+    def __init__(self, run: Trajectory) -> None:
+        self.run = run
+        self.by_id: dict[str, MadeCall] = {}
+        self.times: list[float] = []
+        self.turn = 0
+        self.before = 0  # replies of earlier runs in the same trace
+
+    def read(self, record: Record) -> None:
+        read = getattr(self, f"_{record.get('event')}", None)
+        if read is not None:
+            read(record)
+        if isinstance(record.get("t"), (int, float)):
+            self.times.append(record["t"])
+
+    def finish(self) -> None:
+        run = self.run
+        for call in run.calls:
+            self.times += [t for t in (call.sealed, call.started, call.finished) if t is not None]
+        if self.times:
+            run.began = min(self.times)
+            run.seconds = max(self.times) - run.began
+        run.turns = max(run.turns, self.turn)
+        if not run.answer and run.reason in ("", "answer"):
+            run.answer = run.said.get(run.turns, "")
+
+    def _run_started(self, record: Record) -> None:
+        self.run.agent = str(record.get("agent", ""))
+        self.run.model = str(record.get("model", ""))
+        users = [m for m in record.get("messages", ()) if m.get("role") == "user"]
+        asked = text_of(users[-1].get("content")) if users else ""
+        self.run.asked = self.run.asked or asked
+        self.run.questions[self.turn + 1] = asked
+        self.before = self.turn
+        self.by_id.clear()
+
+    def _model_started(self, record: Record) -> None:
+        self.turn = self.before + int(record["turn"])
+        self.times.append(record["started"])
+
+    def _model_finished(self, record: Record) -> None:
+        self.times.append(record["finished"])
+
+    def _text(self, record: Record) -> None:
+        self._add(self.run.said, record)
+
+    def _thinking(self, record: Record) -> None:
+        self._add(self.run.thought, record)
+
+    def _add(self, texts: dict[int, str], record: Record) -> None:
+        texts[self.turn] = texts.get(self.turn, "") + str(record["text"])
+
+    def _text_relabelled(self, record: Record) -> None:
+        text = self.run.said.pop(self.turn, "")
+        self.run.thought[self.turn] = self.run.thought.get(self.turn, "") + text
+
+    def _retrying(self, record: Record) -> None:
+        self.run.retries += 1
+        self.run.said.pop(self.turn, None)
+        self.run.thought.pop(self.turn, None)
+        void = [c for c in self.run.calls if c.turn == self.turn and c.started is None]
+        self.run.calls = [c for c in self.run.calls if c not in void]
+
+    def _tool_ready(self, record: Record) -> None:
+        call = self._call(record)
+        call.arguments = value_of(record.get("arguments"))
+        call.sealed = record.get("sealed")
+
+    def _tool_started(self, record: Record) -> None:
+        self._call(record).started = record.get("started")
+
+    def _tool_finished(self, record: Record) -> None:
+        call = self._call(record)
+        call.sealed = record.get("sealed", call.sealed)
+        call.started = record.get("started", call.started)
+        call.finished = record.get("finished")
+        call.ok, call.cancelled = record.get("ok"), bool(record.get("cancelled"))
+        call.result = record.get("result")
+        call.artifacts = tuple(record.get("artifacts") or ())
+
+    def _usage(self, record: Record) -> None:
+        self.run.input_tokens += int(record.get("input_tokens") or 0)
+        self.run.output_tokens += int(record.get("output_tokens") or 0)
+        if record.get("cost") is not None:
+            self.run.cost = (self.run.cost or 0.0) + float(record["cost"])
+
+    def _notice(self, record: Record) -> None:
+        self.run.notices.append(str(record.get("text", "")))
+
+    def _done(self, record: Record) -> None:
+        self.run.reason = str(record.get("reason", ""))
+        self.run.answer = str(record.get("text") or "")
+        self.run.detail = str(record.get("detail") or "")
+
+    def _call(self, record: Record) -> MadeCall:
+        call_id = str(record.get("call_id"))
+        call = self.by_id.get(call_id)
+        if call is None or call not in self.run.calls:
+            call = MadeCall(call_id, str(record.get("name")), turn=self.turn)
+            self.by_id[call_id] = call
+            self.run.calls.append(call)
+        return call
+
+
+def value_of(text: Any) -> Any:
+    """Returns the value of JSON text; the text itself when it is not JSON."""
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads(text or "{}")
+    except json.JSONDecodeError:
+        return text
+
+
+__all__ = ["MadeCall", "Trajectory"]

@@ -1,0 +1,99 @@
+"""Checks on what went over the wire, as a scripted endpoint saw it.
+
+    with ScriptedServer(scenario) as server:
+        run = record(agent, "What is …?", server=server)
+    run.check(delivered(), append_only(), no_secrets("sk-…"))
+
+They need a run that was recorded beside its server.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from qwenbelt.core.secrets import is_secret_name, looks_like_key
+from qwenbelt.testing.checks.checks import Check, Rule, call_text
+from qwenbelt.testing.checks.matchers import shown
+from qwenbelt.testing.checks.trajectory import Trajectory
+
+_MAY_HOLD_KEYS = ("authorization", "api-key", "x-api-key")
+
+
+def delivered() -> Check:
+    """Checks that the model got each call's own result, whole and in its place."""
+
+    def check(run: Trajectory) -> Iterator[str]:
+        longest = max((e.request.results for e in run.requests), key=len, default=())
+        by_id = {result.call_id: result.text for result in longest if result.call_id}
+        for call in run.calls:
+            if call.result is None or call.call_id not in by_id:
+                continue
+            got = by_id[call.call_id]
+            if got.strip() != call.result.strip():
+                owner = next((c for c in run.calls if c.result == got and c is not call), None)
+                whose = f", the result of {call_text(owner)}" if owner else ""
+                yield (
+                    f"{call_text(call)} gave {shown(call.result, 60)}, but the model got "
+                    f"{shown(got, 60)}{whose}"
+                )
+
+    return Rule(check)
+
+
+def append_only() -> Check:
+    """Checks that each request's messages go on from the request before, with nothing changed.
+
+    An endpoint's prompt cache needs that too. A request that came again after a failure is the
+    same; a transcript in one message may grow at its end.
+    """
+
+    def check(run: Trajectory) -> Iterator[str]:
+        for before, now in itertools.pairwise(run.requests):
+            if before.finished is None or before.conversation != now.conversation:
+                continue
+            earlier, later = before.request.messages, now.request.messages
+            for index, message in enumerate(earlier):
+                grown = later[index] if index < len(later) else None
+                if message != grown and not _grown(message, grown):
+                    yield (
+                        f"request {now.request.number} changed messages[{index}]: it was "
+                        f"{shown(message, 80)} and is {shown(grown, 80)}"
+                    )
+                    break
+
+    return Rule(check)
+
+
+def _grown(message: Any, later: Any) -> bool:
+    before, now = message.get("content"), (later or {}).get("content")
+    transcript = "Observation" in str(now)
+    return transcript and isinstance(before, str) and str(now).startswith(before)
+
+
+def no_secrets(*values: str) -> Check:
+    """Checks that no key left its place.
+
+    Neither the values given, nor known secrets, nor texts in the shape of a well-known key may
+    stand in a request's body or URL, in a header other than those for keys, or in the trace.
+    """
+
+    def found(text: str) -> bool:
+        return any(value in text for value in values if value) or looks_like_key(text)
+
+    def check(run: Trajectory) -> Iterator[str]:
+        for exchange in run.requests:
+            number = exchange.request.number
+            if found(json.dumps(exchange.request.body, ensure_ascii=False)):
+                yield f"request {number} has a key in its body"
+            for name, value in exchange.request.headers.items():
+                if name not in _MAY_HOLD_KEYS and found(value):
+                    kind = " (a name for secrets)" if is_secret_name(name) else ""
+                    yield f"request {number} has a key in the header {name!r}{kind}"
+        for record in run.records:
+            if found(json.dumps(record, ensure_ascii=False, default=str)):
+                yield f"the trace has a key in an event {record.get('event')!r}"
+
+    return Rule(check)

@@ -1,0 +1,1 @@
+"""The scripted endpoint: an HTTP server that plays a scenario."""

@@ -1,0 +1,1 @@
+"""Repeated trials: outcomes, intervals and their report."""

@@ -1,0 +1,1 @@
+"""Reading files: from bytes to pages of lines, tables and notes."""

@@ -1,0 +1,165 @@
+"""Opening a document of any known format."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qwenbelt.core.errors import InputError, one_line
+from qwenbelt.core.limits import input_file
+from qwenbelt.tools.documents.model import Page
+
+SUFFIXES = (
+    ".pdf",
+    ".docx",
+    ".pptx",
+    ".xlsx",
+    ".csv",
+    ".tsv",
+    ".html",
+    ".htm",
+    ".md",
+    ".markdown",
+    ".txt",
+    ".text",
+    ".log",
+    ".rst",
+)
+MAX_UNPACKED = 512 * 1024 * 1024
+MAX_RATIO = 400  # unpacked to packed, of what is larger than 10 MB
+MAX_TEXT = 256 * 1024 * 1024
+_OFFICE = {".docx", ".pptx", ".xlsx"}
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+
+@dataclass(slots=True)
+class Opened:
+    """An open document: what is known of it, and how to read its pages.
+
+    Attributes:
+        kind: the format, for example "pdf".
+        pages: number of pages.
+        read: yields the pages of given numbers.
+        title: the title that the document gives itself, or "".
+        outline: level from 1, title and page of its bookmarks.
+    """
+
+    kind: str
+    pages: int
+    read: Callable[[Iterable[int]], Iterator[Page]]
+    title: str = ""
+    outline: list[tuple[int, str, int]] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def open_document(
+    file: Path, password: str | None = None, *, layout: bool = True
+) -> Iterator[Opened]:
+    """Opens a document; the format is told by the suffix, and for PDF by the content.
+
+    Args:
+        file: a readable file.
+        password: opens an encrypted PDF.
+        layout: see `pdf.read_pages`; only PDF knows the difference.
+
+    Raises:
+        InputError: it cannot be opened or its format is not known.
+    """
+    with input_file(file).open("rb") as stream:
+        start = stream.read(1024)
+    suffix = file.suffix.lower()
+    if suffix == ".pdf" or b"%PDF-" in start:
+        yield _open_pdf(file, password, layout)
+    elif suffix in SUFFIXES:
+        if suffix in _OFFICE:
+            _check_archive(file, start)
+        yield _open_other(file, suffix)
+    else:
+        known = " ".join(SUFFIXES)
+        raise InputError(f"{file}: this format is not read.", fix=f"Known are: {known}.")
+
+
+def _open_pdf(file: Path, password: str | None, layout: bool) -> Opened:
+    from qwenbelt.tools.documents.parsing.pdf import pdf_facts, read_pages
+
+    facts = pdf_facts(file, password)
+    outline = [(e.level, e.title, e.page) for e in facts.outline]
+    return Opened(
+        "pdf",
+        facts.pages,
+        lambda numbers: read_pages(file, numbers, password=password, tables=layout, layout=layout),
+        facts.title,
+        outline,
+    )
+
+
+def _open_other(file: Path, suffix: str) -> Opened:
+    try:
+        title, pages = _read_other(file, suffix)
+    except InputError as error:
+        raise InputError(f"{file}: {error.message}") from error
+    except Exception as error:
+        # the libraries raise whatever a hostile or damaged file makes them stumble over
+        reason = one_line(error, 120) or type(error).__name__
+        raise InputError(f"{file}: is damaged or not a {suffix[1:]} file ({reason}).") from error
+
+    def read(numbers: Iterable[int]) -> Iterator[Page]:
+        return (pages[number - 1] for number in numbers)
+
+    return Opened(suffix[1:], len(pages), read, title)
+
+
+def _read_other(file: Path, suffix: str) -> tuple[str, list[Page]]:
+    from qwenbelt.tools.documents.parsing import office, sheets
+    from qwenbelt.tools.documents.parsing import text_formats as prose
+    from qwenbelt.tools.documents.parsing.pagination import pages_of
+
+    if suffix == ".docx":
+        return office.word_title(file), pages_of(office.word_blocks(file))
+    if suffix == ".pptx":
+        return "", pages_of(office.slide_blocks(file), fixed=True)
+    if suffix == ".xlsx":
+        return "", pages_of(sheets.workbook_blocks(file))
+    if file.stat().st_size > MAX_TEXT:
+        raise InputError(f"is larger than {MAX_TEXT >> 20} MB.")
+    if suffix in (".html", ".htm"):
+        soup = prose.html_soup(file.read_bytes())
+        return prose.html_title(soup), pages_of(prose.html_blocks(soup))
+    text = prose.read_text(file)
+    if "\x00" in text:
+        raise InputError("is not a text file.")
+    if suffix in (".csv", ".tsv"):
+        return "", pages_of(sheets.separated_blocks(text, suffix))
+    if suffix in (".md", ".markdown"):
+        return "", pages_of(prose.markdown_blocks(text))
+    return "", pages_of(prose.text_blocks(text))
+
+
+def _check_archive(file: Path, start: bytes) -> None:
+    """Refuses what is no package of Office Open XML, or unpacks to much more than it should."""
+    if start.startswith(_OLD_OFFICE):
+        raise InputError(
+            f"{file}: is encrypted or in an old Office format.",
+            fix=f"Save it as {file.suffix.lower()} without a password.",
+        )
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            for entry in entries:
+                _check_entry(file, archive, entry)
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{file}: is damaged or not a {file.suffix[1:]} file.") from error
+    if sum(entry.file_size for entry in entries) > MAX_UNPACKED:
+        raise InputError(f"{file}: unpacks to more than {MAX_UNPACKED >> 20} MB; it is not opened.")
+
+
+def _check_entry(file: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    if entry.file_size > 10_000_000 and entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
+        raise InputError(f"{file}: {entry.filename} unpacks to a bomb's size; it is not opened.")
+    if entry.filename.endswith((".xml", ".rels")):
+        with archive.open(entry) as part:
+            if b"<!DOCTYPE" in part.read(4096):
+                raise InputError(f"{file}: {entry.filename} defines entities; it is not opened.")

@@ -1,0 +1,231 @@
+"""Fragments, rows and grids become a page's text, with the place of every line."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from qwenbelt.tools.documents.model import Box, Line, Page, Table
+from qwenbelt.tools.documents.parsing.cells import without_empty
+from qwenbelt.tools.documents.parsing.fragments import Fragment
+from qwenbelt.tools.documents.parsing.reading_order import Row, joins_next, reading_rows
+from qwenbelt.tools.documents.parsing.ruled_tables import Grid, grid_box
+
+MAX_CELL_CHARACTERS = 1500
+_CJK_END = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]$")
+_CJK_START = re.compile(r"^[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
+
+
+class PageText:
+    """The text of a page as it grows, and where each piece of it stands."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.lines: list[Line] = []
+        self.length = 0
+
+    def add(self, text: str, box: Box | None = None) -> None:
+        """Appends text; with a box it is a line of the page."""
+        if box is not None and text:
+            self.lines.append(Line(self.length, self.length + len(text), box))
+        self.parts.append(text)
+        self.length += len(text)
+
+    def drop_hyphen(self) -> None:
+        """Takes back the hyphen that was appended last."""
+        self.parts[-1] = self.parts[-1][:-1]
+        self.length -= 1
+        last = self.lines[-1]
+        self.lines[-1] = Line(last.start, last.end - 1, last.box)
+
+    @property
+    def text(self) -> str:
+        """All text so far."""
+        return "".join(self.parts)
+
+
+class Written(NamedTuple):
+    """A row and where its text stands in the page's text; `opens` when it begins a paragraph."""
+
+    row: Row
+    start: int
+    end: int
+    opens: bool
+
+
+def compose(page: Page, fragments: list[Fragment], grids: list[Grid]) -> list[Written]:
+    """Fills a page's text, lines and ruled tables; returns the rows outside ruled tables."""
+    tables = []
+    for grid, cells, left in _filled(grids, fragments):
+        fragments = left
+        if cells is not None:
+            tables.append((grid_box(grid), cells))
+    rows = reading_rows(fragments)
+    target = PageText()
+    written = _write(target, page, rows, tables)
+    page.text, page.lines = target.text, target.lines
+    return written
+
+
+Cells = list[list[list[Fragment]]]
+
+
+def table_cells(grids: Sequence[Grid], fragments: list[Fragment]) -> list[Box]:
+    """Returns the cells of those grids that are tables, for cutting fragments at their rules."""
+    return [
+        cell
+        for grid, filled, _ in _filled(grids, fragments)
+        if filled is not None
+        for row in grid
+        for cell in row
+        if cell is not None
+    ]
+
+
+def _filled(
+    grids: Sequence[Grid], fragments: list[Fragment]
+) -> Iterator[tuple[Grid, Cells | None, list[Fragment]]]:
+    """Yields each grid with its filled cells, or None, and the fragments that are then left."""
+    boxes = [grid_box(grid) for grid in grids]
+    for number, grid in enumerate(grids):
+        others = boxes[:number] + boxes[number + 1 :]
+        cells, fragments = _fill(grid, fragments, others)
+        yield grid, cells, fragments
+
+
+def _fill(
+    grid: Grid, fragments: list[Fragment], others: Sequence[Box]
+) -> tuple[Cells | None, list[Fragment]]:
+    """Puts fragments into the cells of a grid.
+
+    Returns None for cells, and all fragments, when the grid is no table: fewer than two rows or
+    columns hold text, or one cell holds most of a page.
+    """
+    outer = grid_box(grid)
+    inside = [f for f in fragments if _holds(outer, f)]
+    if not inside:
+        return None, fragments
+    cells: Cells = [[[] for _ in row] for row in grid]
+    for fragment in inside:
+        place = _cell_of(grid, fragment)
+        if place is not None:
+            cells[place[0]][place[1]].append(fragment)
+    placed = {id(f) for row in cells for cell in row for f in cell}
+    outside = [f for f in fragments if id(f) not in placed]
+    beside = [f for f in outside if not any(_holds(box, f) for box in others)]
+    if _is_shading(inside, beside):
+        return None, fragments
+    rows = sum(1 for row in cells if any(row))
+    columns = sum(1 for column in zip(*cells, strict=True) if any(column))
+    longest = max(sum(len(f.text) for f in cell) for row in cells for cell in row)
+    if rows < 2 or columns < 2 or longest > MAX_CELL_CHARACTERS:
+        return None, fragments
+    return cells, outside
+
+
+def _is_shading(inside: list[Fragment], outside: list[Fragment]) -> bool:
+    """Says whether a grid covers only part of each row, like the shaded column of a statement."""
+    middles = np.sort([f.middle for f in outside])
+    if not len(middles):
+        return False
+    shared = 0
+    for fragment in inside:
+        reach = 0.12 * fragment.height
+        low = np.searchsorted(middles, fragment.middle - reach)
+        shared += bool(low < len(middles) and middles[low] <= fragment.middle + reach)
+    return shared >= 0.6 * len(inside)
+
+
+def _holds(box: Box, fragment: Fragment) -> bool:
+    x = (fragment.x0 + fragment.x1) / 2
+    return box.x0 <= x < box.x1 and box.top <= fragment.middle < box.bottom
+
+
+def _cell_of(grid: Grid, fragment: Fragment) -> tuple[int, int] | None:
+    tops = [min(c.top for c in row if c is not None) for row in grid]
+    row = bisect_right(tops, fragment.middle) - 1
+    for number in range(row, -1, -1):
+        for column, cell in enumerate(grid[number]):
+            if cell is not None and _holds(cell, fragment):
+                return number, column
+    return None
+
+
+def _write(
+    target: PageText, page: Page, rows: list[Row], tables: list[tuple[Box, Cells]]
+) -> list[Written]:
+    """Writes rows and tables in reading order."""
+    waiting = sorted(tables, key=lambda t: t[0].top)
+    written: list[Written] = []
+    opens = True
+    for number, row in enumerate(rows):
+        while waiting and _comes_before(waiting[0][0], row):
+            _write_table(target, page, *waiting.pop(0))
+        following = rows[number + 1] if number + 1 < len(rows) else None
+        start = target.length
+        _write_row(target, row)
+        written.append(Written(row, start, target.length, opens))
+        if following is None or any(_comes_before(t[0], following) for t in waiting):
+            target.add("\n")
+            opens = True
+        else:
+            opens = _write_joint(target, row, following)
+    for table in waiting:
+        _write_table(target, page, *table)
+    return written
+
+
+def _comes_before(box: Box, row: Row) -> bool:
+    return box.top < row.top and box.x0 < row.right and box.x1 > row.left
+
+
+def _write_row(target: PageText, row: Row) -> None:
+    previous: Fragment | None = None
+    for fragment in row.fragments:
+        if previous is not None:
+            wide = fragment.x0 - previous.x1 > row.height
+            target.add("  " if wide else " ")
+        target.add(fragment.text, Box(fragment.x0, fragment.top, fragment.x1, fragment.bottom))
+        previous = fragment
+
+
+def _write_joint(target: PageText, row: Row, following: Row) -> bool:
+    """Joins a row to the next; says whether the next one begins a paragraph."""
+    if not joins_next(row, following):
+        target.add("\n")
+        return True
+    first, second = row.fragments[0], following.fragments[0]
+    if first.hyphen:
+        if first.text[-2:-1].islower() and second.text[:1].islower():
+            target.drop_hyphen()
+    elif not (_CJK_END.search(first.text) and _CJK_START.search(second.text)):
+        target.add(" ")
+    return False
+
+
+def _write_table(target: PageText, page: Page, box: Box, cells: Cells) -> None:
+    start = target.length
+    values: list[list[str]] = []
+    for row in cells:
+        values.append([_write_cell(target, cell, first=not n) for n, cell in enumerate(row)])
+        target.add("\n")
+    end = max(start, target.length - 1)
+    rows = without_empty(values)
+    page.tables.append(Table(page.number, box.rounded(), rows, start=start, end=end))
+
+
+def _write_cell(target: PageText, fragments: list[Fragment], *, first: bool) -> str:
+    if not fragments:
+        return ""
+    lines = reading_rows(fragments)
+    if not first:
+        target.add("  ")
+    for number, line in enumerate(lines):
+        if number:
+            target.add(" ")
+        _write_row(target, line)
+    return "\n".join(line.text for line in lines)

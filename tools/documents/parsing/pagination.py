@@ -1,0 +1,153 @@
+"""Documents without pages of their own: blocks of text are cut into pages of about a screen.
+
+A page breaks where the document says so, at a title once the page is long enough, or when it is
+full. Page numbers of such documents are stable for the same content, so they can be cited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from qwenbelt.tools.documents.model import Heading, Page, Table
+from qwenbelt.tools.documents.parsing.cells import is_number
+
+PAGE_CHARACTERS = 3000
+TITLE_BREAK = 1800  # a title opens a new page from here on
+TABLE_ROWS = 60  # rows of one table on one page
+MAX_CELL = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """A section's title; its level counts from 1."""
+
+    text: str
+    level: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A stretch of text; its line ends are kept."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table's rows."""
+
+    rows: list[list[str]]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """The document itself begins a new page here."""
+
+
+Block = Title | Paragraph | Grid | Break
+
+
+def pages_of(blocks: Iterable[Block], *, fixed: bool = False) -> list[Page]:
+    """Returns pages made of blocks; with `fixed`, they end only at a `Break`."""
+    pager = _Pager(fixed)
+    for block in blocks:
+        pager.put(block)
+    return pager.finish()
+
+
+class _Pager:
+    def __init__(self, fixed: bool) -> None:
+        self._fixed = fixed
+        self._pages: list[Page] = []
+        self._parts: list[str] = []
+        self._size = 0
+        self._page = Page(1)
+
+    def put(self, block: Block) -> None:
+        if isinstance(block, Break):
+            self._turn(always=self._fixed)
+        elif isinstance(block, Title):
+            self._title(block)
+        elif isinstance(block, Grid):
+            for part in _split(block, self._fixed):
+                self._grid(part)
+        else:
+            for piece in [block.text] if self._fixed else _pieces(block.text):
+                self._text(piece)
+
+    def finish(self) -> list[Page]:
+        if self._parts or not self._pages:
+            self._turn(always=True)
+        return self._pages
+
+    def _turn(self, *, always: bool = False) -> None:
+        if not self._parts and not always:
+            return
+        self._page.text = "".join(self._parts)
+        self._pages.append(self._page)
+        self._page = Page(len(self._pages) + 1)
+        self._parts, self._size = [], 0
+
+    def _room_for(self, length: int) -> None:
+        if not self._fixed and self._size and self._size + length > PAGE_CHARACTERS:
+            self._turn()
+
+    def _append(self, text: str) -> tuple[int, int]:
+        start = self._size
+        self._parts.append(text + "\n")
+        self._size += len(text) + 1
+        return start, start + len(text)
+
+    def _title(self, block: Title) -> None:
+        text = " ".join(block.text.split())
+        if not text:
+            return
+        if not self._fixed and self._size >= TITLE_BREAK:
+            self._turn()
+        start, _ = self._append(text)
+        self._page.headings.append(Heading(start, block.level, text))
+
+    def _text(self, text: str) -> None:
+        if text.strip():
+            self._room_for(len(text))
+            self._append(text)
+
+    def _grid(self, block: Grid) -> None:
+        lines = ["  ".join(cell.replace("\n", " ") for cell in row if cell) for row in block.rows]
+        text = "\n".join(lines)
+        if not text.strip():
+            return
+        self._room_for(len(text))
+        start, end = self._append(text)
+        self._page.tables.append(
+            Table(self._page.number, None, block.rows, block.caption, True, start, end)
+        )
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cuts what does not fit on a page, at line ends or spaces."""
+    text = text.strip("\n")
+    while len(text) > PAGE_CHARACTERS:
+        cut = max(text.rfind("\n", 0, PAGE_CHARACTERS), text.rfind("。", 0, PAGE_CHARACTERS) + 1)
+        if cut < PAGE_CHARACTERS // 2:
+            cut = text.rfind(" ", PAGE_CHARACTERS // 2, PAGE_CHARACTERS)
+        cut = cut if cut > 0 else PAGE_CHARACTERS
+        yield text[:cut]
+        text = text[cut:].lstrip("\n ")
+    yield text
+
+
+def _split(grid: Grid, fixed: bool) -> Iterator[Grid]:
+    """Cuts long tables; the parts after the first carry the header in their caption."""
+    rows = [[cell[:MAX_CELL] for cell in row] for row in grid.rows if any(row)]
+    width = max(map(len, rows), default=0)
+    rows = [row + [""] * (width - len(row)) for row in rows]
+    if fixed or len(rows) <= TABLE_ROWS:
+        yield Grid(rows, grid.caption)
+        return
+    header = "" if any(map(is_number, filter(None, rows[0]))) else "  ".join(filter(None, rows[0]))
+    for start in range(0, len(rows), TABLE_ROWS):
+        named = [grid.caption, header if start else ""]
+        yield Grid(rows[start : start + TABLE_ROWS], "\n".join(filter(None, named)))

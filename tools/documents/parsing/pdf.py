@@ -1,0 +1,173 @@
+"""PDF files become pages: text in reading order, tables, outline and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.core.errors import InputError
+from qwenbelt.tools.documents.parsing import pdfium
+from qwenbelt.tools.documents.model import Box, Line, Page
+from qwenbelt.tools.documents.parsing.aligned_tables import aligned_tables
+from qwenbelt.tools.documents.parsing.fragments import (
+    fragments_of,
+    has_ink,
+    split_by_direction,
+    without_marks,
+)
+from qwenbelt.tools.documents.parsing.headings import find_headings
+from qwenbelt.tools.documents.parsing.page_text import PageText, compose, table_cells
+from qwenbelt.tools.documents.parsing.ruled_tables import find_grids
+from qwenbelt.tools.documents.parsing.scanned import note, read_by_ocr, what_is_wrong
+
+MAX_OUTLINE = 5000
+LOSS = 0.8  # of pdfium's characters; fewer on a page are told
+
+
+@dataclass(slots=True)
+class OutlineEntry:
+    """A bookmark: its level from 1, its title and the page that it leads to, from 1."""
+
+    level: int
+    title: str
+    page: int
+
+
+@dataclass(slots=True)
+class PdfFacts:
+    """What is known of a PDF before its pages are read."""
+
+    pages: int
+    title: str = ""
+    outline: list[OutlineEntry] = field(default_factory=list)
+
+
+def pdf_facts(path: str | Path, password: str | None = None) -> PdfFacts:
+    """Returns the number of pages, the title and the outline.
+
+    Raises:
+        InputError: the file cannot be opened.
+    """
+    with pdfium.opened(path, password) as document:
+        title = document.get_metadata_dict(skip_empty=True).get("Title", "")
+        return PdfFacts(len(document), " ".join(title.split()), list(_outline(document)))
+
+
+def _outline(document: Any) -> Iterator[OutlineEntry]:
+    import pypdfium2
+
+    for count, bookmark in enumerate(document.get_toc(max_depth=6)):
+        if count >= MAX_OUTLINE:
+            return
+        try:
+            target = bookmark.get_dest()
+            index = target.get_index() if target else None
+        except pypdfium2.PdfiumError:
+            continue
+        title = " ".join(bookmark.get_title().split())
+        if title and index is not None and 0 <= index < len(document):
+            yield OutlineEntry(bookmark.level + 1, title, index + 1)
+
+
+def read_pages(
+    path: str | Path,
+    pages: Iterable[int] | None = None,
+    *,
+    password: str | None = None,
+    tables: bool = True,
+    layout: bool = True,
+) -> Iterator[Page]:
+    """Yields pages by number (all by default); a damaged page comes empty, with a note.
+
+    Args:
+        path: the file.
+        pages: numbers from 1.
+        password: opens an encrypted file.
+        tables: whether to look for tables.
+        layout: without it, text comes line by line in the order of the content: about twice as
+            fast, but without columns, paragraphs, titles and tables.
+
+    Raises:
+        InputError: the file cannot be opened.
+    """
+    with pdfium.opened(path, password) as document:
+        numbers = range(1, len(document) + 1) if pages is None else pages
+        for number in numbers:
+            yield _read_page(document, number, str(path), tables=tables, layout=layout)
+
+
+def _read_page(document: Any, number: int, name: str, *, tables: bool, layout: bool) -> Page:
+    try:
+        with pdfium.page_of(document, number - 1, name) as source:
+            return _lay_out(source, number, tables=tables) if layout else _plain(source, number)
+    except InputError as error:
+        return Page(number, notes=[error.message])
+
+
+def _plain(source: Any, number: int) -> Page:
+    placement = pdfium.Placement(source)
+    target = PageText()
+    for words, box in pdfium.plain_lines(source, placement):
+        target.add(" ".join(without_marks(words).split()), Box(*box))
+        target.add("\n")
+    page = Page(number, placement.width, placement.height)
+    page.text, page.lines = target.text, target.lines
+    return page
+
+
+def _lay_out(source: Any, number: int, *, tables: bool) -> Page:
+    placement = pdfium.Placement(source)
+    page = Page(number, placement.width, placement.height)
+    with pdfium.page_characters(source, placement) as characters:
+        fault = what_is_wrong(source, placement, characters.all)
+        seen = read_by_ocr(source) if fault else None
+        if fault:
+            page.notes.append(note(number, fault, seen))
+        grids = find_grids(source, placement) if tables else []
+        if seen:
+            written, turned = compose(page, seen, grids), []
+        else:
+            (_, upright), *turned = split_by_direction(characters.all, page.width, page.height)
+            fragments = fragments_of(upright)
+            cells = table_cells(grids, fragments) if grids else []
+            written = compose(page, fragments_of(upright, cells) if cells else fragments, grids)
+        page.headings = find_headings(written, characters.weight)
+    if tables:
+        page.tables = sorted(page.tables + aligned_tables(page, written), key=lambda t: t.start)
+        page.headings = [h for h in page.headings if not _in_table(page, h.start)]
+    for frame, part in turned:
+        _append(page, frame, fragments_of(part))
+    if not seen:
+        _check_loss(page, characters.all)
+    return page
+
+
+def _check_loss(page: Page, characters: pdfium.Characters) -> None:
+    """Compares what was composed with what pdfium gave; a fifth lost is told."""
+    codes = characters.codes
+    halves = (codes >= 0xDC00) & (codes <= 0xDFFF)  # of characters that take two
+    given = int((has_ink(codes) & ~halves).sum())
+    kept = sum(not c.isspace() for c in page.text)
+    if given >= 20 and kept < LOSS * given:
+        page.notes.append(f"Page {page.number}: only {kept} of {given} characters were placed.")
+
+
+def _in_table(page: Page, place: int) -> bool:
+    return any(t.start <= place < t.end for t in page.tables)
+
+
+def _append(page: Page, frame: Any, fragments: list[Any]) -> None:
+    """Adds text that runs in another direction after the rest of the page."""
+    aside = Page(page.number)
+    compose(aside, fragments, [])
+    if page.text and not page.text.endswith("\n"):
+        page.text += "\n"
+    offset = len(page.text)
+    page.text += aside.text
+    moved = [
+        Line(line.start + offset, line.end + offset, frame.on_page(line.box))
+        for line in aside.lines
+    ]
+    page.lines = [*page.lines, *moved]

@@ -1,0 +1,78 @@
+"""Workbooks and tables of separated values become blocks."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.core.errors import InputError
+from qwenbelt.tools.documents.parsing.pagination import Block, Break, Grid, Paragraph, Title
+
+MAX_CELLS = 5_000_000
+MAX_FIELD = 10_000_000  # characters of one field of a CSV file
+_SAMPLE = 65_536
+
+
+def separated_blocks(text: str, suffix: str) -> Iterator[Block]:
+    """Yields the table of a CSV or TSV file."""
+    csv.field_size_limit(MAX_FIELD)
+    dialect = csv.excel_tab if suffix == ".tsv" else _dialect(text[:_SAMPLE])
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), dialect) if any(row)]
+    except csv.Error:
+        yield Paragraph(text)  # not as regular as its name promises: still text
+        return
+    if sum(map(len, rows)) > MAX_CELLS:
+        raise InputError(f"has more than {MAX_CELLS} cells.")
+    yield Grid([[cell.strip() for cell in row] for row in rows])
+
+
+def _dialect(sample: str) -> Any:
+    try:
+        return csv.Sniffer().sniff(sample, delimiters=",;\t|")
+    except csv.Error:
+        return csv.excel
+
+
+def workbook_blocks(file: Path) -> Iterator[Block]:
+    """Yields each sheet of an .xlsx workbook, beginning on a new page under its name."""
+    import openpyxl
+
+    book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+    try:
+        budget = MAX_CELLS
+        for sheet in book.worksheets:
+            rows = []
+            for row in sheet.iter_rows(values_only=True):
+                budget -= len(row)
+                if budget < 0:
+                    raise InputError(f"has more than {MAX_CELLS} cells.")
+                if any(value is not None for value in row):
+                    rows.append([_shown(value) for value in row])
+            yield Break()
+            yield Title(sheet.title)
+            yield Grid(_trimmed(rows), sheet.title)
+    finally:
+        book.close()
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if isinstance(value, datetime.datetime):
+        midnight = value.time() == datetime.time()
+        return value.date().isoformat() if midnight else value.isoformat(" ", "seconds")
+    return str(value).strip()
+
+
+def _trimmed(rows: list[list[str]]) -> list[list[str]]:
+    """Returns rows without columns that are empty in all of them."""
+    width = max(map(len, rows), default=0)
+    used = [n for n in range(width) if any(n < len(row) and row[n] for row in rows)]
+    return [[row[n] if n < len(row) else "" for n in used] for row in rows]

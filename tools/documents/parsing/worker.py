@@ -1,0 +1,106 @@
+"""The process that reads documents, so that a damaged or hostile one cannot take others with it.
+
+Requests come in as lines of JSON on standard input, answers go out as lines on standard output:
+
+    {"do": "open", "path": ..., "password": ...}   -> {"kind", "pages", "title", "outline"}
+    {"do": "read", "path": ..., "pages": [...]}    -> {"page": [...]} for each, then {"done": true}
+
+An error for the person is {"error": text, "fix": text}.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from qwenbelt.core.errors import InputError
+from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.parsing.formats import Opened, open_document
+from qwenbelt.tools.documents.parsing.page_rows import page_of, page_row
+
+MAX_MEMORY = 6 * 1024**3  # bytes of address space
+
+
+def encode(page: Page) -> list[Any]:
+    """Returns a page as values that JSON can hold."""
+    row = list(page_row(page))
+    row[4] = base64.b64encode(row[4]).decode("ascii")
+    return row
+
+
+def decode(row: list[Any]) -> Page:
+    """Returns the page that `encode` made the values of."""
+    return page_of([*row[:4], base64.b64decode(row[4]), *row[5:]])
+
+
+class _Reader:
+    """Answers requests; the document that was opened last stays open."""
+
+    def __init__(self) -> None:
+        self._open = contextlib.ExitStack()
+        self._key: tuple[str, bool] | None = None
+        self._opened: Opened | None = None
+
+    def answers(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        opened = self._document(request)
+        if request["do"] == "open":
+            yield {
+                "kind": opened.kind,
+                "pages": opened.pages,
+                "title": opened.title,
+                "outline": opened.outline,
+            }
+            return
+        for page in opened.read(request["pages"]):
+            yield {"page": encode(page)}
+        yield {"done": True}
+
+    def _document(self, request: dict[str, Any]) -> Opened:
+        key = (request["path"], bool(request.get("layout", True)))
+        if self._opened is None or key != self._key or request["do"] == "open":
+            self._open.close()
+            self._opened = self._open.enter_context(
+                open_document(Path(key[0]), request.get("password"), layout=key[1])
+            )
+            self._key = key
+        return self._opened
+
+
+def _own_output() -> TextIO:
+    """Keeps standard output for answers, and sends what libraries print to nowhere."""
+    kept = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return open(kept, "w", encoding="utf-8")
+
+
+def _limit_memory() -> None:
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main() -> None:
+    """Answers requests until standard input ends."""
+    _limit_memory()
+    out = _own_output()
+    reader = _Reader()
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            for answer in reader.answers(request):
+                out.write(json.dumps(answer, ensure_ascii=False) + "\n")
+                out.flush()
+        except InputError as error:
+            out.write(json.dumps({"error": error.message, "fix": error.fix}) + "\n")
+        except MemoryError:
+            name = request.get("path")
+            out.write(json.dumps({"error": f"{name}: needs too much memory to be read."}) + "\n")
+        out.flush()

@@ -1,0 +1,264 @@
+"""Reading documents in other processes: several at once, limited in time, free to crash."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.core.errors import InputError
+from qwenbelt.core.secrets import clean_environment
+from qwenbelt.tools.documents.model import Page
+
+RANGE = 16  # pages that one process reads at a time
+OPEN_SECONDS = 30.0
+PAGE_SECONDS = 20.0  # a page that takes longer is left out, and later ones get a quarter of it
+LEAST_SECONDS = 1.0
+MAX_STUCK = 8  # pages that may fail their reader; what comes after them is left out
+MAX_PROCESSES = 4
+_START = (
+    "import sys; sys.path[:] = {path!r}\n"
+    "from qwenbelt.tools.documents.parsing.worker import main; main()"
+)
+
+
+class _Stuck(Exception):
+    """A process died or did not answer in time.
+
+    Attributes:
+        slow: whether it lived and was waited for.
+    """
+
+    def __init__(self, *, slow: bool = False) -> None:
+        super().__init__()
+        self.slow = slow
+
+
+class _Patience:
+    """How long the pages of one file are waited for: less and less, so that a hostile one ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stuck = self._slow = 0
+
+    @property
+    def seconds(self) -> float:
+        return max(PAGE_SECONDS * 0.25**self._slow, LEAST_SECONDS)
+
+    @property
+    def is_over(self) -> bool:
+        return self._stuck >= MAX_STUCK
+
+    def spend(self, stuck: _Stuck) -> None:
+        with self._lock:
+            self._stuck += 1
+            self._slow += stuck.slow
+
+
+class _Process:
+    """One reading process."""
+
+    def __init__(self) -> None:
+        path = [entry for entry in sys.path if entry]
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-X", "utf8", "-c", _START.format(path=path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            env={**clean_environment(), "OPENBLAS_NUM_THREADS": "1"},
+        )
+        self._lines: queue.Queue[str] = queue.Queue(maxsize=64)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        out = self._process.stdout
+        with contextlib.suppress(ValueError, OSError):
+            for line in out or ():
+                self._lines.put(line)
+        self._lines.put("")
+
+    def ask(self, request: dict[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
+        """Sends a request and yields answers, each of which may take some seconds.
+
+        Raises:
+            InputError: the document cannot be read.
+            _Stuck: the process died or is too slow; it must not be used again.
+        """
+        target = self._process.stdin
+        if target is None:
+            raise _Stuck
+        try:
+            target.write(json.dumps(request) + "\n")
+            target.flush()
+        except OSError:
+            raise _Stuck from None
+        while True:
+            answer = self._next(seconds)
+            if "error" in answer:
+                raise InputError(answer["error"], fix=answer.get("fix"))
+            yield answer
+            if "page" not in answer:
+                return
+
+    def _next(self, seconds: float) -> dict[str, Any]:
+        try:
+            line = self._lines.get(timeout=seconds)
+        except queue.Empty:
+            raise _Stuck(slow=True) from None
+        if not line:
+            raise _Stuck
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+class Workers:
+    """A few reading processes, started when needed and kept for the next document.
+
+    Args:
+        processes: how many at most; by default as many as there are processors, up to 4.
+    """
+
+    def __init__(self, processes: int | None = None) -> None:
+        self.size = processes or min(os.cpu_count() or 1, MAX_PROCESSES)
+        self._idle: list[_Process] = []
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def _one(self) -> Iterator[_Process]:
+        """Lends a process; one that is stuck is stopped and not used again."""
+        with self._lock:
+            process = self._idle.pop() if self._idle else None
+        process = process or _Process()
+        try:
+            yield process
+        except InputError:
+            self._give_back(process)
+            raise
+        except BaseException:
+            process.stop()  # also when answers are still to come
+            raise
+        else:
+            self._give_back(process)
+
+    def _give_back(self, process: _Process) -> None:
+        with self._lock:
+            if len(self._idle) < self.size:
+                self._idle.append(process)
+                return
+        process.stop()
+
+    def close(self) -> None:
+        """Stops the processes that are idle."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for process in idle:
+            process.stop()
+
+    def open(self, file: Path, password: str | None, *, layout: bool) -> dict[str, Any]:
+        """Returns kind, pages, title and outline of a document.
+
+        Raises:
+            InputError: it cannot be opened.
+        """
+        request = {"do": "open", "path": str(file), "password": password, "layout": layout}
+        try:
+            with self._one() as process:
+                return next(iter(list(process.ask(request, OPEN_SECONDS))))
+        except _Stuck:
+            raise InputError(f"{file}: cannot be read; it makes its reader fail.") from None
+
+    def read(
+        self,
+        file: Path,
+        numbers: Iterable[int],
+        password: str | None,
+        *,
+        layout: bool,
+        size: int = RANGE,
+    ) -> Iterator[Page]:
+        """Yields pages as they are done; what cannot be read comes empty, with a note.
+
+        Args:
+            file: the document.
+            numbers: pages from 1.
+            password: opens an encrypted file.
+            layout: see `pdf.read_pages`.
+            size: how many pages one process reads at a time; 0 for all.
+
+        Raises:
+            InputError: the document cannot be opened.
+        """
+        wanted = list(numbers)
+        size = size or max(len(wanted), 1)
+        ranges = [wanted[n : n + size] for n in range(0, len(wanted), size)]
+        base = {"do": "read", "path": str(file), "password": password, "layout": layout}
+        patience = _Patience()
+        with ThreadPoolExecutor(self.size) as threads:
+            waiting: set[Future[list[Page]]] = set()
+            try:
+                while ranges or waiting:
+                    while ranges and len(waiting) < self.size + 1:
+                        waiting.add(threads.submit(self._read_range, base, ranges.pop(0), patience))
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        yield from future.result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _read_range(
+        self, base: dict[str, Any], numbers: list[int], patience: _Patience
+    ) -> list[Page]:
+        pages: list[Page] = []
+        while len(pages) < len(numbers):
+            number = numbers[len(pages)]
+            if patience.is_over:
+                note = f"Page {number} is left out: {MAX_STUCK} others make their reader fail."
+                pages.append(Page(number, notes=[note]))
+                continue
+            try:
+                self._read_some({**base, "pages": numbers[len(pages) :]}, pages, patience)
+            except _Stuck as stuck:
+                number = numbers[len(pages)]
+                pages.append(Page(number, notes=[f"Page {number} makes its reader fail."]))
+                patience.spend(stuck)
+        return pages
+
+    def _read_some(self, request: dict[str, Any], pages: list[Page], patience: _Patience) -> None:
+        from qwenbelt.tools.documents.parsing.worker import decode
+
+        with self._one() as process:
+            for answer in process.ask(request, patience.seconds):
+                if "page" in answer:
+                    pages.append(decode(answer["page"]))
+
+
+_SHARED: list[Workers] = []
+_SHARING = threading.Lock()
+
+
+def shared_workers() -> Workers:
+    """Returns the processes that all indexes of this process share; stopped at its end."""
+    with _SHARING:
+        if not _SHARED:
+            _SHARED.append(Workers())
+            atexit.register(_SHARED[0].close)
+        return _SHARED[0]

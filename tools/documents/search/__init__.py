@@ -1,0 +1,1 @@
+"""Searching pages: chunks, queries, ranking and passages."""

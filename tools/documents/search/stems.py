@@ -1,0 +1,84 @@
+"""Search tokens become stems outside of SQLite's own tables, by the same tokenizer.
+
+So that all backends find the same: FTS5's porter stemmer is asked through a small table in memory.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from qwenbelt.tools.documents.search.chunks import Chunk
+from qwenbelt.tools.documents.search.tokens import index_text
+from qwenbelt.tools.documents.stores.fulltext_snapshot import SECTION_WEIGHT, stems_of
+
+MAX_HELD = 200_000  # words whose stems are kept
+_ROUND = 20_000  # words that are stemmed at a time
+
+
+class Stemmer:
+    """Stems words as the SQLite store does; may be used from many threads."""
+
+    def __init__(self) -> None:
+        self._file = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._held: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def stems(self, words: Iterable[str]) -> list[str]:
+        """Returns the stem of each word."""
+        given = list(words)
+        with self._lock:
+            new = [w for w in dict.fromkeys(given) if w not in self._held]
+            if len(self._held) > MAX_HELD:
+                self._held.clear()
+                new = list(dict.fromkeys(given))
+            for first in range(0, len(new), _ROUND):
+                self._learn(new[first : first + _ROUND])
+            return [self._held[w] for w in given]
+
+    def _learn(self, words: list[str]) -> None:
+        stems_of(self._file, words)
+        rows = self._file.execute("SELECT doc, term FROM temp.stemmed").fetchall()
+        self._held.update(dict.fromkeys(words, ""))
+        self._held.update((words[row], stem) for row, stem in rows)
+
+    def counts(self, chunk: Chunk, text: str) -> tuple[dict[str, float], int]:
+        """Returns how often each stem is in a chunk, words of its context weighed, and its length.
+
+        The length counts tokens, as BM25 needs it.
+        """
+        body = index_text(text).split()
+        context = index_text(f"{chunk.section}\n{chunk.context}").split()
+        counts: Counter[str] = Counter()
+        counts.update(self.stems(body))
+        for stem in self.stems(context):
+            counts[stem] += SECTION_WEIGHT  # type: ignore[assignment]
+        counts.pop("", None)
+        return dict(counts), len(body) + len(context)
+
+    def close(self) -> None:
+        """Lets go of the table."""
+        self._file.close()
+
+
+def rarity(count: int, total: int) -> float:
+    """Returns how much a word says that `count` of `total` chunks have; FTS5's formula."""
+    return max(math.log((total - count + 0.5) / (count + 0.5)), 1e-6)
+
+
+def rarest(counts: Mapping[str, int], most: int) -> list[str]:
+    """Returns the words that fewest chunks have, as long as no more than `most` have any of them.
+
+    The rarest is always among them.
+    """
+    chosen: list[str] = []
+    total = 0
+    for word, count in sorted(counts.items(), key=lambda entry: entry[1]):
+        total += count
+        if chosen and total > most:
+            break
+        chosen.append(word)
+    return chosen

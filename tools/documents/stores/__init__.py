@@ -1,0 +1,1 @@
+"""Where an index lives: SQLite, PostgreSQL or Qdrant."""

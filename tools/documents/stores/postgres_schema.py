@@ -1,0 +1,169 @@
+"""The tables of an index in PostgreSQL, and connections to it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from qwenbelt.core.errors import ConfigError, InputError, one_line
+from qwenbelt.core.secrets import scrub
+from qwenbelt.tools.documents.search.tokens import TOKENS_VERSION
+
+SCHEMA_VERSION = 1
+_LOCK = 0x51574278  # "QWBx": taken while the tables are made
+SECONDS = 15  # to connect
+
+_TABLES = """
+CREATE SCHEMA IF NOT EXISTS qwenbelt;
+CREATE TABLE IF NOT EXISTS qwenbelt.meta (key text PRIMARY KEY, value text NOT NULL);
+CREATE TABLE IF NOT EXISTS qwenbelt.collections (
+  id serial PRIMARY KEY, name text NOT NULL UNIQUE, revision bigint NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS qwenbelt.documents (
+  id bigserial PRIMARY KEY,
+  collection integer NOT NULL REFERENCES qwenbelt.collections,
+  key text NOT NULL, title text NOT NULL, kind text NOT NULL, bytes bigint NOT NULL,
+  pages integer NOT NULL, outline text NOT NULL, state text NOT NULL,
+  chunks integer NOT NULL DEFAULT 0, tokens bigint NOT NULL DEFAULT 0,
+  notes text NOT NULL DEFAULT '[]', UNIQUE (collection, key)
+);
+CREATE TABLE IF NOT EXISTS qwenbelt.names (
+  collection integer NOT NULL, path text NOT NULL, version integer NOT NULL, name text NOT NULL,
+  document bigint NOT NULL REFERENCES qwenbelt.documents, current boolean NOT NULL,
+  added text NOT NULL, meta text NOT NULL, PRIMARY KEY (collection, path, version)
+);
+CREATE INDEX IF NOT EXISTS names_document ON qwenbelt.names (document);
+CREATE INDEX IF NOT EXISTS names_name ON qwenbelt.names (collection, name);
+CREATE TABLE IF NOT EXISTS qwenbelt.pages (
+  document bigint NOT NULL REFERENCES qwenbelt.documents ON DELETE CASCADE,
+  number integer NOT NULL, width real NOT NULL, height real NOT NULL, text text NOT NULL,
+  lines bytea NOT NULL, tables text NOT NULL, headings text NOT NULL, captions text NOT NULL,
+  notes text NOT NULL, PRIMARY KEY (document, number)
+);
+CREATE TABLE IF NOT EXISTS qwenbelt.chunks (
+  id bigserial PRIMARY KEY,
+  document bigint NOT NULL REFERENCES qwenbelt.documents ON DELETE CASCADE,
+  collection integer NOT NULL, page integer NOT NULL, start integer NOT NULL,
+  stop integer NOT NULL, kind text NOT NULL, section text NOT NULL, context text NOT NULL,
+  tokens integer NOT NULL, words tsvector NOT NULL
+);
+CREATE INDEX IF NOT EXISTS chunks_document ON qwenbelt.chunks (document, page);
+CREATE INDEX IF NOT EXISTS chunks_words ON qwenbelt.chunks USING gin (words);
+CREATE TABLE IF NOT EXISTS qwenbelt.words (
+  collection integer NOT NULL, word text NOT NULL, count bigint NOT NULL,
+  PRIMARY KEY (collection, word)
+);
+CREATE TABLE IF NOT EXISTS qwenbelt.vectors (
+  chunk bigint NOT NULL REFERENCES qwenbelt.chunks ON DELETE CASCADE,
+  model text NOT NULL, data bytea NOT NULL, PRIMARY KEY (chunk, model)
+);
+ALTER TABLE qwenbelt.vectors ADD COLUMN IF NOT EXISTS parts bytea NOT NULL DEFAULT '';
+"""
+_PLACED = """
+CREATE TABLE IF NOT EXISTS qwenbelt.placed (
+  chunk bigint NOT NULL REFERENCES qwenbelt.chunks ON DELETE CASCADE,
+  model text NOT NULL, place vector NOT NULL, PRIMARY KEY (chunk, model)
+)
+"""
+
+
+class Server:
+    """One connection for each thread to a database.
+
+    Attributes:
+        has_vectors: whether the database has pgvector.
+
+    Raises:
+        ConfigError: the `postgres` extra is not installed.
+        InputError: the database cannot be reached or used.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            import psycopg
+        except ImportError as error:
+            raise ConfigError(
+                "An index in PostgreSQL needs an extra.", fix='pip install "qwenbelt[postgres]"'
+            ) from error
+        self._psycopg = psycopg
+        self._url = url
+        self._here = threading.local()
+        self._all: list[Any] = []
+        self._lock = threading.Lock()
+        try:
+            self.has_vectors = self._prepare()
+        except psycopg.Error as error:
+            self.close()
+            reason = scrub(one_line(error)).replace(url, "the database")
+            raise InputError(f"The PostgreSQL index cannot be used: {reason}") from None
+        except BaseException:  # an index of another program, an interrupt: nothing stays open
+            self.close()
+            raise
+
+    def get(self) -> Any:
+        """Returns this thread's connection; a lost one is opened anew."""
+        found = getattr(self._here, "connection", None)
+        if found is None or found.closed:
+            found = self._psycopg.connect(self._url, autocommit=True, connect_timeout=SECONDS)
+            self._here.connection = found
+            with self._lock:
+                self._all.append(found)
+        return found
+
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        """Runs a query and returns its rows."""
+        found: list[Any] = self.get().execute(query, values).fetchall()
+        return found
+
+    @contextlib.contextmanager
+    def writing(self, collection: int) -> Iterator[Any]:
+        """One transaction that writes to a collection; writers of one wait for each other."""
+        connection = self.get()
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, collection))
+            yield connection
+
+    def close(self) -> None:
+        """Closes the connections of all threads."""
+        with self._lock:
+            for connection in self._all:
+                connection.close()
+            self._all.clear()
+        self._here = threading.local()
+
+    def collection(self, name: str) -> int:
+        """Returns a collection's number."""
+        self.get().execute(
+            "INSERT INTO qwenbelt.collections (name) VALUES (%s) ON CONFLICT DO NOTHING", (name,)
+        )
+        ((number,),) = self.rows("SELECT id FROM qwenbelt.collections WHERE name = %s", name)
+        return int(number)
+
+    def _prepare(self) -> bool:
+        with self.writing(0) as connection:
+            connection.execute(_TABLES)
+            values = {"schema": str(SCHEMA_VERSION), "tokens": str(TOKENS_VERSION)}
+            for entry in values.items():
+                query = "INSERT INTO qwenbelt.meta VALUES (%s, %s) ON CONFLICT DO NOTHING"
+                connection.execute(query, entry)
+            found = dict(connection.execute("SELECT key, value FROM qwenbelt.meta").fetchall())
+            if found != values:
+                raise InputError(
+                    "The PostgreSQL index was made by another version of qwenbelt.",
+                    fix="Drop its schema qwenbelt and add the files again.",
+                )
+        return self._place_vectors()
+
+    def _place_vectors(self) -> bool:
+        known = "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"
+        if not self.rows(known):
+            return False
+        try:
+            with self.writing(0) as connection:
+                connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+                connection.execute(_PLACED)
+        except self._psycopg.errors.InsufficientPrivilege:
+            return False  # without it vectors are compared here
+        return True
