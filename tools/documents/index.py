@@ -20,6 +20,7 @@ from qwenbelt.tools.documents.parsing.formats import SUFFIXES, Opened, open_docu
 from qwenbelt.tools.documents.parsing.worker_pool import RANGE, Workers, shared_workers
 from qwenbelt.tools.documents.search.chunks import Chunk, chunks_of
 from qwenbelt.tools.documents.search.embedding import Embedder
+from qwenbelt.tools.documents.search.focused import FocusedSearch
 from qwenbelt.tools.documents.search.fusion import (
     DEPTH,
     Meaning,
@@ -131,6 +132,7 @@ class DocumentIndex:
         )
         self._owned = self._workers if workers else None
         self._store = open_store(self.place, collection)
+        self.focused = FocusedSearch(self._store)
         self._router: tuple[object, Router] | None = None
         self._routing = threading.Lock()
 
@@ -423,7 +425,7 @@ class DocumentIndex:
         scope = Scope(None if chosen is None else list(names), pages, section)
         limit = max(top_k if per_page is None else 6 * top_k, DEPTH if self._reranker else 0)
         likely = self._likely(query) if chosen is None or len(names) > 1 else {}
-        finds = [lambda limit, scope: self._store.match(terms, limit, scope)]
+        finds = [self._by_words(query, terms, chosen)]
         if self._embedder is not None:
             finds.append(Meaning(self._store, self._embedder, query).find)
         matches = fused([self._routed(likely, find, limit, scope) for find in finds])
@@ -431,6 +433,12 @@ class DocumentIndex:
             texts = [self._text(match.passage) for match in matches[:DEPTH]]
             matches = reranked(self._reranker, query, matches, texts)
         return self._hits(_spread(matches, per_page)[:top_k], terms, names)
+
+    def _by_words(self, query: str, terms: list[str], chosen: Documents | None) -> Find:
+        few = self.focused.few(chosen)
+        if few:
+            return self.focused.finder(query, few)
+        return lambda limit, scope: self._store.match(terms, limit, scope)
 
     def _text(self, passage: Passage) -> str:
         page = next(self._store.pages(passage.document, [passage.page]), None)

@@ -106,6 +106,9 @@ _EN: dict[str, str] = {
     r"yoy|year[- ]over[- ]year|year[- ]on[- ]year": "change compared prior year increase decrease",
     r"industr(?:y|ies)|what .* do(?:es)? for business": "industry business overview products",
     r"risks?": "risk factors",
+    r"(?<!explain )why|drove|driven|drivers?|reasons?|caused?": (
+        "primarily due driven attributable resulted"
+    ),
 }
 
 _ZH: dict[str, str] = {
@@ -131,6 +134,7 @@ _ZH: dict[str, str] = {
     r"并购|收购": "企业合并 收购 股权",
     r"诉讼|官司": "诉讼 仲裁 未决",
     r"员工|人数": "员工 职工 在职",
+    r"为什么|为何|原因": "主要由于 主要系",
     r"有效税率|所得税率|税率": "所得税费用 适用税率",
     r"董事长|总经理|高管": "董事 高级管理人员 总裁",
 }

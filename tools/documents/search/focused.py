@@ -1,0 +1,272 @@
+"""Search within a few documents: only their own words count, not what else is in the index.
+
+The full-text table of an index weighs a word by how many passages of *all* documents have it, so
+that what was taken in before changes what is found. Here the words of the chosen documents are
+counted alone. There is time, too, for what a large index cannot afford: a passage counts more when
+its page is about the question, when words of the question stand side by side in it as they do in
+the question, and when it is the statement that the question names or implies.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.search.queries import Query, understand
+from qwenbelt.tools.documents.search.statements import (
+    kinds,
+    statement_score,
+    wanted_statements,
+)
+from qwenbelt.tools.documents.search.stems import Stemmer
+from qwenbelt.tools.documents.search.tokens import STOP_WORDS, tokens
+from qwenbelt.tools.documents.store import Document, Match, Passage, Scope, Store
+
+MOST_PASSAGES = 12_000  # of the chosen documents; beyond it the index's own search is quicker
+FEW_DOCUMENTS = 4  # in an index that is searched by its documents' own words as a whole
+FEW_NAMES = 16  # a document may have several
+HELD_PASSAGES = 40_000  # whose words are kept for the next question
+K1, B = 1.2, 0.75
+CONTEXT_WEIGHT = 1.0  # of words in section titles and table headers, against 1 in the passage
+OTHERS = 0.6  # of words that documents may use instead of the question's
+PAGE = 0.5  # of how well the page as a whole fits
+PAIR = 1.0  # of two words side by side, in parts of their rarity
+STATEMENT = 0.45  # of being the statement that is asked for, in parts of the best score
+_STUB = 12  # words below which a passage is a stub: a title or a line torn from its table
+
+
+@dataclass(slots=True)
+class _Words:
+    """The words of a passage or a page."""
+
+    counts: dict[str, float]
+    length: float
+    pairs: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(slots=True)
+class DocumentWords:
+    """A document's passages and pages with their words.
+
+    Attributes:
+        passages: in reading order.
+        pages: its pages by number.
+    """
+
+    passages: list[Passage]
+    pages: dict[int, Page]
+    words: list[_Words] = field(default_factory=list)
+    page_words: dict[int, _Words] = field(default_factory=dict)
+    statements: dict[str, dict[int, float]] = field(default_factory=dict)
+
+    def statement_pages(self, kind: str) -> dict[int, float]:
+        """Returns the pages that may be a statement, with how much they are one."""
+        if kind not in self.statements:
+            scores = {n: statement_score(kind, page.text) for n, page in self.pages.items()}
+            self.statements[kind] = {n: score for n, score in scores.items() if score > 0}
+        return self.statements[kind]
+
+    def statement_page(self, kind: str) -> int | None:
+        """Returns the page that is most a statement; the first of equals."""
+        pages = self.statement_pages(kind)
+        return min(pages, key=lambda n: (-pages[n], n)) if pages else None
+
+
+class FocusedSearch:
+    """Ranks passages of documents of a store; keeps the words of those searched last."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._stemmer = Stemmer()
+        self._held: OrderedDict[int, DocumentWords] = OrderedDict()
+        self._few: tuple[object, list[Document]] | None = None
+        self._lock = threading.Lock()
+
+    def words_of(self, document: int) -> DocumentWords:
+        """Returns a document's words."""
+        with self._lock:
+            found = self._held.get(document)
+            if found is None or not self._is_current(document, found):
+                found = self._read(document)
+                self._held[document] = found
+            self._held.move_to_end(document)
+            while len(self._held) > 1 and self._size() > HELD_PASSAGES:
+                self._held.popitem(last=False)
+            return found
+
+    def few(self, chosen: Sequence[Document] | None) -> list[int]:
+        """Returns the ids of the documents to search in, if they are few enough; else none.
+
+        Args:
+            chosen: the documents; None for all of the collection.
+        """
+        if chosen is None:
+            chosen = self._all_if_few()
+        if sum(document.chunks for document in chosen) > MOST_PASSAGES:
+            return []
+        return list(dict.fromkeys(document.id for document in chosen))
+
+    def _all_if_few(self) -> list[Document]:
+        state = self._store.state()
+        known = self._few
+        if known is None or known[0] != state:
+            ids = {front[0] for front in self._store.fronts(1, FEW_NAMES)}
+            found = self._store.documents() if 0 < len(ids) <= FEW_DOCUMENTS else []
+            self._few = known = (state, found)
+        return known[1]
+
+    def _is_current(self, document: int, held: DocumentWords) -> bool:
+        """Says whether the passages have the same ids: removed and added again, they are new."""
+        first = held.passages[0] if held.passages else None
+        return first is not None and self._store.passage(first.id) == first
+
+    def _size(self) -> int:
+        return sum(len(held.passages) for held in self._held.values())
+
+    def _read(self, document: int) -> DocumentWords:
+        found = DocumentWords([], {page.number: page for page in self._store.pages(document)})
+        texts: list[tuple[list[str], list[str]]] = []
+        for number, page in found.pages.items():
+            for passage in self._store.passages(document, number):
+                found.passages.append(passage)
+                body = _tokens(page.text[passage.start : passage.end])
+                texts.append((body, _tokens(f"{passage.section}\n{passage.context}")))
+        self._stemmer.stems({word for pair in texts for part in pair for word in part})  # at once
+        found.words = [self._words(body, context) for body, context in texts]
+        for number in found.pages:
+            found.page_words[number] = _Words({}, 0.0)
+        for passage, words in zip(found.passages, found.words, strict=True):
+            whole = found.page_words[passage.page]
+            whole.length += words.length
+            for stem, count in words.counts.items():
+                whole.counts[stem] = whole.counts.get(stem, 0.0) + count
+        return found
+
+    def _words(self, body: list[str], context: list[str]) -> _Words:
+        stems, around = self._stemmed(body), self._stemmed(context)
+        counts: dict[str, float] = dict(Counter(stems))
+        for stem in set(around):
+            counts[stem] = counts.get(stem, 0.0) + CONTEXT_WEIGHT
+        pairs = frozenset((*pairwise(stems), *pairwise(around)))
+        return _Words(counts, len(stems) + 0.5 * len(around), pairs)
+
+    def _stemmed(self, words: Iterable[str]) -> list[str]:
+        return [stem for stem in self._stemmer.stems(words) if stem]
+
+    def _stems(self, text: str) -> list[str]:
+        return self._stemmed(_tokens(text))
+
+    # -- ranking --------------------------------------------------------------------------------
+
+    def ranked(self, question: str, query: Query, documents: Sequence[int]) -> list[Match]:
+        """Returns the passages of documents that have any of the query's words, best first.
+
+        Args:
+            question: as it was asked, for the statements that it implies.
+            query: its words.
+            documents: ids, in any order.
+        """
+        held = [self.words_of(document) for document in dict.fromkeys(documents)]
+        weights = self._weights(query, held)
+        if not weights:
+            return []
+        asked = self._stems(" ".join(query.terms))
+        pairs = self._pairs(question, asked, weights)
+        found: list[tuple[float, Passage]] = []
+        for one in held:
+            found += _scored(one, weights, pairs)
+        best = max((score for score, _ in found), default=0.0)
+        found = [(s + best * b, p) for (s, p), b in zip(found, _bonus(question, held), strict=True)]
+        found.sort(key=lambda entry: (-entry[0], entry[1].document, entry[1].id))
+        return [Match(passage, score) for score, passage in found if score > 0]
+
+    def finder(self, question: str, documents: Sequence[int]) -> Callable[..., list[Match]]:
+        """Returns a search of documents as a store's: by a limit and a scope."""
+
+        def find(limit: int, scope: Scope) -> list[Match]:
+            within = documents if scope.documents is None else scope.documents
+            found = self.ranked(question, understand(question), within)
+            return [m for m in found if _in_scope(m.passage, scope)][:limit]
+
+        return find
+
+    def _weights(self, query: Query, held: Iterable[DocumentWords]) -> dict[str, float]:
+        """Returns the weight of each stem of the query: its rarity, less for other words."""
+        own = dict.fromkeys(self._stems(" ".join(query.terms)), 1.0)
+        weights = {**dict.fromkeys(self._stems(" ".join(query.others)), OTHERS), **own}
+        every = [words.counts for one in held for words in one.words]
+        total = len(every)
+        out = {}
+        for stem, weight in weights.items():
+            number = sum(stem in counts for counts in every)
+            if number:
+                out[stem] = weight * math.log(1 + (total - number + 0.5) / (number + 0.5))
+        return out
+
+    def _pairs(
+        self, question: str, asked: list[str], weights: dict[str, float]
+    ) -> dict[tuple[str, str], float]:
+        """Returns words that stand side by side in the question, function words left out."""
+        stems = self._stems(question)
+        known = set(asked)
+        return {
+            (one, two): PAIR * (weights[one] + weights[two]) / 2
+            for one, two in pairwise(stems)
+            if one in known and two in known and one in weights and two in weights and one != two
+        }
+
+
+def _in_scope(passage: Passage, scope: Scope) -> bool:
+    if scope.pages is not None and passage.page not in scope.pages:
+        return False
+    return not scope.section or scope.section.lower() in passage.section.lower()
+
+
+def _tokens(text: str) -> list[str]:
+    return [token for token in tokens(text) if token not in STOP_WORDS]
+
+
+def _scored(
+    one: DocumentWords, weights: dict[str, float], pairs: dict[tuple[str, str], float]
+) -> list[tuple[float, Passage]]:
+    mean = sum(w.length for w in one.words) / max(1, len(one.words)) or 1.0
+    page_mean = sum(w.length for w in one.page_words.values()) / max(1, len(one.page_words)) or 1.0
+    pages = {n: _bm25(words, weights, page_mean) for n, words in one.page_words.items()}
+    found = []
+    for passage, words in zip(one.passages, one.words, strict=True):
+        score = _bm25(words, weights, mean)
+        if score > 0:
+            score += sum(weight for pair, weight in pairs.items() if pair in words.pairs)
+            score *= min(1.0, 0.4 + 0.6 * words.length / _STUB)
+            score += PAGE * pages[passage.page]
+        found.append((score, passage))
+    return found
+
+
+def _bm25(words: _Words, weights: dict[str, float], mean: float) -> float:
+    scale = K1 * (1 - B + B * max(words.length, _STUB) / mean)
+    counts = words.counts
+    return sum(
+        weight * counts[stem] * (K1 + 1) / (counts[stem] + scale)
+        for stem, weight in weights.items()
+        if stem in counts
+    )
+
+
+def _bonus(question: str, held: Iterable[DocumentWords]) -> list[float]:
+    """Returns what passages gain for standing in the statement that the question needs."""
+    wanted = wanted_statements(question)
+    out: list[float] = []
+    for one in held:
+        pages: dict[int, float] = {}
+        for kind in kinds(wanted):
+            number = one.statement_page(kind)
+            if number is not None:
+                pages[number] = max(pages.get(number, 0.0), STATEMENT * wanted[kind])
+        out += [pages.get(passage.page, 0.0) for passage in one.passages]
+    return out
