@@ -10,6 +10,7 @@ the question, and when it is the statement that the question names or implies.
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -35,8 +36,10 @@ K1, B = 1.2, 0.75
 CONTEXT_WEIGHT = 1.0  # of words in section titles and table headers, against 1 in the passage
 OTHERS = 0.6  # of words that documents may use instead of the question's
 PAGE = 0.5  # of how well the page as a whole fits
+OWN_NAME = 0.5  # of words of the document's name
 PAIR = 1.0  # of two words side by side, in parts of their rarity
 STATEMENT = 0.45  # of being the statement that is asked for, in parts of the best score
+_JOINER = re.compile(r"[_\W]+")
 _STUB = 12  # words below which a passage is a stub: a title or a line torn from its table
 
 
@@ -56,12 +59,17 @@ class DocumentWords:
     Attributes:
         passages: in reading order.
         pages: its pages by number.
+        words: the words of each passage.
+        page_words: the words of each page.
+        names: stems of its file's name and its title.
+        statements: per kind of statement the pages that may be one, once looked for.
     """
 
     passages: list[Passage]
     pages: dict[int, Page]
     words: list[_Words] = field(default_factory=list)
     page_words: dict[int, _Words] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
     statements: dict[str, dict[int, float]] = field(default_factory=dict)
 
     def statement_pages(self, kind: str) -> dict[int, float]:
@@ -137,6 +145,7 @@ class FocusedSearch:
                 body = _tokens(page.text[passage.start : passage.end])
                 texts.append((body, _tokens(f"{passage.section}\n{passage.context}")))
         self._stemmer.stems({word for pair in texts for part in pair for word in part})  # at once
+        found.names = self._names(document)
         found.words = [self._words(body, context) for body, context in texts]
         for number in found.pages:
             found.page_words[number] = _Words({}, 0.0)
@@ -146,6 +155,14 @@ class FocusedSearch:
             for stem, count in words.counts.items():
                 whole.counts[stem] = whole.counts.get(stem, 0.0) + count
         return found
+
+    def _names(self, document: int) -> frozenset[str]:
+        words: set[str] = set()
+        for known in self._store.find(document):
+            named = _tokens(_JOINER.sub(" ", known.file.rpartition(".")[0]))
+            named += [t for t in _tokens(known.title) if not t.isdigit()]
+            words.update(t for t in named if not t.isdigit())
+        return frozenset(self._stemmed(words))
 
     def _words(self, body: list[str], context: list[str]) -> _Words:
         stems, around = self._stemmed(body), self._stemmed(context)
@@ -195,10 +212,16 @@ class FocusedSearch:
 
         return find
 
-    def _weights(self, query: Query, held: Iterable[DocumentWords]) -> dict[str, float]:
-        """Returns the weight of each stem of the query: its rarity, less for other words."""
+    def _weights(self, query: Query, held: Sequence[DocumentWords]) -> dict[str, float]:
+        """Returns the weight of each stem of the query: its rarity, less for other words.
+
+        A document's own name says little about a passage inside of it.
+        """
         own = dict.fromkeys(self._stems(" ".join(query.terms)), 1.0)
         weights = {**dict.fromkeys(self._stems(" ".join(query.others)), OTHERS), **own}
+        names = frozenset.intersection(*(one.names for one in held)) if held else frozenset()
+        for stem in weights.keys() & names:
+            weights[stem] *= OWN_NAME
         every = [words.counts for one in held for words in one.words]
         total = len(every)
         out = {}

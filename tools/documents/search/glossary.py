@@ -106,6 +106,7 @@ _EN: dict[str, str] = {
     r"yoy|year[- ]over[- ]year|year[- ]on[- ]year": "change compared prior year increase decrease",
     r"industr(?:y|ies)|what .* do(?:es)? for business": "industry business overview products",
     r"risks?": "risk factors",
+    r"retain\w*|attrition|churn": "retention retained",
     r"(?<!explain )why|drove|driven|drivers?|reasons?|caused?": (
         "primarily due driven attributable resulted"
     ),

@@ -21,7 +21,9 @@ ASKING = frozenset(
     round rounded decimal decimals place places unit units percents following best abilities ability
     access draw drawing conclusions stated according roughly many much mention mentioned list
     describe show per usd dollars meaningful conventional metric thing things know look looking
-    fiscal fy company companies summarize summary""".split()
+    fiscal fy company companies summarize summary
+    biggest largest greatest highest lowest smallest best worst main major potential
+    able various similar currently""".split()
 )
 # single Chinese function words; bigrams made of them alone say nothing
 _CJK_STOP = frozenset("的了是在和与及或为有吗呢什么哪个些请问多少如何怎")
@@ -39,6 +41,8 @@ _CJK_ASKING = (
     "为何",
 )
 
+# the form that a filing has: its name stands on every cover and says nothing of the matter
+_FORM = re.compile(r"\b(?:form\s+)?(?:10-?[kq]|8-?k|20-?f|6-?k)(?:\s+(?:filings?|reports?))?\b", re.I)
 _SHORT_YEAR = re.compile(r"\bFY[\s'’]?(\d\d)\b", re.I)
 _YEAR = re.compile(r"\bFY\s?(?=(?:19|20)\d\d\b)", re.I)
 _QUARTER = re.compile(
@@ -84,6 +88,8 @@ def _is_empty(token: str) -> bool:
 def _written_out(question: str) -> str:
     text = _QUARTER.sub(_quarter, question)
     text = _HALF.sub(lambda m: f"{_ORDINAL[m[1]]} half six months {m[2]}", text)
+    bare = _FORM.sub(" ", text)
+    text = bare if bare.strip() else text
     return _YEAR.sub("", _SHORT_YEAR.sub(r"20\1", text))
 
 
