@@ -26,7 +26,7 @@ from qwenbelt.agents.runtime.message_list import SECONDS, MessageList
 from qwenbelt.agents.runtime.outcome import Failure, failed
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
 from qwenbelt.agents.runtime.resource_queue import Limits
-from qwenbelt.agents.runtime.run import Plan, Run
+from qwenbelt.agents.runtime.run import Run, RunConfig
 from qwenbelt.agents.terminal import ask_in_terminal
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import Event
@@ -154,7 +154,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         place = Path(folder) if folder is not None else self.folder
         if self.dependent_calls and self.function_map:
             messages = with_system(messages, PLAN[language], last=True)
-        plan = Plan(
+        plan = RunConfig(
             agent=self.name or type(self).__name__,
             model=model_for(self.llm, self.tool_form),
             tools=self._tools_for_run(),

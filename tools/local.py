@@ -13,7 +13,7 @@ from qwen_agent.llm.schema import ContentItem
 
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
-from qwenbelt.tools.operation import Call, Media, Operation, Reply
+from qwenbelt.tools.operation import Media, Operation, OperationCall, OperationResult
 
 
 class LocalTool(Tool):
@@ -41,12 +41,12 @@ class LocalTool(Tool):
         arguments = self.parse(params)
         context = kwargs.get("context") or ToolContext()
         language: Language = "zh" if context.language == "zh" else "en"
-        call = Call(context.report, context.cancelled, language)
+        call = OperationCall(context.report, context.cancelled, language)
         reply = self.operation.run(self.engine(context), arguments, call)
         return tool_result(reply, context)
 
 
-def tool_result(reply: Reply, context: ToolContext) -> ToolResult:
+def tool_result(reply: OperationResult, context: ToolContext) -> ToolResult:
     """Returns a reply as a text, or with its media as files in the conversation's folder."""
     text = "\n\n".join(part for part in (reply.text, reply.note) if part)
     if not reply.media:

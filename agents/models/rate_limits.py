@@ -65,7 +65,7 @@ def rate_of(cfg: Mapping[str, Any], dialect: Dialect, url: str) -> Rate:
 
 
 @dataclass(eq=False)
-class Turn:
+class QueuedRequest:
     """A request that waits or was let in.
 
     Attributes:
@@ -89,18 +89,18 @@ class Gate:
         self.rate = rate
         self._window = window
         self._lock = threading.Lock()
-        self._waiting: deque[Turn] = deque()
+        self._waiting: deque[QueuedRequest] = deque()
         self._running = 0
-        self._recent: deque[Turn] = deque()
+        self._recent: deque[QueuedRequest] = deque()
 
     @asynccontextmanager
-    async def admitted(self, size: int) -> AsyncIterator[Turn]:
+    async def admitted(self, size: int) -> AsyncIterator[QueuedRequest]:
         """Waits until a request of so many bytes may go out, and holds its place until it is over.
 
         Yields:
             The request's turn, which is to be told the tokens that it really used.
         """
-        turn = Turn(size // _BYTES_PER_TOKEN)
+        turn = QueuedRequest(size // _BYTES_PER_TOKEN)
         with self._lock:
             self._waiting.append(turn)
         try:
@@ -111,7 +111,7 @@ class Gate:
         finally:
             self._leave(turn)
 
-    def _enter(self, turn: Turn) -> float | None:
+    def _enter(self, turn: QueuedRequest) -> float | None:
         """Lets a turn in and returns 0, or returns the seconds to wait; None until it is woken."""
         with self._lock:
             seconds = self._delay(turn)
@@ -124,7 +124,7 @@ class Gate:
             turn.woken.clear()
             return seconds
 
-    def _delay(self, turn: Turn) -> float | None:
+    def _delay(self, turn: QueuedRequest) -> float | None:
         most, limit = self.rate.in_flight, self.rate.tokens_per_minute
         if self._waiting[0] is not turn or (most is not None and self._running >= most):
             return None
@@ -136,7 +136,7 @@ class Gate:
             return 0  # one that is larger than the limit itself goes alone
         return max(0.001, self._recent[0].since + self._window - now)
 
-    def _leave(self, turn: Turn) -> None:
+    def _leave(self, turn: QueuedRequest) -> None:
         with self._lock:
             if turn.since:
                 self._running -= 1

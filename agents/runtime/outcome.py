@@ -20,7 +20,7 @@ class Failure(str):
 
 
 @dataclass(slots=True)
-class Outcome:
+class CallOutcome:
     """The end of a call.
 
     Attributes:
@@ -38,7 +38,9 @@ class Outcome:
     abandoned: bool = False
 
 
-def shaped(result: object, name: str, max_bytes: int, keep: Callable[[str, str], str]) -> Outcome:
+def shaped(
+    result: object, name: str, max_bytes: int, keep: Callable[[str, str], str]
+) -> CallOutcome:
     """Returns the outcome of a tool's result; text over the cap is kept as an artifact."""
     items = result_items(result)
     full = result_text(items)
@@ -49,10 +51,10 @@ def shaped(result: object, name: str, max_bytes: int, keep: Callable[[str, str],
         text = f"{text}\n[{left_out} bytes left out{where}]"
     artifacts = tuple(item.value for item in items if item.kind != "text")
     ok = not isinstance(result, Failure)
-    return Outcome(ok, text, full, items if not left_out else (Item("text", text),), artifacts)
+    return CallOutcome(ok, text, full, items if not left_out else (Item("text", text),), artifacts)
 
 
-def failed(error: BaseException, *, abandoned: bool = False) -> Outcome:
+def failed(error: BaseException, *, abandoned: bool = False) -> CallOutcome:
     """Returns the outcome of an error: one line for the model, the traceback to the log only."""
     if isinstance(error, QwenbeltError):
         text = one_line(error)
@@ -60,4 +62,4 @@ def failed(error: BaseException, *, abandoned: bool = False) -> Outcome:
         log.info("a tool raised", exc_info=error)
         text = one_line(f"{type(error).__name__}: {error}")
     line = scrub(f"Error: {text}")
-    return Outcome(False, line, line, (Item("text", line),), (), abandoned=abandoned)
+    return CallOutcome(False, line, line, (Item("text", line),), (), abandoned=abandoned)
