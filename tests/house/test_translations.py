@@ -267,7 +267,7 @@ def said() -> tuple[Said, ...]:
             name = ast.unparse(call.func).split(".")[-1]
             if name in error_classes():
                 given = call.args[:1]
-            elif name == "Finding" and source.place == "apps/doctor.py":
+            elif name == "DoctorFinding" and source.place == "apps/doctor.py":
                 given = call.args[2:4]
             elif name == "Ending":  # of a run; `Done` brings it to people
                 given = call.args[1:2]

@@ -61,7 +61,8 @@ class LongDocumentAnswer:
     problems: tuple[str, ...] = ()
 
 
-Answer, Finding = LongDocumentAnswer, FoundQuote  # their names in 0.1
+Answer = LongDocumentAnswer  # its name in 0.1
+Finding = FoundQuote  # its name in 0.1
 
 
 @dataclass
