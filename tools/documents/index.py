@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from qwenbelt.core.errors import InputError, ToolRefused
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.documents.fetching import fetched, is_url
 from qwenbelt.tools.documents.model import Page, Table
+from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing.formats import SUFFIXES, Opened, open_document
 from qwenbelt.tools.documents.parsing.worker_pool import RANGE, Workers, shared_workers
 from qwenbelt.tools.documents.search.chunks import Chunk, chunks_of
@@ -43,8 +45,9 @@ from qwenbelt.tools.documents.search.tokens import tokens
 from qwenbelt.tools.documents.store import Document, Match, Outline, Passage, Scope, Source
 from qwenbelt.tools.documents.stores.backends import open_store
 
-PARSER_VERSION = 5
+PARSER_VERSION = 6
 BATCH_PAGES = 32
+MAX_KINDS = 20  # of files that are not read, named
 DEFAULT_COLLECTION = "default"
 MAX_ROUTED = 3  # documents named by a question that are searched on their own
 
@@ -70,12 +73,13 @@ class Added:
 
     Attributes:
         file: its name in the index.
-        state: "added", "unchanged" or "failed".
+        state: "added", "unchanged" or "failed"; "passed over" for the files of a folder whose
+            formats are not read.
         document: its id, or 0 when it failed.
         pages: number of pages.
         chunks: number of passages.
         error: why it failed, one line, or "".
-        notes: what could not be read in it, one line each.
+        notes: what was left out of it, guessed or hidden, one line each.
     """
 
     file: str
@@ -168,8 +172,9 @@ class DocumentIndex:
         A file whose content is already there costs only its hash. A file that changed becomes a
         new version; searches see only the newest.
         """
-        entries = list(files_in([files] if isinstance(files, (str, Path)) else files))
-        results = []
+        given = [files] if isinstance(files, (str, Path)) else list(files)
+        entries = list(files_in(given))
+        results: list[Added] = []
         for done, entry in enumerate(entries):
             name = str(entry) if is_url(entry) else Path(entry).name
 
@@ -181,6 +186,7 @@ class DocumentIndex:
                 results.append(self._add_one(entry, tell, password, meta))
             except (InputError, ToolRefused) as error:
                 results.append(Added(name, "failed", error=str(error)))
+        results += passed_over(given)
         self._store.settle()
         self.embed()
         return results
@@ -231,7 +237,9 @@ class DocumentIndex:
         key = self._key(file)
         known = self._store.known(key, origin)
         if known is not None:
-            return Added(known.file, "unchanged", known.id, known.pages, known.chunks)
+            return Added(
+                known.file, "unchanged", known.id, known.pages, known.chunks, "", known.notes
+            )
         with self._open(file, password) as opened:
             source = Source(
                 key,
@@ -243,6 +251,7 @@ class DocumentIndex:
                 opened.title,
                 opened.outline,
                 dict(meta or {}),
+                tuple(opened.notes),
             )
             document, done = self._store.begin(source)
             if not done:
@@ -351,6 +360,14 @@ class DocumentIndex:
             InputError: the document is not in the index.
         """
         return self._store.outline(self.resolve([file])[0].id)
+
+    def labels(self, file: str | int | Path) -> dict[int, str]:
+        """Returns the printed labels of a document's pages, by number, where they differ from it.
+
+        Raises:
+            InputError: the document is not in the index.
+        """
+        return self._store.labels(self.resolve([file])[0].id)
 
     def pages(
         self,
@@ -528,6 +545,8 @@ def _hit(document: Document, page: Page, passage: Passage, score: float, terms: 
         document=passage.document,
         chunk=passage.id,
         path=document.path,
+        label=page.label,
+        notes=tuple(page.notes),
     )
 
 
@@ -558,6 +577,24 @@ def files_in(given: Iterable[str | Path]) -> Iterator[str | Path]:
             )
         else:
             yield path
+
+
+def passed_over(given: Iterable[str | Path]) -> Iterator[Added]:
+    """Yields what says of each folder which kinds of files in it are not read."""
+    for entry in given:
+        path = Path(entry).expanduser()
+        if is_url(entry) or not path.is_dir():
+            continue
+        kinds = Counter(
+            f.suffix.lower() or f.name
+            for f in path.rglob("*")
+            if f.suffix.lower() not in SUFFIXES and f.is_file()
+        )
+        if kinds:
+            most = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common(MAX_KINDS))
+            count = kinds.total()
+            note = noted(f"{count} files of other kinds in this folder are not read: {most}.")
+            yield Added(f"{path.name}/", "passed over", notes=(note,))
 
 
 def content_key(file: Path) -> str:
