@@ -186,7 +186,7 @@ class DocumentIndex:
                 results.append(self._add_one(entry, tell, password, meta))
             except (InputError, ToolRefused) as error:
                 results.append(Added(name, "failed", error=str(error)))
-        results += passed_over(given)
+        results += passed_over(given, Path(self.place).name)
         self._store.settle()
         self.embed()
         return results
@@ -579,8 +579,13 @@ def files_in(given: Iterable[str | Path]) -> Iterator[str | Path]:
             yield path
 
 
-def passed_over(given: Iterable[str | Path]) -> Iterator[Added]:
-    """Yields what says of each folder which kinds of files in it are not read."""
+def passed_over(given: Iterable[str | Path], index: str) -> Iterator[Added]:
+    """Yields what says of each folder which kinds of files in it are not read.
+
+    Args:
+        given: files and folders.
+        index: the name of the index file, which may lie in the folder.
+    """
     for entry in given:
         path = Path(entry).expanduser()
         if is_url(entry) or not path.is_dir():
@@ -588,7 +593,9 @@ def passed_over(given: Iterable[str | Path]) -> Iterator[Added]:
         kinds = Counter(
             f.suffix.lower() or f.name
             for f in path.rglob("*")
-            if f.suffix.lower() not in SUFFIXES and f.is_file()
+            if f.suffix.lower() not in SUFFIXES
+            and not f.name.startswith((".", index))
+            and f.is_file()
         )
         if kinds:
             most = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common(MAX_KINDS))
