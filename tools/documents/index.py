@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import tempfile
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +14,9 @@ from typing import Any
 from qwenbelt.core.errors import InputError, ToolRefused
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.documents.fetching import fetched, is_url
+from qwenbelt.tools.documents.files import content_key, files_in, passed_over
 from qwenbelt.tools.documents.model import Page, Table
-from qwenbelt.tools.documents.notes import noted
-from qwenbelt.tools.documents.parsing.formats import SUFFIXES, Opened, open_document
+from qwenbelt.tools.documents.parsing.formats import Opened, open_document
 from qwenbelt.tools.documents.parsing.worker_pool import RANGE, Workers, shared_workers
 from qwenbelt.tools.documents.search.chunks import Chunk, chunks_of
 from qwenbelt.tools.documents.search.embedding import Embedder
@@ -45,9 +43,7 @@ from qwenbelt.tools.documents.search.tokens import tokens
 from qwenbelt.tools.documents.store import Document, Match, Outline, Passage, Scope, Source
 from qwenbelt.tools.documents.stores.backends import open_store
 
-PARSER_VERSION = 6
 BATCH_PAGES = 32
-MAX_KINDS = 20  # of files that are not read, named
 DEFAULT_COLLECTION = "default"
 MAX_ROUTED = 3  # documents named by a question that are searched on their own
 
@@ -186,7 +182,8 @@ class DocumentIndex:
                 results.append(self._add_one(entry, tell, password, meta))
             except (InputError, ToolRefused) as error:
                 results.append(Added(name, "failed", error=str(error)))
-        results += passed_over(given, Path(self.place).name)
+        for folder, note in passed_over(given, Path(self.place).name):
+            results.append(Added(folder, "passed over", notes=(note,)))
         self._store.settle()
         self.embed()
         return results
@@ -562,55 +559,3 @@ def _spread(matches: list[Match], per_page: int | None) -> list[Match]:
         if taken[page] <= per_page:
             kept.append(match)
     return kept
-
-
-def files_in(given: Iterable[str | Path]) -> Iterator[str | Path]:
-    """Yields URLs and files, and the readable files of folders, by name."""
-    for entry in given:
-        if is_url(entry):
-            yield entry
-            continue
-        path = Path(entry).expanduser()
-        if path.is_dir():
-            yield from sorted(
-                f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file()
-            )
-        else:
-            yield path
-
-
-def passed_over(given: Iterable[str | Path], index: str) -> Iterator[Added]:
-    """Yields what says of each folder which kinds of files in it are not read.
-
-    Args:
-        given: files and folders.
-        index: the name of the index file, which may lie in the folder.
-    """
-    for entry in given:
-        path = Path(entry).expanduser()
-        if is_url(entry) or not path.is_dir():
-            continue
-        kinds = Counter(
-            f.suffix.lower() or f.name
-            for f in path.rglob("*")
-            if f.suffix.lower() not in SUFFIXES
-            and not f.name.startswith((".", index))
-            and f.is_file()
-        )
-        if kinds:
-            most = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common(MAX_KINDS))
-            count = kinds.total()
-            note = noted(f"{count} files of other kinds in this folder are not read: {most}.")
-            yield Added(f"{path.name}/", "passed over", notes=(note,))
-
-
-def content_key(file: Path) -> str:
-    """Returns the key of a file's content as this version of the parser reads it.
-
-    The format decides how bytes are read, so the suffix counts.
-    """
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return f"{digest.hexdigest()}.{file.suffix.lower().lstrip('.')}.{PARSER_VERSION}"
