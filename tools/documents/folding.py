@@ -145,7 +145,7 @@ def _one_of_each_class() -> dict[str, str]:
     classes: dict[str, list[str]] = {}
     for character in root:
         classes.setdefault(find(character), []).append(character)
-    chosen = {}
+    chosen: dict[str, str] = {}
     for members in classes.values():
         first = max(
             members, key=lambda c: (c not in traditional, len(simplified.get(c, ())), -ord(c))
