@@ -29,7 +29,7 @@ from qwenbelt.tools.documents.search.fusion import (
     reranked,
 )
 from qwenbelt.tools.documents.search.hits import Hit, best_quote
-from qwenbelt.tools.documents.search.queries import understand
+from qwenbelt.tools.documents.search.queries import find_terms, understand
 from qwenbelt.tools.documents.search.reranking import Reranker
 from qwenbelt.tools.documents.search.reranking import reranker as named_reranker
 from qwenbelt.tools.documents.search.routing import (
@@ -429,7 +429,8 @@ class DocumentIndex:
         Raises:
             InputError: a file is not in the index.
         """
-        terms = understand(query).all
+        understood = understand(query)
+        terms = [*understood.all, *understood.parts]
         chosen = self._within(files, where)
         if not terms or chosen == []:
             return []
@@ -437,7 +438,7 @@ class DocumentIndex:
         scope = Scope(None if chosen is None else list(names), pages, section)
         limit = max(top_k if per_page is None else 6 * top_k, DEPTH if self._reranker else 0)
         likely = self._likely(query) if chosen is None or len(names) > 1 else {}
-        finds = [lambda limit, scope: self._store.match(terms, limit, scope)]
+        finds = [find_terms(self._store.match, understood)]
         if self._embedder is not None:
             finds.append(Meaning(self._store, self._embedder, query).find)
         matches = fused([self._routed(likely, find, limit, scope) for find in finds])
