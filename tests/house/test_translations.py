@@ -92,7 +92,6 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     "tools/sqlite/tool.py": {"error.message": ANOTHER_ERROR},
     "tools/web/tool.py": {"str(error)": ANOTHER_ERROR},
     "workflows/batch/engine.py": {
-        "WORDS['no_extra'][0]": "the English of a text in both languages, which has a row",
         "scrub(str(error))": ANOTHER_ERROR,
     },
     "workflows/batch/jobs.py": {"found.error": ANOTHER_ERROR},

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.tools.documents.parsing import pdfium
 from qwenbelt.tools.documents.model import Box, Line, Page
+from qwenbelt.tools.documents.parsing import pdfium
 from qwenbelt.tools.documents.parsing.aligned_tables import aligned_tables
 from qwenbelt.tools.documents.parsing.fragments import (
     fragments_of,
