@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.tools.documents import DocumentIndex, workers
+from qwenbelt.tools.documents import DocumentIndex
+from qwenbelt.tools.documents.parsing import worker_pool as workers
 from qwenbelt.tools.documents.parsing.worker_pool import Workers
 
 PAGE = "BT /F1 10 Tf 72 700 Td (The harbour was closed in winter.) Tj ET"
