@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 Language = Literal["en", "zh"]
+MOST_TROUBLES = 5
 
 _TEXTS: dict[str, tuple[str, str]] = {
     "stderr": ("Standard error:", "标准错误："),
@@ -44,6 +46,14 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "{count} more files were written; they are in the session folder.",
         "另有 {count} 个文件已写入会话文件夹。",
     ),
+    "trouble": (
+        "Not carried between the session and its folder: {name} ({why}).",
+        "未能在会话与其文件夹之间传送：{name}（{why}）。",
+    ),
+    "more_troubles": (
+        "{count} more files were not carried.",
+        "另有 {count} 个文件未能传送。",
+    ),
     "input": (
         "There is nobody to answer input(); put the values into the code.",
         "没有人可以回答 input()；请把值直接写进代码。",
@@ -55,6 +65,14 @@ def say(key: str, language: str, **values: object) -> str:
     """Returns one text in the language ("zh" or, for anything else, English)."""
     english, chinese = _TEXTS[key]
     return (chinese if language == "zh" else english).format(**values)
+
+
+def troubles(found: Sequence[tuple[str, str]], language: str) -> list[str]:
+    """Returns a line for each file that could not be carried, and one for all above a few."""
+    lines = [say("trouble", language, name=name, why=why) for name, why in found[:MOST_TROUBLES]]
+    if len(found) > MOST_TROUBLES:
+        lines.append(say("more_troubles", language, count=len(found) - MOST_TROUBLES))
+    return lines
 
 
 DESCRIPTION = (

@@ -265,6 +265,7 @@ def _notes(result: Result, call: Call, language: str) -> list[str]:
     if outcome.left_out:
         what = ", ".join(f"{count} {name}" for name, count in outcome.left_out.items())
         notes.append(strings.say("left_out", language, what=what))
+    notes += strings.troubles(result.troubles, language)
     if result.more_files:
         notes.append(strings.say("more_files", language, count=result.more_files))
     return notes

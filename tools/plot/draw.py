@@ -57,10 +57,10 @@ def draw(chart: Chart, folder: Path, *, language: Language | None = None) -> Dra
         figure = _figure(writer.chart, language or detect_language(_all_text(chart)))
         writer.dress(figure)
         png, svg = folder / f"{stem}.png", folder / f"{stem}.svg"
-        with replacing(png) as temporary:
-            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Title": chart.title})
-        with replacing(svg) as temporary:
-            figure.savefig(temporary, format="svg", metadata={"Date": None})
+        with replacing(png) as file:
+            figure.savefig(file, format="png", dpi=DPI, metadata={"Title": chart.title})
+        with replacing(svg) as file:
+            figure.savefig(file, format="svg", metadata={"Date": None})
     return Drawn(png, svg, writer.missing)
 
 
