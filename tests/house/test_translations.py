@@ -44,6 +44,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "error.fix or 'Correct that file.'": ANOTHER_ERROR,
         "error.message": ANOTHER_ERROR,
         "fix_of(name)": COMMAND,
+        "purpose": VALUES,
         "detail": VALUES,
         "level": VALUES,
         "str(folder)": VALUES,
