@@ -23,7 +23,7 @@ from qwenbelt.agents.runtime.conversation_files import ConversationFiles, Stored
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
 from qwenbelt.agents.runtime.message_list import SECONDS, MessageList
-from qwenbelt.agents.runtime.outcome import Failure, failed
+from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Plan, Run
@@ -281,7 +281,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         try:
             result = tool.call(tool_args, **kwargs)
         except Exception as error:  # whatever a tool raises is its result
-            return Failure(failed(error).text)
+            return Failure.of(error)
         if isinstance(result, list) and all(isinstance(item, ContentItem) for item in result):
             return result
         return result if isinstance(result, str) else result_text(result_items(result))

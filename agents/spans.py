@@ -41,6 +41,9 @@ _SECONDS = [0.01 * 2**n for n in range(14)]
 _RUN_SECONDS = [0.1 * 2**n for n in range(13)]
 _TOKENS = [4**n for n in range(14)]
 
+# how calls end, as error.type; "" for well
+_SPAN_ERRORS = {"ok": "", "failed": "tool_error"}
+
 
 class Telemetry:
     """The tracer and the instruments of this process.
@@ -232,7 +235,7 @@ class RunSpans:
             "gen_ai.tool.type": _tool_type(event.name),
         }
         self._telemetry.queue.record(began - event.sealed, values)
-        error = "" if event.ok else "cancelled" if event.cancelled else "tool_error"
+        error = _SPAN_ERRORS.get(event.status, event.status)
         _failed(span, error)
         span.end(self._ns(event.finished))
         self._telemetry.tool.record(event.finished - began, _with_error(values, error))

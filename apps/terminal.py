@@ -19,7 +19,7 @@ from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.interrupt import quiet_keys
 from qwenbelt.apps.lanes import draw, ink_for
 from qwenbelt.apps.markdown_stream import MarkdownStream
-from qwenbelt.apps.strings import explain, say, seconds
+from qwenbelt.apps.strings import explain, say, seconds, state_text
 from qwenbelt.apps.timeline import Call, Timeline
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.events import (
@@ -33,7 +33,14 @@ from qwenbelt.core.events import (
     ThinkingDelta,
 )
 
-_STYLES = {"done": ("✓", "green"), "failed": ("✗", "red"), "cancelled": ("⊘", "yellow")}
+_STYLES = {
+    "done": ("✓", "green"),
+    "raised": ("!", "red"),
+    "failed": ("✗", "red"),
+    "refused": ("⊘", "yellow"),
+    "cancelled": ("⊘", "yellow"),
+    "timeout": ("⊘", "red"),
+}
 _REFRESHES = 8  # a second
 _LONGEST_OPEN_BLOCK = 4000  # characters that are rendered anew at each refresh
 
@@ -227,11 +234,19 @@ def _finished_line(call: Call, width: int) -> Text:
     line = Text(f"{mark} ", style).append(_signature(call, width - len(took) - 4))
     line.append(f" {took}", "dim")
     first = terminal_text(one_line(call.result, 200))
+    if call.state == "raised":
+        line.append(f" {state_text(call.state, terminal_text(call.error))}", style)
+        first = terminal_text(one_line(_last_line(call.result), 200))
     if first and call.state != "done":
         line.append("\n  ").append(first, style)
     for path in call.artifacts:
         line.append("\n  → ").append(terminal_text(path), "cyan")
     return line
+
+
+def _last_line(text: str) -> str:
+    """Returns the last line of a traceback, which names the error."""
+    return text.rstrip().rsplit("\n", 1)[-1]
 
 
 def _running_line(call: Call, width: int) -> RenderableType:

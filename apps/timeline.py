@@ -6,7 +6,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-State = Literal["waiting", "asked", "running", "done", "failed", "cancelled"]
+State = Literal[
+    "waiting",
+    "asked",
+    "running",
+    "done",
+    "raised",
+    "failed",
+    "refused",
+    "cancelled",
+    "timeout",
+]
+_ENDS: dict[str, State] = {
+    "ok": "done",
+    "raised": "raised",
+    "failed": "failed",
+    "refused": "refused",
+    "cancelled": "cancelled",
+    "timeout": "timeout",
+}
+MOST_OUTPUT = 4000  # characters of what a running call has printed
 
 
 @dataclass
@@ -22,9 +41,13 @@ class Call:
     finished: float | None = None
     ok: bool = False
     cancelled: bool = False
+    status: str = ""
+    error: str = ""
+    parent: str = ""
     asked: bool = False
     reason: str = ""
     progress: str = ""
+    output: str = ""
     fraction: float | None = None
     result: str = ""
     items: list[dict[str, Any]] = field(default_factory=list)
@@ -34,7 +57,8 @@ class Call:
     def state(self) -> State:
         """Where the call stands."""
         if self.finished is not None:
-            return "cancelled" if self.cancelled else "done" if self.ok else "failed"
+            told = _ENDS.get(self.status)  # traces of earlier versions tell no status
+            return told or ("cancelled" if self.cancelled else "done" if self.ok else "failed")
         if self.started is not None:
             return "running"
         return "asked" if self.asked else "waiting"
@@ -102,6 +126,7 @@ class Timeline:
     def _tool(self, kind: str, record: Mapping[str, Any]) -> Call:
         call = self._call(record)
         call.arguments = str(record.get("arguments", call.arguments))
+        call.parent = str(record.get("parent", call.parent))
         if kind == "approval_asked":
             call.asked = True
         if kind in ("tool_waiting", "approval_asked"):
@@ -109,17 +134,27 @@ class Timeline:
         elif kind == "tool_started":
             call.started = float(record["started"])
         elif kind == "tool_progress":
-            call.progress = str(record.get("text") or call.progress)
-            call.fraction = record.get("fraction")
+            self._progress(call, record)
         elif kind == "tool_finished":
             self._tool_finished(call, record)
         return call
+
+    @staticmethod
+    def _progress(call: Call, record: Mapping[str, Any]) -> None:
+        text = str(record.get("text") or "")
+        if record.get("output"):
+            call.output = (call.output + text)[-MOST_OUTPUT:]
+            lines = call.output.strip().rsplit("\n", 1)
+            call.progress = lines[-1]
+        else:
+            call.progress, call.fraction = text or call.progress, record.get("fraction")
 
     def _tool_finished(self, call: Call, record: Mapping[str, Any]) -> None:
         call.sealed = float(record.get("sealed", call.sealed))
         call.started = record.get("started")
         call.finished = float(record["finished"])
         call.ok, call.cancelled = bool(record["ok"]), bool(record.get("cancelled"))
+        call.status, call.error = str(record.get("status", "")), str(record.get("error", ""))
         call.result = str(record.get("result", ""))
         call.items = list(record.get("items", ()))
         call.artifacts = [str(path) for path in record.get("artifacts", ())]

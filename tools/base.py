@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -16,7 +16,7 @@ from qwen_agent.llm.schema import ContentItem
 from qwen_agent.tools.base import BaseTool
 
 from qwenbelt.core.errors import ToolError
-from qwenbelt.core.events import Item
+from qwenbelt.core.events import CallStatus, Item
 from qwenbelt.core.jsons import loads_bounded, loads_lenient, repaired
 from qwenbelt.core.language import Language
 from qwenbelt.core.schemas import coerced, json_schema
@@ -30,6 +30,26 @@ def _ignore(text: str, fraction: float | None = None) -> None:
     """Progress that nobody listens to."""
 
 
+def _nothing() -> str:
+    return ""
+
+
+class Ended(list[ContentItem]):
+    """A result that says how the call ended, for what is neither a success nor a refusal to run.
+
+    Attributes:
+        status: "raised" where code of the model raised, "timeout" where it was stopped.
+        error: the name of the exception.
+    """
+
+    def __init__(
+        self, items: Iterable[ContentItem], status: CallStatus = "ok", error: str = ""
+    ) -> None:
+        super().__init__(items)
+        self.status: CallStatus = status
+        self.error = error
+
+
 @dataclass
 class ToolContext:
     """What a running call may know of the run it belongs to; given as the keyword `context`.
@@ -39,6 +59,8 @@ class ToolContext:
         folder: the session's working folder, or None to let the tool choose.
         files: the conversation's files by the name that the model sees.
         report: tells progress: a text and, if known, the fraction done.
+        on_output: takes the next piece of what the call prints; None for `report`.
+        so_far: gives what there is of the result, for a call that is stopped; a tool may set it.
         cancelled: set when the run no longer wants the result.
         language: "en" or "zh", the conversation's language.
     """
@@ -47,6 +69,8 @@ class ToolContext:
     folder: Path | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
     report: Callable[..., None] = _ignore
+    on_output: Callable[[str], None] | None = None
+    so_far: Callable[[], str] = _nothing
     cancelled: threading.Event = field(default_factory=threading.Event)
     language: Language = "en"
     call_id: str = ""

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 from qwen_agent.llm.schema import ContentItem
 
+from qwenbelt.core.errors import InputError
+from qwenbelt.core.files import write_bytes
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.operation import Call, Media, Operation, Reply
@@ -67,9 +69,7 @@ def _saved(media: Media, folder: Path | None) -> Path:
     ending = mimetypes.guess_extension(media.mime_type) or ending or ".bin"
     path = target / f"{stem[:60]}-{digest}{ending}"
     try:
-        with path.open("xb") as file:  # never through a link that somebody put there
-            file.write(media.data)
-    except FileExistsError:
-        if path.is_symlink() or path.read_bytes() != media.data:
-            return _saved(media, None)
+        write_bytes(path, media.data)
+    except InputError:  # a folder that somebody gave this name
+        return _saved(media, None)
     return path

@@ -77,7 +77,9 @@ class History:
         for call, outcome in pairs:
             made = bool(outcome.artifacts)
             self.messages.append(
-                result_message(call.id, call.name, outcome.text, outcome.items, made, outcome.ok)
+                result_message(
+                    call.id, call.name, outcome.text, outcome.items, made, outcome.status
+                )
             )
         results = [CallResult(call.id, call.name, outcome.text) for call, outcome in pairs]
         self.wire += self._codec.result_messages(results)
@@ -101,13 +103,13 @@ class History:
 
 
 def result_message(
-    call_id: str, name: str, text: str, items: Sequence[Item], has_files: bool, ok: bool
+    call_id: str, name: str, text: str, items: Sequence[Item], has_files: bool, status: str
 ) -> JsonDict:
     """Returns the result of a call as a qwen-agent message dict."""
     content: Any = text
     if has_files:
         content = [{item.kind: item.value} for item in items if item.value]
-    extra = {"function_id": call_id, "ok": ok}
+    extra = {"function_id": call_id, "ok": status == "ok", "status": status}
     return {"role": "function", "name": name, "content": content, "extra": extra}
 
 

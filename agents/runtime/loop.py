@@ -336,16 +336,22 @@ class Loop:
     def _context(self, call: Call) -> ToolContext:
         plan, loop = self.plan, asyncio.get_running_loop()
 
-        def report(text: str = "", fraction: float | None = None) -> None:
+        def tell(event: ToolProgress) -> None:
             if not context.cancelled.is_set() and not loop.is_closed():
-                event = ToolProgress(call.id, call.name, text, fraction)
                 loop.call_soon_threadsafe(self._emit, event)
+
+        def report(text: str = "", fraction: float | None = None) -> None:
+            tell(ToolProgress(call.id, call.name, text, fraction))
+
+        def printed(text: str) -> None:
+            tell(ToolProgress(call.id, call.name, text, output=True))
 
         context = ToolContext(
             session=plan.session,
             folder=plan.folder,
             files=plan.files,
             report=report,
+            on_output=printed,
             language=plan.language,
             call_id=call.id,
         )

@@ -127,7 +127,7 @@ class MessageList:
 
 def _as_message(event: ToolFinished) -> dict[str, Any]:
     return result_message(
-        event.call_id, event.name, event.result, event.items, bool(event.artifacts), event.ok
+        event.call_id, event.name, event.result, event.items, bool(event.artifacts), event.status
     )
 
 

@@ -36,7 +36,7 @@ from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.outcome import Outcome, failed, shaped
 from qwenbelt.agents.runtime.resource_queue import Admission, Limits, Ticket
 from qwenbelt.agents.runtime.tool_arguments import as_json, handed_to, read_arguments, typed
-from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused
+from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused, ToolTimeout
 from qwenbelt.core.events import (
     ApprovalAsked,
     Event,
@@ -46,6 +46,7 @@ from qwenbelt.core.events import (
     ToolWaiting,
 )
 from qwenbelt.core.language import Language
+from qwenbelt.core.limits import shorten
 from qwenbelt.tools.base import Tool, ToolContext
 
 monotonic = time.monotonic
@@ -167,7 +168,9 @@ class Scheduler:
         except asyncio.CancelledError:
             outcome = self._stopped(job)
         except Exception as error:  # whatever happens in a call is its result
-            outcome = failed(error, abandoned=_is_abandoned(job))
+            stopped = isinstance(error, (ToolTimeout, ToolCancelled))
+            shown = self._so_far(job) if stopped else ""
+            outcome = failed(error, abandoned=_is_abandoned(job), so_far=shown)
         finally:
             self._leave(job)
         if job.successor is None:
@@ -357,9 +360,17 @@ class Scheduler:
         return sorted((job.call for job in self._jobs), key=lambda call: call.position)
 
     def _stopped(self, job: Job) -> Outcome:
-        outcome = failed(ToolCancelled(self._why_stopped), abandoned=_is_abandoned(job))
-        outcome.cancelled = True
-        return outcome
+        error = ToolCancelled(self._why_stopped)
+        return failed(error, abandoned=_is_abandoned(job), so_far=self._so_far(job))
+
+    def _so_far(self, job: Job) -> str:
+        """Returns what a stopped call had shown, within the limit of results."""
+        try:
+            text = job.context.so_far()
+        except Exception:  # a tool's own function
+            return ""
+        shown, left_out = shorten(text, self._around.limits.result_bytes)
+        return f"{shown}\n[{left_out} bytes left out]" if left_out else shown
 
     def _tell_waiting(self, job: Job, reason: str) -> None:
         self._around.emit(ToolWaiting(job.call.id, job.call.name, reason))
@@ -378,6 +389,8 @@ class Scheduler:
                 items=outcome.items,
                 artifacts=outcome.artifacts,
                 abandoned=outcome.abandoned,
+                status=outcome.status,
+                error=outcome.error,
             )
         )
 

@@ -98,7 +98,13 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
     def call(entry: Call) -> dict[str, Any]:
         times = {name: since(getattr(entry, name)) for name in ("sealed", "started", "finished")}
         known = {"call_id": entry.call_id, "name": entry.name, "turn": entry.turn}
-        return {**known, **times, "state": entry.state, "artifacts": entry.artifacts}
+        return {
+            **known,
+            **times,
+            "state": entry.state,
+            "error": entry.error,
+            "artifacts": entry.artifacts,
+        }
 
     return {
         "seconds": since(end),

@@ -17,8 +17,19 @@ from qwenbelt.core.errors import one_line
 
 SHOWN_CHARACTERS = 1500
 _HIT = re.compile(r"^(\[\d+\]) (.{1,200}?) p\.(\d{1,5})(?=\s|$)", re.MULTILINE)
-_ICONS = {"waiting": "…", "asked": "?", "running": "", "done": "✓", "failed": "✗", "cancelled": "⊘"}
+_ICONS = {
+    "waiting": "…",
+    "asked": "?",
+    "running": "",
+    "done": "✓",
+    "raised": "!",
+    "failed": "✗",
+    "refused": "⊘",
+    "cancelled": "⊘",
+    "timeout": "⊘",
+}
 SHORT_VALUE = 80
+_OUTPUT_LINES = 12  # of what a running call has printed
 
 
 def card_html(
@@ -37,7 +48,7 @@ def card_html(
     summary = (
         f'<span class="qb-icon" aria-hidden="true">{_ICONS[state]}</span>'
         f'<b>{escape(call.name)}</b> <span class="qb-brief">{escape(_brief(call))}</span>'
-        f'<span class="qb-state">{escape(say(f"state_{state}", around.language))}</span>'
+        f'<span class="qb-state">{escape(state_text(call, around.language))}</span>'
         f"{_time(call, now)}"
     )
     body = _arguments(call, around.language) + _outcome(call, around)
@@ -49,6 +60,13 @@ def card_html(
         f"{_progress(call)}{_approval(call, around.language)}"
         f"{_figures(call, around, embedded)}</div>"
     )
+
+
+def state_text(call: Call, language: str) -> str:
+    """Returns the word for a call's state; of code that raised, what it raised."""
+    if call.state == "raised" and call.error:
+        return say("state_raised_error", language, error=call.error)
+    return say(f"state_{call.state}", language)
 
 
 def _brief(call: Call) -> str:
@@ -144,6 +162,9 @@ def _file(path: str, around: Surroundings) -> str:
 def _progress(call: Call) -> str:
     if call.state != "running" or (call.fraction is None and not call.progress):
         return ""
+    if call.output:
+        shown = "\n".join(call.output.rstrip().splitlines()[-_OUTPUT_LINES:])
+        return f'<pre class="qb-progress qb-output">{escape(shown)}</pre>'
     text = escape(one_line(call.progress, 200))
     if call.fraction is None:
         return f'<div class="qb-progress">{text}</div>'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from qwenbelt.apps.gui.cards import state_text
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.strings import seconds
 from qwenbelt.apps.timeline import Call, ModelCall, Timeline
@@ -66,7 +67,7 @@ def _call_row(call: Call, begin: float, length: float, end: float, language: str
         bars += _bar(call.state, begun - begin, stop - begin, length)
         time = seconds(call.seconds(end))
     if call.state not in ("done", "running"):
-        time = f"{time} {say(f'state_{call.state}', language)}".strip()
+        time = f"{time} {state_text(call, language)}".strip()
     return _row(call.name[:60], bars, time)
 
 

@@ -357,7 +357,9 @@ def all_ok(*allowed: str) -> Check:
         for call in run.calls:
             if call.name in allowed or (call.ok is not False and call.result is not None):
                 continue
-            what = "has no result" if call.result is None else f"failed: {shown(call.result)}"
+            what = "has no result"
+            if call.result is not None:
+                what = f"{call.ending}: {shown(call.result)}"
             yield f"{call_text(call)} {what}"
 
     return Rule(check)

@@ -91,8 +91,16 @@ def _close_descriptors(keep: int) -> None:
 def _environment(spec: Spec) -> None:
     import sys
 
+    # `!python` and subprocesses are the session's own Python, with its packages
+    own = os.path.dirname(sys.executable)
+    searched = [own, *os.environ.get("PATH", os.defpath).split(os.pathsep)]
+    if spec["paths"]:
+        os.environ["PYTHONPATH"] = os.pathsep.join(spec["paths"])
     temporary = "/tmp" if spec["mode"] == "namespaces" else spec["temporary"]  # noqa: S108
     os.environ.update(
+        PATH=os.pathsep.join(dict.fromkeys(searched)),
+        PIP_DISABLE_PIP_VERSION_CHECK="1",
+        PIP_RETRIES="0",  # there is no network; what asks for it is told at once
         HOME=temporary,
         TMPDIR=temporary,
         IPYTHONDIR=f"{temporary}/.ipython",

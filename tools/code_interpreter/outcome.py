@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from qwenbelt.core.events import CallStatus
+from qwenbelt.tools.code_interpreter.text import sendable
+
 Message = dict[str, Any]
 
 # CSI and OSC sequences, ECMA-48
@@ -18,6 +21,7 @@ _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)(?=[^\n\r])")
 _FRAMES_KEPT = 10
 _LIBRARY_RUN = 3
 _MOST_RICH = 100
+_MOST_REPORTED = 16_384  # characters of one piece of printed text that are told as they come
 _RICH_TOTAL = 64 * 1024 * 1024
 _RICH = {
     "image/png": "png",
@@ -64,6 +68,15 @@ class Outcome:
     ending: str = ""
     lost_before: str = ""
 
+    @property
+    def status(self) -> tuple[CallStatus, str]:
+        """How the cell ended, and the name of what it raised: "KeyError", "signal 9"."""
+        if self.interrupted:
+            return ("timeout" if self.interrupted == "timeout" else "cancelled"), ""
+        if self.ending:
+            return "failed", ""
+        return ("raised", self.error_name) if self.error_name else ("ok", "")
+
 
 class Capped:
     """Text that keeps its head and its tail within a number of characters."""
@@ -95,6 +108,7 @@ class Capped:
 def plain(text: str) -> str:
     """Returns text as a terminal would leave it: without escapes and overwritten line parts."""
     text = _ESCAPES.sub("", text).replace("\x00", "").replace("\r\n", "\n")
+    text = sendable(text)
     return _OVERWRITTEN.sub("", text) if "\r" in text else text
 
 
@@ -153,7 +167,7 @@ class Collector:
         elif kind == "error":
             lines = content.get("traceback")
             texts = [str(line) for line in lines] if isinstance(lines, list) else []
-            self.outcome.error_name = str(content.get("ename", ""))[:200]
+            self.outcome.error_name = plain(str(content.get("ename") or "Error"))[:200]
             capped = Capped(self._limit // 4)
             capped.add(trimmed_traceback(texts))
             self.outcome.error = capped.text()
@@ -162,7 +176,15 @@ class Collector:
             self.outcome.values.clear()
 
     def reply(self, content: Message) -> None:
-        """Takes the reply to the cell: what the pager would show (`help?`) counts as a value."""
+        """Takes the reply to the cell: what the pager would show (`help?`) counts as a value.
+
+        An error of which no message came, because it could not be sent, is told from here.
+        """
+        if content.get("status") == "error" and not self.outcome.error_name:
+            self.outcome.error_name = plain(str(content.get("ename") or "Error"))[:200]
+            told = Capped(self._limit // 4)
+            told.add(plain(f"{self.outcome.error_name}: {content.get('evalue', '')}"))
+            self.outcome.error = told.text()
         payloads = content.get("payload")
         for payload in payloads if isinstance(payloads, list) else []:
             if isinstance(payload, dict) and payload.get("source") == "page":
@@ -178,7 +200,7 @@ class Collector:
         self._streams[name].add(text)
         if self._report_room > 0 and text.strip():
             self._report_room -= len(text)
-            self._report(plain(text[-4096:]))
+            self._report(plain(text[:_MOST_REPORTED]))
 
     def _display(self, content: Message, kind: str) -> None:
         data = content.get("data")

@@ -13,6 +13,7 @@ from typing import Any
 
 from qwenbelt.core.errors import ToolCancelled, ToolError
 from qwenbelt.tools.code_interpreter import files
+from qwenbelt.tools.code_interpreter.files import Trouble
 from qwenbelt.tools.code_interpreter.options import Options
 from qwenbelt.tools.code_interpreter.outcome import Collector, Message, Outcome
 from qwenbelt.tools.code_interpreter.process import KernelProcess
@@ -84,6 +85,7 @@ class Result:
     pictures: list[Path] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     more_files: int = 0
+    troubles: list[Trouble] = field(default_factory=list)
 
 
 class CodeSession:
@@ -102,6 +104,7 @@ class CodeSession:
         self._kernel: Kernel | None = None
         self._lock = asyncio.Lock()
         self._lost = ""
+        self._carried = files.Carried(options.limits.disk)  # over all kernels of the session
 
     @property
     def busy(self) -> bool:
@@ -113,7 +116,7 @@ class CodeSession:
 
         Raises:
             ToolCancelled: the call was cancelled; the session can be used again.
-            ToolError: a file cannot be brought in, or no kernel can be started.
+            ToolError: no kernel can be started.
         """
         async with self._lock:
             try:
@@ -125,7 +128,7 @@ class CodeSession:
         if call.restart:
             await self._drop()
             self._lost = ""
-        files.bring_in(self.folder, call.files, self.options.limits.input_file)
+        troubles = files.bring_in(self.folder, call.files, self.options.limits.input_file)
         kernel = await self._ready(call)
         lost, self._lost = self._lost, ""
         await kernel.process.push()
@@ -133,13 +136,15 @@ class CodeSession:
         try:
             outcome = await self._execute(kernel, call)
         finally:
-            await kernel.process.pull()
+            await kernel.process.pull(self._carried)
+            troubles += kernel.process.troubles
+            kernel.process.troubles.clear()
             if kernel.process.ended.is_set():
                 await self._drop()
         outcome.lost_before = lost
         if len(before) > _FEW_FILES or len(outcome.rich) > _FEW_FILES:
-            return await asyncio.to_thread(self._gather, outcome, before)
-        return self._gather(outcome, before)
+            return await asyncio.to_thread(self._gather, outcome, before, troubles)
+        return self._gather(outcome, before, troubles)
 
     async def _ready(self, call: Call) -> Kernel:
         kernel = self._kernel
@@ -214,15 +219,18 @@ class CodeSession:
             kernel.process.kill()
             await kernel.process.ended.wait()
 
-    def _gather(self, outcome: Outcome, before: Mapping[str, files.Stamp]) -> Result:
+    def _gather(
+        self, outcome: Outcome, before: Mapping[str, files.Stamp], troubles: list[Trouble]
+    ) -> Result:
         after = files.snapshot(self.folder)
         limit = self.options.limits.artifacts
-        kept = files.keep_rich(self.folder, outcome.rich[:limit], set(after))
+        kept = files.keep_rich(self.folder, outcome.rich[:limit], set(after), troubles)
         pictures = [path for path in kept if path.suffix in (".png", ".jpg")]
         names = files.changed(before, after)
         written = [self.folder / name for name in names[:limit]]
         others = [path for path in kept if path not in pictures]
-        return Result(outcome, pictures, others + written, max(0, len(names) - limit))
+        more = max(0, len(names) - limit)
+        return Result(outcome, pictures, others + written, more, troubles)
 
     async def rest(self) -> None:
         """Ends the kernel of a session that nobody has used for long."""

@@ -17,6 +17,7 @@ from qwenbelt.tools.images.picture import (
     open_picture,
     output_path,
     region_of,
+    save_picture,
 )
 from qwenbelt.tools.images.reading import TextLine, page_picture, read_text
 from qwenbelt.tools.images.strings import ANNOTATE, NO_TEXT, OCR, ZOOM
@@ -89,7 +90,7 @@ class ImageAnnotate(_PictureTool):
         path, picture, context = self._open(arguments.image, kwargs)
         boxes = [b.box() for b in arguments.boxes]
         target = output_path(context, f"{path.stem}-annotated")
-        draw_boxes(picture, boxes).save(target)
+        save_picture(draw_boxes(picture, boxes), target)
         width, height = picture.size
         note = f"{len(boxes)} boxes drawn on {path.name} ({width}x{height}): {target.name}"
         return [ContentItem(text=note), ContentItem(image=str(target))]
@@ -116,7 +117,7 @@ class ImageZoom(_PictureTool):
         path, picture, context = self._open(arguments.image, kwargs)
         region = region_of(arguments.bbox, picture.size)
         target = output_path(context, f"{path.stem}-zoom")
-        enlarged(picture, region, arguments.scale).save(target)
+        save_picture(enlarged(picture, region, arguments.scale), target)
         return [
             ContentItem(text=f"{path.name} {region}: {target.name}"),
             ContentItem(image=str(target)),

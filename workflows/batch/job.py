@@ -130,11 +130,11 @@ def write_results(
 ) -> Counter[str]:
     """Writes `results.jsonl` and `summary.html`; returns how many tasks ended how."""
     summary = Summary(len(tasks))
-    with replacing(folder / "results.jsonl") as temporary:
-        with temporary.open("w", encoding="utf-8", errors="replace") as file:
-            for line in ledger.results(tasks):
-                summary.add(line)
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    with replacing(folder / "results.jsonl") as file:
+        for line in ledger.results(tasks):
+            summary.add(line)
+            text = json.dumps(line, ensure_ascii=False)
+            file.write(f"{text}\n".encode("utf-8", "replace"))
     write_summary(folder / "summary.html", summary, language)
     ended = {DONE: summary.done, FAILED: summary.failed, CANCELLED: summary.cancelled}
     return Counter(ended)

@@ -146,6 +146,6 @@ class Job:
             out = picture.copy()
             out.thumbnail((side, side))
         name = f"{kind}/{stem}.jpg"
-        with replacing(self.folder / name) as temporary:
-            out.save(temporary, "JPEG", quality=88)
+        with replacing(self.folder / name) as file:
+            out.save(file, "JPEG", quality=88)
         return name

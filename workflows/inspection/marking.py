@@ -45,6 +45,6 @@ def save_annotated(
 ) -> Path:
     """Draws what was found on a copy of the picture, saves it in a folder, and returns its path."""
     path = folder / "annotated.jpg"
-    with replacing(path) as temporary:
-        marked_copy(picture, found, rules, language).save(temporary, "JPEG", quality=88)
+    with replacing(path) as file:
+        marked_copy(picture, found, rules, language).save(file, "JPEG", quality=88)
     return path

@@ -84,5 +84,5 @@ def _draw(folder: Path, copy: str, file: str, boxes: Sequence[Box], picture: Ins
             Box(b.x1 * scale, b.y1 * scale, b.x2 * scale, b.y2 * scale, b.label, b.color)
             for b in boxes
         ]
-        with replacing(folder / file) as temporary:
-            draw_boxes(opened, scaled).save(temporary, "JPEG", quality=88)
+        with replacing(folder / file) as out:
+            draw_boxes(opened, scaled).save(out, "JPEG", quality=88)

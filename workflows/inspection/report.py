@@ -94,8 +94,8 @@ def _contact_sheet(path: Path, folder: Path, shown: Sequence[Inspected]) -> None
         color = "#1f2530" if picture.ok else "#b3261e"
         caption = _fitting(pen, _short(picture.image))
         pen.text((left, top + _CELL + 2), caption, fill=color, font=label_font(_FONT))
-    with replacing(path) as temporary:
-        sheet.save(temporary, "JPEG", quality=85)
+    with replacing(path) as file:
+        sheet.save(file, "JPEG", quality=85)
 
 
 def _fitting(pen: Any, name: str) -> str:

@@ -87,8 +87,8 @@ class Job:
 
     def _keep_thumbnail(self, picture: Image, stem: str) -> None:
         picture.thumbnail((_THUMB_SIDE, _THUMB_SIDE))
-        with replacing(self.folder / "thumbnails" / f"{stem}.jpg") as temporary:
-            picture.save(temporary, "JPEG", quality=85)
+        with replacing(self.folder / "thumbnails" / f"{stem}.jpg") as file:
+            picture.save(file, "JPEG", quality=85)
 
     def _key(self, source: Source, digest: str) -> str:
         parts = (source.name, digest, self.labeller.labels.fingerprint, self.labeller.model)

@@ -93,9 +93,10 @@ class RunRecord:
             ok=event.ok,
         )
         self._steps.append(step)
-        if event.ok:
+        ran = event.ok or event.status in ("raised", "timeout")  # what it showed before counts
+        if ran:
             self.results.append(event.result)
-        if not event.ok or event.name not in DRAWING_TOOLS:
+        if not ran or event.name not in DRAWING_TOOLS:
             return
         for item in event.items:
             path = Path(item.value)
