@@ -17,9 +17,10 @@ from qwen_agent.tools.base import BaseTool
 
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.events import CallStatus, Item
+from qwenbelt.core.jsons import loads_bounded, loads_lenient, repaired
 from qwenbelt.core.language import Language
-from qwenbelt.core.schemas import json_schema
-from qwenbelt.tools.arguments import schema_of, validation_line
+from qwenbelt.core.schemas import coerced, json_schema
+from qwenbelt.tools.arguments import schema_of, unknown_line, validation_line
 
 ToolResult: TypeAlias = str | dict[str, Any] | list[Any] | ContentItem
 NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}, "required": []}
@@ -139,12 +140,18 @@ class Tool(BaseTool):  # type: ignore[misc]
     def parse(self, params: str | Mapping[str, Any] | BaseModel) -> Any:
         """Returns checked arguments: an instance of `Arguments`, else a dict.
 
+        Values get the types that the schema asks for where they can be meant in one way only.
+
         Raises:
             ToolError: the text is not JSON or does not fit the schema; one line for the model.
         """
         if isinstance(params, BaseModel):
             return params
         values = loads_arguments(params) if isinstance(params, str) else dict(params)
+        values = coerced(values, json_schema(self.parameters))
+        unknown = unknown_line(values, json_schema(self.parameters), self.Arguments)
+        if unknown:
+            raise ToolError(f"Wrong arguments for {self.name}: {unknown}")
         if self.Arguments is None:
             return values
         try:
@@ -180,7 +187,8 @@ def run_blocking(start: Callable[[], Any]) -> Any:
 def loads_arguments(text: str) -> dict[str, Any]:
     """Reads the arguments of a call from JSON text; empty or null means no arguments.
 
-    Double-encoded objects are unwrapped; near-miss JSON is repaired when the result is an object.
+    Double-encoded objects are unwrapped; what models write instead of JSON is read, and near-miss
+    JSON is repaired when the result is an object.
 
     Raises:
         ToolError: no JSON object can be read from it.
@@ -188,11 +196,11 @@ def loads_arguments(text: str) -> dict[str, Any]:
     if not text.strip():
         return {}
     try:
-        value = json.loads(text)
+        value = loads_bounded(text)
         if isinstance(value, str):
-            value = json.loads(value)
+            value = loads_bounded(value)
     except json.JSONDecodeError as error:
-        value = _repaired(text)
+        value = _nearly(text)
         if value is None:
             reason = f"{error.msg} at character {error.pos}"
             raise ToolError(f"The arguments are not valid JSON ({reason}).") from None
@@ -203,13 +211,11 @@ def loads_arguments(text: str) -> dict[str, Any]:
     return value
 
 
-def _repaired(text: str) -> dict[str, Any] | None:
+def _nearly(text: str) -> dict[str, Any] | None:
     body = text.strip()
     if not (body.startswith("{") and body.endswith("}")):
         return None  # cut off or not an object: guessing would run something else
-    import json_repair
-
-    value = json_repair.loads(body)
+    value = loads_lenient(body) or repaired(body)
     return value if isinstance(value, dict) and value else None
 
 

@@ -35,7 +35,7 @@ from qwenbelt.agents.runtime.approval import (
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed, shaped
 from qwenbelt.agents.runtime.resource_queue import Admission, Limits, Ticket
-from qwenbelt.agents.runtime.tool_arguments import as_json, handed_to, read_arguments
+from qwenbelt.agents.runtime.tool_arguments import as_json, handed_to, read_arguments, typed
 from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused, ToolTimeout
 from qwenbelt.core.events import (
     ApprovalAsked,
@@ -212,6 +212,7 @@ class Scheduler:
     def _check(self, job: ScheduledCall) -> None:
         """Has the tool check the arguments, once all values are known."""
         tool = job.tool
+        job.values = typed(tool, job.values)
         if not isinstance(tool, Tool):
             return
         job.arguments = tool.parse(job.values)

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from qwenbelt.core.errors import ToolError
+from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.core.schemas import coerced, json_schema
 from qwenbelt.tools.base import Tool, loads_arguments
 
 
@@ -26,6 +28,16 @@ def read_arguments(tool: Any, text: str) -> dict[str, Any] | str:
         raise
 
 
+def typed(tool: Any, values: dict[str, Any] | str) -> dict[str, Any] | str:
+    """Returns the arguments in the types of the tool's schema, stock tools included."""
+    if isinstance(values, str):
+        return values
+    try:
+        return coerced(values, json_schema(tool.parameters))
+    except (AttributeError, TypeError, KeyError):
+        return values  # a schema that is none: the tool itself says what it takes
+
+
 def handed_to(tool: Any, values: dict[str, Any] | str, written: str) -> Any:
     """Returns the arguments as the tool's `call` takes them: stock tools read JSON text.
 
@@ -41,7 +53,7 @@ def handed_to(tool: Any, values: dict[str, Any] | str, written: str) -> Any:
 
 def _says(written: str, values: dict[str, Any]) -> bool:
     try:
-        return bool(json.loads(written) == values)
+        return bool(loads_bounded(written) == values)
     except json.JSONDecodeError:
         return False
 
