@@ -15,8 +15,8 @@ from qwen_agent.llm.schema import ContentItem, Message
 from qwen_agent.tools.base import TOOL_REGISTRY, BaseTool
 
 from qwenbelt.agents.chat_model import model_for
-from qwenbelt.agents.notices import PLAN
-from qwenbelt.agents.runtime.approval import checked_policy
+from qwenbelt.agents.prompts import PLAN
+from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
 from qwenbelt.agents.runtime.conversation_files import ConversationFiles, StoredFiles
@@ -27,7 +27,6 @@ from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Run, RunConfig
-from qwenbelt.agents.terminal import ask_in_terminal
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language, detect_language

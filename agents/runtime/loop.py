@@ -10,7 +10,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.agents.declarations import declaration, with_references
 from qwenbelt.agents.models.codecs.react import final_answer
 from qwenbelt.agents.models.deltas import (
     Changed,
@@ -25,15 +24,23 @@ from qwenbelt.agents.models.deltas import (
     ToolCall,
 )
 from qwenbelt.agents.models.endpoint_model import Request
-from qwenbelt.agents.notices import BUDGET_OF_CALLS, LOOPING, NO_MORE_CALLS, TOO_MANY_CALLS
-from qwenbelt.agents.prompts import CUT_OFF, EMPTY_REPLY, LAST_CALL, REPEATED
+from qwenbelt.agents.prompts import (
+    BUDGET_OF_CALLS,
+    CUT_OFF,
+    EMPTY_REPLY,
+    LAST_CALL,
+    LOOPING,
+    NO_MORE_CALLS,
+    REPEATED,
+    TOO_MANY_CALLS,
+)
 from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
 from qwenbelt.agents.runtime.budget import Ending, Spending
-from qwenbelt.agents.runtime.context_window import Window, is_overflow
+from qwenbelt.agents.runtime.context_window import Window, is_overflow, summarizer
 from qwenbelt.agents.runtime.history import History
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
-from qwenbelt.agents.summary import summarizer
+from qwenbelt.agents.runtime.tool_arguments import declaration, with_references
 from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.core.events import (
     Event,

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Any
 
 from qwenbelt.agents import telemetry
-from qwenbelt.agents.declarations import declaration
 from qwenbelt.agents.models.endpoint_model import Model
 from qwenbelt.agents.runtime.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget, Ending
 from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.agents.runtime.resource_queue import Limits
+from qwenbelt.agents.runtime.tool_arguments import declaration
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.events import Done, Event, RunStarted
 from qwenbelt.core.language import Language
