@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from qwenbelt.tools.documents.index import DocumentIndex
-from qwenbelt.tools.documents.search.focused import DocumentWords
 from qwenbelt.tools.documents.search.hits import Hit
 from qwenbelt.tools.documents.search.queries import question_parts
 from qwenbelt.tools.documents.search.statements import kinds, wanted_statements
@@ -108,7 +107,9 @@ def gather_evidence(
     return Evidence(packer.pages(), False, unknown)
 
 
-def _ranked(index: DocumentIndex, question: str, documents: Sequence[int]) -> list[tuple[float, Hit]]:
+def _ranked(
+    index: DocumentIndex, question: str, documents: Sequence[int]
+) -> list[tuple[float, Hit]]:
     """Returns the hits of the question and of its parts, the best first, 1 for the very best."""
     best: dict[int, tuple[float, Hit]] = {}
     for part, weight in [(question, 1.0), *((part, PART) for part in question_parts(question))]:
@@ -185,10 +186,7 @@ class _Packer:
             )
             pool.remove((score, hit))
             place = hit.document, hit.page
-            passage = Passage(
-                hit.chunk, hit.document, hit.page, hit.start, hit.start + len(hit.text), hit.kind,
-                hit.section, hit.context,
-            )  # fmt: skip
+            (passage,) = self._index.neighbours(hit.chunk, 0)
             self._quotes.setdefault(place, hit.quote)
             if hit.text not in texts and self._take(passage):
                 texts.add(hit.text)
@@ -263,4 +261,4 @@ def _plain(text: str) -> str:
     return _SPACES.sub("  ", text)
 
 
-__all__ = ["BUDGET", "DocumentWords", "Evidence", "PageEvidence", "gather_evidence"]
+__all__ = ["BUDGET", "Evidence", "PageEvidence", "gather_evidence"]

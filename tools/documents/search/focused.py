@@ -25,7 +25,7 @@ from qwenbelt.tools.documents.search.statements import (
     wanted_statements,
 )
 from qwenbelt.tools.documents.search.stems import Stemmer
-from qwenbelt.tools.documents.search.tokens import STOP_WORDS, tokens
+from qwenbelt.tools.documents.search.tokens import index_text
 from qwenbelt.tools.documents.store import Document, Match, Passage, Scope, Store
 
 MOST_PASSAGES = 12_000  # of the chosen documents; beyond it the index's own search is quicker
@@ -175,7 +175,8 @@ class FocusedSearch:
     def _stemmed(self, words: Iterable[str]) -> list[str]:
         return [stem for stem in self._stemmer.stems(words) if stem]
 
-    def _stems(self, text: str) -> list[str]:
+    def stems(self, text: str) -> list[str]:
+        """Returns the stems of a text's words, in order, function words left out."""
         return self._stemmed(_tokens(text))
 
     # -- ranking --------------------------------------------------------------------------------
@@ -192,7 +193,7 @@ class FocusedSearch:
         weights = self._weights(query, held)
         if not weights:
             return []
-        asked = self._stems(" ".join(query.terms))
+        asked = self.stems(" ".join(query.terms))
         pairs = self._pairs(question, asked, weights)
         found: list[tuple[float, Passage]] = []
         for one in held:
@@ -202,23 +203,28 @@ class FocusedSearch:
         found.sort(key=lambda entry: (-entry[0], entry[1].document, entry[1].id))
         return [Match(passage, score) for score, passage in found if score > 0]
 
-    def finder(self, question: str, documents: Sequence[int]) -> Callable[..., list[Match]]:
-        """Returns a search of documents as a store's: by a limit and a scope."""
+    def finder(
+        self, question: str, documents: Sequence[int]
+    ) -> Callable[[Sequence[str], int, Scope], list[Match]]:
+        """Returns a search of documents that is called as a store's `match`."""
+        others = frozenset(understand(question).others)
 
-        def find(limit: int, scope: Scope) -> list[Match]:
+        def match(terms: Sequence[str], limit: int, scope: Scope) -> list[Match]:
             within = documents if scope.documents is None else scope.documents
-            found = self.ranked(question, understand(question), within)
+            own = tuple(t for t in terms if t not in others)
+            query = Query(own, tuple(t for t in terms if t in others))
+            found = self.ranked(question, query, within)
             return [m for m in found if _in_scope(m.passage, scope)][:limit]
 
-        return find
+        return match
 
     def _weights(self, query: Query, held: Sequence[DocumentWords]) -> dict[str, float]:
         """Returns the weight of each stem of the query: its rarity, less for other words.
 
         A document's own name says little about a passage inside of it.
         """
-        own = dict.fromkeys(self._stems(" ".join(query.terms)), 1.0)
-        weights = {**dict.fromkeys(self._stems(" ".join(query.others)), OTHERS), **own}
+        own = dict.fromkeys(self.stems(" ".join(query.terms)), 1.0)
+        weights = {**dict.fromkeys(self.stems(" ".join(query.others)), OTHERS), **own}
         names = frozenset.intersection(*(one.names for one in held)) if held else frozenset()
         for stem in weights.keys() & names:
             weights[stem] *= OWN_NAME
@@ -235,7 +241,7 @@ class FocusedSearch:
         self, question: str, asked: list[str], weights: dict[str, float]
     ) -> dict[tuple[str, str], float]:
         """Returns words that stand side by side in the question, function words left out."""
-        stems = self._stems(question)
+        stems = self.stems(question)
         known = set(asked)
         return {
             (one, two): PAIR * (weights[one] + weights[two]) / 2
@@ -251,7 +257,7 @@ def _in_scope(passage: Passage, scope: Scope) -> bool:
 
 
 def _tokens(text: str) -> list[str]:
-    return [token for token in tokens(text) if token not in STOP_WORDS]
+    return index_text(text).split()
 
 
 def _scored(

@@ -150,3 +150,10 @@ def other_words(question: str) -> str:
     """Returns what documents may say for the terms of a question, or ""."""
     lowered = question.lower()
     return " ".join(said for asked, said in _ENTRIES if asked.search(lowered))
+
+
+def without_terms(question: str) -> str:
+    """Returns a question without the terms that documents may say otherwise."""
+    for asked, _ in _ENTRIES:
+        question = re.sub(asked.pattern, " ", question, flags=re.I)
+    return question
