@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import threading
 import uuid
@@ -57,6 +58,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
 
     tool_form: str | None = None
     dependent_calls = False
+    evidence_first = False  # whether the question is looked up in the files before it is asked
 
     def __init__(
         self,
@@ -174,10 +176,28 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             dependent_calls=self.dependent_calls,
             summarize=self.summarize,
         )
+        if self.evidence_first and files.by_name:
+            self._look_up_first(plan)
         run = Run(plan)
         with self._lock:
             self._runs.add(run)
         return run
+
+    def _look_up_first(self, plan: RunConfig) -> None:
+        """Has the question looked up before the first request, and read at temperature 0."""
+        from qwenbelt.agents.evidence import budget_of, with_evidence
+
+        budget = budget_of(self.mem.rag_cfg)
+        names = tuple(plan.tools)
+
+        async def prepare() -> None:
+            plan.messages = await asyncio.to_thread(
+                with_evidence, plan.messages, plan.files, plan.language, budget=budget, tools=names
+            )
+
+        plan.prepare = prepare
+        if "temperature" not in (getattr(self.llm, "generate_cfg", None) or {}):
+            plan.extra = {"temperature": 0, **plan.extra}
 
     def _store(self, session: str, folder: Path | None) -> ArtifactStore:
         """Returns the large results of a conversation; of many, the oldest are forgotten."""

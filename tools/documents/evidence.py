@@ -22,7 +22,7 @@ from qwenbelt.tools.documents.store import Passage
 BUDGET = 9000  # characters: about 3000 tokens of text full of numbers
 STATEMENTS = 0.6  # of the budget that statements may take
 LEAST_IMPLIED = 0.3  # how much a statement must be asked for to be shown whole
-AGAIN = 0.9  # what a passage counts for each passage of its page that is shown already
+AGAIN = 0.93  # what a passage counts for each passage of its page that is shown already
 AGAIN_UNTIL = 10  # passages; with more room, pages are filled up
 PART = 0.8  # what a part of the question counts, against the whole
 DEPTH = 80  # passages that are looked at

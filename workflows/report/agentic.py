@@ -17,6 +17,8 @@ from qwenbelt.core.secrets import scrub
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.core.translation import in_language
+from qwenbelt.tools.documents.evidence import gather_evidence
+from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.sources import SourceBook
 from qwenbelt.workflows.report.citing import Citer
 from qwenbelt.workflows.report.document import Provenance, ReportDocument
@@ -73,9 +75,11 @@ def agentic_report(
         prefix="qwenbelt-report-", ignore_cleanup_errors=True
     ) as folder:
         work = Path(folder)
+        asked = _asked(documents, question, book, language)
+        record.results.append(asked)
         with (
             _agent(documents, setup, book, work, language) as agent,
-            closing(_events(agent, question, work, trace, language)) as events,
+            closing(_events(agent, asked, work, trace, language)) as events,
         ):
             for event in events:
                 record.take(event)
@@ -94,6 +98,24 @@ def agentic_report(
         seconds=record.ended - record.begun,
     )
     return report
+
+
+def _asked(documents: Documents, question: str, book: SourceBook, language: Language) -> str:
+    """Returns the first message: what the documents say on the question, then the question."""
+    from qwenbelt.agents.evidence import evidence_text
+
+    with DocumentIndex(documents.index) as index:
+        numbers = {file.name: index.document(str(file.path)).id for file in documents.files}
+        paths = {file.name: str(file.path) for file in documents.files}
+        evidence = gather_evidence(index, question, numbers, paths=paths)
+    return evidence_text(question, evidence, language, book=book, more=not evidence.whole)
+
+
+def _reading(llm: Any) -> Any:
+    """Returns an llm dict that reads at temperature 0, unless it says otherwise."""
+    if not isinstance(llm, Mapping):
+        return llm
+    return {**llm, "generate_cfg": {"temperature": 0, **(llm.get("generate_cfg") or {})}}
 
 
 @contextmanager
@@ -116,7 +138,7 @@ def _agent(
     try:
         yield (FnCallAgent if setup.kind == "fncall" else ReActChat)(
             function_list=tools,
-            llm=setup.llm,
+            llm=_reading(setup.llm),
             system_message=system_prompt(language, names, can_compute=code is not None),
             name="report",
             files=[str(file.path) for file in documents.files],

@@ -11,8 +11,9 @@ tools; what you know from elsewhere does not count.
 Documents: {documents}.
 
 How to work
-1. Search first, with words that the documents would use. Ask for everything you need at the \
-moment in one reply: calls of one reply run side by side.
+1. The passages in the first message were looked up for the question. If they hold the answer, \
+write it at once. If something is missing, search for it with words that the documents would use; \
+calls of one reply run side by side.
 2. Read the pages that matter with read_document; table=N gives the N-th table of these pages \
 as CSV. Check units, periods and footnotes.
 {compute}
@@ -35,8 +36,8 @@ _ZH = """\
 文档：{documents}。
 
 工作方法
-1. 先检索，使用文档中可能出现的词语。当前需要的多个检索请在同一次回复中一并发出：\
-同一回复中的调用会并行执行。
+1. 第一条消息中的段落是针对问题检索得到的。如果已含答案，请直接作答；如有缺失，\
+再用文档中可能出现的词语检索，同一回复中的多个调用会并行执行。
 2. 用 read_document 阅读关键页面；table=N 以 CSV 给出这些页的第 N 个表格。注意单位、期间和脚注。
 {compute}
 4. 需要比较数字时，用 plot 绘制一到两张图，写明标题、坐标轴名称和单位。

@@ -26,7 +26,7 @@ from qwenbelt.tools.documents.search.statements import (
 )
 from qwenbelt.tools.documents.search.stems import Stemmer
 from qwenbelt.tools.documents.search.tokens import index_text
-from qwenbelt.tools.documents.store import Document, Match, Passage, Scope, Store
+from qwenbelt.tools.documents.store import Document, DocumentStore, Match, Passage, Scope
 
 MOST_PASSAGES = 12_000  # of the chosen documents; beyond it the index's own search is quicker
 FEW_DOCUMENTS = 4  # in an index that is searched by its documents' own words as a whole
@@ -88,7 +88,7 @@ class DocumentWords:
 class FocusedSearch:
     """Ranks passages of documents of a store; keeps the words of those searched last."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: DocumentStore) -> None:
         self._store = store
         self._stemmer = Stemmer()
         self._held: OrderedDict[int, DocumentWords] = OrderedDict()

@@ -105,16 +105,25 @@ _NUMBER = re.compile(r"\(?[$€£¥]?\s?\d[\d,]*(?:\.\d+)?\)?|—|–")
 _REASON = re.compile(
     r"\b(?:(?<!explain )why|drove|drivers?|driven|reasons?|caused?)\b|为什么|为何|原因", re.I
 )
+# what stands in other tables: parts of the business, and figures that leave something out
+_ELSEWHERE = re.compile(
+    r"\b(?:segments?|divisions?|regions?|geograph\w+|countr(?:y|ies)|product|categor(?:y|ies)|"
+    r"brands?|stores?|organic\w*|adjusted|non-gaap|core|constant currency|exclud\w+|pro forma)\b|"
+    r"分部|地区|产品|门店|扣除非经常性|调整后",
+    re.I,
+)
 _TOP_LINES, _TITLE_LENGTH = 10, 90
 LONGEST_LINE = 160  # characters in which a row of a table shows its label
 _LEAST_LINES = 4
-IMPLIED, REASON = 0.6, 0.4  # against 1 for a statement that is named; where reasons are asked for
+IMPLIED = 0.6  # of a statement that is not named, against 1
+ASIDE = 0.4  # of that, where reasons or parts of the business are asked for
 TITLE = 3.0  # what a title at the top of the page counts, in lines
 
 
 def wanted_statements(question: str) -> dict[str, float]:
     """Returns the statements that a question needs, 1 for those named, less for those implied."""
-    implied_weight = IMPLIED * (REASON if _REASON.search(question) else 1.0)
+    aside = _REASON.search(question) or _ELSEWHERE.search(question)
+    implied_weight = IMPLIED * (ASIDE if aside else 1.0)
     named = {kind: 1.0 for kind, words in _ASKED.items() if words.search(question)}
     implied = {kind: implied_weight for kind, words in _MEANT.items() if words.search(question)}
     return {**implied, **named} if not named else named

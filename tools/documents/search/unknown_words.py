@@ -21,38 +21,41 @@ if TYPE_CHECKING:
 
 # of general language, where another word may stand for it
 GENERAL = frozenset(
-    """able accrue account act activity actual agenda aim amount answer area attempt background
-    basic basis battle begin big block bottom bring broad build buy call case cast cause center change
-    check choose class clear close code come common compare concern condition consider contain
-    context continue cost count cover create current cut data date deal decide deep degree detail
-    develop difference direct direction discuss dispute domestic double drag draw drive drop drove
-    earn ease effect effort employ end enter entire entity event exact exist expect expert extent
-    face fact factor fall far fast feature feel few figure file final financial find firm fit fix
-    flow focus follow form formerly forward free full future gain gap gather general get goal good
-    great ground group grow half hand happen hard head hear heavy held help hire hit hold huge idea
-    impact imply important improve include increase indicate industry input insight instance intend
-    introduce involve issue item job join keep key kind know lack large last late launch lead lean
-    learn leave left lend less level light limit line link little local long lose lost low main
-    make manner mark matter maximum mean measure meet mention method middle minimum minor miss
-    mode modern money month more motive move name nature near need new next note number object
-    obtain occur offer often old onward open operate opinion order origin outcome outline output
-    outside overall own page pair part partial past pay peak percent percentage perform period
-    person picture piece place plan play point position possible potential power practice precise
-    prefer prepare present press pressure prevent previous previously price primary prior problem
-    process produce program project promise proof proper propose protect prove purpose push put
-    quality quantity quarter quick quite raise range rank rapid rate reach read ready real realise
-    realize really reason receive recent record reduce reference refer reflect regard region
-    relate relation release relevant remain remark remove repeat report represent require respect
-    rest result return reveal review rise role rough row rule run safe same save scale scope second
-    section seek seem segment sell send sense separate series serve set several shape share shift
-    short side sign signal significant similar simple single site situation size slow small solve
-    sort source space special specific speed spend split stage stand standard start state stay
-    step stop story strategy stress strong structure study style subject success sudden suffer
-    suggest sum summary supply support sure table take talk target task team tell tend term test
-    text theme theory third thousand threat three time title together tone top topic total touch
-    track trade treat trend trigger true trust turn two type typical under understand unique usual
-    value vary version view volume vs wait want way weak week weight whole wide win wish word work
-    world worry worth write wrong year yield zero""".split()
+    """able accelerate account accrue act activity actual agenda aim amount answer area
+    attempt background basic basis battle begin big block bottom bring broad build business
+    buy call case cast cause center change check choose class clear close code come common
+    company compare concern condition consider contain context continue cost count cover
+    create current cut data date day deal decide deep degree detail develop difference direct
+    direction discuss dispute domestic double drag draw drive drop drove earn ease effect
+    effort employ end enter entire entity event exact exist expect expert extent face fact
+    factor fall far fast feature feel few figure file final financial find firm fit fix flow
+    focus follow form formerly forward free full future gain gap gather general get goal good
+    great ground group grow growth half hand happen hard head hear heavy held help hire hit
+    hold huge idea impact imply important improve include increase indicate industry input
+    insight instance intend introduce involve issue item job join keep key kind know lack
+    large last late launch lead lean learn leave left lend less level light limit line link
+    little local long lose lost low main make manner mark market matter maximum mean measure
+    meet mention method middle minimum minor miss mode modern money month more motive move
+    name nature near need new next note number object obtain occur offer often old onward open
+    operate operation opinion order origin outcome outline output outside overall own page
+    pair part partial past pay peak people percent percentage perform period person picture
+    piece place plan play point position possible potential power practice precise prefer
+    prepare present press pressure prevent previous previously price primary prior problem
+    process produce product program project promise proof proper propose protect prove purpose
+    push put quality quantity quarter quick quite raise range rank rapid rate reach read ready
+    real realise realize really reason receive recent record reduce refer reference reflect
+    regard region relate relation release relevant remain remark remove repeat report
+    represent require respect rest result return reveal review rise role rough row rule run
+    safe same save scale scope second section seek seem segment sell send sense separate
+    series serve service set several shape share shift short side sign signal significant
+    similar simple single site situation size slow small solve sort source space special
+    specific speed spend split stage stand standard start state stay step stop story strategy
+    stress strong structure study style subject success sudden suffer suggest sum summary
+    supply support sure table take talk target task team tell tend term test text theme theory
+    third thousand threat three time title together tone top topic total touch track trade
+    treat trend trigger true trust turn two type typical under understand unique usual value
+    vary version view volume vs wait want way weak week weight whole wide win wish word work
+    worker world worry worth write wrong year yield zero""".split()
 )
 # endings of verbs, adverbs, adjectives and abstract nouns, which documents say in other forms
 _ENDINGS = re.compile(

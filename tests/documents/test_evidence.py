@@ -1,0 +1,119 @@
+"""The evidence for a question: the same whatever else is indexed, with the statement asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qwenbelt.tools.documents import DocumentIndex
+from qwenbelt.tools.documents.evidence import gather_evidence
+from qwenbelt.tools.documents.search.queries import question_parts
+from qwenbelt.tools.documents.search.statements import (
+    BALANCE,
+    CASH,
+    INCOME,
+    statement_score,
+    wanted_statements,
+)
+
+BALANCE_SHEET = """Consolidated Balance Sheets
+Cash and cash equivalents 1,023
+Total current assets 5,308
+Goodwill 4,900
+Total assets 17,003
+Total current liabilities 4,476
+Total liabilities 12,913
+Total equity 4,090
+"""
+TALK = "Our total rewards and total well-being are a total success. " * 12
+
+
+def filing(folder: Path, name: str = "zenith.md") -> Path:
+    """A filing of several screens, the balance sheet in its middle."""
+    parts = [f"# Part {n}\n\n{TALK}\n\n" for n in range(30)]
+    parts.insert(15, f"# Accounts\n\n{BALANCE_SHEET}\n\n".replace("\n", "\n\n"))
+    path = folder / name
+    path.write_text("".join(parts), encoding="utf-8")
+    return path
+
+
+def evidence_of(index: DocumentIndex, path: Path, question: str, budget: int = 3000) -> str:
+    added = index.add_file(path)
+    return gather_evidence(index, question, {path.name: added.document}, budget=budget).numbered()
+
+
+def test_what_else_is_indexed_changes_nothing(tmp_path: Path) -> None:
+    path, question = filing(tmp_path), "What are the total assets?"
+    with DocumentIndex(tmp_path / "a.db", workers=0) as index:
+        alone = evidence_of(index, path, question)
+    with DocumentIndex(tmp_path / "b.db", workers=0) as index:
+        for number in range(5):
+            other = tmp_path / f"other{number}.md"
+            other.write_text("total assets " * 300 + str(number), encoding="utf-8")
+            index.add_file(other)
+        assert evidence_of(index, path, question) == alone
+    assert "17,003" in alone
+    assert len(alone) <= 3000
+
+
+def test_the_row_comes_before_stubs_that_repeat_a_word(tmp_path: Path) -> None:
+    with DocumentIndex(tmp_path / "a.db", workers=0) as index:
+        index.add_file(filing(tmp_path))
+        assert "17,003" in index.search("total assets")[0].text
+
+
+def test_a_small_document_is_shown_whole(tmp_path: Path) -> None:
+    path = tmp_path / "note.txt"
+    path.write_text("The mast is 12 m high.\n\nIt is red.", encoding="utf-8")
+    with DocumentIndex(workers=0) as index:
+        added = index.add_file(path)
+        found = gather_evidence(index, "How high is it?", {"note.txt": added.document})
+    assert found.whole
+    assert "It is red." in found.numbered()
+    assert found.numbered().startswith("[1] note.txt p.1")
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("What did Zenith spend on helicopters?", ("helicopters",)),
+        ("How many people work in Finland?", ("Finland",)),
+        ("What are the total assets of Zenith?", ()),
+        ("Did the growth of total assets accelerate?", ()),
+    ],
+)
+def test_words_that_stand_nowhere_are_told(
+    tmp_path: Path, question: str, words: tuple[str, ...]
+) -> None:
+    path = filing(tmp_path)
+    with DocumentIndex(workers=0) as index:
+        added = index.add_file(path)
+        found = gather_evidence(index, question, {path.name: added.document})
+    assert found.unknown == words
+
+
+@pytest.mark.parametrize(
+    ("question", "kinds"),
+    [
+        ("Has the quick ratio improved?", {BALANCE}),
+        ("What does the cash flow statement say of capex?", {CASH}),
+        ("Is the gross margin improving?", {INCOME}),
+        ("毛利率是多少？", {INCOME}),
+        ("Who is the auditor?", set()),
+    ],
+)
+def test_questions_imply_statements(question: str, kinds: set[str]) -> None:
+    assert set(wanted_statements(question)) == kinds
+
+
+def test_a_page_is_a_statement_by_its_lines() -> None:
+    assert statement_score(BALANCE, BALANCE_SHEET) > 6
+    assert statement_score(INCOME, BALANCE_SHEET) == 0
+    assert statement_score(BALANCE, TALK) == 0
+
+
+def test_the_sides_of_a_comparison_are_parts() -> None:
+    parts = question_parts("Compare gross margin of Adobe and operating income of Netflix")
+    assert any("Netflix" in part for part in parts)
+    assert question_parts("What is the revenue of Adobe?") == []
