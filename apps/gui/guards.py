@@ -7,7 +7,6 @@ a model or a document brings into it.
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qwenbelt.apps.gui.login_page import login_page
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.secrets import remember
+from qwenbelt.core.urls import is_loopback
 
 USER_COOKIE, LOGIN_COOKIE, LANGUAGE_COOKIE = "qb_user", "qb_login", "qb_lang"
 LOGIN_SECONDS = 7 * 24 * 3600.0
@@ -65,16 +65,6 @@ def read_accounts(entries: tuple[str, ...], file: str | None = None) -> dict[str
         remember(password)
         accounts[user] = password
     return accounts
-
-
-def is_loopback(host: str) -> bool:
-    """Says whether a server on this host name or address can only be reached from this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class Guard:

@@ -21,7 +21,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from qwenbelt.apps.gui.guards import is_loopback
 from qwenbelt.apps.serve.activity import Activity, Kind, Teller, Told
 from qwenbelt.apps.serve.chat_form import ChatForm
 from qwenbelt.apps.serve.figures import Links, Shelf
@@ -38,6 +37,7 @@ from qwenbelt.core.errors import (
 )
 from qwenbelt.core.events import ApprovalAsked, Event
 from qwenbelt.core.secrets import remember, scrub
+from qwenbelt.core.urls import is_loopback
 
 MAX_BODY = 96 * 1024 * 1024
 FIRST_SIGN = 5.0  # seconds within which a failure still becomes an HTTP status

@@ -11,8 +11,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from qwenbelt.apps.gui.guards import Guard, is_loopback, read_accounts
+from qwenbelt.apps.gui.guards import Guard, read_accounts
 from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.urls import is_loopback
 
 
 async def who(request: Request) -> JSONResponse:

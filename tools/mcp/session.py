@@ -35,6 +35,7 @@ from mcp_types import (
 )
 
 from qwenbelt.core.errors import ConfigError, QwenbeltError, ToolError, ToolTimeout, one_line
+from qwenbelt.core.urls import connection_options
 from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.stdio import MAX_LINE_BYTES, StdioServer
 
@@ -172,7 +173,7 @@ class McpSession:
             headers=headers,
             timeout=limits,
             auth=auth,
-            trust_env=not self.config.is_local,  # a proxy cannot reach our own loopback
+            **connection_options(self.config.url),
             event_hooks={"response": [note]},
         )
 
