@@ -17,7 +17,7 @@ Approval = Literal["ask", "auto", "never"]
 Approver = Callable[[ApprovalAsked], Awaitable[bool]]
 
 
-class Conversation:
+class ChatConversation:
     """What was said so far, kept between the runs of an agent.
 
     Attributes:
