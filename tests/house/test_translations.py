@@ -269,6 +269,8 @@ def said() -> tuple[Said, ...]:
                 given = call.args[:1]
             elif name == "Finding" and source.place == "apps/doctor.py":
                 given = call.args[2:4]
+            elif name in ("noted", "Note"):  # of documents
+                given = call.args[:1]
             elif name == "Ending":  # of a run; `Done` brings it to people
                 given = call.args[1:2]
             elif name == "error" and source.place.startswith("testing/") and len(call.args) == 2:

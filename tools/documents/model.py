@@ -86,8 +86,8 @@ class Page:
         tables: in reading order.
         headings: titles of sections that begin on the page.
         captions: captions of figures.
-        notes: what could not be read, one line each.
-        margins: indexes of `lines` that repeat on other pages (running headers and footers).
+        notes: what was left out, guessed or hidden on it, one line each (see `notes`).
+        label: the page number that is printed or that readers show, where it is another.
     """
 
     number: int
@@ -99,6 +99,7 @@ class Page:
     headings: list[Heading] = field(default_factory=list)
     captions: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    label: str = ""
 
     def boxes(self, start: int, end: int) -> list[Box]:
         """Returns the boxes of the lines that hold characters `start` to `end`, cut to size.

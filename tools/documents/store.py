@@ -27,6 +27,7 @@ class Source:
     title: str = ""
     outline: Outline = field(default_factory=list)
     meta: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Document:
         version: counts the contents that this path had, from 1.
         current: whether it is the newest version of its path.
         meta: what was given with it.
-        notes: what could not be read in it, one line each.
+        notes: what was left out of it, guessed or hidden, one line each.
     """
 
     id: int
@@ -157,6 +158,10 @@ class Store(Protocol):
 
     def outline(self, document: int) -> Outline:
         """Returns the bookmarks of a document."""
+        ...
+
+    def labels(self, document: int) -> dict[int, str]:
+        """Returns the labels of pages by number, of those that have one."""
         ...
 
     def pages(self, document: int, numbers: Iterable[int] | None = None) -> Iterator[Page]:

@@ -115,6 +115,7 @@ class Citer:
                 quote=key.quote,
                 box=_around(boxes),
                 verified=bool(boxes),
+                label=page.page.label if page is not None else "",
             )
         return self._known[key]
 

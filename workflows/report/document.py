@@ -9,6 +9,7 @@ from typing import Any
 
 from qwenbelt.core.language import Language
 from qwenbelt.workflows.report.prose import Node
+from qwenbelt.workflows.report.strings import say
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Citation:
         quote: the words.
         box: where they stand, in points from the page's top left, or None.
         verified: whether they were found on that page.
+        label: the page's printed label, where it is another than its number.
     """
 
     n: int
@@ -30,6 +32,12 @@ class Citation:
     quote: str
     box: tuple[float, float, float, float] | None = None
     verified: bool = True
+    label: str = ""
+
+    def place(self, language: Language) -> str:
+        """Returns "p. 3", or "p. iii (sheet 3)" where another label is printed there."""
+        key = "labelled_page" if self.label else "page"
+        return say(key, language, page=self.page, label=self.label)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the entry of `citations.json`."""
@@ -40,6 +48,7 @@ class Citation:
             "quote": self.quote,
             "box": list(self.box) if self.box is not None else None,
             "verified": self.verified,
+            "label": self.label or None,
         }
 
 
@@ -61,6 +70,7 @@ class SourceFile:
     name: str
     path: Path
     pages: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ def extractive_report(
         blocks += writer.tables(index, tell)
     reasons = [in_language(reason, language) for reason in documents.left_out]
     notes = [say("unreadable", language, reason=reason) for reason in reasons]
+    notes += documents.notes(language)
     return ReportDocument(
         question=question,
         language=language,

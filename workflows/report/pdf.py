@@ -94,7 +94,7 @@ def pdf_data(report: ReportDocument, folder: Path) -> dict[str, Any]:
 
 
 def _reference(citation: Citation, report: ReportDocument) -> dict[str, Any]:
-    page = say("page", report.language, page=citation.page)
+    page = citation.place(report.language)
     return {
         "n": citation.n,
         "verified": citation.verified,

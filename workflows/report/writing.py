@@ -58,7 +58,7 @@ def markdown_text(report: ReportDocument) -> str:
 
 
 def _reference(citation: Citation, report: ReportDocument) -> str:
-    page = say("page", report.language, page=citation.page)
+    page = citation.place(report.language)
     quote = say("quoted", report.language, quote=escaped(citation.quote))
     line = f"[{citation.n}] **{escaped(citation.file)}**, {page}: {quote}"
     return line if citation.verified else f"{line} — *{say('unverified', report.language)}*"

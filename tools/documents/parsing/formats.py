@@ -45,6 +45,7 @@ class Opened:
         read: yields the pages of given numbers.
         title: the title that the document gives itself, or "".
         outline: level from 1, title and page of its bookmarks.
+        notes: what was left out of the whole document or guessed, one line each.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class Opened:
     read: Callable[[Iterable[int]], Iterator[Page]]
     title: str = ""
     outline: list[tuple[int, str, int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any, overload
 
 from qwenbelt.tools.documents.model import Box, Heading, Line, Page, Table
 
-PAGE_COLUMNS = "number, width, height, text, lines, tables, headings, captions, notes"
+PAGE_COLUMNS = "number, width, height, text, lines, tables, headings, captions, notes, label"
 
 
 def to_json(value: Any) -> str:
@@ -31,12 +31,13 @@ def page_row(page: Page) -> tuple[Any, ...]:
         to_json(page.headings),
         to_json(page.captions),
         to_json(page.notes),
+        page.label,
     )
 
 
 def page_of(row: Sequence[Any]) -> Page:
     """Returns the page of a row of `PAGE_COLUMNS`."""
-    number, width, height, text, lines, tables, headings, captions, notes = row
+    number, width, height, text, lines, tables, headings, captions, notes, *label = row
     return Page(
         number,
         width,
@@ -50,6 +51,7 @@ def page_of(row: Sequence[Any]) -> Page:
         [Heading(*entry) for entry in _listed(headings)],
         _listed(captions),
         _listed(notes),
+        label[0] if label else "",
     )
 
 

@@ -46,7 +46,14 @@ class Break:
     """The document itself begins a new page here."""
 
 
-Block = Title | Paragraph | Grid | Break
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What was left out here, guessed or hidden: a note of the page, see `documents.notes`."""
+
+    text: str
+
+
+Block = Title | Paragraph | Grid | Break | Note
 
 
 def pages_of(blocks: Iterable[Block], *, fixed: bool = False) -> list[Page]:
@@ -68,6 +75,9 @@ class _Pager:
     def put(self, block: Block) -> None:
         if isinstance(block, Break):
             self._turn(always=self._fixed)
+        elif isinstance(block, Note):
+            if block.text not in self._page.notes:
+                self._page.notes.append(block.text)
         elif isinstance(block, Title):
             self._title(block)
         elif isinstance(block, Grid):
@@ -78,7 +88,7 @@ class _Pager:
                 self._text(piece)
 
     def finish(self) -> list[Page]:
-        if self._parts or not self._pages:
+        if self._parts or not self._pages or self._page.notes:
             self._turn(always=True)
         return self._pages
 

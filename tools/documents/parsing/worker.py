@@ -2,7 +2,7 @@
 
 Requests come in as lines of JSON on standard input, answers go out as lines on standard output:
 
-    {"do": "open", "path": ..., "password": ...}   -> {"kind", "pages", "title", "outline"}
+    {"do": "open", "path": ..., "password": ...}   -> {"kind", "pages", "title", "outline", "notes"}
     {"do": "read", "path": ..., "pages": [...]}    -> {"page": [...]} for each, then {"done": true}
 
 An error for the person is {"error": text, "fix": text}.
@@ -55,6 +55,7 @@ class _Reader:
                 "pages": opened.pages,
                 "title": opened.title,
                 "outline": opened.outline,
+                "notes": opened.notes,
             }
             return
         for page in opened.read(request["pages"]):

@@ -33,6 +33,8 @@ class Hit:
         document: the document's id.
         chunk: the passage's id, for asking for its neighbours.
         path: where the document was read from.
+        label: the printed label of the page, where it is another than its number.
+        notes: what was left out of the page, guessed or hidden.
     """
 
     file: str
@@ -47,6 +49,8 @@ class Hit:
     document: int = 0
     chunk: int = 0
     path: str = field(default="", repr=False)
+    label: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def best_quote(text: str, terms: Iterable[str]) -> tuple[int, int]:

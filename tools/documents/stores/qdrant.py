@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.notes import document_notes
 from qwenbelt.tools.documents.parsing.page_rows import page_of, page_row, to_json
 from qwenbelt.tools.documents.search.chunks import Chunk
 from qwenbelt.tools.documents.search.embedding import Vectors
@@ -113,7 +114,8 @@ class QdrantStore:
         held = self._records.get(record_id("document", document)) or {}
         if held.get("state") != "ready":
             count = self._put_chunks(document, chunks)
-            notes = [note for page in self.pages(document) for note in page.notes]
+            pages = ((page.number, page.notes) for page in self.pages(document))
+            notes = document_notes(source.notes, pages, count)
             ready = {**held, "state": "ready", "chunks": count, "notes": to_json(notes)}
             self._records.put([(record_id("document", document), ready)])
         self._put_name(document, source)
@@ -249,6 +251,10 @@ class QdrantStore:
         """Returns the bookmarks of a document."""
         held = self._records.get(record_id("document", document)) or {"outline": "[]"}
         return [(level, title, page) for level, title, page in json.loads(held["outline"])]
+
+    def labels(self, document: int) -> dict[int, str]:
+        """Returns the labels of pages by number, of those that have one."""
+        return {page.number: page.label for page in self.pages(document) if page.label}
 
     def pages(self, document: int, numbers: Iterable[int] | None = None) -> Iterator[Page]:
         """Yields pages in order, or those of the given numbers that exist."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.notes import stored_notes
 from qwenbelt.tools.documents.parsing.page_rows import PAGE_COLUMNS, page_of, page_row, to_json
 from qwenbelt.tools.documents.search.chunks import Chunk
 from qwenbelt.tools.documents.search.embedding import Vectors
@@ -97,7 +98,7 @@ class SqliteStore:
         with self._connections.writing() as connection:
             connection.executemany(
                 f"INSERT OR IGNORE INTO pages (document, {PAGE_COLUMNS}) "  # noqa: S608
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
 
@@ -111,13 +112,11 @@ class SqliteStore:
             ).fetchone()
             if state != "ready":
                 first, last = self._put_chunks(connection, document, chunks)
-                notes = [
-                    note
-                    for (notes,) in connection.execute(
-                        "SELECT notes FROM pages WHERE document = ? ORDER BY number", (document,)
-                    )
-                    for note in json.loads(notes)
-                ]
+                rows = connection.execute(
+                    "SELECT number, notes FROM pages WHERE document = ? ORDER BY number",
+                    (document,),
+                )
+                notes = stored_notes(source.notes, rows, last - first + 1)
                 connection.execute(
                     """UPDATE documents SET state = 'ready', first_chunk = ?, last_chunk = ?,
                     notes = ? WHERE id = ?""",
@@ -249,6 +248,11 @@ class SqliteStore:
         """Returns the bookmarks of a document."""
         ((outline,),) = self._all("SELECT outline FROM documents WHERE id = ?", document)
         return [(level, title, page) for level, title, page in json.loads(outline)]
+
+    def labels(self, document: int) -> dict[int, str]:
+        """Returns the labels of pages by number, of those that have one."""
+        query = "SELECT number, label FROM pages WHERE document = ? AND label <> ''"
+        return dict(self._all(query, document))
 
     def pages(self, document: int, numbers: Iterable[int] | None = None) -> Iterator[Page]:
         """Yields pages in order, or those of the given numbers that exist."""
