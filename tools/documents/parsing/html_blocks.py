@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.tools.documents.parsing.grids import Places
 from qwenbelt.tools.documents.parsing.html_page import NOT_SHOWN, HtmlPage
-from qwenbelt.tools.documents.parsing.pagination import Block, Grid, Note, Paragraph, Title
+from qwenbelt.tools.documents.parsing.pagination import Block, Note, Paragraph, TableRows, Title
 
 if TYPE_CHECKING:
     from bs4 import Tag
@@ -55,7 +55,7 @@ def _enter(node: Tag, inline: list[str], waiting: list[Any]) -> Iterator[Block]:
     if re.fullmatch("h[1-6]", name):
         yield Title(text_of(node), int(name[1]))
     elif name == "table" and (places := table_places(node)) is not None:
-        yield Grid(places.rows, _caption(node), places.shown)
+        yield TableRows(places.rows, _caption(node), places.shown)
     elif name in ("pre", "textarea"):
         yield Paragraph(node.get_text().strip("\n"))
     else:

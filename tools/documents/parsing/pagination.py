@@ -36,8 +36,16 @@ class Paragraph:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+<<<<<<< HEAD
+class TableRows:
     """A table's rows; `shown` has the value of a cell that covers several places only once."""
+||||||| 9edb6fe
+class TableRows:
+    """A table's rows."""
+=======
+class TableRows:
+    """A table's rows."""
+>>>>>>> main
 
     rows: list[list[str]]
     caption: str = ""
@@ -56,7 +64,7 @@ class Note:
     text: str
 
 
-Block = Title | Paragraph | Grid | Break | Note
+Block = Title | Paragraph | TableRows | Break | Note
 
 
 def pages_of(blocks: Iterable[Block], *, fixed: bool = False) -> list[Page]:
@@ -83,10 +91,16 @@ class _Pager:
                 self._page.notes.append(block.text)
         elif isinstance(block, Title):
             self._title(block)
-        elif isinstance(block, Grid):
+<<<<<<< HEAD
+        elif isinstance(block, TableRows):
             titles, block = _without_titles(block)
             for title in titles:
                 self._text(title)
+||||||| 9edb6fe
+        elif isinstance(block, TableRows):
+=======
+        elif isinstance(block, TableRows):
+>>>>>>> main
             for part in _split(block, self._fixed):
                 self._grid(part)
         else:
@@ -130,9 +144,17 @@ class _Pager:
             self._room_for(len(text))
             self._append(text)
 
-    def _grid(self, block: Grid) -> None:
+<<<<<<< HEAD
+    def _grid(self, block: TableRows) -> None:
         shown = block.shown or block.rows
         lines = ["  ".join(cell.replace("\n", " ") for cell in row if cell) for row in shown]
+||||||| 9edb6fe
+    def _grid(self, block: TableRows) -> None:
+        lines = ["  ".join(cell.replace("\n", " ") for cell in row if cell) for row in block.rows]
+=======
+    def _grid(self, block: TableRows) -> None:
+        lines = ["  ".join(cell.replace("\n", " ") for cell in row if cell) for row in block.rows]
+>>>>>>> main
         text = "\n".join(lines)
         if not text.strip():
             return
@@ -156,25 +178,32 @@ def _pieces(text: str) -> Iterator[str]:
     yield text
 
 
-def _split(grid: Grid, fixed: bool) -> Iterator[Grid]:
+def _split(grid: TableRows, fixed: bool) -> Iterator[TableRows]:
     """Cuts long tables; the parts after the first carry the header in their caption."""
     kept = [n for n, row in enumerate(grid.rows) if any(row)]
     rows = _even([grid.rows[n] for n in kept])
     shown = _even([grid.shown[n] for n in kept]) if grid.shown else rows
     if fixed or len(rows) <= TABLE_ROWS:
-        yield Grid(rows, grid.caption, shown)
+<<<<<<< HEAD
+        yield TableRows(rows, grid.caption, shown)
+||||||| 9edb6fe
+        yield TableRows(rows, grid.caption)
+=======
+        yield TableRows(rows, grid.caption)
+>>>>>>> main
         return
     count = header_size(rows)
     header = "\n".join("  ".join(filter(None, row)) for row in shown[:count])
     for start in range(0, len(rows), TABLE_ROWS):
         end = start + TABLE_ROWS
         named = [grid.caption, header if start else ""]
-        yield Grid(
+<<<<<<< HEAD
+        yield TableRows(
             rows[start:end], "\n".join(filter(None, named)), _first_shown(rows, shown, start, end)
         )
 
 
-def _without_titles(grid: Grid) -> tuple[list[str], Grid]:
+def _without_titles(grid: TableRows) -> tuple[list[str], TableRows]:
     """Returns the titles that stand in rows of their own above a table's header, and the rest.
 
     Such a row has one value in the first of at least three columns, or one that covers all.
@@ -187,7 +216,7 @@ def _without_titles(grid: Grid) -> tuple[list[str], Grid]:
     if not titles:
         return [], grid
     caption = "\n".join(dict.fromkeys(filter(None, [grid.caption, *titles])))
-    return titles, Grid(rows, caption, shown)
+    return titles, TableRows(rows, caption, shown)
 
 
 def _is_title(row: list[str], shown: list[str], below: list[str]) -> bool:
@@ -218,3 +247,8 @@ def header_size(rows: list[list[str]]) -> int:
         if any(map(is_number, filter(None, row[1:] or row))):
             return count
     return 1 if rows and not any(map(is_number, filter(None, rows[0]))) else 0
+||||||| 9edb6fe
+        yield TableRows(rows[start : start + TABLE_ROWS], "\n".join(filter(None, named)))
+=======
+        yield TableRows(rows[start : start + TABLE_ROWS], "\n".join(filter(None, named)))
+>>>>>>> main

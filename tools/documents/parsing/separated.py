@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.tools.documents.parsing.pagination import Block, Grid, Note, Paragraph
+from qwenbelt.tools.documents.parsing.pagination import Block, Note, Paragraph, TableRows
 
 MAX_CELLS = 5_000_000
 MAX_FIELD = 10_000_000  # characters of one field
@@ -69,7 +69,7 @@ def separated_blocks(text: str, suffix: str) -> Iterator[Block]:
     above = _above(rows)
     for row in above:
         yield Paragraph("  ".join(filter(None, row)))
-    yield Grid(rows[len(above) :])
+    yield TableRows(rows[len(above) :])
 
 
 def _above(rows: Rows) -> Rows:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from qwenbelt.tools.documents.parsing.pagination import Block, Grid, Paragraph, Title
+from qwenbelt.tools.documents.parsing.pagination import Block, Paragraph, TableRows, Title
 
 _BLANK = re.compile(r"\n[ \t\r\f\v]*\n\s*")
 
@@ -31,7 +31,7 @@ def markdown_blocks(text: str) -> Iterator[Block]:
         if token.type == "heading_open":
             yield Title(tokens[index + 1].content, int(token.tag[1:]))
         elif token.type == "table_open":
-            yield Grid(_markdown_rows(tokens[index:end]))
+            yield TableRows(_markdown_rows(tokens[index:end]))
         elif token.map is not None:
             yield Paragraph("\n".join(lines[token.map[0] : token.map[1]]).strip("\n"))
         index = end + 1
@@ -55,3 +55,169 @@ def _markdown_rows(tokens: list[Any]) -> list[list[str]]:
         elif token.type == "inline" and rows:
             rows[-1].append(token.content)
     return rows
+<<<<<<< HEAD
+||||||| 9edb6fe
+
+
+def html_title(soup: Any) -> str:
+    """Returns the title that a page gives itself, or ""."""
+    return " ".join(soup.title.get_text().split()) if soup.title else ""
+
+
+def html_soup(data: bytes) -> Any:
+    """Returns the parsed page; its encoding is the declared or the likeliest one."""
+    from bs4 import BeautifulSoup
+
+    return BeautifulSoup(data, "lxml")
+
+
+def html_blocks(soup: Any) -> Iterator[Block]:
+    """Yields what a browser would show, as titles, tables and paragraphs."""
+    from bs4.element import NavigableString, PreformattedString
+
+    inline: list[str] = []
+    waiting: list[Any] = [soup.body or soup]
+    for _ in range(MAX_NODES):
+        if not waiting:
+            break
+        node = waiting.pop()
+        if node is None:
+            yield from _paragraph(inline)
+        elif isinstance(node, PreformattedString):
+            continue  # comments and declarations
+        elif isinstance(node, NavigableString):
+            inline.append(str(node))
+        elif node.name not in _NOT_SHOWN and "hidden" not in node.attrs:
+            yield from _enter(node, inline, waiting)
+    yield from _paragraph(inline)
+
+
+def _enter(node: Tag, inline: list[str], waiting: list[Any]) -> Iterator[Block]:
+    """Turns a title or a table into a block; of other elements the children are next."""
+    name = node.name or ""
+    if name not in _BLOCKS:
+        waiting.extend(reversed(node.contents))
+        return
+    yield from _paragraph(inline)
+    if re.fullmatch("h[1-6]", name):
+        yield Title(node.get_text(" "), int(name[1]))
+    elif name == "table" and (rows := _html_rows(node)):
+        caption = node.find("caption")
+        yield TableRows(rows, _squeezed(caption.get_text(" ")) if caption else "")
+    elif name == "pre":
+        yield Paragraph(node.get_text().strip("\n"))
+    else:
+        waiting.append(None)
+        waiting.extend(reversed(node.contents))
+
+
+def _paragraph(inline: list[str]) -> Iterator[Block]:
+    text = _squeezed("".join(inline))
+    inline.clear()
+    if text:
+        yield Paragraph(text)
+
+
+def _html_rows(table: Tag) -> list[list[str]]:
+    """Returns the cells of a table of data, or nothing for one that is used for layout."""
+    if table.find("table") is not None:
+        return []
+    rows = [
+        [_squeezed(cell.get_text(" ")) for cell in row.find_all(["td", "th"])]
+        for row in table.find_all("tr")
+    ]
+    rows = [row for row in rows if any(row)]
+    is_data = len(rows) >= 2 and max(map(len, rows)) >= 2
+    return rows if is_data else []
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def read_text(file: Path) -> str:
+    """Returns the text of a file."""
+    return decoded(file.read_bytes())
+=======
+
+
+def html_title(soup: Any) -> str:
+    """Returns the title that a page gives itself, or ""."""
+    return " ".join(soup.title.get_text().split()) if soup.title else ""
+
+
+def html_soup(data: bytes) -> Any:
+    """Returns the parsed page; its encoding is the declared or the likeliest one."""
+    from bs4 import BeautifulSoup
+
+    return BeautifulSoup(data, "lxml")
+
+
+def html_blocks(soup: Any) -> Iterator[Block]:
+    """Yields what a browser would show, as titles, tables and paragraphs."""
+    from bs4.element import NavigableString, PreformattedString
+
+    inline: list[str] = []
+    waiting: list[Any] = [soup.body or soup]
+    for _ in range(MAX_NODES):
+        if not waiting:
+            break
+        node = waiting.pop()
+        if node is None:
+            yield from _paragraph(inline)
+        elif isinstance(node, PreformattedString):
+            continue  # comments and declarations
+        elif isinstance(node, NavigableString):
+            inline.append(str(node))
+        elif node.name not in _NOT_SHOWN and "hidden" not in node.attrs:
+            yield from _enter(node, inline, waiting)
+    yield from _paragraph(inline)
+
+
+def _enter(node: Tag, inline: list[str], waiting: list[Any]) -> Iterator[Block]:
+    """Turns a title or a table into a block; of other elements the children are next."""
+    name = node.name or ""
+    if name not in _BLOCKS:
+        waiting.extend(reversed(node.contents))
+        return
+    yield from _paragraph(inline)
+    if re.fullmatch("h[1-6]", name):
+        yield Title(node.get_text(" "), int(name[1]))
+    elif name == "table" and (rows := _html_rows(node)):
+        caption = node.find("caption")
+        yield TableRows(rows, _squeezed(caption.get_text(" ")) if caption else "")
+    elif name == "pre":
+        yield Paragraph(node.get_text().strip("\n"))
+    else:
+        waiting.append(None)
+        waiting.extend(reversed(node.contents))
+
+
+def _paragraph(inline: list[str]) -> Iterator[Block]:
+    text = _squeezed("".join(inline))
+    inline.clear()
+    if text:
+        yield Paragraph(text)
+
+
+def _html_rows(table: Tag) -> list[list[str]]:
+    """Returns the cells of a table of data, or nothing for one that is used for layout."""
+    if table.find("table") is not None:
+        return []
+    rows = [
+        [_squeezed(cell.get_text(" ")) for cell in row.find_all(["td", "th"])]
+        for row in table.find_all("tr")
+    ]
+    rows = [row for row in rows if any(row)]
+    is_data = len(rows) >= 2 and max(map(len, rows)) >= 2
+    return rows if is_data else []
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def read_text(file: Path) -> str:
+    """Returns the text of a file."""
+    return decoded(file.read_bytes())
+>>>>>>> main
