@@ -13,15 +13,7 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents import DocumentIndex, Page, verify_citation
 from qwenbelt.tools.documents.parsing.encodings import decode
 from qwenbelt.tools.documents.parsing.formats import open_document
-<<<<<<< HEAD
-from qwenbelt.tools.documents.parsing.pagination import Break, TableRows, Paragraph, Title, pages_of
-||||||| 9edb6fe
-from qwenbelt.tools.documents.parsing.pagination import Break, TableRows, Paragraph, Title, pages_of
-from qwenbelt.tools.documents.parsing.text_formats import decoded
-=======
 from qwenbelt.tools.documents.parsing.pagination import Break, Paragraph, TableRows, Title, pages_of
-from qwenbelt.tools.documents.parsing.text_formats import decoded
->>>>>>> main
 
 
 def read(path: Path) -> list[Page]:

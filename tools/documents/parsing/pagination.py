@@ -36,16 +36,8 @@ class Paragraph:
 
 
 @dataclass(frozen=True, slots=True)
-<<<<<<< HEAD
 class TableRows:
     """A table's rows; `shown` has the value of a cell that covers several places only once."""
-||||||| 9edb6fe
-class TableRows:
-    """A table's rows."""
-=======
-class TableRows:
-    """A table's rows."""
->>>>>>> main
 
     rows: list[list[str]]
     caption: str = ""
@@ -91,16 +83,10 @@ class _Pager:
                 self._page.notes.append(block.text)
         elif isinstance(block, Title):
             self._title(block)
-<<<<<<< HEAD
         elif isinstance(block, TableRows):
             titles, block = _without_titles(block)
             for title in titles:
                 self._text(title)
-||||||| 9edb6fe
-        elif isinstance(block, TableRows):
-=======
-        elif isinstance(block, TableRows):
->>>>>>> main
             for part in _split(block, self._fixed):
                 self._grid(part)
         else:
@@ -144,17 +130,9 @@ class _Pager:
             self._room_for(len(text))
             self._append(text)
 
-<<<<<<< HEAD
     def _grid(self, block: TableRows) -> None:
         shown = block.shown or block.rows
         lines = ["  ".join(cell.replace("\n", " ") for cell in row if cell) for row in shown]
-||||||| 9edb6fe
-    def _grid(self, block: TableRows) -> None:
-        lines = ["  ".join(cell.replace("\n", " ") for cell in row if cell) for row in block.rows]
-=======
-    def _grid(self, block: TableRows) -> None:
-        lines = ["  ".join(cell.replace("\n", " ") for cell in row if cell) for row in block.rows]
->>>>>>> main
         text = "\n".join(lines)
         if not text.strip():
             return
@@ -184,20 +162,13 @@ def _split(grid: TableRows, fixed: bool) -> Iterator[TableRows]:
     rows = _even([grid.rows[n] for n in kept])
     shown = _even([grid.shown[n] for n in kept]) if grid.shown else rows
     if fixed or len(rows) <= TABLE_ROWS:
-<<<<<<< HEAD
         yield TableRows(rows, grid.caption, shown)
-||||||| 9edb6fe
-        yield TableRows(rows, grid.caption)
-=======
-        yield TableRows(rows, grid.caption)
->>>>>>> main
         return
     count = header_size(rows)
     header = "\n".join("  ".join(filter(None, row)) for row in shown[:count])
     for start in range(0, len(rows), TABLE_ROWS):
         end = start + TABLE_ROWS
         named = [grid.caption, header if start else ""]
-<<<<<<< HEAD
         yield TableRows(
             rows[start:end], "\n".join(filter(None, named)), _first_shown(rows, shown, start, end)
         )
@@ -247,8 +218,3 @@ def header_size(rows: list[list[str]]) -> int:
         if any(map(is_number, filter(None, row[1:] or row))):
             return count
     return 1 if rows and not any(map(is_number, filter(None, rows[0]))) else 0
-||||||| 9edb6fe
-        yield TableRows(rows[start : start + TABLE_ROWS], "\n".join(filter(None, named)))
-=======
-        yield TableRows(rows[start : start + TABLE_ROWS], "\n".join(filter(None, named)))
->>>>>>> main
