@@ -15,19 +15,18 @@ from qwen_agent.llm.schema import ContentItem, Message
 from qwen_agent.tools.base import TOOL_REGISTRY, BaseTool
 
 from qwenbelt.agents.chat_model import model_for
-from qwenbelt.agents.notices import PLAN
-from qwenbelt.agents.runtime.approval import checked_policy
+from qwenbelt.agents.prompts import PLAN
+from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
 from qwenbelt.agents.runtime.conversation_files import ConversationFiles, StoredFiles
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
 from qwenbelt.agents.runtime.message_list import SECONDS, MessageList
-from qwenbelt.agents.runtime.outcome import Failure, failed
+from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
 from qwenbelt.agents.runtime.resource_queue import Limits
-from qwenbelt.agents.runtime.run import Plan, Run
-from qwenbelt.agents.terminal import ask_in_terminal
+from qwenbelt.agents.runtime.run import Run, RunConfig
 from qwenbelt.agents.tool_sources import ToolSources
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import Event
@@ -157,7 +156,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         place = Path(folder) if folder is not None else self.folder
         if self.dependent_calls and self.function_map:
             messages = with_system(messages, PLAN[language], last=True)
-        plan = Plan(
+        plan = RunConfig(
             agent=self.name or type(self).__name__,
             model=model_for(self.llm, self.tool_form),
             tools=self._tools_for_run(),
@@ -291,7 +290,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         try:
             result = tool.call(tool_args, **kwargs)
         except Exception as error:  # whatever a tool raises is its result
-            return Failure(failed(error).text)
+            return Failure.of(error)
         if isinstance(result, list) and all(isinstance(item, ContentItem) for item in result):
             return result
         return result if isinstance(result, str) else result_text(result_items(result))

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
+from qwenbelt.core import dirfd
 from qwenbelt.core.errors import InputError
+
+_BY_DESCRIPTOR = os.open in os.supports_dir_fd
 
 
 def output_folder(path: str | os.PathLike[str]) -> Path:
@@ -29,21 +34,41 @@ def output_folder(path: str | os.PathLike[str]) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; on success it is renamed, on failure removed.
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Gives a new file to write into; on success it takes the name of `path`, else it goes.
+
+    The file is open and never opened again by its temporary name, so that others who work in the
+    same folder (code in a sandbox, say) cannot lead the writing elsewhere.
 
     Raises:
         InputError: the folder cannot be written or the disk is full.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(target)
+        with _new_file(target) as file:
+            yield file
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{target}: cannot be written ({reason}).") from error
+
+
+@contextlib.contextmanager
+def _new_file(target: Path) -> Iterator[BinaryIO]:
+    if _BY_DESCRIPTOR:
+        with (
+            dirfd.opened_folder(target.parent) as folder,
+            dirfd.replacing(folder, target.name) as number,
+            open(number, "wb", closefd=False) as file,
+        ):
+            yield file
+            file.flush()
+        return
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")  # Windows
+    try:
+        with temporary.open("xb") as file:
+            yield file
+        temporary.replace(target)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -51,8 +76,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Writes `data` to `path` by way of a temporary name."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+    with replacing(path) as file:
+        file.write(data)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

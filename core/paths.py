@@ -17,7 +17,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import stat
 import sys
 import unicodedata
@@ -25,6 +24,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from qwenbelt.core import dirfd
 from qwenbelt.core.errors import ConfigError, ToolError, ToolRefused
 
 MAX_LINKS = 40  # the kernel's own limits, here and for the bytes
@@ -268,7 +268,7 @@ class Fence:
                 now = os.fstat(descriptor)
                 _must_be_regular(now, path)
                 if now.st_nlink == 1:
-                    _write_all(descriptor, data)
+                    dirfd.write_all(descriptor, data)
                     return
             finally:
                 os.close(descriptor)
@@ -489,30 +489,13 @@ def _must_be_regular(facts: os.stat_result, shown: str) -> None:
 def _replace(spot: Spot, data: bytes, old: os.stat_result | None) -> None:
     if spot.is_top:
         raise ToolError(f"{spot.path} is a folder, not a file.")
-    temporary = f".{secrets.token_hex(8)}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE_FLAGS
     mode = 0o666 if old is None else 0o600
-    descriptor = os.open(temporary, flags, mode, dir_fd=spot.folder)
-    try:
-        try:
-            _write_all(descriptor, data)
-            if old is not None:
-                with contextlib.suppress(OSError):
-                    os.fchown(descriptor, old.st_uid, old.st_gid)
-                os.fchmod(descriptor, old.st_mode & 0o777)
-        finally:
-            os.close(descriptor)
-        os.rename(temporary, spot.name, src_dir_fd=spot.folder, dst_dir_fd=spot.folder)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary, dir_fd=spot.folder)
-        raise
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    with dirfd.replacing(spot.folder, spot.name, mode) as descriptor:
+        dirfd.write_all(descriptor, data)
+        if old is not None:
+            with contextlib.suppress(OSError):
+                os.fchown(descriptor, old.st_uid, old.st_gid)
+            os.fchmod(descriptor, old.st_mode & 0o777)
 
 
 @contextlib.contextmanager

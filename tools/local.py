@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 
 from qwen_agent.llm.schema import ContentItem
 
+from qwenbelt.core.errors import InputError
+from qwenbelt.core.files import write_bytes
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
-from qwenbelt.tools.operation import Call, Media, Operation, Reply
+from qwenbelt.tools.operation import Media, Operation, OperationCall, OperationResult
 
 
 class LocalTool(Tool):
@@ -41,12 +43,12 @@ class LocalTool(Tool):
         arguments = self.parse(params)
         context = kwargs.get("context") or ToolContext()
         language: Language = "zh" if context.language == "zh" else "en"
-        call = Call(context.report, context.cancelled, language)
+        call = OperationCall(context.report, context.cancelled, language)
         reply = self.operation.run(self.engine(context), arguments, call)
         return tool_result(reply, context)
 
 
-def tool_result(reply: Reply, context: ToolContext) -> ToolResult:
+def tool_result(reply: OperationResult, context: ToolContext) -> ToolResult:
     """Returns a reply as a text, or with its media as files in the conversation's folder."""
     text = "\n\n".join(part for part in (reply.text, reply.note) if part)
     if not reply.media:
@@ -67,9 +69,7 @@ def _saved(media: Media, folder: Path | None) -> Path:
     ending = mimetypes.guess_extension(media.mime_type) or ending or ".bin"
     path = target / f"{stem[:60]}-{digest}{ending}"
     try:
-        with path.open("xb") as file:  # never through a link that somebody put there
-            file.write(media.data)
-    except FileExistsError:
-        if path.is_symlink() or path.read_bytes() != media.data:
-            return _saved(media, None)
+        write_bytes(path, media.data)
+    except InputError:  # a folder that somebody gave this name
+        return _saved(media, None)
     return path

@@ -23,6 +23,7 @@ _index_option = click.option(
 _vectors_option = click.option(
     "--vectors", metavar="SPEC", help='Search by meaning too: "offline", or KIND:MODEL[@URL].'
 )
+MAX_NOTES = 8  # shown of one file; programs get all
 _json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
@@ -144,9 +145,12 @@ def _show_added(result: Added) -> None:
     if result.error:
         click.echo(explain(result.error), err=True)
         return
-    click.echo(f"{result.file}: {result.state}, {result.pages} pages, {result.chunks} passages")
-    for note in result.notes[:5]:
-        click.echo(f"  {note}", err=True)
+    pages = f", {result.pages} pages, {result.chunks} passages" if result.document else ""
+    click.echo(f"{result.file}: {result.state}{pages}")
+    for note in result.notes[:MAX_NOTES]:
+        click.echo(f"  {explain(note)}", err=True)
+    if len(result.notes) > MAX_NOTES:
+        click.echo(f"  … {len(result.notes) - MAX_NOTES} (--json)", err=True)
 
 
 @docs.command()
@@ -221,14 +225,20 @@ def _hit(hit: Hit) -> dict[str, Any]:
         "section": hit.section,
         "kind": hit.kind,
         "text": hit.text,
+        "label": hit.label or None,
+        "notes": list(hit.notes),
     }
 
 
 def _show_hit(number: int, hit: Hit) -> None:
+    from qwenbelt.tools.documents.notes import page_name
+
     section = f"  {hit.section}" if hit.section else ""
-    head = f"[{number}] {hit.file} p.{hit.page}"
+    head = f"[{number}] {hit.file} {page_name(hit.page, hit.label)}"
     click.echo(click.style(head, bold=True) + section)
     click.echo("    " + hit.quote.replace("\n", "\n    "))
+    for note in hit.notes:
+        click.echo(f"    ({explain(note)})", err=True)
 
 
 @docs.command("list")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from qwenbelt.apps.conversation import file_kind
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.files import write_bytes
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 MAX_MESSAGES = 2000
@@ -42,7 +43,7 @@ class Inbox:
         path = self.folder / (plain or f"file-{self.count}")
         if path.exists() and path.read_bytes() != data:
             path = self.folder / f"{self.count}-{path.name}"
-        path.write_bytes(data)
+        write_bytes(path, data)
         return path
 
 

@@ -217,13 +217,14 @@ def test_conversation_files_appear_in_the_session_folder(make, tmp_path):
     assert [i.kind for i in run.items("1")] == ["text"]
 
 
-def test_a_file_over_the_limit_is_refused_by_name(make, tmp_path):
+def test_a_file_over_the_limit_is_named_and_the_code_runs(make, tmp_path):
     run = make({"limits": {"input_file": 10}})
     source = tmp_path / "big.csv"
     source.write_text("x" * 100, encoding="utf-8")
     run.context.files = {"big.csv": source}
-    with pytest.raises(ToolError, match=r"big\.csv"):
-        run("1")
+    text = run("print('ran')")
+    assert "ran" in text
+    assert "big.csv" in text
 
 
 def test_the_environment_holds_no_keys(make, monkeypatch):

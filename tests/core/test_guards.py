@@ -97,8 +97,8 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
     write_text(target, "old")
 
     def fail() -> None:
-        with replacing(target) as temporary:
-            temporary.write_text("half", encoding="utf-8")
+        with replacing(target) as file:
+            file.write(b"half")
             raise ValueError("boom")
 
     with pytest.raises(ValueError, match="boom"):

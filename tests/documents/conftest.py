@@ -38,6 +38,8 @@ def pdf_bytes(
     outline: list[tuple[str, int]] | None = None,
     extra_resources: str = "",
     extra_objects: dict[int, bytes] | None = None,
+    catalog: str = "",
+    page_entries: str = "",
 ) -> bytes:
     """A PDF with a content stream a page, Helvetica as F1 and its bold as F2."""
     objects: dict[int, bytes] = {
@@ -51,6 +53,7 @@ def pdf_bytes(
         kids.append(number)
         objects[number] = (
             f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {size[0]} {size[1]}] /Rotate {rotate} "
+            f"{page_entries} "
             f"/Contents {number + 1} 0 R /Resources << /Font << /F1 3 0 R /F2 4 0 R >> "
             f"{extra_resources} >> >>"
         ).encode()
@@ -71,7 +74,7 @@ def pdf_bytes(
                 f"/Dest [{kids[page - 1]} 0 R /Fit] >>"
             ).encode()
     references = " ".join(f"{k} 0 R" for k in kids)
-    objects[1] = f"<< /Type /Catalog /Pages 2 0 R {outlines} >>".encode()
+    objects[1] = f"<< /Type /Catalog /Pages 2 0 R {outlines} {catalog} >>".encode()
     objects[2] = f"<< /Type /Pages /Kids [{references}] /Count {len(kids)} >>".encode()
     objects.update(extra_objects or {})
     return _assemble(objects)

@@ -9,7 +9,8 @@ import pytest
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.base import ToolContext
-from qwenbelt.tools.documents import DocumentIndex, workers
+from qwenbelt.tools.documents import DocumentIndex
+from qwenbelt.tools.documents.parsing import worker_pool as workers
 from qwenbelt.tools.documents.parsing.worker_pool import Workers
 from qwenbelt.tools.documents.tool import DocumentSearch, ReadDocument
 

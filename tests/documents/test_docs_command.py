@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from qwenbelt.apps.commands.docs import docs
+from qwenbelt.tools.documents.notes import document_notes
 
 
 @pytest.fixture
@@ -62,3 +63,33 @@ def test_the_example_shows_the_page(
     names["main"](str(tmp_path), "when were the river works finished?", str(report_pdf))
     assert "[1] report.pdf p. 1" in capsys.readouterr().out
     assert (tmp_path / "hit1.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_files_of_a_folder_that_are_not_read_are_named(run, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for name in ("note.txt", "old.doc", "data.json", "more.json", ".hidden"):
+        (folder / name).write_text("The lid is blue.", encoding="utf-8")
+    *_, passed_over = json.loads(run("add", str(folder), "--json").stdout)["files"]
+    assert (passed_over["file"], passed_over["state"]) == ("mixed/", "passed over")
+    assert passed_over["notes"] == [
+        "3 files of other kinds in this folder are not read: 2 x .json, 1 x .doc."
+    ]
+
+
+def test_a_document_without_text_says_so(run, tmp_path: Path) -> None:
+    page = tmp_path / "app.html"
+    page.write_text("<html><body><script>let price = 42</script></body></html>", encoding="utf-8")
+    for state in ("added", "unchanged"):
+        (added,) = json.loads(run("add", str(page), "--json").stdout)["files"]
+        assert (added["state"], added["chunks"]) == (state, 0)
+        assert added["notes"] == ["No text was found: nothing of it can be searched or quoted."]
+
+
+def test_notes_of_pages_come_once_and_name_them() -> None:
+    pages = [(n, ["A picture."] if n != 4 else []) for n in range(1, 7)]
+    assert document_notes(["Guessed."], [*pages, (9, ["A picture.", "Cut."])], 3) == [
+        "Guessed.",
+        "Pages 1-3, 5-6, 9: A picture.",
+        "Page 9: Cut.",
+    ]

@@ -29,7 +29,7 @@ def test_scan_is_read_by_ocr(scan: Path) -> None:
     words = page.text.lower().replace(" ", "")
     assert "harbourwasclosed" in words
     assert "1912" in words
-    assert page.notes == ["Page 1 is a picture; its text was read by OCR."]
+    assert page.notes == ["A picture; read by OCR."]
     box = page.lines[0].box
     assert (box.x0, box.top) == pytest.approx((75, 100), abs=15)
 
@@ -41,7 +41,7 @@ def test_without_the_extra_the_page_says_so(scan: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("qwenbelt.tools.images.reading.read_text", missing)
     (page,) = read_pages(scan)
     assert page.text == ""
-    assert "Page 1 is a picture and was not read" in page.notes[0]
+    assert "A picture; it was not read" in page.notes[0]
     assert "qwenbelt[ocr]" in page.notes[0]
 
 
@@ -54,4 +54,4 @@ def test_lost_text_is_told(make_pdf, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_pdf("a.pdf", ["BT /F1 10 Tf 72 700 Td (Twenty letters and some more.) Tj ET"])
     monkeypatch.setattr("qwenbelt.tools.documents.parsing.pdf.fragments_of", lambda part: [])
     (page,) = read_pages(path)
-    assert page.notes == ["Page 1: only 0 of 25 characters were placed."]
+    assert page.notes == ["Only 0 of 25 characters were placed."]

@@ -30,6 +30,7 @@ HOLE = "{}"
 ANOTHER_ERROR = "hands on the text of an error that has a row of its own"
 OTHER_PROGRAM = "the words of an endpoint or of another program"
 BILINGUAL = "is in the person's or the run's language already"
+COMMAND = "is a command"
 VALUES = "is a value, or words that have rows as parts of a text"
 NOT_LITERAL: dict[str, dict[str, str]] = {
     "apps/agent_choice.py": {"say('none_alone')": BILINGUAL},
@@ -42,6 +43,8 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "error.fix or ''": ANOTHER_ERROR,
         "error.fix or 'Correct that file.'": ANOTHER_ERROR,
         "error.message": ANOTHER_ERROR,
+        "fix_of(name)": COMMAND,
+        "purpose": VALUES,
         "detail": VALUES,
         "level": VALUES,
         "str(folder)": VALUES,
@@ -51,6 +54,8 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     },
     "apps/toolset.py": {"fix": BILINGUAL, "say('no_tool', name=name)": BILINGUAL},
     "agents/chat_model.py": {"error": ANOTHER_ERROR},
+    "agents/telemetry.py": {"fix_of('otel')": COMMAND},
+    "core/extras.py": {"fix_of(extra)": COMMAND},
     "agents/models/dashscope.py": {
         "one_line(error.get('message') or 'failed', 300)": OTHER_PROGRAM,
     },
@@ -67,7 +72,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "text.format(name=source.call.name)": BILINGUAL,
     },
     "agents/models/stock_model.py": {"one_line(error)": OTHER_PROGRAM},
-    "agents/terminal.py": {
+    "agents/runtime/approval.py": {
         "text.format(name=request.name, reason=NOBODY_TO_ASK[language])": BILINGUAL,
     },
     "testing/scenarios/yaml_file.py": {"error.message": ANOTHER_ERROR, "str(error)": ANOTHER_ERROR},
@@ -77,6 +82,8 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "' '.join(library.failed)": ANOTHER_ERROR,
         "str(error)": ANOTHER_ERROR,
     },
+    "tools/documents/parsing/formats.py": {"note": ANOTHER_ERROR},
+    "tools/documents/parsing/html_blocks.py": {"note": ANOTHER_ERROR},
     "tools/documents/parsing/worker_pool.py": {
         "answer.get('fix')": ANOTHER_ERROR,
         "answer['error']": ANOTHER_ERROR,
@@ -92,7 +99,6 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     "tools/sqlite/tool.py": {"error.message": ANOTHER_ERROR},
     "tools/web/tool.py": {"str(error)": ANOTHER_ERROR},
     "workflows/batch/engine.py": {
-        "WORDS['no_extra'][0]": "the English of a text in both languages, which has a row",
         "scrub(str(error))": ANOTHER_ERROR,
     },
     "workflows/batch/jobs.py": {"found.error": ANOTHER_ERROR},
@@ -267,8 +273,10 @@ def said() -> tuple[Said, ...]:
             name = ast.unparse(call.func).split(".")[-1]
             if name in error_classes():
                 given = call.args[:1]
-            elif name == "Finding" and source.place == "apps/doctor.py":
+            elif name == "DoctorFinding" and source.place == "apps/doctor.py":
                 given = call.args[2:4]
+            elif name in ("noted", "Note"):  # of documents
+                given = call.args[:1]
             elif name == "Ending":  # of a run; `Done` brings it to people
                 given = call.args[1:2]
             elif name == "error" and source.place.startswith("testing/") and len(call.args) == 2:

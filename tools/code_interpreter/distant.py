@@ -16,10 +16,16 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
+from qwenbelt.core import dirfd
 from qwenbelt.core.errors import ToolError
-from qwenbelt.core.files import replacing
-from qwenbelt.tools.code_interpreter.files import MOST_FILES, Stamp, is_shown, snapshot
-from qwenbelt.tools.code_interpreter.options import Limits
+from qwenbelt.tools.code_interpreter.files import (
+    MOST_FILES,
+    Carried,
+    Stamp,
+    is_shown,
+    snapshot,
+)
+from qwenbelt.tools.code_interpreter.options import SessionLimits
 from qwenbelt.tools.code_interpreter.process import KernelProcess
 from qwenbelt.tools.code_interpreter.transport import Message, Transport, TransportClosed
 
@@ -112,7 +118,7 @@ async def ask(transport: Transport, source: str, seconds: float, **values: Any) 
 class DistantProcess(KernelProcess):
     """A kernel elsewhere, with a temporary folder of its own that mirrors the session folder."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: SessionLimits) -> None:
         super().__init__({}, folder)
         self.transport: Transport | None = None
         self._limits = limits
@@ -140,14 +146,22 @@ class DistantProcess(KernelProcess):
         outside = snapshot(self.folder)
         for name, stamp in outside.items():
             if self._outer.get(name) != stamp and stamp[1] <= self._limits.input_file:
-                await self._send(name, stamp)
+                try:
+                    await self._send(name, stamp)
+                except (OSError, ToolError, ValueError) as error:
+                    self.troubles.append((name, str(error)))
+                    self._outer[name] = stamp
         for name in self._outer.keys() - outside.keys():
             await self._ask(_REMOVE, name=name)
             self._outer.pop(name)
             self._inner.pop(name, None)
 
     async def _send(self, name: str, stamp: Stamp) -> None:
-        with (self.folder / name).open("rb") as file:
+        with (
+            dirfd.opened_folder(self.folder) as root,
+            dirfd.parent_of(root, name) as (at, leaf),
+            os.fdopen(dirfd.open_regular(at, leaf), "rb") as file,
+        ):
             offset = 0
             while piece := file.read(_CHUNK):
                 data = base64.b64encode(piece).decode()
@@ -157,33 +171,60 @@ class DistantProcess(KernelProcess):
                 self._inner[name] = (time, size)
         self._outer[name] = stamp
 
-    async def pull(self) -> None:
+    async def pull(self, carried: Carried) -> None:
         """Takes out what is new or changed inside."""
         if not self._root or self.ended.is_set():
             return
-        found = json.loads(await self._ask(_LIST, most=MOST_FILES))
-        room = self._limits.disk
-        for name, (time, size) in found.items():
-            stamp = (int(time), int(size))
-            room -= stamp[1]
-            if self._inner.get(name) != stamp and _is_inside(name) and room >= 0:
-                await self._fetch(name, stamp)
+        try:
+            found = _listed(await self._ask(_LIST, most=MOST_FILES))
+        except (ToolError, ValueError) as error:
+            self.troubles.append(("…", str(error)))
+            return
+        for name, stamp in found.items():
+            if self._inner.get(name) == stamp or not _is_inside(name):
+                continue
+            try:
+                await self._fetch(name, stamp, carried)
+            except (OSError, ToolError, ValueError) as error:
+                self.troubles.append((name, str(error)))
+            self._inner[name] = stamp
 
-    async def _fetch(self, name: str, stamp: Stamp) -> None:
-        target = self.folder / name
-        with replacing(target) as temporary, temporary.open("wb") as out:
+    async def _fetch(self, name: str, stamp: Stamp, carried: Carried) -> None:
+        if not carried.has_room(name, stamp[1]):
+            raise ToolError("over the session's limit of disk")
+        with (
+            dirfd.opened_folder(self.folder) as root,
+            dirfd.parent_of(root, name, make=True) as (at, leaf),
+            dirfd.replacing(at, leaf) as out,
+        ):
             for offset in range(0, stamp[1], _CHUNK):
                 text = await self._ask(_READ, name=name, offset=offset, size=_CHUNK)
-                out.write(base64.b64decode(text)[:_CHUNK])
-        info = target.lstat()
-        self._outer[name] = (info.st_mtime_ns, info.st_size)
-        self._inner[name] = stamp
+                dirfd.write_all(out, base64.b64decode(text)[:_CHUNK])
+            facts = os.fstat(out)
+        carried.took(name, stamp[1])
+        self._outer[name] = (facts.st_mtime_ns, facts.st_size)
 
     async def farewell(self) -> None:
         """Removes the folder in the kernel's machine, if the kernel still answers."""
         if self._root and self.transport is not None and not self.ended.is_set():
             with contextlib.suppress(ToolError):
                 await ask(self.transport, _CLEAR, _FAREWELL_SECONDS, root=self._root)
+
+
+def _listed(text: str) -> dict[str, Stamp]:
+    """Returns the files that the kernel says it has.
+
+    Raises:
+        ValueError: it is no such list.
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict) or len(found) > MOST_FILES:
+        raise ValueError("The kernel's list of files cannot be read.")
+    return {
+        str(name): (int(entry[0]), int(entry[1]))
+        for name, entry in found.items()
+        if isinstance(entry, list) and len(entry) == 2
+    }
 
 
 def _is_inside(name: str) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from qwenbelt.core.errors import ToolError
+from qwenbelt.core import dirfd
+from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_bytes
 from qwenbelt.tools.code_interpreter.outcome import Rich
 
 Stamp = tuple[int, int]
+Trouble = tuple[str, str]  # a file that could not be carried, and why
 MOST_FILES = 20_000
 DEEPEST = 12
 _NAMES = {"png": "figure", "jpg": "figure", "svg": "figure", "html": "table"}
@@ -22,32 +25,84 @@ def snapshot(folder: Path) -> dict[str, Stamp]:
 
     Links are not followed and hidden files are not looked at.
     """
-    found: dict[str, Stamp] = {}
-    for entry in _walk(folder, 0):
-        if len(found) >= MOST_FILES:
-            break
-        try:
-            info = entry.stat(follow_symlinks=False)
-        except OSError:
-            continue
-        found[os.path.relpath(entry.path, folder)] = (info.st_mtime_ns, info.st_size)
-    return found
-
-
-def _walk(folder: str | Path, depth: int) -> Iterator[os.DirEntry[str]]:
     try:
-        with os.scandir(folder) as entries:
-            listed = sorted(entries, key=lambda e: e.name)
+        with dirfd.opened_folder(folder) as root:
+            return dict(walk(root))
+    except OSError:
+        return {}
+
+
+@dataclass
+class Passed:
+    """What a walk passed over, by name, and how many names it may still look at."""
+
+    left: int = MOST_FILES
+    why: dict[str, str] = field(default_factory=dict)
+
+
+def walk(
+    root: int, passed: Passed | None = None, prefix: str = "", depth: int = 0
+) -> Iterator[tuple[str, Stamp]]:
+    """Gives name and stamp of the regular files below an open folder; hidden ones are left out.
+
+    It goes by descriptors and follows no link, whoever changes the folders meanwhile.
+    """
+    passed = passed if passed is not None else Passed()
+    try:
+        with os.scandir(root) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
     except OSError:
         return
     for entry in listed:
-        if entry.name.startswith(".") or entry.name == "__pycache__" or not is_shown(entry.name):
+        if entry.name.startswith(".") or entry.name == "__pycache__":
             continue
-        if entry.is_dir(follow_symlinks=False):
-            if depth < DEEPEST:
-                yield from _walk(entry.path, depth + 1)
-        elif entry.is_file(follow_symlinks=False):
-            yield entry
+        name = f"{prefix}{entry.name}"
+        passed.left -= 1
+        if passed.left < 0:
+            passed.why["…"] = f"more than {MOST_FILES} files"
+            return
+        with contextlib.suppress(OSError):
+            if not is_shown(entry.name):
+                passed.why[ascii(name)] = "the name cannot be shown"
+            elif entry.is_file(follow_symlinks=False):
+                info = entry.stat(follow_symlinks=False)
+                yield name, (info.st_mtime_ns, info.st_size)
+            elif not entry.is_dir(follow_symlinks=False):
+                passed.why[name] = "a link, pipe or socket"
+            elif depth >= DEEPEST:
+                passed.why[name] = "folders that lie too deep"
+            else:
+                below = os.open(entry.name, dirfd.FOLDER, dir_fd=root)
+                try:
+                    yield from walk(below, passed, f"{name}/", depth + 1)
+                finally:
+                    os.close(below)
+
+
+class Carried:
+    """What a session has written on this machine's disk, over all its kernels.
+
+    Args:
+        limit: bytes on the disk that all files together may take.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._sizes: dict[str, int] = {}
+
+    def has_room(self, name: str, size: int) -> bool:
+        """Says whether a file may take `size` bytes in place of what it takes now."""
+        others = sum(self._sizes.values()) - self._sizes.get(name, 0)
+        few = len(self._sizes) < MOST_FILES or name in self._sizes
+        return few and others + size <= self._limit
+
+    def took(self, name: str, size: int) -> None:
+        """Remembers what a file takes."""
+        self._sizes[name] = size
+
+    def gave_back(self, name: str) -> None:
+        """Forgets a file that has been removed."""
+        self._sizes.pop(name, None)
 
 
 def is_shown(name: str) -> bool:
@@ -61,7 +116,9 @@ def changed(before: Mapping[str, Stamp], after: Mapping[str, Stamp]) -> list[str
     return sorted(new, key=lambda name: (after[name][0], name))
 
 
-def keep_rich(folder: Path, values: Iterable[Rich], taken: set[str]) -> list[Path]:
+def keep_rich(
+    folder: Path, values: Iterable[Rich], taken: set[str], troubles: list[Trouble]
+) -> list[Path]:
     """Writes displayed values to files of their own (`figure-1.png`) and returns the paths."""
     paths = []
     for value in values:
@@ -70,39 +127,45 @@ def keep_rich(folder: Path, values: Iterable[Rich], taken: set[str]) -> list[Pat
         while (name := f"{stem}-{number}.{value.ending}") in taken:
             number += 1
         taken.add(name)
-        write_bytes(folder / name, value.data)
+        try:
+            write_bytes(folder / name, value.data)
+        except InputError as error:
+            troubles.append((name, str(error)))
+            continue
         paths.append(folder / name)
     return paths
 
 
-def bring_in(folder: Path, files: Mapping[str, Path], largest: int) -> list[str]:
-    """Copies the conversation's files into the folder and returns the names that are new there.
+def bring_in(folder: Path, files: Mapping[str, Path], largest: int) -> list[Trouble]:
+    """Copies the conversation's files into the folder and returns those that could not be copied.
 
     A file that is already there with the same time and size is left alone.
-
-    Raises:
-        ToolError: a file is over the limit, missing, or its name is not usable.
     """
-    copied = []
+    troubles: list[Trouble] = []
     for name, source in files.items():
-        target = folder / name
         if not is_shown(name) or name.startswith("/") or ".." in Path(name).parts:
-            raise ToolError(f"The file name {name!r} cannot be used in the session folder.")
-        try:
-            info = source.stat()
-        except OSError:
-            raise ToolError(f"The file {name} is not there any more.") from None
-        if info.st_size > largest:
-            raise ToolError(
-                f"The file {name} has {info.st_size / 1e6:.0f} MB; "
-                f"the code interpreter takes files up to {largest / 1e6:.0f} MB."
-            )
-        if _same(source, target, info):
+            troubles.append((repr(name), "the name cannot be used"))
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)
-        copied.append(name)
-    return copied
+        try:
+            with dirfd.opened_file(source) as (number, facts):
+                if facts.st_size > largest:
+                    sizes = f"{facts.st_size / 1e6:.0f} MB, and the limit is {largest / 1e6:.0f} MB"
+                    troubles.append((name, sizes))
+                elif not _same(source, folder / name, facts):
+                    _copy_in(folder, name, number, facts)
+        except OSError as error:
+            troubles.append((name, error.strerror or str(error)))
+    return troubles
+
+
+def _copy_in(folder: Path, name: str, source: int, facts: os.stat_result) -> None:
+    with (
+        dirfd.opened_folder(folder) as root,
+        dirfd.parent_of(root, name, make=True) as (parent, leaf),
+        dirfd.replacing(parent, leaf) as number,
+    ):
+        dirfd.copy_data(source, number, facts.st_size)
+        os.utime(number, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
 def _same(source: Path, target: Path, info: os.stat_result) -> bool:

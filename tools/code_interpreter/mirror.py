@@ -1,7 +1,9 @@
 """Keeps a session folder and its copy inside a sandbox alike.
 
-Inside, hostile code may put links, pipes and files that change while they are read. So the walk
-goes by folder descriptors and follows no link, and only regular files are copied.
+Inside, hostile code may put links, pipes and files that change while they are read; outside, the
+folder is a person's, with links to other places of his. So both sides are walked by descriptors
+(see `core.dirfd`), no link is followed on either, and only regular files are copied. What cannot be
+carried is a trouble that is told with the result; it never costs the result.
 """
 
 from __future__ import annotations
@@ -10,19 +12,22 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qwenbelt.core.errors import ToolError
-from qwenbelt.core.files import replacing
-from qwenbelt.tools.code_interpreter.files import DEEPEST, MOST_FILES, Stamp, is_shown, snapshot
+from qwenbelt.core import dirfd
+from qwenbelt.tools.code_interpreter.files import (
+    DEEPEST,
+    Carried,
+    Passed,
+    Stamp,
+    Trouble,
+    snapshot,
+    walk,
+)
 
-_CHUNK = 1 << 20
 _FEW = 200
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_BLOCK = 512  # bytes, as st_blocks counts
 
 
 @dataclass
@@ -34,15 +39,18 @@ class Mirror:
         inside: descriptor of the folder in the sandbox; closed by `close`.
         owner: user and group that the files inside must belong to, or None for this process's.
         largest: bytes of one file that is brought in.
+        troubles: what could not be carried and why, each told once; whoever tells it clears it.
     """
 
     folder: Path
     inside: int
     owner: int | None
     largest: int
+    troubles: list[Trouble] = field(default_factory=list)
     _outer: dict[str, Stamp] = field(default_factory=dict)
     _inner: dict[str, Stamp] = field(default_factory=dict)
     _made: set[str] = field(default_factory=set)
+    _told: dict[str, object] = field(default_factory=dict)
 
     @property
     def small(self) -> bool:
@@ -57,43 +65,45 @@ class Mirror:
 
         Returns:
             Whether it was done.
-
-        Raises:
-            ToolError: the sandbox's disk has no room for a file.
         """
         outside = snapshot(self.folder)
-        new = {n: s for n, s in outside.items() if self._outer.get(n) != s and s[1] <= self.largest}
-        if most is not None and sum(size for _, size in new.values()) > most:
+        new = {n: s for n, s in outside.items() if self._outer.get(n) != s}
+        if most is not None and sum(s[1] for s in new.values() if s[1] <= self.largest) > most:
             return False
-        for name, stamp in new.items():
-            self._bring_in(name)
-            self._outer[name] = stamp
         for name in self._outer.keys() - outside.keys():
-            with contextlib.suppress(OSError), _parent(self.inside, name) as (parent, leaf):
-                os.unlink(leaf, dir_fd=parent)
+            with contextlib.suppress(OSError), dirfd.parent_of(self.inside, name) as (at, leaf):
+                os.unlink(leaf, dir_fd=at)
             self._forget(name)
+        for name, stamp in new.items():
+            if stamp[1] <= self.largest:
+                self._bring_in(name)
+                self._outer[name] = stamp
         return True
 
-    def pull(self, most: int | None = None) -> bool:
+    def pull(self, carried: Carried, most: int | None = None) -> bool:
         """Takes out what is new or changed inside, and removes what was made and removed there.
 
         Args:
+            carried: counts what the session takes on this machine's disk.
             most: bytes that may be copied; with more to copy nothing is done.
 
         Returns:
             Whether it was done.
         """
-        there = dict(_walk(self.inside, "", 0))
+        passed = Passed()
+        there = dict(walk(self.inside, passed))
         new = {name: s for name, s in there.items() if self._inner.get(name) != s}
         if most is not None and sum(size for _, size in new.values()) > most:
             return False
-        for name, stamp in new.items():
-            self._take_out(name, stamp)
+        for name, why in passed.why.items():
+            self._trouble(name, why, why)
+        # first what is gone: a folder may have taken the name of a file, or the other way round
         for name in self._inner.keys() - there.keys():
-            if name in self._made:
-                with contextlib.suppress(OSError):
-                    (self.folder / name).unlink()
+            if name in self._made and self._remove_outside(name):
+                carried.gave_back(name)
             self._forget(name)
+        for name, stamp in new.items():
+            self._take_out(name, stamp, carried)
         return True
 
     def close(self) -> None:
@@ -106,113 +116,116 @@ class Mirror:
         self._outer.pop(name, None)
         self._inner.pop(name, None)
         self._made.discard(name)
+        self._told.pop(name, None)
+
+    def _trouble(self, name: str, why: str, version: object) -> None:
+        if self._told.get(name) != (why, version):
+            self._told[name] = (why, version)
+            self.troubles.append((name, why))
 
     def _bring_in(self, name: str) -> None:
         try:
-            with (self.folder / name).open("rb") as source:
-                info = os.fstat(source.fileno())
-                with _parent(self.inside, name, owner=self.owner) as (parent, leaf):
-                    self._write_inside(parent, leaf, source.fileno(), info)
-                    there = os.stat(leaf, dir_fd=parent, follow_symlinks=False)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise ToolError(f"The session's disk is full: {name} does not fit.") from None
+            with (
+                dirfd.opened_folder(self.folder) as root,
+                dirfd.parent_of(root, name) as (at, leaf),
+            ):
+                source = dirfd.open_regular(at, leaf)
+        except OSError:
             return  # gone or changed into something else meanwhile
-        self._inner[name] = (there.st_mtime_ns, there.st_size)
-
-    def _write_inside(self, parent: int, leaf: str, source: int, info: os.stat_result) -> None:
-        temporary = f".{leaf[:80]}.{os.urandom(4).hex()}.new"
-        target = os.open(temporary, _NEW, 0o644, dir_fd=parent)
         try:
-            if self.owner is not None:
-                os.fchown(target, self.owner, self.owner)
-            _copy(source, target, info.st_size)
-            os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
-            os.rename(temporary, leaf, src_dir_fd=parent, dst_dir_fd=parent)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary, dir_fd=parent)
-            raise
-        finally:
-            os.close(target)
-
-    def _take_out(self, name: str, stamp: Stamp) -> None:
-        target = self.folder / name
-        try:
-            with _parent(self.inside, name) as (parent, leaf):
-                source = os.open(leaf, _READ, dir_fd=parent)
-        except OSError:
+            facts = os.fstat(source)
+            with dirfd.parent_of(self.inside, name, make=True, owner=self.owner) as (at, leaf):
+                self._write_inside(at, leaf, source, facts)
+                there = os.stat(leaf, dir_fd=at, follow_symlinks=False)
+        except OSError as error:
+            self._trouble(name, _why(error), "in")
             return
-        try:
-            info = os.fstat(source)
-            if not stat.S_ISREG(info.st_mode):
-                return
-            with replacing(target) as temporary, temporary.open("wb") as out:
-                _copy(source, out.fileno(), info.st_size)
-                os.utime(out.fileno(), ns=(info.st_atime_ns, info.st_mtime_ns))
         finally:
             os.close(source)
+        self._inner[name] = (there.st_mtime_ns, there.st_size)
+
+    def _write_inside(self, at: int, leaf: str, source: int, facts: os.stat_result) -> None:
+        with dirfd.replacing(at, leaf, 0o644) as target:
+            if self.owner is not None:
+                os.fchown(target, self.owner, self.owner)
+            dirfd.copy_data(source, target, facts.st_size)
+            os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+    def _take_out(self, name: str, stamp: Stamp, carried: Carried) -> None:
+        try:
+            with dirfd.parent_of(self.inside, name) as (at, leaf):
+                source = dirfd.open_regular(at, leaf)
+        except OSError:
+            return  # gone or changed into something else meanwhile
+        try:
+            facts = os.fstat(source)
+            if not carried.has_room(name, facts.st_blocks * _BLOCK):
+                self._trouble(name, "over the session's limit of disk", stamp)
+                return
+            with (
+                dirfd.opened_folder(self.folder) as root,
+                dirfd.parent_of(root, name, make=True) as (at, leaf),
+            ):
+                _make_way(at, leaf)
+                written = _write_outside(at, leaf, source, facts)
+        except OSError as error:
+            self._trouble(name, _why(error), stamp)
+            return
+        finally:
+            os.close(source)
+        carried.took(name, max(facts.st_blocks, written.st_blocks) * _BLOCK)
         if name not in self._outer:
             self._made.add(name)
-        outer = target.lstat()
-        self._outer[name] = (outer.st_mtime_ns, outer.st_size)
+        self._outer[name] = (written.st_mtime_ns, written.st_size)
         self._inner[name] = stamp
 
+    def _remove_outside(self, name: str) -> bool:
+        """Removes a file that the code had made, unless somebody out here has changed it since."""
+        with (
+            contextlib.suppress(OSError),
+            dirfd.opened_folder(self.folder) as root,
+            dirfd.parent_of(root, name) as (at, leaf),
+        ):
+            facts = os.stat(leaf, dir_fd=at, follow_symlinks=False)
+            if (facts.st_mtime_ns, facts.st_size) != self._outer.get(name):
+                return False
+            os.unlink(leaf, dir_fd=at)
+            return True
+        return False
 
-@contextlib.contextmanager
-def _parent(root: int, name: str, owner: int | None = -1) -> Iterator[tuple[int, str]]:
-    """Opens the folder of `name` below `root`; with an owner, missing folders are made."""
-    *folders, leaf = name.split("/")
-    here = os.dup(root)
+
+def _why(error: OSError) -> str:
+    if error.errno in (errno.ENOTDIR, errno.ELOOP):
+        return "what is there under a folder's name is a link or a file"
+    return error.strerror or str(error)
+
+
+def _write_outside(at: int, leaf: str, source: int, facts: os.stat_result) -> os.stat_result:
+    with dirfd.replacing(at, leaf) as target:
+        dirfd.copy_data(source, target, facts.st_size)
+        os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        return os.fstat(target)
+
+
+def _make_way(at: int, leaf: str, depth: int = 0) -> None:
+    """Removes empty folders that stand where a file is to be; others are left as they are.
+
+    Raises:
+        OSError: a folder is not empty.
+    """
     try:
-        for folder in folders:
-            if owner != -1:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(folder, mode=0o755, dir_fd=here)
-                    if owner is not None:
-                        os.chown(folder, owner, owner, dir_fd=here, follow_symlinks=False)
-            below = os.open(folder, _FOLDER, dir_fd=here)
-            os.close(here)
-            here = below
-        yield here, leaf
-    finally:
-        os.close(here)
-
-
-def _walk(
-    root: int, prefix: str, depth: int, budget: list[int] | None = None
-) -> Iterator[tuple[str, Stamp]]:
-    """Gives name and stamp of the regular files below an open folder; hidden ones are left out."""
-    budget = [MOST_FILES] if budget is None else budget
-    try:
-        with os.scandir(root) as entries:
-            listed = [entry for entry in entries if is_shown(entry.name)]
-    except OSError:
-        return
-    for entry in listed:
-        if entry.name.startswith(".") or entry.name == "__pycache__" or budget[0] <= 0:
-            continue
-        budget[0] -= 1
-        with contextlib.suppress(OSError):
-            if entry.is_file(follow_symlinks=False):
-                info = entry.stat(follow_symlinks=False)
-                yield f"{prefix}{entry.name}", (info.st_mtime_ns, info.st_size)
-            elif entry.is_dir(follow_symlinks=False) and depth < DEEPEST:
-                below = os.open(entry.name, _FOLDER, dir_fd=root)
-                try:
-                    yield from _walk(below, f"{prefix}{entry.name}/", depth + 1, budget)
-                finally:
-                    os.close(below)
-
-
-def _copy(source: int, target: int, size: int) -> None:
-    """Copies at most `size` bytes; a file that grows meanwhile is cut there."""
-    left = size
-    while left > 0:
-        piece = os.read(source, min(_CHUNK, left))
-        if not piece:
+        if depth > DEEPEST or not stat.S_ISDIR(
+            os.stat(leaf, dir_fd=at, follow_symlinks=False).st_mode
+        ):
             return
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(target, view) :]
-        left -= len(piece)
+    except FileNotFoundError:
+        return
+    below = os.open(leaf, dirfd.FOLDER, dir_fd=at)
+    try:
+        with os.scandir(below) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        for name in names:
+            _make_way(below, name, depth + 1)
+    finally:
+        os.close(below)
+    os.rmdir(leaf, dir_fd=at)

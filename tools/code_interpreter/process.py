@@ -18,6 +18,7 @@ from typing import Any
 
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.secrets import clean_environment
+from qwenbelt.tools.code_interpreter.files import Carried, Trouble
 from qwenbelt.tools.code_interpreter.mirror import Mirror
 
 _POLL_SECONDS = 0.02
@@ -35,11 +36,13 @@ class KernelProcess(ABC):
         ended: set when the kernel has ended.
         ending: how it ended, for example "signal 9"; empty while it runs.
         mirror: keeps `folder` and the sandbox's own copy alike; None where there is no copy.
+        troubles: files that could not be carried and why; whoever tells it clears it.
     """
 
     mirror: Mirror | None = None
 
     def __init__(self, connection: dict[str, Any], folder: Path) -> None:
+        self.troubles: list[Trouble] = []
         self.connection = connection
         self.folder = folder
         self.ended = asyncio.Event()
@@ -53,20 +56,30 @@ class KernelProcess(ABC):
         """Tells whether a cell runs."""
 
     async def push(self) -> None:
-        """Brings what is new in the session folder to where the code runs.
+        """Brings what is new in the session folder to where the code runs."""
+        mirror = self.mirror
+        if mirror is None:
+            return
+        if not (mirror.small and mirror.push(_AT_ONCE_BYTES)):
+            await asyncio.to_thread(mirror.push)
+        self._take_troubles(mirror)
 
-        Raises:
-            ToolError: there is no room for it, or it cannot be carried over.
+    async def pull(self, carried: Carried) -> None:
+        """Brings what the code has written into the session folder.
+
+        Args:
+            carried: counts what the session takes on this machine's disk.
         """
         mirror = self.mirror
-        if mirror is not None and not (mirror.small and mirror.push(_AT_ONCE_BYTES)):
-            await asyncio.to_thread(mirror.push)
+        if mirror is None:
+            return
+        if not (mirror.small and mirror.pull(carried, _AT_ONCE_BYTES)):
+            await asyncio.to_thread(mirror.pull, carried)
+        self._take_troubles(mirror)
 
-    async def pull(self) -> None:
-        """Brings what the code has written into the session folder."""
-        mirror = self.mirror
-        if mirror is not None and not (mirror.small and mirror.pull(_AT_ONCE_BYTES)):
-            await asyncio.to_thread(mirror.pull)
+    def _take_troubles(self, mirror: Mirror) -> None:
+        self.troubles += mirror.troubles
+        mirror.troubles.clear()
 
     async def farewell(self) -> None:  # noqa: B027  most have nothing to do
         """Does what must be done while the kernel still answers."""

@@ -1,17 +1,19 @@
 """Checking citations: does the quoted text stand on the page?
 
 Comparison is by letters and digits: spaces, line breaks, hyphens at line ends, the form of quotes
-and dashes, full-width forms and case do not matter. "…" or "..." in a quote stands for words
-left out; the pieces must then follow each other on the page.
+and dashes, full-width forms, simplified or traditional characters (see `folding`) and case do not
+matter. "…" or "..." in a quote stands for words left out; the pieces must then follow each other
+on the page. Raised digits are no digits of the number before them: neither 10^6 nor 10⁶ is 106, and
+a footnote's mark ("45[1]") may be left off.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwenbelt.tools.documents.folding import folded_character
 from qwenbelt.tools.documents.model import Box, Page
 
 if TYPE_CHECKING:
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
 
 MIN_QUOTE = 3  # letters and digits; less proves nothing
 _LEFT_OUT = re.compile(r"\s*(?:\[\s*)?(?:…|\.{3,})(?:\s*\])?\s*")
-_SIGNS = frozenset("%$€£¥+<>=")  # of all that is no letter or digit, only these matter
+_SIGNS = frozenset("%$€£¥+<>=^")  # of all that is no letter or digit, only these matter
+# of a footnote: "45[1]", "growth[a]", "growth¹"
+_MARK = re.compile(
+    r"(?<=[\w.,;:!?)%”\"'’])\[(?:\d{1,3}(?:[,;–-]\s?\d{1,3})*|[a-z])\]|(?<=[^\W\d_]{3})[⁰¹²³⁴-⁹]{1,3}"
+)
+_RAISED = frozenset("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
 
 
 def find_quote(page: Page, quote: str) -> list[Box]:
@@ -53,8 +60,16 @@ def _fold(text: str) -> tuple[str, list[int]]:
     """Returns what of a text matters in comparing, and each character's place in the text."""
     kept: list[str] = []
     places: list[int] = []
+    marks = {at for match in _MARK.finditer(text) for at in range(*match.span())}
+    raised = False
     for place, character in enumerate(text):
-        for c in unicodedata.normalize("NFKC", character).casefold():
+        if place in marks:
+            continue
+        if character in _RAISED and not raised:
+            kept.append("^")
+            places.append(place)
+        raised = character in _RAISED
+        for c in folded_character(character):
             if c.isalnum() or c in _SIGNS:
                 kept.append(c)
                 places.append(place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,8 +14,9 @@ from typing import Any
 from qwenbelt.core.errors import InputError, ToolRefused
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.documents.fetching import fetched, is_url
+from qwenbelt.tools.documents.files import content_key, files_in, passed_over
 from qwenbelt.tools.documents.model import Page, Table
-from qwenbelt.tools.documents.parsing.formats import SUFFIXES, Opened, open_document
+from qwenbelt.tools.documents.parsing.formats import Opened, open_document
 from qwenbelt.tools.documents.parsing.worker_pool import RANGE, Workers, shared_workers
 from qwenbelt.tools.documents.search.chunks import Chunk, chunks_of
 from qwenbelt.tools.documents.search.embedding import Embedder
@@ -29,7 +29,7 @@ from qwenbelt.tools.documents.search.fusion import (
     reranked,
 )
 from qwenbelt.tools.documents.search.hits import Hit, best_quote
-from qwenbelt.tools.documents.search.queries import understand
+from qwenbelt.tools.documents.search.queries import find_terms, understand
 from qwenbelt.tools.documents.search.reranking import Reranker
 from qwenbelt.tools.documents.search.reranking import reranker as named_reranker
 from qwenbelt.tools.documents.search.routing import (
@@ -40,10 +40,9 @@ from qwenbelt.tools.documents.search.routing import (
 )
 from qwenbelt.tools.documents.search.sections import Margins, Sections
 from qwenbelt.tools.documents.search.tokens import tokens
-from qwenbelt.tools.documents.store import Document, Match, Outline, Passage, Scope, Source
+from qwenbelt.tools.documents.store import Document, DocumentFile, Match, Outline, Passage, Scope
 from qwenbelt.tools.documents.stores.backends import open_store
 
-PARSER_VERSION = 5
 BATCH_PAGES = 32
 DEFAULT_COLLECTION = "default"
 MAX_ROUTED = 3  # documents named by a question that are searched on their own
@@ -70,12 +69,13 @@ class Added:
 
     Attributes:
         file: its name in the index.
-        state: "added", "unchanged" or "failed".
+        state: "added", "unchanged" or "failed"; "passed over" for the files of a folder whose
+            formats are not read.
         document: its id, or 0 when it failed.
         pages: number of pages.
         chunks: number of passages.
         error: why it failed, one line, or "".
-        notes: what could not be read in it, one line each.
+        notes: what was left out of it, guessed or hidden, one line each.
     """
 
     file: str
@@ -168,8 +168,9 @@ class DocumentIndex:
         A file whose content is already there costs only its hash. A file that changed becomes a
         new version; searches see only the newest.
         """
-        entries = list(files_in([files] if isinstance(files, (str, Path)) else files))
-        results = []
+        given = [files] if isinstance(files, (str, Path)) else list(files)
+        entries = list(files_in(given))
+        results: list[Added] = []
         for done, entry in enumerate(entries):
             name = str(entry) if is_url(entry) else Path(entry).name
 
@@ -181,6 +182,8 @@ class DocumentIndex:
                 results.append(self._add_one(entry, tell, password, meta))
             except (InputError, ToolRefused) as error:
                 results.append(Added(name, "failed", error=str(error)))
+        for folder, note in passed_over(given, Path(self.place).name):
+            results.append(Added(folder, "passed over", notes=(note,)))
         self._store.settle()
         self.embed()
         return results
@@ -231,9 +234,11 @@ class DocumentIndex:
         key = self._key(file)
         known = self._store.known(key, origin)
         if known is not None:
-            return Added(known.file, "unchanged", known.id, known.pages, known.chunks)
+            return Added(
+                known.file, "unchanged", known.id, known.pages, known.chunks, "", known.notes
+            )
         with self._open(file, password) as opened:
-            source = Source(
+            source = DocumentFile(
                 key,
                 file.name,
                 origin,
@@ -243,6 +248,7 @@ class DocumentIndex:
                 opened.title,
                 opened.outline,
                 dict(meta or {}),
+                tuple(opened.notes),
             )
             document, done = self._store.begin(source)
             if not done:
@@ -352,6 +358,14 @@ class DocumentIndex:
         """
         return self._store.outline(self.resolve([file])[0].id)
 
+    def labels(self, file: str | int | Path) -> dict[int, str]:
+        """Returns the printed labels of a document's pages, by number, where they differ from it.
+
+        Raises:
+            InputError: the document is not in the index.
+        """
+        return self._store.labels(self.resolve([file])[0].id)
+
     def pages(
         self,
         file: str | int | Path,
@@ -415,7 +429,8 @@ class DocumentIndex:
         Raises:
             InputError: a file is not in the index.
         """
-        terms = understand(query).all
+        understood = understand(query)
+        terms = [*understood.all, *understood.parts]
         chosen = self._within(files, where)
         if not terms or chosen == []:
             return []
@@ -423,7 +438,7 @@ class DocumentIndex:
         scope = Scope(None if chosen is None else list(names), pages, section)
         limit = max(top_k if per_page is None else 6 * top_k, DEPTH if self._reranker else 0)
         likely = self._likely(query) if chosen is None or len(names) > 1 else {}
-        finds = [lambda limit, scope: self._store.match(terms, limit, scope)]
+        finds = [find_terms(self._store.match, understood)]
         if self._embedder is not None:
             finds.append(Meaning(self._store, self._embedder, query).find)
         matches = fused([self._routed(likely, find, limit, scope) for find in finds])
@@ -528,6 +543,8 @@ def _hit(document: Document, page: Page, passage: Passage, score: float, terms: 
         document=passage.document,
         chunk=passage.id,
         path=document.path,
+        label=page.label,
+        notes=tuple(page.notes),
     )
 
 
@@ -543,30 +560,3 @@ def _spread(matches: list[Match], per_page: int | None) -> list[Match]:
         if taken[page] <= per_page:
             kept.append(match)
     return kept
-
-
-def files_in(given: Iterable[str | Path]) -> Iterator[str | Path]:
-    """Yields URLs and files, and the readable files of folders, by name."""
-    for entry in given:
-        if is_url(entry):
-            yield entry
-            continue
-        path = Path(entry).expanduser()
-        if path.is_dir():
-            yield from sorted(
-                f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file()
-            )
-        else:
-            yield path
-
-
-def content_key(file: Path) -> str:
-    """Returns the key of a file's content as this version of the parser reads it.
-
-    The format decides how bytes are read, so the suffix counts.
-    """
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return f"{digest.hexdigest()}.{file.suffix.lower().lstrip('.')}.{PARSER_VERSION}"

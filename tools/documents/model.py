@@ -34,7 +34,7 @@ class Box(NamedTuple):
         return Box(*(round(v, 2) for v in self))
 
 
-class Line(NamedTuple):
+class PageLine(NamedTuple):
     """A stretch of `Page.text` that stands on one line of the page."""
 
     start: int
@@ -86,19 +86,20 @@ class Page:
         tables: in reading order.
         headings: titles of sections that begin on the page.
         captions: captions of figures.
-        notes: what could not be read, one line each.
-        margins: indexes of `lines` that repeat on other pages (running headers and footers).
+        notes: what was left out, guessed or hidden on it, one line each (see `notes`).
+        label: the page number that is printed or that readers show, where it is another.
     """
 
     number: int
     width: float = 0.0
     height: float = 0.0
     text: str = ""
-    lines: Sequence[Line] = ()
+    lines: Sequence[PageLine] = ()
     tables: list[Table] = field(default_factory=list)
     headings: list[Heading] = field(default_factory=list)
     captions: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    label: str = ""
 
     def boxes(self, start: int, end: int) -> list[Box]:
         """Returns the boxes of the lines that hold characters `start` to `end`, cut to size.

@@ -15,7 +15,7 @@ Outline = list[tuple[int, str, int]]  # level from 1, title, page from 1
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DocumentFile:
     """A file that is taken in: its content's key and what is known before its pages are read."""
 
     key: str
@@ -27,6 +27,7 @@ class Source:
     title: str = ""
     outline: Outline = field(default_factory=list)
     meta: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Document:
         version: counts the contents that this path had, from 1.
         current: whether it is the newest version of its path.
         meta: what was given with it.
-        notes: what could not be read in it, one line each.
+        notes: what was left out of it, guessed or hidden, one line each.
     """
 
     id: int
@@ -103,10 +104,10 @@ class Scope:
     section: str | None = None
 
 
-class Store(Protocol):
+class DocumentStore(Protocol):
     """A place for documents of one collection; many threads may use it."""
 
-    def begin(self, source: Source) -> tuple[int, bool]:
+    def begin(self, source: DocumentFile) -> tuple[int, bool]:
         """Returns the id of the content's document, made if it is new, and whether it is done."""
         ...
 
@@ -123,7 +124,7 @@ class Store(Protocol):
         ...
 
     def finish(
-        self, document: int, source: Source, chunks: Iterable[tuple[Chunk, str]], keep: int
+        self, document: int, source: DocumentFile, chunks: Iterable[tuple[Chunk, str]], keep: int
     ) -> None:
         """Makes a document visible under its path, in one step.
 
@@ -157,6 +158,10 @@ class Store(Protocol):
 
     def outline(self, document: int) -> Outline:
         """Returns the bookmarks of a document."""
+        ...
+
+    def labels(self, document: int) -> dict[int, str]:
+        """Returns the labels of pages by number, of those that have one."""
         ...
 
     def pages(self, document: int, numbers: Iterable[int] | None = None) -> Iterator[Page]:

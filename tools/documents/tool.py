@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.core.files import write_bytes
 from qwenbelt.core.limits import shorten
 from qwenbelt.core.spans import span
+from qwenbelt.core.translation import in_language
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.documents.library import Library, gather
 from qwenbelt.tools.documents.model import Page, Table
+from qwenbelt.tools.documents.notes import page_name
 from qwenbelt.tools.documents.parsing.page_pictures import render_page
 from qwenbelt.tools.documents.search.hits import Hit
 from qwenbelt.tools.documents.sources import SourceBook
@@ -30,7 +33,7 @@ MAX_PAGES = 20
 RETRIEVAL = {"gen_ai.operation.name": "retrieval"}  # OpenTelemetry's name
 
 
-class SearchArguments(BaseModel):
+class DocumentSearchArguments(BaseModel):
     """Arguments of `document_search`."""
 
     query: str | list[str] = Field(description="A question or key words; or several of them.")
@@ -40,12 +43,14 @@ class SearchArguments(BaseModel):
     top_k: int = Field(6, ge=1, le=50, description="How many passages.")
 
 
-class ReadArguments(BaseModel):
+class ReadDocumentArguments(BaseModel):
     """Arguments of `read_document`."""
 
     file: str | None = Field(None, description="The document's name; without it, the list.")
     pages: str | list[int] | int | None = Field(
-        None, description='Page numbers from 1, for example "3-5,9"; without them, the sections.'
+        None,
+        description='Page numbers from 1, for example "3-5,9", or printed ones such as "iii"; '
+        "without them, the sections.",
     )
     table: int | None = Field(None, ge=1, description="The n-th table of these pages, as CSV.")
     picture: bool = Field(False, description="The pages as pictures, for models that see.")
@@ -82,11 +87,11 @@ class DocumentSearch(_DocumentTool):
 
     name = "document_search"
     description = SEARCH_DESCRIPTION
-    Arguments = SearchArguments
+    Arguments = DocumentSearchArguments
 
     def call(self, params: str | dict[str, Any], **kwargs: Any) -> ToolResult:
         """Returns the best passages as text."""
-        arguments: SearchArguments = self.parse(params)
+        arguments: DocumentSearchArguments = self.parse(params)
         language = (kwargs.get("context") or ToolContext()).language
         library = self._library(arguments.files or (), kwargs)
         if not library.names:
@@ -130,9 +135,10 @@ def _hits_text(hits: list[Hit], library: Library, language: str, book: SourceBoo
                 file=name, path=path, page=hit.page, text=hit.text, quote=hit.quote
             )
         section = f" ({hit.section})" if hit.section else ""
-        head = f"[{number}] {name} p.{hit.page}{section}"
-        parts.append("\n".join(filter(None, (head, hit.context, hit.text))))
-    parts += library.failed
+        head = f"[{number}] {name} {page_name(hit.page, hit.label)}{section}"
+        notes = [in_language(note, language) for note in hit.notes]
+        parts.append("\n".join(filter(None, (head, hit.context, hit.text, *notes))))
+    parts += [in_language(reason, language) for reason in library.failed]
     parts.append(say("more" if book is None else "more_numbered", language))
     return "\n\n".join(parts)
 
@@ -142,11 +148,11 @@ class ReadDocument(_DocumentTool):
 
     name = "read_document"
     description = READ_DESCRIPTION
-    Arguments = ReadArguments
+    Arguments = ReadDocumentArguments
 
     def call(self, params: str | dict[str, Any], **kwargs: Any) -> ToolResult:
         """Returns text, or pictures of pages."""
-        arguments: ReadArguments = self.parse(params)
+        arguments: ReadDocumentArguments = self.parse(params)
         context = kwargs.get("context") or ToolContext()
         language = context.language
         library = self._library([arguments.file] if arguments.file else (), kwargs)
@@ -158,7 +164,7 @@ class ReadDocument(_DocumentTool):
         document = library.document(file)
         if arguments.pages is None and arguments.table is None:
             return _limited(_overview(library, file, document, language), language)
-        numbers = page_numbers(arguments.pages, document.pages)
+        numbers = page_numbers(arguments.pages, document.pages, library.index.labels(document.id))
         if arguments.picture:
             return _pictures(Path(document.path), file, numbers, context, self.cfg)
         pages = library.index.pages(document.id, numbers)
@@ -170,10 +176,11 @@ class ReadDocument(_DocumentTool):
 
     def _page(self, file: str, path: str, page: Page, language: str) -> str:
         number = self._numbered(file, path, page.number, page.text)
-        head = f"--- {number}{file} p.{page.number} ---"
+        head = f"--- {number}{file} {page_name(page.number, page.label)} ---"
         if page.tables:
             head += f" {say('tables', language)}: {len(page.tables)}"
-        return "\n".join([head, page.text.strip(), *page.notes])
+        notes = [in_language(note, language) for note in page.notes]
+        return "\n".join([head, page.text.strip(), *notes])
 
     def _table(self, pages: list[Page], place: int, file: str, path: str) -> str:
         tables: list[Table] = [table for page in pages for table in page.tables]
@@ -191,8 +198,16 @@ class ReadDocument(_DocumentTool):
         return f"[{self._sources.number(file=file, path=path, page=page, text=text)}] "
 
 
-def page_numbers(given: str | list[int] | int | None, count: int) -> list[int]:
+def page_numbers(
+    given: str | list[int] | int | None, count: int, labels: Mapping[int, str] | None = None
+) -> list[int]:
     """Returns page numbers from "3-5,9", a list or a number; all pages for None.
+
+    Args:
+        given: numbers count the sheets; other labels such as "iii" are those printed on them, and
+            "p. 12" is the page on which 12 is printed.
+        count: how many pages the document has.
+        labels: printed labels by page number, of those that have one.
 
     Raises:
         ToolError: not a range, outside of the document, or more than `MAX_PAGES` pages.
@@ -201,7 +216,7 @@ def page_numbers(given: str | list[int] | int | None, count: int) -> list[int]:
         return list(range(1, count + 1))
     if isinstance(given, int):
         given = [given]
-    found = list(given) if isinstance(given, list) else _parse_ranges(given)
+    found = list(given) if isinstance(given, list) else _parse_ranges(given, labels or {})
     outside = [n for n in found if not 1 <= n <= count]
     if outside:
         raise ToolError(f"There is no page {outside[0]}; the document has pages 1-{count}.")
@@ -210,19 +225,37 @@ def page_numbers(given: str | list[int] | int | None, count: int) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _parse_ranges(text: str) -> list[int]:
+def _parse_ranges(text: str, labels: Mapping[int, str]) -> list[int]:
     found: list[int] = []
     for part in text.replace("，", ",").replace("–", "-").split(","):
-        first, _, last = part.strip().partition("-")
         try:
-            low = int(first)
-            high = int(last) if last.strip() else low
+            low, high = _range(part.strip(), labels)
         except ValueError:
             raise ToolError(f'{text!r} is not a range of pages such as "3-5,9".') from None
         if high < low or high - low > 10_000:
             raise ToolError(f"{part.strip()!r} is not a range of pages.")
         found += range(low, high + 1)
     return found
+
+
+def _range(part: str, labels: Mapping[int, str]) -> tuple[int, int]:
+    """Returns the first and last page of "3", "3-5", "iii", "iii-vi", "A-3" or "p. 12"."""
+    if part in labels.values():
+        return _page_of(part, labels), _page_of(part, labels)
+    first, _, last = part.partition("-")
+    low = _page_of(first, labels)
+    return low, _page_of(last, labels) if last.strip() else low
+
+
+def _page_of(text: str, labels: Mapping[int, str]) -> int:
+    text = text.strip()
+    printed = re.sub(r"^(?:pp?\.?|页|第)\s*|\s*页$", "", text)
+    if printed == text and text.isdecimal():
+        return int(text)
+    for number, label in labels.items():
+        if label.casefold() == printed.casefold():
+            return number
+    return int(printed)
 
 
 def _list_text(library: Library, language: str) -> str:
@@ -242,7 +275,7 @@ def _overview(library: Library, file: str, document: Document, language: str) ->
     if tables:
         numbers = ", ".join(str(n) for n in dict.fromkeys(tables))
         lines.append(f"{say('tables', language)}: p.{numbers}")
-    return "\n".join([*lines, *document.notes])
+    return "\n".join([*lines, *(in_language(note, language) for note in document.notes)])
 
 
 def table_csv(table: Table) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwenbelt.core.errors import InputError, ToolError
+from qwenbelt.core.files import replacing
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.base import ToolContext
 
@@ -113,3 +114,9 @@ def output_path(context: ToolContext, stem: str, suffix: str = ".png") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     plain = re.sub(r"[^\w.-]+", "_", stem)[:60] or "picture"
     return folder / f"{plain}-{uuid.uuid4().hex[:6]}{suffix}"
+
+
+def save_picture(picture: Image, target: Path) -> None:
+    """Writes a picture as PNG into a folder in which others may work."""
+    with replacing(target) as file:
+        picture.save(file, "PNG")

@@ -10,13 +10,14 @@ from qwen_agent.llm.schema import ContentItem
 
 from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
-from qwenbelt.tools.images.annotate import Box, draw_boxes
+from qwenbelt.tools.images.annotate import PictureBox, draw_boxes
 from qwenbelt.tools.images.picture import (
     enlarged,
     named_picture,
     open_picture,
     output_path,
     region_of,
+    save_picture,
 )
 from qwenbelt.tools.images.reading import TextLine, page_picture, read_text
 from qwenbelt.tools.images.strings import ANNOTATE, NO_TEXT, OCR, ZOOM
@@ -56,10 +57,10 @@ class LabelledBox(BaseModel):
     label: str = Field("", max_length=200)
     color: str = Field("", pattern=r"^(#[0-9a-fA-F]{6}|[a-z]*)$", description="name or #rrggbb")
 
-    def box(self) -> Box:
+    def box(self) -> PictureBox:
         """Returns the box to draw."""
         x1, y1, x2, y2 = self.bbox
-        return Box(x1, y1, x2, y2, self.label, self.color)
+        return PictureBox(x1, y1, x2, y2, self.label, self.color)
 
     @field_validator("color")
     @classmethod
@@ -89,7 +90,7 @@ class ImageAnnotate(_PictureTool):
         path, picture, context = self._open(arguments.image, kwargs)
         boxes = [b.box() for b in arguments.boxes]
         target = output_path(context, f"{path.stem}-annotated")
-        draw_boxes(picture, boxes).save(target)
+        save_picture(draw_boxes(picture, boxes), target)
         width, height = picture.size
         note = f"{len(boxes)} boxes drawn on {path.name} ({width}x{height}): {target.name}"
         return [ContentItem(text=note), ContentItem(image=str(target))]
@@ -116,7 +117,7 @@ class ImageZoom(_PictureTool):
         path, picture, context = self._open(arguments.image, kwargs)
         region = region_of(arguments.bbox, picture.size)
         target = output_path(context, f"{path.stem}-zoom")
-        enlarged(picture, region, arguments.scale).save(target)
+        save_picture(enlarged(picture, region, arguments.scale), target)
         return [
             ContentItem(text=f"{path.name} {region}: {target.name}"),
             ContentItem(image=str(target)),

@@ -27,7 +27,9 @@ from mcp_types import (
     TextResourceContents,
 )
 
+from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Item, ItemKind
+from qwenbelt.core.files import write_bytes
 from qwenbelt.core.limits import shorten
 from qwenbelt.tools.mcp.strings import text
 
@@ -103,11 +105,9 @@ class ResultReader:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self._name}-{digest}{ending}"
         try:
-            with path.open("xb") as file:  # never through a link that somebody put there
-                file.write(raw)
-        except FileExistsError:
-            if path.is_symlink() or path.read_bytes() != raw:
-                return Item("text", text("unreadable", self._language, kind=kind))
+            write_bytes(path, raw)
+        except InputError:
+            return Item("text", text("unreadable", self._language, kind=kind))
         return Item(kind, str(path))
 
 

@@ -73,7 +73,7 @@ class Offer:
     notes: list[str] = field(default_factory=list)  # what was left out of it, and why
 
 
-class Session:
+class McpSession:
     """A session with one server.
 
     Attributes:

@@ -61,11 +61,12 @@ def _parsed(path: Path, lines: Any) -> Iterator[Entity | Relation]:
 
 def write_jsonl(store: GraphStore, path: Path) -> None:
     """Writes the whole graph as the reference server does."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with replacing(path) as file:
         for kind, item in store.everything():
             first, second, third = item
             if kind == "entity":
                 line = {"name": first, "entityType": second, "observations": third}
             else:
                 line = {"from": first, "to": second, "relationType": third}
-            file.write(json.dumps({"type": kind, **line}, ensure_ascii=False) + "\n")
+            text = json.dumps({"type": kind, **line}, ensure_ascii=False)
+            file.write(f"{text}\n".encode())

@@ -15,7 +15,7 @@ from qwenbelt.core.files import replacing, write_bytes, write_text
 from qwenbelt.core.language import Language
 from qwenbelt.core.translation import in_language
 from qwenbelt.tools.images.annotate import label_font
-from qwenbelt.workflows.inspection.evaluation import Evaluation, Score
+from qwenbelt.workflows.inspection.evaluation import ClassScore, Evaluation
 from qwenbelt.workflows.inspection.events import video_events
 from qwenbelt.workflows.inspection.job import Inspection
 from qwenbelt.workflows.inspection.misses import draw_misses
@@ -94,8 +94,8 @@ def _contact_sheet(path: Path, folder: Path, shown: Sequence[Inspected]) -> None
         color = "#1f2530" if picture.ok else "#b3261e"
         caption = _fitting(pen, _short(picture.image))
         pen.text((left, top + _CELL + 2), caption, fill=color, font=label_font(_FONT))
-    with replacing(path) as temporary:
-        sheet.save(temporary, "JPEG", quality=85)
+    with replacing(path) as file:
+        sheet.save(file, "JPEG", quality=85)
 
 
 def _fitting(pen: Any, name: str) -> str:
@@ -185,7 +185,7 @@ def _event_rows(pictures: Sequence[Inspected], rules: Rules, language: Language)
 def _score_rows(evaluation: Evaluation | None, rules: Rules, language: Language) -> list[list[str]]:
     scores = evaluation.scores if evaluation else {}
 
-    def row(label: str, score: Score) -> list[str]:
+    def row(label: str, score: ClassScore) -> list[str]:
         shares = [_percent(score.precision), _percent(score.recall)]
         counts = [str(n) for n in (score.right, score.wrong, score.missed)]
         return [rules.name(label, language), *counts, *shares]

@@ -182,6 +182,7 @@ def _notes(
 ) -> list[str]:
     reasons = [in_language(reason, language) for reason in documents.left_out]
     notes = [say("unreadable", language, reason=reason) for reason in reasons]
+    notes += documents.notes(language)
     if record.reason != "answer":
         reason = in_language(record.detail or record.reason, language)
         notes.append(say("cut_short", language, reason=reason))

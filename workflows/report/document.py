@@ -9,6 +9,7 @@ from typing import Any
 
 from qwenbelt.core.language import Language
 from qwenbelt.workflows.report.prose import Node
+from qwenbelt.workflows.report.strings import say
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Citation:
         quote: the words.
         box: where they stand, in points from the page's top left, or None.
         verified: whether they were found on that page.
+        label: the page's printed label, where it is another than its number.
     """
 
     n: int
@@ -30,6 +32,12 @@ class Citation:
     quote: str
     box: tuple[float, float, float, float] | None = None
     verified: bool = True
+    label: str = ""
+
+    def place(self, language: Language) -> str:
+        """Returns "p. 3", or "p. iii (sheet 3)" where another label is printed there."""
+        key = "labelled_page" if self.label else "page"
+        return say(key, language, page=self.page, label=self.label)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the entry of `citations.json`."""
@@ -40,11 +48,12 @@ class Citation:
             "quote": self.quote,
             "box": list(self.box) if self.box is not None else None,
             "verified": self.verified,
+            "label": self.label or None,
         }
 
 
 @dataclass(frozen=True)
-class Step:
+class ReportStep:
     """One tool call of the run; times are seconds from the run's beginning."""
 
     name: str
@@ -61,6 +70,7 @@ class SourceFile:
     name: str
     path: Path
     pages: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,7 @@ class ReportDocument:
     blocks: list[Node]
     citations: list[Citation]
     files: list[SourceFile]
-    steps: list[Step] = field(default_factory=list)
+    steps: list[ReportStep] = field(default_factory=list)
     made: Provenance = field(default_factory=Provenance)
     notes: list[str] = field(default_factory=list)
     title: str = ""

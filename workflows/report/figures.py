@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.files import replacing
 from qwenbelt.core.language import Language
 from qwenbelt.workflows.report.folder import FIGURES
 from qwenbelt.workflows.report.prose import Node, plain_text
@@ -129,11 +129,14 @@ def _copy(source: Path, target: Path) -> None:
         with Image.open(source) as picture:
             if picture.width * picture.height > LARGEST_PIXELS:
                 raise InputError(f"{source.name}: the picture is too large.")
-            if picture.format == "PNG":
+            is_png = picture.format == "PNG"
+            if is_png:
                 picture.verify()
-                shutil.copyfile(source, target)
-            else:
-                picture.convert("RGB").save(target, "PNG")
+            with replacing(target) as file:
+                if is_png:
+                    file.write(source.read_bytes())
+                else:
+                    picture.convert("RGB").save(file, "PNG")
     except (UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise InputError(f"{source.name}: is not a picture that can be read.") from error
 

@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.language import Language
 from qwenbelt.core.limits import input_file
+from qwenbelt.core.translation import in_language
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.library import default_index
 from qwenbelt.tools.documents.parsing.formats import open_document
-from qwenbelt.tools.documents.sources import Source
+from qwenbelt.tools.documents.sources import NumberedSource
 from qwenbelt.workflows.report.citing import CitedPage
 from qwenbelt.workflows.report.document import SourceFile
+from qwenbelt.workflows.report.strings import say
 
+MAX_NOTES = 5  # of one document, in a report
 Tell = Callable[[str, float | None], None]
 
 
@@ -39,12 +43,20 @@ class Documents:
     password: str | None = None
     _pages: dict[tuple[str, int], CitedPage | None] = field(default_factory=dict)
 
+    def notes(self, language: Language) -> list[str]:
+        """What was left out of the documents or guessed, a few lines of each."""
+        return [
+            say("left_out", language, file=file.name, note=in_language(note, language))
+            for file in self.files
+            for note in file.notes[:MAX_NOTES]
+        ]
+
     @property
     def by_name(self) -> dict[str, Path]:
         """The paths by name, as the tools take them."""
         return {file.name: file.path for file in self.files}
 
-    def page(self, source: Source) -> CitedPage | None:
+    def page(self, source: NumberedSource) -> CitedPage | None:
         """Reads the page of a source anew from its file; None if there is no such page."""
         key = (source.path, source.page)
         if key not in self._pages:
@@ -135,7 +147,7 @@ def _add(index: DocumentIndex, found: Documents, path: Path, tell: Tell) -> None
 
     added = index.add_file(file, progress, password=found.password)
     name = _free_name(file, [f.name for f in found.files])
-    found.files.append(SourceFile(name, file, added.pages))
+    found.files.append(SourceFile(name, file, added.pages, added.notes))
 
 
 def _free_name(path: Path, taken: Sequence[str]) -> str:

@@ -17,6 +17,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "figure": ("Figure {n}.", "图 {n}："),
     "figure_ref": ("Figure {n}", "图 {n}"),
     "page": ("p. {page}", "第 {page} 页"),
+    "labelled_page": ("p. {label} (sheet {page})", "第 {label} 页（文件第 {page} 页）"),
+    "left_out": ("{file}: {note}", "{file}：{note}"),
     "pages": ("{count} pages", "共 {count} 页"),
     "page_of": ("Page {page} of {pages}", "第 {page} 页，共 {pages} 页"),
     "quoted": ("“{quote}”", "“{quote}”"),

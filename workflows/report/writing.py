@@ -9,7 +9,7 @@ from typing import Any
 
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.secrets import scrub
-from qwenbelt.workflows.report.document import Citation, ReportDocument, Step
+from qwenbelt.workflows.report.document import Citation, ReportDocument, ReportStep
 from qwenbelt.workflows.report.folder import FIGURES, RECORD, TABLES
 from qwenbelt.workflows.report.markdown import escaped, write_markdown
 from qwenbelt.workflows.report.pdf import pdf_bytes
@@ -58,13 +58,13 @@ def markdown_text(report: ReportDocument) -> str:
 
 
 def _reference(citation: Citation, report: ReportDocument) -> str:
-    page = say("page", report.language, page=citation.page)
+    page = citation.place(report.language)
     quote = say("quoted", report.language, quote=escaped(citation.quote))
     line = f"[{citation.n}] **{escaped(citation.file)}**, {page}: {quote}"
     return line if citation.verified else f"{line} — *{say('unverified', report.language)}*"
 
 
-def _steps(steps: list[Step], report: ReportDocument) -> list[str]:
+def _steps(steps: list[ReportStep], report: ReportDocument) -> list[str]:
     language = report.language
     names = [say(name, language) for name in ("call", "with", "time")]
     lines = [f"| # | {' | '.join(names)} |", "|--:|:--|:--|--:|"]

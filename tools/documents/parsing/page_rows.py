@@ -7,9 +7,9 @@ from array import array
 from collections.abc import Sequence
 from typing import Any, overload
 
-from qwenbelt.tools.documents.model import Box, Heading, Line, Page, Table
+from qwenbelt.tools.documents.model import Box, Heading, Page, PageLine, Table
 
-PAGE_COLUMNS = "number, width, height, text, lines, tables, headings, captions, notes"
+PAGE_COLUMNS = "number, width, height, text, lines, tables, headings, captions, notes, label"
 
 
 def to_json(value: Any) -> str:
@@ -31,12 +31,13 @@ def page_row(page: Page) -> tuple[Any, ...]:
         to_json(page.headings),
         to_json(page.captions),
         to_json(page.notes),
+        page.label,
     )
 
 
 def page_of(row: Sequence[Any]) -> Page:
     """Returns the page of a row of `PAGE_COLUMNS`."""
-    number, width, height, text, lines, tables, headings, captions, notes = row
+    number, width, height, text, lines, tables, headings, captions, notes, *label = row
     return Page(
         number,
         width,
@@ -50,6 +51,7 @@ def page_of(row: Sequence[Any]) -> Page:
         [Heading(*entry) for entry in _listed(headings)],
         _listed(captions),
         _listed(notes),
+        label[0] if label else "",
     )
 
 
@@ -59,7 +61,7 @@ def _listed(text: str) -> list[Any]:
     return found
 
 
-class StoredLines(Sequence[Line]):
+class StoredLines(Sequence[PageLine]):
     """Lines as they are stored; a search needs few of a page's, so each is made when asked for."""
 
     def __init__(self, data: bytes) -> None:
@@ -70,14 +72,14 @@ class StoredLines(Sequence[Line]):
         return len(self._numbers) // 6
 
     @overload
-    def __getitem__(self, index: int) -> Line: ...
+    def __getitem__(self, index: int) -> PageLine: ...
 
     @overload
-    def __getitem__(self, index: slice) -> list[Line]: ...
+    def __getitem__(self, index: slice) -> list[PageLine]: ...
 
-    def __getitem__(self, index: int | slice) -> Line | list[Line]:
+    def __getitem__(self, index: int | slice) -> PageLine | list[PageLine]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         at = range(len(self))[index] * 6
         start, end, *box = self._numbers[at : at + 6]
-        return Line(int(start), int(end), Box(*box))
+        return PageLine(int(start), int(end), Box(*box))

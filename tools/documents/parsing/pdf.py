@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.tools.documents.model import Box, Line, Page
+from qwenbelt.tools.documents.model import Box, Page, PageLine
+from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing import pdfium
 from qwenbelt.tools.documents.parsing.aligned_tables import aligned_tables
 from qwenbelt.tools.documents.parsing.fragments import (
+    clean,
     fragments_of,
     has_ink,
     split_by_direction,
@@ -23,6 +25,7 @@ from qwenbelt.tools.documents.parsing.ruled_tables import find_grids
 from qwenbelt.tools.documents.parsing.scanned import note, read_by_ocr, what_is_wrong
 
 MAX_OUTLINE = 5000
+MAX_LABEL = 40  # characters of a page's label
 LOSS = 0.8  # of pdfium's characters; fewer on a page are told
 
 
@@ -101,9 +104,17 @@ def read_pages(
 def _read_page(document: Any, number: int, name: str, *, tables: bool, layout: bool) -> Page:
     try:
         with pdfium.page_of(document, number - 1, name) as source:
-            return _lay_out(source, number, tables=tables) if layout else _plain(source, number)
-    except InputError as error:
-        return Page(number, notes=[error.message])
+            page = _lay_out(source, number, tables=tables) if layout else _plain(source, number)
+    except InputError:
+        page = Page(number, notes=[noted("Damaged; it was not read.")])
+    page.label = _label(document, number)
+    return page
+
+
+def _label(document: Any, number: int) -> str:
+    """Returns the label that viewers show for a page, where it is not its number."""
+    label = " ".join(clean(document.get_page_label(number - 1)).split())[:MAX_LABEL]
+    return "" if label == str(number) else label
 
 
 def _plain(source: Any, number: int) -> Page:
@@ -124,7 +135,7 @@ def _lay_out(source: Any, number: int, *, tables: bool) -> Page:
         fault = what_is_wrong(source, placement, characters.all)
         seen = read_by_ocr(source) if fault else None
         if fault:
-            page.notes.append(note(number, fault, seen))
+            page.notes.append(note(fault, seen))
         grids = find_grids(source, placement) if tables else []
         if seen:
             written, turned = compose(page, seen, grids), []
@@ -151,7 +162,7 @@ def _check_loss(page: Page, characters: pdfium.Characters) -> None:
     given = int((has_ink(codes) & ~halves).sum())
     kept = sum(not c.isspace() for c in page.text)
     if given >= 20 and kept < LOSS * given:
-        page.notes.append(f"Page {page.number}: only {kept} of {given} characters were placed.")
+        page.notes.append(noted(f"Only {kept} of {given} characters were placed."))
 
 
 def _in_table(page: Page, place: int) -> bool:
@@ -167,7 +178,7 @@ def _append(page: Page, frame: Any, fragments: list[Any]) -> None:
     offset = len(page.text)
     page.text += aside.text
     moved = [
-        Line(line.start + offset, line.end + offset, frame.on_page(line.box))
+        PageLine(line.start + offset, line.end + offset, frame.on_page(line.box))
         for line in aside.lines
     ]
     page.lines = [*page.lines, *moved]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pypdfium2.raw as raw
 
 from qwenbelt.core.errors import ConfigError
+from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing.fragments import Fragment, has_ink
 from qwenbelt.tools.documents.parsing.pdfium import Characters, Placement, objects_of
 
@@ -79,11 +80,11 @@ def read_by_ocr(page: Any) -> list[Fragment] | None:
     ]
 
 
-def note(number: int, fault: str, fragments: list[Fragment] | None) -> str:
+def note(fault: str, fragments: list[Fragment] | None) -> str:
     """Returns what to tell the person about a page that is no ordinary text."""
-    what = "is a picture" if fault == "picture" else "has text that cannot be decoded"
+    what = "A picture" if fault == "picture" else "Text that cannot be decoded"
     if fragments is None:
-        return f'Page {number} {what} and was not read; pip install "qwenbelt[ocr]" reads it.'
+        return noted(f'{what}; it was not read: pip install "qwenbelt[ocr]" reads it.')
     if not fragments:
-        return f"Page {number} {what}; no text was found in it."
-    return f"Page {number} {what}; its text was read by OCR."
+        return noted(f"{what}; no text was found in it.")
+    return noted(f"{what}; read by OCR.")

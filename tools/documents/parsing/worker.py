@@ -2,7 +2,7 @@
 
 Requests come in as lines of JSON on standard input, answers go out as lines on standard output:
 
-    {"do": "open", "path": ..., "password": ...}   -> {"kind", "pages", "title", "outline"}
+    {"do": "open", "path": ..., "password": ...}   -> {"kind", "pages", "title", "outline", "notes"}
     {"do": "read", "path": ..., "pages": [...]}    -> {"page": [...]} for each, then {"done": true}
 
 An error for the person is {"error": text, "fix": text}.
@@ -39,7 +39,7 @@ def decode(row: list[Any]) -> Page:
     return page_of([*row[:4], base64.b64decode(row[4]), *row[5:]])
 
 
-class _Reader:
+class _DocumentReader:
     """Answers requests; the document that was opened last stays open."""
 
     def __init__(self) -> None:
@@ -55,6 +55,7 @@ class _Reader:
                 "pages": opened.pages,
                 "title": opened.title,
                 "outline": opened.outline,
+                "notes": opened.notes,
             }
             return
         for page in opened.read(request["pages"]):
@@ -91,7 +92,7 @@ def main() -> None:
     """Answers requests until standard input ends."""
     _limit_memory()
     out = _own_output()
-    reader = _Reader()
+    reader = _DocumentReader()
     for line in sys.stdin:
         request = json.loads(line)
         try:

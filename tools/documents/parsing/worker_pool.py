@@ -18,6 +18,7 @@ from typing import Any
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.secrets import clean_environment
 from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.notes import noted
 
 RANGE = 16  # pages that one process reads at a time
 OPEN_SECONDS = 30.0
@@ -231,14 +232,14 @@ class Workers:
         while len(pages) < len(numbers):
             number = numbers[len(pages)]
             if patience.is_over:
-                note = f"Page {number} is left out: {MAX_STUCK} others make their reader fail."
+                note = noted(f"Left out: {MAX_STUCK} other pages make their reader fail.")
                 pages.append(Page(number, notes=[note]))
                 continue
             try:
                 self._read_some({**base, "pages": numbers[len(pages) :]}, pages, patience)
             except _Stuck as stuck:
                 number = numbers[len(pages)]
-                pages.append(Page(number, notes=[f"Page {number} makes its reader fail."]))
+                pages.append(Page(number, notes=[noted("Left out: it makes its reader fail.")]))
                 patience.spend(stuck)
         return pages
 

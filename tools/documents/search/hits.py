@@ -7,9 +7,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from qwenbelt.tools.documents.folding import aligned, without_unseen
 from qwenbelt.tools.documents.model import Box
+from qwenbelt.tools.documents.search.tokens import UPPER, is_code
 
 QUOTE_CHARACTERS = 320
+CODE_WEIGHT = 3  # of a code against its parts and other words: the quote is the code's own row
 _END = re.compile(r"[.!?](?=\s+[A-Z0-9\"“(])|[。！？；]|\n")  # of a sentence or a line
 
 
@@ -30,6 +33,8 @@ class Hit:
         document: the document's id.
         chunk: the passage's id, for asking for its neighbours.
         path: where the document was read from.
+        label: the printed label of the page, where it is another than its number.
+        notes: what was left out of the page, guessed or hidden.
     """
 
     file: str
@@ -44,6 +49,8 @@ class Hit:
     document: int = 0
     chunk: int = 0
     path: str = field(default="", repr=False)
+    label: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def best_quote(text: str, terms: Iterable[str]) -> tuple[int, int]:
@@ -59,7 +66,9 @@ def best_quote(text: str, terms: Iterable[str]) -> tuple[int, int]:
     parts = list(_parts(text))
     if not parts:
         return 0, min(len(text), QUOTE_CHARACTERS)
-    held = _terms_in_parts(text.lower(), [start for start, _ in parts], terms)
+    given = list(terms)
+    weights = {term: CODE_WEIGHT if is_code(term) else 1 for term in given}
+    held = _terms_in_parts(text, [start for start, _ in parts], given)
     best, chosen = -1.0, parts[0]
     for first in range(len(parts)):
         seen: set[str] = set()
@@ -68,7 +77,7 @@ def best_quote(text: str, terms: Iterable[str]) -> tuple[int, int]:
             if end - start > QUOTE_CHARACTERS and last > first:
                 break
             seen |= held[last]
-            weight = len(seen) - 0.001 * (end - start)
+            weight = sum(map(weights.__getitem__, seen)) - 0.001 * (end - start)
             if weight > best:
                 best, chosen = weight, (start, end)
     return chosen
@@ -76,14 +85,28 @@ def best_quote(text: str, terms: Iterable[str]) -> tuple[int, int]:
 
 def _terms_in_parts(text: str, starts: list[int], terms: Iterable[str]) -> list[set[str]]:
     held: list[set[str]] = [set() for _ in starts]
+    text, places = without_unseen(text)
+    lowered = aligned(text)
     for term in terms:
-        stem = term if len(term) < 5 or not term.isascii() else term[: max(4, len(term) - 2)]
-        at = text.find(stem)
-        while at >= 0:
-            if not (stem.isascii() and text[at - 1 : at].isalnum()):
-                held[max(0, bisect_right(starts, at) - 1)].add(term)
-            at = text.find(stem, at + len(stem))
+        for at in _places_of(term, text, lowered):
+            held[max(0, bisect_right(starts, places[at]) - 1)].add(term)
     return held
+
+
+def _places_of(term: str, text: str, lowered: str) -> Iterator[int]:
+    if term.startswith(UPPER):
+        for match in re.finditer(rf"(?<![^\W_]){re.escape(term[1:].upper())}(?![^\W_])", text):
+            yield match.start()
+    elif is_code(term):
+        spread = r"[-/_: \u2010-\u2015]?".join(map(re.escape, term))
+        for match in re.finditer(rf"(?<![^\W_]){spread}(?![^\W_])", lowered):
+            yield match.start()
+    stem = term if len(term) < 5 or not term.isascii() else term[: max(4, len(term) - 2)]
+    at = lowered.find(stem)
+    while at >= 0:
+        if not (stem.isascii() and lowered[at - 1 : at].isalnum()):
+            yield at
+        at = lowered.find(stem, at + len(stem))
 
 
 def _parts(text: str) -> Iterator[tuple[int, int]]:

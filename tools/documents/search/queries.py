@@ -1,16 +1,21 @@
 """A question becomes search terms, without a model.
 
 Words that only say how to answer are left out when others remain; years and quarters are written
-out; terms of business are joined by what reports say for them (`glossary`).
+out; terms of business are joined by what reports say for them (`glossary`). A code of letters and
+digits is looked for as a whole; passages that only have its parts come after those with the code.
 """
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from qwenbelt.tools.documents.folding import folded
 from qwenbelt.tools.documents.search.glossary import other_words
-from qwenbelt.tools.documents.search.tokens import STOP_WORDS, tokens
+from qwenbelt.tools.documents.search.tokens import STOP_WORDS, codes, tokens
+from qwenbelt.tools.documents.store import Match, Scope
 
 # about asking, not about the matter
 ASKING = frozenset(
@@ -38,6 +43,8 @@ _CJK_ASKING = (
     "是否",
     "为何",
 )
+MOST_CAPITALS = 3  # words of a question in capitals that may all be names
+LEAST_WORD = 4  # letters of a part of a code that is a word of its own: "python" of "python3"
 
 _SHORT_YEAR = re.compile(r"\bFY[\s'’]?(\d\d)\b", re.I)
 _YEAR = re.compile(r"\bFY\s?(?=(?:19|20)\d\d\b)", re.I)
@@ -55,10 +62,13 @@ class Query:
     Attributes:
         terms: words of the question.
         others: words that documents may use instead.
+        parts: words and numbers of the question's codes; a passage with "C" and "150" is not about
+            the C150, but better than none.
     """
 
     terms: tuple[str, ...]
     others: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     @property
     def all(self) -> list[str]:
@@ -68,17 +78,67 @@ class Query:
 
 def understand(question: str) -> Query:
     """Returns the terms of a question or of key words."""
-    text = _written_out(question)
+    written = _written_out(question)
+    text = folded(written)
+    if not any(c.islower() for c in text) and len(text.split()) > MOST_CAPITALS:
+        text = text.lower()  # all in capitals: WHO is a question word there
     found = list(dict.fromkeys(tokens(text)))
     kept = [t for t in found if t not in STOP_WORDS and not _is_empty(t)]
     matter = [t for t in kept if t not in ASKING]
     own = (matter if len(matter) >= 2 else kept) or found
-    others = [t for t in tokens(other_words(text)) if t not in STOP_WORDS and t not in own]
-    return Query(tuple(own), tuple(dict.fromkeys(others)))
+    others = [
+        t for t in tokens(other_words(f"{written} {text}")) if t not in STOP_WORDS and t not in own
+    ]
+    parts = _parts_of_codes(text)
+    return Query(
+        tuple(t for t in own if t not in parts),
+        tuple(dict.fromkeys(others)),
+        tuple(t for t in own if t in parts),
+    )
+
+
+def _parts_of_codes(text: str) -> set[str]:
+    """Returns what of a text stands only in its codes; whole words count on their own."""
+    parts: list[str] = []
+    for code in codes(text):
+        if code.strict:
+            parts += code.parts
+            text = re.sub(re.escape(code.text), " ", text, flags=re.I)
+    rest = set(tokens(text))
+    return {t for t in parts if t not in rest and not (len(t) >= LEAST_WORD and t.isalpha())}
+
+
+def find_terms(
+    match: Callable[[Sequence[str], int, Scope], list[Match]], query: Query
+) -> Callable[[int, Scope], list[Match]]:
+    """Returns the search for a query's terms.
+
+    Passages with the parts of a code come after those with the terms: their scores are scaled to
+    stay below.
+    """
+
+    def find(limit: int, scope: Scope) -> list[Match]:
+        found = match(query.all, limit, scope)
+        if not query.parts or len(found) >= limit:
+            return found
+        seen = {m.passage.id for m in found}
+        after = [m for m in match(query.parts, limit, scope) if m.passage.id not in seen]
+        least = min((m.score for m in found), default=1.0)
+        most = max((m.score for m in after), default=1.0)
+        after = [Match(m.passage, 0.5 * least * m.score / (most or 1.0)) for m in after]
+        return [*found, *after][:limit]
+
+    return find
 
 
 def _is_empty(token: str) -> bool:
-    return token in _CJK_ASKING or set(token) <= _CJK_STOP
+    asking, stop = _in_one_form()
+    return token in asking or stop.issuperset(token)
+
+
+@functools.cache
+def _in_one_form() -> tuple[frozenset[str], frozenset[str]]:
+    return frozenset(map(folded, _CJK_ASKING)), frozenset(map(folded, _CJK_STOP))
 
 
 def _written_out(question: str) -> str:

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.notes import stored_notes
 from qwenbelt.tools.documents.parsing.page_rows import PAGE_COLUMNS, page_of, page_row, to_json
 from qwenbelt.tools.documents.search.chunks import Chunk
 from qwenbelt.tools.documents.search.embedding import Vectors
@@ -20,11 +21,11 @@ from qwenbelt.tools.documents.search.stems import Stemmer
 from qwenbelt.tools.documents.search.vector_cache import Small
 from qwenbelt.tools.documents.store import (
     Document,
+    DocumentFile,
     Match,
     Outline,
     Passage,
     Scope,
-    Source,
     Unplaced,
 )
 from qwenbelt.tools.documents.stores.postgres_schema import Server
@@ -65,7 +66,7 @@ class PostgresStore:
 
     # Taking in
 
-    def begin(self, source: Source) -> tuple[int, bool]:
+    def begin(self, source: DocumentFile) -> tuple[int, bool]:
         """Returns the id of the content's document, made if it is new, and whether it is done."""
         self._server.get().execute(
             """INSERT INTO qwenbelt.documents (collection, key, title, kind, bytes, pages, outline,
@@ -103,12 +104,12 @@ class PostgresStore:
         with connection.transaction(), connection.cursor() as cursor:
             cursor.executemany(
                 f"INSERT INTO qwenbelt.pages (document, {PAGE_COLUMNS}) VALUES "  # noqa: S608
-                "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
                 rows,
             )
 
     def finish(
-        self, document: int, source: Source, chunks: Iterable[tuple[Chunk, str]], keep: int
+        self, document: int, source: DocumentFile, chunks: Iterable[tuple[Chunk, str]], keep: int
     ) -> None:
         """Makes a document visible under its path, in one transaction."""
         given = list(chunks)  # read on this thread's connection before the transaction begins
@@ -118,14 +119,11 @@ class PostgresStore:
             ).fetchall()
             if state != "ready":
                 tokens = self._put_chunks(connection, document, given)
-                notes = [
-                    note
-                    for (notes,) in connection.execute(
-                        "SELECT notes FROM qwenbelt.pages WHERE document = %s ORDER BY number",
-                        (document,),
-                    ).fetchall()
-                    for note in json.loads(notes)
-                ]
+                rows = connection.execute(
+                    "SELECT number, notes FROM qwenbelt.pages WHERE document = %s ORDER BY number",
+                    (document,),
+                ).fetchall()
+                notes = stored_notes(source.notes, rows, len(given))
                 connection.execute(
                     """UPDATE qwenbelt.documents SET state = 'ready', chunks = %s, tokens = %s,
                     notes = %s WHERE id = %s""",
@@ -174,7 +172,7 @@ class PostgresStore:
             (self._collection, list(seen), [sign * count for count in seen.values()]),
         )
 
-    def _put_name(self, connection: Any, document: int, source: Source) -> None:
+    def _put_name(self, connection: Any, document: int, source: DocumentFile) -> None:
         here = (self._collection, source.path)
         row = connection.execute(
             """SELECT version, document FROM qwenbelt.names WHERE collection = %s AND path = %s
@@ -284,6 +282,11 @@ class PostgresStore:
         query = "SELECT outline FROM qwenbelt.documents WHERE id = %s"
         ((outline,),) = self._server.rows(query, document)
         return [(level, title, page) for level, title, page in json.loads(outline)]
+
+    def labels(self, document: int) -> dict[int, str]:
+        """Returns the labels of pages by number, of those that have one."""
+        query = "SELECT number, label FROM qwenbelt.pages WHERE document = %s AND label <> ''"
+        return dict(self._server.rows(query, document))
 
     def pages(self, document: int, numbers: Iterable[int] | None = None) -> Iterator[Page]:
         """Yields pages in order, or those of the given numbers that exist."""

@@ -60,6 +60,7 @@ CREATE TABLE IF NOT EXISTS qwenbelt.vectors (
   model text NOT NULL, data bytea NOT NULL, PRIMARY KEY (chunk, model)
 );
 ALTER TABLE qwenbelt.vectors ADD COLUMN IF NOT EXISTS parts bytea NOT NULL DEFAULT '';
+ALTER TABLE qwenbelt.pages ADD COLUMN IF NOT EXISTS label text NOT NULL DEFAULT '';
 """
 _PLACED = """
 CREATE TABLE IF NOT EXISTS qwenbelt.placed (

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.notes import document_notes
 from qwenbelt.tools.documents.parsing.page_rows import page_of, page_row, to_json
 from qwenbelt.tools.documents.search.chunks import Chunk
 from qwenbelt.tools.documents.search.embedding import Vectors
@@ -22,11 +23,11 @@ from qwenbelt.tools.documents.search.stems import Stemmer
 from qwenbelt.tools.documents.search.vector_cache import Small, large
 from qwenbelt.tools.documents.store import (
     Document,
+    DocumentFile,
     Match,
     Outline,
     Passage,
     Scope,
-    Source,
     Unplaced,
 )
 from qwenbelt.tools.documents.stores.fulltext_snapshot import K1, B
@@ -63,7 +64,7 @@ class QdrantStore:
 
     # Taking in
 
-    def begin(self, source: Source) -> tuple[int, bool]:
+    def begin(self, source: DocumentFile) -> tuple[int, bool]:
         """Returns the id of the content's document, made if it is new, and whether it is done."""
         number = document_number(source.key)
         held = self._records.get(record_id("document", number))
@@ -107,13 +108,14 @@ class QdrantStore:
         self._records.put(rows)
 
     def finish(
-        self, document: int, source: Source, chunks: Iterable[tuple[Chunk, str]], keep: int
+        self, document: int, source: DocumentFile, chunks: Iterable[tuple[Chunk, str]], keep: int
     ) -> None:
         """Makes a document visible under its path; its name comes last."""
         held = self._records.get(record_id("document", document)) or {}
         if held.get("state") != "ready":
             count = self._put_chunks(document, chunks)
-            notes = [note for page in self.pages(document) for note in page.notes]
+            pages = ((page.number, page.notes) for page in self.pages(document))
+            notes = document_notes(source.notes, pages, count)
             ready = {**held, "state": "ready", "chunks": count, "notes": to_json(notes)}
             self._records.put([(record_id("document", document), ready)])
         self._put_name(document, source)
@@ -148,7 +150,7 @@ class QdrantStore:
         self._records.put_chunks(batch)
         return count
 
-    def _put_name(self, document: int, source: Source) -> None:
+    def _put_name(self, document: int, source: DocumentFile) -> None:
         older = sorted(self._names({"path": source.path}), key=lambda row: row["version"])
         if older and older[-1]["document"] == document:
             return
@@ -249,6 +251,10 @@ class QdrantStore:
         """Returns the bookmarks of a document."""
         held = self._records.get(record_id("document", document)) or {"outline": "[]"}
         return [(level, title, page) for level, title, page in json.loads(held["outline"])]
+
+    def labels(self, document: int) -> dict[int, str]:
+        """Returns the labels of pages by number, of those that have one."""
+        return {page.number: page.label for page in self.pages(document) if page.label}
 
     def pages(self, document: int, numbers: Iterable[int] | None = None) -> Iterator[Page]:
         """Yields pages in order, or those of the given numbers that exist."""

@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.notes import stored_notes
 from qwenbelt.tools.documents.parsing.page_rows import PAGE_COLUMNS, page_of, page_row, to_json
 from qwenbelt.tools.documents.search.chunks import Chunk
 from qwenbelt.tools.documents.search.embedding import Vectors
 from qwenbelt.tools.documents.search.vector_cache import Small
 from qwenbelt.tools.documents.store import (
     Document,
+    DocumentFile,
     Match,
     Outline,
     Passage,
     Scope,
-    Source,
     Unplaced,
 )
 from qwenbelt.tools.documents.stores.sqlite_fulltext import FullText, Range, Ranked
@@ -57,7 +58,7 @@ class SqliteStore:
 
     # Taking in
 
-    def begin(self, source: Source) -> tuple[int, bool]:
+    def begin(self, source: DocumentFile) -> tuple[int, bool]:
         """Returns the id of the content's document, made if it is new, and whether it is done."""
         query = "SELECT id, state FROM documents WHERE collection = ? AND key = ?"
         found = self._all(query, self._collection, source.key)
@@ -97,12 +98,12 @@ class SqliteStore:
         with self._connections.writing() as connection:
             connection.executemany(
                 f"INSERT OR IGNORE INTO pages (document, {PAGE_COLUMNS}) "  # noqa: S608
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
 
     def finish(
-        self, document: int, source: Source, chunks: Iterable[tuple[Chunk, str]], keep: int
+        self, document: int, source: DocumentFile, chunks: Iterable[tuple[Chunk, str]], keep: int
     ) -> None:
         """Makes a document visible under its path, in one transaction."""
         with self._connections.writing() as connection:
@@ -111,13 +112,11 @@ class SqliteStore:
             ).fetchone()
             if state != "ready":
                 first, last = self._put_chunks(connection, document, chunks)
-                notes = [
-                    note
-                    for (notes,) in connection.execute(
-                        "SELECT notes FROM pages WHERE document = ? ORDER BY number", (document,)
-                    )
-                    for note in json.loads(notes)
-                ]
+                rows = connection.execute(
+                    "SELECT number, notes FROM pages WHERE document = ? ORDER BY number",
+                    (document,),
+                )
+                notes = stored_notes(source.notes, rows, last - first + 1)
                 connection.execute(
                     """UPDATE documents SET state = 'ready', first_chunk = ?, last_chunk = ?,
                     notes = ? WHERE id = ?""",
@@ -153,7 +152,9 @@ class SqliteStore:
             )
         return (first, last) if last >= first else (0, -1)
 
-    def _put_name(self, connection: sqlite3.Connection, document: int, source: Source) -> None:
+    def _put_name(
+        self, connection: sqlite3.Connection, document: int, source: DocumentFile
+    ) -> None:
         here = (self._collection, source.path)
         row = connection.execute(
             """SELECT version, document FROM names WHERE collection = ? AND path = ?
@@ -249,6 +250,11 @@ class SqliteStore:
         """Returns the bookmarks of a document."""
         ((outline,),) = self._all("SELECT outline FROM documents WHERE id = ?", document)
         return [(level, title, page) for level, title, page in json.loads(outline)]
+
+    def labels(self, document: int) -> dict[int, str]:
+        """Returns the labels of pages by number, of those that have one."""
+        query = "SELECT number, label FROM pages WHERE document = ? AND label <> ''"
+        return dict(self._all(query, document))
 
     def pages(self, document: int, numbers: Iterable[int] | None = None) -> Iterator[Page]:
         """Yields pages in order, or those of the given numbers that exist."""

@@ -13,7 +13,7 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents.search.tokens import TOKENS_VERSION
 from qwenbelt.tools.documents.stores.fulltext_snapshot import SECTION_WEIGHT, TOKENIZER, table
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 BUSY_SECONDS = 60.0
 APPLICATION_ID = 0x51574278  # "QWBx": says that a SQLite file is one of ours
 
@@ -63,6 +63,7 @@ CREATE TABLE pages (
   headings TEXT NOT NULL,
   captions TEXT NOT NULL,
   notes TEXT NOT NULL,
+  label TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (document, number)
 );
 CREATE TABLE chunks (
@@ -190,8 +191,13 @@ class Connections:
         if found.get("schema") == "4":  # it had one vector a chunk
             connection.execute("DROP TABLE vectors")
             connection.execute(_VECTORS)
-            connection.execute("UPDATE meta SET value = '5' WHERE key = 'schema'")
             found["schema"] = "5"
+        if found.get("schema") == "5":  # its pages had no labels
+            columns = {row[1] for row in connection.execute("PRAGMA table_info(pages)")}
+            if "label" not in columns:
+                connection.execute("ALTER TABLE pages ADD COLUMN label TEXT NOT NULL DEFAULT ''")
+            connection.execute("UPDATE meta SET value = '6' WHERE key = 'schema'")
+            found["schema"] = "6"
         wanted = {"schema": str(SCHEMA_VERSION), "tokens": str(TOKENS_VERSION)}
         if any(found.get(key) != value for key, value in wanted.items()):
             raise InputError(
