@@ -14,6 +14,8 @@ from qwen_agent.agents import FnCallAgent as StockFnCallAgent
 from qwen_agent.llm.schema import ContentItem, Message
 from qwen_agent.tools.base import TOOL_REGISTRY, BaseTool
 
+from qwenbelt.agents.answers.ask import Asking
+from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.chat_model import model_for
 from qwenbelt.agents.prompts import PLAN
 from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
@@ -39,7 +41,7 @@ _RUN_KEYS = ("session", "trace", "folder")
 _STORES = 64  # conversations whose large results are kept at the same time
 
 
-class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
+class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
     """An agent that calls tools, in parallel, and tells what happens as events.
 
     Takes the arguments of qwen-agent's class, and:
@@ -121,6 +123,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         session: str | None = None,
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
+        answer: Any = None,
         **kwargs: Any,
     ) -> Run:
         """Starts a run and returns it: an async generator of events.
@@ -131,11 +134,18 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             session: names the conversation that kernels and folders belong to.
             folder: where tools keep their files.
             trace: where to write the events as well.
+            answer: the form of a typed answer, see `ask`; then `run.value` is that.
             **kwargs: handed on to every tool.
         """
         given = self._with_own_system([as_dict(message) for message in messages])
         keywords = {"lang": lang or _language_of(given), **kwargs}
-        return self._start(given, keywords, session=session, folder=folder, trace=trace)
+        options: dict[str, Any] = {"session": session, "folder": folder, "trace": trace}
+        if answer is not None:
+            form = answer if isinstance(answer, AnswerForm) else AnswerForm(answer)
+            told = form.instruction("zh" if keywords["lang"] == "zh" else "en")
+            given = with_system(given, told, last=True)
+            options["answer"] = form
+        return self._start(given, keywords, **options)
 
     def _start(
         self,
@@ -145,6 +155,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         session: str | None = None,
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
+        answer: AnswerForm | None = None,
     ) -> Run:
         """Makes the run; subclasses change the messages here."""
         language: Language = "zh" if kwargs.pop("lang", "en") == "zh" else "en"
@@ -178,6 +189,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             artifacts=self._store(session, place),
             dependent_calls=self.dependent_calls,
             summarize=self.summarize,
+            answer=answer,
         )
         run = Run(plan)
         with self._lock:

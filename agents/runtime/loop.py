@@ -41,6 +41,7 @@ from qwenbelt.agents.runtime.history import History
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
 from qwenbelt.agents.runtime.tool_arguments import declaration, with_references
+from qwenbelt.agents.runtime.typed_answer import TypedAnswer
 from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.core.events import (
     Event,
@@ -108,6 +109,17 @@ class AgentLoop:
         self._stale = False  # whether tools have changed since they were declared
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
+        self._typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
+
+    @property
+    def value(self) -> Any:
+        """The typed answer, checked; None before it has come."""
+        return self._typed.value if self._typed is not None else None
+
+    @property
+    def has_value(self) -> bool:
+        """Whether a typed answer has come."""
+        return self._typed is not None and self._typed.is_there
 
     @property
     def history(self) -> History:
@@ -130,6 +142,8 @@ class AgentLoop:
             outcomes = await self._outcomes(incoming)
             ending = self._ending(incoming.reply, outcomes, last)
             if ending is not None:
+                if self._typed is not None and self._typed.is_there:
+                    await asyncio.to_thread(self._typed.form.verify, self.value, self.plan.files)
                 return ending
 
     async def _outcomes(self, incoming: _Incoming) -> list[CallOutcome]:
@@ -161,6 +175,8 @@ class AgentLoop:
         return None
 
     def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
+        if self._typed is not None and reply.text.strip() and reply.finish_reason not in _CUT:
+            return self._typed_answer(self._typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
         if reply.finish_reason in _CUT:
@@ -171,6 +187,17 @@ class AgentLoop:
             return Ending("answer", "the model's reply was empty")
         self._empty += 1
         self.history.tell(EMPTY_REPLY[self.plan.language])
+        return None
+
+    def _typed_answer(
+        self, typed: TypedAnswer, reply: ModelReply, last: Ending | None
+    ) -> Ending | None:
+        react = self.plan.model.codec.form == "react"
+        text = final_answer(reply.text) if react else reply.text
+        fault = typed.settle(text, last=last is not None)
+        if fault is None:
+            return Ending("answer")
+        self.history.tell(typed.form.repair(fault, self.plan.language))
         return None
 
     # -- one model call -----------------------------------------------------------------------
@@ -233,12 +260,18 @@ class AgentLoop:
 
     def _request(self, last: Ending | None) -> Request:
         plan, history = self.plan, self.history
+        tools, extra = self._declared, plan.extra
+        repairing = self._typed is not None and self._typed.repairing
+        if self._typed is not None:
+            extra = {**extra, **self._typed.fields(tools=bool(tools))}
+            if repairing and self._typed.structured:
+                tools = []  # servers take a schema for the reply or tools, not both
         return Request(
             messages=history.wire,
-            tools=self._declared,
-            choice="none" if last is not None else "auto",
+            tools=tools,
+            choice="none" if last is not None or repairing else "auto",
             language=plan.language,
-            extra=plan.extra,
+            extra=extra,
             encoded=history.encoded(),
         )
 
@@ -276,6 +309,11 @@ class AgentLoop:
         if isinstance(part, Text):
             incoming.text.append(part.text)
             self._emit(TextDelta(part.text))
+            if self._typed is not None:
+                size = sum(map(len, incoming.text))
+                partial = self._typed.partial(incoming.text, size)
+                if partial is not None:
+                    self._emit(partial)
         elif isinstance(part, Thought):
             incoming.thoughts.append(part.text)
             self._emit(ThinkingDelta(part.text))
@@ -421,6 +459,12 @@ class AgentLoop:
                 text = str(message["content"])
                 return final_answer(text) if self.plan.model.codec.form == "react" else text
         return ""
+
+    def plain_value(self) -> Any:
+        """Returns the typed answer as JSON holds it, or None."""
+        if self._typed is None or not self._typed.is_there:
+            return None
+        return self._typed.form.plain(self._typed.value)
 
     def close(self) -> None:
         """Gives up what the run kept."""
