@@ -22,7 +22,7 @@ from qwenbelt.core.errors import ToolError
 from qwenbelt.core.processes import per_process
 from qwenbelt.tools.code_interpreter.launch import Launcher
 from qwenbelt.tools.code_interpreter.options import SessionOptions
-from qwenbelt.tools.code_interpreter.session import CodeCell, CodeSession, Result, RunningKernel
+from qwenbelt.tools.code_interpreter.session import CellResult, CodeCell, CodeSession, RunningKernel
 
 T = TypeVar("T")
 _SWEEP_SECONDS = 5.0
@@ -62,7 +62,9 @@ class KernelHost:
             raise ToolError("The code interpreter is shutting down.")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def run(self, name: str, folder: Path, options: SessionOptions, call: CodeCell) -> Result:
+    async def run(
+        self, name: str, folder: Path, options: SessionOptions, call: CodeCell
+    ) -> CellResult:
         """Runs a call in the session of that name, which is made when it is not there."""
         key = (name, options)
         launcher = self._get_launcher()
