@@ -15,7 +15,6 @@ default. No other variable of ours reaches a server, except those that every pro
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import is_secret_name, remember
 
 Kind = Literal["stdio", "http", "sse", "auto"]
@@ -126,7 +126,7 @@ def read_config(config: Mapping[str, Any] | str | os.PathLike[str]) -> list[Serv
 
 def _load(path: Path) -> Mapping[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = loads_bounded(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{path}: cannot be read as JSON ({reason}).") from error
