@@ -82,6 +82,8 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "' '.join(library.failed)": ANOTHER_ERROR,
         "str(error)": ANOTHER_ERROR,
     },
+    "tools/documents/parsing/formats.py": {"note": ANOTHER_ERROR},
+    "tools/documents/parsing/html_blocks.py": {"note": ANOTHER_ERROR},
     "tools/documents/parsing/worker_pool.py": {
         "answer.get('fix')": ANOTHER_ERROR,
         "answer['error']": ANOTHER_ERROR,
