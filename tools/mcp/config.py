@@ -27,7 +27,6 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import is_secret_name, remember
 from qwenbelt.tools.mcp.config_forms import is_off, load_json, own_form, servers_of
 
@@ -129,35 +128,7 @@ def read_config(config: Mapping[str, Any] | str | os.PathLike[str]) -> list[Serv
     return [server for server in found if server is not None]
 
 
-<<<<<<< HEAD
-def _load(path: Path) -> Mapping[str, Any]:
-    try:
-        value = loads_bounded(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{path}: cannot be read as JSON ({reason}).") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: must hold a JSON object with the key mcpServers.")
-    return value
-
-
-def _server(name: str, entry: object) -> ServerConfig | None:
-||||||| f6da950
-def _load(path: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{path}: cannot be read as JSON ({reason}).") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: must hold a JSON object with the key mcpServers.")
-    return value
-
-
-def _server(name: str, entry: object) -> ServerConfig | None:
-=======
 def _server(name: str, given: object) -> ServerConfig | None:
->>>>>>> main
     where = f"mcpServers.{name}"
     if not name or not isinstance(given, Mapping):
         raise ConfigError(f"{where} must be an object with a command or a url.")
