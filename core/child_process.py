@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.processes import PerProcess, per_process, watchdog
 from qwenbelt.core.secrets import clean_environment
 
@@ -106,7 +107,7 @@ class ChildProcess:
             if left <= 0:
                 raise ChildTooSlow
             self._read(min(left, _POLL_SECONDS) if is_cancelled is not None else left)
-        answer: dict[str, Any] = json.loads(self._lines.popleft())
+        answer: dict[str, Any] = loads_bounded(self._lines.popleft())
         return answer
 
     def _read(self, seconds: float) -> None:
