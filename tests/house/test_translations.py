@@ -61,7 +61,11 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     "agents/models/dashscope.py": {
         "one_line(error.get('message') or 'failed', 300)": OTHER_PROGRAM,
     },
-    "agents/runtime/loop.py": {"REPEATED[language].format(**words)": BILINGUAL, "cut": BILINGUAL},
+    "agents/runtime/loop.py": {
+        "str(refusal)": HOOK,
+        "REPEATED[language].format(**words)": BILINGUAL,
+        "cut": BILINGUAL,
+    },
     "agents/runtime/run.py": {"detail": ANOTHER_ERROR},
     "agents/runtime/scheduler.py": {
         "CUT_OFF[self._around.language]": BILINGUAL,
