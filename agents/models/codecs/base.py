@@ -6,6 +6,7 @@ import json
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from qwenbelt.agents.models.deltas import (
     Call,
@@ -15,12 +16,33 @@ from qwenbelt.agents.models.deltas import (
     ReplyPiece,
     WirePiece,
 )
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import Language
 
 
 def new_call_id() -> str:
     """Returns an id for a call to which the endpoint gave none."""
     return f"call_{uuid.uuid4().hex[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """What the run has shown when a reply is read; it decides what text may be.
+
+    Attributes:
+        native: whether the endpoint has made native calls: then text is no call.
+        thoughts_apart: whether thoughts came in a field of their own: then `</think>` is text.
+        called: whether any call was made.
+        question: what was asked last.
+    """
+
+    native: bool = False
+    thoughts_apart: bool = False
+    called: bool = False
+    question: str = ""
+
+
+NOTHING_YET = SoFar()
 
 
 class Reader(ABC):
@@ -46,6 +68,10 @@ class Reader(ABC):
         self.calls.append(call)
         return call
 
+    def drop(self) -> None:
+        """Forgets all calls: the text that they stood in has turned out to be thoughts."""
+        self.calls.clear()
+
 
 class Codec(ABC):
     """A form of tool calling."""
@@ -62,7 +88,7 @@ class Codec(ABC):
         """Offers the tools: returns body fields, and may change the list `messages` itself."""
 
     @abstractmethod
-    def reader(self, tools: Sequence[JsonDict]) -> Reader:
+    def reader(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> Reader:
         """Returns a reader for one reply."""
 
     @abstractmethod
@@ -105,7 +131,7 @@ def valid_arguments(text: str) -> str:
     if not text.strip():
         return "{}"
     try:
-        value = json.loads(text)
+        value = loads_bounded(text)
     except json.JSONDecodeError:
         return compact_json({"unreadable": text[:2000]})
     return text if isinstance(value, dict) else compact_json({"value": value})

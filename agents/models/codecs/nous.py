@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qwenbelt.agents.models.codecs.base import (
+    NOTHING_YET,
     Codec,
     Reader,
+    SoFar,
     add_to_system,
     compact_json,
     tool_names,
@@ -28,20 +30,21 @@ from qwenbelt.core.language import Language
 class NousReader(Reader):
     """Reads calls from text; native calls are read as well when a server makes them."""
 
-    def __init__(self, tools: Sequence[JsonDict]) -> None:
+    def __init__(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> None:
         super().__init__(tool_names(tools))
         from qwenbelt.agents.models.codecs.native import NativeReader
 
-        self._tools = tools
+        self._tools, self._so_far = tools, so_far
         self._native: NativeReader | None = None
         self._make_native = NativeReader
-        self._text = TextCallReader(tools, self)
+        self._text = TextCallReader(tools, self, so_far)
 
     def feed(self, piece: WirePiece) -> list[ReplyPiece]:
         """Takes the next piece of the reply."""
         if isinstance(piece, CallDelta):
+            self._text.only_text()
             if self._native is None:
-                self._native = self._make_native(self._tools)
+                self._native = self._make_native(self._tools, self._so_far)
                 self._native.calls = self.calls
             return self._native.feed(piece)
         return self._text.feed(piece)
@@ -71,9 +74,9 @@ class NousCodec(Codec):
         add_to_system(messages, text)
         return {}
 
-    def reader(self, tools: Sequence[JsonDict]) -> Reader:
+    def reader(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> Reader:
         """Returns a reader for one reply."""
-        return NousReader(tools)
+        return NousReader(tools, so_far)
 
     def reply_message(self, reply: Reply) -> JsonDict:
         """Returns the assistant message with its calls as text."""
