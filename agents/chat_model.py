@@ -17,17 +17,18 @@ from qwen_agent.llm.base import (
 )
 from qwen_agent.llm.schema import Message
 
+from qwenbelt.agents.models.codecs import SoFar
 from qwenbelt.agents.models.deltas import (
-    Call,
     Finish,
+    ModelReply,
     Relabel,
-    Reply,
     ReplyPiece,
     Sealed,
     Text,
     Thought,
+    ToolCall,
 )
-from qwenbelt.agents.models.encoding import to_wire
+from qwenbelt.agents.models.encoding import text_of, to_wire
 from qwenbelt.agents.models.endpoint_model import EndpointModel, Model, Request
 from qwenbelt.agents.models.stock_model import StockModel
 from qwenbelt.agents.runtime.context_window import compact, estimate_tokens, is_overflow, sizes_in
@@ -202,7 +203,7 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
         return kept if removed else None
 
     async def _reply(self, request: Request) -> AsyncGenerator[list[dict[str, Any]], None]:
-        reader = self.wire_model.codec.reader(request.tools)
+        reader = self.wire_model.codec.reader(request.tools, _so_far(request.messages))
         grown = _Growing(reader.calls)
         reason = ""
         async for piece in self.wire_model.pieces(request):
@@ -241,7 +242,7 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
 class _Growing:
     """A reply that grows, told when it is worth showing again."""
 
-    def __init__(self, calls: list[Call]) -> None:
+    def __init__(self, calls: list[ToolCall]) -> None:
         self._calls = calls
         self._text: list[str] = []
         self._thoughts: list[str] = []
@@ -259,6 +260,7 @@ class _Growing:
             elif isinstance(part, Relabel):
                 self._thoughts += self._text
                 self._text.clear()
+                self._sealed &= {call.id for call in self._calls}
             elif isinstance(part, Sealed):
                 self._sealed.add(part.call.id)
                 important = True
@@ -270,9 +272,17 @@ class _Growing:
             return True
         return False
 
-    def reply(self) -> Reply:
+    def reply(self) -> ModelReply:
         calls = [call for call in self._calls if call.id in self._sealed]
-        return Reply("".join(self._text), "".join(self._thoughts), calls)
+        return ModelReply("".join(self._text), "".join(self._thoughts), calls)
+
+
+def _so_far(messages: Sequence[Mapping[str, Any]]) -> SoFar:
+    """Returns what a conversation in the wire's form tells of how this model calls."""
+    asked = max((n for n, m in enumerate(messages) if m["role"] == "user"), default=0)
+    since = messages[asked + 1 :]
+    question = text_of(messages[asked].get("content")) if messages else ""
+    return SoFar(called=any(m["role"] == "tool" for m in since), question=question)
 
 
 def backoff(error: EndpointError, attempt: int) -> float:

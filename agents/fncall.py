@@ -15,8 +15,8 @@ from qwen_agent.llm.schema import ContentItem, Message
 from qwen_agent.tools.base import TOOL_REGISTRY, BaseTool
 
 from qwenbelt.agents.chat_model import model_for
-from qwenbelt.agents.notices import PLAN
-from qwenbelt.agents.runtime.approval import checked_policy
+from qwenbelt.agents.prompts import PLAN
+from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
 from qwenbelt.agents.runtime.conversation_files import ConversationFiles, StoredFiles
@@ -26,8 +26,7 @@ from qwenbelt.agents.runtime.message_list import SECONDS, MessageList
 from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
 from qwenbelt.agents.runtime.resource_queue import Limits
-from qwenbelt.agents.runtime.run import Plan, Run
-from qwenbelt.agents.terminal import ask_in_terminal
+from qwenbelt.agents.runtime.run import Run, RunConfig
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language, detect_language
@@ -154,7 +153,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         place = Path(folder) if folder is not None else self.folder
         if self.dependent_calls and self.function_map:
             messages = with_system(messages, PLAN[language], last=True)
-        plan = Plan(
+        plan = RunConfig(
             agent=self.name or type(self).__name__,
             model=model_for(self.llm, self.tool_form),
             tools=self._tools_for_run(),

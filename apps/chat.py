@@ -17,9 +17,9 @@ from rich.console import Console
 from qwenbelt.apps.agent_choice import AgentChoice, make_agent, trusted_tools
 from qwenbelt.apps.approver import terminal_approver
 from qwenbelt.apps.clean import terminal_text
-from qwenbelt.apps.conversation import Approver, Conversation, Follower
+from qwenbelt.apps.conversation import Approver, ChatConversation, Follower
 from qwenbelt.apps.export import save
-from qwenbelt.apps.interrupt import Loop
+from qwenbelt.apps.interrupt import InterruptibleLoop
 from qwenbelt.apps.lanes import draw, ink_for
 from qwenbelt.apps.strings import explain, say
 from qwenbelt.apps.terminal import TerminalView
@@ -54,7 +54,7 @@ class Chat:
         self.folder = load_settings().workspace / "sessions" / self.session
         self._off: set[str] = set()
         self._made: dict[str, Any] = {}
-        self.conversation = Conversation(self._agent(), messages or [])
+        self.conversation = ChatConversation(self._agent(), messages or [])
         self.files: list[Path] = []
         self.timeline = Timeline()
         self._live = console.is_terminal
@@ -78,7 +78,11 @@ class Chat:
         """Reads and answers until the person leaves."""
         names = self.conversation.agent.function_map
         self._say("chat_hello", **self._where(), tools=len(names))
-        with Loop() as loop, _history_file(), contextlib.suppress(EOFError, SystemExit):
+        with (
+            InterruptibleLoop() as loop,
+            _history_file(),
+            contextlib.suppress(EOFError, SystemExit),
+        ):
             while True:
                 try:
                     line = self._read()
@@ -107,7 +111,7 @@ class Chat:
         except QwenbeltError as error:
             click.echo(click.style(terminal_text(one_line(explain(error), 2000)), "red"), err=True)
 
-    def answer(self, loop: Loop, text: str) -> None:
+    def answer(self, loop: InterruptibleLoop, text: str) -> None:
         """Asks the agent and shows the answer; what was said is kept, also after an interrupt.
 
         Raises:

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import click
 
-from qwenbelt.apps.table import COMMANDS, Place
+from qwenbelt.apps.table import COMMANDS, CommandTarget
 from qwenbelt.core.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -36,7 +36,7 @@ _BRIEF = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called, not when they are listed."""
 
-    def __init__(self, name: str, members: Mapping[str, Place], **kwargs: Any) -> None:
+    def __init__(self, name: str, members: Mapping[str, CommandTarget], **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self.members = members
 
@@ -63,11 +63,11 @@ class LazyGroup(click.Group):
                 formatter.write_dl(rows)
 
 
-def _line(place: Place) -> str:
+def _line(place: CommandTarget) -> str:
     return place.chinese if user_language() == "zh" else place.english
 
 
-def _there(place: Place) -> bool:
+def _there(place: CommandTarget) -> bool:
     if not place.home:
         return any(_there(member) for member in place.members.values())
     module = place.home.partition(":")[0]

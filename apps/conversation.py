@@ -20,7 +20,7 @@ Approver = Callable[[ApprovalAsked], Awaitable[bool]]
 _KINDS = {"image": "image", "audio": "audio", "video": "video"}
 
 
-class Conversation:
+class ChatConversation:
     """What was said so far, kept between the runs of an agent.
 
     Attributes:

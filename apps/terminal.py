@@ -20,7 +20,7 @@ from qwenbelt.apps.interrupt import quiet_keys
 from qwenbelt.apps.lanes import draw, ink_for
 from qwenbelt.apps.markdown_stream import MarkdownStream
 from qwenbelt.apps.strings import explain, say, seconds, state_text
-from qwenbelt.apps.timeline import Call, Timeline
+from qwenbelt.apps.timeline import CallTiming, Timeline
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.events import (
     Done,
@@ -222,13 +222,13 @@ def _markdown(block: str) -> Markdown:
     return Markdown(block, hyperlinks=False)
 
 
-def _signature(call: Call, room: int) -> str:
+def _signature(call: CallTiming, room: int) -> str:
     arguments = terminal_text(one_line(call.arguments, 400))
     text = f"{terminal_text(call.name)} {arguments if arguments != '{}' else ''}".rstrip()
     return text if cell_len(text) <= room else set_cell_size(text, max(1, room - 1)) + "…"
 
 
-def _finished_line(call: Call, width: int) -> Text:
+def _finished_line(call: CallTiming, width: int) -> Text:
     mark, style = _STYLES[call.state]
     took = seconds(call.seconds(call.finished or 0.0)) if call.started is not None else ""
     line = Text(f"{mark} ", style).append(_signature(call, width - len(took) - 4))
@@ -249,7 +249,7 @@ def _last_line(text: str) -> str:
     return text.rstrip().rsplit("\n", 1)[-1]
 
 
-def _running_line(call: Call, width: int) -> RenderableType:
+def _running_line(call: CallTiming, width: int) -> RenderableType:
     row = Table.grid(padding=(0, 1))
     state = call.state
     if state == "running":

@@ -29,7 +29,7 @@ MOST_OUTPUT = 4000  # characters of what a running call has printed
 
 
 @dataclass
-class Call:
+class CallTiming:
     """One tool call; times are seconds of one monotonic clock, None when not reached yet."""
 
     call_id: str
@@ -91,15 +91,15 @@ class Timeline:
     """
 
     def __init__(self, records: Iterable[Mapping[str, Any]] = ()) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[CallTiming] = []
         self.models: list[ModelCall] = []
         self.cost = 0.0
         self.currency = ""
-        self._open: dict[str, Call] = {}
+        self._open: dict[str, CallTiming] = {}
         for record in records:
             self.add(record)
 
-    def add(self, record: Mapping[str, Any]) -> Call | None:
+    def add(self, record: Mapping[str, Any]) -> CallTiming | None:
         """Takes in one event; returns the call it speaks of, if any."""
         kind = record.get("event", "")
         if kind.startswith("tool_") or kind == "approval_asked":
@@ -112,18 +112,18 @@ class Timeline:
             self._usage(record)
         return None
 
-    def _call(self, record: Mapping[str, Any]) -> Call:
+    def _call(self, record: Mapping[str, Any]) -> CallTiming:
         call_id = str(record.get("call_id", ""))
         call = self._open.get(call_id)
         if call is None:
             sealed = record.get("sealed", record.get("started", record.get("t", 0.0)))
             turn = self.models[-1].turn if self.models else 0
-            call = Call(call_id, str(record.get("name", "")), turn, float(sealed or 0.0))
+            call = CallTiming(call_id, str(record.get("name", "")), turn, float(sealed or 0.0))
             self._open[call_id] = call
             self.calls.append(call)
         return call
 
-    def _tool(self, kind: str, record: Mapping[str, Any]) -> Call:
+    def _tool(self, kind: str, record: Mapping[str, Any]) -> CallTiming:
         call = self._call(record)
         call.arguments = str(record.get("arguments", call.arguments))
         call.parent = str(record.get("parent", call.parent))
@@ -140,7 +140,7 @@ class Timeline:
         return call
 
     @staticmethod
-    def _progress(call: Call, record: Mapping[str, Any]) -> None:
+    def _progress(call: CallTiming, record: Mapping[str, Any]) -> None:
         text = str(record.get("text") or "")
         if record.get("output"):
             call.output = (call.output + text)[-MOST_OUTPUT:]
@@ -149,7 +149,7 @@ class Timeline:
         else:
             call.progress, call.fraction = text or call.progress, record.get("fraction")
 
-    def _tool_finished(self, call: Call, record: Mapping[str, Any]) -> None:
+    def _tool_finished(self, call: CallTiming, record: Mapping[str, Any]) -> None:
         call.sealed = float(record.get("sealed", call.sealed))
         call.started = record.get("started")
         call.finished = float(record["finished"])

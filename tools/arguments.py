@@ -10,6 +10,10 @@ from pydantic import BaseModel, ValidationError
 from qwenbelt.core.errors import one_line
 
 
+class NoArguments(BaseModel):
+    """The arguments of a tool that takes none."""
+
+
 def validation_line(error: ValidationError) -> str:
     """Returns what is wrong with the arguments as one line that a model can act on."""
     parts = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qwenbelt.core.errors import EndpointError
-from qwenbelt.workflows.inspection.sources import Source, unique_stems
+from qwenbelt.workflows.inspection.sources import PictureSource, unique_stems
 
 IN_FLIGHT = 8
 STATE = "done.jsonl"
@@ -41,8 +41,8 @@ class Health:
 
 
 async def each(
-    sources: Sequence[Source],
-    work: Callable[[Source, str], Awaitable[T]],
+    sources: Sequence[PictureSource],
+    work: Callable[[PictureSource, str], Awaitable[T]],
     slots: asyncio.Semaphore,
     progress: Callable[[T], None] | None = None,
 ) -> list[T]:
@@ -55,7 +55,7 @@ async def each(
         progress: is told each result as soon as it is there.
     """
 
-    async def one(source: Source, stem: str) -> T:
+    async def one(source: PictureSource, stem: str) -> T:
         async with slots:
             found = await work(source, stem)
         if progress is not None:

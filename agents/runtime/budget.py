@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from qwenbelt.agents.models.deltas import Call, Tokens
+from qwenbelt.agents.models.deltas import Tokens, ToolCall
 from qwenbelt.agents.models.prices import Price, price_of
-from qwenbelt.agents.runtime.outcome import Outcome
+from qwenbelt.agents.runtime.outcome import CallOutcome
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.settings import load_settings
 
@@ -120,7 +120,9 @@ class Spending:
         self.money += cost
         return cost
 
-    def repeated(self, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> tuple[str, int]:
+    def repeated(
+        self, calls: Sequence[ToolCall], outcomes: Sequence[CallOutcome]
+    ) -> tuple[str, int]:
         """Counts calls that repeat one of the reply before with the same result.
 
         A call counts once a reply, so several equal calls side by side are not a loop.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.codecs import Codec
-from qwenbelt.agents.models.deltas import CallResult, JsonDict, Reply
+from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply
 from qwenbelt.agents.models.encoding import to_wire
 from qwenbelt.agents.models.endpoint_model import encode
 from qwenbelt.core.events import Item
@@ -15,7 +15,7 @@ from qwenbelt.core.language import Language
 if TYPE_CHECKING:
     from qwen_agent.llm.schema import Message
 
-    from qwenbelt.agents.runtime.outcome import Outcome
+    from qwenbelt.agents.runtime.outcome import CallOutcome
 
 
 def as_dict(message: Any) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class History:
         since = self.messages[self._base_covers :] if self._base is not self.messages else []
         self.wire = to_wire([*self._base, *since], self._codec, self._language) + self._told
 
-    def add(self, reply: Reply, outcomes: Sequence[Outcome]) -> None:
+    def add(self, reply: ModelReply, outcomes: Sequence[CallOutcome]) -> None:
         """Adds a reply and the outcomes of its calls, in call order."""
         self._told.clear()
         self.messages += reply_messages(reply)
@@ -113,7 +113,7 @@ def result_message(
     return {"role": "function", "name": name, "content": content, "extra": extra}
 
 
-def reply_messages(reply: Reply) -> list[JsonDict]:
+def reply_messages(reply: ModelReply) -> list[JsonDict]:
     """Returns a reply as qwen-agent message dicts: its text, then one message a call."""
     out: list[JsonDict] = []
     if reply.text or not reply.calls:

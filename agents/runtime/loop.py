@@ -10,30 +10,41 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.agents.declarations import declaration, with_references
+from qwenbelt.agents.models.codecs import SoFar
 from qwenbelt.agents.models.codecs.react import final_answer
 from qwenbelt.agents.models.deltas import (
-    Call,
+    CallDelta,
     Changed,
     Finish,
+    ModelReply,
     Relabel,
-    Reply,
     ReplyPiece,
     Sealed,
     Text,
     Thought,
     Tokens,
+    ToolCall,
+    WirePiece,
 )
+from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Request
-from qwenbelt.agents.notices import BUDGET_OF_CALLS, LOOPING, NO_MORE_CALLS, TOO_MANY_CALLS
-from qwenbelt.agents.prompts import CUT_OFF, EMPTY_REPLY, LAST_CALL, REPEATED
+from qwenbelt.agents.prompts import (
+    BUDGET_OF_CALLS,
+    CUT_OFF,
+    EMPTY_REPLY,
+    LAST_CALL,
+    LOOPING,
+    NO_MORE_CALLS,
+    REPEATED,
+    TOO_MANY_CALLS,
+)
 from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
 from qwenbelt.agents.runtime.budget import Ending, Spending
-from qwenbelt.agents.runtime.context_window import Window, is_overflow
+from qwenbelt.agents.runtime.context_window import Window, is_overflow, summarizer
 from qwenbelt.agents.runtime.history import History
-from qwenbelt.agents.runtime.outcome import Outcome, failed
-from qwenbelt.agents.runtime.scheduler import Scheduler, Surroundings
-from qwenbelt.agents.summary import summarizer
+from qwenbelt.agents.runtime.outcome import CallOutcome, failed
+from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
+from qwenbelt.agents.runtime.tool_arguments import declaration, with_references
 from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.core.events import (
     Event,
@@ -50,7 +61,7 @@ from qwenbelt.core.events import (
 from qwenbelt.tools.base import Tool, ToolContext
 
 if TYPE_CHECKING:
-    from qwenbelt.agents.runtime.run import Plan
+    from qwenbelt.agents.runtime.run import RunConfig
 
 MAX_BACKOFF = 30.0  # seconds
 _EMPTY_REPLIES = 2
@@ -61,7 +72,7 @@ _CUT = ("length", "content_filter")  # reasons for an end that leave the reply i
 class _Incoming:
     """A reply while it arrives, and the scheduler that runs its calls."""
 
-    reply: Reply
+    reply: ModelReply
     scheduler: Scheduler
     text: list[str] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
@@ -70,7 +81,7 @@ class _Incoming:
         self.reply.text, self.reply.thoughts = "".join(self.text), "".join(self.thoughts)
 
 
-class Loop:
+class AgentLoop:
     """The loop of one run.
 
     Args:
@@ -81,7 +92,7 @@ class Loop:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: RunConfig,
         emit: Callable[[Event], None],
         asked: Callable[[str], asyncio.Future[bool]],
     ) -> None:
@@ -100,6 +111,7 @@ class Loop:
         self._declared: list[dict[str, Any]] = []
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
+        self._native = self._thoughts_apart = False  # what the endpoint has shown in this run
 
     @property
     def history(self) -> History:
@@ -124,7 +136,7 @@ class Loop:
             if ending is not None:
                 return ending
 
-    async def _outcomes(self, incoming: _Incoming) -> list[Outcome]:
+    async def _outcomes(self, incoming: _Incoming) -> list[CallOutcome]:
         """Runs the calls of a reply to their ends, and adds it to the history with them."""
         reply, scheduler = incoming.reply, incoming.scheduler
         scheduler.release(cut=reply.finish_reason in _CUT)
@@ -138,7 +150,7 @@ class Loop:
         return outcomes
 
     def _ending(
-        self, reply: Reply, outcomes: Sequence[Outcome], last: Ending | None
+        self, reply: ModelReply, outcomes: Sequence[CallOutcome], last: Ending | None
     ) -> Ending | None:
         if not reply.calls:
             return self._answered(reply, last)
@@ -152,7 +164,7 @@ class Loop:
             self._parting = LOOPING[language].format(**words)
         return None
 
-    def _answered(self, reply: Reply, last: Ending | None) -> Ending | None:
+    def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
         if reply.finish_reason in _CUT:
@@ -233,14 +245,15 @@ class Loop:
 
     async def _receive(self, request: Request, scheduler: Scheduler) -> _Incoming:
         """Reads one reply while it streams, starting calls as they are sealed."""
-        reader = self.plan.model.codec.reader(self._declared)
-        reply = Reply(calls=reader.calls)
+        reader = self.plan.model.codec.reader(self._declared, self._so_far())
+        reply = ModelReply(calls=reader.calls)
         incoming = self._incoming = _Incoming(reply, scheduler)
         started = time.monotonic()
         self._emit(ModelStarted(self._turn, started))
         try:
             async with aclosing(self.plan.model.pieces(request)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
+                    self._note(piece)
                     if isinstance(piece, Finish):
                         reply.finish_reason = piece.reason
                     elif isinstance(piece, Tokens):
@@ -261,6 +274,22 @@ class Loop:
             self._count(reply.tokens)
         return incoming
 
+    def _so_far(self) -> SoFar:
+        asked = next((m for m in reversed(self.history.messages) if m["role"] == "user"), {})
+        return SoFar(
+            native=self._native,
+            thoughts_apart=self._thoughts_apart,
+            called=self._spending.tool_calls > 0,
+            question=text_of(asked.get("content")),
+        )
+
+    def _note(self, piece: WirePiece) -> None:
+        """Remembers how the endpoint tells calls and thoughts: then text is neither."""
+        if isinstance(piece, CallDelta):
+            self._native = self._native or self.plan.model.codec.form == "native"
+        elif isinstance(piece, Thought):
+            self._thoughts_apart = True
+
     async def _take(self, part: ReplyPiece, incoming: _Incoming) -> None:
         if isinstance(part, Text):
             incoming.text.append(part.text)
@@ -273,6 +302,8 @@ class Loop:
         elif isinstance(part, Relabel):
             incoming.thoughts += incoming.text
             incoming.text.clear()
+            if not incoming.reply.calls:
+                await incoming.scheduler.discard()  # what was started for calls among thoughts
             self._emit(TextRelabelled())
         elif isinstance(part, Changed):
             await incoming.scheduler.replace(part.call)
@@ -308,7 +339,7 @@ class Loop:
         plan = self.plan
         allowed, beyond = self._allowed(last)
         return Scheduler(
-            Surroundings(
+            SchedulerContext(
                 tools=self._tools,
                 limits=plan.limits,
                 policy=plan.policy,
@@ -333,7 +364,7 @@ class Loop:
             return left, BUDGET_OF_CALLS[language].format(most=self.plan.budget.tool_calls)
         return most, TOO_MANY_CALLS[language].format(most=most)
 
-    def _context(self, call: Call) -> ToolContext:
+    def _context(self, call: ToolCall) -> ToolContext:
         plan, loop = self.plan, asyncio.get_running_loop()
 
         def tell(event: ToolProgress) -> None:
@@ -378,7 +409,7 @@ class Loop:
         try:
             await scheduler.cancel()
         finally:
-            reply = Reply(incoming.reply.text, incoming.reply.thoughts, scheduler.calls())
+            reply = ModelReply(incoming.reply.text, incoming.reply.thoughts, scheduler.calls())
             if reply.text.strip() or reply.calls:
                 outcomes = scheduler.outcomes()
                 self.history.add(reply, [outcomes[call.id] for call in reply.calls])

@@ -37,7 +37,7 @@ class Failure(str):
 
 
 @dataclass(slots=True)
-class Outcome:
+class CallOutcome:
     """The end of a call.
 
     Attributes:
@@ -67,7 +67,9 @@ class Outcome:
         return self.status == "cancelled"
 
 
-def shaped(result: object, name: str, max_bytes: int, keep: Callable[[str, str], str]) -> Outcome:
+def shaped(
+    result: object, name: str, max_bytes: int, keep: Callable[[str, str], str]
+) -> CallOutcome:
     """Returns the outcome of a tool's result; text over the cap is kept as an artifact."""
     items = result_items(result)
     full = result_text(items)
@@ -80,10 +82,10 @@ def shaped(result: object, name: str, max_bytes: int, keep: Callable[[str, str],
     shown = items if not left_out else (Item("text", text),)
     status: CallStatus = result.status if isinstance(result, (Failure, Ended)) else "ok"
     error = result.error if isinstance(result, Ended) else ""
-    return Outcome(text, full, shown, artifacts, status=status, error=error)
+    return CallOutcome(text, full, shown, artifacts, status=status, error=error)
 
 
-def failed(error: BaseException, *, abandoned: bool = False, so_far: str = "") -> Outcome:
+def failed(error: BaseException, *, abandoned: bool = False, so_far: str = "") -> CallOutcome:
     """Returns the outcome of an error: one line for the model, the traceback to the log only.
 
     Args:
@@ -100,7 +102,7 @@ def failed(error: BaseException, *, abandoned: bool = False, so_far: str = "") -
     if so_far.strip():
         line = f"{line}\n{so_far.rstrip()}"
     status = _status_of(error)
-    return Outcome(line, line, (Item("text", line),), abandoned=abandoned, status=status)
+    return CallOutcome(line, line, (Item("text", line),), abandoned=abandoned, status=status)
 
 
 def _status_of(error: BaseException) -> CallStatus:

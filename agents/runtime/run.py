@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Any
 
 from qwenbelt.agents import telemetry
-from qwenbelt.agents.declarations import declaration
 from qwenbelt.agents.models.endpoint_model import Model
 from qwenbelt.agents.runtime.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget, Ending
-from qwenbelt.agents.runtime.loop import Loop
+from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.agents.runtime.resource_queue import Limits
+from qwenbelt.agents.runtime.tool_arguments import declaration
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.events import Done, Event, RunStarted
 from qwenbelt.core.language import Language
@@ -25,7 +25,7 @@ from qwenbelt.core.trace import TraceWriter
 
 
 @dataclass
-class Plan:
+class RunConfig:
     """What a run needs: the model, the tools, the messages, and its bounds.
 
     Attributes:
@@ -85,7 +85,7 @@ class Channel:
             self._spans.see(event)
         self.events.put_nowait(event)
 
-    def open(self, plan: Plan) -> None:
+    def open(self, plan: RunConfig) -> None:
         """Begins to tell telemetry of the run, in the task that drives it."""
         if self._spans is not None:
             self._spans.open(plan.agent, plan.model.name, plan.model.url)
@@ -118,13 +118,13 @@ class Run(AsyncGenerator[Event, None]):
     leaves a valid history in `messages`. A slow reader holds up nothing.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: RunConfig) -> None:
         self._driver: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.plan = plan
         self.id = uuid.uuid4().hex[:12]
         self._channel = Channel(plan.trace)
-        self._body = Loop(plan, self._channel.emit, self._channel.asked)  # may refuse the plan
+        self._body = AgentLoop(plan, self._channel.emit, self._channel.asked)  # may refuse the plan
         self._ending = False
         self._over = False
 
@@ -220,7 +220,9 @@ class Run(AsyncGenerator[Event, None]):
         self._ending = True
 
 
-async def _drive(run_id: str, plan: Plan, body: Loop, channel: Channel, *, cancelled: bool) -> None:
+async def _drive(
+    run_id: str, plan: RunConfig, body: AgentLoop, channel: Channel, *, cancelled: bool
+) -> None:
     ending = Ending("cancelled")
     try:
         if not cancelled:

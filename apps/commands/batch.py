@@ -15,7 +15,7 @@ from qwenbelt.core.errors import EXIT_FAILED, EXIT_OK
 from qwenbelt.core.language import user_language
 
 if TYPE_CHECKING:
-    from qwenbelt.workflows.batch.job import Progress
+    from qwenbelt.workflows.batch.job import BatchProgress
 
 
 def _rate(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Any:
@@ -78,10 +78,10 @@ def batch(tasks: str | None, out: str, order: str | None, as_json: bool, **optio
 def _work(tasks: str, out: str, as_json: bool, options: dict[str, Any]) -> int:
     from qwenbelt.workflows.batch.job import batch as run_batch
     from qwenbelt.workflows.batch.strings import word
-    from qwenbelt.workflows.batch.tasks import Options, read_tasks
+    from qwenbelt.workflows.batch.tasks import TaskOptions, read_tasks
 
     language = user_language()
-    chosen = Options(
+    chosen = TaskOptions(
         endpoint=options["endpoint"],
         tools=list(options["tools"]),
         agent=options["agent"],
@@ -184,7 +184,7 @@ class _Line:
         if self._written:
             click.echo("", err=True)
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: BatchProgress) -> None:
         """Writes the line."""
         if not self._live:
             return

@@ -11,7 +11,7 @@ from qwenbelt.apps.strings import explain, say
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
-    from qwenbelt.apps.doctor import Finding
+    from qwenbelt.apps.doctor import DoctorFinding
 
 
 @click.command()
@@ -31,7 +31,7 @@ def doctor(probe: bool, endpoint: str | None, as_json: bool) -> int:
     sources = [] if endpoint else [examine()]
     if probe or endpoint:
         sources.append(probed(endpoint))
-    findings: list[Finding] = []
+    findings: list[DoctorFinding] = []
     for finding in chain(*sources):
         findings.append(finding)
         if not as_json:
@@ -47,7 +47,7 @@ def doctor(probe: bool, endpoint: str | None, as_json: bool) -> int:
     return EXIT_FAILED if failed else EXIT_OK
 
 
-def _print(finding: Finding) -> None:
+def _print(finding: DoctorFinding) -> None:
     mark, colour = ("ok", "green") if finding.ok else ("--", "yellow")
     if finding.needed and not finding.ok:
         mark, colour = "NO", "red"

@@ -45,7 +45,7 @@ def inspect(images: tuple[str, ...], out: str, **options: Any) -> None:
     """
     from qwenbelt.core.files import output_folder
     from qwenbelt.workflows.inspection.asking import Inspector
-    from qwenbelt.workflows.inspection.job import Job
+    from qwenbelt.workflows.inspection.job import InspectionJob
     from qwenbelt.workflows.inspection.rules import load_rules
     from qwenbelt.workflows.inspection.sources import find_sources
 
@@ -65,7 +65,7 @@ def inspect(images: tuple[str, ...], out: str, **options: Any) -> None:
         second_look=options["second_look"],
     )
     private = True if options["allow_private_urls"] else None
-    job = Job(inspector, folder, in_flight=options["in_flight"], allow_private=private)
+    job = InspectionJob(inspector, folder, in_flight=options["in_flight"], allow_private=private)
     with _Bar(len(sources)) as tell:
         done = asyncio.run(job.run(sources, tell))
     _write(done, target, options, rules, language)

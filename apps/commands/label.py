@@ -38,7 +38,7 @@ def label(images: tuple[str, ...], out: str, **options: Any) -> None:
     from qwenbelt.workflows.inspection.sources import find_sources
     from qwenbelt.workflows.labelling.asking import Labeller
     from qwenbelt.workflows.labelling.export import read_review, write_all
-    from qwenbelt.workflows.labelling.job import Job
+    from qwenbelt.workflows.labelling.job import LabellingJob
     from qwenbelt.workflows.labelling.labels import load_labels
     from qwenbelt.workflows.labelling.strings import word
 
@@ -53,7 +53,7 @@ def label(images: tuple[str, ...], out: str, **options: Any) -> None:
     sources = list(find_sources(images))
     labeller = Labeller(options["endpoint"], labels, language=language)
     private = True if options["allow_private_urls"] else None
-    job = Job(labeller, folder, in_flight=options["in_flight"], allow_private=private)
+    job = LabellingJob(labeller, folder, in_flight=options["in_flight"], allow_private=private)
     pictures = asyncio.run(job.run(sources))
     write_all(folder, pictures, labels, language, final)
     failed = [p for p in pictures if not p.ok]

@@ -14,7 +14,7 @@ from qwenbelt.core.translation import in_language
 
 if TYPE_CHECKING:
     from qwenbelt.core.language import Language
-    from qwenbelt.workflows.probe.job import Probe, Score
+    from qwenbelt.workflows.probe.job import ProbeScore, WindowProbe
 
 
 @click.command()
@@ -56,7 +56,7 @@ def probe(problems: str, **options: Any) -> None:
         _show(made, user_language())
 
 
-def _show(probe: Probe, language: Language) -> None:
+def _show(probe: WindowProbe, language: Language) -> None:
     from qwenbelt.workflows.probe.strings import word
 
     names = ("given", "exact", "rouge", "answered")
@@ -74,7 +74,7 @@ def _show(probe: Probe, language: Language) -> None:
     click.echo(verdict_line(probe, language))
 
 
-def _row(score: Score) -> str:
+def _row(score: ProbeScore) -> str:
     rouge = f"{score.rouge / score.asked:.2f}" if score.asked else "-"
     exact = _rate(score.exact, score.asked, score.exact_interval)
     return f"{exact} | {rouge} | {_rate(score.right, score.answered, score.right_interval)}"
@@ -86,7 +86,7 @@ def _rate(count: int, total: int, interval: tuple[float, float]) -> str:
     return f"{count}/{total} = {count / total:.1%} ({interval[0]:.1%} - {interval[1]:.1%})"
 
 
-def verdict_line(probe: Probe, language: Language) -> str:
+def verdict_line(probe: WindowProbe, language: Language) -> str:
     """Returns the verdict in words, and how sure it is."""
     from qwenbelt.workflows.probe.job import JUDGED
     from qwenbelt.workflows.probe.strings import word

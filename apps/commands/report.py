@@ -14,7 +14,7 @@ from qwenbelt.core.errors import EXIT_FAILED, InputError
 from qwenbelt.core.language import user_language
 
 if TYPE_CHECKING:
-    from qwenbelt.apps.report_progress import Progress
+    from qwenbelt.apps.report_progress import ReportProgressView
     from qwenbelt.workflows.report.job import ReportResult
 
 TEXTS = {
@@ -156,10 +156,10 @@ def _tell(line: str, quiet: bool) -> None:
 
 
 @contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Progress]:
-    from qwenbelt.apps.report_progress import Progress
+def _progress(quiet: bool) -> Iterator[ReportProgressView]:
+    from qwenbelt.apps.report_progress import ReportProgressView
 
-    with Progress(shown=not quiet and sys.stderr.isatty()) as progress:
+    with ReportProgressView(shown=not quiet and sys.stderr.isatty()) as progress:
         yield progress
 
 

@@ -42,15 +42,15 @@ def run(
     """
     from qwenbelt.apps.agent_choice import make_agent, trusted_tools
     from qwenbelt.apps.approver import terminal_approver
-    from qwenbelt.apps.conversation import Conversation, Follower
-    from qwenbelt.apps.interrupt import Loop
+    from qwenbelt.apps.conversation import ChatConversation, Follower
+    from qwenbelt.apps.interrupt import InterruptibleLoop
     from qwenbelt.core.trace import TraceWriter
 
     choice = AgentChoice.of_options(**chosen)
     text = _question(question, choice)
     output = _Output(events, as_json)
     agent = make_agent(choice)
-    question_run = Conversation(agent).ask(text, files)
+    question_run = ChatConversation(agent).ask(text, files)
     with contextlib.ExitStack() as stack:
         sinks, view = [output.take], None
         if output.live:
@@ -59,7 +59,7 @@ def run(
         if trace:
             sinks.append(stack.enter_context(TraceWriter(trace)).write)
         follower = Follower(question_run, sinks, terminal_approver(view, trusted_tools(agent)))
-        loop = stack.enter_context(Loop())
+        loop = stack.enter_context(InterruptibleLoop())
         done = loop.run(follower.follow(), follower.stop)
     output.end(done)
     codes = {"answer": EXIT_OK, "cancelled": EXIT_INTERRUPTED}

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from qwenbelt.apps.strings import say, seconds
-from qwenbelt.apps.timeline import Call, ModelCall, Timeline
+from qwenbelt.apps.timeline import CallTiming, ModelCall, Timeline
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.language import user_language
 
@@ -95,7 +95,7 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
         names = ("started", "first_token", "finished")
         return {"turn": entry.turn, **{name: since(getattr(entry, name)) for name in names}}
 
-    def call(entry: Call) -> dict[str, Any]:
+    def call(entry: CallTiming) -> dict[str, Any]:
         times = {name: since(getattr(entry, name)) for name in ("sealed", "started", "finished")}
         known = {"call_id": entry.call_id, "name": entry.name, "turn": entry.turn}
         return {

@@ -15,7 +15,7 @@ from qwenbelt.core.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from qwenbelt.testing import Scenario
-    from qwenbelt.workflows.training import Example, Scorer
+    from qwenbelt.workflows.training import Scorer, TrainingExample
 
 
 @click.command()
@@ -71,7 +71,7 @@ def files(traces: tuple[str, ...]) -> Iterator[Path]:
         yield from inside
 
 
-def kept(file: Path, tests: Sequence[Scenario]) -> Example | None:
+def kept(file: Path, tests: Sequence[Scenario]) -> TrainingExample | None:
     """Returns a run, or None when it fails the scenarios' checks.
 
     One scenario is for every run; of several, those that ask the run's question, and a run that

@@ -9,10 +9,10 @@ from html import escape
 from pathlib import PurePath
 from typing import Any
 
-from qwenbelt.apps.gui.safe_html import Surroundings, citation_button, code_block, file_link
+from qwenbelt.apps.gui.safe_html import RenderContext, citation_button, code_block, file_link
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.strings import seconds
-from qwenbelt.apps.timeline import Call
+from qwenbelt.apps.timeline import CallTiming
 from qwenbelt.core.errors import one_line
 
 SHOWN_CHARACTERS = 1500
@@ -33,7 +33,11 @@ _OUTPUT_LINES = 12  # of what a running call has printed
 
 
 def card_html(
-    call: Call, card_id: str, around: Surroundings, now: float, embedded: Collection[str] = ()
+    call: CallTiming,
+    card_id: str,
+    around: RenderContext,
+    now: float,
+    embedded: Collection[str] = (),
 ) -> str:
     """Returns the card of a call.
 
@@ -62,14 +66,14 @@ def card_html(
     )
 
 
-def state_text(call: Call, language: str) -> str:
+def state_text(call: CallTiming, language: str) -> str:
     """Returns the word for a call's state; of code that raised, what it raised."""
     if call.state == "raised" and call.error:
         return say("state_raised_error", language, error=call.error)
     return say(f"state_{call.state}", language)
 
 
-def _brief(call: Call) -> str:
+def _brief(call: CallTiming) -> str:
     values = _values(call.arguments)
     if len(values) == 1:
         return one_line(_text(next(iter(values.values()))), 100)
@@ -88,7 +92,7 @@ def _values(arguments: str) -> dict[str, Any]:
     return values if isinstance(values, dict) else {"": arguments}
 
 
-def _time(call: Call, now: float) -> str:
+def _time(call: CallTiming, now: float) -> str:
     if call.started is None:
         return ""
     took = call.seconds(now)
@@ -97,7 +101,7 @@ def _time(call: Call, now: float) -> str:
     return f"<time>{seconds(took)}</time>"
 
 
-def _arguments(call: Call, language: str) -> str:
+def _arguments(call: CallTiming, language: str) -> str:
     short, long = [], []
     for name, value in _values(call.arguments).items():
         label = escape(name or say("arguments", language))
@@ -112,7 +116,7 @@ def _arguments(call: Call, language: str) -> str:
     return listed + "".join(long)
 
 
-def _outcome(call: Call, around: Surroundings) -> str:
+def _outcome(call: CallTiming, around: RenderContext) -> str:
     if call.finished is None:
         return ""
     kind = "result" if call.ok else "error"
@@ -126,7 +130,7 @@ def _outcome(call: Call, around: Surroundings) -> str:
     )
 
 
-def _shortened(text: str, language: str, around: Surroundings | None = None) -> str:
+def _shortened(text: str, language: str, around: RenderContext | None = None) -> str:
     """Returns a text, the rest of a long one folded away."""
     if len(text) <= SHOWN_CHARACTERS * 1.3:
         return f'<pre tabindex="0">{_linked(text, around)}</pre>'
@@ -139,7 +143,7 @@ def _shortened(text: str, language: str, around: Surroundings | None = None) -> 
     )
 
 
-def _linked(text: str, around: Surroundings | None) -> str:
+def _linked(text: str, around: RenderContext | None) -> str:
     """Returns the text escaped, with found passages (`[1] file.pdf p.3`) as buttons."""
     if around is None:
         return escape(text)
@@ -153,13 +157,13 @@ def _linked(text: str, around: Surroundings | None) -> str:
     return out + escape(text[at:])
 
 
-def _file(path: str, around: Surroundings) -> str:
+def _file(path: str, around: RenderContext) -> str:
     name = PurePath(path).name
     url = around.file_url(name)
     return file_link(name, url, around.language) if url else ""
 
 
-def _progress(call: Call) -> str:
+def _progress(call: CallTiming) -> str:
     if call.state != "running" or (call.fraction is None and not call.progress):
         return ""
     if call.output:
@@ -176,7 +180,7 @@ def _progress(call: Call) -> str:
     )
 
 
-def _approval(call: Call, language: str) -> str:
+def _approval(call: CallTiming, language: str) -> str:
     if call.state != "asked":
         return ""
     buttons = (
@@ -194,7 +198,7 @@ def _approval(call: Call, language: str) -> str:
     return f'<div class="qb-approval" role="group" aria-label="{question}">{question} {inner}</div>'
 
 
-def _figures(call: Call, around: Surroundings, embedded: Collection[str]) -> str:
+def _figures(call: CallTiming, around: RenderContext, embedded: Collection[str]) -> str:
     shown = []
     for item in call.items:
         name = PurePath(str(item.get("value", ""))).name

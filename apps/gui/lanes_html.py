@@ -7,7 +7,7 @@ from html import escape
 from qwenbelt.apps.gui.cards import state_text
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.strings import seconds
-from qwenbelt.apps.timeline import Call, ModelCall, Timeline
+from qwenbelt.apps.timeline import CallTiming, ModelCall, Timeline
 
 _TICKS = (0.001, 0.002, 0.005)
 
@@ -58,7 +58,7 @@ def _row(name: str, bars: str, time: str, kind: str = "") -> str:
     )
 
 
-def _call_row(call: Call, begin: float, length: float, end: float, language: str) -> str:
+def _call_row(call: CallTiming, begin: float, length: float, end: float, language: str) -> str:
     stop = call.finished if call.finished is not None else end
     begun = call.started if call.started is not None else stop
     bars = _bar("wait", call.sealed - begin, begun - begin, length)

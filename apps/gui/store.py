@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS settings (user TEXT PRIMARY KEY, body TEXT NOT NULL);
 
 
 @dataclass
-class Turn:
+class ChatTurn:
     """A question and its answer.
 
     Attributes:
@@ -69,7 +69,7 @@ class SessionRow:
     updated: float
 
 
-class Store:
+class ChatStore:
     """The database; safe to use from several threads.
 
     Raises:
@@ -160,7 +160,7 @@ class Store:
 
     # -- turns --------------------------------------------------------------------------------
 
-    def save_turn(self, turn: Turn) -> None:
+    def save_turn(self, turn: ChatTurn) -> None:
         """Writes a turn; known secrets in it are masked."""
         self._run(
             "INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -177,7 +177,7 @@ class Store:
             ),
         )
 
-    def turns(self, session: str) -> list[Turn]:
+    def turns(self, session: str) -> list[ChatTurn]:
         """Returns all turns of a conversation, oldest first."""
         rows = self._run("SELECT * FROM turns WHERE session = ? ORDER BY created", (session,))
         return [_turn(row) for row in rows]
@@ -195,8 +195,8 @@ class Store:
         self._run("INSERT OR REPLACE INTO settings VALUES (?, ?)", (user, text))
 
 
-def _turn(row: tuple[Any, ...]) -> Turn:
-    return Turn(
+def _turn(row: tuple[Any, ...]) -> ChatTurn:
+    return ChatTurn(
         id=row[0],
         session=row[1],
         parent=row[2],

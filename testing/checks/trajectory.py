@@ -141,7 +141,7 @@ class Trajectory:
     def from_records(cls, records: Sequence[Record]) -> Self:
         """Reads the records of a trace: one dict an event, its kind under `event`."""
         run = cls(records=list(records))
-        reader = _Reader(run)
+        reader = _TrajectoryReader(run)
         for record in records:
             reader.read(record)
         reader.finish()
@@ -191,7 +191,7 @@ class Trajectory:
         return self
 
 
-class _Reader:
+class _TrajectoryReader:
     """Builds a trajectory from records, one after another."""
 
     def __init__(self, run: Trajectory) -> None:

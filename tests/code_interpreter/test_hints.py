@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenbelt.tools.code_interpreter.hints import hints
-from qwenbelt.tools.code_interpreter.outcome import Outcome, plain
+from qwenbelt.tools.code_interpreter.outcome import CellOutcome, plain
 from qwenbelt.tools.code_interpreter.text import sendable
 
 Runner = Any
@@ -91,22 +91,30 @@ def test_the_shell_has_the_sessions_python(shared: Runner) -> None:
 @pytest.mark.parametrize(
     ("outcome", "code", "told"),
     [
-        (Outcome(error="No such file or directory: '/mnt/data/x.csv'"), "", "use 'x.csv'"),
-        (Outcome(error="No such file or directory: '/content/y.csv'"), "", "There now: x.csv"),
-        (Outcome(error="RuntimeError: This event loop is already running"), "", "await"),
-        (Outcome(stdout="  a ... z\n\n[5 rows x 40 columns]\n"), "", "40 columns"),
+        (CellOutcome(error="No such file or directory: '/mnt/data/x.csv'"), "", "use 'x.csv'"),
+        (CellOutcome(error="No such file or directory: '/content/y.csv'"), "", "There now: x.csv"),
+        (CellOutcome(error="RuntimeError: This event loop is already running"), "", "await"),
+        (CellOutcome(stdout="  a ... z\n\n[5 rows x 40 columns]\n"), "", "40 columns"),
         (
-            Outcome(stderr="Glyph 3588 (\\N{THAI CHARACTER KO KAI}) missing from font(s) D."),
+            CellOutcome(stderr="Glyph 3588 (\\N{THAI CHARACTER KO KAI}) missing from font(s) D."),
             "",
             "Thai",
         ),
-        (Outcome(stderr="Glyph 128512 (\\N{GRINNING FACE}) missing from font(s) D."), "", "emoji"),
-        (Outcome(error="No module named 'sklearn.svm'"), "", 'qwenbelt[data]"'),
-        (Outcome(error="No module named 'left_pad'"), "", "packages=[...]"),
-        (Outcome(stdout="ERROR: No matching distribution found"), "!pip install x", "packages="),
+        (
+            CellOutcome(stderr="Glyph 128512 (\\N{GRINNING FACE}) missing from font(s) D."),
+            "",
+            "emoji",
+        ),
+        (CellOutcome(error="No module named 'sklearn.svm'"), "", 'qwenbelt[data]"'),
+        (CellOutcome(error="No module named 'left_pad'"), "", "packages=[...]"),
+        (
+            CellOutcome(stdout="ERROR: No matching distribution found"),
+            "!pip install x",
+            "packages=",
+        ),
     ],
 )
-def test_hints(outcome: Outcome, code: str, told: str, tmp_path: Path) -> None:
+def test_hints(outcome: CellOutcome, code: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "x.csv").touch()
     (line,) = hints(outcome, code, tmp_path, "en")
     assert told in line
@@ -115,4 +123,4 @@ def test_hints(outcome: Outcome, code: str, told: str, tmp_path: Path) -> None:
 
 
 def test_no_hints_where_all_is_well(tmp_path: Path) -> None:
-    assert not hints(Outcome(stdout="[5 rows]\nopen('/mnt/data')"), "print(1)", tmp_path, "en")
+    assert not hints(CellOutcome(stdout="[5 rows]\nopen('/mnt/data')"), "print(1)", tmp_path, "en")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents import DocumentIndex, Page, verify_citation
 from qwenbelt.tools.documents.parsing.formats import open_document
-from qwenbelt.tools.documents.parsing.pagination import Break, Grid, Paragraph, Title, pages_of
+from qwenbelt.tools.documents.parsing.pagination import Break, Paragraph, TableRows, Title, pages_of
 from qwenbelt.tools.documents.parsing.text_formats import decoded
 
 
@@ -163,7 +163,7 @@ def test_any_bytes_decode(data: bytes) -> None:
         st.one_of(
             st.builds(Paragraph, st.text(max_size=9000)),
             st.builds(Title, st.text(max_size=50), st.integers(1, 6)),
-            st.builds(Grid, st.lists(st.lists(st.text(max_size=20), max_size=4), max_size=90)),
+            st.builds(TableRows, st.lists(st.lists(st.text(max_size=20), max_size=4), max_size=90)),
             st.just(Break()),
         ),
         max_size=8,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qwenbelt.apps.table import COMMANDS, Place
+from qwenbelt.apps.table import COMMANDS, CommandTarget
 from qwenbelt.core.extras import MODULES, missing_extra
 
 # runs commands one after another in a process to which modules, and all below them, are missing
@@ -98,7 +98,7 @@ def test_a_missing_part_of_an_extra_is_told_in_one_line(
 
 
 def test_all_help_works_without_any_extra(folder: Path) -> None:
-    def names(members: dict[str, Place], before: list[str]) -> list[list[str]]:
+    def names(members: dict[str, CommandTarget], before: list[str]) -> list[list[str]]:
         found = []
         for name, place in members.items():
             found.append([*before, name, "--help"])

@@ -72,7 +72,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "text.format(name=source.call.name)": BILINGUAL,
     },
     "agents/models/stock_model.py": {"one_line(error)": OTHER_PROGRAM},
-    "agents/terminal.py": {
+    "agents/runtime/approval.py": {
         "text.format(name=request.name, reason=NOBODY_TO_ASK[language])": BILINGUAL,
     },
     "testing/scenarios/yaml_file.py": {"error.message": ANOTHER_ERROR, "str(error)": ANOTHER_ERROR},
@@ -271,7 +271,7 @@ def said() -> tuple[Said, ...]:
             name = ast.unparse(call.func).split(".")[-1]
             if name in error_classes():
                 given = call.args[:1]
-            elif name == "Finding" and source.place == "apps/doctor.py":
+            elif name == "DoctorFinding" and source.place == "apps/doctor.py":
                 given = call.args[2:4]
             elif name in ("noted", "Note"):  # of documents
                 given = call.args[:1]

@@ -25,7 +25,7 @@ from qwenbelt.tools.code_interpreter.files import (
     is_shown,
     snapshot,
 )
-from qwenbelt.tools.code_interpreter.options import Limits
+from qwenbelt.tools.code_interpreter.options import SessionLimits
 from qwenbelt.tools.code_interpreter.process import KernelProcess
 from qwenbelt.tools.code_interpreter.transport import Message, Transport, TransportClosed
 
@@ -118,7 +118,7 @@ async def ask(transport: Transport, source: str, seconds: float, **values: Any) 
 class DistantProcess(KernelProcess):
     """A kernel elsewhere, with a temporary folder of its own that mirrors the session folder."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: SessionLimits) -> None:
         super().__init__({}, folder)
         self.transport: Transport | None = None
         self._limits = limits

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qwenbelt.tools.code_interpreter import strings
-from qwenbelt.tools.code_interpreter.outcome import Outcome
+from qwenbelt.tools.code_interpreter.outcome import CellOutcome
 
 _MISSING_FILE = re.compile(r"No such file or directory: ['\"](/[^'\"\n]{1,300})['\"]")
 _SHORTENED = re.compile(r"^\[(\d+) rows x (\d+) columns\]$", re.MULTILINE)
@@ -30,12 +30,12 @@ DATA_PACKAGES = {
 }
 
 
-def hints(outcome: Outcome, code: str, folder: Path, language: str) -> list[str]:
+def hints(outcome: CellOutcome, code: str, folder: Path, language: str) -> list[str]:
     """Returns the lines that help with what this cell met."""
     return list(dict.fromkeys(_hints(outcome, code, folder, language)))
 
 
-def _hints(outcome: Outcome, code: str, folder: Path, language: str) -> Iterator[str]:
+def _hints(outcome: CellOutcome, code: str, folder: Path, language: str) -> Iterator[str]:
     said = f"{outcome.error}\n{outcome.stderr}"
     missing = _MISSING_FILE.search(said)
     if missing:

@@ -201,7 +201,7 @@ def _short(error: Any) -> Any:
     return error if len(text) <= _LARGEST_TEXT else Exception(text[:_LARGEST_TEXT])
 
 
-class Kernel(IPythonKernel):  # type: ignore[misc]
+class InterruptibleKernel(IPythonKernel):  # type: ignore[misc]
     """IPython's kernel with an interrupt that also reaches waiting coroutines."""
 
     shell_class = Type(Shell)
@@ -268,7 +268,7 @@ class App(IPKernelApp):  # type: ignore[misc]
 
 _SETTINGS: dict[str, dict[str, Any]] = {
     "IPKernelApp": {
-        "kernel_class": f"{__name__}.Kernel",
+        "kernel_class": f"{__name__}.InterruptibleKernel",
         "outstream_class": f"{__name__}.CappedStream",
         "matplotlib": "inline",
     },

@@ -9,7 +9,7 @@ MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Limits:
+class SessionLimits:
     """What one session may use at most.
 
     Attributes:
@@ -42,7 +42,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Options:
+class SessionOptions:
     """How sessions of one tool are made.
 
     Attributes:
@@ -63,7 +63,7 @@ class Options:
         image: the containers' image, with Python and ipykernel; "" for `container.IMAGE`.
     """
 
-    limits: Limits = field(default_factory=Limits)
+    limits: SessionLimits = field(default_factory=SessionLimits)
     allow_unsandboxed: bool = False
     isolation: str = ""
     read_only: tuple[Path, ...] = ()

@@ -42,7 +42,7 @@ class Rich:
 
 
 @dataclass
-class Outcome:
+class CellOutcome:
     """What one call gives.
 
     Attributes:
@@ -137,7 +137,7 @@ def _without_inner_frames(frames: list[str]) -> list[str]:
 
 
 class Collector:
-    """Takes one cell's messages and fills an `Outcome`.
+    """Takes one cell's messages and fills an `CellOutcome`.
 
     Args:
         limit: characters of printed text and of values that are kept.
@@ -146,7 +146,7 @@ class Collector:
     """
 
     def __init__(self, limit: int, rich_limit: int, report: Callable[[str], None]) -> None:
-        self.outcome = Outcome()
+        self.outcome = CellOutcome()
         self._streams = {"stdout": Capped(limit), "stderr": Capped(limit // 2)}
         self._limit = limit
         self._rich_limit = rich_limit
@@ -254,7 +254,7 @@ class Collector:
             self._leave_out("figures and tables", 1)
         return None
 
-    def finish(self) -> Outcome:
+    def finish(self) -> CellOutcome:
         """Returns the outcome."""
         outcome = self.outcome
         outcome.stdout = plain(self._streams["stdout"].text())

@@ -21,7 +21,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 from qwenbelt.core.errors import ConfigError, ToolError
 from qwenbelt.core.secrets import remember
 from qwenbelt.tools.code_interpreter.distant import DistantProcess
-from qwenbelt.tools.code_interpreter.options import Limits
+from qwenbelt.tools.code_interpreter.options import SessionLimits
 from qwenbelt.tools.code_interpreter.transport import Message, Transport, TransportClosed
 
 _LARGEST_MESSAGE = 64 * 1024 * 1024
@@ -115,7 +115,9 @@ class RemoteProcess(DistantProcess):
         limits: what is kept to on this side: time, output, files.
     """
 
-    def __init__(self, url: str, token: str, kernel: str, folder: Path, limits: Limits) -> None:
+    def __init__(
+        self, url: str, token: str, kernel: str, folder: Path, limits: SessionLimits
+    ) -> None:
         super().__init__(folder, limits)
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:

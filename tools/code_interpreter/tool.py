@@ -22,11 +22,11 @@ from qwenbelt.tools.code_interpreter import strings
 from qwenbelt.tools.code_interpreter.hints import hints
 from qwenbelt.tools.code_interpreter.host import kernel_host, running_host
 from qwenbelt.tools.code_interpreter.launch import mode_level
-from qwenbelt.tools.code_interpreter.options import Limits, Options
+from qwenbelt.tools.code_interpreter.options import SessionLimits, SessionOptions
 from qwenbelt.tools.code_interpreter.outcome import Capped, plain
 from qwenbelt.tools.code_interpreter.proxy import ANY
 from qwenbelt.tools.code_interpreter.sandbox.level import layers
-from qwenbelt.tools.code_interpreter.session import Call, Result
+from qwenbelt.tools.code_interpreter.session import CodeCell, Result
 
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:\n```|```|\Z)", re.DOTALL)
 
@@ -53,7 +53,7 @@ class CodeInterpreter(Tool):
             containers, where the other layers are missing), `network` (true for public hosts, or a
             list of hosts), `read_only` (further folders that code may read), `packages` and
             `package_options`, `server`, `token` and `kernel` (a Jupyter server on which the code
-            runs instead), and the fields of `Limits` under `limits`.
+            runs instead), and the fields of `SessionLimits` under `limits`.
     """
 
     name = "code_interpreter"
@@ -125,7 +125,7 @@ class CodeInterpreter(Tool):
             loop.call_soon_threadsafe(tell, text)
 
         limits = self.options.limits
-        call = Call(
+        call = CodeCell(
             code=arguments.code,
             seconds=min(arguments.timeout or limits.seconds, limits.longest),
             restart=arguments.restart,
@@ -158,7 +158,7 @@ class CodeInterpreter(Tool):
         """Gets ready in the background, at the first sign that code will be run."""
         kernel_host().submit(kernel_host().warm(self._allowed()))
 
-    def _allowed(self) -> Options:
+    def _allowed(self) -> SessionOptions:
         if self.options.allow_unsandboxed or not load_settings().allow_unsandboxed:
             return self.options
         return replace(self.options, allow_unsandboxed=True)
@@ -177,18 +177,18 @@ def _end_sessions(names: set[str]) -> None:
             running.submit(running.end(name))
 
 
-def _options(cfg: Mapping[str, Any]) -> Options:
+def _options(cfg: Mapping[str, Any]) -> SessionOptions:
     given = dict(cfg.get("limits") or {})
     if "timeout" in cfg:
         given["seconds"] = float(cfg["timeout"])
     try:
-        limits = Limits(**given)
+        limits = SessionLimits(**given)
     except TypeError as error:
         raise ConfigError(f"code_interpreter: unknown limit ({error}).") from None
     isolation = str(cfg.get("isolation", ""))
     if isolation not in ("", "namespaces", "landlock", "container", "none"):
         raise ConfigError(f"code_interpreter: unknown isolation {isolation!r}.")
-    return Options(
+    return SessionOptions(
         limits=limits,
         allow_unsandboxed=bool(cfg.get("allow_unsandboxed", False)),
         isolation=isolation,
@@ -236,7 +236,7 @@ def _files(context: ToolContext, given: object) -> dict[str, Path]:
     return files
 
 
-def _shown(result: Result, call: Call, folder: Path, language: str) -> Ended:
+def _shown(result: Result, call: CodeCell, folder: Path, language: str) -> Ended:
     """Returns the result as the chat shows it: text first, then figures and files."""
     items = [ContentItem(text=_text(result, call, folder, language))]
     items += [ContentItem(image=str(path)) for path in result.pictures]
@@ -245,7 +245,7 @@ def _shown(result: Result, call: Call, folder: Path, language: str) -> Ended:
     return Ended(items, status, error)
 
 
-def _text(result: Result, call: Call, folder: Path, language: str) -> str:
+def _text(result: Result, call: CodeCell, folder: Path, language: str) -> str:
     outcome = result.outcome
     parts = [outcome.stdout.rstrip("\n")]
     if outcome.stderr.strip():
@@ -263,7 +263,7 @@ def _text(result: Result, call: Call, folder: Path, language: str) -> str:
     return strings.say("restarted" if call.restart else "nothing", language)
 
 
-def _notes(result: Result, call: Call, language: str) -> list[str]:
+def _notes(result: Result, call: CodeCell, language: str) -> list[str]:
     outcome = result.outcome
     notes: list[str] = []
     if outcome.lost_before:

@@ -13,13 +13,13 @@ from mcp import Client
 from qwenbelt.core.errors import ConfigError, ToolError
 from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.loop import LoopThread, loop_thread
-from qwenbelt.tools.mcp.session import Offer, Report, Session, SessionLost
+from qwenbelt.tools.mcp.session import McpSession, Offer, Report, SessionLost
 
 T = TypeVar("T")
 _REST_SECONDS = 5.0  # after a failed start the same answer is given for so long
 
 
-class Connection:
+class ServerConnection:
     """A server of the configuration, as its tools see it.
 
     The process or HTTP session is shared by all calls. When it has ended, the next call opens a
@@ -31,15 +31,15 @@ class Connection:
         self.config = config
         self.starts = 0
         self.loop: LoopThread = loop_thread()
-        self._opening: asyncio.Task[Session] | None = None
+        self._opening: asyncio.Task[McpSession] | None = None
         self._failed_at = 0.0
         self._closed = False
-        self._sessions: set[Session] = set()
+        self._sessions: set[McpSession] = set()
         forget = self.loop.at_exit(_closer(self._sessions))
         self._end = weakref.finalize(self, _close_soon, self.loop, self._sessions, forget)
         self._end.atexit = False
 
-    async def session(self) -> Session:
+    async def session(self) -> McpSession:
         """Returns the live session, opening one if need be.
 
         Raises:
@@ -53,7 +53,7 @@ class Connection:
             self._opening.add_done_callback(_seen)
         return await asyncio.shield(self._opening)
 
-    def _is_spent(self, opening: asyncio.Task[Session]) -> bool:
+    def _is_spent(self, opening: asyncio.Task[McpSession]) -> bool:
         if not opening.done():
             return False
         if opening.cancelled():
@@ -62,7 +62,7 @@ class Connection:
             return time.monotonic() - self._failed_at > _REST_SECONDS
         return not opening.result().alive
 
-    async def _open(self) -> Session:
+    async def _open(self) -> McpSession:
         self.starts += 1
         self._sessions.clear()
         try:
@@ -71,18 +71,18 @@ class Connection:
             self._failed_at = time.monotonic()
             raise
 
-    async def _try_ways(self) -> Session:
+    async def _try_ways(self) -> McpSession:
         kind = "http" if self.config.kind == "auto" else self.config.kind
-        session = Session(self.config, kind=kind)
+        session = McpSession(self.config, kind=kind)
         self._sessions.add(session)
         try:
             await session.open()
         except ConfigError:
             if session.died_at_start:
                 # a server of the old protocol may end on a request before `initialize`
-                session = Session(self.config, kind=kind, legacy=True)
+                session = McpSession(self.config, kind=kind, legacy=True)
             elif self.config.kind == "auto" and session.refused_http:
-                session = Session(self.config, kind="sse")
+                session = McpSession(self.config, kind="sse")
             else:
                 raise
             self._sessions.add(session)
@@ -96,7 +96,7 @@ class Connection:
     async def request(
         self, start: Callable[[Client], Awaitable[T]], what: str, report: Report | None = None
     ) -> T:
-        """Makes a request on the live session; for errors see `Session.request`."""
+        """Makes a request on the live session; for errors see `McpSession.request`."""
         for _ in range(2):
             session = await self.session()
             try:
@@ -113,19 +113,19 @@ class Connection:
         await asyncio.gather(*(session.close() for session in self._sessions))
 
 
-def _seen(task: asyncio.Task[Session]) -> None:
+def _seen(task: asyncio.Task[McpSession]) -> None:
     if not task.cancelled():
         task.exception()  # the callers get it too; this keeps asyncio from warning when all left
 
 
-def _closer(sessions: set[Session]) -> Callable[[], Coroutine[Any, Any, None]]:
+def _closer(sessions: set[McpSession]) -> Callable[[], Coroutine[Any, Any, None]]:
     async def close() -> None:
         await asyncio.gather(*(session.close() for session in sessions))
 
     return close
 
 
-def _close_soon(loop: LoopThread, sessions: set[Session], forget: Callable[[], None]) -> None:
+def _close_soon(loop: LoopThread, sessions: set[McpSession], forget: Callable[[], None]) -> None:
     forget()
     for session in sessions:
         loop.post(session.close_soon)

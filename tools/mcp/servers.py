@@ -14,7 +14,7 @@ from mcp_types import GetPromptResult, Prompt
 
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.tools.mcp.config import ServerConfig, read_config
-from qwenbelt.tools.mcp.connection import Connection
+from qwenbelt.tools.mcp.connection import ServerConnection
 from qwenbelt.tools.mcp.session import Offer, pages
 
 RESOURCE_TOOLS = ("list_resources", "read_resource")
@@ -33,7 +33,7 @@ class McpServers:
     """
 
     def __init__(self, config: Mapping[str, Any] | str | os.PathLike[str]) -> None:
-        self.connections = {c.name: Connection(c) for c in read_config(config)}
+        self.connections = {c.name: ServerConnection(c) for c in read_config(config)}
         self.seconds: dict[str, float] = {}
         self._offers: dict[str, concurrent.futures.Future[Offer]] = {}
         for name, connection in self.connections.items():

@@ -62,7 +62,7 @@ class Offer:
     instructions: str = ""
 
 
-class Session:
+class McpSession:
     """A session with one server.
 
     Attributes:

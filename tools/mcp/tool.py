@@ -21,7 +21,7 @@ from qwenbelt.core.events import Item
 from qwenbelt.core.schemas import json_schema
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.mcp.config import Approve
-from qwenbelt.tools.mcp.connection import Connection
+from qwenbelt.tools.mcp.connection import ServerConnection
 from qwenbelt.tools.mcp.results import ResultReader, plain_text
 from qwenbelt.tools.mcp.servers import RESOURCE_TOOLS, McpServers, log
 from qwenbelt.tools.mcp.session import Offer, Report, list_resources
@@ -90,12 +90,12 @@ def tool_name(server: str, tool: str) -> str:
     return f"{safe[: _NAME_LENGTH - 7]}_{digest}"
 
 
-class _Remote(Tool):
+class _RemoteTools(Tool):
     """What all tools of a server share."""
 
     approve: Approve | None = None
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ServerConnection) -> None:
         self.connection = connection
         self.timeout = connection.config.call_timeout
         self.approve = connection.config.approve
@@ -147,10 +147,10 @@ class _Remote(Tool):
         return ResultReader(str(self.name), context.folder, context.language)
 
 
-class McpTool(_Remote):
+class McpTool(_RemoteTools):
     """One tool of a server; `parameters` is the server's own schema, whole."""
 
-    def __init__(self, connection: Connection, entry: Declaration) -> None:
+    def __init__(self, connection: ServerConnection, entry: Declaration) -> None:
         self.entry = entry
         self.name = tool_name(connection.config.name, entry.name)
         self.description = entry.description or entry.title or entry.name
@@ -203,7 +203,7 @@ def _whole_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return json_schema({"type": "object", "properties": {}, "required": [], **rest})
 
 
-class ListResources(_Remote):
+class ListResources(_RemoteTools):
     """Lists a server's resources, named as qwen-agent names it."""
 
     action = RESOURCE_TOOLS[0]
@@ -211,7 +211,7 @@ class ListResources(_Remote):
     idempotent = True
     open_world = True
 
-    def __init__(self, connection: Connection, offer: Offer) -> None:
+    def __init__(self, connection: ServerConnection, offer: Offer) -> None:
         server = connection.config.name
         self.name = tool_name(server, self.action)
         self.description = text("list_resources", server=server)
@@ -234,7 +234,7 @@ async def _listed(client: Client) -> dict[str, Any]:
     }
 
 
-class ReadResource(_Remote):
+class ReadResource(_RemoteTools):
     """Reads one of a server's resources, named as qwen-agent names it."""
 
     action = RESOURCE_TOOLS[1]
@@ -242,7 +242,7 @@ class ReadResource(_Remote):
     idempotent = True
     open_world = True
 
-    def __init__(self, connection: Connection, offer: Offer) -> None:
+    def __init__(self, connection: ServerConnection, offer: Offer) -> None:
         server = connection.config.name
         self.name = tool_name(server, self.action)
         self.description = text("read_resource", server=server)

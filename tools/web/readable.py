@@ -13,14 +13,14 @@ _BLANKS = re.compile(r"\n{3,}")
 
 
 @dataclass(frozen=True)
-class Page:
+class WebPage:
     """A page's title and its text as Markdown."""
 
     title: str
     text: str
 
 
-def readable(html: bytes, charset: str = "") -> Page:
+def readable(html: bytes, charset: str = "") -> WebPage:
     """Returns the readable part of an HTML page; hostile markup gives text at worst.
 
     The page's main part is taken where it names one (`main`, `article`), else its whole body.
@@ -39,4 +39,4 @@ def readable(html: bytes, charset: str = "") -> Page:
     main = soup.find("main") or soup.find("article") or soup.body or soup
     converter = MarkdownConverter(heading_style="atx", strip=["img"], escape_misc=False)
     text = converter.convert_soup(main) if isinstance(main, (Tag, BeautifulSoup)) else ""
-    return Page(title, _BLANKS.sub("\n\n", text).strip())
+    return WebPage(title, _BLANKS.sub("\n\n", text).strip())

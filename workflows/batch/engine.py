@@ -24,7 +24,7 @@ from qwenbelt.core.extras import require
 from qwenbelt.core.secrets import scrub
 from qwenbelt.workflows.batch.durable import Steps
 from qwenbelt.workflows.batch.jobs import run_task
-from qwenbelt.workflows.batch.ledger import RUNNING, Ledger, Store
+from qwenbelt.workflows.batch.ledger import RUNNING, BatchStore, Ledger
 from qwenbelt.workflows.batch.liveness import (
     FileLocks,
     Liveness,
@@ -117,7 +117,7 @@ class Worker:
 
     def __init__(
         self,
-        store: Store,
+        store: BatchStore,
         out: Path,
         *,
         in_flight: int = 8,

@@ -28,7 +28,7 @@ _GRADE_NAMES = ("sub_label", "sublabel", "grade", "level", "status")
 
 
 @dataclass(frozen=True)
-class Answer:
+class InspectionAnswer:
     """The objects of an answer, in original pixels, and what had to be done to read it."""
 
     objects: tuple[Found, ...]
@@ -41,7 +41,7 @@ def read_answer(
     convention: Convention,
     sent: Size,
     original: Size,
-) -> Answer:
+) -> InspectionAnswer:
     """Returns the objects of a model's answer.
 
     Args:
@@ -70,7 +70,7 @@ def read_answer(
         found = found[: rules.max_objects]
     if entries and not found and notes:
         raise InputError(f"No object of the answer can be used: {one_line('; '.join(notes), 300)}")
-    return Answer(tuple(found), tuple(notes))
+    return InspectionAnswer(tuple(found), tuple(notes))
 
 
 def _entries(text: str, notes: list[str]) -> Iterator[Mapping[str, Any]]:

@@ -18,7 +18,7 @@ from qwenbelt.workflows.report.markdown import escaped
 
 
 @dataclass
-class Check:
+class ReportCheck:
     """What a check found.
 
     Attributes:
@@ -37,9 +37,12 @@ class Check:
         return not self.problems
 
 
+Check = ReportCheck  # its name in 0.1
+
+
 def check_report(
     folder: str | Path, files: Iterable[str | Path] = (), *, password: str | None = None
-) -> Check:
+) -> ReportCheck:
     """Reads every cited page anew and looks for the quoted words on it.
 
     Also looks whether `report.md` quotes the same words, cites no other number, and whether its
@@ -56,7 +59,7 @@ def check_report(
     folder = Path(folder).expanduser()
     entries = _entries(folder)
     paths = _paths(folder, read_record(folder), files)
-    check = Check(citations=len(entries))
+    check = ReportCheck(citations=len(entries))
     for entry in entries:
         problem = _problem(entry, paths, password)
         if problem:

@@ -16,7 +16,7 @@ from qwenbelt.core.events import (
     ToolCallReady,
     ToolFinished,
 )
-from qwenbelt.workflows.report.document import Step
+from qwenbelt.workflows.report.document import ReportStep
 from qwenbelt.workflows.report.figures import Picture, is_picture
 
 LONGEST_SUMMARY, LONGEST_VALUE = 130, 60
@@ -49,10 +49,10 @@ class RunRecord:
     ended: float = 0.0
     results: list[str] = field(default_factory=list)
     _arguments: dict[str, str] = field(default_factory=dict)
-    _steps: list[Step] = field(default_factory=list)
+    _steps: list[ReportStep] = field(default_factory=list)
 
     @property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[ReportStep]:
         """The tool calls, in the order in which they began."""
         return sorted(self._steps, key=lambda step: step.started)
 
@@ -85,7 +85,7 @@ class RunRecord:
     def _finished(self, event: ToolFinished) -> None:
         arguments = self._arguments.get(event.call_id, "")
         started = event.started if event.started is not None else event.finished
-        step = Step(
+        step = ReportStep(
             name=event.name,
             arguments=summarised(arguments),
             started=started - self.begun,

@@ -126,6 +126,8 @@ class CallBlock:
             self._seal.feed(text[place:])
         elif rest.startswith("<function"):
             self._start, self._mode = place, "coder"
+        elif rest.startswith(OPEN) and not self._found_any:
+            self._start = place + len(OPEN)  # given up for another
         elif rest.startswith(CLOSE):
             self.closed = True
             if not self._found_any:  # an empty container

@@ -16,14 +16,14 @@ from qwenbelt.agents.models.codecs.base import (
 )
 from qwenbelt.agents.models.codecs.text import TextCallReader
 from qwenbelt.agents.models.deltas import (
-    Call,
     CallDelta,
     CallResult,
     Changed,
     JsonDict,
-    Reply,
+    ModelReply,
     ReplyPiece,
     Sealed,
+    ToolCall,
     WirePiece,
 )
 from qwenbelt.agents.models.json_scanner import JsonSeal
@@ -32,7 +32,7 @@ from qwenbelt.core.language import Language
 
 @dataclass(slots=True)
 class _Slot:
-    call: Call
+    call: ToolCall
     id: str
     seal: JsonSeal = field(default_factory=JsonSeal)
     pieces: list[str] = field(default_factory=list)
@@ -194,7 +194,7 @@ class NativeCodec(Codec):
         """Returns a reader for one reply."""
         return NativeReader(tools, so_far)
 
-    def reply_message(self, reply: Reply) -> JsonDict:
+    def reply_message(self, reply: ModelReply) -> JsonDict:
         """Returns the assistant message with its calls."""
         message: JsonDict = {"role": "assistant", "content": reply.text or None}
         if reply.calls:

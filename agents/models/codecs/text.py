@@ -79,7 +79,7 @@ class TextCallReader:
         self._thoughts: list[str] = []  # those between tags
         self._thought_apart = so_far.thoughts_apart
         self._closed_thoughts = self._final = False
-        self._held_before = 0
+        self._held_before = self._made = 0
 
     def feed(self, piece: WirePiece) -> list[ReplyPiece]:
         """Takes the next piece; pieces other than text pass through."""
@@ -127,6 +127,10 @@ class TextCallReader:
         if stripped.startswith(THINK) and not self._thought_apart:
             self._buffer, self._skip, self._state = stripped[len(THINK) :], "\n", "think"
             self._closed_thoughts = False
+        elif self._schemas and not self._shown and may_be_wrapped(stripped, self._schemas):
+            if ">" not in stripped and stripped[0] == "<" and not self._final:
+                return False
+            self._state = "held"
         else:
             self._buffer, self._state = self._buffer.lstrip("\n"), "text"
         self._place.fresh()
@@ -225,7 +229,9 @@ class TextCallReader:
 
     def _enter(self, tag: str, after: str, out: list[ReplyPiece]) -> None:
         if tag == THINK_END:
-            self._owner.drop()
+            if self._made == len(self._owner.calls):  # and none of them is a native one
+                self._owner.drop()
+            self._made = 0
             out.append(Relabel())
             self._thoughts += self._shown
             self._shown, self._closed_thoughts, self._after_call = [], True, False
@@ -267,7 +273,7 @@ class TextCallReader:
 
     def _release(self, out: list[ReplyPiece]) -> None:
         head = _JSON_HEAD.match(self._buffer)
-        end = head.end() if head else 1
+        end = head.end() if head else self._buffer.find(">") + 1 or 1
         self._show(self._buffer[:end], out)
         self._buffer, self._state = self._buffer[end:], "text"
 
@@ -305,6 +311,7 @@ class TextCallReader:
 
     def _sealed(self, found: FoundCall) -> list[ReplyPiece]:
         call = self._owner.new_call(found.name, found.arguments)
+        self._made += 1
         call.complete = found.whole
         return [Sealed(call)] if found.whole else []
 

@@ -23,7 +23,6 @@ from qwenbelt.core.jsons import loads_lenient
 _WRAPPERS = (
     "tools",
     "tool",
-    "tool_call",
     "tool_calls",
     "function",
     "functions",

@@ -34,7 +34,7 @@ class Paragraph:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class TableRows:
     """A table's rows."""
 
     rows: list[list[str]]
@@ -53,7 +53,7 @@ class Note:
     text: str
 
 
-Block = Title | Paragraph | Grid | Break | Note
+Block = Title | Paragraph | TableRows | Break | Note
 
 
 def pages_of(blocks: Iterable[Block], *, fixed: bool = False) -> list[Page]:
@@ -80,7 +80,7 @@ class _Pager:
                 self._page.notes.append(block.text)
         elif isinstance(block, Title):
             self._title(block)
-        elif isinstance(block, Grid):
+        elif isinstance(block, TableRows):
             for part in _split(block, self._fixed):
                 self._grid(part)
         else:
@@ -124,7 +124,7 @@ class _Pager:
             self._room_for(len(text))
             self._append(text)
 
-    def _grid(self, block: Grid) -> None:
+    def _grid(self, block: TableRows) -> None:
         lines = ["  ".join(cell.replace("\n", " ") for cell in row if cell) for row in block.rows]
         text = "\n".join(lines)
         if not text.strip():
@@ -149,15 +149,15 @@ def _pieces(text: str) -> Iterator[str]:
     yield text
 
 
-def _split(grid: Grid, fixed: bool) -> Iterator[Grid]:
+def _split(grid: TableRows, fixed: bool) -> Iterator[TableRows]:
     """Cuts long tables; the parts after the first carry the header in their caption."""
     rows = [[cell[:MAX_CELL] for cell in row] for row in grid.rows if any(row)]
     width = max(map(len, rows), default=0)
     rows = [row + [""] * (width - len(row)) for row in rows]
     if fixed or len(rows) <= TABLE_ROWS:
-        yield Grid(rows, grid.caption)
+        yield TableRows(rows, grid.caption)
         return
     header = "" if any(map(is_number, filter(None, rows[0]))) else "  ".join(filter(None, rows[0]))
     for start in range(0, len(rows), TABLE_ROWS):
         named = [grid.caption, header if start else ""]
-        yield Grid(rows[start : start + TABLE_ROWS], "\n".join(filter(None, named)))
+        yield TableRows(rows[start : start + TABLE_ROWS], "\n".join(filter(None, named)))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.tools.documents.parsing.pagination import Block, Break, Grid, Paragraph, Title
+from qwenbelt.tools.documents.parsing.pagination import Block, Break, Paragraph, TableRows, Title
 
 MAX_CELLS = 5_000_000
 MAX_FIELD = 10_000_000  # characters of one field of a CSV file
@@ -28,7 +28,7 @@ def separated_blocks(text: str, suffix: str) -> Iterator[Block]:
         return
     if sum(map(len, rows)) > MAX_CELLS:
         raise InputError(f"has more than {MAX_CELLS} cells.")
-    yield Grid([[cell.strip() for cell in row] for row in rows])
+    yield TableRows([[cell.strip() for cell in row] for row in rows])
 
 
 def _dialect(sample: str) -> Any:
@@ -55,7 +55,7 @@ def workbook_blocks(file: Path) -> Iterator[Block]:
                     rows.append([_shown(value) for value in row])
             yield Break()
             yield Title(sheet.title)
-            yield Grid(_trimmed(rows), sheet.title)
+            yield TableRows(_trimmed(rows), sheet.title)
     finally:
         book.close()
 

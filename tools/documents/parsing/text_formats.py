@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.tools.documents.parsing.pagination import Block, Grid, Paragraph, Title
+from qwenbelt.tools.documents.parsing.pagination import Block, Paragraph, TableRows, Title
 
 if TYPE_CHECKING:
     from bs4 import Tag
@@ -73,7 +73,7 @@ def markdown_blocks(text: str) -> Iterator[Block]:
         if token.type == "heading_open":
             yield Title(tokens[index + 1].content, int(token.tag[1:]))
         elif token.type == "table_open":
-            yield Grid(_markdown_rows(tokens[index:end]))
+            yield TableRows(_markdown_rows(tokens[index:end]))
         elif token.map is not None:
             yield Paragraph("\n".join(lines[token.map[0] : token.map[1]]).strip("\n"))
         index = end + 1
@@ -143,7 +143,7 @@ def _enter(node: Tag, inline: list[str], waiting: list[Any]) -> Iterator[Block]:
         yield Title(node.get_text(" "), int(name[1]))
     elif name == "table" and (rows := _html_rows(node)):
         caption = node.find("caption")
-        yield Grid(rows, _squeezed(caption.get_text(" ")) if caption else "")
+        yield TableRows(rows, _squeezed(caption.get_text(" ")) if caption else "")
     elif name == "pre":
         yield Paragraph(node.get_text().strip("\n"))
     else:
