@@ -275,7 +275,9 @@ class AgentLoop:
         return incoming
 
     def _so_far(self) -> SoFar:
-        asked = next((m for m in reversed(self.history.messages) if m["role"] == "user"), {})
+        asked: dict[str, Any] = next(
+            (m for m in reversed(self.history.messages) if m["role"] == "user"), {}
+        )
         return SoFar(
             native=self._native,
             thoughts_apart=self._thoughts_apart,

@@ -127,14 +127,18 @@ class TextCallReader:
         if stripped.startswith(THINK) and not self._thought_apart:
             self._buffer, self._skip, self._state = stripped[len(THINK) :], "\n", "think"
             self._closed_thoughts = False
-        elif self._schemas and not self._shown and may_be_wrapped(stripped, self._schemas):
-            if ">" not in stripped and stripped[0] == "<" and not self._final:
+        elif self._is_wrapped(stripped):
+            if ">" not in stripped and not self._final:
                 return False
             self._state = "held"
         else:
             self._buffer, self._state = self._buffer.lstrip("\n"), "text"
         self._place.fresh()
         return True
+
+    def _is_wrapped(self, text: str) -> bool:
+        tagged = text[0] == "<" and not self._mark.match(text) and not self._shown
+        return bool(self._schemas) and tagged and may_be_wrapped(text, self._schemas)
 
     def _think_end(self, out: list[ReplyPiece]) -> int | None:
         """Shows thoughts up to their end; returns where the tag is, or None before it is there."""
