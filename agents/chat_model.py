@@ -30,8 +30,9 @@ from qwenbelt.agents.models.deltas import (
 )
 from qwenbelt.agents.models.encoding import text_of, to_wire
 from qwenbelt.agents.models.endpoint_model import EndpointModel, Model, Request
+from qwenbelt.agents.models.refusals import is_overflow
 from qwenbelt.agents.models.stock_model import StockModel
-from qwenbelt.agents.runtime.context_window import compact, estimate_tokens, is_overflow, sizes_in
+from qwenbelt.agents.runtime.context_window import compact, estimate_tokens, sizes_in
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict, reply_messages
 from qwenbelt.agents.telemetry import replying
@@ -213,6 +214,8 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
                 yield reply_messages(grown.reply())
         grown.take(reader.finish(reason))
         final = grown.reply()
+        if self.wire_model.thinks_not and not (final.text.strip() or final.calls):
+            final.text = final.thoughts
         stop = {**self.generate_cfg, **request.extra}.get("stop")
         final.text = _before_stop(final.text, stop)
         yield reply_messages(final)

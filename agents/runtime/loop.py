@@ -28,6 +28,7 @@ from qwenbelt.agents.models.deltas import (
 )
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Request
+from qwenbelt.agents.models.refusals import is_overflow
 from qwenbelt.agents.prompts import (
     BUDGET_OF_CALLS,
     CUT_OFF,
@@ -40,7 +41,7 @@ from qwenbelt.agents.prompts import (
 )
 from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
 from qwenbelt.agents.runtime.budget import Ending, Spending
-from qwenbelt.agents.runtime.context_window import Window, is_overflow, summarizer
+from qwenbelt.agents.runtime.context_window import Window, summarizer
 from qwenbelt.agents.runtime.history import History
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
@@ -65,7 +66,9 @@ if TYPE_CHECKING:
 
 MAX_BACKOFF = 30.0  # seconds
 _EMPTY_REPLIES = 2
-_CUT = ("length", "content_filter")  # reasons for an end that leave the reply incomplete
+_WHOLE = ("", "stop", "tool_calls")  # the endpoint's reasons for an end of a reply that is whole
+# reasons of a server that failed in the middle (vLLM, SGLang, gateways): worth another try
+_FAILED = ("error", "abort", "aborted", "cancelled", "internal_error", "server_error", "timeout")
 
 
 @dataclass
@@ -134,12 +137,14 @@ class AgentLoop:
             outcomes = await self._outcomes(incoming)
             ending = self._ending(incoming.reply, outcomes, last)
             if ending is not None:
+                if not self.added() or self.added()[-1]["role"] != "assistant":
+                    self.history.add(incoming.reply, outcomes)  # an end without a text is told too
                 return ending
 
     async def _outcomes(self, incoming: _Incoming) -> list[CallOutcome]:
         """Runs the calls of a reply to their ends, and adds it to the history with them."""
         reply, scheduler = incoming.reply, incoming.scheduler
-        scheduler.release(cut=reply.finish_reason in _CUT)
+        scheduler.release(cut=reply.finish_reason not in _WHOLE)
         found = await scheduler.results(self._spending.seconds_left())
         cut = CUT_OFF[self.plan.language]
         outcomes = [found.get(call.id) or failed(ToolError(cut)) for call in reply.calls]
@@ -167,8 +172,8 @@ class AgentLoop:
     def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
-        if reply.finish_reason in _CUT:
-            return Ending("length", "the reply was cut off")
+        if reply.finish_reason not in _WHOLE:
+            return _cut_ending(reply.finish_reason)
         if reply.text.strip():
             return Ending("answer")
         if self._empty >= _EMPTY_REPLIES:
@@ -262,8 +267,15 @@ class AgentLoop:
                         reply.first_token = time.monotonic()
                     for part in reader.feed(piece):
                         await self._take(part, incoming)
+            if reply.finish_reason in _FAILED:
+                raise EndpointError(
+                    f"The endpoint ended its reply with the reason {reply.finish_reason!r}.",
+                    code=reply.finish_reason,
+                    retryable=True,
+                )
             for part in reader.finish(reply.finish_reason):
                 await self._take(part, incoming)
+            await self._answer_in_thoughts(incoming)
         finally:
             incoming.close()
         reason = reply.finish_reason or "stop"
@@ -274,6 +286,16 @@ class AgentLoop:
             self._count(reply.tokens)
         return incoming
 
+    async def _answer_in_thoughts(self, incoming: _Incoming) -> None:
+        """Shows thoughts as the answer when thinking is off and nothing else came.
+
+        Servers with a parser for thoughts take the whole reply for them when the template does not
+        open any (vLLM's and SGLang's parsers of R1 and Qwen3).
+        """
+        said = incoming.text or incoming.reply.calls
+        if incoming.thoughts and not said and self.plan.model.thinks_not:
+            await self._take(Text("".join(incoming.thoughts)), incoming)
+
     def _so_far(self) -> SoFar:
         asked: dict[str, Any] = next(
             (m for m in reversed(self.history.messages) if m["role"] == "user"), {}
@@ -283,6 +305,11 @@ class AgentLoop:
             thoughts_apart=self._thoughts_apart,
             called=self._spending.tool_calls > 0,
             question=text_of(asked.get("content")),
+            ids=frozenset(
+                str((message.get("extra") or {}).get("function_id") or "")
+                for message in self.history.messages
+                if message.get("function_call")
+            ),
         )
 
     def _note(self, piece: WirePiece) -> None:
@@ -436,3 +463,13 @@ class AgentLoop:
         """Gives up what the run kept."""
         if self._own_artifacts:
             self._artifacts.close()
+
+
+def _cut_ending(reason: str) -> Ending:
+    """Returns the end of a run whose last reply is not whole, with the endpoint's own reason."""
+    if reason == "length":
+        return Ending("length", "the reply was cut off")
+    if reason == "content_filter":
+        return Ending("content_filter", "the endpoint's content filter stopped the reply")
+    word = "".join(c if c.isalnum() or c in "_-" else "_" for c in reason)[:40]
+    return Ending(word, f"the endpoint ended the reply with the reason {word}")

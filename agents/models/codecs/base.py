@@ -7,6 +7,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from qwenbelt.agents.models.deltas import (
     CallResult,
@@ -34,12 +35,14 @@ class SoFar:
         thoughts_apart: whether thoughts came in a field of their own: then `</think>` is text.
         called: whether any call was made.
         question: what was asked last.
+        ids: of calls that were made; some servers begin to count anew in each reply.
     """
 
     native: bool = False
     thoughts_apart: bool = False
     called: bool = False
     question: str = ""
+    ids: frozenset[str] = frozenset()
 
 
 NOTHING_YET = SoFar()
@@ -48,8 +51,9 @@ NOTHING_YET = SoFar()
 class Reader(ABC):
     """Turns the wire pieces of one reply into text, thoughts and sealed calls."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], so_far: SoFar = NOTHING_YET) -> None:
         self.names = frozenset(names)
+        self._used = so_far.ids
         self.calls: list[ToolCall] = []
 
     @abstractmethod
@@ -62,7 +66,7 @@ class Reader(ABC):
 
     def new_call(self, name: str, arguments: str = "", call_id: str = "") -> ToolCall:
         """Adds a call in the order of the reply."""
-        taken = {call.id for call in self.calls}
+        taken = {call.id for call in self.calls} | self._used
         identity = call_id if call_id and call_id not in taken else new_call_id()
         call = ToolCall(len(self.calls), identity, name, arguments)
         self.calls.append(call)
@@ -78,8 +82,11 @@ class Codec(ABC):
 
     form: str
     stop: tuple[str, ...] = ()
-    # whether replies go back with their thoughts, as the makers of some models ask
-    keeps_thoughts: bool = False
+    # whose thoughts go back with them, as the makers of some models and endpoints ask: those of no
+    # reply, of replies with calls (the steps of a run; templates drop them later), or of all
+    keeps_thoughts: Literal["", "steps", "all"] = ""
+    # whether a reply with calls without any thoughts says so, as some endpoints demand
+    demands_thoughts: bool = False
 
     @abstractmethod
     def offer(
@@ -98,6 +105,14 @@ class Codec(ABC):
     @abstractmethod
     def result_messages(self, results: Sequence[CallResult]) -> list[JsonDict]:
         """Returns the messages that bring the results back, in call order."""
+
+
+def with_thoughts(codec: Codec, message: JsonDict, reply: ModelReply) -> JsonDict:
+    """Adds the thoughts of a reply to its message where the codec keeps them."""
+    kept = codec.keeps_thoughts == "all" or (codec.keeps_thoughts and reply.calls)
+    if kept and (reply.thoughts or (codec.demands_thoughts and reply.calls)):
+        message["reasoning_content"] = reply.thoughts
+    return message
 
 
 def add_to_system(messages: list[JsonDict], text: str) -> None:

@@ -13,6 +13,7 @@ from qwenbelt.agents.models.codecs.base import (
     SoFar,
     tool_names,
     valid_arguments,
+    with_thoughts,
 )
 from qwenbelt.agents.models.codecs.text import TextCallReader
 from qwenbelt.agents.models.deltas import (
@@ -52,7 +53,7 @@ class NativeReader(Reader):
     """
 
     def __init__(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> None:
-        super().__init__(tool_names(tools))
+        super().__init__(tool_names(tools), so_far)
         self._slots: list[_Slot] = []
         self._by_index: dict[int, _Slot] = {}
         self._text = TextCallReader(tools, self, so_far)
@@ -208,9 +209,7 @@ class NativeCodec(Codec):
             ]
         else:
             message["content"] = reply.text
-        if self.keeps_thoughts and reply.thoughts:
-            message["reasoning_content"] = reply.thoughts
-        return message
+        return with_thoughts(self, message, reply)
 
     def result_messages(self, results: Sequence[CallResult]) -> list[JsonDict]:
         """Returns one `tool` message a call, with its `tool_call_id`."""

@@ -13,6 +13,7 @@ from qwenbelt.agents.models.codecs.base import (
     compact_json,
     tool_names,
     valid_arguments,
+    with_thoughts,
 )
 from qwenbelt.agents.models.codecs.text import TextCallReader
 from qwenbelt.agents.models.deltas import (
@@ -31,7 +32,7 @@ class NousReader(Reader):
     """Reads calls from text; native calls are read as well when a server makes them."""
 
     def __init__(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> None:
-        super().__init__(tool_names(tools))
+        super().__init__(tool_names(tools), so_far)
         from qwenbelt.agents.models.codecs.native import NativeReader
 
         self._tools, self._so_far = tools, so_far
@@ -88,9 +89,7 @@ class NousCodec(Codec):
                 "</tool_call>"
             )
         message: JsonDict = {"role": "assistant", "content": "\n".join(parts)}
-        if self.keeps_thoughts and reply.thoughts:
-            message["reasoning_content"] = reply.thoughts
-        return message
+        return with_thoughts(self, message, reply)
 
     def result_messages(self, results: Sequence[CallResult]) -> list[JsonDict]:
         """Returns one user message with all results, as Qwen's template does."""

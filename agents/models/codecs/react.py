@@ -45,7 +45,7 @@ class ReActReader(Reader):
     """
 
     def __init__(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> None:
-        super().__init__(tool_names(tools))
+        super().__init__(tool_names(tools), so_far)
         self._all = ""
         self._shown = 0
         self._read = 0
