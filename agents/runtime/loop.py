@@ -210,7 +210,7 @@ class AgentLoop:
         return None
 
     def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
-        if self._typed is not None and reply.text.strip() and reply.finish_reason not in _CUT:
+        if self._typed is not None and reply.text.strip() and reply.finish_reason in WHOLE:
             return self._typed_answer(self._typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
@@ -354,8 +354,8 @@ class AgentLoop:
             await self._take(Text("".join(incoming.thoughts)), incoming)
 
     def _so_far(self) -> SoFar:
-        form, called = self.plan.model.codec.form, self._spending.tool_calls > 0
-        return self._ways.so_far(self.history.messages, form=form, called=called)
+        history = self.history
+        return self._ways.so_far(history.messages, history.given, self.plan.model.codec.form)
 
     async def _take(self, part: ReplyPiece, incoming: _Incoming) -> None:
         if isinstance(part, Text):

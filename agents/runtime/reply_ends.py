@@ -51,18 +51,25 @@ class EndpointWays:
         elif isinstance(piece, Thought):
             self._thoughts_apart = True
 
-    def so_far(self, messages: Sequence[Mapping[str, Any]], *, form: str, called: bool) -> SoFar:
-        """Returns what a reader of the next reply has to know."""
+    def so_far(self, messages: Sequence[Mapping[str, Any]], given: int, form: str) -> SoFar:
+        """Returns what a reader of the next reply has to know.
+
+        Args:
+            messages: of the conversation.
+            given: how many of them the run was given.
+            form: of the calls.
+        """
         asked: Mapping[str, Any] = next((m for m in reversed(messages) if m["role"] == "user"), {})
         ids = (
             str((message.get("extra") or {}).get("function_id") or "")
-            for message in messages
+            for message in messages[given:]
             if message.get("function_call")
         )
+        used = frozenset(ids)
         return SoFar(
             native=self._native and form == "native",
             thoughts_apart=self._thoughts_apart,
-            called=called,
+            called=bool(used),
             question=text_of(asked.get("content")),
-            ids=frozenset(ids),
+            ids=used,
         )
