@@ -195,6 +195,9 @@ def _breaks(
     lower, higher = np.minimum(height[1:], height[:-1]), np.maximum(height[1:], height[:-1])
     gap = np.maximum(placed[1:, 0] - placed[:-1, 2], placed[:-1, 0] - placed[1:, 2])
     drifted = np.abs(np.diff(middle)) > BASELINE_DRIFT * np.where(lower > 0.4 * higher, lower, 0)
+    # fonts that say how tall each glyph is: a hyphen or a full stop lies within its neighbour
+    overlap = np.minimum(placed[1:, 3], placed[:-1, 3]) - np.maximum(placed[1:, 1], placed[:-1, 1])
+    drifted &= (overlap < 0.9 * lower) | (np.abs(np.diff(placed[:, 3])) > 0.25 * higher)
     broken: npt.NDArray[np.bool_] = (
         (np.diff(newlines) > 0) | hyphens[inked][:-1] | drifted | (gap > WIDE_GAP * higher)
     )
