@@ -18,14 +18,14 @@ from qwen_agent.llm.base import (
 from qwen_agent.llm.schema import Message
 
 from qwenbelt.agents.models.deltas import (
-    Call,
     Finish,
+    ModelReply,
     Relabel,
-    Reply,
     ReplyPiece,
     Sealed,
     Text,
     Thought,
+    ToolCall,
 )
 from qwenbelt.agents.models.encoding import to_wire
 from qwenbelt.agents.models.endpoint_model import EndpointModel, Model, Request
@@ -241,7 +241,7 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
 class _Growing:
     """A reply that grows, told when it is worth showing again."""
 
-    def __init__(self, calls: list[Call]) -> None:
+    def __init__(self, calls: list[ToolCall]) -> None:
         self._calls = calls
         self._text: list[str] = []
         self._thoughts: list[str] = []
@@ -270,9 +270,9 @@ class _Growing:
             return True
         return False
 
-    def reply(self) -> Reply:
+    def reply(self) -> ModelReply:
         calls = [call for call in self._calls if call.id in self._sealed]
-        return Reply("".join(self._text), "".join(self._thoughts), calls)
+        return ModelReply("".join(self._text), "".join(self._thoughts), calls)
 
 
 def backoff(error: EndpointError, attempt: int) -> float:

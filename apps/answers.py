@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbelt.core.language import Language
 
 if TYPE_CHECKING:
-    from qwenbelt.workflows.longdoc import Answer
+    from qwenbelt.workflows.longdoc import LongDocumentAnswer
 
 _TEXTS: dict[str, dict[Language, str]] = {
     "stands": {"en": "stands on the page", "zh": "已在原页核实"},
@@ -22,7 +22,7 @@ _TEXTS: dict[str, dict[Language, str]] = {
 }
 
 
-def answer_json(answer: Answer) -> dict[str, Any]:
+def answer_json(answer: LongDocumentAnswer) -> dict[str, Any]:
     """Returns an answer as values that JSON can hold."""
     return {
         "answer": answer.text,
@@ -37,7 +37,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     }
 
 
-def answer_lines(answer: Answer, language: Language) -> Iterator[str]:
+def answer_lines(answer: LongDocumentAnswer, language: Language) -> Iterator[str]:
     """Yields an answer as lines for a person: the text, its quotes, and what was not read."""
     yield answer.text
     yield ""

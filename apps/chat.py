@@ -16,10 +16,10 @@ from rich.console import Console
 
 from qwenbelt.apps.agent_choice import AgentChoice, make_agent, trusted_tools
 from qwenbelt.apps.approver import terminal_approver
-from qwenbelt.apps.clean import terminal_text
-from qwenbelt.apps.conversation import Approver, Conversation, Follower
+from qwenbelt.apps.conversation import Approver, ChatConversation, Follower
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.export import save
-from qwenbelt.apps.interrupt import Loop
+from qwenbelt.apps.interrupt import InterruptibleLoop
 from qwenbelt.apps.lanes import draw, ink_for
 from qwenbelt.apps.strings import explain, say
 from qwenbelt.apps.terminal import TerminalView
@@ -28,6 +28,7 @@ from qwenbelt.core.errors import InputError, QwenbeltError, one_line
 from qwenbelt.core.events import Event
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.settings import load_settings
+from qwenbelt.core.terminal import terminal_text
 from qwenbelt.core.trace import TraceWriter
 
 _MODES = ("ask", "auto", "never")
@@ -54,7 +55,7 @@ class Chat:
         self.folder = load_settings().workspace / "sessions" / self.session
         self._off: set[str] = set()
         self._made: dict[str, Any] = {}
-        self.conversation = Conversation(self._agent(), messages or [])
+        self.conversation = ChatConversation(self._agent(), messages or [])
         self.files: list[Path] = []
         self.timeline = Timeline()
         self._live = console.is_terminal
@@ -78,7 +79,11 @@ class Chat:
         """Reads and answers until the person leaves."""
         names = self.conversation.agent.function_map
         self._say("chat_hello", **self._where(), tools=len(names))
-        with Loop() as loop, _history_file(), contextlib.suppress(EOFError, SystemExit):
+        with (
+            InterruptibleLoop() as loop,
+            _history_file(),
+            contextlib.suppress(EOFError, SystemExit),
+        ):
             while True:
                 try:
                     line = self._read()
@@ -105,9 +110,9 @@ class Chat:
         except KeyboardInterrupt:
             self._say("interrupted")
         except QwenbeltError as error:
-            click.echo(click.style(terminal_text(one_line(explain(error), 2000)), "red"), err=True)
+            echo(click.style(terminal_text(one_line(explain(error), 2000)), "red"), err=True)
 
-    def answer(self, loop: Loop, text: str) -> None:
+    def answer(self, loop: InterruptibleLoop, text: str) -> None:
         """Asks the agent and shows the answer; what was said is kept, also after an interrupt.
 
         Raises:
@@ -131,7 +136,7 @@ class Chat:
             finally:
                 self.conversation.keep(run)
         if not self._live:
-            click.echo(done.text)
+            echo(done.text)
         if done.reason == "cancelled":
             self._say("interrupted")
 
@@ -153,7 +158,7 @@ class Chat:
         return {"model": str(llm.model), "endpoint": str(cfg.get("model_server") or "?")}
 
     def _say(self, key: str, **values: object) -> None:
-        click.echo(click.style(say(key, **values), dim=True), err=True)
+        echo(click.style(say(key, **values), dim=True), err=True)
 
     # -- commands -----------------------------------------------------------------------------
 
@@ -165,7 +170,7 @@ class Chat:
 
     def _help(self, rest: str) -> None:
         for name, (arguments, key, _) in self._commands.items():
-            click.echo(f"  {name + ' ' + arguments:<26}{say(key)}")
+            echo(f"  {name + ' ' + arguments:<26}{say(key)}")
 
     def _file(self, rest: str) -> None:
         if rest:
@@ -185,9 +190,9 @@ class Chat:
             (self._off.add if state == "off" else self._off.discard)(name)
             self.conversation.agent = self._agent()
         for tool in self.conversation.agent.function_map:
-            click.echo(f"  {say('chat_on'):<4} {terminal_text(tool)}")
+            echo(f"  {say('chat_on'):<4} {terminal_text(tool)}")
         for tool in sorted(self._off):
-            click.echo(f"  {say('chat_off'):<4} {terminal_text(tool)}")
+            echo(f"  {say('chat_off'):<4} {terminal_text(tool)}")
 
     def _model(self, rest: str) -> None:
         if rest:

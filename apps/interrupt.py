@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
-class Loop:
+class InterruptibleLoop:
     """An event loop for a program that sometimes awaits and sometimes reads the keyboard."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
 
-    def __enter__(self) -> Loop:
+    def __enter__(self) -> InterruptibleLoop:
         return self
 
     def __exit__(self, *error: object) -> None:

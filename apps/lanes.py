@@ -10,13 +10,30 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from qwenbelt.apps.clean import terminal_text
-from qwenbelt.apps.strings import say, seconds
-from qwenbelt.apps.timeline import Call, ModelCall, Timeline
+from qwenbelt.apps.strings import say, seconds, state_text
+from qwenbelt.apps.timeline import CallTiming, ModelCall, Timeline
+from qwenbelt.core.terminal import terminal_text
 
 _STEPS = (1, 2, 5)
-_STYLES = {"done": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
-_MARKS = {"failed": "✗", "cancelled": "⊘", "running": "…", "waiting": "…", "asked": "?"}
+_STYLES = {
+    "done": "green",
+    "raised": "red",
+    "failed": "red",
+    "refused": "yellow",
+    "cancelled": "yellow",
+    "timeout": "red",
+    "running": "cyan",
+}
+_MARKS = {
+    "raised": "!",
+    "failed": "✗",
+    "refused": "⊘",
+    "cancelled": "⊘",
+    "timeout": "⊘",
+    "running": "…",
+    "waiting": "…",
+    "asked": "?",
+}
 
 
 @dataclass(frozen=True)
@@ -106,7 +123,7 @@ def draw(
     axis = _Axis(begin, end, width - left - 22)
     yield Text(" " * (left + 1)).append_text(axis.ticks())
     for row in _rows(timeline):
-        if isinstance(row, Call):
+        if isinstance(row, CallTiming):
             yield _call_line(row, axis, left, end, ink)
         else:
             yield _model_line(row, axis, left, end, ink)
@@ -122,15 +139,15 @@ def _label(model: ModelCall) -> str:
     return f"{say('model')} {model.turn}"
 
 
-def _rows(timeline: Timeline) -> list[Call | ModelCall]:
+def _rows(timeline: Timeline) -> list[CallTiming | ModelCall]:
     """Returns model calls and tool calls, each model call just above the calls it wrote."""
-    rows: list[tuple[float, int, Call | ModelCall]] = []
+    rows: list[tuple[float, int, CallTiming | ModelCall]] = []
     rows += [(m.started, 0, m) for m in timeline.models]
     rows += [(c.sealed, 1, c) for c in timeline.calls]
     return [row for _, _, row in sorted(rows, key=lambda entry: entry[:2])]
 
 
-def _call_line(call: Call, axis: _Axis, left: int, end: float, ink: Ink) -> Text:
+def _call_line(call: CallTiming, axis: _Axis, left: int, end: float, ink: Ink) -> Text:
     style = _STYLES.get(call.state, "magenta")
     stop = call.finished if call.finished is not None else end
     begun = call.started if call.started is not None else stop
@@ -142,7 +159,7 @@ def _call_line(call: Call, axis: _Axis, left: int, end: float, ink: Ink) -> Text
         line.append(f" {seconds(call.seconds(end))}")
     if call.state != "done":
         mark = _MARKS[call.state] + " " if ink.marks else ""
-        line.append(f" {mark}{say(call.state)}", style)
+        line.append(f" {mark}{state_text(call.state, terminal_text(call.error))}", style)
     return line
 
 

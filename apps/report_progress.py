@@ -32,7 +32,7 @@ def _word(key: str, **values: object) -> str:
     return _WORDS[key][user_language() == "zh"].format(**values)
 
 
-class Progress:
+class ReportProgressView:
     """One bar for reading files, and a line for each running tool call; silent when piped.
 
     Args:
@@ -59,7 +59,7 @@ class Progress:
         self._calls: dict[str, int] = {}
         self._written = 0
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ReportProgressView:
         if self._shown:
             self._bars.start()
         return self

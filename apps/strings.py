@@ -18,6 +18,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{runs} 次运行中的 {rows} 行已写入 {file}",
     ),
     "failed": ("failed", "失败"),
+    "raised": ("raised an error", "代码出错"),
+    "raised_error": ("raised {error}", "抛出 {error}"),
+    "refused": ("refused", "被拒绝"),
+    "timeout": ("out of time", "超时"),
     "cancelled": ("cancelled", "已取消"),
     "running": ("running", "运行中"),
     "waiting": ("waiting", "等待中"),
@@ -122,6 +126,11 @@ TEXTS: dict[str, tuple[str, str]] = {
 def say(key: str, **values: object) -> str:
     """Returns the text `key` in the person's language, with `values` filled in."""
     return TEXTS[key][user_language() == "zh"].format(**values)
+
+
+def state_text(state: str, error: str = "") -> str:
+    """Returns the word for a call's state; of code that raised, what it raised."""
+    return say("raised_error", error=error) if state == "raised" and error else say(state)
 
 
 def explain(error: BaseException | str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Place:
+class CommandTarget:
     """A command that lives elsewhere, or a group of such commands.
 
     Attributes:
@@ -24,100 +24,104 @@ class Place:
     english: str
     chinese: str
     home: str = ""
-    members: Mapping[str, Place] = field(default_factory=dict)
+    members: Mapping[str, CommandTarget] = field(default_factory=dict)
 
 
 TRACE = {
-    "show": Place(
+    "show": CommandTarget(
         "Draw the lanes of a run: what ran side by side, and for how long.",
         "画出一次运行的泳道：哪些调用并行、各用了多久。",
         "trace:show",
     ),
-    "to-scenario": Place(
+    "to-scenario": CommandTarget(
         "Turn a trace into a scenario that the scripted endpoint plays.",
         "把运行记录转成脚本端点可以播放的场景。",
         "testing_commands:to_scenario",
     ),
-    "export": Place(
+    "export": CommandTarget(
         "Make training data of runs: openai, sharegpt or dpo.",
         "把运行记录转成训练数据：openai、sharegpt 或 dpo。",
         "trace_export:export",
     ),
 }
 
-COMMANDS: dict[str, Place] = {
-    "demo": Place(
+COMMANDS: dict[str, CommandTarget] = {
+    "demo": CommandTarget(
         "The main job on a bundled PDF; needs no key and no server.",
         "用内置 PDF 演示主要工作，无需密钥和服务器。",
         "report:demo",
     ),
-    "report": Place(
+    "report": CommandTarget(
         "Ask about your files; get a report with citations and figures.",
         "就您的文件提问，得到带引用和图表的报告。",
         "report:report",
     ),
-    "run": Place("Ask an agent one question.", "向智能体提一个问题。", "run:run"),
-    "chat": Place("Chat in the terminal.", "在终端里聊天。", "chat:chat"),
-    "gui": Place("Chat in the browser.", "在浏览器里聊天。", "gui:gui"),
-    "serve": Place(
+    "run": CommandTarget("Ask an agent one question.", "向智能体提一个问题。", "run:run"),
+    "chat": CommandTarget("Chat in the terminal.", "在终端里聊天。", "chat:chat"),
+    "gui": CommandTarget("Chat in the browser.", "在浏览器里聊天。", "gui:gui"),
+    "serve": CommandTarget(
         "Serve an agent as an OpenAI-compatible endpoint.",
         "把智能体作为 OpenAI 兼容端点提供服务。",
         "serve:serve",
     ),
-    "agents": Place(
+    "agents": CommandTarget(
         "Agents of your own, one a file: list, show.",
         "您自己的智能体，每个一个文件：列出、查看。",
         "agents:agents",
     ),
-    "tools": Place(
+    "tools": CommandTarget(
         "List, show and call tools without a model.",
         "不用模型，直接列出、查看和调用工具。",
         "tools:tools",
     ),
-    "docs": Place(
+    "docs": CommandTarget(
         "Index and search documents without a model.",
         "不用模型，建立文档索引并检索。",
         "docs:docs",
     ),
-    "mcp": Place("Run MCP servers, and look at others.", "运行或查看 MCP 服务器。", "mcp:mcp"),
-    "inspect": Place("Safety inspection of pictures.", "对图片做安全巡检。", "inspect:inspect"),
-    "label": Place(
+    "mcp": CommandTarget(
+        "Run MCP servers, and look at others.", "运行或查看 MCP 服务器。", "mcp:mcp"
+    ),
+    "inspect": CommandTarget(
+        "Safety inspection of pictures.", "对图片做安全巡检。", "inspect:inspect"
+    ),
+    "label": CommandTarget(
         "Label pictures by a vision model's vote.",
         "由视觉模型投票为图片打标签。",
         "label:label",
     ),
-    "probe": Place(
+    "probe": CommandTarget(
         "Has a model seen these problems before? A contamination probe.",
         "检测模型是否见过这些题目（数据污染探测）。",
         "probe:probe",
     ),
-    "batch": Place(
+    "batch": CommandTarget(
         "Many runs; goes on where it was when killed.",
         "批量运行，中断后可从断点继续。",
         "batch:batch",
     ),
-    "mock": Place(
+    "mock": CommandTarget(
         "Serve a scenario as a scripted endpoint.",
         "把场景作为脚本端点提供服务。",
         "testing_commands:mock",
     ),
-    "record": Place(
+    "record": CommandTarget(
         "Record a real endpoint to a cassette.",
         "把真实端点的往来录制下来。",
         "testing_commands:record",
     ),
-    "replay": Place(
+    "replay": CommandTarget(
         "Serve a recorded cassette as an endpoint.",
         "把录制的往来作为端点重放。",
         "testing_commands:replay",
     ),
-    "model": Place(
+    "model": CommandTarget(
         "Model files for the embedded engine: list, pull, rm.",
         "内嵌引擎的模型文件：列出、下载、删除。",
         "model:model",
     ),
-    "trace": Place("Look at the trace of a run.", "查看运行记录。", members=TRACE),
-    "doctor": Place(
+    "trace": CommandTarget("Look at the trace of a run.", "查看运行记录。", members=TRACE),
+    "doctor": CommandTarget(
         "What works here, and what mends the rest.",
         "检查本机环境，并给出修复命令。",
         "doctor:doctor",

@@ -15,12 +15,11 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.interrupt import quiet_keys
 from qwenbelt.apps.lanes import draw, ink_for
 from qwenbelt.apps.markdown_stream import MarkdownStream
-from qwenbelt.apps.strings import explain, say, seconds
-from qwenbelt.apps.timeline import Call, Timeline
+from qwenbelt.apps.strings import explain, say, seconds, state_text
+from qwenbelt.apps.timeline import CallTiming, Timeline
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.events import (
     Done,
@@ -32,8 +31,16 @@ from qwenbelt.core.events import (
     TextRelabelled,
     ThinkingDelta,
 )
+from qwenbelt.core.terminal import terminal_text
 
-_STYLES = {"done": ("✓", "green"), "failed": ("✗", "red"), "cancelled": ("⊘", "yellow")}
+_STYLES = {
+    "done": ("✓", "green"),
+    "raised": ("!", "red"),
+    "failed": ("✗", "red"),
+    "refused": ("⊘", "yellow"),
+    "cancelled": ("⊘", "yellow"),
+    "timeout": ("⊘", "red"),
+}
 _REFRESHES = 8  # a second
 _LONGEST_OPEN_BLOCK = 4000  # characters that are rendered anew at each refresh
 
@@ -215,18 +222,21 @@ def _markdown(block: str) -> Markdown:
     return Markdown(block, hyperlinks=False)
 
 
-def _signature(call: Call, room: int) -> str:
+def _signature(call: CallTiming, room: int) -> str:
     arguments = terminal_text(one_line(call.arguments, 400))
     text = f"{terminal_text(call.name)} {arguments if arguments != '{}' else ''}".rstrip()
     return text if cell_len(text) <= room else set_cell_size(text, max(1, room - 1)) + "…"
 
 
-def _finished_line(call: Call, width: int) -> Text:
+def _finished_line(call: CallTiming, width: int) -> Text:
     mark, style = _STYLES[call.state]
     took = seconds(call.seconds(call.finished or 0.0)) if call.started is not None else ""
     line = Text(f"{mark} ", style).append(_signature(call, width - len(took) - 4))
     line.append(f" {took}", "dim")
     first = terminal_text(one_line(call.result, 200))
+    if call.state == "raised":
+        line.append(f" {state_text(call.state, terminal_text(call.error))}", style)
+        first = terminal_text(one_line(_last_line(call.result), 200))
     if first and call.state != "done":
         line.append("\n  ").append(first, style)
     for path in call.artifacts:
@@ -234,7 +244,12 @@ def _finished_line(call: Call, width: int) -> Text:
     return line
 
 
-def _running_line(call: Call, width: int) -> RenderableType:
+def _last_line(text: str) -> str:
+    """Returns the last line of a traceback, which names the error."""
+    return text.rstrip().rsplit("\n", 1)[-1]
+
+
+def _running_line(call: CallTiming, width: int) -> RenderableType:
     row = Table.grid(padding=(0, 1))
     state = call.state
     if state == "running":

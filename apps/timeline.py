@@ -6,11 +6,30 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-State = Literal["waiting", "asked", "running", "done", "failed", "cancelled"]
+State = Literal[
+    "waiting",
+    "asked",
+    "running",
+    "done",
+    "raised",
+    "failed",
+    "refused",
+    "cancelled",
+    "timeout",
+]
+_ENDS: dict[str, State] = {
+    "ok": "done",
+    "raised": "raised",
+    "failed": "failed",
+    "refused": "refused",
+    "cancelled": "cancelled",
+    "timeout": "timeout",
+}
+MOST_OUTPUT = 4000  # characters of what a running call has printed
 
 
 @dataclass
-class Call:
+class CallTiming:
     """One tool call; times are seconds of one monotonic clock, None when not reached yet."""
 
     call_id: str
@@ -22,9 +41,13 @@ class Call:
     finished: float | None = None
     ok: bool = False
     cancelled: bool = False
+    status: str = ""
+    error: str = ""
+    parent: str = ""
     asked: bool = False
     reason: str = ""
     progress: str = ""
+    output: str = ""
     fraction: float | None = None
     result: str = ""
     items: list[dict[str, Any]] = field(default_factory=list)
@@ -34,7 +57,8 @@ class Call:
     def state(self) -> State:
         """Where the call stands."""
         if self.finished is not None:
-            return "cancelled" if self.cancelled else "done" if self.ok else "failed"
+            told = _ENDS.get(self.status)  # traces of earlier versions tell no status
+            return told or ("cancelled" if self.cancelled else "done" if self.ok else "failed")
         if self.started is not None:
             return "running"
         return "asked" if self.asked else "waiting"
@@ -67,15 +91,15 @@ class Timeline:
     """
 
     def __init__(self, records: Iterable[Mapping[str, Any]] = ()) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[CallTiming] = []
         self.models: list[ModelCall] = []
         self.cost = 0.0
         self.currency = ""
-        self._open: dict[str, Call] = {}
+        self._open: dict[str, CallTiming] = {}
         for record in records:
             self.add(record)
 
-    def add(self, record: Mapping[str, Any]) -> Call | None:
+    def add(self, record: Mapping[str, Any]) -> CallTiming | None:
         """Takes in one event; returns the call it speaks of, if any."""
         kind = record.get("event", "")
         if kind.startswith("tool_") or kind == "approval_asked":
@@ -88,20 +112,21 @@ class Timeline:
             self._usage(record)
         return None
 
-    def _call(self, record: Mapping[str, Any]) -> Call:
+    def _call(self, record: Mapping[str, Any]) -> CallTiming:
         call_id = str(record.get("call_id", ""))
         call = self._open.get(call_id)
         if call is None:
             sealed = record.get("sealed", record.get("started", record.get("t", 0.0)))
             turn = self.models[-1].turn if self.models else 0
-            call = Call(call_id, str(record.get("name", "")), turn, float(sealed or 0.0))
+            call = CallTiming(call_id, str(record.get("name", "")), turn, float(sealed or 0.0))
             self._open[call_id] = call
             self.calls.append(call)
         return call
 
-    def _tool(self, kind: str, record: Mapping[str, Any]) -> Call:
+    def _tool(self, kind: str, record: Mapping[str, Any]) -> CallTiming:
         call = self._call(record)
         call.arguments = str(record.get("arguments", call.arguments))
+        call.parent = str(record.get("parent", call.parent))
         if kind == "approval_asked":
             call.asked = True
         if kind in ("tool_waiting", "approval_asked"):
@@ -109,17 +134,27 @@ class Timeline:
         elif kind == "tool_started":
             call.started = float(record["started"])
         elif kind == "tool_progress":
-            call.progress = str(record.get("text") or call.progress)
-            call.fraction = record.get("fraction")
+            self._progress(call, record)
         elif kind == "tool_finished":
             self._tool_finished(call, record)
         return call
 
-    def _tool_finished(self, call: Call, record: Mapping[str, Any]) -> None:
+    @staticmethod
+    def _progress(call: CallTiming, record: Mapping[str, Any]) -> None:
+        text = str(record.get("text") or "")
+        if record.get("output"):
+            call.output = (call.output + text)[-MOST_OUTPUT:]
+            lines = call.output.strip().rsplit("\n", 1)
+            call.progress = lines[-1]
+        else:
+            call.progress, call.fraction = text or call.progress, record.get("fraction")
+
+    def _tool_finished(self, call: CallTiming, record: Mapping[str, Any]) -> None:
         call.sealed = float(record.get("sealed", call.sealed))
         call.started = record.get("started")
         call.finished = float(record["finished"])
         call.ok, call.cancelled = bool(record["ok"]), bool(record.get("cancelled"))
+        call.status, call.error = str(record.get("status", "")), str(record.get("error", ""))
         call.result = str(record.get("result", ""))
         call.items = list(record.get("items", ()))
         call.artifacts = [str(path) for path in record.get("artifacts", ())]

@@ -16,7 +16,7 @@ from typing import Any
 
 from qwenbelt.apps.export import message_text
 from qwenbelt.apps.gui.lanes_html import lanes_html
-from qwenbelt.apps.gui.safe_html import Surroundings, markdown_html
+from qwenbelt.apps.gui.safe_html import RenderContext, markdown_html
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.apps.strings import seconds
@@ -50,7 +50,7 @@ def trace_page(records: Records, title: str, language: str, folder: Path) -> str
     Raises:
         KeyError, TypeError, ValueError: an event is not as events are.
     """
-    around = Surroundings(language, lambda name: _picture(folder, name))
+    around = RenderContext(language, lambda name: _picture(folder, name))
     style = files("qwenbelt.apps.gui").joinpath("chat.css").read_text(encoding="utf-8")
     runs = "".join(
         _run(part, f"run{number}", around) for number, part in enumerate(_runs(records), 1)
@@ -74,7 +74,7 @@ def _runs(records: Records) -> list[list[Mapping[str, Any]]]:
     return parts
 
 
-def _run(records: Records, element: str, around: Surroundings) -> str:
+def _run(records: Records, element: str, around: RenderContext) -> str:
     language = around.language
     began = next((row for row in records if row["event"] == "run_started"), {})
     timeline = Timeline(records)
@@ -121,7 +121,7 @@ def _cells(kind: str, values: Iterable[str]) -> str:
     return "".join(f"<{kind}>{escape(value)}</{kind}>" for value in values)
 
 
-def _given(messages: Sequence[Mapping[str, Any]], around: Surroundings) -> str:
+def _given(messages: Sequence[Mapping[str, Any]], around: RenderContext) -> str:
     """Returns what the run was given: the system message folded, the conversation as bubbles."""
     parts = []
     for message in messages:

@@ -36,8 +36,8 @@ from throwaway_postgres import postgres
 
 from qwenbelt.agents import FnCallAgent
 from qwenbelt.workflows.batch.engine import Worker
-from qwenbelt.workflows.batch.ledger import Store, store_for
-from qwenbelt.workflows.batch.tasks import Options, Task, read_tasks
+from qwenbelt.workflows.batch.ledger import BatchStore, store_for
+from qwenbelt.workflows.batch.tasks import Task, TaskOptions, read_tasks
 
 Turn = tuple[str, int]
 _TASK = re.compile(r"task (\d+)")
@@ -126,7 +126,7 @@ def write_tasks(path: Path, count: int) -> None:
 # -- kill -9 -------------------------------------------------------------------------------------
 
 
-def recorded(store: Store) -> set[Turn]:
+def recorded(store: BatchStore) -> set[Turn]:
     """Returns the model calls whose answers are in the database, read past the package."""
     url = store.url.replace("postgresql://", "postgresql+psycopg://")
     engine = sqlalchemy.create_engine(url)
@@ -160,7 +160,9 @@ class Death:
 class Workers:
     """Worker processes, each with a folder of its own as if on a machine of its own."""
 
-    def __init__(self, work: Path, store: Store, spec: str, number: int, url: str | None) -> None:
+    def __init__(
+        self, work: Path, store: BatchStore, spec: str, number: int, url: str | None
+    ) -> None:
         self._work, self._spec, self._url = work, spec, url
         self._started = 0
         self.store = store
@@ -438,7 +440,7 @@ def pace(count: int, url: str | None) -> None:
         print("|---|---|---|---|---|---|---|")
         for delay, in_flight in ((0.0, 1), (0.0, 8), (0.2, 8), (0.5, 32)):
             endpoint = Endpoint(delay)
-            options = Options(endpoint=endpoint.spec, tools=["file_append"])
+            options = TaskOptions(endpoint=endpoint.spec, tools=["file_append"])
             tasks = read_tasks(work / "tasks.jsonl", options)
             few = tasks if in_flight > 1 else tasks[: count // 4]
             loops: list[Spent] = []

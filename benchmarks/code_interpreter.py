@@ -19,8 +19,8 @@ from jupyter_client.manager import KernelManager, start_new_kernel
 
 from qwenbelt.tools.code_interpreter import isolation_level
 from qwenbelt.tools.code_interpreter.host import KernelHost
-from qwenbelt.tools.code_interpreter.options import Options
-from qwenbelt.tools.code_interpreter.session import Call
+from qwenbelt.tools.code_interpreter.options import SessionOptions
+from qwenbelt.tools.code_interpreter.session import CodeCell
 
 FIGURE = """
 import pandas as pd, matplotlib.pyplot as plt
@@ -103,7 +103,7 @@ class Ours:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.host = KernelHost()
-        self.options = Options(allow_unsandboxed=True)
+        self.options = SessionOptions(allow_unsandboxed=True)
         self.count = 0
 
     def session(self) -> str:
@@ -112,7 +112,7 @@ class Ours:
         return str(self.count)
 
     def run(self, name: str, code: str, *, restart: bool = False) -> None:
-        call = Call(code, 60, restart=restart)
+        call = CodeCell(code, 60, restart=restart)
         self.host.submit(self.host.run(name, self.folder / name, self.options, call)).result(120)
 
     def end(self, name: str) -> None:

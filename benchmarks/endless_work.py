@@ -13,8 +13,8 @@ from pathlib import Path
 
 from qwenbelt.tools.code_interpreter import isolation_level
 from qwenbelt.tools.code_interpreter.host import KernelHost
-from qwenbelt.tools.code_interpreter.options import Options
-from qwenbelt.tools.code_interpreter.session import Call
+from qwenbelt.tools.code_interpreter.options import SessionOptions
+from qwenbelt.tools.code_interpreter.session import CodeCell
 
 CELLS = Path(__file__).resolve().parents[1] / "tests" / "code_interpreter" / "endless.py"
 
@@ -24,14 +24,14 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=1.0)
     limit = parser.parse_args().limit
     kinds: dict[str, str] = runpy.run_path(str(CELLS))["ENDLESS"]
-    host, options = KernelHost(), Options(allow_unsandboxed=True)
+    host, options = KernelHost(), SessionOptions(allow_unsandboxed=True)
     print(f"sandbox: {isolation_level()}; limit {limit:g} s\n")
     print("| endless work | over its limit | next call | state |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
 
         def run(code: str) -> tuple[float, str]:
             started = time.perf_counter()
-            call = Call(code, limit)
+            call = CodeCell(code, limit)
             result = host.submit(host.run("endless", Path(name), options, call)).result(120)
             return time.perf_counter() - started, result.outcome.ending
 

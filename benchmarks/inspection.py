@@ -385,11 +385,11 @@ def killed(folder: Path, out: Path, known: dict[str, dict[str, Box]]) -> None:
 
 async def run_job(folder: Path, out: Path, vision: Vision, tell: Callable[[Any], None]) -> float:
     from qwenbelt.workflows.inspection.asking import Inspector
-    from qwenbelt.workflows.inspection.job import Job
+    from qwenbelt.workflows.inspection.job import InspectionJob
     from qwenbelt.workflows.inspection.rules import load_rules
     from qwenbelt.workflows.inspection.sources import find_sources
 
-    job = Job(Inspector(vision.spec, load_rules(None)), out)
+    job = InspectionJob(Inspector(vision.spec, load_rules(None)), out)
     started = time.perf_counter()
     await job.run(list(find_sources([str(folder)])), tell)
     return time.perf_counter() - started

@@ -22,13 +22,13 @@ from jupyter_client.manager import start_new_kernel
 
 from qwenbelt.tools.code_interpreter import isolation_level
 from qwenbelt.tools.code_interpreter.host import KernelHost
-from qwenbelt.tools.code_interpreter.options import Limits, Options
-from qwenbelt.tools.code_interpreter.outcome import Collector, Outcome
-from qwenbelt.tools.code_interpreter.session import Call
+from qwenbelt.tools.code_interpreter.options import SessionLimits, SessionOptions
+from qwenbelt.tools.code_interpreter.outcome import CellOutcome, Collector
+from qwenbelt.tools.code_interpreter.session import CodeCell
 
 SECONDS = 60
 SEED = "import random, numpy; random.seed(0); numpy.random.seed(0)"
-LIMITS = Limits(seconds=SECONDS, output=1 << 20, rich=64 << 20)
+LIMITS = SessionLimits(seconds=SECONDS, output=1 << 20, rich=64 << 20)
 
 
 def cells(notebook: Path) -> list[str]:
@@ -38,7 +38,7 @@ def cells(notebook: Path) -> list[str]:
     return ["".join(source) for source in code if "".join(source).strip()]
 
 
-def shown(outcome: Outcome) -> dict[str, Any]:
+def shown(outcome: CellOutcome) -> dict[str, Any]:
     """What is compared of a cell."""
     plain = re.compile(r"0x[0-9a-f]{6,}|<ipython-input[^>]*>|/tmp/\S+")
     figures = []
@@ -89,10 +89,10 @@ def stock(codes: list[str], folder: Path) -> list[dict[str, Any]]:
 def sandboxed(codes: list[str], folder: Path) -> list[dict[str, Any]]:
     host = KernelHost()
     try:
-        options = Options(limits=LIMITS)
+        options = SessionOptions(limits=LIMITS)
         out = []
         for code in [SEED, *codes]:
-            work = host.run("notebook", folder, options, Call(code, SECONDS))
+            work = host.run("notebook", folder, options, CodeCell(code, SECONDS))
             out.append(shown(host.submit(work).result(SECONDS * 3).outcome))
         return out[1:]
     finally:

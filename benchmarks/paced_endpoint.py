@@ -17,12 +17,12 @@ import sys
 import time
 from typing import Any
 
-from qwenbelt.testing.server.http import Connection, HttpRequest, HttpServer
+from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServer
 
 LOGS: dict[str, list[dict[str, Any]]] = {}
 
 
-async def answer(request: HttpRequest, connection: Connection) -> None:
+async def answer(request: HttpRequest, connection: ClientConnection) -> None:
     """Answers a request for a reply or for a log."""
     received = time.monotonic()
     if request.method == "GET":
@@ -43,7 +43,7 @@ async def answer(request: HttpRequest, connection: Connection) -> None:
 
 
 async def calls(
-    options: dict[str, str], turn: int, entry: dict[str, Any], connection: Connection
+    options: dict[str, str], turn: int, entry: dict[str, Any], connection: ClientConnection
 ) -> None:
     """Writes the calls of one reply at their pace; without a pace in one write a call."""
     gap, pieces = float(options["gap"]) / 1000, int(options["pieces"])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 ItemKind = Literal["text", "image", "file", "audio", "video"]
+CallStatus = Literal["ok", "raised", "failed", "refused", "cancelled", "timeout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Event:
         out: dict[str, Any] = {"event": self.kind}
         for entry in dataclasses.fields(self):
             value = getattr(self, entry.name)
+            if entry.name == "parent" and not value:
+                continue
             if isinstance(value, tuple):
                 value = [dataclasses.asdict(v) if isinstance(v, Item) else v for v in value]
             out[entry.name] = value
@@ -109,13 +112,17 @@ class TextRelabelled(Event):
 
 @dataclass(frozen=True, slots=True)
 class ToolCallReady(Event):
-    """The arguments of a call are complete (sealed); `arguments` is the JSON text as written."""
+    """The arguments of a call are complete (sealed); `arguments` is the JSON text as written.
+
+    `parent`, here and in the other events of calls, is the id of the call that made this one.
+    """
 
     kind: ClassVar[str] = "tool_ready"
     call_id: str
     name: str
     arguments: str
     sealed: float
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,7 @@ class ToolWaiting(Event):
     call_id: str
     name: str
     reason: str
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,7 @@ class ApprovalAsked(Event):
     name: str
     arguments: str
     reason: str
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,24 +156,34 @@ class ToolStarted(Event):
     call_id: str
     name: str
     started: float
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolProgress(Event):
-    """A running call tells something: a text, a fraction done (0 to 1), or both."""
+    """A running call tells something: a text, a fraction done (0 to 1), or both.
+
+    `output` says that the text is the next piece of what it prints, not news about it.
+    """
 
     kind: ClassVar[str] = "tool_progress"
     call_id: str
     name: str
     text: str = ""
     fraction: float | None = None
+    output: bool = False
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished(Event):
-    """A call ended, well or not. `result` is the text that the model sees.
+    """A call ended, well or not.
 
-    `abandoned` says that its thread could not be stopped and was left behind.
+    Attributes:
+        result: the text that the model sees.
+        status: how it ended. "raised" is code that ran and raised an exception, with `error` the
+            exception's name; "failed" is a call that the tool could not do.
+        abandoned: whether its thread could not be stopped and was left behind.
     """
 
     kind: ClassVar[str] = "tool_finished"
@@ -179,6 +198,23 @@ class ToolFinished(Event):
     items: tuple[Item, ...] = ()
     artifacts: tuple[str, ...] = ()
     abandoned: bool = False
+    status: CallStatus | Literal[""] = ""
+    error: str = ""
+    parent: str = ""
+
+    def __post_init__(self) -> None:
+        """Tells the status of a call of which only `ok` and `cancelled` are said."""
+        if not self.status:
+            status = "ok" if self.ok else "cancelled" if self.cancelled else "failed"
+            object.__setattr__(self, "status", status)
+
+
+@dataclass(frozen=True, slots=True)
+class Partial(Event):
+    """What there is of a typed answer while the model still writes it."""
+
+    kind: ClassVar[str] = "partial"
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +254,11 @@ class Done(Event):
 
     Attributes:
         reason: "answer", "cancelled", "model_calls", "tool_calls", "tokens", "seconds", "money",
-            "loop", "length", or "error".
+            "loop", "length", "refused", or "error".
         text: the final answer.
         detail: one line about a reason other than "answer".
         messages: the messages that this run added, as qwen-agent message dicts.
+        value: the typed answer, as JSON holds it.
     """
 
     kind: ClassVar[str] = "done"
@@ -229,3 +266,4 @@ class Done(Event):
     text: str
     detail: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
+    value: Any = None

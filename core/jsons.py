@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from array import array
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -21,6 +22,27 @@ MAX_REPAIR = 256 * 1024  # characters; json_repair looks at each of them in Pyth
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.S)
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _OTHERS = bytes(set(range(256)) - set(b"[{]}"))
+
+# the tokens of literals as Python and JSON write them; strings of three quotes come first
+_TOKEN = re.compile(
+    r"""\s*(?:
+    (?P<string>[rRuU]?(?:\"{3}(?:[^\\]|\\.)*?\"{3}|\'{3}(?:[^\\]|\\.)*?\'{3}
+        |"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'))
+    |(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)
+    |(?P<word>[A-Za-z]+)
+    |(?P<mark>[\[\](){},:])
+    )""",
+    re.S | re.X,
+)
+# a code point above the last one is no escape; what Python does not know stays as it is written
+_ESCAPE = re.compile(
+    r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4}|.)", re.S
+)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\n": "", "/": "/"}
+_ESCAPES |= {mark: mark for mark in "\\\"'"}
+_DOUBLED = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*"?)|\{\{|\}\}', re.S)
+_WORDS = {"True": "true", "False": "false", "None": "null", "true": "true", "false": "false"}
+_WORDS["null"] = "null"
 
 
 class JsonRefused(json.JSONDecodeError):
@@ -75,6 +97,32 @@ def is_deeper(text: str | bytes | bytearray, max_depth: int) -> bool:
     return max(accumulate(steps), default=0) > max_depth
 
 
+def loads_lenient(text: str) -> Any:
+    """Returns the array or object of text that a model wrote; None where it is none.
+
+    Read are JSON with line ends in strings, what Python writes (`literal`), and braces written
+    twice, `{{"name": "f"}}`, as the template of Qwen2.5-Coder shows them. Nothing is guessed: text
+    that was cut off gives None.
+    """
+    for candidate in (text, *_with_single_braces(text.strip())):
+        try:
+            value = loads_bounded(candidate, strict=False)
+        except json.JSONDecodeError:
+            value = literal(candidate)
+        if isinstance(value, (dict, list)):
+            return value
+    return None
+
+
+def _with_single_braces(text: str) -> Iterator[str]:
+    if not text.startswith("{{"):
+        return
+    if text.endswith("}}"):
+        yield text[1:-1]
+        yield _DOUBLED.sub(lambda found: found.group(1) or found.group()[:1], text)
+    yield text[1:]  # closed once only
+
+
 def repaired(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
     """Returns the value of text that is nearly JSON; None where nothing can be made of it.
 
@@ -88,3 +136,53 @@ def repaired(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
         return json_repair.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def literal(text: str) -> Any:
+    """Returns the array or object that text writes as Python does; None where it is none.
+
+    Quotes of either kind and threefold ones, True, False and None, tuples, trailing commas. Models
+    that saw much Python write `['a', 'b']`, and code in threefold quotes. The text is translated
+    token by token, since Python's own parser is no place for hostile text.
+    """
+    out: list[str] = []
+    position, end = 0, len(text.rstrip())
+    if not text.lstrip()[:1] or text.lstrip()[0] not in "[{(" or end > MAX_REPAIR:
+        return None
+    while position < end:
+        found = _TOKEN.match(text, position)
+        if found is None:
+            return None
+        token = _token(found.lastgroup or "", found.group(found.lastgroup or 0))
+        if token is None:
+            return None
+        if token in ("]", "}") and out and out[-1] == ",":
+            out.pop()
+        out.append(token)
+        position = found.end()
+    try:
+        return loads_bounded(" ".join(out))
+    except json.JSONDecodeError:
+        return None
+
+
+def _token(kind: str, text: str) -> str | None:
+    if kind == "word":
+        return _WORDS.get(text)
+    if kind == "mark":
+        return {"(": "[", ")": "]"}.get(text, text)
+    if kind == "number":
+        text = text.removeprefix("+")
+        return f"0{text}" if text.startswith(".") else text.removesuffix(".")
+    raw = text[0] in "rR"
+    body = text.lstrip("rRuU")
+    quotes = 3 if body[:3] in ('"""', "'''") else 1
+    body = body[quotes:-quotes]
+    return json.dumps(body if raw else _ESCAPE.sub(_unescaped, body))
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    said = found.group(1)
+    if said[0] in "xuU" and len(said) > 1:
+        return chr(int(said[1:], 16))
+    return _ESCAPES.get(said, found.group())

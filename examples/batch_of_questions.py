@@ -6,13 +6,13 @@ import json
 import sys
 from pathlib import Path
 
-from qwenbelt.workflows.batch.job import Progress, batch
-from qwenbelt.workflows.batch.tasks import Options
+from qwenbelt.workflows.batch.job import BatchProgress, batch
+from qwenbelt.workflows.batch.tasks import TaskOptions
 
 QUESTIONS = ["What is a torque wrench for?", "What is a feeler gauge for?"]
 
 
-def tell(progress: Progress) -> None:
+def tell(progress: BatchProgress) -> None:
     print(f"{progress.done} of {progress.total} done", file=sys.stderr)
 
 
@@ -22,7 +22,7 @@ def main(out: str, endpoint: str | None = None) -> None:
     tasks = folder / "tasks.jsonl"
     tasks.write_text("".join(json.dumps({"ask": q}) + "\n" for q in QUESTIONS), encoding="utf-8")
     # db="postgresql://…" lets workers on other machines join
-    made = batch(tasks, folder, options=Options(endpoint=endpoint), tell=tell)
+    made = batch(tasks, folder, options=TaskOptions(endpoint=endpoint), tell=tell)
     for line in made.results.read_text(encoding="utf-8").splitlines():
         result = json.loads(line)
         print(result["id"], result["result"]["answer"] if result["ok"] else result["error"])

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from qwenbelt.workflows.inspection.asking import Inspector
-from qwenbelt.workflows.inspection.job import Job
+from qwenbelt.workflows.inspection.job import InspectionJob
 from qwenbelt.workflows.inspection.report import write_pdf
 from qwenbelt.workflows.inspection.rules import load_rules
 from qwenbelt.workflows.inspection.sources import find_sources
@@ -15,7 +15,7 @@ from qwenbelt.workflows.inspection.sources import find_sources
 
 def main(out: str, endpoint: str | None, *images: str) -> None:
     rules = load_rules(None)  # or a YAML file with classes of your own
-    job = Job(Inspector(endpoint, rules), Path(out))
+    job = InspectionJob(Inspector(endpoint, rules), Path(out))
     done = asyncio.run(job.run(list(find_sources(images))))
     for picture in done.pictures:
         found = [f"{each.label} at {each.bbox}" for each in picture.objects]

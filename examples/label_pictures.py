@@ -9,7 +9,7 @@ from pathlib import Path
 from qwenbelt.workflows.inspection.sources import find_sources
 from qwenbelt.workflows.labelling.asking import Labeller
 from qwenbelt.workflows.labelling.export import write_all
-from qwenbelt.workflows.labelling.job import Job
+from qwenbelt.workflows.labelling.job import LabellingJob
 from qwenbelt.workflows.labelling.labels import Labels
 
 LABELS = Labels(labels={"day": "the sky is bright", "night": "the sky is dark"}, votes=3)
@@ -18,7 +18,7 @@ LABELS = Labels(labels={"day": "the sky is bright", "night": "the sky is dark"},
 def main(out: str, endpoint: str | None, *images: str) -> None:
     folder = Path(out)
     labeller = Labeller(endpoint, LABELS)
-    pictures = asyncio.run(Job(labeller, folder).run(list(find_sources(images))))
+    pictures = asyncio.run(LabellingJob(labeller, folder).run(list(find_sources(images))))
     write_all(folder, pictures, LABELS, "en", final={})
     for picture in pictures:
         print(picture.image, *picture.labels, f"{picture.agreement:.0%}", picture.reason)

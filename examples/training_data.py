@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qwenbelt.agents import FnCallAgent, endpoint
 from qwenbelt.core.trace import TraceWriter, read_trace
-from qwenbelt.workflows.training import Example, example_of, rows
+from qwenbelt.workflows.training import TrainingExample, example_of, rows
 
 
 def weather(city: str) -> str:
@@ -20,7 +20,7 @@ def weather(city: str) -> str:
     return f"Sunny in {city}."
 
 
-def brevity(example: Example) -> float:
+def brevity(example: TrainingExample) -> float:
     """The shorter answer is the better one."""
     return -len(example.reply[-1]["content"])
 

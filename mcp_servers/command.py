@@ -14,7 +14,7 @@ from qwenbelt.core.secrets import remember, scrub
 from qwenbelt.mcp_servers.options import HttpOptions
 
 if TYPE_CHECKING:
-    from qwenbelt.mcp_servers.service import Service
+    from qwenbelt.mcp_servers.service import McpService
 
 TOKEN_VARIABLE = "QWENBELT_MCP_TOKEN"  # noqa: S105 - the name of the variable
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -46,7 +46,9 @@ def transport_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def serve(make: Callable[[], Service], port: int | None, host: str, names: tuple[str, ...]) -> None:
+def serve(
+    make: Callable[[], McpService], port: int | None, host: str, names: tuple[str, ...]
+) -> None:
     """Serves a service as the options say, until the client or a person ends it."""
     token = os.environ.get(TOKEN_VARIABLE) or None
     remember(token)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from qwenbelt.mcp_servers.command import SETTINGS, run, serve, transport_options
-from qwenbelt.mcp_servers.service import Service
+from qwenbelt.mcp_servers.service import McpService
 
 _EVENT_BYTES = 600 * 1024  # clients of the Python SDK refuse an HTTP event of more than 1 MiB
 INSTRUCTIONS = (
@@ -13,7 +13,7 @@ INSTRUCTIONS = (
 )
 
 
-def service(folders: tuple[str, ...], *, read_only: bool = False, http: bool = False) -> Service:
+def service(folders: tuple[str, ...], *, read_only: bool = False, http: bool = False) -> McpService:
     """Returns the service over some folders.
 
     Raises:
@@ -26,7 +26,7 @@ def service(folders: tuple[str, ...], *, read_only: bool = False, http: bool = F
     limit = _EVENT_BYTES if http else MAX_MEDIA_BYTES
     files = Files(Fence(folders), read_only=read_only, max_media=limit)
     offered = [o for o in OPERATIONS if o.read_only or not read_only]
-    return Service("qwenbelt-filesystem", "Files", files, offered, INSTRUCTIONS)
+    return McpService("qwenbelt-filesystem", "Files", files, offered, INSTRUCTIONS)
 
 
 @click.command("filesystem", context_settings=SETTINGS)

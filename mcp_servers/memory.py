@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from qwenbelt.mcp_servers.command import SETTINGS, run, serve, transport_options
-from qwenbelt.mcp_servers.service import Service, Text
+from qwenbelt.mcp_servers.service import McpService, TextResource
 
 INSTRUCTIONS = (
     "A knowledge graph that lasts between conversations: entities, observations about them, and "
@@ -19,7 +19,7 @@ INSTRUCTIONS = (
 _ENDINGS = (".jsonl", ".json")
 
 
-def service(file: Path) -> Service:
+def service(file: Path) -> McpService:
     """Returns the service over a graph's file.
 
     Raises:
@@ -34,14 +34,14 @@ def service(file: Path) -> Service:
     def graph() -> str:
         return json.dumps(whole_graph(store, None).data, ensure_ascii=False, indent=2)
 
-    resource = Text(
+    resource = TextResource(
         "memory://knowledge-graph",
         "Knowledge Graph",
         "The knowledge graph with all entities and relations, as far as they fit",
         "application/json",
         graph,
     )
-    return Service(
+    return McpService(
         "qwenbelt-memory",
         "Memory",
         store,

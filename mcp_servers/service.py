@@ -10,7 +10,7 @@ from qwenbelt.tools.operation import Operation
 
 
 @dataclass(frozen=True)
-class Text:
+class TextResource:
     """A resource: a text under a URI.
 
     Attributes:
@@ -51,7 +51,7 @@ class PromptText:
 
 
 @dataclass(frozen=True)
-class Service:
+class McpService:
     """All that a server offers.
 
     Attributes:
@@ -66,7 +66,7 @@ class Service:
     engine: Any
     operations: Sequence[Operation] | Callable[[], Sequence[Operation]]
     instructions: str = ""
-    resources: Callable[[], list[Text]] = list
+    resources: Callable[[], list[TextResource]] = list
     templates: Sequence[TextTemplate] = ()
     prompts: Sequence[PromptText] = ()
     open_world: bool = False

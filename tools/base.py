@@ -6,20 +6,21 @@ import asyncio
 import concurrent.futures
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 from qwen_agent.llm.schema import ContentItem
 from qwen_agent.tools.base import BaseTool
 
 from qwenbelt.core.errors import ToolError
-from qwenbelt.core.events import Item
+from qwenbelt.core.events import CallStatus, Item
+from qwenbelt.core.jsons import loads_bounded, loads_lenient, repaired
 from qwenbelt.core.language import Language
-from qwenbelt.core.schemas import json_schema
-from qwenbelt.tools.arguments import schema_of, validation_line
+from qwenbelt.core.schemas import coerced, json_schema
+from qwenbelt.tools.arguments import schema_of, unknown_line, validation_line
 
 ToolResult: TypeAlias = str | dict[str, Any] | list[Any] | ContentItem
 NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}, "required": []}
@@ -27,6 +28,26 @@ NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}, "required":
 
 def _ignore(text: str, fraction: float | None = None) -> None:
     """Progress that nobody listens to."""
+
+
+def _nothing() -> str:
+    return ""
+
+
+class Ended(list[ContentItem]):
+    """A result that says how the call ended, for what is neither a success nor a refusal to run.
+
+    Attributes:
+        status: "raised" where code of the model raised, "timeout" where it was stopped.
+        error: the name of the exception.
+    """
+
+    def __init__(
+        self, items: Iterable[ContentItem], status: CallStatus = "ok", error: str = ""
+    ) -> None:
+        super().__init__(items)
+        self.status: CallStatus = status
+        self.error = error
 
 
 @dataclass
@@ -38,6 +59,8 @@ class ToolContext:
         folder: the session's working folder, or None to let the tool choose.
         files: the conversation's files by the name that the model sees.
         report: tells progress: a text and, if known, the fraction done.
+        on_output: takes the next piece of what the call prints; None for `report`.
+        so_far: gives what there is of the result, for a call that is stopped; a tool may set it.
         cancelled: set when the run no longer wants the result.
         language: "en" or "zh", the conversation's language.
     """
@@ -46,9 +69,24 @@ class ToolContext:
     folder: Path | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
     report: Callable[..., None] = _ignore
+    on_output: Callable[[str], None] | None = None
+    so_far: Callable[[], str] = _nothing
     cancelled: threading.Event = field(default_factory=threading.Event)
     language: Language = "en"
     call_id: str = ""
+
+
+class ToolSource(Protocol):
+    """Where tools come from that may change while they are used, such as a server."""
+
+    def offered_at_first(self) -> Set[str]:
+        """Returns the names that were offered when the tools were made."""
+
+    def current(self) -> Mapping[str, Tool]:
+        """Returns what is offered now, by name; the same objects while nothing changes."""
+
+    async def settled(self) -> None:
+        """Waits a moment for changes that have been announced."""
 
 
 class Tool(BaseTool):  # type: ignore[misc]
@@ -68,6 +106,7 @@ class Tool(BaseTool):  # type: ignore[misc]
         weight: how many of the scheduler's slots a call takes.
         max_concurrency: calls of this tool that may run side by side, or None.
         accepts_text: `parse` also takes text that is not JSON, such as bare code.
+        source: what knows of further and changed tools; an agent that has all of them follows it.
     """
 
     Arguments: ClassVar[type[BaseModel] | None] = None
@@ -81,6 +120,7 @@ class Tool(BaseTool):  # type: ignore[misc]
     weight: int = 1
     max_concurrency: int | None = None
     accepts_text: bool = False
+    source: ToolSource | None = None
 
     # BaseTool.__init__ refuses schemas with $defs or additionalProperties, so it is not called
     def __init__(self, cfg: dict[str, Any] | None = None) -> None:
@@ -115,12 +155,18 @@ class Tool(BaseTool):  # type: ignore[misc]
     def parse(self, params: str | Mapping[str, Any] | BaseModel) -> Any:
         """Returns checked arguments: an instance of `Arguments`, else a dict.
 
+        Values get the types that the schema asks for where they can be meant in one way only.
+
         Raises:
             ToolError: the text is not JSON or does not fit the schema; one line for the model.
         """
         if isinstance(params, BaseModel):
             return params
         values = loads_arguments(params) if isinstance(params, str) else dict(params)
+        values = coerced(values, json_schema(self.parameters))
+        unknown = unknown_line(values, json_schema(self.parameters), self.Arguments)
+        if unknown:
+            raise ToolError(f"Wrong arguments for {self.name}: {unknown}")
         if self.Arguments is None:
             return values
         try:
@@ -156,7 +202,8 @@ def run_blocking(start: Callable[[], Any]) -> Any:
 def loads_arguments(text: str) -> dict[str, Any]:
     """Reads the arguments of a call from JSON text; empty or null means no arguments.
 
-    Double-encoded objects are unwrapped; near-miss JSON is repaired when the result is an object.
+    Double-encoded objects are unwrapped; what models write instead of JSON is read, and near-miss
+    JSON is repaired when the result is an object.
 
     Raises:
         ToolError: no JSON object can be read from it.
@@ -164,11 +211,11 @@ def loads_arguments(text: str) -> dict[str, Any]:
     if not text.strip():
         return {}
     try:
-        value = json.loads(text)
+        value = loads_bounded(text)
         if isinstance(value, str):
-            value = json.loads(value)
+            value = loads_bounded(value)
     except json.JSONDecodeError as error:
-        value = _repaired(text)
+        value = _nearly(text)
         if value is None:
             reason = f"{error.msg} at character {error.pos}"
             raise ToolError(f"The arguments are not valid JSON ({reason}).") from None
@@ -179,13 +226,11 @@ def loads_arguments(text: str) -> dict[str, Any]:
     return value
 
 
-def _repaired(text: str) -> dict[str, Any] | None:
+def _nearly(text: str) -> dict[str, Any] | None:
     body = text.strip()
     if not (body.startswith("{") and body.endswith("}")):
         return None  # cut off or not an object: guessing would run something else
-    import json_repair
-
-    value = json_repair.loads(body)
+    value = loads_lenient(body) or repaired(body)
     return value if isinstance(value, dict) and value else None
 
 

@@ -15,7 +15,7 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_bytes
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
-from qwenbelt.tools.operation import Call, Media, Operation, Reply
+from qwenbelt.tools.operation import Media, Operation, OperationCall, OperationResult
 
 
 class LocalTool(Tool):
@@ -43,12 +43,12 @@ class LocalTool(Tool):
         arguments = self.parse(params)
         context = kwargs.get("context") or ToolContext()
         language: Language = "zh" if context.language == "zh" else "en"
-        call = Call(context.report, context.cancelled, language)
+        call = OperationCall(context.report, context.cancelled, language)
         reply = self.operation.run(self.engine(context), arguments, call)
         return tool_result(reply, context)
 
 
-def tool_result(reply: Reply, context: ToolContext) -> ToolResult:
+def tool_result(reply: OperationResult, context: ToolContext) -> ToolResult:
     """Returns a reply as a text, or with its media as files in the conversation's folder."""
     text = "\n\n".join(part for part in (reply.text, reply.note) if part)
     if not reply.media:

@@ -25,7 +25,7 @@ def _ignore(text: str, fraction: float | None = None) -> None:
 
 
 @dataclass
-class Call:
+class OperationCall:
     """One running call.
 
     Attributes:
@@ -57,7 +57,7 @@ class Media:
 
 
 @dataclass(frozen=True)
-class Reply:
+class OperationResult:
     """What an operation gives back.
 
     Attributes:
@@ -83,7 +83,7 @@ class Operation:
         description: for the model.
         Arguments: its arguments; aliases are the names on the wire.
         run: does it; runs in a thread of its own, with the engine first.
-        output: the JSON schema of `Reply.data`.
+        output: the JSON schema of `OperationResult.data`.
         read_only: has no side effect.
         idempotent: doing it twice does no more than doing it once.
         destructive: may delete or overwrite.
@@ -93,7 +93,7 @@ class Operation:
     title: str
     description: str
     Arguments: type[BaseModel]
-    run: Callable[[Any, Any, Call], Reply]
+    run: Callable[[Any, Any, OperationCall], OperationResult]
     output: dict[str, Any]
     read_only: bool = False
     idempotent: bool = False

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from qwenbelt.core.errors import EndpointError
-from qwenbelt.workflows.inspection.sources import Source, unique_stems
+from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.workflows.inspection.sources import PictureSource, unique_stems
 
 IN_FLIGHT = 8
 STATE = "done.jsonl"
@@ -41,8 +41,8 @@ class Health:
 
 
 async def each(
-    sources: Sequence[Source],
-    work: Callable[[Source, str], Awaitable[T]],
+    sources: Sequence[PictureSource],
+    work: Callable[[PictureSource, str], Awaitable[T]],
     slots: asyncio.Semaphore,
     progress: Callable[[T], None] | None = None,
 ) -> list[T]:
@@ -55,7 +55,7 @@ async def each(
         progress: is told each result as soon as it is there.
     """
 
-    async def one(source: Source, stem: str) -> T:
+    async def one(source: PictureSource, stem: str) -> T:
         async with slots:
             found = await work(source, stem)
         if progress is not None:
@@ -83,7 +83,7 @@ def read_done(path: Path, read: Callable[[dict[str, Any]], T]) -> dict[str, T]:
         return done
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            table = json.loads(line)
+            table = loads_bounded(line)
             done[table["key"]] = read(table)
         except (KeyError, TypeError, ValueError):
             continue  # the last line of a run that was killed while writing

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from qwenbelt.agents.models.codecs import codec_for
 from qwenbelt.agents.models.encoding import text_of, to_wire
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import scrub
 
 Form = Literal["openai", "sharegpt", "dpo"]
@@ -29,7 +30,7 @@ _FROM = {"user": "human", "assistant": "gpt", "tool": "observation"}
 
 
 @dataclass(frozen=True)
-class Example:
+class TrainingExample:
     """One run as training data.
 
     Attributes:
@@ -62,10 +63,10 @@ class Example:
         return text_of(asked[-1]["content"]) if asked else ""
 
 
-Scorer = Callable[[Example], float]
+Scorer = Callable[[TrainingExample], float]
 
 
-def example_of(records: Iterable[Mapping[str, Any]]) -> Example:
+def example_of(records: Iterable[Mapping[str, Any]]) -> TrainingExample:
     """Returns the run of a trace, with every key and known secret masked.
 
     Raises:
@@ -78,7 +79,7 @@ def example_of(records: Iterable[Mapping[str, Any]]) -> Example:
         raise InputError("The trace does not hold a whole run (its beginning, its end, messages).")
     finished = [row for row in rows if row["event"] == "tool_finished"]
     usage = [row for row in rows if row["event"] == "usage"]
-    return Example(
+    return TrainingExample(
         prompt=_written(began["messages"]),
         reply=_written(done["messages"]),
         tools=[{"type": "function", "function": told} for told in _declared(began)],
@@ -93,23 +94,23 @@ def _written(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The chat completions form; pictures and files are told by their texts alone."""
     texts = [{**m, "content": text_of(m.get("content") or "")} for m in messages]
     wire = to_wire(texts, codec_for("native"))
-    cleaned: list[dict[str, Any]] = json.loads(scrub(json.dumps(wire, ensure_ascii=False)))
+    cleaned: list[dict[str, Any]] = loads_bounded(scrub(json.dumps(wire, ensure_ascii=False)))
     return cleaned
 
 
 def _declared(began: Mapping[str, Any]) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = json.loads(scrub(json.dumps(began.get("declarations") or [])))
+    told: list[dict[str, Any]] = loads_bounded(scrub(json.dumps(began.get("declarations") or [])))
     return told
 
 
-def default_score(example: Example) -> float:
+def default_score(example: TrainingExample) -> float:
     """An answer is better than none, then fewer failed calls, fewer calls, fewer tokens."""
     answered = 1e9 if example.reason == "answer" else 0.0
     return answered - 1e6 * example.failed - 1e3 * example.calls - 1e-3 * example.tokens
 
 
 def rows(
-    examples: Sequence[Example], form: Form, score: Scorer = default_score
+    examples: Sequence[TrainingExample], form: Form, score: Scorer = default_score
 ) -> list[dict[str, Any]]:
     """Returns the lines of a training file, without doubles, in the order of the runs.
 
@@ -144,12 +145,12 @@ def _identity(row: Mapping[str, Any]) -> str:
     return json.dumps(plain(dict(row)), sort_keys=True)
 
 
-def _openai(example: Example) -> dict[str, Any]:
+def _openai(example: TrainingExample) -> dict[str, Any]:
     row: dict[str, Any] = {"messages": [*example.prompt, *example.reply]}
     return {**row, "tools": example.tools} if example.tools else row
 
 
-def _sharegpt(example: Example) -> dict[str, Any]:
+def _sharegpt(example: TrainingExample) -> dict[str, Any]:
     messages = [*example.prompt, *example.reply]
     system = "\n".join(text_of(m["content"]) for m in messages if m["role"] == "system")
     row: dict[str, Any] = {"conversations": list(_turns(messages))}
@@ -183,13 +184,13 @@ def _turns(messages: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return loads_bounded(text)
     except json.JSONDecodeError:
         return text
 
 
-def _pairs(examples: Sequence[Example], score: Scorer) -> Iterator[dict[str, Any]]:
-    tasks: dict[str, list[Example]] = {}
+def _pairs(examples: Sequence[TrainingExample], score: Scorer) -> Iterator[dict[str, Any]]:
+    tasks: dict[str, list[TrainingExample]] = {}
     for example in examples:
         tasks.setdefault(example.task, []).append(example)
     for runs in tasks.values():

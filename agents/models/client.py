@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from qwenbelt.agents.models.deltas import JsonDict
+from qwenbelt.agents.models.rate_limits import retry_after
 from qwenbelt.agents.models.sse import DONE, EventDecoder, json_object
-from qwenbelt.agents.ratelimits import retry_after
 from qwenbelt.core.errors import EndpointError, one_line
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _END_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
-class Connection:
+class ModelConnection:
     """Where and how to reach a model.
 
     Attributes:
@@ -56,11 +56,11 @@ class Connection:
 
 
 _clients: weakref.WeakKeyDictionary[
-    asyncio.AbstractEventLoop, dict[Connection, tuple[AsyncOpenAI, AsyncGenerator[None, None]]]
+    asyncio.AbstractEventLoop, dict[ModelConnection, tuple[AsyncOpenAI, AsyncGenerator[None, None]]]
 ] = weakref.WeakKeyDictionary()
 
 
-async def client_for(connection: Connection) -> AsyncOpenAI:
+async def client_for(connection: ModelConnection) -> AsyncOpenAI:
     """Returns this event loop's client for a connection."""
     clients = _clients.setdefault(asyncio.get_running_loop(), {})
     if connection not in clients:
@@ -85,7 +85,7 @@ def warm_up() -> None:
             importlib.import_module(name)
 
 
-def _new_client(connection: Connection) -> AsyncOpenAI:
+def _new_client(connection: ModelConnection) -> AsyncOpenAI:
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
     return AsyncOpenAI(
@@ -100,7 +100,9 @@ def _new_client(connection: Connection) -> AsyncOpenAI:
 
 
 @asynccontextmanager
-async def open_reply(connection: Connection, body: bytes) -> AsyncIterator[AsyncIterator[JsonDict]]:
+async def open_reply(
+    connection: ModelConnection, body: bytes
+) -> AsyncIterator[AsyncIterator[JsonDict]]:
     """Sends a chat completions body; gives its chunks as dicts while they arrive.
 
     A whole (not streamed) reply is given as one chunk.
@@ -136,7 +138,7 @@ async def open_reply(connection: Connection, body: bytes) -> AsyncIterator[Async
         ) from error
 
 
-async def _post(connection: Connection, body: bytes) -> httpx2.Response:
+async def _post(connection: ModelConnection, body: bytes) -> httpx2.Response:
     """Sends a body; once more at once when an idle connection proves to have been closed.
 
     Servers close connections after some seconds or requests (llama.cpp: 5 s, 100 requests), which
@@ -208,7 +210,7 @@ async def _each(chunks: list[JsonDict]) -> AsyncIterator[JsonDict]:
         yield chunk
 
 
-def status_error(error: APIStatusError, connection: Connection) -> EndpointError:
+def status_error(error: APIStatusError, connection: ModelConnection) -> EndpointError:
     """Returns an error status of the endpoint as one line with its mend."""
     status = error.status_code
     body: Any = error.body

@@ -39,7 +39,7 @@ OCR_TASKS = (
 
 
 @dataclass(frozen=True)
-class Source:
+class WebSource:
     """A page that a searched answer is based on; `n` is its number in the answer, from 1."""
 
     n: int
@@ -52,7 +52,7 @@ class SearchedAnswer:
     """An answer with its sources."""
 
     text: str
-    sources: tuple[Source, ...]
+    sources: tuple[WebSource, ...]
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class DashScope:
         )
         found = (output.get("search_info") or {}).get("search_results") or []
         sources = [
-            Source(int(entry.get("index", n)), str(entry.get("title", "")), str(entry["url"]))
+            WebSource(int(entry.get("index", n)), str(entry.get("title", "")), str(entry["url"]))
             for n, entry in enumerate(found, 1)
             if entry.get("url")
         ]

@@ -61,7 +61,7 @@ WirePiece = Text | Thought | CallDelta | Finish | Tokens
 
 
 @dataclass(slots=True)
-class Call:
+class ToolCall:
     """A tool call of a reply.
 
     Attributes:
@@ -81,26 +81,26 @@ class Call:
 class Sealed:
     """The arguments of a call are complete."""
 
-    call: Call
+    call: ToolCall
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
     """More arrived for a call that had been sealed; what was started for it does not count."""
 
-    call: Call
+    call: ToolCall
 
 
 ReplyPiece = Text | Thought | Relabel | Sealed | Changed
 
 
 @dataclass(slots=True)
-class Reply:
+class ModelReply:
     """A whole reply of the model."""
 
     text: str = ""
     thoughts: str = ""
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
     finish_reason: str = ""
     tokens: Tokens | None = None
     first_token: float | None = None

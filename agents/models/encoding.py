@@ -13,7 +13,7 @@ from typing import Any
 
 from qwenbelt.agents.models.codecs import Codec
 from qwenbelt.agents.models.codecs.base import new_call_id
-from qwenbelt.agents.models.deltas import Call, CallResult, JsonDict, Reply
+from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply, ToolCall
 from qwenbelt.agents.prompts import CANCELLED
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.language import Language
@@ -66,7 +66,7 @@ class _Turn:
     def _clear(self) -> None:
         self.texts: list[str] = []
         self.thoughts: list[str] = []
-        self.calls: list[Call] = []
+        self.calls: list[ToolCall] = []
         self.given: list[str] = []
         self.results: dict[str, CallResult] = {}
 
@@ -83,7 +83,7 @@ class _Turn:
             identity = given if given and given not in self._used else new_call_id()
             self._used.add(identity)
             self.given.append(given)
-            self.calls.append(Call(len(self.calls), identity, call["name"], call["arguments"]))
+            self.calls.append(ToolCall(len(self.calls), identity, call["name"], call["arguments"]))
 
     def add_result(self, message: Mapping[str, Any]) -> str | None:
         """Pairs a result with its call; returns its text when there is none."""
@@ -106,7 +106,7 @@ class _Turn:
     def flush(self) -> list[JsonDict]:
         if not self.texts and not self.calls:
             return []
-        reply = Reply("\n".join(self.texts), "\n".join(self.thoughts), self.calls)
+        reply = ModelReply("\n".join(self.texts), "\n".join(self.thoughts), self.calls)
         out = [self._codec.reply_message(reply)]
         if self.calls:
             missing = CANCELLED[self._language]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from qwenbelt.agents.models.capabilities import capabilities, save
-from qwenbelt.agents.models.client import Connection, open_reply
+from qwenbelt.agents.models.client import ModelConnection, open_reply
 from qwenbelt.agents.models.codecs import Codec, codec_for
 from qwenbelt.agents.models.constrained import ConstrainedSteps
 from qwenbelt.agents.models.decoding import read_chunk
@@ -58,7 +58,12 @@ _TOOLS_REFUSED = re.compile(
     re.IGNORECASE,
 )
 # fields that an endpoint may do without; one that it refuses is not sent again
-_DISPENSABLE = ("stream_options", "parallel_tool_calls", "tool_choice", *THINKING_FIELDS)
+_STRUCTURED = ("response_format", "structured_outputs", "json_schema")
+_DISPENSABLE = (
+    *("stream_options", "parallel_tool_calls", "tool_choice"),
+    *THINKING_FIELDS,
+    *_STRUCTURED,
+)
 _RESULT_MARKS = ("<tool_response>", "Observation", RESULT_OF)
 _REFUSALS = (400, 404, 415, 422, 500, 501)
 
@@ -137,7 +142,7 @@ class EndpointModel:
         self.known = capabilities(self.url, self.name)
         self._form = form or str(self.generate_cfg.get("tool_format") or "") or self._default_form()
         self.codec = self._codec(self._form)
-        self._connection: Connection | None = None
+        self._connection: ModelConnection | None = None
         self._gate: Gate | None = None
         self.max_retries = int(self.generate_cfg.get("max_retries", 3))
 
@@ -153,7 +158,7 @@ class EndpointModel:
             return "constrained"  # a model that fits in here is small
         return "nous" if self.known.native_tools is False else "native"
 
-    def connection(self) -> Connection:
+    def connection(self) -> ModelConnection:
         """Returns where and how to connect.
 
         Raises:
@@ -163,14 +168,14 @@ class EndpointModel:
             self._connection = self._connect()
         return self._connection
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> ModelConnection:
         timeout = float(self.generate_cfg.get("request_timeout") or 300.0)
         key = key_of(self.cfg, self.dialect)
         if self.dialect.name != "azure":
-            return Connection(self.url, key, timeout)
+            return ModelConnection(self.url, key, timeout)
         version = str(self.cfg.get("api_version") or "")
         query = (("api-version", version),) if version else ()
-        return Connection(self.url, key, timeout, (("api-key", key),), query)
+        return ModelConnection(self.url, key, timeout, (("api-key", key),), query)
 
     def body(self, request: Request) -> JsonDict:
         """Returns the body of a request."""

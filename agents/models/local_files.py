@@ -50,7 +50,7 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
-class _Remote:
+class _HubFile:
     url: str
     size: int
     sha256: str
@@ -170,7 +170,7 @@ def _file_name(place: str) -> str:
     return place.rsplit("/", 1)[-1]
 
 
-def _remote(hub: str, place: str) -> _Remote:
+def _remote(hub: str, place: str) -> _HubFile:
     """Asks a hub for the address, size and SHA-256 of a file."""
     repository, _, file = place.rpartition("/")
     if hub == "modelscope":
@@ -180,14 +180,14 @@ def _remote(hub: str, place: str) -> _Remote:
         entry = next((e for e in listed if e.get("Path") == file), None)
         if entry and entry.get("Sha256"):
             url = f"{base}/models/{repository}/resolve/master/{file}"
-            return _Remote(url, int(entry["Size"]), str(entry["Sha256"]))
+            return _HubFile(url, int(entry["Size"]), str(entry["Sha256"]))
     else:
         base = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
         listed = _json(f"{base}/api/models/{repository}/tree/main")
         entry = next((e for e in listed if e.get("path") == file), None)
         if entry and (entry.get("lfs") or {}).get("oid"):
             url = f"{base}/{repository}/resolve/main/{file}"
-            return _Remote(url, int(entry["lfs"]["size"]), str(entry["lfs"]["oid"]))
+            return _HubFile(url, int(entry["lfs"]["size"]), str(entry["lfs"]["oid"]))
     raise EndpointError(f"it has no {file} in {repository}, or tells no checksum.")
 
 
@@ -202,7 +202,7 @@ def _json(url: str) -> Any:
         raise EndpointError(f"it does not answer as expected ({error}).") from error
 
 
-def _download(remote: _Remote, part: Path, progress: Progress | None) -> None:
+def _download(remote: _HubFile, part: Path, progress: Progress | None) -> None:
     """Downloads to `part`, going on with what is there; checks size and SHA-256."""
     import httpx
 
@@ -225,7 +225,7 @@ def _download(remote: _Remote, part: Path, progress: Progress | None) -> None:
         raise EndpointError("what arrived is not what the hub announced (size or SHA-256).")
 
 
-def _fetch(remote: _Remote, part: Path) -> Iterator[int]:
+def _fetch(remote: _HubFile, part: Path) -> Iterator[int]:
     import httpx
 
     there = part.stat().st_size if part.is_file() else 0

@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from qwenbelt.agents.models.capabilities import Capabilities, save
-from qwenbelt.agents.models.deltas import Call, Finish, JsonDict, Text, Thought, Tokens
+from qwenbelt.agents.models.deltas import Finish, JsonDict, Text, Thought, Tokens, ToolCall
 from qwenbelt.agents.models.dialects import structured_fields
 from qwenbelt.agents.models.endpoint_model import EndpointModel, Request
 from qwenbelt.agents.models.endpoints import server_facts
@@ -41,7 +41,7 @@ _TWO = "What is the weather in Oslo and in Rome? Ask for both at once."
 
 
 @dataclass
-class Probe:
+class EndpointProbe:
     """What a probe found.
 
     Attributes:
@@ -59,13 +59,13 @@ class Probe:
 class _Said:
     text: str = ""
     thoughts: str = ""
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
     first: float | None = None
     seconds: float = 0.0
     tokens: Tokens | None = None
 
 
-def probe(llm: Mapping[str, Any]) -> Probe:
+def probe(llm: Mapping[str, Any]) -> EndpointProbe:
     """Probes the model of an llm dict, as `endpoint(spec)` returns it.
 
     Raises:
@@ -81,9 +81,9 @@ class _Prober:
         generate.pop("tool_format", None)
         self._llm = {**llm, "generate_cfg": generate}
         self._model = EndpointModel(self._llm, "native")
-        self._found = Probe(self._model.known)
+        self._found = EndpointProbe(self._model.known)
 
-    async def run(self) -> Probe:
+    async def run(self) -> EndpointProbe:
         found, record = self._found, self._found.record
         record.refused.clear()
         await self._speed()

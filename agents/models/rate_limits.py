@@ -1,4 +1,4 @@
-"""What may be asked of an endpoint at a time and in a minute, shared by all agents of a process.
+"""How much an endpoint may be asked at a time and in a minute, shared by all agents of a process.
 
 Limits stand in `qwenbelt.toml` under `[rates.NAME]`, NAME being a dialect or a base URL, or as
 `rate` in an llm dict. Requests wait in the order in which they came, whatever thread or event loop
@@ -8,6 +8,8 @@ they come from.
 from __future__ import annotations
 
 import asyncio
+import email.utils
+import re
 import threading
 import time
 from collections import deque
@@ -65,7 +67,7 @@ def rate_of(cfg: Mapping[str, Any], dialect: Dialect, url: str) -> Rate:
 
 
 @dataclass(eq=False)
-class Turn:
+class QueuedRequest:
     """A request that waits or was let in.
 
     Attributes:
@@ -89,18 +91,18 @@ class Gate:
         self.rate = rate
         self._window = window
         self._lock = threading.Lock()
-        self._waiting: deque[Turn] = deque()
+        self._waiting: deque[QueuedRequest] = deque()
         self._running = 0
-        self._recent: deque[Turn] = deque()
+        self._recent: deque[QueuedRequest] = deque()
 
     @asynccontextmanager
-    async def admitted(self, size: int) -> AsyncIterator[Turn]:
+    async def admitted(self, size: int) -> AsyncIterator[QueuedRequest]:
         """Waits until a request of so many bytes may go out, and holds its place until it is over.
 
         Yields:
             The request's turn, which is to be told the tokens that it really used.
         """
-        turn = Turn(size // _BYTES_PER_TOKEN)
+        turn = QueuedRequest(size // _BYTES_PER_TOKEN)
         with self._lock:
             self._waiting.append(turn)
         try:
@@ -111,7 +113,7 @@ class Gate:
         finally:
             self._leave(turn)
 
-    def _enter(self, turn: Turn) -> float | None:
+    def _enter(self, turn: QueuedRequest) -> float | None:
         """Lets a turn in and returns 0, or returns the seconds to wait; None until it is woken."""
         with self._lock:
             seconds = self._delay(turn)
@@ -124,7 +126,7 @@ class Gate:
             turn.woken.clear()
             return seconds
 
-    def _delay(self, turn: Turn) -> float | None:
+    def _delay(self, turn: QueuedRequest) -> float | None:
         most, limit = self.rate.in_flight, self.rate.tokens_per_minute
         if self._waiting[0] is not turn or (most is not None and self._running >= most):
             return None
@@ -136,7 +138,7 @@ class Gate:
             return 0  # one that is larger than the limit itself goes alone
         return max(0.001, self._recent[0].since + self._window - now)
 
-    def _leave(self, turn: Turn) -> None:
+    def _leave(self, turn: QueuedRequest) -> None:
         with self._lock:
             if turn.since:
                 self._running -= 1
@@ -163,3 +165,53 @@ def gate_for(url: str, rate: Rate) -> Gate:
         if rate != Rate():
             gate.rate = rate
         return gate
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_RESETS = (
+    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Returns how many seconds to wait, or None when the headers do not say.
+
+    Read are `retry-after-ms`, `retry-after` as seconds or as an HTTP date (RFC 9110, 10.2.3), and
+    OpenAI's `x-ratelimit-reset-*` ("6m0s") of the limit that is used up.
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if seconds is None and value:
+        seconds = _until(value)
+    if seconds is None:
+        spans = [
+            _duration(headers.get(reset)) for left, reset in _RESETS if headers.get(left) == "0"
+        ]
+        known = [span for span in spans if span is not None]
+        seconds = max(known) if known else None
+    return seconds
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def _until(date: str) -> float | None:
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(date).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+def _duration(text: str | None) -> float | None:
+    found = _DURATION.findall(text or "")
+    return sum(float(n) * _SECONDS[unit] for n, unit in found) if found else _number(text)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.agents.models.client import Connection
+from qwenbelt.agents.models.client import ModelConnection
 from qwenbelt.agents.models.deltas import JsonDict
 from qwenbelt.agents.models.dialects import Dialect
 from qwenbelt.agents.models.encoding import FILE_SCHEME, data_url
@@ -40,7 +40,7 @@ def needs_placing(messages: Sequence[JsonDict], dialect: Dialect) -> bool:
 
 
 def placed(
-    messages: Sequence[JsonDict], dialect: Dialect, connection: Connection, model: str
+    messages: Sequence[JsonDict], dialect: Dialect, connection: ModelConnection, model: str
 ) -> list[JsonDict]:
     """Returns messages with all files where the endpoint can read them; may take minutes.
 
@@ -97,7 +97,7 @@ def _inlined(file: str) -> str:
     return data_url(input_file(file.removeprefix(FILE_SCHEME), max_bytes=MAX_INLINE_BYTES))
 
 
-def _uploaded(connection: Connection, model: str, file: str) -> str:
+def _uploaded(connection: ModelConnection, model: str, file: str) -> str:
     """Uploads a file once for all requests while the service keeps it."""
     from qwenbelt.agents.models.dashscope import DashScope
 

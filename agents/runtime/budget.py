@@ -7,10 +7,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from qwenbelt.agents.models.deltas import Call, Tokens
+from qwenbelt.agents.models.deltas import Tokens, ToolCall
 from qwenbelt.agents.models.prices import Price, price_of
-from qwenbelt.agents.runtime.outcome import Outcome
+from qwenbelt.agents.runtime.outcome import CallOutcome
 from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.settings import load_settings
 
 
@@ -120,7 +121,9 @@ class Spending:
         self.money += cost
         return cost
 
-    def repeated(self, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> tuple[str, int]:
+    def repeated(
+        self, calls: Sequence[ToolCall], outcomes: Sequence[CallOutcome]
+    ) -> tuple[str, int]:
         """Counts calls that repeat one of the reply before with the same result.
 
         A call counts once a reply, so several equal calls side by side are not a loop.
@@ -146,6 +149,6 @@ class Spending:
 
 def _canonical(arguments: str) -> str:
     try:
-        return json.dumps(json.loads(arguments), sort_keys=True)
+        return json.dumps(loads_bounded(arguments), sort_keys=True)
     except (json.JSONDecodeError, RecursionError):
         return arguments

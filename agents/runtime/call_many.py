@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from qwenbelt.agents.models.deltas import Call
-from qwenbelt.agents.runtime.outcome import Outcome
+from qwenbelt.agents.models.deltas import ToolCall
+from qwenbelt.agents.runtime.outcome import CallOutcome
 from qwenbelt.agents.runtime.resource_queue import Limits
-from qwenbelt.agents.runtime.scheduler import Scheduler, Surroundings
+from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import Tool, ToolContext
@@ -25,7 +25,7 @@ async def call_all(
     in_flight: int,
     language: Language,
     listener: Callable[[Event], None] = lambda event: None,
-) -> list[Outcome]:
+) -> list[CallOutcome]:
     """Returns the outcome of each call, in order; one that fails does not hold up the others.
 
     Args:
@@ -37,7 +37,7 @@ async def call_all(
     """
     count = len(arguments)
     scheduler = Scheduler(
-        Surroundings(
+        SchedulerContext(
             tools={tool.name: tool},
             limits=Limits(in_flight=in_flight, reply_calls=count, result_bytes=RESULT_BYTES),
             policy="auto",
@@ -54,7 +54,7 @@ async def call_all(
     names = [f"{tool.name}-{number}" for number in range(count)]
     for number, given in enumerate(arguments):
         text = json.dumps(given, ensure_ascii=False)
-        scheduler.seal(Call(number, names[number], tool.name, text, complete=True))
+        scheduler.seal(ToolCall(number, names[number], tool.name, text, complete=True))
     scheduler.release()
     outcomes = await scheduler.results()
     return [outcomes[name] for name in names]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.codecs import Codec
-from qwenbelt.agents.models.deltas import CallResult, JsonDict, Reply
+from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply
 from qwenbelt.agents.models.encoding import to_wire
 from qwenbelt.agents.models.endpoint_model import encode
 from qwenbelt.core.events import Item
@@ -15,7 +15,7 @@ from qwenbelt.core.language import Language
 if TYPE_CHECKING:
     from qwen_agent.llm.schema import Message
 
-    from qwenbelt.agents.runtime.outcome import Outcome
+    from qwenbelt.agents.runtime.outcome import CallOutcome
 
 
 def as_dict(message: Any) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class History:
         since = self.messages[self._base_covers :] if self._base is not self.messages else []
         self.wire = to_wire([*self._base, *since], self._codec, self._language) + self._told
 
-    def add(self, reply: Reply, outcomes: Sequence[Outcome]) -> None:
+    def add(self, reply: ModelReply, outcomes: Sequence[CallOutcome]) -> None:
         """Adds a reply and the outcomes of its calls, in call order."""
         self._told.clear()
         self.messages += reply_messages(reply)
@@ -77,7 +77,9 @@ class History:
         for call, outcome in pairs:
             made = bool(outcome.artifacts)
             self.messages.append(
-                result_message(call.id, call.name, outcome.text, outcome.items, made, outcome.ok)
+                result_message(
+                    call.id, call.name, outcome.text, outcome.items, made, outcome.status
+                )
             )
         results = [CallResult(call.id, call.name, outcome.text) for call, outcome in pairs]
         self.wire += self._codec.result_messages(results)
@@ -101,17 +103,17 @@ class History:
 
 
 def result_message(
-    call_id: str, name: str, text: str, items: Sequence[Item], has_files: bool, ok: bool
+    call_id: str, name: str, text: str, items: Sequence[Item], has_files: bool, status: str
 ) -> JsonDict:
     """Returns the result of a call as a qwen-agent message dict."""
     content: Any = text
     if has_files:
         content = [{item.kind: item.value} for item in items if item.value]
-    extra = {"function_id": call_id, "ok": ok}
+    extra = {"function_id": call_id, "ok": status == "ok", "status": status}
     return {"role": "function", "name": name, "content": content, "extra": extra}
 
 
-def reply_messages(reply: Reply) -> list[JsonDict]:
+def reply_messages(reply: ModelReply) -> list[JsonDict]:
     """Returns a reply as qwen-agent message dicts: its text, then one message a call."""
     out: list[JsonDict] = []
     if reply.text or not reply.calls:

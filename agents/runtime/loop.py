@@ -10,30 +10,44 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.agents.declarations import declaration, with_references
 from qwenbelt.agents.models.codecs.react import final_answer
 from qwenbelt.agents.models.deltas import (
-    Call,
     Changed,
     Finish,
+    ModelReply,
     Relabel,
-    Reply,
     ReplyPiece,
     Sealed,
     Text,
     Thought,
     Tokens,
+    ToolCall,
 )
 from qwenbelt.agents.models.endpoint_model import Request
-from qwenbelt.agents.notices import BUDGET_OF_CALLS, LOOPING, NO_MORE_CALLS, TOO_MANY_CALLS
-from qwenbelt.agents.prompts import CUT_OFF, EMPTY_REPLY, LAST_CALL, REPEATED
+from qwenbelt.agents.prompts import (
+    BUDGET_OF_CALLS,
+    CUT_OFF,
+    EMPTY_REPLY,
+    LAST_CALL,
+    LOOPING,
+    NO_MORE_CALLS,
+    REPEATED,
+    TOO_MANY_CALLS,
+)
 from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
 from qwenbelt.agents.runtime.budget import Ending, Spending
-from qwenbelt.agents.runtime.context_window import Window, is_overflow
+from qwenbelt.agents.runtime.context_window import Window, is_overflow, summarizer
 from qwenbelt.agents.runtime.history import History
-from qwenbelt.agents.runtime.outcome import Outcome, failed
-from qwenbelt.agents.runtime.scheduler import Scheduler, Surroundings
-from qwenbelt.agents.summary import summarizer
+from qwenbelt.agents.runtime.hooked import (
+    RunRefused,
+    hooked_answer,
+    hooked_reply,
+    hooked_request,
+)
+from qwenbelt.agents.runtime.outcome import CallOutcome, failed
+from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
+from qwenbelt.agents.runtime.tool_arguments import declaration, with_references
+from qwenbelt.agents.runtime.typed_answer import TypedAnswer
 from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.core.events import (
     Event,
@@ -50,7 +64,7 @@ from qwenbelt.core.events import (
 from qwenbelt.tools.base import Tool, ToolContext
 
 if TYPE_CHECKING:
-    from qwenbelt.agents.runtime.run import Plan
+    from qwenbelt.agents.runtime.run import RunConfig
 
 MAX_BACKOFF = 30.0  # seconds
 _EMPTY_REPLIES = 2
@@ -61,7 +75,7 @@ _CUT = ("length", "content_filter")  # reasons for an end that leave the reply i
 class _Incoming:
     """A reply while it arrives, and the scheduler that runs its calls."""
 
-    reply: Reply
+    reply: ModelReply
     scheduler: Scheduler
     text: list[str] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
@@ -70,7 +84,7 @@ class _Incoming:
         self.reply.text, self.reply.thoughts = "".join(self.text), "".join(self.thoughts)
 
 
-class Loop:
+class AgentLoop:
     """The loop of one run.
 
     Args:
@@ -81,7 +95,7 @@ class Loop:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: RunConfig,
         emit: Callable[[Event], None],
         asked: Callable[[str], asyncio.Future[bool]],
     ) -> None:
@@ -98,8 +112,21 @@ class Loop:
         self._artifacts = plan.artifacts or ArtifactStore(plan.folder)
         self._tools = dict(plan.tools)
         self._declared: list[dict[str, Any]] = []
+        self._stale = False  # whether tools have changed since they were declared
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
+        self._answer_text: str | None = None
+        self._typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
+
+    @property
+    def value(self) -> Any:
+        """The typed answer, checked; None before it has come."""
+        return self._typed.value if self._typed is not None else None
+
+    @property
+    def has_value(self) -> bool:
+        """Whether a typed answer has come."""
+        return self._typed is not None and self._typed.is_there
 
     @property
     def history(self) -> History:
@@ -115,16 +142,41 @@ class Loop:
             last = self._farewell or self._spending.last_call()
             try:
                 incoming = await self._ask(last)
+                await hooked_reply(self.plan.hooks, incoming.reply)
+                outcomes = await self._outcomes(incoming)
+                ending = self._ending(incoming.reply, outcomes, last)
+                if ending is not None:
+                    return await self._ended(ending)
             except EndpointError:
                 if self._farewell is None:
                     raise
                 return self._farewell  # the loop was ended; only the parting words are missing
-            outcomes = await self._outcomes(incoming)
-            ending = self._ending(incoming.reply, outcomes, last)
-            if ending is not None:
-                return ending
+            except RunRefused as refusal:
+                await self._discard()
+                self._replace_answer(str(refusal))
+                return Ending("refused", str(refusal))
 
-    async def _outcomes(self, incoming: _Incoming) -> list[Outcome]:
+    async def _ended(self, ending: Ending) -> Ending:
+        """What is left to do once there is an answer."""
+        if self._typed is not None and self._typed.is_there:
+            await asyncio.to_thread(self._typed.form.verify, self.value, self.plan.files)
+        if self.plan.hooks.has("before_answer"):
+            text = self.answer()
+            changed = await hooked_answer(self.plan.hooks, text)
+            if changed != text:
+                self._replace_answer(changed)
+        return ending
+
+    def _replace_answer(self, text: str) -> None:
+        """Puts a text in the place of the answer, in what is kept of the conversation too."""
+        self._answer_text = text
+        last = self.history.messages[-1] if self.added() else None
+        if last is not None and last["role"] == "assistant" and not last.get("function_call"):
+            self.history.messages[-1] = {**last, "content": text}
+        else:
+            self.history.messages.append({"role": "assistant", "content": text})
+
+    async def _outcomes(self, incoming: _Incoming) -> list[CallOutcome]:
         """Runs the calls of a reply to their ends, and adds it to the history with them."""
         reply, scheduler = incoming.reply, incoming.scheduler
         scheduler.release(cut=reply.finish_reason in _CUT)
@@ -138,7 +190,7 @@ class Loop:
         return outcomes
 
     def _ending(
-        self, reply: Reply, outcomes: Sequence[Outcome], last: Ending | None
+        self, reply: ModelReply, outcomes: Sequence[CallOutcome], last: Ending | None
     ) -> Ending | None:
         if not reply.calls:
             return self._answered(reply, last)
@@ -152,7 +204,9 @@ class Loop:
             self._parting = LOOPING[language].format(**words)
         return None
 
-    def _answered(self, reply: Reply, last: Ending | None) -> Ending | None:
+    def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
+        if self._typed is not None and reply.text.strip() and reply.finish_reason not in _CUT:
+            return self._typed_answer(self._typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
         if reply.finish_reason in _CUT:
@@ -165,6 +219,17 @@ class Loop:
         self.history.tell(EMPTY_REPLY[self.plan.language])
         return None
 
+    def _typed_answer(
+        self, typed: TypedAnswer, reply: ModelReply, last: Ending | None
+    ) -> Ending | None:
+        react = self.plan.model.codec.form == "react"
+        text = final_answer(reply.text) if react else reply.text
+        fault = typed.settle(text, last=last is not None)
+        if fault is None:
+            return Ending("answer")
+        self.history.tell(typed.form.repair(fault, self.plan.language))
+        return None
+
     # -- one model call -----------------------------------------------------------------------
 
     async def _ask(self, last: Ending | None) -> _Incoming:
@@ -174,7 +239,7 @@ class Loop:
         attempt = 0
         await self._fit()
         while True:
-            request = self._request(last)
+            request = await hooked_request(self.plan.hooks, self._request(last), self._turn)
             try:
                 return await self._receive(request, self._scheduler(last))
             except EndpointError as error:
@@ -205,6 +270,9 @@ class Loop:
     async def _fit(self) -> bool:
         """Keeps the conversation inside the window; returns whether something had to go."""
         plan = self.plan
+        if plan.tools_settled is not None:
+            await plan.tools_settled()
+        self._follow_tools()
         self._declare()
         sum_up = summarizer(plan.model, plan.language, self._count) if plan.summarize else None
         compacted = await self._window.fit(self.history, self._declared, sum_up)
@@ -222,19 +290,25 @@ class Loop:
 
     def _request(self, last: Ending | None) -> Request:
         plan, history = self.plan, self.history
+        tools, extra = self._declared, plan.extra
+        repairing = self._typed is not None and self._typed.repairing
+        if self._typed is not None:
+            extra = {**extra, **self._typed.fields(tools=bool(tools))}
+            if repairing and self._typed.structured:
+                tools = []  # servers take a schema for the reply or tools, not both
         return Request(
             messages=history.wire,
-            tools=self._declared,
-            choice="none" if last is not None else "auto",
+            tools=tools,
+            choice="none" if last is not None or repairing else "auto",
             language=plan.language,
-            extra=plan.extra,
+            extra=extra,
             encoded=history.encoded(),
         )
 
     async def _receive(self, request: Request, scheduler: Scheduler) -> _Incoming:
         """Reads one reply while it streams, starting calls as they are sealed."""
         reader = self.plan.model.codec.reader(self._declared)
-        reply = Reply(calls=reader.calls)
+        reply = ModelReply(calls=reader.calls)
         incoming = self._incoming = _Incoming(reply, scheduler)
         started = time.monotonic()
         self._emit(ModelStarted(self._turn, started))
@@ -265,10 +339,17 @@ class Loop:
         if isinstance(part, Text):
             incoming.text.append(part.text)
             self._emit(TextDelta(part.text))
+            if self._typed is not None:
+                size = sum(map(len, incoming.text))
+                partial = self._typed.partial(incoming.text, size)
+                if partial is not None:
+                    self._emit(partial)
         elif isinstance(part, Thought):
             incoming.thoughts.append(part.text)
             self._emit(ThinkingDelta(part.text))
         elif isinstance(part, Sealed):
+            if part.call.name not in self._tools:
+                self._follow_tools()
             incoming.scheduler.seal(part.call)
         elif isinstance(part, Relabel):
             incoming.thoughts += incoming.text
@@ -293,13 +374,23 @@ class Loop:
 
     # -- tools --------------------------------------------------------------------------------
 
+    def _follow_tools(self) -> None:
+        """Takes in tools that a server has added or changed; what it dropped stays declared."""
+        if self.plan.current_tools is None:
+            return
+        for name, tool in self.plan.current_tools().items():
+            if self._tools.get(name) is not tool:
+                self._tools[name] = tool
+                self._stale = True
+
     def _declare(self) -> None:
         """Declares the tools, and `read_artifact` from the first artifact on."""
         if self._artifacts.names and "read_artifact" not in self._tools:
             page = min(PAGE_BYTES, self.plan.limits.result_bytes * 3 // 4)
             self._tools["read_artifact"] = ReadArtifact(self._artifacts, page)
-        elif self._declared:
+        elif self._declared and not self._stale:
             return
+        self._stale = False
         self._declared = [declaration(tool) for tool in self._tools.values()]
         if self.plan.dependent_calls:
             self._declared = [with_references(d, self.plan.language) for d in self._declared]
@@ -308,7 +399,7 @@ class Loop:
         plan = self.plan
         allowed, beyond = self._allowed(last)
         return Scheduler(
-            Surroundings(
+            SchedulerContext(
                 tools=self._tools,
                 limits=plan.limits,
                 policy=plan.policy,
@@ -320,6 +411,7 @@ class Loop:
                 keywords=self._keywords,
                 asked=self._asked,
                 keep_artifact=self._artifacts.keep,
+                hooks=plan.hooks,
             )
         )
 
@@ -333,19 +425,25 @@ class Loop:
             return left, BUDGET_OF_CALLS[language].format(most=self.plan.budget.tool_calls)
         return most, TOO_MANY_CALLS[language].format(most=most)
 
-    def _context(self, call: Call) -> ToolContext:
+    def _context(self, call: ToolCall) -> ToolContext:
         plan, loop = self.plan, asyncio.get_running_loop()
 
-        def report(text: str = "", fraction: float | None = None) -> None:
+        def tell(event: ToolProgress) -> None:
             if not context.cancelled.is_set() and not loop.is_closed():
-                event = ToolProgress(call.id, call.name, text, fraction)
                 loop.call_soon_threadsafe(self._emit, event)
+
+        def report(text: str = "", fraction: float | None = None) -> None:
+            tell(ToolProgress(call.id, call.name, text, fraction))
+
+        def printed(text: str) -> None:
+            tell(ToolProgress(call.id, call.name, text, output=True))
 
         context = ToolContext(
             session=plan.session,
             folder=plan.folder,
             files=plan.files,
             report=report,
+            on_output=printed,
             language=plan.language,
             call_id=call.id,
         )
@@ -372,7 +470,7 @@ class Loop:
         try:
             await scheduler.cancel()
         finally:
-            reply = Reply(incoming.reply.text, incoming.reply.thoughts, scheduler.calls())
+            reply = ModelReply(incoming.reply.text, incoming.reply.thoughts, scheduler.calls())
             if reply.text.strip() or reply.calls:
                 outcomes = scheduler.outcomes()
                 self.history.add(reply, [outcomes[call.id] for call in reply.calls])
@@ -386,12 +484,20 @@ class Loop:
         return self._history.added() if self._history is not None else []
 
     def answer(self) -> str:
-        """Returns the text of the last reply that has one."""
+        """Returns the text of the last reply that has one, or what hooks put in its place."""
+        if self._answer_text is not None:
+            return self._answer_text
         for message in reversed(self.added()):
             if message["role"] == "assistant" and message["content"]:
                 text = str(message["content"])
                 return final_answer(text) if self.plan.model.codec.form == "react" else text
         return ""
+
+    def plain_value(self) -> Any:
+        """Returns the typed answer as JSON holds it, or None."""
+        if self._typed is None or not self._typed.is_there:
+            return None
+        return self._typed.form.plain(self._typed.value)
 
     def close(self) -> None:
         """Gives up what the run kept."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from qwenbelt.agents.models.deltas import Call, Reply
+from qwenbelt.agents.models.deltas import ModelReply, ToolCall
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.runtime.history import reply_messages, result_message
 from qwenbelt.core.events import (
@@ -110,10 +110,10 @@ class MessageList:
     def _running(self) -> list[dict[str, Any]]:
         """Returns the messages of the running turn."""
         calls = [
-            Call(place, call.call_id, call.name, call.arguments)
+            ToolCall(place, call.call_id, call.name, call.arguments)
             for place, call in enumerate(self._calls.values())
         ]
-        reply = Reply("".join(self._text), "".join(self._thoughts), calls)
+        reply = ModelReply("".join(self._text), "".join(self._thoughts), calls)
         if not (reply.text or reply.thoughts or calls):
             return []
         results = (self._results.get(call.id) for call in calls)
@@ -127,7 +127,7 @@ class MessageList:
 
 def _as_message(event: ToolFinished) -> dict[str, Any]:
     return result_message(
-        event.call_id, event.name, event.result, event.items, bool(event.artifacts), event.ok
+        event.call_id, event.name, event.result, event.items, bool(event.artifacts), event.status
     )
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qwenbelt.core.errors import QwenbeltError, one_line
-from qwenbelt.core.events import Item
+from qwenbelt.core.errors import (
+    QwenbeltError,
+    ToolCancelled,
+    ToolRefused,
+    ToolTimeout,
+    one_line,
+)
+from qwenbelt.core.events import CallStatus, Item
 from qwenbelt.core.limits import shorten
 from qwenbelt.core.secrets import scrub
-from qwenbelt.tools.base import result_items, result_text
+from qwenbelt.tools.base import Ended, result_items, result_text
 
 log = logging.getLogger(__name__)
 
@@ -18,27 +25,51 @@ log = logging.getLogger(__name__)
 class Failure(str):
     """The text of a failed call, where the contract allows only a text to be returned."""
 
+    status: CallStatus = "failed"
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """Returns the failure that an error is."""
+        outcome = failed(error)
+        text = cls(outcome.text)
+        text.status = outcome.status
+        return text
+
 
 @dataclass(slots=True)
-class Outcome:
+class CallOutcome:
     """The end of a call.
 
     Attributes:
         text: what the model sees.
         full_text: the same without the cap on its size.
         artifacts: paths of pictures and files that the call made.
+        status: how it ended, as `ToolFinished` tells it.
+        error: the name of the exception that code raised.
     """
 
-    ok: bool
     text: str
     full_text: str
     items: tuple[Item, ...] = ()
     artifacts: tuple[str, ...] = ()
-    cancelled: bool = False
     abandoned: bool = False
+    status: CallStatus = "ok"
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the call did what was asked."""
+        return self.status == "ok"
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was stopped by the user or by the end of the run."""
+        return self.status == "cancelled"
 
 
-def shaped(result: object, name: str, max_bytes: int, keep: Callable[[str, str], str]) -> Outcome:
+def shaped(
+    result: object, name: str, max_bytes: int, keep: Callable[[str, str], str]
+) -> CallOutcome:
     """Returns the outcome of a tool's result; text over the cap is kept as an artifact."""
     items = result_items(result)
     full = result_text(items)
@@ -48,16 +79,35 @@ def shaped(result: object, name: str, max_bytes: int, keep: Callable[[str, str],
         where = f"; read more with read_artifact {artifact!r}" if artifact else ""
         text = f"{text}\n[{left_out} bytes left out{where}]"
     artifacts = tuple(item.value for item in items if item.kind != "text")
-    ok = not isinstance(result, Failure)
-    return Outcome(ok, text, full, items if not left_out else (Item("text", text),), artifacts)
+    shown = items if not left_out else (Item("text", text),)
+    status: CallStatus = result.status if isinstance(result, (Failure, Ended)) else "ok"
+    error = result.error if isinstance(result, Ended) else ""
+    return CallOutcome(text, full, shown, artifacts, status=status, error=error)
 
 
-def failed(error: BaseException, *, abandoned: bool = False) -> Outcome:
-    """Returns the outcome of an error: one line for the model, the traceback to the log only."""
+def failed(error: BaseException, *, abandoned: bool = False, so_far: str = "") -> CallOutcome:
+    """Returns the outcome of an error: one line for the model, the traceback to the log only.
+
+    Args:
+        error: the error.
+        abandoned: whether a thread was left behind.
+        so_far: what the call had shown before; it stands below the line.
+    """
     if isinstance(error, QwenbeltError):
         text = one_line(error)
     else:
         log.info("a tool raised", exc_info=error)
         text = one_line(f"{type(error).__name__}: {error}")
     line = scrub(f"Error: {text}")
-    return Outcome(False, line, line, (Item("text", line),), (), abandoned=abandoned)
+    if so_far.strip():
+        line = f"{line}\n{so_far.rstrip()}"
+    status = _status_of(error)
+    return CallOutcome(line, line, (Item("text", line),), abandoned=abandoned, status=status)
+
+
+def _status_of(error: BaseException) -> CallStatus:
+    if isinstance(error, ToolRefused):
+        return "refused"
+    if isinstance(error, (ToolCancelled, asyncio.CancelledError)):
+        return "cancelled"
+    return "timeout" if isinstance(error, ToolTimeout) else "failed"

@@ -20,10 +20,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwenbelt.agents.models.deltas import Call
-from qwenbelt.agents.notices import BY_THE_USER, INPUT_FAILED, NO_SUCH_RESULT, OUT_OF_TIME
-from qwenbelt.agents.prompts import CANCELLED, CUT_OFF, REFUSED, UNKNOWN_TOOL, UNREADABLE_CALL
-from qwenbelt.agents.references import references, resolve
+from qwenbelt.agents.hooks import NO_HOOKS, HookCall, Hooks
+from qwenbelt.agents.models.deltas import ToolCall
+from qwenbelt.agents.prompts import (
+    BY_THE_USER,
+    CANCELLED,
+    CUT_OFF,
+    INPUT_FAILED,
+    NO_SUCH_RESULT,
+    OUT_OF_TIME,
+    REFUSED,
+    UNKNOWN_TOOL,
+    UNREADABLE_CALL,
+)
 from qwenbelt.agents.runtime.approval import (
     ApprovalPolicy,
     decide,
@@ -33,10 +42,18 @@ from qwenbelt.agents.runtime.approval import (
     request_for,
 )
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
-from qwenbelt.agents.runtime.outcome import Outcome, failed, shaped
+from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
+from qwenbelt.agents.runtime.outcome import CallOutcome, failed, shaped
 from qwenbelt.agents.runtime.resource_queue import Admission, Limits, Ticket
-from qwenbelt.agents.runtime.tool_arguments import as_json, handed_to, read_arguments
-from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused
+from qwenbelt.agents.runtime.tool_arguments import (
+    as_json,
+    handed_to,
+    read_arguments,
+    references,
+    resolve,
+    typed,
+)
+from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused, ToolTimeout
 from qwenbelt.core.events import (
     ApprovalAsked,
     Event,
@@ -46,13 +63,14 @@ from qwenbelt.core.events import (
     ToolWaiting,
 )
 from qwenbelt.core.language import Language
+from qwenbelt.core.limits import shorten
 from qwenbelt.tools.base import Tool, ToolContext
 
 monotonic = time.monotonic
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class SchedulerContext:
     """What the scheduler needs to know of the run.
 
     Attributes:
@@ -63,6 +81,7 @@ class Surroundings:
         keywords: gives the keyword arguments for a tool's call.
         asked: gives a future that a person's answer will settle, by the call's id.
         keep_artifact: keeps a large result of a tool and returns its name.
+        hooks: see each call and its outcome.
     """
 
     tools: Mapping[str, Any]
@@ -72,14 +91,15 @@ class Surroundings:
     allowed: int
     beyond: str
     emit: Callable[[Event], None]
-    context: Callable[[Call], ToolContext]
+    context: Callable[[ToolCall], ToolContext]
     keywords: Callable[[Any, ToolContext], dict[str, Any]]
     asked: Callable[[str], asyncio.Future[bool]]
     keep_artifact: Callable[[str, str], str]
+    hooks: Hooks = NO_HOOKS
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class ScheduledCall:
     """A sealed call on its way.
 
     Attributes:
@@ -91,7 +111,7 @@ class Job:
         successor: the job that took its place when the call changed after it was sealed.
     """
 
-    call: Call
+    call: ToolCall
     sealed: float
     context: ToolContext
     error: Exception | None = None
@@ -101,29 +121,29 @@ class Job:
     arguments: Any = None
     key: str = ""
     ticket: Ticket | None = None
-    task: asyncio.Task[Outcome] | None = None
+    task: asyncio.Task[CallOutcome] | None = None
     started: float | None = None
     execution: Execution | None = None
-    successor: Job | None = None
+    successor: ScheduledCall | None = None
 
 
 class Scheduler:
     """The calls of one reply."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: SchedulerContext) -> None:
         self._around = around
         self._admission = Admission(around.limits)
-        self._jobs: list[Job] = []
-        self._first: dict[str, Job] = {}
+        self._jobs: list[ScheduledCall] = []
+        self._first: dict[str, ScheduledCall] = {}
         self._ended = asyncio.Event()
         self._cut = False
         self._why_stopped = CANCELLED[around.language]
 
     # -- the reply ----------------------------------------------------------------------------
 
-    def seal(self, call: Call) -> Job:
+    def seal(self, call: ToolCall) -> ScheduledCall:
         """Takes a call whose arguments are complete."""
-        job = Job(call, monotonic(), self._around.context(call))
+        job = ScheduledCall(call, monotonic(), self._around.context(call))
         self._around.emit(ToolCallReady(call.id, call.name, call.arguments, job.sealed))
         self._jobs.append(job)
         try:
@@ -133,7 +153,7 @@ class Scheduler:
         job.task = asyncio.ensure_future(self._run(job))
         return job
 
-    async def replace(self, call: Call) -> None:
+    async def replace(self, call: ToolCall) -> None:
         """A call's arguments changed after it was sealed: what was started does not count."""
         old = next((job for job in self._jobs if job.call is call), None)
         if old is not None:
@@ -146,7 +166,7 @@ class Scheduler:
         self._cut = cut
         self._ended.set()
 
-    async def results(self, seconds: float | None = None) -> dict[str, Outcome]:
+    async def results(self, seconds: float | None = None) -> dict[str, CallOutcome]:
         """Waits for all calls; returns their outcomes by their ids.
 
         What is not there after so many seconds is stopped.
@@ -161,26 +181,34 @@ class Scheduler:
 
     # -- the way of a call --------------------------------------------------------------------
 
-    async def _run(self, job: Job) -> Outcome:
+    async def _run(self, job: ScheduledCall) -> CallOutcome:
         try:
             outcome = await self._outcome(job)
         except asyncio.CancelledError:
             outcome = self._stopped(job)
         except Exception as error:  # whatever happens in a call is its result
-            outcome = failed(error, abandoned=_is_abandoned(job))
+            stopped = isinstance(error, (ToolTimeout, ToolCancelled))
+            shown = self._so_far(job) if stopped else ""
+            outcome = failed(error, abandoned=_is_abandoned(job), so_far=shown)
         finally:
             self._leave(job)
+        if self._around.hooks.has("after_tool") and not outcome.cancelled:
+            outcome = await hooked_outcome(self._around.hooks, _hook_call(job), outcome)
         if job.successor is None:
             self._report(job, outcome)
         return outcome
 
-    async def _outcome(self, job: Job) -> Outcome:
+    async def _outcome(self, job: ScheduledCall) -> CallOutcome:
         if job.error is not None:
             raise job.error
         if job.needs:
             await self._inputs(job)
         if not is_harmless(job.tool):
             await self._end_of_reply(job)
+        if self._around.hooks.has("before_tool"):
+            answered = await self._hooked(job)
+            if answered is not None:
+                return answered
         if not needs_nobody(job.tool, self._around.policy):
             await self._approval(job)
         outcome = await self._shared(job) if job.key else None
@@ -189,7 +217,7 @@ class Scheduler:
             outcome = await self._execute(job)
         return outcome
 
-    def _read(self, job: Job) -> None:
+    def _read(self, job: ScheduledCall) -> None:
         around, call = self._around, job.call
         if len(self._jobs) > around.allowed:
             raise ToolError(around.beyond)
@@ -206,16 +234,17 @@ class Scheduler:
             if needs_nobody(job.tool, around.policy):
                 self._enter(job)  # places in the queues are taken in the order of sealing
 
-    def _check(self, job: Job) -> None:
+    def _check(self, job: ScheduledCall) -> None:
         """Has the tool check the arguments, once all values are known."""
         tool = job.tool
+        job.values = typed(tool, job.values)
         if not isinstance(tool, Tool):
             return
         job.arguments = tool.parse(job.values)
         if tool.idempotent:
             job.key = f"{tool.name} {json.dumps(job.values, sort_keys=True, default=str)}"
 
-    async def _inputs(self, job: Job) -> None:
+    async def _inputs(self, job: ScheduledCall) -> None:
         self._tell_waiting(job, "inputs")
         for name in job.needs:
             source = await self._source(name, job)
@@ -228,7 +257,7 @@ class Scheduler:
         job.values = resolve(job.values, lambda name: self._text_of(name, job))
         self._check(job)
 
-    async def _source(self, name: Any, job: Job) -> Job:
+    async def _source(self, name: Any, job: ScheduledCall) -> ScheduledCall:
         """Returns the earlier call that a reference names; interleaved ones may be sealed later."""
         source = self._find(name, job)
         if source is None and not self._ended.is_set():
@@ -238,7 +267,7 @@ class Scheduler:
             raise ToolError(NO_SUCH_RESULT[self._around.language].format(name=name))
         return source
 
-    def _find(self, name: Any, job: Job) -> Job | None:
+    def _find(self, name: Any, job: ScheduledCall) -> ScheduledCall | None:
         earlier = [j for j in self._jobs if j.call.position < job.call.position]
         if isinstance(name, int) and not isinstance(name, bool):
             return next((j for j in earlier if j.call.position == name - 1), None)
@@ -246,11 +275,11 @@ class Scheduler:
         named = [j for j in earlier if j.call.name == name]
         return by_id or max(named, key=lambda j: j.call.position, default=None)
 
-    def _text_of(self, name: Any, job: Job) -> str:
+    def _text_of(self, name: Any, job: ScheduledCall) -> str:
         source = self._find(name, job)
         return _outcome_of(source).full_text if source is not None else ""
 
-    async def _end_of_reply(self, job: Job) -> None:
+    async def _end_of_reply(self, job: ScheduledCall) -> None:
         if not self._ended.is_set():
             self._tell_waiting(job, "end of the reply")
             await self._ended.wait()
@@ -260,7 +289,7 @@ class Scheduler:
         if self._cut:
             raise ToolError(CUT_OFF[self._around.language])
 
-    async def _approval(self, job: Job) -> None:
+    async def _approval(self, job: ScheduledCall) -> None:
         policy = policy_for(job.tool, self._around.policy)
         request = request_for(job.tool, job.call.id, as_json(job.values))
         verdict, by = await decide(policy, request), ""
@@ -274,7 +303,20 @@ class Scheduler:
             text = REFUSED[self._around.language]
             raise ToolRefused(text.format(name=job.call.name, reason=by))
 
-    async def _shared(self, job: Job) -> Outcome | None:
+    async def _hooked(self, job: ScheduledCall) -> CallOutcome | None:
+        """Lets the hooks change or refuse a call; returns the result that one of them gives."""
+        call = _hook_call(job)
+        found = await hooked_call(self._around.hooks, call)
+        if isinstance(found, str):
+            limit = self._around.limits.result_bytes
+            return shaped(found, job.call.name, limit, self._around.keep_artifact)
+        if found is not call:
+            self._leave(job)  # its place in the queues was that of the arguments before
+            job.values = found.arguments
+            self._check(job)
+        return None
+
+    async def _shared(self, job: ScheduledCall) -> CallOutcome | None:
         """Returns the outcome of an identical call, if there is one that counts."""
         first = self._first.setdefault(job.key, job)
         if first is job or first.task is None:
@@ -287,7 +329,7 @@ class Scheduler:
         job.started = first.started
         return outcome
 
-    def _enter(self, job: Job) -> None:
+    def _enter(self, job: ScheduledCall) -> None:
         tool = job.tool
         reads, writes = tool.resources(job.arguments) if isinstance(tool, Tool) else ((), ())
         job.ticket = self._admission.enter(
@@ -298,7 +340,7 @@ class Scheduler:
             max_of_tool=getattr(tool, "max_concurrency", None),
         )
 
-    async def _place(self, job: Job) -> None:
+    async def _place(self, job: ScheduledCall) -> None:
         if job.ticket is None:
             self._enter(job)
         if job.ticket is not None:
@@ -307,7 +349,7 @@ class Scheduler:
             await self._admission.wait(job.ticket)
         self._check_whole()
 
-    async def _execute(self, job: Job) -> Outcome:
+    async def _execute(self, job: ScheduledCall) -> CallOutcome:
         around = self._around
         job.started = monotonic()
         around.emit(ToolStarted(job.call.id, job.call.name, job.started))
@@ -318,7 +360,7 @@ class Scheduler:
         result = await job.execution.run(around.limits.call_seconds if own is None else own)
         return shaped(result, job.call.name, around.limits.result_bytes, around.keep_artifact)
 
-    def _leave(self, job: Job) -> None:
+    def _leave(self, job: ScheduledCall) -> None:
         if job.ticket is not None:
             self._admission.leave(job.ticket)
             job.ticket = None
@@ -335,7 +377,7 @@ class Scheduler:
         """Ends every call; those that could not be stopped in time are reported as abandoned."""
         await self._stop(self._jobs)
 
-    async def _stop(self, jobs: Iterable[Job]) -> None:
+    async def _stop(self, jobs: Iterable[ScheduledCall]) -> None:
         open_tasks = [job.task for job in jobs if job.task and not job.task.done()]
         for job in jobs:
             job.context.cancelled.set()
@@ -344,26 +386,34 @@ class Scheduler:
         if open_tasks:
             await asyncio.wait(open_tasks, timeout=2 * STOP_GRACE)
 
-    def outcomes(self) -> dict[str, Outcome]:
+    def outcomes(self) -> dict[str, CallOutcome]:
         """Returns the outcomes by call id as they are now; unfinished calls count as cancelled."""
         return {
             job.call.id: _outcome_of(job) if job.task and job.task.done() else self._stopped(job)
             for job in self._jobs
         }
 
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[ToolCall]:
         """Returns the sealed calls in the order of the reply."""
         return sorted((job.call for job in self._jobs), key=lambda call: call.position)
 
-    def _stopped(self, job: Job) -> Outcome:
-        outcome = failed(ToolCancelled(self._why_stopped), abandoned=_is_abandoned(job))
-        outcome.cancelled = True
-        return outcome
+    def _stopped(self, job: ScheduledCall) -> CallOutcome:
+        error = ToolCancelled(self._why_stopped)
+        return failed(error, abandoned=_is_abandoned(job), so_far=self._so_far(job))
 
-    def _tell_waiting(self, job: Job, reason: str) -> None:
+    def _so_far(self, job: ScheduledCall) -> str:
+        """Returns what a stopped call had shown, within the limit of results."""
+        try:
+            text = job.context.so_far()
+        except Exception:  # a tool's own function
+            return ""
+        shown, left_out = shorten(text, self._around.limits.result_bytes)
+        return f"{shown}\n[{left_out} bytes left out]" if left_out else shown
+
+    def _tell_waiting(self, job: ScheduledCall, reason: str) -> None:
         self._around.emit(ToolWaiting(job.call.id, job.call.name, reason))
 
-    def _report(self, job: Job, outcome: Outcome) -> None:
+    def _report(self, job: ScheduledCall, outcome: CallOutcome) -> None:
         self._around.emit(
             ToolFinished(
                 call_id=job.call.id,
@@ -377,15 +427,22 @@ class Scheduler:
                 items=outcome.items,
                 artifacts=outcome.artifacts,
                 abandoned=outcome.abandoned,
+                status=outcome.status,
+                error=outcome.error,
             )
         )
 
 
-def _is_abandoned(job: Job) -> bool:
+def _hook_call(job: ScheduledCall) -> HookCall:
+    values = job.values if isinstance(job.values, dict) else {"input": job.values}
+    return HookCall(job.call.id, job.call.name, values)
+
+
+def _is_abandoned(job: ScheduledCall) -> bool:
     return job.execution is not None and job.execution.abandoned
 
 
-def _outcome_of(job: Job) -> Outcome:
+def _outcome_of(job: ScheduledCall) -> CallOutcome:
     """Returns the outcome of a job that has ended, or of what took its place."""
     while job.successor is not None:
         job = job.successor

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.core.errors import EXIT_FAILED
 from qwenbelt.core.language import user_language
 from qwenbelt.core.translation import in_language
@@ -45,7 +46,7 @@ def inspect(images: tuple[str, ...], out: str, **options: Any) -> None:
     """
     from qwenbelt.core.files import output_folder
     from qwenbelt.workflows.inspection.asking import Inspector
-    from qwenbelt.workflows.inspection.job import Job
+    from qwenbelt.workflows.inspection.job import InspectionJob
     from qwenbelt.workflows.inspection.rules import load_rules
     from qwenbelt.workflows.inspection.sources import find_sources
 
@@ -65,7 +66,7 @@ def inspect(images: tuple[str, ...], out: str, **options: Any) -> None:
         second_look=options["second_look"],
     )
     private = True if options["allow_private_urls"] else None
-    job = Job(inspector, folder, in_flight=options["in_flight"], allow_private=private)
+    job = InspectionJob(inspector, folder, in_flight=options["in_flight"], allow_private=private)
     with _Bar(len(sources)) as tell:
         done = asyncio.run(job.run(sources, tell))
     _write(done, target, options, rules, language)
@@ -91,8 +92,8 @@ def _write(done: Inspection, target: Path, options: dict[str, Any], rules: Any, 
         shares = (score.precision, score.recall)
         precision, recall = ("-" if s is None else f"{s:.3f}" for s in shares)
         text = word("score", lang).format(name=label, precision=precision, recall=recall)
-        click.echo(text)
-    click.echo("\n".join(map(str, volumes)))
+        echo(text)
+    echo("\n".join(map(str, volumes)))
 
 
 def _summary(done: Inspection, language: Language) -> int:
@@ -101,9 +102,9 @@ def _summary(done: Inspection, language: Language) -> int:
     failed = [picture for picture in done.pictures if not picture.ok]
     objects = sum(len(picture.objects) for picture in done.pictures)
     counts = {"pictures": len(done.pictures), "objects": objects, "failed": len(failed)}
-    click.echo(word("summary", language).format(**counts))
+    echo(word("summary", language).format(**counts))
     for picture in failed[:20]:
-        click.echo(f"  {picture.image}: {in_language(picture.error, language)}", err=True)
+        echo(f"  {picture.image}: {in_language(picture.error, language)}", err=True)
     return len(failed)
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.core.errors import EXIT_FAILED
 from qwenbelt.core.language import user_language
+from qwenbelt.core.terminal import terminal_json
 from qwenbelt.core.translation import in_language
 
 
@@ -38,7 +40,7 @@ def label(images: tuple[str, ...], out: str, **options: Any) -> None:
     from qwenbelt.workflows.inspection.sources import find_sources
     from qwenbelt.workflows.labelling.asking import Labeller
     from qwenbelt.workflows.labelling.export import read_review, write_all
-    from qwenbelt.workflows.labelling.job import Job
+    from qwenbelt.workflows.labelling.job import LabellingJob
     from qwenbelt.workflows.labelling.labels import load_labels
     from qwenbelt.workflows.labelling.strings import word
 
@@ -53,22 +55,22 @@ def label(images: tuple[str, ...], out: str, **options: Any) -> None:
     sources = list(find_sources(images))
     labeller = Labeller(options["endpoint"], labels, language=language)
     private = True if options["allow_private_urls"] else None
-    job = Job(labeller, folder, in_flight=options["in_flight"], allow_private=private)
+    job = LabellingJob(labeller, folder, in_flight=options["in_flight"], allow_private=private)
     pictures = asyncio.run(job.run(sources))
     write_all(folder, pictures, labels, language, final)
     failed = [p for p in pictures if not p.ok]
     doubtful = [p for p in pictures if p.ok and p.doubtful]
     if options["as_json"]:
-        click.echo(json.dumps([p.to_dict() for p in pictures], ensure_ascii=False))
+        echo(terminal_json(json.dumps([p.to_dict() for p in pictures], ensure_ascii=False)))
     else:
         counts = {"doubtful": len(doubtful), "failed": len(failed)}
         sure = len(pictures) - len(doubtful) - len(failed)
-        click.echo(word("summary", language, total=len(pictures), sure=sure, **counts))
+        echo(word("summary", language, total=len(pictures), sure=sure, **counts))
         voted = [p.agreement for p in pictures if p.ok]
         if labels.votes > 1 and voted:
-            click.echo(word("mean", language, share=sum(voted) / len(voted)))
-        click.echo(str(folder))
+            echo(word("mean", language, share=sum(voted) / len(voted)))
+        echo(str(folder))
     for picture in failed[:20]:
-        click.echo(f"  {picture.image}: {in_language(picture.error, language)}", err=True)
+        echo(f"  {picture.image}: {in_language(picture.error, language)}", err=True)
     if len(failed) == len(pictures):
         sys.exit(EXIT_FAILED)

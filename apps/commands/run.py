@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwenbelt.apps.agent_choice import AgentChoice, agent_options
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import explain, say
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from qwenbelt.core.terminal import terminal_json
 
 if TYPE_CHECKING:
     from qwenbelt.apps.terminal import TerminalView
@@ -42,15 +44,15 @@ def run(
     """
     from qwenbelt.apps.agent_choice import make_agent, trusted_tools
     from qwenbelt.apps.approver import terminal_approver
-    from qwenbelt.apps.conversation import Conversation, Follower
-    from qwenbelt.apps.interrupt import Loop
+    from qwenbelt.apps.conversation import ChatConversation, Follower
+    from qwenbelt.apps.interrupt import InterruptibleLoop
     from qwenbelt.core.trace import TraceWriter
 
     choice = AgentChoice.of_options(**chosen)
     text = _question(question, choice)
     output = _Output(events, as_json)
     agent = make_agent(choice)
-    question_run = Conversation(agent).ask(text, files)
+    question_run = ChatConversation(agent).ask(text, files)
     with contextlib.ExitStack() as stack:
         sinks, view = [output.take], None
         if output.live:
@@ -59,7 +61,7 @@ def run(
         if trace:
             sinks.append(stack.enter_context(TraceWriter(trace)).write)
         follower = Follower(question_run, sinks, terminal_approver(view, trusted_tools(agent)))
-        loop = stack.enter_context(Loop())
+        loop = stack.enter_context(InterruptibleLoop())
         done = loop.run(follower.follow(), follower.stop)
     output.end(done)
     codes = {"answer": EXIT_OK, "cancelled": EXIT_INTERRUPTED}
@@ -91,7 +93,7 @@ class _Output:
             self.lines.append(record)
         if self.events:
             line = json.dumps({"t": time.monotonic(), **record}, ensure_ascii=False, default=str)
-            click.echo(scrub(line))
+            echo(terminal_json(scrub(line)))
 
     def end(self, done: Done) -> None:
         """Prints the answer, unless it was shown while it came."""
@@ -101,11 +103,11 @@ class _Output:
         if self.as_json:
             known = {"answer": done.text, "reason": done.reason, "detail": done.detail}
             summary = {**known, **as_dict(Timeline(self.lines)), "messages": done.messages}
-            click.echo(json.dumps(summary, ensure_ascii=False, indent=2, default=str))
+            echo(terminal_json(json.dumps(summary, ensure_ascii=False, indent=2, default=str)))
         elif not self.events and not self.live:
-            click.echo(done.text)
+            echo(done.text)
         if done.reason != "answer" and not self.live:
-            click.echo(say("stopped", detail=explain(done.detail or done.reason)), err=True)
+            echo(say("stopped", detail=explain(done.detail or done.reason)), err=True)
 
 
 def _question(given: str | None, choice: AgentChoice) -> str:

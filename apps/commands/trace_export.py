@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import say
 from qwenbelt.core.errors import ConfigError, InputError
+from qwenbelt.core.terminal import terminal_json
 
 if TYPE_CHECKING:
     from qwenbelt.testing import Scenario
-    from qwenbelt.workflows.training import Example, Scorer
+    from qwenbelt.workflows.training import Scorer, TrainingExample
 
 
 @click.command()
@@ -51,12 +53,12 @@ def export(
     if not everything and form != "dpo":
         examples = [example for example in examples if example.reason == "answer"]
     found = rows(examples, form, scorer(score) if score else default_score)
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
+    text = "".join(terminal_json(json.dumps(row, ensure_ascii=False)) + "\n" for row in found)
     if out is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     write_text(out, text)
-    click.echo(say("exported", rows=len(found), runs=len(examples), file=out), err=True)
+    echo(say("exported", rows=len(found), runs=len(examples), file=out), err=True)
 
 
 def files(traces: tuple[str, ...]) -> Iterator[Path]:
@@ -71,7 +73,7 @@ def files(traces: tuple[str, ...]) -> Iterator[Path]:
         yield from inside
 
 
-def kept(file: Path, tests: Sequence[Scenario]) -> Example | None:
+def kept(file: Path, tests: Sequence[Scenario]) -> TrainingExample | None:
     """Returns a run, or None when it fails the scenarios' checks.
 
     One scenario is for every run; of several, those that ask the run's question, and a run that

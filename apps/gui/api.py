@@ -10,14 +10,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from qwenbelt.apps.gui.asking import Asker
+from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.guards import language_of
-from qwenbelt.apps.gui.hub import Hub, Session
+from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
 from qwenbelt.apps.gui.pages import cited_page, page_png
 from qwenbelt.apps.gui.portable import export, imported
 from qwenbelt.apps.gui.strings import PageError, explain
 from qwenbelt.apps.gui.watching import Watcher
 from qwenbelt.core.errors import InputError, QwenbeltError
+from qwenbelt.core.jsons import loads_bounded
 
 # what a browser may show in place; everything else is handed out as a download
 _INLINE = {
@@ -33,7 +34,7 @@ _STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _FILE_HEADERS = {
     "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 }
-Asked = Callable[[Session, dict[str, Any]], Any]
+Asked = Callable[[ChatSession, dict[str, Any]], Any]
 
 
 class Api:
@@ -44,7 +45,7 @@ class Api:
         asker: starts turns.
     """
 
-    def __init__(self, hub: Hub, asker: Asker) -> None:
+    def __init__(self, hub: SessionRegistry, asker: TurnStarter) -> None:
         self._hub = hub
         self._asker = asker
         self._ask = asker.ask
@@ -88,7 +89,7 @@ class Api:
 
         return answer
 
-    def _session(self, request: Request, name: str | None = None) -> Session:
+    def _session(self, request: Request, name: str | None = None) -> ChatSession:
         return self._hub.open(request.state.user, name or request.path_params["session"])
 
     # -- reading ------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ class Api:
 
     async def _picture(self, request: Request) -> Response:
         try:
-            boxes = json.loads(request.query_params.get("boxes", "[]"))
+            boxes = loads_bounded(request.query_params.get("boxes", "[]"))
         except ValueError as error:
             raise InputError("The boxes are not JSON.") from error
         name, page = request.path_params["name"], request.path_params["page"]
@@ -179,18 +180,18 @@ class Api:
             return JSONResponse({"error": "There is no such action."}, 404)
         return JSONResponse(action(self._session(request), await _body(request)) or {})
 
-    def _retry(self, session: Session, body: dict[str, Any]) -> None:
+    def _retry(self, session: ChatSession, body: dict[str, Any]) -> None:
         turn = _turn(session, body)
         self._ask(session, turn.question, turn.files, turn.parent)
 
-    def _edit(self, session: Session, body: dict[str, Any]) -> None:
+    def _edit(self, session: ChatSession, body: dict[str, Any]) -> None:
         turn = _turn(session, body)
         self._ask(session, str(body.get("text", "")), turn.files, turn.parent)
 
-    def _branch(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
+    def _branch(self, session: ChatSession, body: dict[str, Any]) -> dict[str, Any]:
         return {"id": self._hub.branch(session, _turn(session, body)).id}
 
-    def _suggest(self, session: Session, body: dict[str, Any]) -> None:
+    def _suggest(self, session: ChatSession, body: dict[str, Any]) -> None:
         """Asks a suggested question with its files."""
         number, known = body.get("number"), self._asker.suggestions("en")
         if not isinstance(number, int) or not 0 <= number < len(known):
@@ -198,17 +199,17 @@ class Api:
         names = self._asker.attach(session, known[number].files)
         self._ask(session, known[number].text, names, session.row.leaf)
 
-    def _rename(self, session: Session, body: dict[str, Any]) -> None:
+    def _rename(self, session: ChatSession, body: dict[str, Any]) -> None:
         session.rename(str(body.get("title", "")).strip())
 
 
-def _approve(session: Session, body: dict[str, Any]) -> None:
+def _approve(session: ChatSession, body: dict[str, Any]) -> None:
     answer = body.get("answer")
     tool = str(body.get("tool", "")) if answer == "always" else ""
     session.approve(str(body.get("call", "")), answer in ("allow", "always"), always_tool=tool)
 
 
-def _turn(session: Session, body: dict[str, Any]) -> Any:
+def _turn(session: ChatSession, body: dict[str, Any]) -> Any:
     turn = session.turns.get(str(body.get("turn", "")))
     if turn is None:
         raise PageError("no_conversation")
@@ -227,7 +228,7 @@ async def _body(request: Request) -> dict[str, Any]:
         if len(raw) > _MAX_BODY:
             raise InputError("The request is too large.")
     try:
-        value = json.loads(raw or b"{}")
+        value = loads_bounded(raw or b"{}")
     except ValueError as error:
         raise InputError("The request's body is not JSON.") from error
     if not isinstance(value, dict):

@@ -11,9 +11,9 @@ from typing import Any
 from qwenbelt.apps.agent_choice import AgentChoice, mcp_servers
 from qwenbelt.apps.export import message_text
 from qwenbelt.apps.gui.given import Given, Suggestion
-from qwenbelt.apps.gui.hub import Hub, Session
+from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
 from qwenbelt.apps.gui.message_lists import MessageLists
-from qwenbelt.apps.gui.store import Turn
+from qwenbelt.apps.gui.store import ChatTurn
 from qwenbelt.apps.gui.strings import PageError, say
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, ModelFinished, ModelStarted, TextDelta
@@ -24,7 +24,7 @@ MAX_FILES = 20
 AgentMaker = Callable[..., Any]
 
 
-class Asker:
+class TurnStarter:
     """Starts turns.
 
     Args:
@@ -37,7 +37,7 @@ class Asker:
 
     def __init__(
         self,
-        hub: Hub,
+        hub: SessionRegistry,
         defaults: AgentChoice,
         make_agent: AgentMaker,
         *,
@@ -70,8 +70,8 @@ class Asker:
         return list(mcp_servers(self.defaults.mcp)) if self.defaults.mcp else []
 
     def ask(
-        self, session: Session, question: str, files: Sequence[str], parent: str | None
-    ) -> Turn:
+        self, session: ChatSession, question: str, files: Sequence[str], parent: str | None
+    ) -> ChatTurn:
         """Starts a turn with files that are in the conversation's folder already.
 
         Raises:
@@ -85,13 +85,13 @@ class Asker:
             paths.append(path)
         return session.start(question, paths, self._maker(session.row.user, question), parent)
 
-    def _maker(self, user: str, question: str) -> Callable[[Session], Any]:
+    def _maker(self, user: str, question: str) -> Callable[[ChatSession], Any]:
         if self.given is None:
             choice = self.choice(user)
             return lambda session: session.agent(choice, self._make_agent)
         given, agent = self.given, self.given.agent_for(question, self.chosen_agent(user))
 
-        def seat(session: Session) -> Any:
+        def seat(session: ChatSession) -> Any:
             session.folder.mkdir(parents=True, exist_ok=True)
             if given.trusting:
                 session.trust(agent)
@@ -105,7 +105,7 @@ class Asker:
         chosen = str(self.hub.store.settings(user).get("agent") or "")
         return chosen if chosen in names else names[0]
 
-    def begin(self, session: Session) -> None:
+    def begin(self, session: ChatSession) -> None:
         """Puts what every conversation begins with into a new one."""
         if self.given is not None:
             session.begin_with(first_turns(session.row.id, self.given.messages))
@@ -116,7 +116,7 @@ class Asker:
             return list(self.given.looks.suggestions)
         return [Suggestion(say(f"example_{number}", language)) for number in (1, 2, 3)]
 
-    def attach(self, session: Session, uploads: Sequence[str]) -> list[str]:
+    def attach(self, session: ChatSession, uploads: Sequence[str]) -> list[str]:
         """Copies uploaded files into the conversation's folder and returns their names there.
 
         Raises:
@@ -152,13 +152,13 @@ def _free_name(folder: Path, wanted: str) -> Path:
     return path
 
 
-def first_turns(session: str, messages: Sequence[Any]) -> list[Turn]:
+def first_turns(session: str, messages: Sequence[Any]) -> list[ChatTurn]:
     """Returns messages as turns, each a user's message with what followed it."""
-    turns: list[Turn] = []
+    turns: list[ChatTurn] = []
     for given in messages:
         message = dict(given) if isinstance(given, Mapping) else dict(given.model_dump())
         if message["role"] == "user":
-            turns.append(Turn(session, message_text(message)))
+            turns.append(ChatTurn(session, message_text(message)))
         if turns and message["role"] != "system":
             turns[-1].messages.append(message)
     for number, turn in enumerate(turns):

@@ -9,20 +9,36 @@ from html import escape
 from pathlib import PurePath
 from typing import Any
 
-from qwenbelt.apps.gui.safe_html import Surroundings, citation_button, code_block, file_link
+from qwenbelt.apps.gui.safe_html import RenderContext, citation_button, code_block, file_link
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.strings import seconds
-from qwenbelt.apps.timeline import Call
+from qwenbelt.apps.timeline import CallTiming
 from qwenbelt.core.errors import one_line
+from qwenbelt.core.jsons import loads_bounded
 
 SHOWN_CHARACTERS = 1500
 _HIT = re.compile(r"^(\[\d+\]) (.{1,200}?) p\.(\d{1,5})(?=\s|$)", re.MULTILINE)
-_ICONS = {"waiting": "…", "asked": "?", "running": "", "done": "✓", "failed": "✗", "cancelled": "⊘"}
+_ICONS = {
+    "waiting": "…",
+    "asked": "?",
+    "running": "",
+    "done": "✓",
+    "raised": "!",
+    "failed": "✗",
+    "refused": "⊘",
+    "cancelled": "⊘",
+    "timeout": "⊘",
+}
 SHORT_VALUE = 80
+_OUTPUT_LINES = 12  # of what a running call has printed
 
 
 def card_html(
-    call: Call, card_id: str, around: Surroundings, now: float, embedded: Collection[str] = ()
+    call: CallTiming,
+    card_id: str,
+    around: RenderContext,
+    now: float,
+    embedded: Collection[str] = (),
 ) -> str:
     """Returns the card of a call.
 
@@ -37,7 +53,7 @@ def card_html(
     summary = (
         f'<span class="qb-icon" aria-hidden="true">{_ICONS[state]}</span>'
         f'<b>{escape(call.name)}</b> <span class="qb-brief">{escape(_brief(call))}</span>'
-        f'<span class="qb-state">{escape(say(f"state_{state}", around.language))}</span>'
+        f'<span class="qb-state">{escape(state_text(call, around.language))}</span>'
         f"{_time(call, now)}"
     )
     body = _arguments(call, around.language) + _outcome(call, around)
@@ -51,7 +67,14 @@ def card_html(
     )
 
 
-def _brief(call: Call) -> str:
+def state_text(call: CallTiming, language: str) -> str:
+    """Returns the word for a call's state; of code that raised, what it raised."""
+    if call.state == "raised" and call.error:
+        return say("state_raised_error", language, error=call.error)
+    return say(f"state_{call.state}", language)
+
+
+def _brief(call: CallTiming) -> str:
     values = _values(call.arguments)
     if len(values) == 1:
         return one_line(_text(next(iter(values.values()))), 100)
@@ -64,13 +87,13 @@ def _text(value: Any) -> str:
 
 def _values(arguments: str) -> dict[str, Any]:
     try:
-        values = json.loads(arguments)
+        values = loads_bounded(arguments)
     except ValueError:
         return {"": arguments}
     return values if isinstance(values, dict) else {"": arguments}
 
 
-def _time(call: Call, now: float) -> str:
+def _time(call: CallTiming, now: float) -> str:
     if call.started is None:
         return ""
     took = call.seconds(now)
@@ -79,7 +102,7 @@ def _time(call: Call, now: float) -> str:
     return f"<time>{seconds(took)}</time>"
 
 
-def _arguments(call: Call, language: str) -> str:
+def _arguments(call: CallTiming, language: str) -> str:
     short, long = [], []
     for name, value in _values(call.arguments).items():
         label = escape(name or say("arguments", language))
@@ -94,7 +117,7 @@ def _arguments(call: Call, language: str) -> str:
     return listed + "".join(long)
 
 
-def _outcome(call: Call, around: Surroundings) -> str:
+def _outcome(call: CallTiming, around: RenderContext) -> str:
     if call.finished is None:
         return ""
     kind = "result" if call.ok else "error"
@@ -108,7 +131,7 @@ def _outcome(call: Call, around: Surroundings) -> str:
     )
 
 
-def _shortened(text: str, language: str, around: Surroundings | None = None) -> str:
+def _shortened(text: str, language: str, around: RenderContext | None = None) -> str:
     """Returns a text, the rest of a long one folded away."""
     if len(text) <= SHOWN_CHARACTERS * 1.3:
         return f'<pre tabindex="0">{_linked(text, around)}</pre>'
@@ -121,7 +144,7 @@ def _shortened(text: str, language: str, around: Surroundings | None = None) -> 
     )
 
 
-def _linked(text: str, around: Surroundings | None) -> str:
+def _linked(text: str, around: RenderContext | None) -> str:
     """Returns the text escaped, with found passages (`[1] file.pdf p.3`) as buttons."""
     if around is None:
         return escape(text)
@@ -135,15 +158,18 @@ def _linked(text: str, around: Surroundings | None) -> str:
     return out + escape(text[at:])
 
 
-def _file(path: str, around: Surroundings) -> str:
+def _file(path: str, around: RenderContext) -> str:
     name = PurePath(path).name
     url = around.file_url(name)
     return file_link(name, url, around.language) if url else ""
 
 
-def _progress(call: Call) -> str:
+def _progress(call: CallTiming) -> str:
     if call.state != "running" or (call.fraction is None and not call.progress):
         return ""
+    if call.output:
+        shown = "\n".join(call.output.rstrip().splitlines()[-_OUTPUT_LINES:])
+        return f'<pre class="qb-progress qb-output">{escape(shown)}</pre>'
     text = escape(one_line(call.progress, 200))
     if call.fraction is None:
         return f'<div class="qb-progress">{text}</div>'
@@ -155,7 +181,7 @@ def _progress(call: Call) -> str:
     )
 
 
-def _approval(call: Call, language: str) -> str:
+def _approval(call: CallTiming, language: str) -> str:
     if call.state != "asked":
         return ""
     buttons = (
@@ -173,7 +199,7 @@ def _approval(call: Call, language: str) -> str:
     return f'<div class="qb-approval" role="group" aria-label="{question}">{question} {inner}</div>'
 
 
-def _figures(call: Call, around: Surroundings, embedded: Collection[str]) -> str:
+def _figures(call: CallTiming, around: RenderContext, embedded: Collection[str]) -> str:
     shown = []
     for item in call.items:
         name = PurePath(str(item.get("value", ""))).name

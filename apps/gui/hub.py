@@ -14,9 +14,9 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from qwenbelt.agents.answers.question import user_message
 from qwenbelt.apps.agent_choice import AgentChoice, trusted_tools
-from qwenbelt.apps.conversation import user_message
-from qwenbelt.apps.gui.store import SessionRow, Store, Turn
+from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.events import ApprovalAsked, Done, Event
@@ -31,7 +31,7 @@ TITLE_CHARACTERS = 60
 class LiveTurn:
     """A turn that goes on: its events so far, and its run."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: ChatTurn) -> None:
         self.turn = turn
         self.records: list[dict[str, Any]] = []
         self.over = False
@@ -51,19 +51,19 @@ class LiveTurn:
         return [*self._trace.lines, *(r for r in self.records if r["event"] == "failed")]
 
 
-class Session:
+class ChatSession:
     """An open conversation."""
 
     def __init__(
         self,
         row: SessionRow,
-        store: Store,
+        store: ChatStore,
         folder: Path,
         at_once: asyncio.Semaphore | None = None,
     ) -> None:
         self.row = row
         self.folder = folder
-        self.turns: dict[str, Turn] = {turn.id: turn for turn in store.turns(row.id)}
+        self.turns: dict[str, ChatTurn] = {turn.id: turn for turn in store.turns(row.id)}
         self.live: LiveTurn | None = None
         self.revision = 0
         self.used = time.monotonic()
@@ -80,16 +80,16 @@ class Session:
 
     # -- what is shown ------------------------------------------------------------------------
 
-    def path(self) -> list[Turn]:
+    def path(self) -> list[ChatTurn]:
         """Returns the turns from the first to the leaf that is shown."""
-        out: list[Turn] = []
+        out: list[ChatTurn] = []
         turn = self.turns.get(self.row.leaf or "")
         while turn is not None:
             out.append(turn)
             turn = self.turns.get(turn.parent or "")
         return out[::-1]
 
-    def siblings(self, turn: Turn) -> list[str]:
+    def siblings(self, turn: ChatTurn) -> list[str]:
         """Returns the versions of a turn, oldest first."""
         same = [t for t in self.turns.values() if t.parent == turn.parent]
         return [t.id for t in sorted(same, key=lambda t: t.created)]
@@ -115,7 +115,7 @@ class Session:
         self.revision += 1
         self.notify()
 
-    def begin_with(self, turns: Sequence[Turn]) -> None:
+    def begin_with(self, turns: Sequence[ChatTurn]) -> None:
         """Puts turns that are over into an empty conversation."""
         for turn in turns:
             turn.parent = self.row.leaf
@@ -145,9 +145,9 @@ class Session:
         self,
         question: str,
         files: Sequence[Path],
-        make_agent: Callable[[Session], Any],
+        make_agent: Callable[[ChatSession], Any],
         parent: str | None,
-    ) -> Turn:
+    ) -> ChatTurn:
         """Begins a turn; it goes on whether or not anybody watches.
 
         Raises:
@@ -155,7 +155,7 @@ class Session:
         """
         if self.live is not None:
             raise PageError("busy")
-        turn = Turn(self.row.id, question, parent, [path.name for path in files])
+        turn = ChatTurn(self.row.id, question, parent, [path.name for path in files])
         turn.messages = [user_message(question, list(files))]
         self.live = LiveTurn(turn)
         self.turns[turn.id] = turn
@@ -169,7 +169,7 @@ class Session:
         return turn
 
     async def _drive(
-        self, live: LiveTurn, before: list[dict[str, Any]], make_agent: Callable[[Session], Any]
+        self, live: LiveTurn, before: list[dict[str, Any]], make_agent: Callable[[ChatSession], Any]
     ) -> None:
         turn = live.turn
         try:
@@ -258,7 +258,7 @@ class Session:
         return path if path.is_file() and not path.is_symlink() else None
 
 
-class Hub:
+class SessionRegistry:
     """All open conversations of this server.
 
     Args:
@@ -266,13 +266,13 @@ class Hub:
         workspace: the folder under which each has a folder of its own.
     """
 
-    def __init__(self, store: Store, workspace: Path) -> None:
+    def __init__(self, store: ChatStore, workspace: Path) -> None:
         self.store = store
         self.workspace = workspace
         self.at_once: asyncio.Semaphore | None = None  # how many turns may run side by side
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, ChatSession] = {}
 
-    def open(self, user: str, session: str) -> Session:
+    def open(self, user: str, session: str) -> ChatSession:
         """Returns a user's conversation.
 
         Raises:
@@ -284,13 +284,13 @@ class Hub:
             raise PageError("no_conversation")
         found = self._sessions.get(session)
         if found is None:
-            found = Session(row, self.store, self.workspace / session, self.at_once)
+            found = ChatSession(row, self.store, self.workspace / session, self.at_once)
             self._sessions[session] = found
         found.row.title = row.title
         found.used = time.monotonic()
         return found
 
-    def branch(self, session: Session, upto: Turn) -> SessionRow:
+    def branch(self, session: ChatSession, upto: ChatTurn) -> SessionRow:
         """Makes a new conversation of the turns up to one, with copies of the files."""
         user = session.row.user
         titles = {row.title for row in self.store.sessions(user)}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
+from qwenbelt.apps.gui.cards import state_text
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.strings import seconds
-from qwenbelt.apps.timeline import Call, ModelCall, Timeline
+from qwenbelt.apps.timeline import CallTiming, ModelCall, Timeline
 
 _TICKS = (0.001, 0.002, 0.005)
 
@@ -57,7 +58,7 @@ def _row(name: str, bars: str, time: str, kind: str = "") -> str:
     )
 
 
-def _call_row(call: Call, begin: float, length: float, end: float, language: str) -> str:
+def _call_row(call: CallTiming, begin: float, length: float, end: float, language: str) -> str:
     stop = call.finished if call.finished is not None else end
     begun = call.started if call.started is not None else stop
     bars = _bar("wait", call.sealed - begin, begun - begin, length)
@@ -66,7 +67,7 @@ def _call_row(call: Call, begin: float, length: float, end: float, language: str
         bars += _bar(call.state, begun - begin, stop - begin, length)
         time = seconds(call.seconds(end))
     if call.state not in ("done", "running"):
-        time = f"{time} {say(f'state_{call.state}', language)}".strip()
+        time = f"{time} {state_text(call, language)}".strip()
     return _row(call.name[:60], bars, time)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from qwenbelt.apps.gui.asking import MAX_FILE_MB, Asker
+from qwenbelt.apps.gui.asking import MAX_FILE_MB, TurnStarter
 from qwenbelt.apps.gui.given import Looks, Suggestion
 from qwenbelt.apps.gui.settings import agent_settings, given_agents, user_of
 from qwenbelt.apps.gui.strings import TEXTS, PageError, explain, say
@@ -57,7 +57,7 @@ def theme() -> Any:
     )
 
 
-def head(language: str, asker: Asker) -> str:
+def head(language: str, asker: TurnStarter) -> str:
     """Returns what goes into the page's head: its style, its texts and its script.
 
     The style stands here and not in Gradio's `css`, which would rewrite its selectors.
@@ -99,7 +99,7 @@ _SCRIPT_WORDS = [
 ]
 
 
-def build(asker: Asker, language: str, *, logged_in: bool) -> gr.Blocks:
+def build(asker: TurnStarter, language: str, *, logged_in: bool) -> gr.Blocks:
     """Returns the page in one language.
 
     Args:
@@ -144,7 +144,7 @@ def build(asker: Asker, language: str, *, logged_in: bool) -> gr.Blocks:
     return blocks
 
 
-def _send(asker: Asker, message: Any, language: str) -> None:
+def _send(asker: TurnStarter, message: Any, language: str) -> None:
     session, problem = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
     async def send(given: dict[str, Any], name: str, request: gr.Request) -> tuple[Any, str]:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.apps.gui.hub import Session
+from qwenbelt.apps.gui.hub import ChatSession
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.core.errors import InputError
 
@@ -18,7 +18,7 @@ _QUOTED = re.compile(r"[\"“«「『](.{8,400}?)[\"”»」』]", re.DOTALL)
 _MOST_BOXES = 60
 
 
-async def cited_page(session: Session, name: str, page: int, words: str) -> dict[str, Any]:
+async def cited_page(session: ChatSession, name: str, page: int, words: str) -> dict[str, Any]:
     """Returns where the cited words stand: `{"found", "pages", "boxes"}`.
 
     Args:
@@ -34,7 +34,7 @@ async def cited_page(session: Session, name: str, page: int, words: str) -> dict
     return await asyncio.to_thread(_found, path, page, words[-2000:])
 
 
-async def page_png(session: Session, name: str, page: int, boxes: Any) -> bytes:
+async def page_png(session: ChatSession, name: str, page: int, boxes: Any) -> bytes:
     """Returns a page as a picture with the boxes highlighted.
 
     Raises:
@@ -53,7 +53,7 @@ async def page_png(session: Session, name: str, page: int, boxes: Any) -> bytes:
     return await asyncio.to_thread(render_page, path, page, boxes=places, scale=1.6)
 
 
-def _document(session: Session, name: str) -> Path:
+def _document(session: ChatSession, name: str) -> Path:
     path = session.file(name)
     if path is None or path.suffix.lower() != ".pdf":
         raise PageError("no_pdf", file=name)

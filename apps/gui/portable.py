@@ -9,9 +9,9 @@ from pathlib import PurePath
 from typing import Any
 
 from qwenbelt.apps.export import as_markdown
-from qwenbelt.apps.gui.hub import Session
-from qwenbelt.apps.gui.safe_html import Surroundings
-from qwenbelt.apps.gui.store import SessionRow, Store, Turn
+from qwenbelt.apps.gui.hub import ChatSession
+from qwenbelt.apps.gui.safe_html import RenderContext
+from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.core.errors import InputError
@@ -21,7 +21,7 @@ SCENARIO = "conversation.scenario.yaml"
 _ROLES = ("system", "user", "assistant", "function")
 
 
-def export(session: Session, form: str) -> tuple[str | bytes, str, str]:
+def export(session: ChatSession, form: str) -> tuple[str | bytes, str, str]:
     """Returns a conversation as text or bytes, its media type and a file name.
 
     Args:
@@ -48,21 +48,21 @@ def export(session: Session, form: str) -> tuple[str | bytes, str, str]:
     raise InputError(f"There is no form {form!r}; there are md, json and scenario.")
 
 
-def _without_folder(text: str, session: Session) -> str:
+def _without_folder(text: str, session: ChatSession) -> str:
     """Returns a text without the server's paths to the conversation's files."""
     return text.replace(f"{session.folder.resolve()}/", "").replace(f"{session.folder}/", "")
 
 
-def _as_dict(turn: Turn) -> dict[str, Any]:
+def _as_dict(turn: ChatTurn) -> dict[str, Any]:
     names = ("question", "files", "messages", "events", "answer")
     return {name: getattr(turn, name) for name in names}
 
 
-def _ended_well(turn: Turn) -> bool:
+def _ended_well(turn: ChatTurn) -> bool:
     return any(r.get("event") == "done" and r.get("reason") == "answer" for r in turn.events)
 
 
-def _scenario(session: Session, path: list[Turn]) -> tuple[str | bytes, str, str]:
+def _scenario(session: ChatSession, path: list[ChatTurn]) -> tuple[str | bytes, str, str]:
     """Returns the turns that were answered; a stopped one would have to be stopped again."""
     from qwenbelt.testing import Trajectory, scenario_text
 
@@ -83,7 +83,7 @@ def _scenario(session: Session, path: list[Turn]) -> tuple[str | bytes, str, str
     return archive.getvalue(), "application/zip", "conversation.scenario.zip"
 
 
-def imported(store: Store, user: str, body: dict[str, Any]) -> SessionRow:
+def imported(store: ChatStore, user: str, body: dict[str, Any]) -> SessionRow:
     """Makes a conversation from what `export` gave as "json".
 
     Files do not travel with it, and its paths are not followed: whoever wrote it could name any
@@ -106,7 +106,7 @@ def imported(store: Store, user: str, body: dict[str, Any]) -> SessionRow:
     return row
 
 
-def _checked(entry: Any) -> Turn:
+def _checked(entry: Any) -> ChatTurn:
     wrong = PageError("no_export")
     if not isinstance(entry, dict) or not isinstance(entry.get("question"), str):
         raise wrong
@@ -118,7 +118,7 @@ def _checked(entry: Any) -> Turn:
         raise wrong
     if not all(message.get("role") in _ROLES for message in lists["messages"]):
         raise wrong
-    view = TurnView("checked", Surroundings())
+    view = TurnView("checked", RenderContext())
     try:
         for event in lists["events"]:
             view.feed(event)
@@ -128,7 +128,7 @@ def _checked(entry: Any) -> Turn:
     files = [str(name) for name in lists["files"]]
     messages = [_without_files(message) for message in lists["messages"]]
     answer = str(entry.get("answer", ""))
-    return Turn("", entry["question"], None, files, messages, lists["events"], answer=answer)
+    return ChatTurn("", entry["question"], None, files, messages, lists["events"], answer=answer)
 
 
 def _without_files(message: dict[str, Any]) -> dict[str, Any]:

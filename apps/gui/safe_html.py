@@ -20,8 +20,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
-from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.gui.strings import say
+from qwenbelt.core.terminal import terminal_text
 
 MAX_TABLE_ROWS = 500  # of one table; a browser stalls long before memory runs out
 MAX_NESTING = 30
@@ -34,7 +34,7 @@ _CITATION = re.compile(
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RenderContext:
     """What a text may refer to.
 
     Attributes:
@@ -52,7 +52,7 @@ class _Renderer(RendererHTML):
     """HTML from tokens, by the rules above."""
 
     def image(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        around: Surroundings = env["around"]
+        around: RenderContext = env["around"]
         token = tokens[idx]
         source = unquote(str(token.attrs.get("src", "")))
         alternative = escape(token.content)
@@ -148,7 +148,7 @@ def _make() -> MarkdownIt:
 _MARKDOWN = _make()
 
 
-def markdown_html(text: str, around: Surroundings) -> str:
+def markdown_html(text: str, around: RenderContext) -> str:
     """Returns Markdown as safe HTML, without controls that let one text look like another."""
     short = _with_short_tables(terminal_text(text), around.language)
     return str(_MARKDOWN.render(short, {"around": around}))

@@ -70,13 +70,13 @@ def make_app(
     from qwenbelt.apps.agent_choice import make_agent as from_choice
     from qwenbelt.apps.gui import page
     from qwenbelt.apps.gui.api import Api
-    from qwenbelt.apps.gui.asking import MAX_FILE_MB, Asker
-    from qwenbelt.apps.gui.hub import Hub
-    from qwenbelt.apps.gui.store import Store
+    from qwenbelt.apps.gui.asking import MAX_FILE_MB, TurnStarter
+    from qwenbelt.apps.gui.hub import SessionRegistry
+    from qwenbelt.apps.gui.store import ChatStore
 
     folder = (options.workspace or load_settings().workspace) / "gui"
-    hub = Hub(Store(folder / "conversations.sqlite"), folder / "sessions")
-    asker = Asker(
+    hub = SessionRegistry(ChatStore(folder / "conversations.sqlite"), folder / "sessions")
+    asker = TurnStarter(
         hub,
         choice,
         make_agent or from_choice,

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from qwenbelt.apps.agent_choice import tool_names
-from qwenbelt.apps.gui.asking import Asker
+from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.given import Given
 from qwenbelt.apps.gui.strings import explain, say
 from qwenbelt.core.errors import QwenbeltError
@@ -33,7 +33,7 @@ def user_of(request: gr.Request) -> str:
     return str(request.request.scope["state"]["user"])
 
 
-def agent_settings(asker: Asker, language: str) -> None:
+def agent_settings(asker: TurnStarter, language: str) -> None:
     """Makes the settings of an agent; each holds what the user chose last."""
     endpoint, check, health = _endpoint(asker, language)
     kind = gr.Radio(
@@ -70,7 +70,7 @@ def agent_settings(asker: Asker, language: str) -> None:
     check.click(_checker(asker, language), endpoint, [health, endpoint], **shown)
 
 
-def _endpoint(asker: Asker, language: str) -> tuple[Any, Any, Any]:
+def _endpoint(asker: TurnStarter, language: str) -> tuple[Any, Any, Any]:
     endpoint = gr.Dropdown(
         choices=_endpoints(asker),
         allow_custom_value=asker.free_endpoints,
@@ -82,7 +82,7 @@ def _endpoint(asker: Asker, language: str) -> tuple[Any, Any, Any]:
     return endpoint, check, gr.HTML(elem_id="qb-health", padding=False)
 
 
-def given_agents(asker: Asker, given: Given, language: str) -> None:
+def given_agents(asker: TurnStarter, given: Given, language: str) -> None:
     """Shows the agents that answer, and lets people choose one of several."""
     about = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(str(agent.description or ''))} "
@@ -108,17 +108,17 @@ def _root() -> Any:
     return gr.context.Context.root_block
 
 
-def _endpoints(asker: Asker) -> list[str]:
+def _endpoints(asker: TurnStarter) -> list[str]:
     known = [asker.defaults.endpoint, *asker.endpoints]
     return list(dict.fromkeys(spec for spec in known if spec))
 
 
-def _offered(asker: Asker) -> list[str]:
+def _offered(asker: TurnStarter) -> list[str]:
     """Returns the tools that can be switched: this pack's, and those the server was given."""
     return list(dict.fromkeys([*BUILTIN, *tool_names(asker.defaults.tools)]))
 
 
-def _loader(asker: Asker) -> Any:
+def _loader(asker: TurnStarter) -> Any:
     def load(request: gr.Request) -> list[Any]:
         choice = asker.choice(user_of(request))
         servers = [name for name in asker.servers() if name not in choice.mcp_off]
@@ -133,7 +133,7 @@ def _loader(asker: Asker) -> Any:
     return load
 
 
-def _saver(asker: Asker) -> Any:
+def _saver(asker: TurnStarter) -> Any:
     offered = _offered(asker)
 
     def save(
@@ -160,7 +160,7 @@ def _saver(asker: Asker) -> Any:
     return save
 
 
-def _checker(asker: Asker, language: str) -> Any:
+def _checker(asker: TurnStarter, language: str) -> Any:
     def check(spec: str | None, request: gr.Request) -> tuple[str, Any]:
         wanted = (spec or "").strip() or None
         if not asker.free_endpoints:

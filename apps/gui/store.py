@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import scrub
 
 _SCHEMA = """
@@ -36,7 +37,7 @@ CREATE TABLE IF NOT EXISTS settings (user TEXT PRIMARY KEY, body TEXT NOT NULL);
 
 
 @dataclass
-class Turn:
+class ChatTurn:
     """A question and its answer.
 
     Attributes:
@@ -69,7 +70,7 @@ class SessionRow:
     updated: float
 
 
-class Store:
+class ChatStore:
     """The database; safe to use from several threads.
 
     Raises:
@@ -160,7 +161,7 @@ class Store:
 
     # -- turns --------------------------------------------------------------------------------
 
-    def save_turn(self, turn: Turn) -> None:
+    def save_turn(self, turn: ChatTurn) -> None:
         """Writes a turn; known secrets in it are masked."""
         self._run(
             "INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -177,7 +178,7 @@ class Store:
             ),
         )
 
-    def turns(self, session: str) -> list[Turn]:
+    def turns(self, session: str) -> list[ChatTurn]:
         """Returns all turns of a conversation, oldest first."""
         rows = self._run("SELECT * FROM turns WHERE session = ? ORDER BY created", (session,))
         return [_turn(row) for row in rows]
@@ -187,7 +188,7 @@ class Store:
     def settings(self, user: str) -> dict[str, Any]:
         """Returns what a user chose last."""
         rows = self._run("SELECT body FROM settings WHERE user = ?", (user,))
-        return dict(json.loads(rows[0][0])) if rows else {}
+        return dict(loads_bounded(rows[0][0])) if rows else {}
 
     def save_settings(self, user: str, body: dict[str, Any]) -> None:
         """Remembers what a user chose."""
@@ -195,15 +196,15 @@ class Store:
         self._run("INSERT OR REPLACE INTO settings VALUES (?, ?)", (user, text))
 
 
-def _turn(row: tuple[Any, ...]) -> Turn:
-    return Turn(
+def _turn(row: tuple[Any, ...]) -> ChatTurn:
+    return ChatTurn(
         id=row[0],
         session=row[1],
         parent=row[2],
         created=row[3],
         question=row[4],
-        files=json.loads(row[5]),
-        messages=json.loads(row[6]),
-        events=json.loads(row[7]),
+        files=loads_bounded(row[5]),
+        messages=loads_bounded(row[6]),
+        events=loads_bounded(row[7]),
         answer=row[8],
     )

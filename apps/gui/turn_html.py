@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
-from qwenbelt.apps.conversation import file_kind
-from qwenbelt.apps.gui.hub import Session
-from qwenbelt.apps.gui.safe_html import Surroundings, file_link
-from qwenbelt.apps.gui.store import Turn
+from qwenbelt.agents.answers.question import file_kind
+from qwenbelt.apps.gui.hub import ChatSession
+from qwenbelt.apps.gui.safe_html import RenderContext, file_link
+from qwenbelt.apps.gui.store import ChatTurn
 from qwenbelt.apps.gui.strings import say
 
 # strokes of a 24 x 24 picture
@@ -21,12 +21,12 @@ _SIGNS = {
 }
 
 
-def article_id(turn: Turn) -> str:
+def article_id(turn: ChatTurn) -> str:
     """Returns the id of a turn's element."""
     return f"turn-{turn.id}"
 
 
-def article_html(session: Session, turn: Turn, answer: str, around: Surroundings) -> str:
+def article_html(session: ChatSession, turn: ChatTurn, answer: str, around: RenderContext) -> str:
     """Returns a whole turn.
 
     Args:
@@ -43,7 +43,7 @@ def article_html(session: Session, turn: Turn, answer: str, around: Surroundings
     )
 
 
-def question_html(session: Session, turn: Turn, around: Surroundings) -> str:
+def question_html(session: ChatSession, turn: ChatTurn, around: RenderContext) -> str:
     """Returns the question with its files and versions."""
     element = f"{article_id(turn)}-q"
     files = "".join(_attached(name, around) for name in turn.files)
@@ -56,7 +56,7 @@ def question_html(session: Session, turn: Turn, around: Surroundings) -> str:
     )
 
 
-def actions_html(session: Session, turn: Turn, language: str) -> str:
+def actions_html(session: ChatSession, turn: ChatTurn, language: str) -> str:
     """Returns the buttons below an answer; none while an answer is coming."""
     buttons = ""
     if session.live is None:
@@ -67,7 +67,7 @@ def actions_html(session: Session, turn: Turn, language: str) -> str:
     return f'<div class="qb-tools qb-actions" id="{article_id(turn)}-b">{buttons}</div>'
 
 
-def _button(action: str, turn: Turn, language: str, shown: str = "") -> str:
+def _button(action: str, turn: ChatTurn, language: str, shown: str = "") -> str:
     label = escape(say(action, language))
     name, target = ("show", shown) if shown else (action, turn.id)
     return (
@@ -77,7 +77,7 @@ def _button(action: str, turn: Turn, language: str, shown: str = "") -> str:
     )
 
 
-def _versions(session: Session, turn: Turn, language: str) -> str:
+def _versions(session: ChatSession, turn: ChatTurn, language: str) -> str:
     same = session.siblings(turn)
     if len(same) < 2:
         return ""
@@ -89,7 +89,7 @@ def _versions(session: Session, turn: Turn, language: str) -> str:
     return f"{before}{place}{after}"
 
 
-def _attached(name: str, around: Surroundings) -> str:
+def _attached(name: str, around: RenderContext) -> str:
     url = around.file_url(name)
     if url is None:
         return f'<span class="qb-file">{escape(name)}</span>'

@@ -18,7 +18,7 @@ from typing import Any
 
 from qwenbelt.apps.gui.cards import card_html
 from qwenbelt.apps.gui.lanes_html import lanes_html
-from qwenbelt.apps.gui.safe_html import Surroundings, code_block, markdown_html
+from qwenbelt.apps.gui.safe_html import RenderContext, code_block, markdown_html
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.markdown_stream import MarkdownStream
 from qwenbelt.apps.strings import seconds
@@ -39,7 +39,7 @@ class TurnView:
         live: whether the turn still goes on.
     """
 
-    def __init__(self, turn_id: str, around: Surroundings, *, live: bool = True) -> None:
+    def __init__(self, turn_id: str, around: RenderContext, *, live: bool = True) -> None:
         self.id = turn_id
         self.live = live
         self._around = replace(around, file_url=self._file_url(around.file_url))

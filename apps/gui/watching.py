@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from qwenbelt.apps.gui.hub import LiveTurn, Session
-from qwenbelt.apps.gui.safe_html import Surroundings, quoted
-from qwenbelt.apps.gui.store import Turn
+from qwenbelt.apps.gui.hub import ChatSession, LiveTurn
+from qwenbelt.apps.gui.safe_html import RenderContext, quoted
+from qwenbelt.apps.gui.store import ChatTurn
 from qwenbelt.apps.gui.turn_html import actions_html, article_html, article_id, question_html
 from qwenbelt.apps.gui.turn_view import Op, TurnView
 
@@ -17,7 +17,7 @@ LANE_TICK = 0.25  # seconds between two drawings of growing lanes
 KEEP_ALIVE = 15.0
 
 
-def surroundings(session: Session, language: str) -> Surroundings:
+def surroundings(session: ChatSession, language: str) -> RenderContext:
     """Returns what texts of a conversation may refer to."""
 
     def url(name: str) -> str | None:
@@ -25,13 +25,13 @@ def surroundings(session: Session, language: str) -> Surroundings:
         known = session.file(name) is not None
         return f"/qb/file/{session.row.id}/{quoted(name)}" if known else None
 
-    return Surroundings(language, url, lambda name: session.file(name) is not None)
+    return RenderContext(language, url, lambda name: session.file(name) is not None)
 
 
 class Watcher:
     """One browser's view of a conversation."""
 
-    def __init__(self, session: Session, language: str) -> None:
+    def __init__(self, session: ChatSession, language: str) -> None:
         self._session = session
         self._around = surroundings(session, language)
         self._revision = -1
@@ -120,7 +120,7 @@ class Watcher:
             del self._shown[element]
         return ops
 
-    async def _answer(self, turn: Turn) -> str:
+    async def _answer(self, turn: ChatTurn) -> str:
         """Returns an answer as it is; a running one is followed from here on."""
         live = self._session.live
         element = f"{article_id(turn)}-a"
@@ -132,7 +132,7 @@ class Watcher:
         return await asyncio.to_thread(_replayed, view, turn)
 
 
-def _replayed(view: TurnView, turn: Turn) -> str:
+def _replayed(view: TurnView, turn: ChatTurn) -> str:
     for record in turn.events:
         view.feed(record)
     view.flush(0.0)

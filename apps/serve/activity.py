@@ -83,6 +83,9 @@ class Teller:
         took = f" {seconds(event.finished - event.started)}" if event.started is not None else ""
         if event.ok:
             return self._note(f"✓ {event.name}{took}")
+        if event.status == "raised":
+            last = event.result.rstrip().rsplit("\n", 1)[-1]
+            return self._note(f"! {event.name}{took}: {one_line(last, 200)}")
         return self._note(f"✗ {event.name}{took}: {one_line(event.result, 200)}")
 
     def _usage(self, event: Usage) -> list[tuple[Kind, str]]:

@@ -12,7 +12,6 @@ In replay the real endpoint is never touched.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,10 +19,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import ConfigError, one_line
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import remember
 from qwenbelt.testing.cassettes.cassette import Cassette, Recording, kept_headers, without_caller
 from qwenbelt.testing.errors import CassetteMissed
-from qwenbelt.testing.server.http import Connection, HttpRequest, HttpServer
+from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServer
 from qwenbelt.testing.server.reply_sender import error_body
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class CassetteServer:
         if lines:
             raise CassetteMissed("\n".join(lines))
 
-    async def _handle(self, http: HttpRequest, connection: Connection) -> None:
+    async def _handle(self, http: HttpRequest, connection: ClientConnection) -> None:
         path = http.path.partition("?")[0].rstrip("/")
         if http.method == "GET" and path.endswith("/models"):
             data = [{"id": self.llm["model"], "object": "model", "created": 0, "owned_by": "tape"}]
@@ -146,7 +146,7 @@ class CassetteServer:
             connection.send_json(404, error_body(404, f"Unknown request URL: {http.path}."))
             return
         try:
-            body = json.loads(http.body)
+            body = loads_bounded(http.body)
         except ValueError as error:
             connection.send_json(400, error_body(400, f"The body is not JSON ({error})."))
             return
@@ -160,7 +160,7 @@ class CassetteServer:
         else:
             await self._forward(http, body, connection)
 
-    async def _play(self, recording: Recording, connection: Connection) -> None:
+    async def _play(self, recording: Recording, connection: ClientConnection) -> None:
         connection.start_stream(recording.status, recording.headers)
         for chunk, delay in zip(recording.chunks, recording.delays, strict=False):
             if self.pace:
@@ -168,7 +168,7 @@ class CassetteServer:
             await connection.send_chunk(chunk.encode("utf-8", "surrogateescape"))
 
     async def _forward(
-        self, http: HttpRequest, body: dict[str, Any], connection: Connection
+        self, http: HttpRequest, body: dict[str, Any], connection: ClientConnection
     ) -> None:
         import httpx
 
@@ -200,7 +200,7 @@ class CassetteServer:
                 self._changed = True
 
     async def _copy(
-        self, reply: httpx.Response, recording: Recording, connection: Connection
+        self, reply: httpx.Response, recording: Recording, connection: ClientConnection
     ) -> None:
         before = time.monotonic()
         async for chunk in reply.aiter_raw():
@@ -210,7 +210,7 @@ class CassetteServer:
             before = now
             await connection.send_chunk(chunk)
 
-    def _broken(self, error: Exception, connection: Connection) -> None:
+    def _broken(self, error: Exception, connection: ClientConnection) -> None:
         problem = (
             f"{self.upstream} cannot be reached ({one_line(error, 200) or type(error).__name__})"
         )

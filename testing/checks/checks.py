@@ -123,11 +123,11 @@ def never(step_name: str, arguments: Any = None, /, **named: Any) -> Check:
             place = f"in turn {call.turn}" if call.turn else ""
             yield f"{step} must never be called, and was {place} with {shown(call.arguments)}."
 
-    return Rule(check)
+    return FunctionCheck(check)
 
 
 @dataclass(frozen=True)
-class Rule:
+class FunctionCheck:
     """A check made from a function."""
 
     body: Callable[[Trajectory], Iterable[str]]
@@ -287,7 +287,7 @@ def overlapped(*names: str) -> Check:
                 f"{lacking} did not.{_gap(ran, wanted)}"
             )
 
-    return Rule(check)
+    return FunctionCheck(check)
 
 
 def _together(ran: list[MadeCall], call: MadeCall, wanted: Counter[str]) -> Counter[str]:
@@ -325,7 +325,7 @@ def result(name: str, wanted: Any, *, number: int | None = None) -> Check:
         if all(reasons):
             yield f"the result of {name}: {reasons[0]}"
 
-    return Rule(check)
+    return FunctionCheck(check)
 
 
 def answer(wanted: Any) -> Check:
@@ -336,7 +336,7 @@ def answer(wanted: Any) -> Check:
         if reason:
             yield f"the answer: {reason}"
 
-    return Rule(check)
+    return FunctionCheck(check)
 
 
 def ended(reason: str = "answer") -> Check:
@@ -347,7 +347,7 @@ def ended(reason: str = "answer") -> Check:
             more = f" ({run.detail})" if run.detail else ""
             yield f"the run ended with {run.reason or 'nothing'!r}{more}, not with {reason!r}"
 
-    return Rule(check)
+    return FunctionCheck(check)
 
 
 def all_ok(*allowed: str) -> Check:
@@ -357,10 +357,12 @@ def all_ok(*allowed: str) -> Check:
         for call in run.calls:
             if call.name in allowed or (call.ok is not False and call.result is not None):
                 continue
-            what = "has no result" if call.result is None else f"failed: {shown(call.result)}"
+            what = "has no result"
+            if call.result is not None:
+                what = f"{call.ending}: {shown(call.result)}"
             yield f"{call_text(call)} {what}"
 
-    return Rule(check)
+    return FunctionCheck(check)
 
 
 def no_repeats() -> Check:
@@ -374,7 +376,7 @@ def no_repeats() -> Check:
                 yield f"{call_text(call)} repeats the call of turn {seen[key].turn}"
             seen.setdefault(key, call)
 
-    return Rule(check)
+    return FunctionCheck(check)
 
 
 _LIMITS: dict[str, tuple[str, Callable[[Trajectory], float]]] = {
@@ -411,4 +413,4 @@ def budget(**most: float) -> Check:
             if used > limit:
                 yield f"over budget: {used:.4g} {words}, at most {limit:g}"
 
-    return Rule(check)
+    return FunctionCheck(check)

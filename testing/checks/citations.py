@@ -7,7 +7,6 @@ its page.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import unicodedata
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.testing.checks.checks import Check, Rule
+from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.testing.checks.checks import Check, FunctionCheck
 from qwenbelt.testing.checks.matchers import shown
 from qwenbelt.testing.checks.trajectory import Trajectory
 
@@ -31,7 +31,7 @@ _QUOTED = re.compile(
 
 
 @dataclass(frozen=True)
-class Source:
+class CitedPassage:
     """A passage that a tool gave: its number, file, page and text."""
 
     number: int | None
@@ -55,7 +55,7 @@ def citations(
     """
     if folder is not None:
         place = Path(folder)
-        return Rule(lambda run: _report_failures(place, documents, at_least))
+        return FunctionCheck(lambda run: _report_failures(place, documents, at_least))
 
     def check(run: Trajectory) -> Iterator[str]:
         sources = list(sources_of(run))
@@ -71,7 +71,7 @@ def citations(
             if found and not any(_folded(quote) in _folded(source.text) for source in found):
                 yield f"the quote {shown(quote, 80)} does not stand in {mark}"
 
-    return Rule(check)
+    return FunctionCheck(check)
 
 
 def cited_in(text: str) -> list[str]:
@@ -80,7 +80,7 @@ def cited_in(text: str) -> list[str]:
     return list(dict.fromkeys(marks))
 
 
-def sources_of(run: Trajectory) -> Iterator[Source]:
+def sources_of(run: Trajectory) -> Iterator[CitedPassage]:
     """Returns the passages that the run's tool results name with file and page."""
     for call in run.calls:
         text = call.result or ""
@@ -88,10 +88,12 @@ def sources_of(run: Trajectory) -> Iterator[Source]:
         ends = [head.start() for head in heads[1:]] + [len(text)]
         for head, end in zip(heads, ends, strict=False):
             number = int(head["n"]) if head["n"] else None
-            yield Source(number, head["file"].strip(), int(head["page"]), text[head.end() : end])
+            yield CitedPassage(
+                number, head["file"].strip(), int(head["page"]), text[head.end() : end]
+            )
 
 
-def _fitting(mark: str, sources: list[Source]) -> list[Source]:
+def _fitting(mark: str, sources: list[CitedPassage]) -> list[CitedPassage]:
     page = _PAGE.fullmatch(mark)
     if page:
         wanted = (page.group(1).strip(), int(page.group(2)))
@@ -107,7 +109,7 @@ def _folded(text: str) -> str:
 
 def _report_failures(folder: Path, documents: Any, at_least: int) -> Iterator[str]:
     try:
-        entries = json.loads((folder / "citations.json").read_text(encoding="utf-8"))
+        entries = loads_bounded((folder / "citations.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         yield f"{folder / 'citations.json'} cannot be read ({error})"
         return

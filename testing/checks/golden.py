@@ -53,7 +53,7 @@ def _lines(run: Trajectory) -> Iterator[str]:
 
 
 def _call_lines(call: MadeCall) -> Iterator[str]:
-    ending = "cancelled" if call.cancelled else "failed" if call.ok is False else ""
+    ending = "" if call.ending == "ok" else call.ending
     yield from ("", f"### {call.name}" + (f" ({ending})" if ending else ""), "")
     if call.arguments not in ({}, ""):
         yield from _arguments(call.arguments)

@@ -56,8 +56,7 @@ def _bar(call: MadeCall, span: tuple[float, float] | None) -> str:
 def _ending(call: MadeCall, span: tuple[float, float] | None) -> str:
     if call.finished is None:
         return "no result" if call.result is None else f"gave {shown(call.result, 60)}"
-    state = "cancelled" if call.cancelled else "failed" if call.ok is False else "ok"
     if span is None or call.started is None:
-        return f"{state}: {shown(call.result, 60)}"
+        return f"{call.ending}: {shown(call.result, 60)}"
     times = f"{call.started - span[0]:.2f}-{call.finished - span[0]:.2f} s"
-    return f"{times} {state}: {shown(call.result, 60)}"
+    return f"{times} {call.ending}: {shown(call.result, 60)}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.events import Event
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.trace import read_trace
 from qwenbelt.testing.errors import CheckFailed
 from qwenbelt.testing.scenarios.request import text_of
@@ -40,6 +41,9 @@ class MadeCall:
         finished: when the tool ended, or None.
         ok: whether it ended well; None when that is not known.
         cancelled: whether it was stopped.
+        status: how it ended, as the event `tool_finished` tells it; "" when that is not known.
+        error: the name of the exception that code raised.
+        parent: the id of the call that made it; "" for calls of the model itself.
         result: the text that the model got, or None when there was none.
         artifacts: files that it made.
     """
@@ -53,8 +57,19 @@ class MadeCall:
     finished: float | None = None
     ok: bool | None = None
     cancelled: bool = False
+    status: str = ""
+    error: str = ""
+    parent: str = ""
     result: str | None = None
     artifacts: tuple[str, ...] = ()
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in a word or two: "ok", "raised KeyError", "cancelled"."""
+        if self.status == "raised" and self.error:
+            return f"raised {self.error}"
+        old = "cancelled" if self.cancelled else "failed" if self.ok is False else "ok"
+        return self.status or old  # traces of earlier versions tell no status
 
     @property
     def ran(self) -> bool:
@@ -127,7 +142,7 @@ class Trajectory:
     def from_records(cls, records: Sequence[Record]) -> Self:
         """Reads the records of a trace: one dict an event, its kind under `event`."""
         run = cls(records=list(records))
-        reader = _Reader(run)
+        reader = _TrajectoryReader(run)
         for record in records:
             reader.read(record)
         reader.finish()
@@ -177,7 +192,7 @@ class Trajectory:
         return self
 
 
-class _Reader:
+class _TrajectoryReader:
     """Builds a trajectory from records, one after another."""
 
     def __init__(self, run: Trajectory) -> None:
@@ -256,6 +271,7 @@ class _Reader:
         call.started = record.get("started", call.started)
         call.finished = record.get("finished")
         call.ok, call.cancelled = record.get("ok"), bool(record.get("cancelled"))
+        call.status, call.error = str(record.get("status", "")), str(record.get("error", ""))
         call.result = record.get("result")
         call.artifacts = tuple(record.get("artifacts") or ())
 
@@ -277,7 +293,8 @@ class _Reader:
         call_id = str(record.get("call_id"))
         call = self.by_id.get(call_id)
         if call is None or call not in self.run.calls:
-            call = MadeCall(call_id, str(record.get("name")), turn=self.turn)
+            parent = str(record.get("parent", ""))
+            call = MadeCall(call_id, str(record.get("name")), turn=self.turn, parent=parent)
             self.by_id[call_id] = call
             self.run.calls.append(call)
         return call
@@ -288,7 +305,7 @@ def value_of(text: Any) -> Any:
     if not isinstance(text, str):
         return text
     try:
-        return json.loads(text or "{}")
+        return loads_bounded(text or "{}")
     except json.JSONDecodeError:
         return text
 

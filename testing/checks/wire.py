@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from qwenbelt.core.secrets import is_secret_name, looks_like_key
-from qwenbelt.testing.checks.checks import Check, Rule, call_text
+from qwenbelt.testing.checks.checks import Check, FunctionCheck, call_text
 from qwenbelt.testing.checks.matchers import shown
 from qwenbelt.testing.checks.trajectory import Trajectory
 
@@ -40,7 +40,7 @@ def delivered() -> Check:
                     f"{shown(got, 60)}{whose}"
                 )
 
-    return Rule(check)
+    return FunctionCheck(check)
 
 
 def append_only() -> Check:
@@ -64,7 +64,7 @@ def append_only() -> Check:
                     )
                     break
 
-    return Rule(check)
+    return FunctionCheck(check)
 
 
 def _grown(message: Any, later: Any) -> bool:
@@ -96,4 +96,4 @@ def no_secrets(*values: str) -> Check:
             if found(json.dumps(record, ensure_ascii=False, default=str)):
                 yield f"the trace has a key in an event {record.get('event')!r}"
 
-    return Rule(check)
+    return FunctionCheck(check)

@@ -59,7 +59,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.v
 _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(node.value))
 
 
-class Document:
+class YamlDocument:
     """A YAML document as plain values, with the line of each and the text of each scalar."""
 
     def __init__(self, text: str, name: str) -> None:
@@ -161,10 +161,10 @@ def parse_scenario(text: str, *, name: str = "scenario") -> Scenario:
     Raises:
         InputError: something is not understood.
     """
-    return scenario_of(Document(text, name))
+    return scenario_of(YamlDocument(text, name))
 
 
-def scenario_of(document: Document, place: Place = (), value: Any = None) -> Scenario:
+def scenario_of(document: YamlDocument, place: Place = (), value: Any = None) -> Scenario:
     """Returns the scenario that stands at `place` of a document."""
     doc = document
     entries = doc.check_keys(doc.value if value is None else value, place, _SCENARIO_KEYS)
@@ -186,12 +186,12 @@ def scenario_of(document: Document, place: Place = (), value: Any = None) -> Sce
     return scenario
 
 
-def _names(doc: Document, entries: dict[str, Any], place: Place) -> list[str]:
+def _names(doc: YamlDocument, entries: dict[str, Any], place: Place) -> list[str]:
     values = doc.sequence(entries.get(place[-1]) or [], place)
     return [doc.text(value, (*place, i)) for i, value in enumerate(values)]
 
 
-def _then(doc: Document, then: Any, place: Place) -> Mapping[str, Any]:
+def _then(doc: YamlDocument, then: Any, place: Place) -> Mapping[str, Any]:
     if then is None:
         return {}
     if not isinstance(then, dict):
@@ -206,7 +206,7 @@ def _then(doc: Document, then: Any, place: Place) -> Mapping[str, Any]:
     return then
 
 
-def _conversations(doc: Document, entries: dict[str, Any], place: Place) -> list[Conversation]:
+def _conversations(doc: YamlDocument, entries: dict[str, Any], place: Place) -> list[Conversation]:
     if "conversations" not in entries:
         if "turns" not in entries:
             raise doc.error(place, "a scenario needs `turns` or `conversations`")
@@ -226,7 +226,7 @@ def _conversations(doc: Document, entries: dict[str, Any], place: Place) -> list
     return out
 
 
-def _conversation(doc: Document, entries: dict[str, Any], place: Place) -> Conversation:
+def _conversation(doc: YamlDocument, entries: dict[str, Any], place: Place) -> Conversation:
     at = (*place, "turns")
     turns = doc.sequence(entries.get("turns"), at)
     if not turns:
@@ -241,7 +241,7 @@ def _conversation(doc: Document, entries: dict[str, Any], place: Place) -> Conve
     )
 
 
-def _turn(doc: Document, value: Any, place: Place) -> Turn:
+def _turn(doc: YamlDocument, value: Any, place: Place) -> Turn:
     entries = doc.check_keys(value, place, _TURN_KEYS)
     if not set(entries) & {"think", "text", "calls", "tail", "answer", "faults"}:
         raise doc.error(place, "a turn needs `answer`, `calls` or `text`")
@@ -264,7 +264,7 @@ def _turn(doc: Document, value: Any, place: Place) -> Turn:
     )
 
 
-def _calls(doc: Document, value: Any, place: Place) -> Any:
+def _calls(doc: YamlDocument, value: Any, place: Place) -> Any:
     calls = []
     for i, entry in enumerate(doc.sequence([] if value is None else value, place)):
         try:
@@ -274,11 +274,11 @@ def _calls(doc: Document, value: Any, place: Place) -> Any:
     return tuple(calls)
 
 
-def _answer(doc: Document, value: Any, place: Place) -> Any:
+def _answer(doc: YamlDocument, value: Any, place: Place) -> Any:
     return value if value is None or isinstance(value, (dict, list)) else doc.texts[place]
 
 
-def _expect(doc: Document, value: Any, place: Place) -> Mapping[str, Any]:
+def _expect(doc: YamlDocument, value: Any, place: Place) -> Mapping[str, Any]:
     from qwenbelt.testing.scenarios.expectations import check_expect
 
     if value is None:
@@ -292,33 +292,35 @@ def _expect(doc: Document, value: Any, place: Place) -> Mapping[str, Any]:
     return value
 
 
-def _faults(doc: Document, value: Any, place: Place) -> Any:
+def _faults(doc: YamlDocument, value: Any, place: Place) -> Any:
     try:
         return faults_of([] if value is None else value)
     except (InputError, TypeError, ValueError) as error:
         raise doc.error(place, str(error)) from None
 
 
-def _record(doc: Document, kind: type[Any], entries: dict[str, Any], place: Place, key: str) -> Any:
+def _record(
+    doc: YamlDocument, kind: type[Any], entries: dict[str, Any], place: Place, key: str
+) -> Any:
     try:
         return record_of(kind, entries.get(key) or {}, key)
     except InputError as error:
         raise doc.error((*place, key), error.message) from None
 
 
-def _flag(doc: Document, value: Any, place: Place) -> bool:
+def _flag(doc: YamlDocument, value: Any, place: Place) -> bool:
     if not isinstance(value, bool):
         raise doc.error(place, "must be true or false")
     return value
 
 
-def _rate(doc: Document, value: Any, place: Place) -> float:
+def _rate(doc: YamlDocument, value: Any, place: Place) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= 1:
         raise doc.error(place, "must be a number above 0 and up to 1")
     return float(value)
 
 
-def _usage(doc: Document, value: Any, place: Place) -> dict[str, int]:
+def _usage(doc: YamlDocument, value: Any, place: Place) -> dict[str, int]:
     entries = doc.check_keys(value or {}, place, _USAGE_KEYS)
     for key, number in entries.items():
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:

@@ -71,7 +71,7 @@ class ChunkedReader:
             del data[: end + 2 + size + 2]
 
 
-class Connection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """One client; its requests are handled one after another."""
 
     def __init__(self, server: HttpServer) -> None:
@@ -243,7 +243,7 @@ def _head(status: int, headers: Mapping[str, str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-Handler = Callable[[HttpRequest, Connection], Awaitable[None]]
+Handler = Callable[[HttpRequest, ClientConnection], Awaitable[None]]
 
 
 class HttpServer:
@@ -262,7 +262,7 @@ class HttpServer:
         self.handler = handler
         self.host = host
         self.port = port
-        self.connections: set[Connection] = set()
+        self.connections: set[ClientConnection] = set()
         self.accepted = 0
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -343,7 +343,9 @@ class HttpServer:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(lambda: Connection(self), sock=self._bound())
+        self._listener = await loop.create_server(
+            lambda: ClientConnection(self), sock=self._bound()
+        )
 
     async def _shut(self) -> None:
         if self._listener is not None:

@@ -11,8 +11,14 @@ from typing import Any
 
 from qwenbelt.testing.scenarios.request import ChatRequest
 from qwenbelt.testing.scenarios.scenario import Call, Fault, Timing, Turn
-from qwenbelt.testing.server.http import Connection
-from qwenbelt.testing.server.reply_writer import CHARACTERS_A_TOKEN, Piece, Reply, pieces, usage_of
+from qwenbelt.testing.server.http import ClientConnection
+from qwenbelt.testing.server.reply_writer import (
+    CHARACTERS_A_TOKEN,
+    Piece,
+    WrittenReply,
+    pieces,
+    usage_of,
+)
 
 _STREAM_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
 _encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder a call
@@ -64,7 +70,7 @@ def error_body(status: int, message: str, *, code: str | None = None) -> dict[st
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
-async def send_failure(fault: Fault, exchange: Exchange, connection: Connection) -> None:
+async def send_failure(fault: Fault, exchange: Exchange, connection: ClientConnection) -> None:
     """Sends an error, breaks the connection, or waits until the client goes away."""
     if fault.hang:
         await asyncio.Event().wait()  # ends when the client goes away
@@ -90,7 +96,12 @@ class Sender:
     """
 
     def __init__(
-        self, exchange: Exchange, connection: Connection, reply: Reply, turn: Turn, fault: Fault
+        self,
+        exchange: Exchange,
+        connection: ClientConnection,
+        reply: WrittenReply,
+        turn: Turn,
+        fault: Fault,
     ) -> None:
         self.exchange = exchange
         self.connection = connection

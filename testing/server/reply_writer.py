@@ -53,7 +53,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Reply:
+class WrittenReply:
     """A whole reply, ready to be sent at once or in pieces.
 
     Attributes:
@@ -99,7 +99,7 @@ def settled(general: Wire, own: Wire) -> Wire:
     return whole
 
 
-def compose(turn: Turn, request: ChatRequest, wire: Wire, ids: tuple[str, ...]) -> Reply:
+def compose(turn: Turn, request: ChatRequest, wire: Wire, ids: tuple[str, ...]) -> WrittenReply:
     """Returns the reply to a request.
 
     Raises:
@@ -114,7 +114,7 @@ def compose(turn: Turn, request: ChatRequest, wire: Wire, ids: tuple[str, ...]) 
         segments = _stopped(segments, request, wire)
     segments = [segment for segment in segments if segment.text or segment.kind == "call"]
     called = bool(turn.calls) and native
-    return Reply(
+    return WrittenReply(
         segments=tuple(_thoughts(segments, wire)),
         calls=turn.calls,
         ids=ids,
@@ -249,7 +249,7 @@ def _thoughts(segments: list[Segment], wire: Wire) -> Iterator[Segment]:
             yield segment
 
 
-def damaged(reply: Reply, fault: Fault) -> Reply:
+def damaged(reply: WrittenReply, fault: Fault) -> WrittenReply:
     """Returns the reply with what a fault does to its content."""
     segments, reason = reply.segments, reply.finish_reason
     if fault.empty:
@@ -267,7 +267,7 @@ def damaged(reply: Reply, fault: Fault) -> Reply:
     if fault.truncate_after is not None:
         segments, reason = tuple(_first(segments, fault.truncate_after)), "length"
     reason = fault.finish_reason or reason
-    return Reply(segments, reply.calls, reply.ids, reason, reply.wire, reply.native)
+    return WrittenReply(segments, reply.calls, reply.ids, reason, reply.wire, reply.native)
 
 
 def _first(segments: tuple[Segment, ...], limit: int) -> Iterator[Segment]:
@@ -279,7 +279,7 @@ def _first(segments: tuple[Segment, ...], limit: int) -> Iterator[Segment]:
         limit -= len(segment.text)
 
 
-def message_of(reply: Reply, fault: Fault) -> dict[str, Any]:
+def message_of(reply: WrittenReply, fault: Fault) -> dict[str, Any]:
     """Returns the reply as one message, for a client that does not stream."""
     message: dict[str, Any] = {"role": "assistant", "content": None}
     texts = [s.text for s in reply.segments if s.kind == "text"]
@@ -304,7 +304,7 @@ def message_of(reply: Reply, fault: Fault) -> dict[str, Any]:
     return message
 
 
-def pieces(reply: Reply, fault: Fault) -> Iterator[Piece]:
+def pieces(reply: WrittenReply, fault: Fault) -> Iterator[Piece]:
     """Returns the reply as streamed deltas."""
     yield Piece({"role": "assistant", "content": ""}, 0)
     numbers = iter(range(len(reply.calls)))
@@ -328,7 +328,7 @@ def _in_turns(rows: list[list[Piece]]) -> Iterator[Piece]:
         yield from (row[column] for row in rows if column < len(row))
 
 
-def _text_pieces(reply: Reply, segment: Segment) -> Iterator[Piece]:
+def _text_pieces(reply: WrittenReply, segment: Segment) -> Iterator[Piece]:
     key = "content" if segment.kind == "text" else reply.wire.thoughts or "reasoning_content"
     parts = list(_chunks(segment.text, reply.wire.chunk))
     for index, part in enumerate(parts):
@@ -337,7 +337,9 @@ def _text_pieces(reply: Reply, segment: Segment) -> Iterator[Piece]:
         yield Piece({key: part}, len(part), begun, ended)
 
 
-def _call_pieces(reply: Reply, segment: Segment, number: int, fault: Fault) -> Iterator[Piece]:
+def _call_pieces(
+    reply: WrittenReply, segment: Segment, number: int, fault: Fault
+) -> Iterator[Piece]:
     wire, call = reply.wire, reply.calls[number]
     parts = [segment.text] if wire.whole_calls else list(_chunks(segment.text, wire.chunk))
     head: dict[str, Any] = {"type": "function", "function": {"name": call.name, "arguments": ""}}
@@ -368,7 +370,7 @@ def _chunks(text: str, size: int | None) -> Iterator[str]:
     return (text[at : at + step] for at in range(0, len(text), step))
 
 
-def usage_of(turn: Turn, reply: Reply, request: ChatRequest) -> dict[str, Any]:
+def usage_of(turn: Turn, reply: WrittenReply, request: ChatRequest) -> dict[str, Any]:
     """Returns the token counts: those of the turn, else four characters a token."""
     given: Mapping[str, int] = turn.usage
     asked = sum(len(json.dumps(m.get("content") or "")) for m in request.messages)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import threading
 import time
 from pathlib import Path
@@ -20,12 +19,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.testing.errors import ScenarioFailed
 from qwenbelt.testing.scenarios.expectations import unmet
 from qwenbelt.testing.scenarios.request import ChatRequest
 from qwenbelt.testing.scenarios.result_slots import inserted
 from qwenbelt.testing.scenarios.scenario import Scenario, Turn, as_scenario, overlaid, turn_of
-from qwenbelt.testing.server.http import Connection, HttpRequest, HttpServer
+from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServer
 from qwenbelt.testing.server.reply_sender import Exchange, Sender, error_body, send_failure
 from qwenbelt.testing.server.reply_writer import compose, damaged, message_of, settled
 from qwenbelt.testing.server.turn_matching import Placed, Stage, Surprise
@@ -130,7 +130,7 @@ class ScriptedServer:
 
     # -- HTTP --------------------------------------------------------------------------------
 
-    async def _handle(self, http: HttpRequest, connection: Connection) -> None:
+    async def _handle(self, http: HttpRequest, connection: ClientConnection) -> None:
         received = time.monotonic()
         path = http.path.partition("?")[0].rstrip("/")
         if not self._admitted(http):
@@ -151,7 +151,7 @@ class ScriptedServer:
         key = self.scenario.api_key
         return key is None or http.headers.get("authorization") == f"Bearer {key}"
 
-    async def _chat(self, http: HttpRequest, connection: Connection, received: float) -> None:
+    async def _chat(self, http: HttpRequest, connection: ClientConnection, received: float) -> None:
         request = ChatRequest({}, http.headers, len(self.requests) + 1)
         exchange = Exchange(request, received=received, connection=connection.number)
         self.requests.append(exchange)
@@ -205,7 +205,7 @@ class ScriptedServer:
             prefix += f"_p{placed.play.number}"
         return tuple(f"{prefix}_t{placed.index + 1}_{i + 1}" for i in range(len(turn.calls)))
 
-    def _refuse(self, exchange: Exchange, connection: Connection, problem: str) -> None:
+    def _refuse(self, exchange: Exchange, connection: ClientConnection, problem: str) -> None:
         exchange.status, exchange.problem = 400, problem
         exchange.finished = time.monotonic()
         connection.send_json(400, error_body(400, problem, code="scenario"))
@@ -213,7 +213,7 @@ class ScriptedServer:
     # -- replies -----------------------------------------------------------------------------
 
     async def _answer(
-        self, placed: Placed, turn: Turn, exchange: Exchange, connection: Connection
+        self, placed: Placed, turn: Turn, exchange: Exchange, connection: ClientConnection
     ) -> None:
         fault, request = placed.fault, exchange.request
         if fault.hang or fault.reset or fault.status:
@@ -236,7 +236,7 @@ class ScriptedServer:
 
 def _body(raw: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(raw)
+        body = loads_bounded(raw)
     except ValueError as error:
         raise Surprise(f"the request's body is not JSON ({error})") from None
     if not isinstance(body, dict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from qwenbelt.testing.trials.outcomes import Comparison, Outcome
+from qwenbelt.testing.trials.outcomes import Comparison, ScenarioTrials
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; color: #1b1f24;
@@ -22,7 +22,7 @@ svg { display: block; }
 """
 
 
-def page(outcomes: Sequence[Outcome], comparisons: Sequence[Comparison] = ()) -> str:
+def page(outcomes: Sequence[ScenarioTrials], comparisons: Sequence[Comparison] = ()) -> str:
     """Returns the page: a table of pass rates, comparisons, and what failed."""
     rows = "".join(_row(outcome) for outcome in outcomes)
     heads = "".join(
@@ -48,7 +48,7 @@ def page(outcomes: Sequence[Outcome], comparisons: Sequence[Comparison] = ()) ->
     )
 
 
-def _row(outcome: Outcome) -> str:
+def _row(outcome: ScenarioTrials) -> str:
     count = len(outcome.trials) or 1
     kind = "good" if outcome.rate == 1 else "bad"
     cost = "" if outcome.cost is None else f"{outcome.cost:.4f}"
@@ -66,7 +66,7 @@ def _row(outcome: Outcome) -> str:
     )
 
 
-def _bar(outcome: Outcome) -> str:
+def _bar(outcome: ScenarioTrials) -> str:
     low, high = outcome.interval
     label = f"{outcome.rate:.0%} ({low:.0%} to {high:.0%})"
     return (
@@ -79,7 +79,7 @@ def _bar(outcome: Outcome) -> str:
     )
 
 
-def _failures(outcome: Outcome) -> str:
+def _failures(outcome: ScenarioTrials) -> str:
     problems: dict[str, int] = {}
     for trial in outcome.trials:
         if trial.problem:

@@ -11,6 +11,7 @@ from typing import Any
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_text
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.limits import input_file
 from qwenbelt.testing.checks.trajectory import Trajectory
 from qwenbelt.testing.trials.intervals import difference_interval, wilson
@@ -44,7 +45,7 @@ class Trial:
 
 
 @dataclass
-class Outcome:
+class ScenarioTrials:
     """A scenario's trials on one endpoint.
 
     Attributes:
@@ -104,7 +105,7 @@ class Outcome:
         return {**asdict(self), "passed": self.passed, "rate": self.rate, "interval": [low, high]}
 
     @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> Outcome:
+    def from_dict(cls, value: dict[str, Any]) -> ScenarioTrials:
         """Reads what `to_dict` gave."""
         trials = [Trial(**trial) for trial in value["trials"]]
         return cls(str(value["scenario"]), str(value["endpoint"]), trials)
@@ -114,8 +115,8 @@ class Outcome:
 class Comparison:
     """Two outcomes of a scenario: on two endpoints, or before and after a change."""
 
-    before: Outcome
-    now: Outcome
+    before: ScenarioTrials
+    now: ScenarioTrials
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -142,7 +143,7 @@ class Comparison:
         )
 
 
-def compare(before: Sequence[Outcome], now: Sequence[Outcome]) -> list[Comparison]:
+def compare(before: Sequence[ScenarioTrials], now: Sequence[ScenarioTrials]) -> list[Comparison]:
     """Pairs outcomes of the same scenario: on the same endpoint if there is one, else on any."""
     out = []
     for outcome in now:
@@ -153,7 +154,7 @@ def compare(before: Sequence[Outcome], now: Sequence[Outcome]) -> list[Compariso
     return out
 
 
-def load_results(path: str | Path) -> list[Outcome]:
+def load_results(path: str | Path) -> list[ScenarioTrials]:
     """Reads outcomes from a file that `--results` wrote.
 
     Raises:
@@ -161,15 +162,15 @@ def load_results(path: str | Path) -> list[Outcome]:
     """
     file = input_file(path)
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        value = loads_bounded(file.read_text(encoding="utf-8"))
         if value["version"] != VERSION:
             raise InputError(f"{path}: results of version {value['version']!r} are not known.")
-        return [Outcome.from_dict(entry) for entry in value["outcomes"]]
+        return [ScenarioTrials.from_dict(entry) for entry in value["outcomes"]]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read as results ({error}).") from error
 
 
-def save_results(outcomes: Sequence[Outcome], path: str | Path) -> None:
+def save_results(outcomes: Sequence[ScenarioTrials], path: str | Path) -> None:
     """Writes outcomes as JSON."""
     value = {"version": VERSION, "outcomes": [outcome.to_dict() for outcome in outcomes]}
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
@@ -183,7 +184,7 @@ def finish(
     against: str | None = None,
 ) -> tuple[list[str], bool]:
     """Writes what is asked for; returns lines for people, and whether a scenario got worse."""
-    outcomes = [Outcome.from_dict(entry) for entry in entries]
+    outcomes = [ScenarioTrials.from_dict(entry) for entry in entries]
     repeated = any(len(outcome.trials) > 1 for outcome in outcomes)
     endpoints = list(dict.fromkeys(outcome.endpoint for outcome in outcomes))
     lines = [o.line() for o in outcomes] if repeated or endpoints != ["scripted"] else []

@@ -17,7 +17,7 @@ from qwenbelt.agents.agent_files import find_agents, folder_instructions, read_a
 from qwenbelt.apps import cli
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.testing import Scenario, ScriptedServer
-from qwenbelt.workflows.batch.tasks import Options, read_tasks
+from qwenbelt.workflows.batch.tasks import TaskOptions, read_tasks
 
 HEAD = "---\ndescription: Counts.\ntools: [plot]\n---\n\nYou count.\n"
 
@@ -171,12 +171,12 @@ def test_a_batch_takes_what_the_file_says_into_its_tasks(folders: Any, tmp_path:
     path = write(own, "counter.md", HEAD)
     lines = '{"ask": "2 and 2?"}\n{"ask": "Pi?", "agent": "react", "system": "Short."}\n'
     tasks = write(work.parent, "tasks.jsonl", lines)
-    first, second = read_tasks(tasks, Options(agent="counter"))
+    first, second = read_tasks(tasks, TaskOptions(agent="counter"))
     assert (first.options.agent, first.options.tools) == ("fncall", ["plot"])
     assert first.options.system == "You count."
     assert (second.options.agent, second.options.tools) == ("react", [])
     path.write_text(HEAD.replace("count.", "count slowly."), encoding="utf-8")
-    changed, same = read_tasks(tasks, Options(agent="counter"))
+    changed, same = read_tasks(tasks, TaskOptions(agent="counter"))
     assert changed.key != first.key, "another prompt is another task"
     assert same.key == second.key
 

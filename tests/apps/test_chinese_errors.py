@@ -13,7 +13,7 @@ import pytest
 
 from qwenbelt.apps import cli
 from qwenbelt.apps.gui.strings import PageError, explain
-from qwenbelt.apps.gui.turn_view import Surroundings, TurnView
+from qwenbelt.apps.gui.turn_view import RenderContext, TurnView
 from qwenbelt.core.errors import EndpointError, QwenbeltError
 from qwenbelt.core.translation import in_language
 
@@ -197,7 +197,7 @@ def test_the_chat_page_follows_its_own_language() -> None:
 
 
 def test_a_turn_tells_failures_and_limits_in_chinese() -> None:
-    view = TurnView("t", Surroundings(language="zh"))
+    view = TurnView("t", RenderContext(language="zh"))
     view.feed({"event": "retrying", "reason": "http://a does not answer (x).", "delay": 1.0})
     view.feed(
         {"event": "failed", "text": "The question is empty. Say what the report should answer."}

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from qwenbelt.apps import cli
-from qwenbelt.apps.table import COMMANDS, Place
+from qwenbelt.apps.table import COMMANDS, CommandTarget
 from qwenbelt.core.errors import (
     ConfigError,
     EndpointError,
@@ -72,7 +72,7 @@ def test_wrong_usage_is_2(words: tuple[str, ...]) -> None:
 
 
 def test_a_command_without_its_module_is_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(cli.COMMANDS, "ghost", Place("A ghost.", "幽灵。", "ghost:ghost"))
+    monkeypatch.setitem(cli.COMMANDS, "ghost", CommandTarget("A ghost.", "幽灵。", "ghost:ghost"))
     group = cli.root()
     assert "ghost" not in group.list_commands(click.Context(group))
     assert cli.run(["ghost"]) == 2

@@ -28,7 +28,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(f"{name}_BASE_URL", "http://127.0.0.1:1/v1")
 
 
-def finding(name: str) -> doctor.Finding:
+def finding(name: str) -> doctor.DoctorFinding:
     return next(entry for entry in doctor.examine() if entry.name == name)
 
 
@@ -49,7 +49,7 @@ def test_json_has_name_ok_detail_and_fix() -> None:
 def test_a_check_that_breaks_is_a_finding_and_the_exit_code_1(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken() -> doctor.Finding:
+    def broken() -> doctor.DoctorFinding:
         raise OSError("the disk\nis gone")
 
     monkeypatch.setattr(doctor, "CHECKS", [broken, doctor.python])

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from qwenbelt.apps.gui.hub import Session
-from qwenbelt.apps.gui.safe_html import Surroundings
-from qwenbelt.apps.gui.store import Store, Turn
+from qwenbelt.apps.gui.hub import ChatSession
+from qwenbelt.apps.gui.safe_html import RenderContext
+from qwenbelt.apps.gui.store import ChatStore, ChatTurn
 from qwenbelt.apps.gui.turn_html import article_html
 from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.apps.gui.watching import surroundings
@@ -90,7 +90,7 @@ def check(html: str) -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_cards_lanes_and_notes_show_hostile_text_as_text(language: str) -> None:
-    around = Surroundings(language, lambda name: None, lambda name: True)
+    around = RenderContext(language, lambda name: None, lambda name: True)
     view = TurnView("t", around)
     for number, event in enumerate(events(EVIL)):
         view.feed({"t": 1.0 + number / 100, **event.to_dict()})
@@ -101,14 +101,14 @@ def test_cards_lanes_and_notes_show_hostile_text_as_text(language: str) -> None:
 
 
 def test_questions_files_and_titles_are_text(tmp_path: Path) -> None:
-    store = Store(":memory:")
+    store = ChatStore(":memory:")
     row = store.new_session("ann", EVIL)
-    session = Session(row, store, tmp_path / row.id)
+    session = ChatSession(row, store, tmp_path / row.id)
     session.folder.mkdir()
     names = [f"{EVIL.replace('/', '_')}.{kind}" for kind in ("png", "pdf", "csv")]
     for name in names:
         (session.folder / name).write_bytes(b"x")
-    turn = Turn(row.id, EVIL, files=[*names, "../../etc/passwd"])
+    turn = ChatTurn(row.id, EVIL, files=[*names, "../../etc/passwd"])
     session.begin_with([turn])
     html = article_html(session, turn, "", surroundings(session, "en"))
     check(html)
@@ -117,7 +117,7 @@ def test_questions_files_and_titles_are_text(tmp_path: Path) -> None:
 
 
 def test_a_citation_of_a_hostile_name_is_text() -> None:
-    around = Surroundings("en", lambda name: None, lambda name: True)
+    around = RenderContext("en", lambda name: None, lambda name: True)
     view = TurnView("t", around)
     view.feed({"event": "text", "text": f"It is so [{EVIL.replace('[', '')}.pdf p.3]."})
     view.flush()
@@ -126,9 +126,9 @@ def test_a_citation_of_a_hostile_name_is_text() -> None:
 
 
 def test_a_link_inside_a_folder_is_not_followed(tmp_path: Path) -> None:
-    store = Store(":memory:")
+    store = ChatStore(":memory:")
     row = store.new_session("ann")
-    session = Session(row, store, tmp_path / row.id)
+    session = ChatSession(row, store, tmp_path / row.id)
     session.folder.mkdir()
     (tmp_path / "secret.png").write_bytes(b"x")
     (session.folder / "out.png").symlink_to(tmp_path / "secret.png")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwenbelt.apps.gui.safe_html import MAX_TABLE_ROWS, Surroundings, markdown_html
+from qwenbelt.apps.gui.safe_html import MAX_TABLE_ROWS, RenderContext, markdown_html
 
 KNOWN = {"chart.png": "/qb/file/s/chart.png", "report.pdf": "/qb/file/s/report.pdf"}
-AROUND = Surroundings("en", KNOWN.get, KNOWN.__contains__)
+AROUND = RenderContext("en", KNOWN.get, KNOWN.__contains__)
 TAGS = set(
     "p h1 h2 h3 h4 h5 h6 em strong s code pre blockquote ul ol li hr br table thead tbody tr th td "
     "a img span small div button".split()

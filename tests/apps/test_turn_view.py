@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from qwenbelt.apps.gui.safe_html import Surroundings
+from qwenbelt.apps.gui.safe_html import RenderContext
 from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.core.events import (
     ApprovalAsked,
@@ -26,7 +26,7 @@ from qwenbelt.core.events import (
     Usage,
 )
 
-AROUND = Surroundings("en", lambda name: f"/f/{name}" if name == "a.png" else None)
+AROUND = RenderContext("en", lambda name: f"/f/{name}" if name == "a.png" else None)
 
 
 class Page:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from qwenbelt.testing import ScriptedLLM, ScriptedServer
-from qwenbelt.workflows.batch.tasks import Options
+from qwenbelt.workflows.batch.tasks import TaskOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,8 +43,8 @@ class Model:
         return {"answer": f"answer to {request.user}"}
 
     @property
-    def options(self) -> Options:
-        return Options(endpoint=f"openai:m@{self.server.url}")
+    def options(self) -> TaskOptions:
+        return TaskOptions(endpoint=f"openai:m@{self.server.url}")
 
     def asked(self) -> list[str]:
         """Returns the questions in the order in which they came."""

@@ -14,7 +14,7 @@ import pytest
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.workflows.batch import ahead
 from qwenbelt.workflows.batch.job import batch
-from qwenbelt.workflows.batch.tasks import Options
+from qwenbelt.workflows.batch.tasks import TaskOptions
 from tests.batch.conftest import Model, lines_of  # type: ignore[import-not-found]
 
 BASE = "/compatible-mode/v1"
@@ -115,7 +115,7 @@ def test_first_requests_go_out_as_one_batch(service: BatchService, tmp_path: Pat
     questions = ["Is it dry?", "Is there rain?", "Is it warm?"]
     lines = [json.dumps({"id": f"t{n}", "ask": q}) for n, q in enumerate(questions)]
     path.write_text("\n".join(lines), encoding="utf-8")
-    out, options = tmp_path / "out", Options(endpoint=service.spec)
+    out, options = tmp_path / "out", TaskOptions(endpoint=service.spec)
     made = batch(path, out, options=options, dashscope_batch=True)
     assert made.done == 3
     answers = [line["result"]["answer"] for line in lines_of(out)]

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from qwenbelt.apps.commands.batch import batch as command
 from qwenbelt.core.errors import InputError
 from qwenbelt.workflows.batch.engine import Worker
-from qwenbelt.workflows.batch.job import Progress, batch
+from qwenbelt.workflows.batch.job import BatchProgress, batch
 from qwenbelt.workflows.batch.ledger import Ledger, store_for
 from qwenbelt.workflows.batch.tasks import read_tasks
 from tests.batch.conftest import Model, lines_of  # type: ignore[import-not-found]
@@ -19,7 +19,7 @@ from tests.batch.conftest import Model, lines_of  # type: ignore[import-not-foun
 def test_every_task_is_done_once_and_a_second_run_asks_nothing(
     model: Model, tasks: Path, tmp_path: Path
 ) -> None:
-    told: list[Progress] = []
+    told: list[BatchProgress] = []
     out = tmp_path / "out"
     made = batch(tasks, out, options=model.options, tell=told.append)
     assert (made.done, made.failed, made.complete) == (6, 0, True)
@@ -110,7 +110,7 @@ def test_tools_with_effects_are_done_once_when_a_reply_is_read_from_the_record(
     from dbos import DBOS
 
     from qwenbelt.testing import ScriptedLLM, ScriptedServer
-    from qwenbelt.workflows.batch.tasks import Options
+    from qwenbelt.workflows.batch.tasks import TaskOptions
 
     llm = ScriptedLLM(model="m")
     llm.turn(calls=[{"file_append": {"path": "a.txt", "content": "line\n"}}]).answer("written")
@@ -118,7 +118,7 @@ def test_tools_with_effects_are_done_once_when_a_reply_is_read_from_the_record(
     path.write_text('{"id": "w", "ask": "write"}', encoding="utf-8")
     out = tmp_path / "out"
     with ScriptedServer(llm) as server:
-        options = Options(endpoint=f"openai:m@{server.url}", tools=["file_append"])
+        options = TaskOptions(endpoint=f"openai:m@{server.url}", tools=["file_append"])
         batch(path, out, options=options)
         assert (out / "files/w/a.txt").read_text() == "line\n"
         # the last step again, as after a kill between it and the end

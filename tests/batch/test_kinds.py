@@ -10,7 +10,7 @@ from PIL import Image
 
 from qwenbelt.testing import ScriptedLLM, ScriptedServer
 from qwenbelt.workflows.batch.job import batch
-from qwenbelt.workflows.batch.tasks import Options
+from qwenbelt.workflows.batch.tasks import TaskOptions
 from tests.batch.conftest import ROOT, lines_of  # type: ignore[import-not-found]
 
 FIRE = [{"bbox_2d": [100, 200, 500, 600], "label": "fire", "sub_label": "severe"}]
@@ -46,7 +46,7 @@ def test_each_kind_of_task_has_its_result(tmp_path: Path) -> None:
     llm = ScriptedLLM(model="qwen3-vl")
     llm.turn(reply).turn(reply)
     with ScriptedServer(llm, plays=None) as server:
-        options = Options(endpoint=f"openai:qwen3-vl@{server.url}")
+        options = TaskOptions(endpoint=f"openai:qwen3-vl@{server.url}")
         made = batch(path, tmp_path / "out", options=options)
     lines = {line["id"]: line for line in lines_of(tmp_path / "out")}
     assert made.failed == 2, lines

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.workflows.batch.tasks import Options, read_tasks, task_of
+from qwenbelt.workflows.batch.tasks import TaskOptions, read_tasks, task_of
 
 
 def read(tmp_path: Path, *lines: object) -> list[object]:
     path = tmp_path / "tasks.jsonl"
     texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     path.write_text("\n".join(texts), encoding="utf-8")
-    return list(read_tasks(path, Options(endpoint="openai:m@http://h/v1")))
+    return list(read_tasks(path, TaskOptions(endpoint="openai:m@http://h/v1")))
 
 
 def test_a_task_overrules_the_options_of_the_batch(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import pytest
 from qwenbelt.core.errors import ConfigError, ToolRefused
 from qwenbelt.tools.code_interpreter import launch, tool
 from qwenbelt.tools.code_interpreter.container import IMAGE, find_engine, run_arguments
-from qwenbelt.tools.code_interpreter.options import Limits, Options
+from qwenbelt.tools.code_interpreter.options import SessionLimits, SessionOptions
 from qwenbelt.tools.code_interpreter.sandbox.level import Layers
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the player needs POSIX")
@@ -67,7 +67,7 @@ def player(short_folder: Path) -> str:
 def cfg(request: pytest.FixtureRequest, player: str) -> dict[str, Any]:
     if request.param == "played":
         return {"isolation": "container", "engine": player, "image": "here"}
-    engine = find_engine(Options(engine=ENGINE, image=TEST_IMAGE))
+    engine = find_engine(SessionOptions(engine=ENGINE, image=TEST_IMAGE))
     if not engine:
         pytest.skip(f"no Docker or Podman with the image {TEST_IMAGE or IMAGE} here")
     return {"isolation": "container", "engine": engine, "image": TEST_IMAGE or IMAGE}
@@ -133,8 +133,10 @@ def test_it_ends_with_a_host_that_is_killed(player, tmp_path):
 
 
 def test_the_limits_are_the_engines_to_keep(tmp_path):
-    limits = Limits(memory=1 << 30, disk=200 << 20, processes=50, open_files=99, cpu_seconds=7)
-    words = run_arguments("n", Options(limits=limits, read_only=(tmp_path,), image="i"))
+    limits = SessionLimits(
+        memory=1 << 30, disk=200 << 20, processes=50, open_files=99, cpu_seconds=7
+    )
+    words = run_arguments("n", SessionOptions(limits=limits, read_only=(tmp_path,), image="i"))
     line = " ".join(words)
     for wanted in (
         "--network none",
@@ -160,7 +162,7 @@ def test_the_real_command_line_takes_the_arguments(name):
     program = shutil.which(name)
     if program is None:
         pytest.skip(f"{name} is not installed")
-    words = run_arguments("n", Options(image="qwenbelt/no-such-image"))
+    words = run_arguments("n", SessionOptions(image="qwenbelt/no-such-image"))
     done = subprocess.run([program, *words], capture_output=True, text=True, check=False)
     assert done.returncode != 0  # there is no such image, or no engine behind the program
     assert "flag" not in done.stderr

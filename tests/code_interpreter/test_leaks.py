@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from qwenbelt.tools.code_interpreter.host import KernelHost
-from qwenbelt.tools.code_interpreter.options import Limits, Options
+from qwenbelt.tools.code_interpreter.options import SessionLimits, SessionOptions
 from qwenbelt.tools.code_interpreter.sandbox.level import layers
-from qwenbelt.tools.code_interpreter.session import Call
+from qwenbelt.tools.code_interpreter.session import CodeCell
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 SECONDS = 120
@@ -51,9 +51,9 @@ def until(done: Callable[[], bool]) -> bool:
     return done()
 
 
-def run_one(host: KernelHost, name: str, folder: Path, options: Options) -> None:
+def run_one(host: KernelHost, name: str, folder: Path, options: SessionOptions) -> None:
     folder.mkdir()
-    call = Call("open('made.txt', 'w').write('x'); print('hello'); 1 + 1", 60)
+    call = CodeCell("open('made.txt', 'w').write('x'); print('hello'); 1 + 1", 60)
     result = host.submit(host.run(name, folder, options, call)).result(SECONDS)
     assert result.outcome.values == ["2"]
     host.submit(host.end(name)).result(SECONDS)
@@ -66,7 +66,7 @@ def test_sessions_one_after_another_leave_nothing(short_folder, tmp_path, monkey
     before_all = descriptors()
     children = set(descendants(os.getpid()))
     host = KernelHost()
-    options = Options(allow_unsandboxed=True)
+    options = SessionOptions(allow_unsandboxed=True)
     try:
         warm = max(3, count // 10)
         for number in range(warm):
@@ -93,7 +93,7 @@ def test_sessions_at_once_leave_nothing(short_folder, tmp_path, monkeypatch, cou
     monkeypatch.setattr("tempfile.tempdir", str(runtime))
     before, children = descriptors(), set(descendants(os.getpid()))
     host = KernelHost()
-    options = Options(allow_unsandboxed=True, limits=Limits(seconds=60))
+    options = SessionOptions(allow_unsandboxed=True, limits=SessionLimits(seconds=60))
     failures: list[BaseException] = []
 
     def use(number: int) -> None:
@@ -101,7 +101,7 @@ def test_sessions_at_once_leave_nothing(short_folder, tmp_path, monkeypatch, cou
             folder = tmp_path / str(number)
             folder.mkdir()
             for code, value in (("x = 3", []), (f"x * {number}", [str(3 * number)])):
-                work = host.run(str(number), folder, options, Call(code, 60))
+                work = host.run(str(number), folder, options, CodeCell(code, 60))
                 assert host.submit(work).result(SECONDS).outcome.values == value
         except BaseException as error:
             failures.append(error)

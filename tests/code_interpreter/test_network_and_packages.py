@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.tools.code_interpreter.options import Options
+from qwenbelt.tools.code_interpreter.options import SessionOptions
 from qwenbelt.tools.code_interpreter.packages import package_folder
 from qwenbelt.tools.code_interpreter.proxy import Proxy
 from qwenbelt.tools.code_interpreter.sandbox.level import layers
@@ -173,4 +173,4 @@ def test_a_package_that_cannot_be_installed_is_one_clear_line(tmp_path):
 def test_network_must_be_a_list_or_a_switch():
     with pytest.raises(ConfigError, match="network"):
         CodeInterpreter({"network": "example.org"})
-    assert CodeInterpreter({"network": False}).options == Options()
+    assert CodeInterpreter({"network": False}).options == SessionOptions()

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwenbelt.core.jsons import JsonRefused, is_deeper, loads_bounded, repaired
+from qwenbelt.core.jsons import (
+    JsonRefused,
+    is_deeper,
+    literal,
+    loads_bounded,
+    loads_lenient,
+    repaired,
+)
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.sampled_from('[]{}"\\a,\n')),
@@ -64,3 +71,42 @@ def test_repair_is_bounded_too() -> None:
     assert repaired("{'a': 1,}") == {"a": 1}
     assert repaired("{'a':" * 5000) is None
     assert repaired("{'a': 1, " * 100_000) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("['SEATTLE/WA','LA.KO']", ["SEATTLE/WA", "LA.KO"]),
+        ("{'a': True, 'b': None, 'c': (1, 2,)}", {"a": True, "b": None, "c": [1, 2]}),
+        ("[.5, +3, 1.]", [0.5, 3, 1]),
+        ('{"code": """print("x")\nd = {"a": 1}\n"""}', {"code": 'print("x")\nd = {"a": 1}\n'}),
+        ("{'a': \"it's\", 'b': r'\\d'}", {"a": "it's", "b": "\\d"}),
+        ("['\\d \\x41 it\\'s']", ["\\d A it's"]),
+        ('{"a": "two\nlines"}', {"a": "two\nlines"}),
+        ('{{"name": "f", "arguments": {"a": 1}}}', {"name": "f", "arguments": {"a": 1}}),
+        ('{{"name": "f", "arguments": {{"a": "{{x"}}}}', {"name": "f", "arguments": {"a": "{{x"}}),
+        ('{{"name": "f", "arguments": {"a": 1}}', {"name": "f", "arguments": {"a": 1}}),
+        ("[__import__('os').getcwd()]", None),
+        ("{'a': 1", None),
+        ("{'a', 'b'}", None),
+        ("'text'", None),
+        ('{"a": 1} and more', None),
+        ("{{", None),
+        ("[" * 5000 + "'", None),
+    ],
+)  # fmt: skip
+def test_what_models_write_instead_of_json(text: str, value: Any) -> None:
+    assert loads_lenient(text) == value
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=VALUES)
+def test_literals_of_python_are_read_as_python_writes_them(value: Any) -> None:
+    found = literal(repr(value))
+    assert found == (value if isinstance(value, (list, dict)) else None)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(st.sampled_from("[{(\"'\\,:1-tT\n ")))
+def test_any_text_gives_a_value_or_none(text: str) -> None:
+    assert isinstance(loads_lenient(text), (list, dict, type(None)))

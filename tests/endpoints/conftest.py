@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from qwenbelt.testing.server.http import Connection, HttpRequest, HttpServer
+from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServer
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Wire:
         self.replies.append(Reply(body + b"data: [DONE]\n\n", 200, headers, cut_after))
         return self
 
-    async def _handle(self, request: HttpRequest, connection: Connection) -> None:
+    async def _handle(self, request: HttpRequest, connection: ClientConnection) -> None:
         self.requests.append(request)
         self.connections.add(id(connection))
         prepared = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]

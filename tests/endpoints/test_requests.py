@@ -8,7 +8,7 @@ import pytest
 
 from qwenbelt.agents.models.capabilities import capabilities, forget, record_file, save
 from qwenbelt.agents.models.codecs import codec_for
-from qwenbelt.agents.models.deltas import Call, CallResult, Reply
+from qwenbelt.agents.models.deltas import CallResult, ModelReply, ToolCall
 from qwenbelt.agents.models.dialects import (
     DIALECTS,
     soft_switch,
@@ -327,7 +327,7 @@ def test_broken_histories_are_mended() -> None:
 def test_a_written_reply_is_read_again_as_it_was(form: str) -> None:
     codec = codec_for(form)
     text = "Thought: look\nAction: a\nAction Input: {}\n" if form == "react" else "Look."
-    reply = Reply(text, "secret thoughts", [Call(0, "1", "a", '{"x": "ü"}', True)])
+    reply = ModelReply(text, "secret thoughts", [ToolCall(0, "1", "a", '{"x": "ü"}', True)])
     written = codec.reply_message(reply)
     assert "secret" not in json.dumps(written)
     results = codec.result_messages([CallResult("1", "a", "r")])

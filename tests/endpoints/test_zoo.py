@@ -31,7 +31,7 @@ from qwenbelt.agents.models.deltas import (
 from qwenbelt.agents.models.endpoint_model import EndpointModel, Request
 from qwenbelt.agents.models.sse import EventDecoder
 from qwenbelt.core.errors import EndpointError
-from qwenbelt.testing.server.http import Connection, HttpRequest, HttpServer
+from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServer
 
 ZOO = Path(__file__).parent / "zoo"
 NAMES = sorted(path.stem for path in ZOO.glob("*.yaml"))
@@ -241,7 +241,7 @@ def test_through_a_real_server() -> None:
     """Every transcript over HTTP, in small chunks, through the client that agents use."""
     current: list[Transcript] = []
 
-    async def handle(request: HttpRequest, connection: Connection) -> None:
+    async def handle(request: HttpRequest, connection: ClientConnection) -> None:
         transcript = current[0]
         connection.start_stream(200, {"Content-Type": transcript.type})
         for start in range(0, len(transcript.body), 37):

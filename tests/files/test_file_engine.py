@@ -18,9 +18,9 @@ from qwenbelt.tools.filesystem.encoding import decode
 from qwenbelt.tools.filesystem.engine import Files, json_length
 from qwenbelt.tools.filesystem.globs import matcher
 from qwenbelt.tools.filesystem.listing import Grep
-from qwenbelt.tools.operation import MAX_REPLY_BYTES, Call
+from qwenbelt.tools.operation import MAX_REPLY_BYTES, OperationCall
 
-CALL = Call()
+CALL = OperationCall()
 
 
 @pytest.fixture
@@ -363,7 +363,7 @@ def test_an_exploding_expression_ends(files: Files, tmp_path: Path, monkeypatch)
 def test_a_long_search_can_be_cancelled(files: Files, tmp_path: Path) -> None:
     for number in range(600):
         (tmp_path / str(number)).touch()
-    call = Call()
+    call = OperationCall()
     call.cancelled.set()
     with pytest.raises(ToolCancelled):
         files.tree(".", call)

@@ -15,10 +15,10 @@ from qwenbelt.core.paths import Fence
 from qwenbelt.tools.filesystem.edits import Edit
 from qwenbelt.tools.filesystem.engine import Files
 from qwenbelt.tools.filesystem.listing import Grep
-from qwenbelt.tools.operation import Call
+from qwenbelt.tools.operation import OperationCall
 
 OPERATIONS = 10_000
-CALL = Call()
+CALL = OperationCall()
 ACTIONS: list[Callable[[Files, int], object]] = [
     lambda files, i: files.read("folder/file", CALL),
     lambda files, i: files.write(f"folder/written{i % 50}", "x"),

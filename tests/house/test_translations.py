@@ -30,6 +30,8 @@ HOLE = "{}"
 ANOTHER_ERROR = "hands on the text of an error that has a row of its own"
 OTHER_PROGRAM = "the words of an endpoint or of another program"
 BILINGUAL = "is in the person's or the run's language already"
+COMMAND = "is a command"
+HOOK = "is the reason that a hook gives"
 VALUES = "is a value, or words that have rows as parts of a text"
 NOT_LITERAL: dict[str, dict[str, str]] = {
     "apps/agent_choice.py": {"say('none_alone')": BILINGUAL},
@@ -42,6 +44,8 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "error.fix or ''": ANOTHER_ERROR,
         "error.fix or 'Correct that file.'": ANOTHER_ERROR,
         "error.message": ANOTHER_ERROR,
+        "fix_of(name)": COMMAND,
+        "purpose": VALUES,
         "detail": VALUES,
         "level": VALUES,
         "str(folder)": VALUES,
@@ -51,10 +55,17 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     },
     "apps/toolset.py": {"fix": BILINGUAL, "say('no_tool', name=name)": BILINGUAL},
     "agents/chat_model.py": {"error": ANOTHER_ERROR},
+    "agents/runtime/hooked.py": {"changed.why": HOOK},
+    "agents/telemetry.py": {"fix_of('otel')": COMMAND},
+    "core/extras.py": {"fix_of(extra)": COMMAND},
     "agents/models/dashscope.py": {
         "one_line(error.get('message') or 'failed', 300)": OTHER_PROGRAM,
     },
-    "agents/runtime/loop.py": {"REPEATED[language].format(**words)": BILINGUAL, "cut": BILINGUAL},
+    "agents/runtime/loop.py": {
+        "str(refusal)": HOOK,
+        "REPEATED[language].format(**words)": BILINGUAL,
+        "cut": BILINGUAL,
+    },
     "agents/runtime/run.py": {"detail": ANOTHER_ERROR},
     "agents/runtime/scheduler.py": {
         "CUT_OFF[self._around.language]": BILINGUAL,
@@ -67,7 +78,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "text.format(name=source.call.name)": BILINGUAL,
     },
     "agents/models/stock_model.py": {"one_line(error)": OTHER_PROGRAM},
-    "agents/terminal.py": {
+    "agents/runtime/approval.py": {
         "text.format(name=request.name, reason=NOBODY_TO_ASK[language])": BILINGUAL,
     },
     "testing/scenarios/yaml_file.py": {"error.message": ANOTHER_ERROR, "str(error)": ANOTHER_ERROR},
@@ -77,6 +88,8 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "' '.join(library.failed)": ANOTHER_ERROR,
         "str(error)": ANOTHER_ERROR,
     },
+    "tools/documents/parsing/formats.py": {"note": ANOTHER_ERROR},
+    "tools/documents/parsing/html_blocks.py": {"note": ANOTHER_ERROR},
     "tools/documents/parsing/worker_pool.py": {
         "answer.get('fix')": ANOTHER_ERROR,
         "answer['error']": ANOTHER_ERROR,
@@ -92,7 +105,6 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     "tools/sqlite/tool.py": {"error.message": ANOTHER_ERROR},
     "tools/web/tool.py": {"str(error)": ANOTHER_ERROR},
     "workflows/batch/engine.py": {
-        "WORDS['no_extra'][0]": "the English of a text in both languages, which has a row",
         "scrub(str(error))": ANOTHER_ERROR,
     },
     "workflows/batch/jobs.py": {"found.error": ANOTHER_ERROR},
@@ -267,7 +279,7 @@ def said() -> tuple[Said, ...]:
             name = ast.unparse(call.func).split(".")[-1]
             if name in error_classes():
                 given = call.args[:1]
-            elif name == "Finding" and source.place == "apps/doctor.py":
+            elif name == "DoctorFinding" and source.place == "apps/doctor.py":
                 given = call.args[2:4]
             elif name in ("noted", "Note"):  # of documents
                 given = call.args[:1]

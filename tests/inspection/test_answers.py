@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenbelt.core.errors import ConfigError, InputError
-from qwenbelt.workflows.inspection.answers import Answer, read_answer
+from qwenbelt.workflows.inspection.answers import InspectionAnswer, read_answer
 from qwenbelt.workflows.inspection.rules import SAFETY, load_rules
 
 SIZE = (1000, 1000)
@@ -17,11 +17,11 @@ FIRE = {"bbox_2d": [100, 100, 300, 300], "label": "fire", "sub_label": "severe"}
 MAN = {"bbox_2d": [500, 500, 600, 800], "label": "person", "sub_label": "wearing"}
 
 
-def read(text: str) -> Answer:
+def read(text: str) -> InspectionAnswer:
     return read_answer(text, SAFETY, "thousand", SIZE, SIZE)
 
 
-def labels(answer: Answer) -> list[tuple[str, str]]:
+def labels(answer: InspectionAnswer) -> list[tuple[str, str]]:
     return [(found.label, found.sub_label) for found in answer.objects]
 
 

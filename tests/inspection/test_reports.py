@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from qwenbelt.testing import ScriptedServer
-from qwenbelt.tools.images.annotate import Box, draw_boxes
+from qwenbelt.tools.images.annotate import PictureBox, draw_boxes
 from qwenbelt.workflows.inspection import setting
 from qwenbelt.workflows.inspection.job import Inspection
 from qwenbelt.workflows.inspection.report import write_contact_sheets
@@ -134,7 +134,7 @@ def test_a_video_has_events_with_times(tmp_path: Path, vision: Vision) -> None:
 
 def test_labels_do_not_cover_each_other() -> None:
     picture = Image.new("RGB", (400, 300), "white")
-    boxes = [Box(100, 100, 200, 200, "label", color) for color in ("red", "blue", "green")]
+    boxes = [PictureBox(100, 100, 200, 200, "label", color) for color in ("red", "blue", "green")]
     marked = draw_boxes(picture, boxes)
     fills = [
         sum(marked.getpixel((x, y)) == color for x in range(0, 400, 2) for y in range(0, 300, 2))

@@ -19,7 +19,7 @@ from qwenbelt.testing import Scenario
 from qwenbelt.testing.scenarios.request import ChatRequest
 from qwenbelt.testing.server.server import ScriptedServer
 from qwenbelt.tools.documents import DocumentIndex
-from qwenbelt.workflows.longdoc import Answer, ask_everything
+from qwenbelt.workflows.longdoc import LongDocumentAnswer, ask_everything
 
 FACT = re.compile(r"The (\w+) mill burned in (\d{4})\.")
 PLACE = re.compile(r"\[\S+ p\.\d+\]")
@@ -168,7 +168,7 @@ def test_the_command(
 
 def test_what_was_not_read_is_shown_as_ranges() -> None:
     pages = [("a.pdf", 1), ("a.pdf", 2), ("a.pdf", 3), ("a.pdf", 9), ("b.pdf", 10)]
-    answer = Answer("Yes.", left_out=tuple(pages), parts=2, tokens=9)
+    answer = LongDocumentAnswer("Yes.", left_out=tuple(pages), parts=2, tokens=9)
     assert "Not read: a.pdf p.1-3, a.pdf p.9, b.pdf p.10" in answer_lines(answer, "en")
     assert "未读：a.pdf p.1-3, a.pdf p.9, b.pdf p.10" in answer_lines(answer, "zh")
 

@@ -10,8 +10,8 @@ from qwenbelt.workflows.report.document import (
     Citation,
     Provenance,
     ReportDocument,
+    ReportStep,
     SourceFile,
-    Step,
 )
 from qwenbelt.workflows.report.pdf import pdf_bytes
 from qwenbelt.workflows.report.prose import Node, parse_prose
@@ -40,7 +40,10 @@ def report(blocks: list[Node], **changes: object) -> ReportDocument:
         "blocks": blocks,
         "citations": [Citation(1, "steel.pdf", 1, "lot A is 412 MPa", (1, 2, 3, 4))],
         "files": [SourceFile("steel.pdf", Path("steel.pdf"), 3)],
-        "steps": [Step("plot", "kind: bar", 0.1, 0.4, True), Step("x", "{}", 0.2, 0.2, False)],
+        "steps": [
+            ReportStep("plot", "kind: bar", 0.1, 0.4, True),
+            ReportStep("x", "{}", 0.2, 0.2, False),
+        ],
         "made": Provenance("qwen3", "fncall", False, 2, 1, 3.2),
     }
     return ReportDocument(**{**base, **changes})  # type: ignore[arg-type]
@@ -86,7 +89,7 @@ def test_hostile_text_is_set_as_text_everywhere(text: str, tmp_path: Path) -> No
         title=text[:100],
         notes=[text],
         citations=[Citation(1, text[:50], 1, text, None, False)],
-        steps=[Step(text[:40], text, 0, 1, True)],
+        steps=[ReportStep(text[:40], text, 0, 1, True)],
         made=Provenance(text[:60], "react", True, 1, 1, 1.0),
     )
     data = pdf_bytes(made, tmp_path)

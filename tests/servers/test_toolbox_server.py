@@ -11,7 +11,7 @@ import pytest
 
 from qwenbelt.core.errors import ConfigError, ToolError
 from qwenbelt.mcp_servers.toolbox import Toolbox, media_of, service
-from qwenbelt.tools.operation import Call
+from qwenbelt.tools.operation import OperationCall
 
 FIGURE = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\n"
 
@@ -96,10 +96,14 @@ def test_cancel_stops_the_code(connect, env: dict[str, str]) -> None:
 
 def test_clients_over_http_have_sessions_of_their_own() -> None:
     toolbox = Toolbox()
-    names = {toolbox.session(Call(client=client)) for client in ("", "a1", "b2", "../../b2")}
+    names = {
+        toolbox.session(OperationCall(client=client)) for client in ("", "a1", "b2", "../../b2")
+    }
     assert len(names) == 4
     assert all("/" not in name for name in names)
-    assert toolbox.session(Call(client="a1")) == toolbox.session(Call(client="a1"))
+    assert toolbox.session(OperationCall(client="a1")) == toolbox.session(
+        OperationCall(client="a1")
+    )
 
 
 def test_only_files_of_the_session_are_sent(tmp_path: Path) -> None:
@@ -124,4 +128,4 @@ def test_the_report_is_an_operation_of_its_own(tmp_path: Path) -> None:
 
     toolbox = Toolbox([tmp_path])
     with pytest.raises(ToolError, match="without PDF files"):
-        REPORT.run(toolbox, ReportArguments(question="What?"), Call())
+        REPORT.run(toolbox, ReportArguments(question="What?"), OperationCall())

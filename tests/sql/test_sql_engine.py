@@ -20,7 +20,7 @@ from qwenbelt.core.errors import (
     ToolRefused,
     ToolTimeout,
 )
-from qwenbelt.tools.operation import MAX_REPLY_BYTES, Call
+from qwenbelt.tools.operation import MAX_REPLY_BYTES, OperationCall
 from qwenbelt.tools.sqlite.engine import Database, first_word
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n"
@@ -253,7 +253,7 @@ def test_an_endless_query_ends_and_holds_up_nobody(path: Path) -> None:
 
 
 def test_cancel_ends_a_query(path: Path) -> None:
-    call = Call()
+    call = OperationCall()
     threading.Timer(0.2, call.cancelled.set).start()
     started = time.monotonic()
     with pytest.raises(ToolCancelled):

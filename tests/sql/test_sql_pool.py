@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from qwenbelt.core.errors import ConfigError, ToolCancelled, ToolError, ToolRefused, ToolTimeout
-from qwenbelt.tools.operation import Call
+from qwenbelt.tools.operation import OperationCall
 from qwenbelt.tools.sqlite.pool import DatabasePool
 
 # each keeps one step of SQLite's machine busy for minutes or hours
@@ -62,7 +62,7 @@ def test_memory_is_limited(path: Path) -> None:
 
 def test_a_query_can_be_cancelled(path: Path) -> None:
     pool = DatabasePool(path)
-    call = Call()
+    call = OperationCall()
     threading.Timer(0.2, call.cancelled.set).start()
     started = time.monotonic()
     with pytest.raises(ToolCancelled):

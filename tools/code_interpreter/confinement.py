@@ -91,8 +91,16 @@ def _close_descriptors(keep: int) -> None:
 def _environment(spec: Spec) -> None:
     import sys
 
+    # `!python` and subprocesses are the session's own Python, with its packages
+    own = os.path.dirname(sys.executable)
+    searched = [own, *os.environ.get("PATH", os.defpath).split(os.pathsep)]
+    if spec["paths"]:
+        os.environ["PYTHONPATH"] = os.pathsep.join(spec["paths"])
     temporary = "/tmp" if spec["mode"] == "namespaces" else spec["temporary"]  # noqa: S108
     os.environ.update(
+        PATH=os.pathsep.join(dict.fromkeys(searched)),
+        PIP_DISABLE_PIP_VERSION_CHECK="1",
+        PIP_RETRIES="0",  # there is no network; what asks for it is told at once
         HOME=temporary,
         TMPDIR=temporary,
         IPYTHONDIR=f"{temporary}/.ipython",
@@ -122,24 +130,24 @@ def _confine(spec: Spec) -> None:
     linux.prctl(linux.PR_SET_DUMPABLE, 1)  # cleared by the change of user; /proc/self needs it
 
 
-def _rules(spec: Spec, *, private: bool) -> list[landlock.Rule]:
+def _rules(spec: Spec, *, private: bool) -> list[landlock.PathRule]:
     read, write, device = landlock.READ, landlock.WRITE, landlock.DEVICE
-    rules = [landlock.Rule(path, read) for path in spec["read_only"]]
-    rules += [landlock.Rule(f"/dev/{name}", device) for name in _DEVICES]
+    rules = [landlock.PathRule(path, read) for path in spec["read_only"]]
+    rules += [landlock.PathRule(f"/dev/{name}", device) for name in _DEVICES]
     if private:
         whole = write | landlock.MAKE_SYM
         names = ("work", "tmp", "shm")
-        rules += [landlock.Rule(f"{namespaces.QUOTA}/{name}", whole) for name in names]
-        rules += [landlock.Rule(namespaces.FOLDER_FILE, read)]
-        rules += [landlock.Rule("/proc", read), landlock.Rule("/etc", read)]
-        rules += [landlock.Rule("/", landlock.READ_DIR)]  # there is nothing in it to hide
-        rules += [landlock.Rule(f"{namespaces.QUOTA}/ipc", landlock.SOCKETS)]
+        rules += [landlock.PathRule(f"{namespaces.QUOTA}/{name}", whole) for name in names]
+        rules += [landlock.PathRule(namespaces.FOLDER_FILE, read)]
+        rules += [landlock.PathRule("/proc", read), landlock.PathRule("/etc", read)]
+        rules += [landlock.PathRule("/", landlock.READ_DIR)]  # there is nothing in it to hide
+        rules += [landlock.PathRule(f"{namespaces.QUOTA}/ipc", landlock.SOCKETS)]
         return rules
     # links could lead others, who follow them, out of the session folder
-    rules += [landlock.Rule(path, write) for path in spec["writable"]]
-    rules += [landlock.Rule(spec["ipc"], landlock.SOCKETS)]
+    rules += [landlock.PathRule(path, write) for path in spec["writable"]]
+    rules += [landlock.PathRule(spec["ipc"], landlock.SOCKETS)]
     shown = ("cpuinfo", "meminfo", "stat", "loadavg", "uptime", "version", f"{os.getpid()}")
-    rules += [landlock.Rule(f"/proc/{name}", read) for name in shown]
+    rules += [landlock.PathRule(f"/proc/{name}", read) for name in shown]
     return rules
 
 

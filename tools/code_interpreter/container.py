@@ -21,7 +21,7 @@ from typing import Any
 
 from qwenbelt.core.errors import ConfigError, ToolError, one_line
 from qwenbelt.tools.code_interpreter.distant import DistantProcess
-from qwenbelt.tools.code_interpreter.options import MEBIBYTE, Options
+from qwenbelt.tools.code_interpreter.options import MEBIBYTE, SessionOptions
 from qwenbelt.tools.code_interpreter.remote import JsonTransport
 from qwenbelt.tools.code_interpreter.transport import Transport, TransportClosed
 
@@ -36,7 +36,7 @@ _NOBODY = "65534:65534"
 _HOME = "/tmp"  # noqa: S108  the container's own
 
 
-def find_engine(options: Options) -> str:
+def find_engine(options: SessionOptions) -> str:
     """Returns the engine's program if there is one that has the image, else "".
 
     Nothing is pulled: an image can be large, and pulling one is the person's decision.
@@ -46,9 +46,9 @@ def find_engine(options: Options) -> str:
 
 
 @functools.cache
-def container_level(options: Options | None = None) -> str:
+def container_level(options: SessionOptions | None = None) -> str:
     """Returns how code would be kept apart by a container, or "none"; found out once."""
-    engine = find_engine(options or Options())
+    engine = find_engine(options or SessionOptions())
     return f"{Path(engine).stem} container" if engine else "none"
 
 
@@ -64,7 +64,7 @@ def _ready(name: str, image: str) -> str:
     return program
 
 
-def run_arguments(name: str, options: Options) -> list[str]:
+def run_arguments(name: str, options: SessionOptions) -> list[str]:
     """Returns the arguments after `docker` that start a session's container.
 
     Args:
@@ -149,7 +149,7 @@ class ContainerProcess(DistantProcess):
         ConfigError: an option is set that containers do not have.
     """
 
-    def __init__(self, engine: str, folder: Path, options: Options) -> None:
+    def __init__(self, engine: str, folder: Path, options: SessionOptions) -> None:
         super().__init__(folder, options.limits)
         if options.hosts or options.packages:
             what = "network" if options.hosts else "packages"

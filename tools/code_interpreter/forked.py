@@ -19,7 +19,7 @@ from typing import Any
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.secrets import clean_environment
 from qwenbelt.tools.code_interpreter.mirror import Mirror
-from qwenbelt.tools.code_interpreter.options import Limits, Options
+from qwenbelt.tools.code_interpreter.options import SessionLimits, SessionOptions
 from qwenbelt.tools.code_interpreter.process import (
     PORTS,
     KernelProcess,
@@ -146,7 +146,7 @@ class ForkedProcess(KernelProcess):
         zygote: Zygote,
         mode: str,
         folder: Path | None,
-        options: Options,
+        options: SessionOptions,
         packages: Sequence[Path] = (),
     ) -> None:
         self._runtime = zygote.session_folder()
@@ -184,7 +184,7 @@ class ForkedProcess(KernelProcess):
         port: int = self._listener.getsockname()[1]
         return port
 
-    def _spec(self, layers: Layers, folder: Path | None, options: Options) -> dict[str, Any]:
+    def _spec(self, layers: Layers, folder: Path | None, options: SessionOptions) -> dict[str, Any]:
         names = ("root", "ipc", "tmp")
         stage, ipc, temporary = (self._runtime / name for name in names)
         for place in (stage, ipc, temporary):
@@ -329,6 +329,13 @@ def _proxy_environment(port: int) -> dict[str, str]:
     return {**environment, "NO_PROXY": "localhost,127.0.0.1", "no_proxy": "localhost,127.0.0.1"}
 
 
-def _numbers(limits: Limits) -> dict[str, Any]:
-    names: Sequence[str] = ("memory", "disk", "processes", "open_files", "cpu_seconds")
+def _numbers(limits: SessionLimits) -> dict[str, Any]:
+    names: Sequence[str] = (
+        "memory",
+        "disk",
+        "processes",
+        "open_files",
+        "cpu_seconds",
+        "background_seconds",
+    )
     return {name: value for name, value in asdict(limits).items() if name in names}

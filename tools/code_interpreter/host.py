@@ -21,8 +21,8 @@ import zmq.asyncio
 
 from qwenbelt.core.errors import ToolError
 from qwenbelt.tools.code_interpreter.launch import Launcher
-from qwenbelt.tools.code_interpreter.options import Options
-from qwenbelt.tools.code_interpreter.session import Call, CodeSession, Kernel, Result
+from qwenbelt.tools.code_interpreter.options import SessionOptions
+from qwenbelt.tools.code_interpreter.session import CodeCell, CodeSession, Result, RunningKernel
 
 T = TypeVar("T")
 _SWEEP_SECONDS = 5.0
@@ -35,10 +35,10 @@ class KernelHost:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.sessions: dict[tuple[str, Options], CodeSession] = {}
+        self.sessions: dict[tuple[str, SessionOptions], CodeSession] = {}
         self._loop = asyncio.new_event_loop()
         self._launcher: Launcher | None = None
-        self._kernels: set[Kernel] = set()
+        self._kernels: set[RunningKernel] = set()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="qwenbelt-kernels", daemon=True)
         self._thread.start()
@@ -62,7 +62,7 @@ class KernelHost:
             raise ToolError("The code interpreter is shutting down.")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def run(self, name: str, folder: Path, options: Options, call: Call) -> Result:
+    async def run(self, name: str, folder: Path, options: SessionOptions, call: CodeCell) -> Result:
         """Runs a call in the session of that name, which is made when it is not there."""
         key = (name, options)
         launcher = self._get_launcher()
@@ -76,7 +76,7 @@ class KernelHost:
             raise ToolError("The code interpreter is shutting down.")
         return self._launcher
 
-    async def warm(self, options: Options) -> None:
+    async def warm(self, options: SessionOptions) -> None:
         """Gets ready in the background for a first call."""
         with contextlib.suppress(ToolError):  # the first call will say what is wrong
             await self._get_launcher().warm(options)

@@ -25,6 +25,9 @@ from ipykernel.kernelapp import IPKernelApp
 from ipykernel.zmqshell import ZMQDisplayPublisher, ZMQInteractiveShell
 from traitlets import Float, Type
 
+from qwenbelt.tools.code_interpreter import asyncio_run
+from qwenbelt.tools.code_interpreter.text import lenient, sendable
+
 _HEAD = 256 * 1024  # characters of a cell's output that are sent as they come
 _TAIL = 64 * 1024  # and of its end, kept until the cell is over
 _LARGEST_TEXT = 256 * 1024
@@ -60,6 +63,7 @@ class CappedStream(OutStream):  # type: ignore[misc]
             if number is not None:
                 os.write(number, string.encode("utf-8", "replace"))
             return len(string)
+        string = sendable(string)
         with self._buffer_lock:
             sent, rest = string[: self._room], string[self._room :]
             self._room -= len(sent)
@@ -197,7 +201,7 @@ def _short(error: Any) -> Any:
     return error if len(text) <= _LARGEST_TEXT else Exception(text[:_LARGEST_TEXT])
 
 
-class Kernel(IPythonKernel):  # type: ignore[misc]
+class InterruptibleKernel(IPythonKernel):  # type: ignore[misc]
     """IPython's kernel with an interrupt that also reaches waiting coroutines."""
 
     shell_class = Type(Shell)
@@ -264,7 +268,7 @@ class App(IPKernelApp):  # type: ignore[misc]
 
 _SETTINGS: dict[str, dict[str, Any]] = {
     "IPKernelApp": {
-        "kernel_class": f"{__name__}.Kernel",
+        "kernel_class": f"{__name__}.InterruptibleKernel",
         "outstream_class": f"{__name__}.CappedStream",
         "matplotlib": "inline",
     },
@@ -290,8 +294,10 @@ def serve(place: str, key: str, ports: dict[str, int], ready: Callable[[], None]
     from traitlets.config import Config
 
     _use_inline_figures()
+    asyncio_run.install()
     app = App.instance(config=Config(settings()), transport="ipc", ip=place, **ports)
     app.session.key = key.encode("ascii")
+    app.session.pack = lenient(app.session.pack)
     app.initialize([])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     ready()

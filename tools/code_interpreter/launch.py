@@ -23,12 +23,12 @@ from qwenbelt.tools.code_interpreter.container import (
 )
 from qwenbelt.tools.code_interpreter.distant import DistantProcess
 from qwenbelt.tools.code_interpreter.forked import ForkedProcess, Zygote
-from qwenbelt.tools.code_interpreter.options import Options
+from qwenbelt.tools.code_interpreter.options import SessionOptions
 from qwenbelt.tools.code_interpreter.packages import package_folder
 from qwenbelt.tools.code_interpreter.process import KernelProcess, PlainProcess
 from qwenbelt.tools.code_interpreter.remote import RemoteProcess
 from qwenbelt.tools.code_interpreter.sandbox.level import Layers
-from qwenbelt.tools.code_interpreter.session import Kernel, execute_request
+from qwenbelt.tools.code_interpreter.session import RunningKernel, execute_request
 from qwenbelt.tools.code_interpreter.transport import Message, Transport, ZmqTransport
 
 _OPEN_SECONDS = 60.0
@@ -39,7 +39,7 @@ _MOST_SPARES = 2  # for different options; each is a process that waits
 
 
 @contextlib.asynccontextmanager
-async def _closed_on_failure(what: Zygote | KernelProcess | Kernel) -> AsyncIterator[None]:
+async def _closed_on_failure(what: Zygote | KernelProcess | RunningKernel) -> AsyncIterator[None]:
     try:
         yield
     except BaseException:  # a cancelled start, too, must leave no process behind
@@ -55,16 +55,16 @@ class Launcher:
         register: holds every kernel that is not closed yet.
     """
 
-    def __init__(self, context: zmq.asyncio.Context, register: set[Kernel]) -> None:
+    def __init__(self, context: zmq.asyncio.Context, register: set[RunningKernel]) -> None:
         self._context = context
         self._register = register
         self._zygote: Zygote | None = None
         self._zygote_lock = asyncio.Lock()
-        self._spares: dict[Options, asyncio.Task[Kernel]] = {}
-        self._not_begun: set[Options] = set()
+        self._spares: dict[SessionOptions, asyncio.Task[RunningKernel]] = {}
+        self._not_begun: set[SessionOptions] = set()
         self._given_up: set[asyncio.Task[None]] = set()
 
-    async def start(self, folder: Path, options: Options) -> Kernel:
+    async def start(self, folder: Path, options: SessionOptions) -> RunningKernel:
         """Returns a kernel that works in the folder.
 
         Raises:
@@ -95,7 +95,7 @@ class Launcher:
             self._keep_spare(options, _CALM_SECONDS)
         return kernel
 
-    async def warm(self, options: Options) -> None:
+    async def warm(self, options: SessionOptions) -> None:
         """Gets ready in the background for a first call."""
         if options.server or sys.platform != "linux" or options.isolation == "container":
             return
@@ -107,7 +107,7 @@ class Launcher:
         """Returns the layers of isolation that work here."""
         return (await self._get_zygote()).layers
 
-    async def _engine(self, options: Options) -> str:
+    async def _engine(self, options: SessionOptions) -> str:
         """Returns the container engine to use, or "" when the code is not run in a container.
 
         Raises:
@@ -136,7 +136,7 @@ class Launcher:
                 self._zygote = zygote
             return self._zygote
 
-    async def _fork(self, folder: Path | None, options: Options) -> Kernel:
+    async def _fork(self, folder: Path | None, options: SessionOptions) -> RunningKernel:
         zygote = await self._get_zygote()
         mode = check_allowed(zygote.layers, options)
         packages = await self._packages(options)
@@ -146,35 +146,35 @@ class Launcher:
             raise ToolError(f"The session could not be started ({error.strerror}).") from error
         return await self._open(process)
 
-    async def _distant(self, process: DistantProcess) -> Kernel:
+    async def _distant(self, process: DistantProcess) -> RunningKernel:
         async with _closed_on_failure(process):
             transport = await process.open()
         return await self._connect(process, transport)
 
     @staticmethod
-    async def _packages(options: Options) -> list[Path]:
+    async def _packages(options: SessionOptions) -> list[Path]:
         if not options.packages:
             return []
         home = load_settings().workspace / "packages"
         wanted = options.packages, home, options.package_options
         return [await asyncio.to_thread(package_folder, *wanted)]
 
-    async def _open(self, process: KernelProcess) -> Kernel:
+    async def _open(self, process: KernelProcess) -> RunningKernel:
         async with _closed_on_failure(process):
             if isinstance(process, ForkedProcess):
                 await process.wait_ready()
             transport = ZmqTransport(self._context, process.connection)
         return await self._connect(process, transport)
 
-    async def _connect(self, process: KernelProcess, transport: Transport) -> Kernel:
-        kernel = Kernel(process, transport)
+    async def _connect(self, process: KernelProcess, transport: Transport) -> RunningKernel:
+        kernel = RunningKernel(process, transport)
         self._register.add(kernel)
         kernel.on_closed = self._register.discard
         async with _closed_on_failure(kernel):
             await _opened(kernel)
         return kernel
 
-    async def _take_spare(self, options: Options) -> Kernel | None:
+    async def _take_spare(self, options: SessionOptions) -> RunningKernel | None:
         if options in self._not_begun and options in self._spares:
             self._forget_spare(options)  # a new one is there sooner
         making = self._spares.pop(options, None)
@@ -189,13 +189,13 @@ class Launcher:
             return None
         return kernel
 
-    def _keep_spare(self, options: Options, calm: float = 0.0) -> None:
+    def _keep_spare(self, options: SessionOptions, calm: float = 0.0) -> None:
         if options not in self._spares:
             while len(self._spares) >= _MOST_SPARES:
                 self._forget_spare(next(iter(self._spares)))
             self._spares[options] = asyncio.create_task(self._make_spare(options, calm))
 
-    async def _make_spare(self, options: Options, calm: float) -> Kernel:
+    async def _make_spare(self, options: SessionOptions, calm: float) -> RunningKernel:
         self._not_begun.add(options)
         try:
             await asyncio.sleep(calm)
@@ -206,7 +206,7 @@ class Launcher:
             await _run_nothing(kernel)
         return kernel
 
-    def _forget_spare(self, options: Options) -> None:
+    def _forget_spare(self, options: SessionOptions) -> None:
         ending = asyncio.create_task(_give_up(self._spares.pop(options)))
         self._given_up.add(ending)
         ending.add_done_callback(self._given_up.discard)
@@ -220,7 +220,7 @@ class Launcher:
             await self._zygote.close()
 
 
-async def _run_nothing(kernel: Kernel) -> None:
+async def _run_nothing(kernel: RunningKernel) -> None:
     """Lets a spare session run an empty cell: what the first one has to make is there then."""
     replied = asyncio.Event()
 
@@ -236,20 +236,20 @@ async def _run_nothing(kernel: Kernel) -> None:
     kernel.transport.handler = None
 
 
-async def _give_up(making: asyncio.Task[Kernel]) -> None:
+async def _give_up(making: asyncio.Task[RunningKernel]) -> None:
     making.cancel()
     with contextlib.suppress(asyncio.CancelledError, ToolError):
         await (await making).close()
 
 
-def mode_of(layers: Layers, options: Options) -> str:
+def mode_of(layers: Layers, options: SessionOptions) -> str:
     """Returns how code would be kept apart: "namespaces", "landlock" or "none"."""
     wanted = options.isolation or layers.mode
     works = {"namespaces": layers.namespaces, "landlock": bool(layers.landlock), "none": True}
     return wanted if works.get(wanted) and (layers.seccomp or wanted == "none") else "none"
 
 
-def mode_level(layers: Layers, options: Options) -> str:
+def mode_level(layers: Layers, options: SessionOptions) -> str:
     """Returns the level in force in words, for example "Landlock 6 + seccomp", or "none"."""
     mode = mode_of(layers, options)
     if mode == "none" or options.isolation == "container":
@@ -258,7 +258,7 @@ def mode_level(layers: Layers, options: Options) -> str:
     return str(layers if mode == layers.mode else replace(layers, namespaces=False))
 
 
-def check_allowed(layers: Layers, options: Options) -> str:
+def check_allowed(layers: Layers, options: SessionOptions) -> str:
     """Returns how code will be kept apart.
 
     Raises:
@@ -270,7 +270,7 @@ def check_allowed(layers: Layers, options: Options) -> str:
     return mode
 
 
-async def _opened(kernel: Kernel) -> None:
+async def _opened(kernel: RunningKernel) -> None:
     """Waits until messages of the kernel arrive.
 
     ipykernel welcomes a subscriber (JEP 65), but when the subscription comes just as it sends

@@ -9,14 +9,15 @@ MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Limits:
+class SessionLimits:
     """What one session may use at most.
 
     Attributes:
         memory: bytes of memory of all its processes together.
         disk: bytes of all its files together, temporary ones and shared memory included.
         processes: processes and threads.
-        cpu_seconds: CPU time of any one process, or None.
+        cpu_seconds: CPU time of all its processes together, or None.
+        background_seconds: the same between two calls, for what a cell has left running.
         open_files: open files of any one process.
         seconds: time limit of a call that does not name one.
         longest: the longest time limit that a call may ask for, in seconds.
@@ -31,6 +32,7 @@ class Limits:
     disk: int = 512 * MEBIBYTE
     processes: int = 256
     cpu_seconds: int | None = None
+    background_seconds: float = 300.0
     open_files: int = 1024
     seconds: float = 60.0
     longest: float = 600.0
@@ -42,7 +44,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Options:
+class SessionOptions:
     """How sessions of one tool are made.
 
     Attributes:
@@ -63,7 +65,7 @@ class Options:
         image: the containers' image, with Python and ipykernel; "" for `container.IMAGE`.
     """
 
-    limits: Limits = field(default_factory=Limits)
+    limits: SessionLimits = field(default_factory=SessionLimits)
     allow_unsandboxed: bool = False
     isolation: str = ""
     read_only: tuple[Path, ...] = ()

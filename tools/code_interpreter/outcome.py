@@ -10,14 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from qwenbelt.core.events import CallStatus
+from qwenbelt.core.terminal import terminal_text
+from qwenbelt.tools.code_interpreter.text import sendable
+
 Message = dict[str, Any]
 
-# CSI and OSC sequences, ECMA-48
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)(?=[^\n\r])")
 _FRAMES_KEPT = 10
 _LIBRARY_RUN = 3
 _MOST_RICH = 100
+_MOST_REPORTED = 16_384  # characters of one piece of printed text that are told as they come
 _RICH_TOTAL = 64 * 1024 * 1024
 _RICH = {
     "image/png": "png",
@@ -38,7 +41,7 @@ class Rich:
 
 
 @dataclass
-class Outcome:
+class CellOutcome:
     """What one call gives.
 
     Attributes:
@@ -63,6 +66,15 @@ class Outcome:
     interrupted: str = ""
     ending: str = ""
     lost_before: str = ""
+
+    @property
+    def status(self) -> tuple[CallStatus, str]:
+        """How the cell ended, and the name of what it raised: "KeyError", "signal 9"."""
+        if self.interrupted:
+            return ("timeout" if self.interrupted == "timeout" else "cancelled"), ""
+        if self.ending:
+            return "failed", ""
+        return ("raised", self.error_name) if self.error_name else ("ok", "")
 
 
 class Capped:
@@ -94,8 +106,10 @@ class Capped:
 
 def plain(text: str) -> str:
     """Returns text as a terminal would leave it: without escapes and overwritten line parts."""
-    text = _ESCAPES.sub("", text).replace("\x00", "").replace("\r\n", "\n")
-    return _OVERWRITTEN.sub("", text) if "\r" in text else text
+    text = sendable(text).replace("\r\n", "\n")
+    if "\r" in text:
+        text = _OVERWRITTEN.sub("", text)
+    return terminal_text(text)
 
 
 def trimmed_traceback(lines: list[str]) -> str:
@@ -123,7 +137,7 @@ def _without_inner_frames(frames: list[str]) -> list[str]:
 
 
 class Collector:
-    """Takes one cell's messages and fills an `Outcome`.
+    """Takes one cell's messages and fills an `CellOutcome`.
 
     Args:
         limit: characters of printed text and of values that are kept.
@@ -132,7 +146,7 @@ class Collector:
     """
 
     def __init__(self, limit: int, rich_limit: int, report: Callable[[str], None]) -> None:
-        self.outcome = Outcome()
+        self.outcome = CellOutcome()
         self._streams = {"stdout": Capped(limit), "stderr": Capped(limit // 2)}
         self._limit = limit
         self._rich_limit = rich_limit
@@ -153,7 +167,7 @@ class Collector:
         elif kind == "error":
             lines = content.get("traceback")
             texts = [str(line) for line in lines] if isinstance(lines, list) else []
-            self.outcome.error_name = str(content.get("ename", ""))[:200]
+            self.outcome.error_name = plain(str(content.get("ename") or "Error"))[:200]
             capped = Capped(self._limit // 4)
             capped.add(trimmed_traceback(texts))
             self.outcome.error = capped.text()
@@ -162,7 +176,15 @@ class Collector:
             self.outcome.values.clear()
 
     def reply(self, content: Message) -> None:
-        """Takes the reply to the cell: what the pager would show (`help?`) counts as a value."""
+        """Takes the reply to the cell: what the pager would show (`help?`) counts as a value.
+
+        An error of which no message came, because it could not be sent, is told from here.
+        """
+        if content.get("status") == "error" and not self.outcome.error_name:
+            self.outcome.error_name = plain(str(content.get("ename") or "Error"))[:200]
+            told = Capped(self._limit // 4)
+            told.add(plain(f"{self.outcome.error_name}: {content.get('evalue', '')}"))
+            self.outcome.error = told.text()
         payloads = content.get("payload")
         for payload in payloads if isinstance(payloads, list) else []:
             if isinstance(payload, dict) and payload.get("source") == "page":
@@ -178,7 +200,7 @@ class Collector:
         self._streams[name].add(text)
         if self._report_room > 0 and text.strip():
             self._report_room -= len(text)
-            self._report(plain(text[-4096:]))
+            self._report(plain(text[:_MOST_REPORTED]))
 
     def _display(self, content: Message, kind: str) -> None:
         data = content.get("data")
@@ -232,7 +254,7 @@ class Collector:
             self._leave_out("figures and tables", 1)
         return None
 
-    def finish(self) -> Outcome:
+    def finish(self) -> CellOutcome:
         """Returns the outcome."""
         outcome = self.outcome
         outcome.stdout = plain(self._streams["stdout"].text())

@@ -14,8 +14,8 @@ from typing import Any
 from qwenbelt.core.errors import ToolCancelled, ToolError
 from qwenbelt.tools.code_interpreter import files
 from qwenbelt.tools.code_interpreter.files import Trouble
-from qwenbelt.tools.code_interpreter.options import Options
-from qwenbelt.tools.code_interpreter.outcome import Collector, Message, Outcome
+from qwenbelt.tools.code_interpreter.options import SessionOptions
+from qwenbelt.tools.code_interpreter.outcome import CellOutcome, Collector, Message
 from qwenbelt.tools.code_interpreter.process import KernelProcess
 from qwenbelt.tools.code_interpreter.transport import Transport
 
@@ -27,7 +27,7 @@ _CANCEL_POLL_SECONDS = 0.02
 _FEW_FILES = 200  # are looked through on the loop; handing it to a thread would take longer
 
 
-class Kernel:
+class RunningKernel:
     """A running kernel: its process and the connection to it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Kernel:
     def __init__(self, process: KernelProcess, transport: Transport) -> None:
         self.process = process
         self.transport = transport
-        self.on_closed: Callable[[Kernel], None] = lambda kernel: None
+        self.on_closed: Callable[[RunningKernel], None] = lambda kernel: None
         self._closing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
@@ -53,11 +53,11 @@ class Kernel:
         self.on_closed(self)
 
 
-Start = Callable[[Path, Options], Awaitable[Kernel]]
+Start = Callable[[Path, SessionOptions], Awaitable[RunningKernel]]
 
 
 @dataclass
-class Call:
+class CodeCell:
     """What one call asks for.
 
     Attributes:
@@ -81,7 +81,7 @@ class Call:
 class Result:
     """An outcome and the files that came of it."""
 
-    outcome: Outcome
+    outcome: CellOutcome
     pictures: list[Path] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     more_files: int = 0
@@ -96,12 +96,12 @@ class CodeSession:
         used: when the last call ended, `time.monotonic()`.
     """
 
-    def __init__(self, folder: Path, options: Options, start: Start) -> None:
+    def __init__(self, folder: Path, options: SessionOptions, start: Start) -> None:
         self.folder = folder
         self.options = options
         self.used = time.monotonic()
         self._start = start
-        self._kernel: Kernel | None = None
+        self._kernel: RunningKernel | None = None
         self._lock = asyncio.Lock()
         self._lost = ""
         self._carried = files.Carried(options.limits.disk)  # over all kernels of the session
@@ -111,7 +111,7 @@ class CodeSession:
         """Whether a call runs or waits."""
         return self._lock.locked()
 
-    async def run(self, call: Call) -> Result:
+    async def run(self, call: CodeCell) -> Result:
         """Runs one cell.
 
         Raises:
@@ -124,7 +124,7 @@ class CodeSession:
             finally:
                 self.used = time.monotonic()
 
-    async def _run(self, call: Call) -> Result:
+    async def _run(self, call: CodeCell) -> Result:
         if call.restart:
             await self._drop()
             self._lost = ""
@@ -146,7 +146,7 @@ class CodeSession:
             return await asyncio.to_thread(self._gather, outcome, before, troubles)
         return self._gather(outcome, before, troubles)
 
-    async def _ready(self, call: Call) -> Kernel:
+    async def _ready(self, call: CodeCell) -> RunningKernel:
         kernel = self._kernel
         if kernel is not None and kernel.process.ended.is_set():
             self._lost = kernel.process.ending
@@ -169,7 +169,7 @@ class CodeSession:
         if kernel is not None:
             await kernel.close()
 
-    async def _execute(self, kernel: Kernel, call: Call) -> Outcome:
+    async def _execute(self, kernel: RunningKernel, call: CodeCell) -> CellOutcome:
         limits = self.options.limits
         cell = _Cell(Collector(limits.output, limits.rich, call.report))
         kernel.transport.handler = cell.take
@@ -189,7 +189,7 @@ class CodeSession:
             raise ToolCancelled("The call was cancelled.")
         return cell.collector.finish()
 
-    async def _watch(self, kernel: Kernel, cell: _Cell, call: Call) -> None:
+    async def _watch(self, kernel: RunningKernel, cell: _Cell, call: CodeCell) -> None:
         """Waits for the cell's end, its time limit, a cancellation or the kernel's death."""
         outcome = cell.collector.outcome
         ended = asyncio.ensure_future(kernel.process.ended.wait())
@@ -210,7 +210,7 @@ class CodeSession:
                 future.cancel()
             await asyncio.gather(ended, done, both, return_exceptions=True)
 
-    async def _stop(self, kernel: Kernel, cell: _Cell, grace: float) -> None:
+    async def _stop(self, kernel: RunningKernel, cell: _Cell, grace: float) -> None:
         """Interrupts the cell; a kernel that does not heed it is killed."""
         kernel.process.interrupt()
         with contextlib.suppress(asyncio.TimeoutError):
@@ -220,7 +220,7 @@ class CodeSession:
             await kernel.process.ended.wait()
 
     def _gather(
-        self, outcome: Outcome, before: Mapping[str, files.Stamp], troubles: list[Trouble]
+        self, outcome: CellOutcome, before: Mapping[str, files.Stamp], troubles: list[Trouble]
     ) -> Result:
         after = files.snapshot(self.folder)
         limit = self.options.limits.artifacts

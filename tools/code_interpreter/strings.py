@@ -58,6 +58,48 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "There is nobody to answer input(); put the values into the code.",
         "没有人可以回答 input()；请把值直接写进代码。",
     ),
+    "path_here": (
+        "Hint: {path} is in the working folder here: use {name!r}.",
+        "提示：{path} 在此处位于工作文件夹：请用 {name!r}。",
+    ),
+    "path": (
+        "Hint: files of the conversation are in the working folder, without a path before their "
+        "names. There now: {names}.",
+        "提示：对话的文件在工作文件夹中，文件名前不加路径。目前有：{names}。",
+    ),
+    "no_files": ("nothing", "无"),
+    "await": (
+        "Hint: a loop runs already in the session; write `await f()` at the top level.",
+        "提示：会话中已有事件循环在运行；请在顶层直接写 `await f()`。",
+    ),
+    "table": (
+        "Hint: the table ({rows} rows, {columns} columns) is shown in part; select rows or "
+        "columns, or use print(df.to_string()).",
+        "提示：表格（{rows} 行，{columns} 列）只显示了一部分；请选取行或列，"
+        "或用 print(df.to_string())。",
+    ),
+    "glyphs": (
+        "Hint: no font here has these characters of the picture ({scripts}), which are drawn as "
+        "boxes; write the labels in another script.",
+        "提示：此处没有字体包含图中的这些字符（{scripts}），它们画成了方框；请换一种文字写标签。",
+    ),
+    "package": (
+        "Hint: {name} is not installed in the session and cannot be installed from inside; use "
+        "what is there, or ask the user to add packages=[...] to the tool's configuration.",
+        "提示：会话中没有安装 {name}，也不能在其中安装；请用现有的包，"
+        "或请用户在工具配置中加入 packages=[...]。",
+    ),
+    "data_package": (
+        "Hint: {name} is not installed; the user can add it with: "
+        'pip install "qwenbelt[data]". Go on with numpy, pandas and matplotlib.',
+        '提示：没有安装 {name}；用户可运行 pip install "qwenbelt[data]" 安装。'
+        "请先用 numpy、pandas 和 matplotlib。",
+    ),
+    "pip": (
+        "Hint: packages cannot be installed from inside the session; use what is there, or ask the "
+        "user to add packages=[...] to the tool's configuration.",
+        "提示：不能在会话中安装包；请用现有的包，或请用户在工具配置中加入 packages=[...]。",
+    ),
 }
 
 

@@ -17,14 +17,16 @@ from qwen_agent.llm.schema import ContentItem
 
 from qwenbelt.core.errors import ConfigError, ToolError
 from qwenbelt.core.settings import load_settings
-from qwenbelt.tools.base import Tool, ToolContext, ToolResult, loads_arguments
+from qwenbelt.tools.base import Ended, Tool, ToolContext, ToolResult, loads_arguments
 from qwenbelt.tools.code_interpreter import strings
+from qwenbelt.tools.code_interpreter.hints import hints
 from qwenbelt.tools.code_interpreter.host import kernel_host, running_host
 from qwenbelt.tools.code_interpreter.launch import mode_level
-from qwenbelt.tools.code_interpreter.options import Limits, Options
+from qwenbelt.tools.code_interpreter.options import SessionLimits, SessionOptions
+from qwenbelt.tools.code_interpreter.outcome import Capped, plain
 from qwenbelt.tools.code_interpreter.proxy import ANY
 from qwenbelt.tools.code_interpreter.sandbox.level import layers
-from qwenbelt.tools.code_interpreter.session import Call, Result
+from qwenbelt.tools.code_interpreter.session import CodeCell, Result
 
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:\n```|```|\Z)", re.DOTALL)
 
@@ -51,7 +53,7 @@ class CodeInterpreter(Tool):
             containers, where the other layers are missing), `network` (true for public hosts, or a
             list of hosts), `read_only` (further folders that code may read), `packages` and
             `package_options`, `server`, `token` and `kernel` (a Jupyter server on which the code
-            runs instead), and the fields of `Limits` under `limits`.
+            runs instead), and the fields of `SessionLimits` under `limits`.
     """
 
     name = "code_interpreter"
@@ -112,11 +114,18 @@ class CodeInterpreter(Tool):
             return ""
         loop = asyncio.get_running_loop()
 
+        shown = Capped(self.options.limits.output)
+        context.so_far = lambda: plain(shown.text())
+
+        def tell(text: str) -> None:
+            shown.add(text)
+            (context.on_output or context.report)(text)
+
         def report(text: str) -> None:
-            loop.call_soon_threadsafe(context.report, text)
+            loop.call_soon_threadsafe(tell, text)
 
         limits = self.options.limits
-        call = Call(
+        call = CodeCell(
             code=arguments.code,
             seconds=min(arguments.timeout or limits.seconds, limits.longest),
             restart=arguments.restart,
@@ -127,7 +136,7 @@ class CodeInterpreter(Tool):
         name, folder = self._place(context)
         running = kernel_host().submit(kernel_host().run(name, folder, self._allowed(), call))
         result = await asyncio.wrap_future(running)
-        return _shown(result, call, context.language)
+        return _shown(result, call, folder, context.language)
 
     def _place(self, context: ToolContext) -> tuple[str, Path]:
         """Returns the session's name and its folder, which is made."""
@@ -149,7 +158,7 @@ class CodeInterpreter(Tool):
         """Gets ready in the background, at the first sign that code will be run."""
         kernel_host().submit(kernel_host().warm(self._allowed()))
 
-    def _allowed(self) -> Options:
+    def _allowed(self) -> SessionOptions:
         if self.options.allow_unsandboxed or not load_settings().allow_unsandboxed:
             return self.options
         return replace(self.options, allow_unsandboxed=True)
@@ -168,18 +177,18 @@ def _end_sessions(names: set[str]) -> None:
             running.submit(running.end(name))
 
 
-def _options(cfg: Mapping[str, Any]) -> Options:
+def _options(cfg: Mapping[str, Any]) -> SessionOptions:
     given = dict(cfg.get("limits") or {})
     if "timeout" in cfg:
         given["seconds"] = float(cfg["timeout"])
     try:
-        limits = Limits(**given)
+        limits = SessionLimits(**given)
     except TypeError as error:
         raise ConfigError(f"code_interpreter: unknown limit ({error}).") from None
     isolation = str(cfg.get("isolation", ""))
     if isolation not in ("", "namespaces", "landlock", "container", "none"):
         raise ConfigError(f"code_interpreter: unknown isolation {isolation!r}.")
-    return Options(
+    return SessionOptions(
         limits=limits,
         allow_unsandboxed=bool(cfg.get("allow_unsandboxed", False)),
         isolation=isolation,
@@ -227,15 +236,16 @@ def _files(context: ToolContext, given: object) -> dict[str, Path]:
     return files
 
 
-def _shown(result: Result, call: Call, language: str) -> list[ContentItem]:
+def _shown(result: Result, call: CodeCell, folder: Path, language: str) -> Ended:
     """Returns the result as the chat shows it: text first, then figures and files."""
-    items = [ContentItem(text=_text(result, call, language))]
+    items = [ContentItem(text=_text(result, call, folder, language))]
     items += [ContentItem(image=str(path)) for path in result.pictures]
     items += [ContentItem(file=str(path)) for path in result.files]
-    return items
+    status, error = result.outcome.status
+    return Ended(items, status, error)
 
 
-def _text(result: Result, call: Call, language: str) -> str:
+def _text(result: Result, call: CodeCell, folder: Path, language: str) -> str:
     outcome = result.outcome
     parts = [outcome.stdout.rstrip("\n")]
     if outcome.stderr.strip():
@@ -245,6 +255,7 @@ def _text(result: Result, call: Call, language: str) -> str:
         parts.append(outcome.error)
     if outcome.error_name == "StdinNotImplementedError":
         parts.append(strings.say("input", language))
+    parts += hints(outcome, call.code, folder, language)
     parts += _notes(result, call, language)
     text = "\n".join(part for part in parts if part.strip())
     if text or result.pictures or result.files:
@@ -252,7 +263,7 @@ def _text(result: Result, call: Call, language: str) -> str:
     return strings.say("restarted" if call.restart else "nothing", language)
 
 
-def _notes(result: Result, call: Call, language: str) -> list[str]:
+def _notes(result: Result, call: CodeCell, language: str) -> list[str]:
     outcome = result.outcome
     notes: list[str] = []
     if outcome.lost_before:

@@ -15,6 +15,8 @@ import zmq
 import zmq.asyncio
 from jupyter_client.session import Session as Wire
 
+from qwenbelt.tools.code_interpreter.text import lenient
+
 Message = dict[str, Any]
 Handler = Callable[[str, Message], None]
 _LARGEST_MESSAGE = 64 * 1024 * 1024  # a kernel that sends more is cut off
@@ -71,6 +73,7 @@ class ZmqTransport(Transport):
     def __init__(self, context: zmq.asyncio.Context, connection: Message) -> None:
         super().__init__()
         self._wire = Wire(key=connection["key"].encode("ascii"))
+        self._wire.pack = lenient(self._wire.pack)
         self._shell = self._socket(context, zmq.DEALER, connection, "shell_port")
         self._iopub = self._socket(context, zmq.SUB, connection, "iopub_port")
         self._readers = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import importlib
 import json
@@ -63,6 +64,22 @@ _PRELOAD = (
 # what code written on other systems asks for
 _CHINESE_FONTS = (
     "SimHei",
+    "KaiTi",
+    "KaiTi_GB2312",
+    "FangSong",
+    "FangSong_GB2312",
+    "STKaiti",
+    "STFangsong",
+    "STSong",
+    "STXihei",
+    "Kaiti SC",
+    "NSimSun",
+    "DengXian",
+    "LiSu",
+    "YouYuan",
+    "Microsoft JhengHei",
+    "PMingLiU",
+    "Hiragino Sans GB",
     "SimSun",
     "Microsoft YaHei",
     "PingFang SC",
@@ -77,6 +94,12 @@ _CHINESE_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
     "Noto Sans SC",
+    "Noto Sans CJK TC",
+    "Noto Serif SC",
+    "Noto Serif CJK SC",
+    "Source Han Serif SC",
+    "AR PL UMing CN",
+    "Droid Sans Fallback",
     "Source Han Sans CN",
     "Source Han Sans SC",
 )
@@ -191,20 +214,24 @@ def _warm_up(font: str) -> None:
 
 def _use_font(path: str) -> None:
     """Lets Chinese be drawn by the font, also where code asks for one that is not here."""
-    import matplotlib as mpl
     from matplotlib import font_manager
 
-    fonts = font_manager.fontManager
+    fonts: Any = font_manager.fontManager
     fonts.addfont(path)
     name = font_manager.FontProperties(fname=path).get_name()
     entry = next(entry for entry in fonts.ttflist if entry.name == name)
     there = {entry.name for entry in fonts.ttflist}
     fonts.ttflist += [dataclasses.replace(entry, name=n) for n in _CHINESE_FONTS if n not in there]
-    # characters are looked for in each family of "font.family", not in each of a generic family
-    families = ["DejaVu Sans", name]
-    settings: Any = {"font.family": families, "font.sans-serif": families}
-    mpl.rcParams.update(settings)
-    mpl.rcParamsDefault.update(settings)
+    # as the last font of every search: styles, seaborn and code itself set the families anew
+    found = fonts._find_fonts_by_props
+
+    @functools.wraps(found)
+    def with_chinese(prop: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        paths: list[Any] = found(prop, *args, **kwargs)
+        wanted = args[0] if args else kwargs.get("fontext", "ttf")
+        return paths if wanted == "afm" or path in map(str, paths) else [*paths, entry.fname]
+
+    fonts._find_fonts_by_props = with_chinese
 
 
 def _serve(owner: socket.socket) -> None:

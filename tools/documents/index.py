@@ -40,7 +40,7 @@ from qwenbelt.tools.documents.search.routing import (
 )
 from qwenbelt.tools.documents.search.sections import Margins, Sections
 from qwenbelt.tools.documents.search.tokens import tokens
-from qwenbelt.tools.documents.store import Document, Match, Outline, Passage, Scope, Source
+from qwenbelt.tools.documents.store import Document, DocumentFile, Match, Outline, Passage, Scope
 from qwenbelt.tools.documents.stores.backends import open_store
 
 BATCH_PAGES = 32
@@ -238,7 +238,7 @@ class DocumentIndex:
                 known.file, "unchanged", known.id, known.pages, known.chunks, "", known.notes
             )
         with self._open(file, password) as opened:
-            source = Source(
+            source = DocumentFile(
                 key,
                 file.name,
                 origin,

@@ -34,7 +34,7 @@ class Box(NamedTuple):
         return Box(*(round(v, 2) for v in self))
 
 
-class Line(NamedTuple):
+class PageLine(NamedTuple):
     """A stretch of `Page.text` that stands on one line of the page."""
 
     start: int
@@ -94,7 +94,7 @@ class Page:
     width: float = 0.0
     height: float = 0.0
     text: str = ""
-    lines: Sequence[Line] = ()
+    lines: Sequence[PageLine] = ()
     tables: list[Table] = field(default_factory=list)
     headings: list[Heading] = field(default_factory=list)
     captions: list[str] = field(default_factory=list)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class NumberedSource:
     """What one number stands for.
 
     Attributes:
@@ -36,7 +36,7 @@ class SourceBook:
     """Gives passages their numbers; may be used from many threads."""
 
     def __init__(self) -> None:
-        self._sources: list[Source] = []
+        self._sources: list[NumberedSource] = []
         self._numbers: dict[tuple[str, int, str], int] = {}
         self._lock = threading.Lock()
 
@@ -46,14 +46,16 @@ class SourceBook:
         with self._lock:
             if key not in self._numbers:
                 self._numbers[key] = len(self._sources) + 1
-                self._sources.append(Source(self._numbers[key], file, path, page, text, quote))
+                self._sources.append(
+                    NumberedSource(self._numbers[key], file, path, page, text, quote)
+                )
             return self._numbers[key]
 
-    def get(self, number: int) -> Source | None:
+    def get(self, number: int) -> NumberedSource | None:
         """Returns what a number stands for, or None."""
         return self._sources[number - 1] if 1 <= number <= len(self._sources) else None
 
-    def __iter__(self) -> Iterator[Source]:
+    def __iter__(self) -> Iterator[NumberedSource]:
         return iter(list(self._sources))
 
     def __len__(self) -> int:

@@ -15,7 +15,7 @@ Outline = list[tuple[int, str, int]]  # level from 1, title, page from 1
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DocumentFile:
     """A file that is taken in: its content's key and what is known before its pages are read."""
 
     key: str
@@ -104,10 +104,10 @@ class Scope:
     section: str | None = None
 
 
-class Store(Protocol):
+class DocumentStore(Protocol):
     """A place for documents of one collection; many threads may use it."""
 
-    def begin(self, source: Source) -> tuple[int, bool]:
+    def begin(self, source: DocumentFile) -> tuple[int, bool]:
         """Returns the id of the content's document, made if it is new, and whether it is done."""
         ...
 
@@ -124,7 +124,7 @@ class Store(Protocol):
         ...
 
     def finish(
-        self, document: int, source: Source, chunks: Iterable[tuple[Chunk, str]], keep: int
+        self, document: int, source: DocumentFile, chunks: Iterable[tuple[Chunk, str]], keep: int
     ) -> None:
         """Makes a document visible under its path, in one step.
 

@@ -33,7 +33,7 @@ MAX_PAGES = 20
 RETRIEVAL = {"gen_ai.operation.name": "retrieval"}  # OpenTelemetry's name
 
 
-class SearchArguments(BaseModel):
+class DocumentSearchArguments(BaseModel):
     """Arguments of `document_search`."""
 
     query: str | list[str] = Field(description="A question or key words; or several of them.")
@@ -43,7 +43,7 @@ class SearchArguments(BaseModel):
     top_k: int = Field(6, ge=1, le=50, description="How many passages.")
 
 
-class ReadArguments(BaseModel):
+class ReadDocumentArguments(BaseModel):
     """Arguments of `read_document`."""
 
     file: str | None = Field(None, description="The document's name; without it, the list.")
@@ -87,11 +87,11 @@ class DocumentSearch(_DocumentTool):
 
     name = "document_search"
     description = SEARCH_DESCRIPTION
-    Arguments = SearchArguments
+    Arguments = DocumentSearchArguments
 
     def call(self, params: str | dict[str, Any], **kwargs: Any) -> ToolResult:
         """Returns the best passages as text."""
-        arguments: SearchArguments = self.parse(params)
+        arguments: DocumentSearchArguments = self.parse(params)
         language = (kwargs.get("context") or ToolContext()).language
         library = self._library(arguments.files or (), kwargs)
         if not library.names:
@@ -148,11 +148,11 @@ class ReadDocument(_DocumentTool):
 
     name = "read_document"
     description = READ_DESCRIPTION
-    Arguments = ReadArguments
+    Arguments = ReadDocumentArguments
 
     def call(self, params: str | dict[str, Any], **kwargs: Any) -> ToolResult:
         """Returns text, or pictures of pages."""
-        arguments: ReadArguments = self.parse(params)
+        arguments: ReadDocumentArguments = self.parse(params)
         context = kwargs.get("context") or ToolContext()
         language = context.language
         library = self._library([arguments.file] if arguments.file else (), kwargs)

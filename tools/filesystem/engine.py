@@ -22,7 +22,7 @@ from qwenbelt.tools.filesystem.encoding import decode, printable
 from qwenbelt.tools.filesystem.globs import excluder
 from qwenbelt.tools.filesystem.reading import MAX_TEXT_BYTES, TooLarge, lines_of, wanted_bytes
 from qwenbelt.tools.filesystem.strings import say
-from qwenbelt.tools.operation import MAX_REPLY_BYTES, Call, Media, Reply
+from qwenbelt.tools.operation import MAX_REPLY_BYTES, Media, OperationCall, OperationResult
 
 MAX_MEDIA_BYTES = 5 * 1024 * 1024
 _KEPT_LISTINGS = 8
@@ -79,7 +79,7 @@ class Files:
     def read(
         self,
         path: str,
-        call: Call,
+        call: OperationCall,
         *,
         head: int | None = None,
         tail: int | None = None,
@@ -87,7 +87,7 @@ class Files:
         count: int | None = None,
         cursor: int = 0,
         encoding: str | None = None,
-    ) -> Reply:
+    ) -> OperationResult:
         """Returns a file's text or some of its lines, as much as fits one reply.
 
         Args:
@@ -116,7 +116,7 @@ class Files:
         data: dict[str, object] = {"content": part, "encoding": name}
         if end < len(text):
             data["cursor"] = end
-        return Reply(part, data, "\n".join(notes))
+        return OperationResult(part, data, "\n".join(notes))
 
     def _chosen_text(
         self, path: str, chosen: _Chosen, encoding: str | None, *, again: bool
@@ -143,7 +143,7 @@ class Files:
         with self.fence.reading(path) as (descriptor, facts):
             return _wanted(descriptor, facts, path), facts
 
-    def read_media(self, path: str, call: Call) -> Reply:
+    def read_media(self, path: str, call: OperationCall) -> OperationResult:
         """Returns a picture, sound or any other file as it is; large pictures are scaled down."""
         with self.fence.reading(path) as (descriptor, facts):
             mime_type = _MEDIA.get(os.path.splitext(path)[1].lower(), "application/octet-stream")
@@ -162,9 +162,9 @@ class Files:
             kind = "audio"
         facts_of = {"path": printable(path), "mimeType": mime_type, "size": len(data)}
         media = Media(kind, data, mime_type, os.path.basename(path))
-        return Reply("", facts_of, note, (media,))
+        return OperationResult("", facts_of, note, (media,))
 
-    def read_many(self, paths: list[str], call: Call) -> Reply:
+    def read_many(self, paths: list[str], call: OperationCall) -> OperationResult:
         """Returns several files' texts; one that cannot be read does not stop the others."""
         parts: list[str] = []
         budget = MAX_REPLY_BYTES
@@ -180,9 +180,9 @@ class Files:
                 parts.append(f"{path}: Error - {error}")
             budget -= json_length(parts[-1])
         text = printable("\n---\n".join(parts))
-        return Reply(text, {"content": text})
+        return OperationResult(text, {"content": text})
 
-    def info(self, path: str, call: Call) -> Reply:
+    def info(self, path: str, call: OperationCall) -> OperationResult:
         """Returns a file's or folder's size, times, kind and permissions."""
         facts = self.fence.facts(path)
         data = {
@@ -195,7 +195,7 @@ class Files:
             "permissions": f"{facts.st_mode & 0o777:03o}",
         }
         text = "\n".join(f"{name}: {_shown(value)}" for name, value in data.items())
-        return Reply(text, {"content": text, **data})
+        return OperationResult(text, {"content": text, **data})
 
     # ------------------------------------------------------------------ changing
 
@@ -203,14 +203,14 @@ class Files:
         if self.read_only:
             raise ToolRefused("The files are read-only here.")
 
-    def write(self, path: str, content: str) -> Reply:
+    def write(self, path: str, content: str) -> OperationResult:
         """Makes a file or gives it new content, whole or not at all."""
         self._changing()
         with self._writing:
             self.fence.write(path, _utf8(content))
         return _done(f"Successfully wrote to {path}")
 
-    def append(self, path: str, content: str) -> Reply:
+    def append(self, path: str, content: str) -> OperationResult:
         """Adds text to the end of a file, in the file's own encoding; makes it if missing."""
         self._changing()
         with self._writing:
@@ -235,7 +235,9 @@ class Files:
         file = decode(raw)
         return file.encode(content)[len(file.mark) :] if raw else data
 
-    def edit(self, path: str, edits: list[Edit], call: Call, *, dry_run: bool = False) -> Reply:
+    def edit(
+        self, path: str, edits: list[Edit], call: OperationCall, *, dry_run: bool = False
+    ) -> OperationResult:
         """Replaces text in a file and returns the difference; see `edits.apply`.
 
         Raises:
@@ -256,13 +258,13 @@ class Files:
                     return _done(shown if end == len(text) else f"{shown}\n…")
         raise ToolError(f"{path} keeps changing; somebody else is writing it.")
 
-    def make_folder(self, path: str) -> Reply:
+    def make_folder(self, path: str) -> OperationResult:
         """Makes a folder and those above it."""
         self._changing()
         self.fence.make_folder(path)
         return _done(f"Successfully created directory {path}")
 
-    def move(self, source: str, destination: str) -> Reply:
+    def move(self, source: str, destination: str) -> OperationResult:
         """Moves or renames a file or folder; never onto something that exists."""
         self._changing()
         with self._writing:
@@ -271,7 +273,7 @@ class Files:
 
     # ------------------------------------------------------------------ listing
 
-    def names(self, path: str, call: Call, cursor: str | None = None) -> Reply:
+    def names(self, path: str, call: OperationCall, cursor: str | None = None) -> OperationResult:
         """Returns the names in a folder, folders marked."""
         if cursor is None:
             with self.fence.folder(path) as descriptor, os.scandir(descriptor) as found:
@@ -280,7 +282,9 @@ class Files:
             return self._page_of_lines(self._keep(lines), 0, call)
         return self._next_lines(cursor, call)
 
-    def sizes(self, path: str, call: Call, sort_by: Literal["name", "size"] = "name") -> Reply:
+    def sizes(
+        self, path: str, call: OperationCall, sort_by: Literal["name", "size"] = "name"
+    ) -> OperationResult:
         """Returns the names in a folder with their sizes, and their sum."""
         rows: list[tuple[str, bool, int]] = []
         with self.fence.folder(path) as descriptor, os.scandir(descriptor) as found:
@@ -299,8 +303,8 @@ class Files:
         return self._page_of_lines(self._keep(lines), 0, call)
 
     def tree(
-        self, path: str, call: Call, exclude: Iterable[str] = (), cursor: str | None = None
-    ) -> Reply:
+        self, path: str, call: OperationCall, exclude: Iterable[str] = (), cursor: str | None = None
+    ) -> OperationResult:
         """Returns everything below a folder as nested JSON."""
         if cursor is None:
             walker = self._walker(call, exclude, names_anywhere=True)
@@ -316,10 +320,10 @@ class Files:
         self,
         path: str,
         pattern: str,
-        call: Call,
+        call: OperationCall,
         exclude: Iterable[str] = (),
         cursor: str | None = None,
-    ) -> Reply:
+    ) -> OperationResult:
         """Returns the full paths below a folder that match a glob pattern."""
         if cursor is not None:
             return self._next_lines(cursor, call)
@@ -336,10 +340,10 @@ class Files:
         self,
         path: str,
         grep: listing.Grep,
-        call: Call,
+        call: OperationCall,
         exclude: Iterable[str] = (),
         cursor: str | None = None,
-    ) -> Reply:
+    ) -> OperationResult:
         """Returns the lines of files that match a regular expression."""
         if cursor is not None:
             return self._next_lines(cursor, call)
@@ -351,15 +355,15 @@ class Files:
         note = "\n".join(line for line in notes if line)
         if not grep.found:
             text = say("no_matches", call.language)
-            return Reply(text, {"content": text}, note)
+            return OperationResult(text, {"content": text}, note)
         return self._page_of_lines(self._keep(grep.found[: grep.limit], note), 0, call)
 
-    def allowed(self) -> Reply:
+    def allowed(self) -> OperationResult:
         """Returns the folders."""
         return _done("\n".join(["Allowed directories:", *self.fence.folders]))
 
     def _walker(
-        self, call: Call, exclude: Iterable[str], *, names_anywhere: bool = False
+        self, call: OperationCall, exclude: Iterable[str], *, names_anywhere: bool = False
     ) -> listing.Walker:
         return listing.Walker(self.fence, call, excluder(exclude, names_anywhere=names_anywhere))
 
@@ -379,10 +383,10 @@ class Files:
             raise ToolError("The cursor is too old; ask again without it.")
         return key, int(position)
 
-    def _next_lines(self, cursor: str, call: Call) -> Reply:
+    def _next_lines(self, cursor: str, call: OperationCall) -> OperationResult:
         return self._page_of_lines(*self._kept_at(cursor), call)
 
-    def _page_of_lines(self, key: str, start: int, call: Call) -> Reply:
+    def _page_of_lines(self, key: str, start: int, call: OperationCall) -> OperationResult:
         lines: list[str] = self._kept[key].entries  # type: ignore[assignment]
         end, size = start, 0
         while end < len(lines) and (size < MAX_REPLY_BYTES or end == start):
@@ -390,14 +394,14 @@ class Files:
             end += 1
         return self._page("\n".join(lines[start:end]), key, end, call)
 
-    def _page(self, text: str, key: str, end: int, call: Call) -> Reply:
+    def _page(self, text: str, key: str, end: int, call: OperationCall) -> OperationResult:
         pages = self._kept[key]
         total = len(pages.entries)
         data: dict[str, object] = {"content": text}
         if end >= total:
-            return Reply(text, data, pages.note)
+            return OperationResult(text, data, pages.note)
         cursor = data["cursor"] = f"{key}:{end}"
-        return Reply(
+        return OperationResult(
             text, data, say("more_entries", call.language, shown=end, total=total, cursor=cursor)
         )
 
@@ -428,9 +432,9 @@ def size_text(size: int) -> str:
     return f"{size} B" if unit == "B" else f"{value:.2f} {unit}"
 
 
-def _done(text: str) -> Reply:
+def _done(text: str) -> OperationResult:
     text = printable(text)
-    return Reply(text, {"content": text})
+    return OperationResult(text, {"content": text})
 
 
 def _utf8(content: str) -> bytes:
@@ -451,7 +455,7 @@ def _too_large(path: str, size: int, limit: int) -> ToolError:
     return ToolError(f"{path} has {size_text(size)}; the limit is {size_text(limit)}.")
 
 
-def _depth_note(walker: listing.Walker, call: Call) -> str:
+def _depth_note(walker: listing.Walker, call: OperationCall) -> str:
     return say("deep", call.language, depth=listing.MAX_DEPTH) if walker.too_deep else ""
 
 
@@ -463,7 +467,7 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _shrunk(path: str, data: bytes, limit: int, call: Call) -> tuple[bytes, str, str]:
+def _shrunk(path: str, data: bytes, limit: int, call: OperationCall) -> tuple[bytes, str, str]:
     from PIL import Image
 
     try:

@@ -15,7 +15,7 @@ from qwenbelt.core.errors import QwenbeltError, ToolError
 from qwenbelt.core.paths import Fence, open_regular
 from qwenbelt.tools.filesystem.encoding import decode, is_binary, printable
 from qwenbelt.tools.filesystem.globs import matcher
-from qwenbelt.tools.operation import Call
+from qwenbelt.tools.operation import OperationCall
 
 MAX_DEPTH = 100
 MAX_SEARCHED_BYTES = 16 * 1024 * 1024
@@ -45,7 +45,7 @@ class Walker:
     """Walks everything below a folder, sorted by name, without following links."""
 
     fence: Fence
-    call: Call
+    call: OperationCall
     excluded: Callable[[str], bool] = lambda path: False
     too_deep: bool = False
     _seen: int = 0

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from qwenbelt.tools.arguments import NoArguments
 from qwenbelt.tools.filesystem.edits import Edit
 from qwenbelt.tools.filesystem.engine import Files
 from qwenbelt.tools.filesystem.listing import Grep
-from qwenbelt.tools.operation import Call, Operation, Reply
+from qwenbelt.tools.operation import Operation, OperationCall, OperationResult
 
 _ONLY = " Only works within allowed directories."
 _CONTENT = {"content": {"type": "string"}}
@@ -24,17 +25,17 @@ def _output(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)[:1]}
 
 
-class _Arguments(BaseModel):
+class _FileArguments(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
 
-class PathArguments(_Arguments):
+class PathArguments(_FileArguments):
     """One path."""
 
     path: str = Field(description="The file or directory")
 
 
-class ReadArguments(PathArguments):
+class ReadFileArguments(PathArguments):
     """What to read of a text file."""
 
     tail: int | None = Field(
@@ -53,7 +54,7 @@ class ReadArguments(PathArguments):
     encoding: str | None = Field(None, description="For example gb18030; found out if not provided")
 
 
-class ReadManyArguments(_Arguments):
+class ReadManyArguments(_FileArguments):
     """Several paths."""
 
     paths: list[str] = Field(min_length=1, max_length=500, description="The files to read")
@@ -65,7 +66,7 @@ class WriteArguments(PathArguments):
     content: str = Field(description="The text")
 
 
-class EditArguments(_Arguments):
+class EditArguments(_FileArguments):
     """One replacement."""
 
     old_text: str = Field(
@@ -108,7 +109,7 @@ class TreeArguments(ListArguments):
     )
 
 
-class SearchArguments(TreeArguments):
+class FindFilesArguments(TreeArguments):
     """A search by name."""
 
     pattern: str = Field(description="A glob pattern, relative to path: *.md, **/*.{png,jpg}")
@@ -127,18 +128,14 @@ class GrepArguments(TreeArguments):
     )
 
 
-class MoveArguments(_Arguments):
+class MoveArguments(_FileArguments):
     """From where to where."""
 
     source: str = Field(description="What to move")
     destination: str = Field(description="Where to; must not exist")
 
 
-class NoArguments(_Arguments):
-    """Nothing."""
-
-
-def _read(files: Files, given: ReadArguments, call: Call) -> Reply:
+def _read(files: Files, given: ReadFileArguments, call: OperationCall) -> OperationResult:
     return files.read(
         given.path,
         call,
@@ -151,12 +148,12 @@ def _read(files: Files, given: ReadArguments, call: Call) -> Reply:
     )
 
 
-def _edit(files: Files, given: EditFileArguments, call: Call) -> Reply:
+def _edit(files: Files, given: EditFileArguments, call: OperationCall) -> OperationResult:
     edits = [Edit(e.old_text, e.new_text, e.replace_all) for e in given.edits]
     return files.edit(given.path, edits, call, dry_run=given.dry_run)
 
 
-def _grep(files: Files, given: GrepArguments, call: Call) -> Reply:
+def _grep(files: Files, given: GrepArguments, call: OperationCall) -> OperationResult:
     grep = Grep(
         given.pattern,
         ignore_case=given.ignore_case,
@@ -184,7 +181,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "read_file",
         "Read File (Deprecated)",
         "Read a file as text. DEPRECATED: Use read_text_file instead.",
-        ReadArguments,
+        ReadFileArguments,
         _read,
         _TEXT_OUTPUT,
         read_only=True,
@@ -193,7 +190,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "read_text_file",
         "Read Text File",
         _READ_TEXT,
-        ReadArguments,
+        ReadFileArguments,
         _read,
         _TEXT_OUTPUT,
         read_only=True,
@@ -303,7 +300,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Search Files",
         "Find files and directories by a glob pattern relative to path: '*.ext' for path itself, "
         "'**/*.ext' for everything below. Returns full paths." + _ONLY,
-        SearchArguments,
+        FindFilesArguments,
         lambda files, given, call: files.search(
             given.path, given.pattern, call, given.exclude_patterns, given.cursor
         ),

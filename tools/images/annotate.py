@@ -16,7 +16,7 @@ Corners = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Box:
+class PictureBox:
     """A box in pixels of the picture, from its top left corner, with a label and a colour."""
 
     x1: float
@@ -27,7 +27,7 @@ class Box:
     color: str = ""
 
 
-def draw_boxes(picture: Image, boxes: Sequence[Box]) -> Image:
+def draw_boxes(picture: Image, boxes: Sequence[PictureBox]) -> Image:
     """Returns a copy of the picture with the boxes drawn on it; boxes outside are cut."""
     from PIL import ImageDraw
 
@@ -50,11 +50,11 @@ def draw_boxes(picture: Image, boxes: Sequence[Box]) -> Image:
     return out
 
 
-def _labels(boxes: Sequence[Box]) -> list[str]:
+def _labels(boxes: Sequence[PictureBox]) -> list[str]:
     return list(dict.fromkeys(box.label for box in boxes))
 
 
-def _inside(box: Box, size: tuple[int, int]) -> Corners:
+def _inside(box: PictureBox, size: tuple[int, int]) -> Corners:
     xs = sorted(min(max(x, 0), size[0] - 1) for x in (box.x1, box.x2))
     ys = sorted(min(max(y, 0), size[1] - 1) for y in (box.y1, box.y2))
     return xs[0], ys[0], xs[1], ys[1]

@@ -10,7 +10,7 @@ from qwen_agent.llm.schema import ContentItem
 
 from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
-from qwenbelt.tools.images.annotate import Box, draw_boxes
+from qwenbelt.tools.images.annotate import PictureBox, draw_boxes
 from qwenbelt.tools.images.picture import (
     enlarged,
     named_picture,
@@ -57,10 +57,10 @@ class LabelledBox(BaseModel):
     label: str = Field("", max_length=200)
     color: str = Field("", pattern=r"^(#[0-9a-fA-F]{6}|[a-z]*)$", description="name or #rrggbb")
 
-    def box(self) -> Box:
+    def box(self) -> PictureBox:
         """Returns the box to draw."""
         x1, y1, x2, y2 = self.bbox
-        return Box(x1, y1, x2, y2, self.label, self.color)
+        return PictureBox(x1, y1, x2, y2, self.label, self.color)
 
     @field_validator("color")
     @classmethod

@@ -9,17 +9,18 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from mcp import Client
+from mcp_types import CallToolResult
 
 from qwenbelt.core.errors import ConfigError, ToolError
 from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.loop import LoopThread, loop_thread
-from qwenbelt.tools.mcp.session import Offer, Report, Session, SessionLost
+from qwenbelt.tools.mcp.session import McpSession, Offer, Report, SessionLost
 
 T = TypeVar("T")
 _REST_SECONDS = 5.0  # after a failed start the same answer is given for so long
 
 
-class Connection:
+class ServerConnection:
     """A server of the configuration, as its tools see it.
 
     The process or HTTP session is shared by all calls. When it has ended, the next call opens a
@@ -31,15 +32,16 @@ class Connection:
         self.config = config
         self.starts = 0
         self.loop: LoopThread = loop_thread()
-        self._opening: asyncio.Task[Session] | None = None
+        self._opening: asyncio.Task[McpSession] | None = None
         self._failed_at = 0.0
+        self.latest: Offer | None = None  # read from any thread
         self._closed = False
-        self._sessions: set[Session] = set()
+        self._sessions: set[McpSession] = set()
         forget = self.loop.at_exit(_closer(self._sessions))
         self._end = weakref.finalize(self, _close_soon, self.loop, self._sessions, forget)
         self._end.atexit = False
 
-    async def session(self) -> Session:
+    async def session(self) -> McpSession:
         """Returns the live session, opening one if need be.
 
         Raises:
@@ -53,41 +55,64 @@ class Connection:
             self._opening.add_done_callback(_seen)
         return await asyncio.shield(self._opening)
 
-    def _is_spent(self, opening: asyncio.Task[Session]) -> bool:
+    def _is_spent(self, opening: asyncio.Task[McpSession]) -> bool:
         if not opening.done():
             return False
         if opening.cancelled():
             return True
         if opening.exception() is not None:
-            return time.monotonic() - self._failed_at > _REST_SECONDS
+            # a program is not started again and again; a server elsewhere may be back at once
+            rest = _REST_SECONDS if self.config.kind == "stdio" else 0.0
+            return time.monotonic() - self._failed_at >= rest
         return not opening.result().alive
 
-    async def _open(self) -> Session:
+    async def _open(self) -> McpSession:
         self.starts += 1
-        self._sessions.clear()
+        self._sessions -= {session for session in self._sessions if session.ended}
         try:
             return await self._try_ways()
         except ConfigError:
             self._failed_at = time.monotonic()
             raise
 
-    async def _try_ways(self) -> Session:
+    async def _try_ways(self) -> McpSession:
         kind = "http" if self.config.kind == "auto" else self.config.kind
-        session = Session(self.config, kind=kind)
+        session = self._session(kind)
         self._sessions.add(session)
         try:
             await session.open()
         except ConfigError:
             if session.died_at_start:
                 # a server of the old protocol may end on a request before `initialize`
-                session = Session(self.config, kind=kind, legacy=True)
+                session = self._session(kind, legacy=True)
             elif self.config.kind == "auto" and session.refused_http:
-                session = Session(self.config, kind="sse")
+                session = self._session("sse")
             else:
                 raise
             self._sessions.add(session)
             await session.open()
         return session
+
+    def _session(self, kind: str, *, legacy: bool = False) -> McpSession:
+        # the session must not hold us: who drops the tools drops the server
+        this = weakref.ref(self)
+
+        def take(offer: Offer) -> None:
+            if (connection := this()) is not None:
+                connection.latest = offer
+
+        return McpSession(self.config, kind=kind, legacy=legacy, on_offer=take)
+
+    async def settled(self, seconds: float) -> None:
+        """Waits until changes that the server has announced are known, at most so long."""
+        if self._opening is not None and self._opening.done() and not self._is_spent(self._opening):
+            await self._opening.result().settled(seconds)
+
+    async def output_fault(self, tool: str, result: CallToolResult) -> str:
+        """Returns how a result differs from what its tool declares, "" if it does not."""
+        if result.is_error or self._opening is None or not self._opening.done():
+            return ""
+        return await self._opening.result().output_fault(tool, result.structured_content)
 
     async def offer(self) -> Offer:
         """Returns what the server offers."""
@@ -96,14 +121,16 @@ class Connection:
     async def request(
         self, start: Callable[[Client], Awaitable[T]], what: str, report: Report | None = None
     ) -> T:
-        """Makes a request on the live session; for errors see `Session.request`."""
+        """Makes a request on the live session; for errors see `McpSession.request`."""
+        said = ""
         for _ in range(2):
             session = await self.session()
             try:
                 return await session.request(start, what, report)
-            except SessionLost:
-                continue
-        raise ToolError(f"{what} failed: the server keeps forgetting its sessions.")
+            except SessionLost as lost:
+                said = str(lost) or said
+        why = f" ({said})" if said else ""
+        raise ToolError(f"{what} failed: the server keeps forgetting its sessions{why}.")
 
     async def close(self) -> None:
         """Ends the server; later calls fail."""
@@ -113,19 +140,19 @@ class Connection:
         await asyncio.gather(*(session.close() for session in self._sessions))
 
 
-def _seen(task: asyncio.Task[Session]) -> None:
+def _seen(task: asyncio.Task[McpSession]) -> None:
     if not task.cancelled():
         task.exception()  # the callers get it too; this keeps asyncio from warning when all left
 
 
-def _closer(sessions: set[Session]) -> Callable[[], Coroutine[Any, Any, None]]:
+def _closer(sessions: set[McpSession]) -> Callable[[], Coroutine[Any, Any, None]]:
     async def close() -> None:
         await asyncio.gather(*(session.close() for session in sessions))
 
     return close
 
 
-def _close_soon(loop: LoopThread, sessions: set[Session], forget: Callable[[], None]) -> None:
+def _close_soon(loop: LoopThread, sessions: set[McpSession], forget: Callable[[], None]) -> None:
     forget()
     for session in sessions:
         loop.post(session.close_soon)

@@ -10,17 +10,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from qwenbelt.tools.memory.pages import Part, some_of_it, whole_graph
+from qwenbelt.tools.memory.pages import GraphPage, some_of_it, whole_graph
 from qwenbelt.tools.memory.store import GraphStore
 from qwenbelt.tools.memory.strings import say
-from qwenbelt.tools.operation import Call, Operation, Reply
+from qwenbelt.tools.operation import Operation, OperationCall, OperationResult
 
 
-class _Arguments(BaseModel):
+class _GraphArguments(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
 
-class EntityArguments(_Arguments):
+class EntityArguments(_GraphArguments):
     """An entity."""
 
     name: str = Field(description="The name of the entity")
@@ -30,7 +30,7 @@ class EntityArguments(_Arguments):
     )
 
 
-class RelationArguments(_Arguments):
+class RelationArguments(_GraphArguments):
     """A relation."""
 
     source: str = Field(
@@ -44,19 +44,19 @@ class RelationArguments(_Arguments):
         return self.source, self.target, self.relation_type
 
 
-class CreateEntities(_Arguments):
+class CreateEntities(_GraphArguments):
     """Entities to add."""
 
     entities: list[EntityArguments]
 
 
-class Relations(_Arguments):
+class Relations(_GraphArguments):
     """Relations to add or delete."""
 
     relations: list[RelationArguments]
 
 
-class ObservationArguments(_Arguments):
+class ObservationArguments(_GraphArguments):
     """What was observed of one entity."""
 
     entity_name: str = Field(
@@ -65,13 +65,13 @@ class ObservationArguments(_Arguments):
     contents: list[str] = Field(description="An array of observation contents to add")
 
 
-class AddObservations(_Arguments):
+class AddObservations(_GraphArguments):
     """Observations to add."""
 
     observations: list[ObservationArguments]
 
 
-class DeleteEntities(_Arguments):
+class DeleteEntities(_GraphArguments):
     """Entities to delete."""
 
     entity_names: list[str] = Field(
@@ -79,7 +79,7 @@ class DeleteEntities(_Arguments):
     )
 
 
-class DeletionArguments(_Arguments):
+class DeletionArguments(_GraphArguments):
     """Observations of one entity to delete."""
 
     entity_name: str = Field(
@@ -88,13 +88,13 @@ class DeletionArguments(_Arguments):
     observations: list[str] = Field(description="An array of observations to delete")
 
 
-class DeleteObservations(_Arguments):
+class DeleteObservations(_GraphArguments):
     """Observations to delete."""
 
     deletions: list[DeletionArguments]
 
 
-class ReadGraph(_Arguments):
+class ReadGraph(_GraphArguments):
     """A part of the graph."""
 
     cursor: str | None = Field(None, description="Where to go on, as the last reply said")
@@ -116,59 +116,69 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
-def _create_entities(store: GraphStore, given: CreateEntities, call: Call) -> Reply:
+def _create_entities(
+    store: GraphStore, given: CreateEntities, call: OperationCall
+) -> OperationResult:
     added = store.create_entities([(e.name, e.entity_type, e.observations) for e in given.entities])
     found = [{"name": n, "entityType": t, "observations": o} for n, t, o in added]
-    return Reply(_json(found), {"entities": found})
+    return OperationResult(_json(found), {"entities": found})
 
 
-def _create_relations(store: GraphStore, given: Relations, call: Call) -> Reply:
+def _create_relations(store: GraphStore, given: Relations, call: OperationCall) -> OperationResult:
     added = store.create_relations([r.row() for r in given.relations])
     found = [{"from": a, "to": b, "relationType": t} for a, b, t in added]
-    return Reply(_json(found), {"relations": found})
+    return OperationResult(_json(found), {"relations": found})
 
 
-def _add_observations(store: GraphStore, given: AddObservations, call: Call) -> Reply:
+def _add_observations(
+    store: GraphStore, given: AddObservations, call: OperationCall
+) -> OperationResult:
     added = store.add_observations([(o.entity_name, o.contents) for o in given.observations])
     found = [{"entityName": name, "addedObservations": new} for name, new in added]
-    return Reply(_json(found), {"results": found})
+    return OperationResult(_json(found), {"results": found})
 
 
-def _deleted(what: str, count: int, call: Call) -> Reply:
+def _deleted(what: str, count: int, call: OperationCall) -> OperationResult:
     message = say(what, call.language)
-    return Reply(message, {"success": True, "message": message, "deleted": count})
+    return OperationResult(message, {"success": True, "message": message, "deleted": count})
 
 
-def _delete_entities(store: GraphStore, given: DeleteEntities, call: Call) -> Reply:
+def _delete_entities(
+    store: GraphStore, given: DeleteEntities, call: OperationCall
+) -> OperationResult:
     return _deleted("entities", store.delete_entities(given.entity_names), call)
 
 
-def _delete_observations(store: GraphStore, given: DeleteObservations, call: Call) -> Reply:
+def _delete_observations(
+    store: GraphStore, given: DeleteObservations, call: OperationCall
+) -> OperationResult:
     rows = [(d.entity_name, d.observations) for d in given.deletions]
     return _deleted("observations", store.delete_observations(rows), call)
 
 
-def _delete_relations(store: GraphStore, given: Relations, call: Call) -> Reply:
+def _delete_relations(store: GraphStore, given: Relations, call: OperationCall) -> OperationResult:
     count = store.delete_relations([r.row() for r in given.relations])
     return _deleted("relations", count, call)
 
 
-def _part_reply(part: Part, call: Call) -> Reply:
+def _part_reply(part: GraphPage, call: OperationCall) -> OperationResult:
     note = "" if part.cursor is None else say("more", call.language, cursor=part.cursor)
-    return Reply(_json({"entities": part.entities, "relations": part.relations}), part.data, note)
+    return OperationResult(
+        _json({"entities": part.entities, "relations": part.relations}), part.data, note
+    )
 
 
-def _read_graph(store: GraphStore, given: ReadGraph, call: Call) -> Reply:
+def _read_graph(store: GraphStore, given: ReadGraph, call: OperationCall) -> OperationResult:
     return _part_reply(whole_graph(store, given.cursor), call)
 
 
-def _search(store: GraphStore, given: SearchNodes, call: Call) -> Reply:
+def _search(store: GraphStore, given: SearchNodes, call: OperationCall) -> OperationResult:
     if not given.query.strip():
         return _part_reply(whole_graph(store, given.cursor), call)
     return _part_reply(some_of_it(store, store.search(given.query), given.cursor), call)
 
 
-def _open(store: GraphStore, given: OpenNodes, call: Call) -> Reply:
+def _open(store: GraphStore, given: OpenNodes, call: OperationCall) -> OperationResult:
     return _part_reply(some_of_it(store, store.ids_of(given.names), given.cursor), call)
 
 

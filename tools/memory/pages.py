@@ -14,7 +14,7 @@ _AT_ONCE = 500
 _MAX_CHARACTERS = 50_000  # of one observation
 
 
-class Part:
+class GraphPage:
     """A reply that fills up: entities with their observations, then relations."""
 
     def __init__(self) -> None:
@@ -83,9 +83,9 @@ def _parsed(cursor: str | None) -> tuple[str, int, int]:
     return kind, int(numbers[0]), int(numbers[1]) if len(numbers) > 1 else 0
 
 
-def whole_graph(store: GraphStore, cursor: str | None) -> Part:
+def whole_graph(store: GraphStore, cursor: str | None) -> GraphPage:
     """Returns as much of the graph as fits, from the cursor on."""
-    part = Part()
+    part = GraphPage()
     kind, first, after = _parsed(cursor)
     if kind == "e":
         for identity in _all_ids(store, first):
@@ -111,9 +111,9 @@ def _all_relations(store: GraphStore, after: int) -> Iterator[tuple[int, str, st
         after = rows[-1][0]
 
 
-def some_of_it(store: GraphStore, identities: list[int], cursor: str | None) -> Part:
+def some_of_it(store: GraphStore, identities: list[int], cursor: str | None) -> GraphPage:
     """Returns entities with the relations from or to them, as much as fits."""
-    part = Part()
+    part = GraphPage()
     kind, first, after = _parsed(cursor)
     if kind == "e":
         for place in range(first, len(identities)):

@@ -7,6 +7,7 @@ any of them into a `Chart`. Nothing here draws.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qwenbelt.core.errors import ToolError
+from qwenbelt.tools.plot.dates import days_of
 from qwenbelt.tools.plot.numbers import read_number
 
 Kind = Literal["line", "bar", "scatter", "histogram", "box", "heatmap", "pie"]
@@ -126,10 +128,12 @@ class ChartArguments(BaseModel):
             labels, series = _from_series(self.kind, self.labels, self.series)
         else:
             labels, series = _from_table(self.kind, self._table())
+        series, dates = _by_date(self.kind, labels, series)
         chart = Chart(
             kind=self.kind,
             labels=labels,
             series=series,
+            dates=dates,
             title=self.title,
             x_label=self.x_label,
             y_label=self.y_label,
@@ -171,13 +175,14 @@ def _series_of_dict(series: dict[Any, Any]) -> list[Any]:
 class Series:
     """A named run of values; None is a gap. `x` is None where the chart's labels serve.
 
-    `points` names each point of a scatter chart, or is empty.
+    `points` names each point of a scatter chart, or is empty. `dates` says that x is days.
     """
 
     name: str
     values: tuple[float | None, ...]
     x: tuple[float, ...] | None = None
     points: tuple[str, ...] = ()
+    dates: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,6 +203,7 @@ class Chart:
     log_y: bool = False
     bins: int | None = None
     legend: bool | None = None
+    dates: bool = False  # x values are days since 1970
 
     @property
     def points(self) -> int:
@@ -216,9 +222,30 @@ def _from_series(
     for place, entry in enumerate(given, 1):
         name = entry.name or (f"{place}" if len(given) > 1 else "")
         values = _numbers(entry.values, f"series {name or place!r}")
-        x = _x_values(entry, labels, kind, name)
-        out.append(Series(name, values, x, _point_names(entry, labels, kind)))
+        x, dates = _x_values(entry, labels, kind, name)
+        points = () if dates else _point_names(entry, labels, kind)
+        out.append(Series(name, values, x, points, dates))
     return _labels(labels, out), tuple(out)
+
+
+def _by_date(
+    kind: Kind, labels: tuple[str, ...], series: tuple[Series, ...]
+) -> tuple[tuple[Series, ...], bool]:
+    """Gives lines over dates their places in time, in the order of time."""
+    if kind not in ("line", "scatter"):
+        return series, False
+    if all(s.dates for s in series):
+        return tuple(_in_order(s) for s in series), True
+    days = days_of(labels) if all(s.x is None for s in series) else None
+    if days is None or any(len(s.values) != len(days) for s in series):
+        return series, False
+    return tuple(_in_order(dataclasses.replace(s, x=days)) for s in series), True
+
+
+def _in_order(series: Series) -> Series:
+    pairs = sorted(zip(series.x or (), series.values, strict=True), key=lambda pair: pair[0])
+    x, values = tuple(x for x, _ in pairs), tuple(v for _, v in pairs)
+    return dataclasses.replace(series, x=x, values=values)
 
 
 def _point_names(entry: SeriesArguments, labels: list[Cell] | None, kind: Kind) -> tuple[str, ...]:
@@ -239,22 +266,26 @@ def _labels(labels: list[Cell] | None, series: Sequence[Series]) -> tuple[str, .
 
 def _x_values(
     entry: SeriesArguments, labels: list[Cell] | None, kind: Kind, name: str
-) -> tuple[float, ...] | None:
+) -> tuple[tuple[float, ...] | None, bool]:
+    """Returns the x values, and whether they are days."""
     if kind not in ("line", "scatter"):
-        return None
+        return None, False
     given = entry.x if entry.x is not None else labels
     if given is None:
-        return None
+        return None, False
     if len(given) != len(entry.values):
         raise ToolError(
             f"Series {name!r} has {len(entry.values)} values for {len(given)} x values; "
             "the lengths must be equal."
         )
     try:
-        return _all_numbers(given)
+        return _all_numbers(given), False
     except ValueError:
+        days = days_of([label_text(cell) for cell in given])
+        if days is not None:
+            return days, True
         if entry.x is None and kind == "line":
-            return None  # labels are names: drawn as categories
+            return None, False  # labels are names: drawn as categories
         raise ToolError(f"The x values of series {name!r} are not all numbers.") from None
 
 

@@ -12,6 +12,7 @@ import re
 import textwrap
 import threading
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from qwenbelt.core.language import Language, detect_language
 from qwenbelt.tools.plot.chart import Chart
 from qwenbelt.tools.plot.fonts import cjk_font
 from qwenbelt.tools.plot.painters import PAINTERS
+from qwenbelt.tools.plot.shortening import distinct
 from qwenbelt.tools.plot.strings import SOURCE
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 DPI = 160
 LATIN_FAMILY = "DejaVu Sans"  # comes with matplotlib
 INK, FAINT, GRID = "#22272e", "#6b7280", "#e3e6ea"
-_LONGEST_TEXT, _LONGEST_LABEL = 240, 80
+_LONGEST_TEXT, _LONGEST_LABEL, _LONGEST_NAME = 240, 80, 10_000
 # matplotlib's parser of formulas and its font cache are not thread-safe
 _drawing = threading.Lock()
 
@@ -162,15 +164,14 @@ class _Lettering:
         self.chart = self._cleaned(chart)
 
     def _cleaned(self, chart: Chart) -> Chart:
+        names = self._fit_all([s.name for s in chart.series], 40)
         series = tuple(
-            dataclasses.replace(
-                s, name=self.fit(s.name, 40), points=tuple(self.fit(name) for name in s.points)
-            )
-            for s in chart.series
+            dataclasses.replace(s, name=name, points=tuple(self._fit_all(s.points)))
+            for s, name in zip(chart.series, names, strict=True)
         )
         return dataclasses.replace(
             chart,
-            labels=tuple(self.fit(label) for label in chart.labels),
+            labels=tuple(self._fit_all(chart.labels)),
             series=series,
             title=self.fit(chart.title, _LONGEST_TEXT),
             x_label=self.fit(chart.x_label),
@@ -178,6 +179,11 @@ class _Lettering:
             unit=self.fit(chart.unit, 30),
             source=self.fit(chart.source, _LONGEST_TEXT),
         )
+
+    def _fit_all(self, names: Sequence[str], longest: int = _LONGEST_LABEL) -> list[str]:
+        """Fits names that must stay different."""
+        lines = [one_line(name, _LONGEST_NAME) for name in names]
+        return [self.fit(name, longest) for name in distinct(lines, longest)]
 
     def fit(self, text: str, longest: int = _LONGEST_LABEL) -> str:
         """Returns `text` on one line with drawable characters only, shortened to `longest`."""

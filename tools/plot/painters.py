@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.language import Language
 from qwenbelt.tools.plot.chart import Chart, Series
+from qwenbelt.tools.plot.shortening import distinct
 from qwenbelt.tools.plot.strings import FREQUENCY
 
 if TYPE_CHECKING:
@@ -92,6 +93,10 @@ def _number_axes(axes: Axes, chart: Chart) -> None:
     """Scales and tick texts of two numeric axes; never by matplotlib's formula text."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+    if chart.dates:
+        _date_axis(axes, chart)
+        _value_axis(axes, chart)
+        return
     years = _looks_like_years(chart.series)
     if chart.log_x:
         axes.set_xscale("log")
@@ -100,6 +105,26 @@ def _number_axes(axes: Axes, chart: Chart) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
     _value_axis(axes, chart)
     axes.xaxis.set_major_formatter(FuncFormatter(plain_text if years else number_text))
+
+
+def _date_axis(axes: Axes, chart: Chart) -> None:
+    """Ticks at round dates, written as year, month, day or time, whatever the span needs."""
+    from matplotlib.dates import AutoDateFormatter, AutoDateLocator
+
+    several = len({x for s in chart.series for x in s.x or ()}) > 1
+    locator: Any = AutoDateLocator(minticks=3 if several else 1, maxticks=9)  # type: ignore[no-untyped-call]
+    formatter: Any = AutoDateFormatter(locator)  # type: ignore[no-untyped-call]
+    day, month = 1.0, 365.0 / 12
+    formatter.scaled = {
+        365.0: "%Y",
+        month: "%Y-%m",
+        day: "%Y-%m-%d",
+        1 / 24: "%m-%d %H:%M",
+        1 / 1440: "%H:%M",
+        1 / 86400: "%H:%M:%S",
+    }
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(formatter)
 
 
 def _value_axis(axes: Axes, chart: Chart, which: str = "y") -> None:
@@ -116,7 +141,9 @@ def _category_axis(axes: Axes, labels: tuple[str, ...], which: str = "x") -> Non
     """Names along an axis: thinned when many, broken or turned when long."""
     step = max(1, math.ceil(len(labels) / (40 if which == "y" else 30)))
     places = list(range(0, len(labels), step))
-    texts = [_broken(labels[i], 28 if which == "y" else 14) for i in places]
+    columns = 28 if which == "y" else 14
+    names = distinct([labels[i] for i in places], 2 * columns - 2)
+    texts = [_broken(name, columns) for name in names]
     if which == "y":
         axes.set_yticks(places, texts)
         return
@@ -129,10 +156,7 @@ def _category_axis(axes: Axes, labels: tuple[str, ...], which: str = "x") -> Non
 
 
 def _broken(text: str, columns: int) -> str:
-    lines = textwrap.wrap(text, columns, break_on_hyphens=False)
-    if len(lines) > 2:
-        lines = [lines[0], lines[1][: columns - 1] + "…"]
-    return "\n".join(lines) or " "
+    return "\n".join(textwrap.wrap(text, columns, break_on_hyphens=False)) or " "
 
 
 def line(axes: Axes, chart: Chart, _: Language) -> None:
@@ -246,13 +270,14 @@ def _name_points(axes: Axes, series: Series) -> None:
     ]
     wide = max((x for _, x, _ in known), default=0) - min((x for _, x, _ in known), default=0)
     high = max((y for *_, y in known), default=0) - min((y for *_, y in known), default=0)
+    short = dict(zip(series.points, distinct(series.points, 24), strict=True))
     for name, x, y in known:
         crowded = any(
             abs(x - u) <= wide * 0.06 and 0 <= v - y <= high * 0.06 and (u, v) != (x, y)
             for _, u, v in known
         )
         axes.annotate(
-            name[:24],
+            short[name],
             (x, y),
             xytext=(5, -9 if crowded else 4),
             textcoords="offset points",

@@ -24,7 +24,7 @@ from qwenbelt.core.errors import (
     ToolTimeout,
     one_line,
 )
-from qwenbelt.tools.operation import MAX_REPLY_BYTES, Call
+from qwenbelt.tools.operation import MAX_REPLY_BYTES, OperationCall
 from qwenbelt.tools.sqlite.guard import authorizer, connect
 
 QUERY_SECONDS = 30.0
@@ -42,7 +42,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Page:
+class RowPage:
     """Some rows of a result.
 
     Attributes:
@@ -77,9 +77,9 @@ class _Clock:
 
     def __init__(self) -> None:
         self.end = math.inf
-        self.call = Call()
+        self.call = OperationCall()
 
-    def start(self, seconds: float, call: Call) -> None:
+    def start(self, seconds: float, call: OperationCall) -> None:
         self.end, self.call = time.monotonic() + seconds, call
 
     def __call__(self) -> int:
@@ -129,8 +129,8 @@ class Database:
         *,
         max_rows: int = MAX_ROWS,
         cursor: str | None = None,
-        call: Call | None = None,
-    ) -> Page:
+        call: OperationCall | None = None,
+    ) -> RowPage:
         """Returns a page of a SELECT's rows; the statement stays open for the next page.
 
         Numbers, texts and NULL are themselves; infinite numbers are texts; a blob is
@@ -148,7 +148,7 @@ class Database:
             ToolRefused: the statement does more than read.
             ToolTimeout: it takes too long.
         """
-        call = call or Call()
+        call = call or OperationCall()
         statement = self._statement(sql, parameters, cursor, call)
         closing = self._closing_on_error(statement.connection, statement.clock)
         with self._told(statement.clock, call), closing:
@@ -157,7 +157,7 @@ class Database:
         return page
 
     def _statement(
-        self, sql: str, parameters: Parameters, cursor: str | None, call: Call
+        self, sql: str, parameters: Parameters, cursor: str | None, call: OperationCall
     ) -> _Statement:
         key, _, position = (cursor or "").partition(":")
         skip = 0
@@ -174,7 +174,9 @@ class Database:
             skip = int(position)  # closed meanwhile: run it again up to there
         return self._start(sql, parameters, skip, call)
 
-    def _start(self, sql: str, parameters: Parameters, skip: int, call: Call) -> _Statement:
+    def _start(
+        self, sql: str, parameters: Parameters, skip: int, call: OperationCall
+    ) -> _Statement:
         connection, clock = self._take()
         clock.start(self.seconds, call)
         with self._closing_on_error(connection, clock), self._told(clock, call):
@@ -187,7 +189,7 @@ class Database:
                 statement.position += 1
             return statement
 
-    def _page(self, statement: _Statement, max_rows: int) -> Page:
+    def _page(self, statement: _Statement, max_rows: int) -> RowPage:
         rows: list[list[Any]] = []
         size = 0
         first = statement.position
@@ -197,7 +199,7 @@ class Database:
             if row is None:
                 found = statement.cursor.fetchone()
                 if found is None:
-                    return Page(statement.columns, rows, first)
+                    return RowPage(statement.columns, rows, first)
                 row = [_value(cell) for cell in found]
             size += len(_JSON(row).encode("utf-8", "replace")) + 2
             if size > MAX_REPLY_BYTES and rows:
@@ -208,10 +210,10 @@ class Database:
         if statement.waiting is None:
             found = statement.cursor.fetchone()
             if found is None:
-                return Page(statement.columns, rows, first)
+                return RowPage(statement.columns, rows, first)
             statement.waiting = [_value(cell) for cell in found]
         cursor = f"{secrets.token_hex(4)}:{statement.position}"
-        return Page(statement.columns, rows, first, cursor)
+        return RowPage(statement.columns, rows, first, cursor)
 
     def _put_back(self, statement: _Statement, cursor: str | None) -> None:
         if cursor is None:
@@ -219,7 +221,7 @@ class Database:
             return
         statement.used = time.monotonic()
         statement.clock.end = math.inf
-        statement.clock.call = Call()
+        statement.clock.call = OperationCall()
         with self._lock:
             self._open[cursor.partition(":")[0]] = statement
             old = [
@@ -302,7 +304,7 @@ class Database:
             connection.close()
 
     @contextlib.contextmanager
-    def _told(self, clock: _Clock, call: Call) -> Iterator[None]:
+    def _told(self, clock: _Clock, call: OperationCall) -> Iterator[None]:
         """Turns SQLite's errors into one line for the model."""
         try:
             yield
@@ -328,8 +330,8 @@ class Database:
     # ------------------------------------------------------------------ writing
 
     def change(
-        self, sql: str, parameters: Parameters = (), *, call: Call | None = None
-    ) -> tuple[int, Page]:
+        self, sql: str, parameters: Parameters = (), *, call: OperationCall | None = None
+    ) -> tuple[int, RowPage]:
         """Runs one statement that changes the database, whole or not at all.
 
         Returns:
@@ -342,7 +344,7 @@ class Database:
         """
         if not self.write_allowed:
             raise ToolRefused("The database is read-only.", fix="The person can allow writing.")
-        call = call or Call()
+        call = call or OperationCall()
         clock = _Clock()
         with self._writing, self._told(clock, call):
             connection = connect(self.path, write=True)
@@ -360,7 +362,7 @@ class Database:
                 connection.execute("COMMIT")
             finally:
                 connection.close()
-        return max(affected, 0), Page(page.columns, page.rows)
+        return max(affected, 0), RowPage(page.columns, page.rows)
 
     # ------------------------------------------------------------------ schema
 

@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from qwenbelt.core.errors import ToolError, ToolRefused
-from qwenbelt.tools.operation import Call, Operation, Reply
-from qwenbelt.tools.sqlite.engine import MAX_ROWS, Page, first_word
+from qwenbelt.tools.arguments import NoArguments
+from qwenbelt.tools.operation import Operation, OperationCall, OperationResult
+from qwenbelt.tools.sqlite.engine import MAX_ROWS, RowPage, first_word
 from qwenbelt.tools.sqlite.pool import DatabasePool
 from qwenbelt.tools.sqlite.strings import say
 
@@ -47,7 +48,7 @@ class QueryArguments(BaseModel):
     parameters: Values = Field([], description="Values for ? (a list) or :name (an object)")
 
 
-class ReadArguments(QueryArguments):
+class SelectArguments(QueryArguments):
     """A SELECT, a page at a time."""
 
     query: str = Field(description="SELECT SQL query to execute")
@@ -67,11 +68,7 @@ class InsightArguments(BaseModel):
     insight: str = Field(description="Business insight discovered from data analysis")
 
 
-class NoArguments(BaseModel):
-    """Nothing."""
-
-
-def page_reply(page: Page, call: Call) -> Reply:
+def page_reply(page: RowPage, call: OperationCall) -> OperationResult:
     """Returns rows as JSON, labelled as data."""
     data: dict[str, Any] = {"columns": page.columns, "rows": page.rows}
     notes = [say("data", call.language)]
@@ -85,10 +82,10 @@ def page_reply(page: Page, call: Call) -> Reply:
     encode = json.JSONEncoder(ensure_ascii=False).encode
     rows = ",\n ".join(map(encode, page.rows))
     columns = encode(page.columns)
-    return Reply(f'{{"columns": {columns}, "rows": [\n {rows}]}}', data, "\n".join(notes))
+    return OperationResult(f'{{"columns": {columns}, "rows": [\n {rows}]}}', data, "\n".join(notes))
 
 
-def read(engine: SqlEngine, given: ReadArguments, call: Call) -> Reply:
+def read(engine: SqlEngine, given: SelectArguments, call: OperationCall) -> OperationResult:
     """Runs a SELECT."""
     page = engine.database.query(
         given.query, given.parameters, max_rows=given.max_rows, cursor=given.cursor, call=call
@@ -96,45 +93,45 @@ def read(engine: SqlEngine, given: ReadArguments, call: Call) -> Reply:
     return page_reply(page, call)
 
 
-def write(engine: SqlEngine, given: QueryArguments, call: Call) -> Reply:
+def write(engine: SqlEngine, given: QueryArguments, call: OperationCall) -> OperationResult:
     """Runs a statement that changes rows."""
     if first_word(given.query) == "SELECT":
         raise ToolError("SELECT queries are not allowed for write_query; use read_query.")
     return _changed(engine, given, call)
 
 
-def create(engine: SqlEngine, given: QueryArguments, call: Call) -> Reply:
+def create(engine: SqlEngine, given: QueryArguments, call: OperationCall) -> OperationResult:
     """Runs a CREATE TABLE."""
     if first_word(given.query) != "CREATE":
         raise ToolError("Only CREATE TABLE statements are allowed.")
     return _changed(engine, given, call)
 
 
-def _changed(engine: SqlEngine, given: QueryArguments, call: Call) -> Reply:
+def _changed(engine: SqlEngine, given: QueryArguments, call: OperationCall) -> OperationResult:
     if not engine.database.write_allowed:
         raise ToolRefused("The database is read-only here.", fix="Start the server with --write.")
     affected, page = engine.database.change(given.query, given.parameters, call=call)
     data: dict[str, Any] = {"affected_rows": affected}
     if page.columns:
         data |= {"columns": page.columns, "rows": page.rows}
-    return Reply(json.dumps(data, ensure_ascii=False), data)
+    return OperationResult(json.dumps(data, ensure_ascii=False), data)
 
 
-def _tables(engine: SqlEngine, given: NoArguments, call: Call) -> Reply:
+def _tables(engine: SqlEngine, given: NoArguments, call: OperationCall) -> OperationResult:
     data = {"tables": engine.database.tables()}
-    return Reply(json.dumps(data, ensure_ascii=False, indent=1), data)
+    return OperationResult(json.dumps(data, ensure_ascii=False, indent=1), data)
 
 
-def _describe(engine: SqlEngine, given: TableArguments, call: Call) -> Reply:
+def _describe(engine: SqlEngine, given: TableArguments, call: OperationCall) -> OperationResult:
     data = engine.database.describe(given.table_name)
-    return Reply(json.dumps(data, ensure_ascii=False, indent=1), data)
+    return OperationResult(json.dumps(data, ensure_ascii=False, indent=1), data)
 
 
-def _insight(engine: SqlEngine, given: InsightArguments, call: Call) -> Reply:
+def _insight(engine: SqlEngine, given: InsightArguments, call: OperationCall) -> OperationResult:
     with engine.lock:
         engine.insights.append(given.insight)
         count = len(engine.insights)
-    return Reply("Insight added to memo", {"insights": count})
+    return OperationResult("Insight added to memo", {"insights": count})
 
 
 _ROWS = {
@@ -153,7 +150,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Read Query",
         "Execute a SELECT query on the SQLite database. Use parameters for values. Returns "
         "columns and rows as JSON; a long result comes in pages, with a cursor to go on.",
-        ReadArguments,
+        SelectArguments,
         read,
         {
             "type": "object",

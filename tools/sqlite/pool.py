@@ -15,10 +15,11 @@ from typing import Any
 
 from qwenbelt.core import errors
 from qwenbelt.core.errors import QwenbeltError, ToolCancelled, ToolError, ToolRefused, ToolTimeout
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import clean_environment
 from qwenbelt.core.watchdog import watchdog
-from qwenbelt.tools.operation import Call
-from qwenbelt.tools.sqlite.engine import MAX_ROWS, QUERY_SECONDS, Page, Parameters
+from qwenbelt.tools.operation import OperationCall
+from qwenbelt.tools.sqlite.engine import MAX_ROWS, QUERY_SECONDS, Parameters, RowPage
 
 _GRACE_SECONDS = 1.0  # for a query that should have stopped by itself
 _START_SECONDS = 20.0
@@ -48,7 +49,7 @@ class _Worker:
         watchdog().add(self._process.pid)
         self._pending = b""
 
-    def receive(self, seconds: float, call: Call) -> dict[str, Any]:
+    def receive(self, seconds: float, call: OperationCall) -> dict[str, Any]:
         """Waits for one reply.
 
         Raises:
@@ -74,7 +75,7 @@ class _Worker:
             parts.append(line)
             if found:
                 self._pending = rest
-                reply: dict[str, Any] = json.loads(b"".join(parts))
+                reply: dict[str, Any] = loads_bounded(b"".join(parts))
                 return reply
         raise ToolError("The query needed too much memory and was stopped.")
 
@@ -126,8 +127,8 @@ class DatabasePool:
         *,
         max_rows: int = MAX_ROWS,
         cursor: str | None = None,
-        call: Call | None = None,
-    ) -> Page:
+        call: OperationCall | None = None,
+    ) -> RowPage:
         """Returns a page of a SELECT's rows; see `Database.query`."""
         number, _, rest = (cursor or "").partition(".")
         arguments = {"sql": sql, "parameters": parameters, "max_rows": max_rows}
@@ -136,21 +137,21 @@ class DatabasePool:
                 raise ToolError("That is no cursor of this tool.")
             arguments["cursor"] = rest
         used, found = self._ask("query", arguments, call, int(number or -1))
-        page = Page(**found)
+        page = RowPage(**found)
         if page.cursor is None:
             return page
-        return Page(page.columns, page.rows, page.first, f"{used}.{page.cursor}")
+        return RowPage(page.columns, page.rows, page.first, f"{used}.{page.cursor}")
 
     def change(
-        self, sql: str, parameters: Parameters = (), *, call: Call | None = None
-    ) -> tuple[int, Page]:
+        self, sql: str, parameters: Parameters = (), *, call: OperationCall | None = None
+    ) -> tuple[int, RowPage]:
         """Runs one statement that changes the database; see `Database.change`."""
         if not self.write_allowed:
             raise ToolRefused("The database is read-only.", fix="The person can allow writing.")
         with self._writing:
             arguments = {"sql": sql, "parameters": parameters}
             _, (affected, page) = self._ask("change", arguments, call)
-        return affected, Page(**page)
+        return affected, RowPage(**page)
 
     def tables(self) -> list[dict[str, Any]]:
         """Returns the tables and views, with their columns' names."""
@@ -175,9 +176,13 @@ class DatabasePool:
             worker.end()
 
     def _ask(
-        self, do: str, arguments: dict[str, Any], call: Call | None = None, wanted: int = -1
+        self,
+        do: str,
+        arguments: dict[str, Any],
+        call: OperationCall | None = None,
+        wanted: int = -1,
     ) -> tuple[int, Any]:
-        call = call or Call()
+        call = call or OperationCall()
         with self._slot(call):
             number, worker = self._take(wanted)
             try:
@@ -198,7 +203,7 @@ class DatabasePool:
         return number, reply["ok"]
 
     @contextlib.contextmanager
-    def _slot(self, call: Call) -> Any:
+    def _slot(self, call: OperationCall) -> Any:
         end = time.monotonic() + self.seconds
         while not self._slots.acquire(timeout=_POLL_SECONDS):
             call.check()
@@ -236,7 +241,7 @@ class DatabasePool:
     def _new(self) -> tuple[int, _Worker]:
         worker = _Worker(self.path, self.write_allowed, self.seconds)
         try:
-            first = worker.receive(_START_SECONDS, Call())
+            first = worker.receive(_START_SECONDS, OperationCall())
             if "error" in first:
                 raise _error(first)
         except BaseException:  # an interrupt, too, must leave no process behind

@@ -14,11 +14,11 @@ from qwenbelt.core.language import Language
 from qwenbelt.core.paths import Fence
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.local import tool_result
-from qwenbelt.tools.operation import Call, Reply
+from qwenbelt.tools.operation import OperationCall, OperationResult
 from qwenbelt.tools.sqlite.engine import MAX_ROWS, QUERY_SECONDS, first_word
 from qwenbelt.tools.sqlite.operations import (
     QueryArguments,
-    ReadArguments,
+    SelectArguments,
     SqlEngine,
     Values,
     read,
@@ -80,14 +80,16 @@ class SqlQuery(Tool):
         given: SqlArguments = self.parse(params)
         context = kwargs.get("context") or ToolContext()
         language: Language = "zh" if context.language == "zh" else "en"
-        call = Call(context.report, context.cancelled, language)
+        call = OperationCall(context.report, context.cancelled, language)
         return tool_result(self._run(self._database(given, context), given, call), context)
 
-    def _run(self, database: DatabasePool, given: SqlArguments, call: Call) -> Reply:
+    def _run(
+        self, database: DatabasePool, given: SqlArguments, call: OperationCall
+    ) -> OperationResult:
         engine = SqlEngine(database)
         if self.write and first_word(given.sql) not in _READING:
             return write(engine, QueryArguments(query=given.sql, parameters=given.parameters), call)
-        page = ReadArguments(
+        page = SelectArguments(
             query=given.sql,
             parameters=given.parameters,
             max_rows=given.max_rows,

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.deltas import JsonDict, WirePiece
 from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError, one_line
+from qwenbelt.core.extras import require
 from qwenbelt.core.secrets import scrub
 from qwenbelt.workflows.batch.durable import Steps
 from qwenbelt.workflows.batch.jobs import run_task
-from qwenbelt.workflows.batch.ledger import RUNNING, Ledger, Store
+from qwenbelt.workflows.batch.ledger import RUNNING, BatchStore, Ledger
 from qwenbelt.workflows.batch.liveness import (
     FileLocks,
     Liveness,
@@ -31,7 +32,6 @@ from qwenbelt.workflows.batch.liveness import (
     Unreachable,
     unreachable,
 )
-from qwenbelt.workflows.batch.strings import WORDS
 from qwenbelt.workflows.batch.tasks import Task, task_of
 
 if TYPE_CHECKING:
@@ -45,17 +45,15 @@ OUTAGE_SECONDS = 60.0  # how long a database may be away before the worker gives
 _WATCH_SHARE = 20  # watching takes at most a twentieth of the time
 
 
+@functools.cache
 def engine_module() -> Any:
     """Returns the module `dbos`.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: a part of the extra `durable` is not installed.
     """
-    try:
-        return importlib.import_module("dbos")
-    except ImportError as error:
-        fix = 'pip install "qwenbelt[durable]"'
-        raise ConfigError(WORDS["no_extra"][0], fix=fix) from error
+    require("durable")
+    return importlib.import_module("dbos")
 
 
 class TaskFailed(QwenbeltError):
@@ -119,7 +117,7 @@ class Worker:
 
     def __init__(
         self,
-        store: Store,
+        store: BatchStore,
         out: Path,
         *,
         in_flight: int = 8,

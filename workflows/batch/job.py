@@ -16,11 +16,11 @@ from qwenbelt.workflows.batch.engine import Worker
 from qwenbelt.workflows.batch.ledger import CANCELLED, DONE, FAILED, Ledger, store_for
 from qwenbelt.workflows.batch.liveness import Unreachable
 from qwenbelt.workflows.batch.summary import Summary, write_summary
-from qwenbelt.workflows.batch.tasks import Options, Task, read_tasks
+from qwenbelt.workflows.batch.tasks import Task, TaskOptions, read_tasks
 
 
 @dataclass(frozen=True)
-class Progress:
+class BatchProgress:
     """How a batch stands.
 
     Attributes:
@@ -62,7 +62,7 @@ def batch(
     tasks: str | os.PathLike[str] | Sequence[Task],
     out: str | os.PathLike[str],
     *,
-    options: Options | None = None,
+    options: TaskOptions | None = None,
     db: str | None = None,
     name: str | None = None,
     in_flight: int = 8,
@@ -71,7 +71,7 @@ def batch(
     retry: bool = False,
     dashscope_batch: bool = False,
     language: Language = "en",
-    tell: Callable[[Progress], None] = lambda progress: None,
+    tell: Callable[[BatchProgress], None] = lambda progress: None,
 ) -> Batch:
     """Runs tasks as durable workflows; called again, it goes on where it was.
 
@@ -113,7 +113,7 @@ def batch(
         worker.submit(given)
         if retry:
             ledger.retry()
-        meter = _Meter(ledger, {store.workflow_id(task) for task in given}, tell)
+        meter = _RateMeter(ledger, {store.workflow_id(task) for task in given}, tell)
         try:
             complete = worker.wait(meter.told)
         except Unreachable:
@@ -140,10 +140,12 @@ def write_results(
     return Counter(ended)
 
 
-class _Meter:
+class _RateMeter:
     """Turns what the worker tells into progress with rates."""
 
-    def __init__(self, ledger: Ledger, ids: set[str], tell: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, ledger: Ledger, ids: set[str], tell: Callable[[BatchProgress], None]
+    ) -> None:
         self._tell = tell
         self._ledger = ledger
         self._total = len(ids)
@@ -161,4 +163,4 @@ class _Meter:
         made = ended - self._first
         rate = 60 * made / passed if made and passed > 0 else None
         left = 60 * (running + waiting) / rate if rate else None
-        self._tell(Progress(self._total, done, failed, running, waiting, rate, left))
+        self._tell(BatchProgress(self._total, done, failed, running, waiting, rate, left))

@@ -124,13 +124,13 @@ def _report(task: Task, folder: Path, llm: DurableChat) -> Result:
 
 
 def _picture(task: Task) -> Image:
-    from qwenbelt.workflows.inspection.sources import VIDEOS, Source, open_source
+    from qwenbelt.workflows.inspection.sources import VIDEOS, PictureSource, open_source
 
     is_url = task.subject.startswith(("http://", "https://"))
     path = None if is_url else Path(task.subject)
     if path is not None and path.suffix.lower() in VIDEOS:
         raise InputError(f"{path}: a batch takes pictures; qwenbelt inspect takes videos.")
-    return open_source(Source(task.subject, path))[0]
+    return open_source(PictureSource(task.subject, path))[0]
 
 
 def _inspect(task: Task, folder: Path, llm: DurableChat) -> Result:

@@ -23,7 +23,7 @@ _PAUSED = 0
 
 
 @dataclass(frozen=True)
-class Store:
+class BatchStore:
     """Where a batch is kept.
 
     Attributes:
@@ -48,7 +48,7 @@ class Store:
         return f"{self.name}:{_digest(task.options.endpoint or 'default')}"
 
 
-def store_for(out: Path, url: str | None = None, name: str | None = None) -> Store:
+def store_for(out: Path, url: str | None = None, name: str | None = None) -> BatchStore:
     """Returns the store of a batch: a file in its folder, or a PostgreSQL database.
 
     Raises:
@@ -57,10 +57,10 @@ def store_for(out: Path, url: str | None = None, name: str | None = None) -> Sto
     plain = re.sub(r"[^a-z0-9_-]+", "-", (name or out.resolve().name).lower()).strip("-")
     full = f"qwenbelt-{plain}" if plain else f"qwenbelt-{_digest(str(name or out.resolve()))}"
     if url is None:
-        return Store(full, f"sqlite:///{(out / 'batch.sqlite').resolve()}")
+        return BatchStore(full, f"sqlite:///{(out / 'batch.sqlite').resolve()}")
     if not url.startswith(("postgresql://", "postgres://")):
         raise ConfigError("--db takes a URL that begins with postgresql://.")
-    return Store(full, "postgresql://" + url.partition("://")[2])
+    return BatchStore(full, "postgresql://" + url.partition("://")[2])
 
 
 def _digest(text: str) -> str:
@@ -78,7 +78,7 @@ class Ledger:
         InputError: there is no batch yet.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: BatchStore) -> None:
         from sqlalchemy.exc import SQLAlchemyError
 
         self.store = store

@@ -41,7 +41,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "Interrupted. The same command goes on where it was.",
         "已中断。用同一命令可从断点继续。",
     ),
-    "no_extra": ("Durable batches need an extra.", "持久化批量运行需要安装可选组件。"),
 }
 
 

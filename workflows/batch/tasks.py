@@ -30,7 +30,7 @@ MAX_TASKS = 1_000_000
 NO_TOOLS = "none"
 
 
-class Options(BaseModel):
+class TaskOptions(BaseModel):
     """How the tasks of a batch are run; each task may overrule them.
 
     Attributes:
@@ -57,7 +57,10 @@ class Options(BaseModel):
     thinking: bool | None = None
 
 
-class Line(Options):
+Options = TaskOptions  # its name in 0.1
+
+
+class TaskLine(TaskOptions):
     """One line of a tasks' file."""
 
     id: str | int | None = None
@@ -68,7 +71,7 @@ class Line(Options):
     files: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Line:
+    def _one_kind(self) -> TaskLine:
         if sum(bool(getattr(self, kind)) for kind in KINDS) != 1:
             raise ValueError(f"needs exactly one of {', '.join(KINDS)}")
         return self
@@ -95,7 +98,7 @@ class Task:
     kind: str
     subject: str
     files: tuple[str, ...]
-    options: Options
+    options: TaskOptions
     key: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,12 +120,12 @@ def task_of(table: Mapping[str, Any]) -> Task:
         table["kind"],
         table["subject"],
         tuple(table["files"]),
-        Options.model_validate(table["options"]),
+        TaskOptions.model_validate(table["options"]),
         hashlib.sha256(text.encode()).hexdigest()[:12],
     )
 
 
-def read_tasks(path: str | Path, options: Options | None = None) -> list[Task]:
+def read_tasks(path: str | Path, options: TaskOptions | None = None) -> list[Task]:
     """Returns the tasks of a JSONL file; files in it become absolute paths.
 
     Raises:
@@ -132,7 +135,9 @@ def read_tasks(path: str | Path, options: Options | None = None) -> list[Task]:
     found: list[Task] = []
     taken: set[str] = set()
     for number, line in _lines(file):
-        task = _task(line, file.resolve().parent, options or Options(), f"{path}:{number}", taken)
+        task = _task(
+            line, file.resolve().parent, options or TaskOptions(), f"{path}:{number}", taken
+        )
         if task.id in taken:
             raise InputError(f"{path}:{number}: the id {task.id!r} is there twice.")
         taken.add(task.id)
@@ -154,16 +159,16 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
         raise InputError(f"{file}: is not UTF-8 text.") from error
 
 
-def _task(line: str, base: Path, options: Options, place: str, taken: set[str]) -> Task:
+def _task(line: str, base: Path, options: TaskOptions, place: str, taken: set[str]) -> Task:
     try:
-        given = Line.model_validate_json(line)
+        given = TaskLine.model_validate_json(line)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"])
         reason = f"{where}: {first['msg']}" if where else first["msg"]
         raise InputError(f"{place}: {one_line(reason, 200)}.") from error
-    own = given.model_dump(include=set(Options.model_fields), exclude_unset=True)
-    merged, belonging = _with_agent(Options.model_validate({**options.model_dump(), **own}))
+    own = given.model_dump(include=set(TaskOptions.model_fields), exclude_unset=True)
+    merged, belonging = _with_agent(TaskOptions.model_validate({**options.model_dump(), **own}))
     if NO_TOOLS in merged.tools:
         if len(merged.tools) > 1:
             raise InputError(f'{place}: tools: "{NO_TOOLS}" stands alone.')
@@ -189,7 +194,7 @@ def _task(line: str, base: Path, options: Options, place: str, taken: set[str]) 
     return task_of(table)
 
 
-def _with_agent(options: Options) -> tuple[Options, list[str]]:
+def _with_agent(options: TaskOptions) -> tuple[TaskOptions, list[str]]:
     """Returns the options filled in from an agent's file, and the files that belong to it."""
     if options.agent in KINDS_OF_AGENTS:
         return options, []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwenbelt.core.errors import InputError, one_line
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.workflows.inspection.coordinates import (
     BBox,
     Convention,
@@ -28,7 +29,7 @@ _GRADE_NAMES = ("sub_label", "sublabel", "grade", "level", "status")
 
 
 @dataclass(frozen=True)
-class Answer:
+class InspectionAnswer:
     """The objects of an answer, in original pixels, and what had to be done to read it."""
 
     objects: tuple[Found, ...]
@@ -41,7 +42,7 @@ def read_answer(
     convention: Convention,
     sent: Size,
     original: Size,
-) -> Answer:
+) -> InspectionAnswer:
     """Returns the objects of a model's answer.
 
     Args:
@@ -70,7 +71,7 @@ def read_answer(
         found = found[: rules.max_objects]
     if entries and not found and notes:
         raise InputError(f"No object of the answer can be used: {one_line('; '.join(notes), 300)}")
-    return Answer(tuple(found), tuple(notes))
+    return InspectionAnswer(tuple(found), tuple(notes))
 
 
 def _entries(text: str, notes: list[str]) -> Iterator[Mapping[str, Any]]:
@@ -116,7 +117,7 @@ def _repaired(body: str, notes: list[str]) -> Any:
     whole = []
     for found in _OBJECT.finditer(body):
         try:
-            value = json.loads(found.group(), strict=False)
+            value = loads_bounded(found.group(), strict=False)
         except json.JSONDecodeError:
             value = json_repair.loads(found.group())
         if isinstance(value, Mapping):

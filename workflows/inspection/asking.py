@@ -11,7 +11,7 @@ from qwenbelt.agents import Budget, FnCallAgent
 from qwenbelt.core.errors import EndpointError, InputError
 from qwenbelt.core.events import Done
 from qwenbelt.core.language import Language
-from qwenbelt.workflows.inspection.answers import Answer, read_answer
+from qwenbelt.workflows.inspection.answers import InspectionAnswer, read_answer
 from qwenbelt.workflows.inspection.coordinates import (
     DASHSCOPE_MAX_PIXELS,
     Convention,
@@ -64,7 +64,7 @@ class Inspector:
         dialect = str(getattr(self._agent.llm, "cfg", {}).get("dialect") or "")
         self._max_pixels = DASHSCOPE_MAX_PIXELS if dialect == "dashscope" else None
 
-    async def look(self, picture: Image) -> Answer:
+    async def look(self, picture: Image) -> InspectionAnswer:
         """Returns the objects in a picture, in its own pixels.
 
         Raises:
@@ -74,7 +74,7 @@ class Inspector:
         answer = await self.ask(picture)
         return await second_look(self, picture, answer) if self.second_look else answer
 
-    async def ask(self, picture: Image) -> Answer:
+    async def ask(self, picture: Image) -> InspectionAnswer:
         """Returns what the model says of a picture, without a second look; raises like `look`."""
         sent = await asyncio.to_thread(self._prepare, picture)
         content = [{"image": sent.url}, {"text": prompt(self.rules, self.language)}]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.workflows.inspection.coordinates import BBox, overlap
 from qwenbelt.workflows.inspection.rules import Found, Inspected
 
@@ -17,7 +17,7 @@ Truth = dict[str, list[Found]]
 
 
 @dataclass
-class Score:
+class ClassScore:
     """Counts of one class."""
 
     right: int = 0
@@ -39,7 +39,7 @@ class Score:
 class Evaluation:
     """Scores per class, and the pictures with misses or wrong findings."""
 
-    scores: Mapping[str, Score]
+    scores: Mapping[str, ClassScore]
     misses: Mapping[str, Sequence[Found]]
     wrong: Mapping[str, Sequence[Found]]
 
@@ -62,7 +62,7 @@ def load_truth(path: str | Path) -> Truth:
 
 
 def _coco(path: Path) -> Truth:
-    table = json.loads(path.read_text(encoding="utf-8"))
+    table = loads_bounded(path.read_text(encoding="utf-8"))
     names = {entry["id"]: entry["file_name"] for entry in table["images"]}
     classes = {entry["id"]: entry["name"] for entry in table["categories"]}
     truth: Truth = {name: [] for name in names.values()}
@@ -99,7 +99,7 @@ def _text(entry: ElementTree.Element) -> str:
 
 def evaluate(pictures: Sequence[Inspected], truth: Truth) -> Evaluation:
     """Matches findings with true objects, best overlap first, each at most once."""
-    scores: dict[str, Score] = {}
+    scores: dict[str, ClassScore] = {}
     misses: dict[str, list[Found]] = {}
     wrong: dict[str, list[Found]] = {}
     by_name = {Path(name).name: objects for name, objects in truth.items()}
@@ -123,7 +123,7 @@ def evaluate(pictures: Sequence[Inspected], truth: Truth) -> Evaluation:
                 used_found.add(i)
                 used_true.add(j)
         for i, found in enumerate(picture.objects):
-            score = scores.setdefault(found.label, Score())
+            score = scores.setdefault(found.label, ClassScore())
             if i in used_found:
                 score.right += 1
             else:
@@ -131,6 +131,6 @@ def evaluate(pictures: Sequence[Inspected], truth: Truth) -> Evaluation:
                 wrong.setdefault(picture.image, []).append(found)
         for j, entry in enumerate(true):
             if j not in used_true:
-                scores.setdefault(entry.label, Score()).missed += 1
+                scores.setdefault(entry.label, ClassScore()).missed += 1
                 misses.setdefault(picture.image, []).append(entry)
     return Evaluation(scores, misses, wrong)

@@ -15,7 +15,7 @@ from qwenbelt.core.files import output_folder, replacing
 from qwenbelt.workflows.inspection.asking import Inspector
 from qwenbelt.workflows.inspection.marking import marked_copy
 from qwenbelt.workflows.inspection.rules import Inspected, inspected_of
-from qwenbelt.workflows.inspection.sources import Source, open_source
+from qwenbelt.workflows.inspection.sources import PictureSource, open_source
 from qwenbelt.workflows.pictures import IN_FLIGHT, STATE, Health, each, read_done
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Inspection:
     model: str
 
 
-class Job:
+class InspectionJob:
     """Inspects pictures and keeps each result as soon as it is there.
 
     Args:
@@ -63,7 +63,7 @@ class Job:
         self._health = Health()
 
     async def run(
-        self, sources: Sequence[Source], progress: Callable[[Inspected], None] | None = None
+        self, sources: Sequence[PictureSource], progress: Callable[[Inspected], None] | None = None
     ) -> Inspection:
         """Inspects the pictures; one bad picture never ends the run.
 
@@ -72,13 +72,13 @@ class Job:
         """
         with (self.folder / STATE).open("a", encoding="utf-8") as record:
 
-            def work(source: Source, stem: str) -> Awaitable[Inspected]:
+            def work(source: PictureSource, stem: str) -> Awaitable[Inspected]:
                 return self._one(source, stem, record)
 
             pictures = await each(sources, work, self._slots, progress)
         return Inspection(pictures, self.folder, self.inspector.model)
 
-    async def _one(self, source: Source, stem: str, record: Any) -> Inspected:
+    async def _one(self, source: PictureSource, stem: str, record: Any) -> Inspected:
         try:
             picture, digest = await asyncio.to_thread(
                 open_source, source, allow_private=self._allow_private
@@ -100,7 +100,7 @@ class Job:
             found = replace(found, files=files)
         return found
 
-    async def _ask(self, source: Source, picture: Image) -> Inspected:
+    async def _ask(self, source: PictureSource, picture: Image) -> Inspected:
         name, size = source.name, picture.size
         try:
             async with self._asking:
@@ -114,7 +114,7 @@ class Job:
         self._health.answered()
         return Inspected(name, True, "", answer.objects, answer.notes, size, source.time)
 
-    def _key(self, source: Source, digest: str) -> str:
+    def _key(self, source: PictureSource, digest: str) -> str:
         parts = (
             source.name,
             digest,

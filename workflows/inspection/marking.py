@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qwenbelt.core.files import replacing
 from qwenbelt.core.language import Language
-from qwenbelt.tools.images.annotate import Box, draw_boxes
+from qwenbelt.tools.images.annotate import PictureBox, draw_boxes
 from qwenbelt.workflows.inspection.rules import Inspected, Rules
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _LEGIBLE_SIDE = 480  # pixels of the longer side below which labels would hide the picture
 
 
-def boxes_of(found: Inspected, rules: Rules, language: Language) -> list[Box]:
+def boxes_of(found: Inspected, rules: Rules, language: Language) -> list[PictureBox]:
     """Returns the boxes to draw, labelled with class and grade."""
     boxes = []
     for entry in found.objects:
         grade = rules.grade(entry.label, entry.sub_label, language)
         label = rules.name(entry.label, language) + (f" · {grade}" if grade else "")
-        boxes.append(Box(*entry.bbox, label, rules.classes[entry.label].color))
+        boxes.append(PictureBox(*entry.bbox, label, rules.classes[entry.label].color))
     return boxes
 
 

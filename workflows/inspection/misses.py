@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qwenbelt.core.files import output_folder, replacing
 from qwenbelt.core.language import Language
-from qwenbelt.tools.images.annotate import Box, draw_boxes
+from qwenbelt.tools.images.annotate import PictureBox, draw_boxes
 from qwenbelt.workflows.inspection.evaluation import Evaluation
 from qwenbelt.workflows.inspection.job import Inspection
 from qwenbelt.workflows.inspection.rules import Found, Inspected, Rules
@@ -65,23 +65,25 @@ def _boxes(
     wrong: Sequence[Found],
     rules: Rules,
     language: Language,
-) -> list[Box]:
+) -> list[PictureBox]:
     kinds = [(found, word("missed", language), MISSED) for found in missed]
     kinds += [(found, word("wrong", language), WRONG) for found in wrong]
     return [
-        Box(*found.bbox, f"{what} · {rules.name(found.label, language)}", color)
+        PictureBox(*found.bbox, f"{what} · {rules.name(found.label, language)}", color)
         for found, what, color in kinds
     ]
 
 
-def _draw(folder: Path, copy: str, file: str, boxes: Sequence[Box], picture: Inspected) -> None:
+def _draw(
+    folder: Path, copy: str, file: str, boxes: Sequence[PictureBox], picture: Inspected
+) -> None:
     from PIL import Image
 
     output_folder(folder / "misses")
     with Image.open(folder / copy) as opened:
         scale = opened.width / picture.size[0]
         scaled = [
-            Box(b.x1 * scale, b.y1 * scale, b.x2 * scale, b.y2 * scale, b.label, b.color)
+            PictureBox(b.x1 * scale, b.y1 * scale, b.x2 * scale, b.y2 * scale, b.label, b.color)
             for b in boxes
         ]
         with replacing(folder / file) as out:

@@ -15,7 +15,7 @@ from qwenbelt.core.files import replacing, write_bytes, write_text
 from qwenbelt.core.language import Language
 from qwenbelt.core.translation import in_language
 from qwenbelt.tools.images.annotate import label_font
-from qwenbelt.workflows.inspection.evaluation import Evaluation, Score
+from qwenbelt.workflows.inspection.evaluation import ClassScore, Evaluation
 from qwenbelt.workflows.inspection.events import video_events
 from qwenbelt.workflows.inspection.job import Inspection
 from qwenbelt.workflows.inspection.misses import draw_misses
@@ -185,7 +185,7 @@ def _event_rows(pictures: Sequence[Inspected], rules: Rules, language: Language)
 def _score_rows(evaluation: Evaluation | None, rules: Rules, language: Language) -> list[list[str]]:
     scores = evaluation.scores if evaluation else {}
 
-    def row(label: str, score: Score) -> list[str]:
+    def row(label: str, score: ClassScore) -> list[str]:
         shares = [_percent(score.precision), _percent(score.recall)]
         counts = [str(n) for n in (score.right, score.wrong, score.missed)]
         return [rules.name(label, language), *counts, *shares]

@@ -12,7 +12,7 @@ from qwenbelt.core.errors import ToolError
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import Tool
 from qwenbelt.tools.images.picture import enlarged, region_of
-from qwenbelt.workflows.inspection.answers import Answer
+from qwenbelt.workflows.inspection.answers import InspectionAnswer
 from qwenbelt.workflows.inspection.rules import UNSURE, Found
 
 if TYPE_CHECKING:
@@ -24,16 +24,16 @@ _MIN_SIDE = 448  # pixels of the longer side of what is shown
 _SECONDS = 600.0
 
 
-class Asker(Protocol):
+class SecondLookModel(Protocol):
     """Who is asked."""
 
     language: Language
 
-    async def ask(self, picture: Image) -> Answer:
+    async def ask(self, picture: Image) -> InspectionAnswer:
         """Returns what the model says of a picture."""
 
 
-class _Number(BaseModel):
+class _LabelNumber(BaseModel):
     number: int
 
 
@@ -42,11 +42,11 @@ class _LookAgain(Tool):
 
     name = "look_again"
     description = "Asks again about an enlarged object of a picture."
-    Arguments = _Number
+    Arguments = _LabelNumber
     read_only = True
     timeout = _SECONDS
 
-    def __init__(self, asker: Asker, picture: Image, objects: Sequence[Found]) -> None:
+    def __init__(self, asker: SecondLookModel, picture: Image, objects: Sequence[Found]) -> None:
         super().__init__()
         self._asker, self._picture, self._objects = asker, picture, objects
 
@@ -65,7 +65,9 @@ class _LookAgain(Tool):
         return grades.pop()
 
 
-async def second_look(asker: Asker, picture: Image, answer: Answer) -> Answer:
+async def second_look(
+    asker: SecondLookModel, picture: Image, answer: InspectionAnswer
+) -> InspectionAnswer:
     """Returns an answer with what a closer look said of its doubtful objects.
 
     An object stays as it was when the second answer cannot be had, or is no clearer.
@@ -86,4 +88,4 @@ async def second_look(asker: Asker, picture: Image, answer: Answer) -> Answer:
             notes.append(f"object {number + 1}: {outcome.text!r} after a second look")
         else:
             notes.append(f"object {number + 1}: second look: {outcome.text}")
-    return Answer(tuple(objects), tuple(notes))
+    return InspectionAnswer(tuple(objects), tuple(notes))

@@ -27,7 +27,7 @@ MAX_DOWNLOAD = 40 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Source:
+class PictureSource:
     """One picture to inspect.
 
     Attributes:
@@ -46,7 +46,7 @@ class Source:
         return self.path is None
 
 
-def find_sources(given: Sequence[str], frames_per_second: float = 1.0) -> Iterator[Source]:
+def find_sources(given: Sequence[str], frames_per_second: float = 1.0) -> Iterator[PictureSource]:
     """Yields the pictures of files, folders (searched deeply, sorted), addresses and videos.
 
     Raises:
@@ -54,7 +54,7 @@ def find_sources(given: Sequence[str], frames_per_second: float = 1.0) -> Iterat
     """
     for name in given:
         if name.startswith(("http://", "https://")):
-            yield Source(name)
+            yield PictureSource(name)
             continue
         path = Path(name).expanduser()
         if path.is_dir():
@@ -69,12 +69,12 @@ def find_sources(given: Sequence[str], frames_per_second: float = 1.0) -> Iterat
             raise InputError(f"{path}: no such file or folder.")
 
 
-def _file(name: str, path: Path, frames_per_second: float) -> Iterator[Source]:
+def _file(name: str, path: Path, frames_per_second: float) -> Iterator[PictureSource]:
     if path.suffix.lower() not in VIDEOS:
-        yield Source(name, path)
+        yield PictureSource(name, path)
         return
     for time, frame in video_frames(path, frames_per_second):
-        yield Source(f"{name}@{time:.2f}s", frame, time)
+        yield PictureSource(f"{name}@{time:.2f}s", frame, time)
 
 
 def video_frames(path: Path, frames_per_second: float) -> list[tuple[float, Path]]:
@@ -106,7 +106,7 @@ def video_frames(path: Path, frames_per_second: float) -> list[tuple[float, Path
     return [(number / frames_per_second, frame) for number, frame in enumerate(frames)]
 
 
-def open_source(source: Source, *, allow_private: bool | None = None) -> tuple[Image, str]:
+def open_source(source: PictureSource, *, allow_private: bool | None = None) -> tuple[Image, str]:
     """Returns a source's picture, upright and RGB, and a hash of its bytes.
 
     Raises:

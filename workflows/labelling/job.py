@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 from qwenbelt.core.errors import EndpointError, QwenbeltError, one_line
 from qwenbelt.core.files import output_folder, replacing
-from qwenbelt.workflows.inspection.sources import Source, open_source
+from qwenbelt.workflows.inspection.sources import PictureSource, open_source
 from qwenbelt.workflows.labelling.asking import Labelled, Labeller, labelled_of
 from qwenbelt.workflows.pictures import IN_FLIGHT, STATE, Health, each, read_done
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _THUMB_SIDE = 360
 
 
-class Job:
+class LabellingJob:
     """Labels pictures and keeps each result as soon as it is there.
 
     Args:
@@ -48,7 +48,7 @@ class Job:
         self._health = Health()
 
     async def run(
-        self, sources: Sequence[Source], progress: Callable[[Labelled], None] | None = None
+        self, sources: Sequence[PictureSource], progress: Callable[[Labelled], None] | None = None
     ) -> list[Labelled]:
         """Labels the pictures, in the order given; one bad picture never ends the run.
 
@@ -57,12 +57,12 @@ class Job:
         """
         with (self.folder / STATE).open("a", encoding="utf-8") as record:
 
-            def work(source: Source, stem: str) -> Awaitable[Labelled]:
+            def work(source: PictureSource, stem: str) -> Awaitable[Labelled]:
                 return self._one(source, stem, record)
 
             return await each(sources, work, self._slots, progress)
 
-    async def _one(self, source: Source, stem: str, record: IO[str]) -> Labelled:
+    async def _one(self, source: PictureSource, stem: str, record: IO[str]) -> Labelled:
         try:
             picture, digest = await asyncio.to_thread(
                 open_source, source, allow_private=self._allow_private
@@ -90,6 +90,6 @@ class Job:
         with replacing(self.folder / "thumbnails" / f"{stem}.jpg") as file:
             picture.save(file, "JPEG", quality=85)
 
-    def _key(self, source: Source, digest: str) -> str:
+    def _key(self, source: PictureSource, digest: str) -> str:
         parts = (source.name, digest, self.labeller.labels.fingerprint, self.labeller.model)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from qwenbelt.core.errors import ConfigError, one_line
 
 
-class Example(BaseModel):
+class LabelledExample(BaseModel):
     """A picture whose label is known, shown to the model before it is asked."""
 
     model_config = ConfigDict(extra="forbid")
@@ -49,7 +49,7 @@ class Labels(BaseModel):
     votes: int = Field(1, ge=1, le=25)
     ocr: bool = False
     agree: float = Field(0.66, ge=0, le=1)
-    examples: list[Example] = Field(default_factory=list, max_length=20)
+    examples: list[LabelledExample] = Field(default_factory=list, max_length=20)
 
     @model_validator(mode="before")
     @classmethod

@@ -6,6 +6,12 @@ answer = ask_everything("Which risks are named?", ["report.pdf"], llm="dashscope
 answer.text; answer.findings; answer.left_out
 """
 
-from qwenbelt.workflows.longdoc.job import Answer, Finding, ask_everything
+from qwenbelt.workflows.longdoc.job import (
+    Answer,
+    Finding,
+    FoundQuote,
+    LongDocumentAnswer,
+    ask_everything,
+)
 
-__all__ = ["Answer", "Finding", "ask_everything"]
+__all__ = ["Answer", "Finding", "FoundQuote", "LongDocumentAnswer", "ask_everything"]

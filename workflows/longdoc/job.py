@@ -17,7 +17,7 @@ from typing import Any
 from qwenbelt.core.errors import InputError, LimitExceeded, QwenbeltError
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.tools.documents import DocumentIndex, verify_citation
-from qwenbelt.workflows.longdoc.parts import Cost, Part, affordable, parts_of, tokens_in
+from qwenbelt.workflows.longdoc.parts import Cost, PageRange, affordable, parts_of, tokens_in
 from qwenbelt.workflows.longdoc.reading import PartFailed, ask_all
 from qwenbelt.workflows.longdoc.strings import NOTHING, say
 
@@ -31,7 +31,7 @@ _QUOTED = re.compile(
 
 
 @dataclass(frozen=True)
-class Finding:
+class FoundQuote:
     """A quote that the model took from a page; `verified` when it stands there."""
 
     file: str
@@ -41,7 +41,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Answer:
+class LongDocumentAnswer:
     """What came out.
 
     Attributes:
@@ -54,15 +54,19 @@ class Answer:
     """
 
     text: str
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[FoundQuote, ...] = ()
     parts: int = 0
     tokens: int = 0
     left_out: tuple[tuple[str, int], ...] = ()
     problems: tuple[str, ...] = ()
 
 
+Answer = LongDocumentAnswer  # its name in 0.1
+Finding = FoundQuote  # its name in 0.1
+
+
 @dataclass
-class _Meter:
+class _TokenMeter:
     """Asks the model and counts tokens; threads share it."""
 
     model: Any
@@ -92,7 +96,7 @@ def ask_everything(
     part_tokens: int = PART_TOKENS,
     concurrency: int = CONCURRENCY,
     progress: Callable[[int, int], None] = lambda done, parts: None,
-) -> Answer:
+) -> LongDocumentAnswer:
     """Reads all pages of files for a question, and answers from what was found.
 
     Args:
@@ -128,7 +132,7 @@ def ask_everything(
     parts = parts_of(index, documents, part_tokens)
     reserve = part_tokens + REPLY_TOKENS  # for putting the facts together
     chosen, left = affordable(index, documents, question, parts, Cost(budget, reserve, overhead))
-    meter = _Meter(_model(llm), budget)
+    meter = _TokenMeter(_model(llm), budget)
 
     ask_each = partial(ask_all, meter.ask, concurrency=concurrency, language=language)
     replies = ask_each(
@@ -140,7 +144,7 @@ def ask_everything(
         raise QwenbeltError(f"No part of the documents got an answer: {problems[0]}")
     facts = [r for r in replies if isinstance(r, str) and r.strip(" .。\"'").upper() != NOTHING]
     text = _put_together(question, facts, language, part_tokens, ask_each, meter)
-    return Answer(
+    return LongDocumentAnswer(
         text,
         tuple(_findings(index, "\n".join(facts))),
         len(chosen) - len(failed),
@@ -168,7 +172,7 @@ def _put_together(
     language: Language,
     size: int,
     ask_each: Callable[[Sequence[str]], list[str | PartFailed]],
-    meter: _Meter,
+    meter: _TokenMeter,
 ) -> str:
     """Merges facts until they fit into one request, then answers."""
     if not facts:
@@ -203,19 +207,19 @@ def _fitting(facts: list[str], size: int) -> str:
     return "\n".join(kept)
 
 
-def _findings(index: DocumentIndex, facts: str) -> list[Finding]:
-    found: dict[tuple[str, int, str], Finding] = {}
+def _findings(index: DocumentIndex, facts: str) -> list[FoundQuote]:
+    found: dict[tuple[str, int, str], FoundQuote] = {}
     for match in _QUOTED.finditer(facts):
         file, page, quote = match["file"].strip(), int(match["page"]), match["quote"].strip()
         try:
             verified = verify_citation(index, file, page, quote) is not None
         except InputError:
             verified = False
-        found.setdefault((file, page, quote), Finding(file, page, quote, verified))
+        found.setdefault((file, page, quote), FoundQuote(file, page, quote, verified))
     return list(found.values())
 
 
-def _pages(parts: Sequence[Part]) -> tuple[tuple[str, int], ...]:
+def _pages(parts: Sequence[PageRange]) -> tuple[tuple[str, int], ...]:
     return tuple(dict.fromkeys(page for part in parts for page in part.pages))
 
 

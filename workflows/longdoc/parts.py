@@ -16,7 +16,7 @@ DEPTH = 1000  # passages that say which parts matter most
 
 
 @dataclass(slots=True)
-class Part:
+class PageRange:
     """Some successive pages.
 
     Attributes:
@@ -35,16 +35,16 @@ def tokens_in(text: str) -> int:
     return estimate_tokens([{"role": "user", "content": text}])
 
 
-def parts_of(index: DocumentIndex, documents: Sequence[Document], size: int) -> list[Part]:
+def parts_of(index: DocumentIndex, documents: Sequence[Document], size: int) -> list[PageRange]:
     """Returns all pages of documents as parts of at most `size` tokens, in order."""
-    parts = [Part()]
+    parts = [PageRange()]
     for document in documents:
         for page in index.pages(document.id):
             for text in _pieces(page.text.strip(), max(int(size * PAGE_PIECE), 1)):
                 entry = f"[{document.file} p.{page.number}]\n{text}\n\n"
                 tokens = tokens_in(entry)
                 if parts[-1].pages and parts[-1].tokens + tokens > size:
-                    parts.append(Part())
+                    parts.append(PageRange())
                 parts[-1].text += entry
                 parts[-1].tokens += tokens
                 parts[-1].pages.append((document.file, page.number))
@@ -74,7 +74,7 @@ class Cost(NamedTuple):
     reserve: int
     overhead: int
 
-    def of(self, parts: Iterable[Part]) -> int:
+    def of(self, parts: Iterable[PageRange]) -> int:
         """Returns what reading parts takes."""
         return sum(part.tokens + self.overhead for part in parts)
 
@@ -83,9 +83,9 @@ def affordable(
     index: DocumentIndex,
     documents: Sequence[Document],
     question: str,
-    parts: list[Part],
+    parts: list[PageRange],
     cost: Cost,
-) -> tuple[list[Part], list[Part]]:
+) -> tuple[list[PageRange], list[PageRange]]:
     """Returns the parts that a budget allows, in order, and those left out.
 
     Where not all can be read, those go first that hold the passages that fit the question best.

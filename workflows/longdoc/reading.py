@@ -16,7 +16,7 @@ from qwenbelt.tools.base import Tool, ToolResult
 SECONDS = 600.0  # for one part
 
 
-class _Number(BaseModel):
+class _PageNumber(BaseModel):
     number: int
 
 
@@ -25,7 +25,7 @@ class _ReadPart(Tool):
 
     name = "read_part"
     description = "Reads one part of a long document."
-    Arguments = _Number
+    Arguments = _PageNumber
     read_only = True
     timeout = SECONDS
 
@@ -35,7 +35,7 @@ class _ReadPart(Tool):
 
     def call(self, params: str | dict[str, Any], **kwargs: Any) -> ToolResult:
         """Returns what the model says."""
-        arguments: _Number = self.parse(params)
+        arguments: _PageNumber = self.parse(params)
         return self._ask(self._prompts[arguments.number])
 
 

@@ -36,7 +36,7 @@ Verdict = Literal["seen", "answers", "clear", "unsure"]
 
 
 @dataclass
-class Score:
+class ProbeScore:
     """What came out for one group of problems at one share of their text."""
 
     asked: int = 0
@@ -69,7 +69,7 @@ class Score:
 
 
 @dataclass
-class Probe:
+class WindowProbe:
     """A finished probe.
 
     Attributes:
@@ -82,8 +82,8 @@ class Probe:
     """
 
     model: str
-    tested: dict[float, Score]
-    control: dict[float, Score]
+    tested: dict[float, ProbeScore]
+    control: dict[float, ProbeScore]
     guess: float = 0.0
     share: float = SHARE
     skipped: int = 0
@@ -151,7 +151,7 @@ class Prober:
         *,
         share: float = SHARE,
         tell: Callable[[], None] = lambda: None,
-    ) -> Probe:
+    ) -> WindowProbe:
         """Probes the model with the problems, and with fresh ones as the control.
 
         Args:
@@ -168,10 +168,10 @@ class Prober:
         if not usable:
             raise InputError("All problems are too short: after 60 % of the text nothing is left.")
         answers = collections.Counter(p.answer.casefold() for p in usable if p.answer)
-        probe = Probe(
+        probe = WindowProbe(
             self.model,
-            {s: Score() for s in SHARES},
-            {s: Score() for s in SHARES},
+            {s: ProbeScore() for s in SHARES},
+            {s: ProbeScore() for s in SHARES},
             guess=max(answers.values()) / answers.total() if answers else 0.0,
             share=share,
             skipped=len(problems) - len(usable),
@@ -196,8 +196,8 @@ class Prober:
         self,
         problem: Problem,
         given: float,
-        probe: Probe,
-        scores: dict[float, Score],
+        probe: WindowProbe,
+        scores: dict[float, ProbeScore],
         tell: Callable[[], None],
     ) -> None:
         start, rest = problem.cut(given)
@@ -221,7 +221,7 @@ class Prober:
                 score.answered += 1
                 score.right += same_answer(answer_in(said), problem.answer)
 
-    async def _ask(self, question: str, limit: int, probe: Probe) -> str | None:
+    async def _ask(self, question: str, limit: int, probe: WindowProbe) -> str | None:
         settings = {**self._cfg["generate_cfg"], "max_tokens": limit}
         async with self._slots:
             agent = FnCallAgent(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.documents.citations import find_quote
 from qwenbelt.workflows.report.folder import read_record
@@ -18,7 +18,7 @@ from qwenbelt.workflows.report.markdown import escaped
 
 
 @dataclass
-class Check:
+class ReportCheck:
     """What a check found.
 
     Attributes:
@@ -37,9 +37,12 @@ class Check:
         return not self.problems
 
 
+Check = ReportCheck  # its name in 0.1
+
+
 def check_report(
     folder: str | Path, files: Iterable[str | Path] = (), *, password: str | None = None
-) -> Check:
+) -> ReportCheck:
     """Reads every cited page anew and looks for the quoted words on it.
 
     Also looks whether `report.md` quotes the same words, cites no other number, and whether its
@@ -56,7 +59,7 @@ def check_report(
     folder = Path(folder).expanduser()
     entries = _entries(folder)
     paths = _paths(folder, read_record(folder), files)
-    check = Check(citations=len(entries))
+    check = ReportCheck(citations=len(entries))
     for entry in entries:
         problem = _problem(entry, paths, password)
         if problem:
@@ -70,7 +73,7 @@ def check_report(
 def _entries(folder: Path) -> list[dict[str, Any]]:
     path = folder / "citations.json"
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = loads_bounded(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{folder}: holds no report (citations.json is missing).") from None
     except (OSError, ValueError) as error:

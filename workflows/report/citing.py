@@ -17,7 +17,7 @@ from qwenbelt.tools.documents.model import Box, Page
 from qwenbelt.tools.documents.search.hits import QUOTE_CHARACTERS, best_quote
 from qwenbelt.tools.documents.search.queries import understand
 from qwenbelt.tools.documents.search.tokens import index_text
-from qwenbelt.tools.documents.sources import Source, SourceBook
+from qwenbelt.tools.documents.sources import NumberedSource, SourceBook
 from qwenbelt.workflows.report.document import Citation
 from qwenbelt.workflows.report.prose import Node, plain_text
 
@@ -36,7 +36,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z“\"])|(?<=[。！？；])")
 _YEAR = re.compile(r"(?<![\d.,])(?:19|20)\d\d(?!\d|[.,]\d)")
 _COLUMNS = re.compile(r" {2,}|\t")
 _SPACE = re.compile(r"\s+")
-PageReader = Callable[[Source], "CitedPage | None"]
+PageReader = Callable[[NumberedSource], "CitedPage | None"]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Citer:
         """Returns the blocks with every mark replaced by its citation's number."""
         return [self._block(block) for block in without_own_lists(blocks)]
 
-    def cite(self, source: Source, claim: str, quoted: str = "") -> Citation:
+    def cite(self, source: NumberedSource, claim: str, quoted: str = "") -> Citation:
         """Returns the citation of a source for a sentence.
 
         Args:
@@ -119,7 +119,7 @@ class Citer:
             )
         return self._known[key]
 
-    def _best(self, source: Source, page: CitedPage | None, claim: str) -> str:
+    def _best(self, source: NumberedSource, page: CitedPage | None, claim: str) -> str:
         """The stretch of the passage that shares most with the claim, and stands on the page."""
         terms = self._terms(claim, source.text)
         shared = set(_terms_of(source.text)) & terms.keys()

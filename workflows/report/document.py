@@ -53,7 +53,7 @@ class Citation:
 
 
 @dataclass(frozen=True)
-class Step:
+class ReportStep:
     """One tool call of the run; times are seconds from the run's beginning."""
 
     name: str
@@ -115,7 +115,7 @@ class ReportDocument:
     blocks: list[Node]
     citations: list[Citation]
     files: list[SourceFile]
-    steps: list[Step] = field(default_factory=list)
+    steps: list[ReportStep] = field(default_factory=list)
     made: Provenance = field(default_factory=Provenance)
     notes: list[str] = field(default_factory=list)
     title: str = ""

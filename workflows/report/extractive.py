@@ -23,7 +23,7 @@ from qwenbelt.workflows.report.folder import TABLES
 from qwenbelt.workflows.report.inputs import Documents
 from qwenbelt.workflows.report.prose import Node
 from qwenbelt.workflows.report.strings import say
-from qwenbelt.workflows.report.tables import Grid, grids_on
+from qwenbelt.workflows.report.tables import HeadedTable, grids_on
 
 PASSAGES, PAGES, MOST_TABLES = 8, 5, 4
 SHOWN_ROWS, SHOWN_COLUMNS, LONGEST_CELL = 14, 8, 80
@@ -191,7 +191,7 @@ class _Writer:
                 blocks += self._table(grid, cited, found)
         return [_heading(2, say("tables", self._language)), *blocks] if blocks else []
 
-    def _table(self, grid: Grid, cited: _Cited, number: int) -> list[Node]:
+    def _table(self, grid: HeadedTable, cited: _Cited, number: int) -> list[Node]:
         words = {"file": cited.citations[0].file, "page": cited.page.page.number}
         place = say("table", self._language, **words)
         section = cited.hit.section.rpartition(" > ")[2]
@@ -203,7 +203,7 @@ class _Writer:
         blocks = [_heading(3, title), _table_block(grid), _paragraph(note)]
         return blocks + self._chart(grid, title, place)
 
-    def _chart(self, grid: Grid, title: str, place: str) -> list[Node]:
+    def _chart(self, grid: HeadedTable, title: str, place: str) -> list[Node]:
         from qwenbelt.tools.plot.chart import ChartArguments
         from qwenbelt.tools.plot.draw import draw
 
@@ -230,7 +230,7 @@ def _band(boxes: list[Box], height: float) -> tuple[float, float]:
     return max(0.0, top + shift), min(height, bottom + shift)
 
 
-def _table_block(grid: Grid) -> Node:
+def _table_block(grid: HeadedTable) -> Node:
     def cell(text: str) -> list[Node]:
         return [{"kind": "text", "text": one_line(text, LONGEST_CELL)}] if text else []
 

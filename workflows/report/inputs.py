@@ -13,7 +13,7 @@ from qwenbelt.core.translation import in_language
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.library import default_index
 from qwenbelt.tools.documents.parsing.formats import open_document
-from qwenbelt.tools.documents.sources import Source
+from qwenbelt.tools.documents.sources import NumberedSource
 from qwenbelt.workflows.report.citing import CitedPage
 from qwenbelt.workflows.report.document import SourceFile
 from qwenbelt.workflows.report.strings import say
@@ -56,7 +56,7 @@ class Documents:
         """The paths by name, as the tools take them."""
         return {file.name: file.path for file in self.files}
 
-    def page(self, source: Source) -> CitedPage | None:
+    def page(self, source: NumberedSource) -> CitedPage | None:
         """Reads the page of a source anew from its file; None if there is no such page."""
         key = (source.path, source.page)
         if key not in self._pages:

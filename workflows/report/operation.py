@@ -9,16 +9,16 @@ from pydantic import BaseModel, Field
 
 from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.core.limits import shorten
-from qwenbelt.tools.operation import Call, Media, Operation, Reply
+from qwenbelt.tools.operation import Media, Operation, OperationCall, OperationResult
 
 _MEDIA_BYTES = 600 * 1024
 _MOST_REPORTS = 1000
 
 
-class Place(Protocol):
+class ClientFolders(Protocol):
     """Where a client's files are."""
 
-    def folder(self, call: Call) -> Path:
+    def folder(self, call: OperationCall) -> Path:
         """Returns the working folder of the client's session."""
 
     def files(self) -> dict[str, Path]:
@@ -32,7 +32,7 @@ class ReportArguments(BaseModel):
     files: list[str] | None = Field(None, description="Only these documents, by name")
 
 
-def _report(place: Place, given: ReportArguments, call: Call) -> Reply:
+def _report(place: ClientFolders, given: ReportArguments, call: OperationCall) -> OperationResult:
     from qwenbelt.workflows.report.job import report
 
     chosen = _chosen(place.files(), given.files)
@@ -57,7 +57,7 @@ def _report(place: Place, given: ReportArguments, call: Call) -> Reply:
         "citations": len(made.document.citations),
         "verified": made.verified,
     }
-    return Reply(text, data, str(made.pdf), tuple(_media(made.folder)))
+    return OperationResult(text, data, str(made.pdf), tuple(_media(made.folder)))
 
 
 def _chosen(known: dict[str, Path], wanted: list[str] | None) -> list[Path]:

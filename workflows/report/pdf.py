@@ -16,7 +16,7 @@ from typing import Any
 
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.tools.plot.fonts import cjk_font
-from qwenbelt.workflows.report.document import Citation, ReportDocument, Step
+from qwenbelt.workflows.report.document import Citation, ReportDocument, ReportStep
 from qwenbelt.workflows.report.prose import Node
 from qwenbelt.workflows.report.strings import TEXTS, say
 from qwenbelt.workflows.report.summary import banner, facts, method
@@ -104,7 +104,7 @@ def _reference(citation: Citation, report: ReportDocument) -> dict[str, Any]:
     }
 
 
-def _lanes(steps: list[Step]) -> list[dict[str, Any]]:
+def _lanes(steps: list[ReportStep]) -> list[dict[str, Any]]:
     end = max((step.finished for step in steps), default=0.0)
     begin = min((step.started for step in steps), default=0.0)
     whole = max(end - begin, 1e-6)

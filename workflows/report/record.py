@@ -16,7 +16,8 @@ from qwenbelt.core.events import (
     ToolCallReady,
     ToolFinished,
 )
-from qwenbelt.workflows.report.document import Step
+from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.workflows.report.document import ReportStep
 from qwenbelt.workflows.report.figures import Picture, is_picture
 
 LONGEST_SUMMARY, LONGEST_VALUE = 130, 60
@@ -49,10 +50,10 @@ class RunRecord:
     ended: float = 0.0
     results: list[str] = field(default_factory=list)
     _arguments: dict[str, str] = field(default_factory=dict)
-    _steps: list[Step] = field(default_factory=list)
+    _steps: list[ReportStep] = field(default_factory=list)
 
     @property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[ReportStep]:
         """The tool calls, in the order in which they began."""
         return sorted(self._steps, key=lambda step: step.started)
 
@@ -85,7 +86,7 @@ class RunRecord:
     def _finished(self, event: ToolFinished) -> None:
         arguments = self._arguments.get(event.call_id, "")
         started = event.started if event.started is not None else event.finished
-        step = Step(
+        step = ReportStep(
             name=event.name,
             arguments=summarised(arguments),
             started=started - self.begun,
@@ -93,9 +94,10 @@ class RunRecord:
             ok=event.ok,
         )
         self._steps.append(step)
-        if event.ok:
+        ran = event.ok or event.status in ("raised", "timeout")  # what it showed before counts
+        if ran:
             self.results.append(event.result)
-        if not event.ok or event.name not in DRAWING_TOOLS:
+        if not ran or event.name not in DRAWING_TOOLS:
             return
         for item in event.items:
             path = Path(item.value)
@@ -108,7 +110,7 @@ class RunRecord:
 def summarised(arguments: str) -> str:
     """Returns the arguments of a call as people read them: `name: value; name: value`."""
     try:
-        values = json.loads(arguments or "{}")
+        values = loads_bounded(arguments or "{}")
     except ValueError:
         return one_line(arguments, LONGEST_SUMMARY)
     if not isinstance(values, dict):
@@ -123,7 +125,7 @@ def _shown(value: object) -> str:
 
 def _title(arguments: str) -> str:
     try:
-        value = json.loads(arguments)
+        value = loads_bounded(arguments)
     except ValueError:
         return ""
     title = value.get("title") if isinstance(value, dict) else None

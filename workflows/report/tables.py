@@ -23,7 +23,7 @@ SPREAD = 40.0  # columns whose sizes differ by more are not drawn together
 
 
 @dataclass(frozen=True)
-class Grid:
+class HeadedTable:
     """A table with one header row.
 
     Attributes:
@@ -87,13 +87,13 @@ class Grid:
         ][:MOST_SERIES]
 
 
-def grids_on(page: Page) -> list[Grid]:
+def grids_on(page: Page) -> list[HeadedTable]:
     """Returns the tables of a page that hold numbers, those with the most first."""
     grids = [grid for table in page.tables if (grid := grid_of(table)) is not None]
     return sorted(grids, key=lambda grid: -len(grid.rows) * len(grid.numeric))
 
 
-def grid_of(table: Table) -> Grid | None:
+def grid_of(table: Table) -> HeadedTable | None:
     """Returns a table with one header row, or None if it has too few numbers."""
     rows = [[" ".join(cell.split()) for cell in row] for row in table.rows]
     rows = _without_empty_columns([row for row in rows if any(row)])
@@ -107,7 +107,11 @@ def grid_of(table: Table) -> Grid | None:
     header = [" ".join(filter(None, (row[c] for row in header_rows))) for c in range(len(body[0]))]
     header, body = _without_bodiless(header, body)
     numeric = tuple(c for c in range(len(header)) if _is_numeric(body, c))
-    return Grid(header, body, numeric, " ".join(table.caption.split())[:160]) if numeric else None
+    return (
+        HeadedTable(header, body, numeric, " ".join(table.caption.split())[:160])
+        if numeric
+        else None
+    )
 
 
 def _without_bodiless(

@@ -9,7 +9,7 @@ from typing import Any
 
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.secrets import scrub
-from qwenbelt.workflows.report.document import Citation, ReportDocument, Step
+from qwenbelt.workflows.report.document import Citation, ReportDocument, ReportStep
 from qwenbelt.workflows.report.folder import FIGURES, RECORD, TABLES
 from qwenbelt.workflows.report.markdown import escaped, write_markdown
 from qwenbelt.workflows.report.pdf import pdf_bytes
@@ -64,7 +64,7 @@ def _reference(citation: Citation, report: ReportDocument) -> str:
     return line if citation.verified else f"{line} — *{say('unverified', report.language)}*"
 
 
-def _steps(steps: list[Step], report: ReportDocument) -> list[str]:
+def _steps(steps: list[ReportStep], report: ReportDocument) -> list[str]:
     language = report.language
     names = [say(name, language) for name in ("call", "with", "time")]
     lines = [f"| # | {' | '.join(names)} |", "|--:|:--|:--|--:|"]

@@ -8,11 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 from qwenbelt.agents.models.deltas import (
-    Call,
     CallResult,
     JsonDict,
-    Reply,
+    ModelReply,
     ReplyPiece,
+    ToolCall,
     WirePiece,
 )
 from qwenbelt.core.language import Language
@@ -28,7 +28,7 @@ class Reader(ABC):
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = frozenset(names)
-        self.calls: list[Call] = []
+        self.calls: list[ToolCall] = []
 
     @abstractmethod
     def feed(self, piece: WirePiece) -> list[ReplyPiece]:
@@ -38,11 +38,11 @@ class Reader(ABC):
     def finish(self, reason: str) -> list[ReplyPiece]:
         """Ends the reply; afterwards `calls` is final."""
 
-    def new_call(self, name: str, arguments: str = "", call_id: str = "") -> Call:
+    def new_call(self, name: str, arguments: str = "", call_id: str = "") -> ToolCall:
         """Adds a call in the order of the reply."""
         taken = {call.id for call in self.calls}
         identity = call_id if call_id and call_id not in taken else new_call_id()
-        call = Call(len(self.calls), identity, name, arguments)
+        call = ToolCall(len(self.calls), identity, name, arguments)
         self.calls.append(call)
         return call
 
@@ -66,7 +66,7 @@ class Codec(ABC):
         """Returns a reader for one reply."""
 
     @abstractmethod
-    def reply_message(self, reply: Reply) -> JsonDict:
+    def reply_message(self, reply: ModelReply) -> JsonDict:
         """Returns the assistant message that keeps a reply in the history."""
 
     @abstractmethod

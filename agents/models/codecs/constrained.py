@@ -19,7 +19,7 @@ from qwenbelt.agents.models.codecs.base import (
     valid_arguments,
 )
 from qwenbelt.agents.models.codecs.native import NativeReader
-from qwenbelt.agents.models.deltas import CallResult, JsonDict, Reply
+from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply
 from qwenbelt.agents.prompts import (
     ANSWER_SHOTS,
     DECIDE_PROMPT,
@@ -48,7 +48,7 @@ class ConstrainedCodec(Codec):
         """Returns a reader for one reply; its calls come as native ones."""
         return NativeReader(tools)
 
-    def reply_message(self, reply: Reply) -> JsonDict:
+    def reply_message(self, reply: ModelReply) -> JsonDict:
         """Returns the assistant message; calls are written as the schema has them."""
         if not reply.calls:
             return {"role": "assistant", "content": reply.text}

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from qwenbelt.agents.models.codecs.base import Codec, Reader, tool_names, valid_arguments
 from qwenbelt.agents.models.codecs.text import TextCallReader
 from qwenbelt.agents.models.deltas import (
-    Call,
     CallDelta,
     CallResult,
     Changed,
     JsonDict,
-    Reply,
+    ModelReply,
     ReplyPiece,
     Sealed,
     Text,
+    ToolCall,
     WirePiece,
 )
 from qwenbelt.agents.models.json_scanner import JsonSeal
@@ -26,7 +26,7 @@ from qwenbelt.core.language import Language
 
 @dataclass(slots=True)
 class _Slot:
-    call: Call
+    call: ToolCall
     id: str
     seal: JsonSeal = field(default_factory=JsonSeal)
     pieces: list[str] = field(default_factory=list)
@@ -190,7 +190,7 @@ class NativeCodec(Codec):
         """Returns a reader for one reply."""
         return NativeReader(tools)
 
-    def reply_message(self, reply: Reply) -> JsonDict:
+    def reply_message(self, reply: ModelReply) -> JsonDict:
         """Returns the assistant message with its calls."""
         message: JsonDict = {"role": "assistant", "content": reply.text or None}
         if reply.calls:

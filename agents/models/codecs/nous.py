@@ -17,7 +17,7 @@ from qwenbelt.agents.models.deltas import (
     CallDelta,
     CallResult,
     JsonDict,
-    Reply,
+    ModelReply,
     ReplyPiece,
     WirePiece,
 )
@@ -75,7 +75,7 @@ class NousCodec(Codec):
         """Returns a reader for one reply."""
         return NousReader(tools)
 
-    def reply_message(self, reply: Reply) -> JsonDict:
+    def reply_message(self, reply: ModelReply) -> JsonDict:
         """Returns the assistant message with its calls as text."""
         parts = [reply.text] if reply.text else []
         for call in reply.calls:

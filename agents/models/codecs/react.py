@@ -16,7 +16,7 @@ from qwenbelt.agents.models.codecs.text import held_back
 from qwenbelt.agents.models.deltas import (
     CallResult,
     JsonDict,
-    Reply,
+    ModelReply,
     ReplyPiece,
     Sealed,
     Text,
@@ -142,7 +142,7 @@ class ReActCodec(Codec):
         """Returns a reader for one reply."""
         return ReActReader(tools)
 
-    def reply_message(self, reply: Reply) -> JsonDict:
+    def reply_message(self, reply: ModelReply) -> JsonDict:
         """Returns the assistant message: the transcript of the step."""
         return {"role": "assistant", "content": reply.text}
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from qwenbelt.agents import FnCallAgent
-from qwenbelt.agents.models.deltas import Call
+from qwenbelt.agents.models.deltas import ToolCall
 from qwenbelt.agents.runtime.resource_queue import Limits
-from qwenbelt.agents.runtime.scheduler import Scheduler, Surroundings
+from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
 from qwenbelt.core.events import Event
 from qwenbelt.testing import Scenario, ScriptedServer
 from qwenbelt.tools.base import Tool, ToolContext
@@ -164,7 +164,7 @@ class Bench:
             **around,
         }
         self.scheduler = Scheduler(
-            Surroundings(
+            SchedulerContext(
                 tools={tool.name: tool for tool in tools},
                 emit=self.events.append,
                 asked=self._asked,
@@ -183,7 +183,7 @@ class Bench:
 
     def call(self, name: str, arguments: str = "{}") -> str:
         """Seals a call; returns its id."""
-        call = Call(self._count, f"c{self._count}", name, arguments, complete=True)
+        call = ToolCall(self._count, f"c{self._count}", name, arguments, complete=True)
         self._count += 1
         self.scheduler.seal(call)
         return call.id

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from qwenbelt.agents import Budget, FnCallAgent, Limits, ReActChat
-from qwenbelt.agents.runtime.loop import Loop
+from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.core.errors import ConfigError, EndpointError
 from qwenbelt.core.events import (
     Done,
@@ -45,7 +45,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async def at_once(self: Any, error: Any, attempt: int) -> None:
         self._emit(Retrying(self._turn, attempt, 0.0, str(error)))
 
-    monkeypatch.setattr(Loop, "_back_off", at_once)
+    monkeypatch.setattr(AgentLoop, "_back_off", at_once)
 
 
 # -- broken streams -----------------------------------------------------------------------------

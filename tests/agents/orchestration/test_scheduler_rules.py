@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from qwen_agent.tools.base import BaseTool
 
-from qwenbelt.agents.models.deltas import Call
+from qwenbelt.agents.models.deltas import ToolCall
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.events import ToolCallReady, ToolFinished, ToolStarted, ToolWaiting
@@ -127,7 +127,7 @@ def test_a_call_that_changes_after_sealing_runs_again(
     b = bench([read])
 
     async def main() -> list[Any]:
-        call = Call(0, "a", "work", work(1, 9), complete=True)
+        call = ToolCall(0, "a", "work", work(1, 9), complete=True)
         b.scheduler.seal(call)
         b._count = 1
         b.call("work", work(1, 9))  # shares the first one's execution
@@ -566,9 +566,9 @@ def test_an_input_may_be_sealed_later_when_calls_are_interleaved(
     b = bench([recorder(read_only=True)])
 
     async def main() -> dict[str, Any]:
-        b.scheduler.seal(Call(1, "second", "work", dependent(2, {"$result": 1}), complete=True))
+        b.scheduler.seal(ToolCall(1, "second", "work", dependent(2, {"$result": 1}), complete=True))
         await asyncio.sleep(1)
-        b.scheduler.seal(Call(0, "first", "work", work(1), complete=True))
+        b.scheduler.seal(ToolCall(0, "first", "work", work(1), complete=True))
         b.scheduler.release()
         found: dict[str, Any] = await b.scheduler.results()
         return found

@@ -47,7 +47,7 @@ _ALL_NET, _ALL_SCOPES = 3, 3
 
 
 @dataclass(frozen=True)
-class Rule:
+class PathRule:
     """What may be done with a file, or below a folder."""
 
     path: str
@@ -82,7 +82,7 @@ def _handled(version: int) -> int:
     return max(rights for since, rights in _FS_BY_ABI.items() if since <= version)
 
 
-def restrict(rules: Iterable[Rule], ports: Iterable[int] | None = ()) -> None:
+def restrict(rules: Iterable[PathRule], ports: Iterable[int] | None = ()) -> None:
     """Restricts this thread, and what it starts, to the rules, for good.
 
     Paths that are not there are passed over.
@@ -121,7 +121,7 @@ def restrict(rules: Iterable[Rule], ports: Iterable[int] | None = ()) -> None:
         os.close(descriptor)
 
 
-def _add_path(ruleset: int, rule: Rule, handled: int) -> None:
+def _add_path(ruleset: int, rule: PathRule, handled: int) -> None:
     try:
         parent = os.open(rule.path, os.O_PATH | os.O_CLOEXEC)
     except OSError:

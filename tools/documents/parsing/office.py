@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.tools.documents.parsing.pagination import Block, Break, Grid, Paragraph, Title
+from qwenbelt.tools.documents.parsing.pagination import Block, Break, Paragraph, TableRows, Title
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _HEADING = re.compile(r"^(?:heading|标题)\s*(\d)$", re.I)
@@ -47,7 +47,7 @@ def _word(parent: Any, levels: dict[str, int], depth: int) -> Iterator[Block]:
         if tag == f"{_W}p":
             yield from _word_paragraph(child, levels)
         elif tag == f"{_W}tbl":
-            yield Grid([_word_row(row) for row in child.iter(f"{_W}tr")])
+            yield TableRows([_word_row(row) for row in child.iter(f"{_W}tr")])
         elif tag in (f"{_W}sdt", f"{_W}sdtContent", f"{_W}customXml") and depth < MAX_DEPTH:
             yield from _word(child, levels, depth + 1)
 
@@ -138,7 +138,7 @@ def _shapes(shapes: Iterable[Any], depth: int) -> Iterator[Block]:
         if hasattr(shape, "shapes") and depth < MAX_DEPTH:
             yield from _shapes(shape.shapes, depth + 1)
         elif getattr(shape, "has_table", False):
-            yield Grid([[cell.text.strip() for cell in row.cells] for row in shape.table.rows])
+            yield TableRows([[cell.text.strip() for cell in row.cells] for row in shape.table.rows])
         elif getattr(shape, "has_chart", False):
             yield from _chart(shape.chart)
         elif getattr(shape, "has_text_frame", False):
@@ -153,4 +153,4 @@ def _chart(chart: Any) -> Iterator[Block]:
         for series in plot.series:
             values = ["" if v is None else f"{v:g}" for v in series.values]
             rows.append([series.name or "", *values])
-        yield Grid(rows, caption)
+        yield TableRows(rows, caption)

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Any, overload
 
-from qwenbelt.tools.documents.model import Box, Heading, Line, Page, Table
+from qwenbelt.tools.documents.model import Box, Heading, Page, PageLine, Table
 
 PAGE_COLUMNS = "number, width, height, text, lines, tables, headings, captions, notes, label"
 
@@ -61,7 +61,7 @@ def _listed(text: str) -> list[Any]:
     return found
 
 
-class StoredLines(Sequence[Line]):
+class StoredLines(Sequence[PageLine]):
     """Lines as they are stored; a search needs few of a page's, so each is made when asked for."""
 
     def __init__(self, data: bytes) -> None:
@@ -72,14 +72,14 @@ class StoredLines(Sequence[Line]):
         return len(self._numbers) // 6
 
     @overload
-    def __getitem__(self, index: int) -> Line: ...
+    def __getitem__(self, index: int) -> PageLine: ...
 
     @overload
-    def __getitem__(self, index: slice) -> list[Line]: ...
+    def __getitem__(self, index: slice) -> list[PageLine]: ...
 
-    def __getitem__(self, index: int | slice) -> Line | list[Line]:
+    def __getitem__(self, index: int | slice) -> PageLine | list[PageLine]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         at = range(len(self))[index] * 6
         start, end, *box = self._numbers[at : at + 6]
-        return Line(int(start), int(end), Box(*box))
+        return PageLine(int(start), int(end), Box(*box))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qwenbelt.tools.documents.model import Box, Line, Page, Table
+from qwenbelt.tools.documents.model import Box, Page, PageLine, Table
 from qwenbelt.tools.documents.parsing.cells import without_empty
 from qwenbelt.tools.documents.parsing.fragments import Fragment
 from qwenbelt.tools.documents.parsing.reading_order import Row, joins_next, reading_rows
@@ -25,13 +25,13 @@ class PageText:
 
     def __init__(self) -> None:
         self.parts: list[str] = []
-        self.lines: list[Line] = []
+        self.lines: list[PageLine] = []
         self.length = 0
 
     def add(self, text: str, box: Box | None = None) -> None:
         """Appends text; with a box it is a line of the page."""
         if box is not None and text:
-            self.lines.append(Line(self.length, self.length + len(text), box))
+            self.lines.append(PageLine(self.length, self.length + len(text), box))
         self.parts.append(text)
         self.length += len(text)
 
@@ -40,7 +40,7 @@ class PageText:
         self.parts[-1] = self.parts[-1][:-1]
         self.length -= 1
         last = self.lines[-1]
-        self.lines[-1] = Line(last.start, last.end - 1, last.box)
+        self.lines[-1] = PageLine(last.start, last.end - 1, last.box)
 
     @property
     def text(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.tools.documents.model import Box, Line, Page
+from qwenbelt.tools.documents.model import Box, Page, PageLine
 from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing import pdfium
 from qwenbelt.tools.documents.parsing.aligned_tables import aligned_tables
@@ -178,7 +178,7 @@ def _append(page: Page, frame: Any, fragments: list[Any]) -> None:
     offset = len(page.text)
     page.text += aside.text
     moved = [
-        Line(line.start + offset, line.end + offset, frame.on_page(line.box))
+        PageLine(line.start + offset, line.end + offset, frame.on_page(line.box))
         for line in aside.lines
     ]
     page.lines = [*page.lines, *moved]

@@ -39,7 +39,7 @@ def decode(row: list[Any]) -> Page:
     return page_of([*row[:4], base64.b64decode(row[4]), *row[5:]])
 
 
-class _Reader:
+class _DocumentReader:
     """Answers requests; the document that was opened last stays open."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ def main() -> None:
     """Answers requests until standard input ends."""
     _limit_memory()
     out = _own_output()
-    reader = _Reader()
+    reader = _DocumentReader()
     for line in sys.stdin:
         request = json.loads(line)
         try:

@@ -91,7 +91,7 @@ def _clean(text: str) -> str:
     return text[:MAX_CHARACTERS].replace("\x00", " ") or " "
 
 
-class Service(NamedTuple):
+class EmbeddingService(NamedTuple):
     """A kind of endpoint: its usual URL, the variable of its key, and texts a request may hold."""
 
     url: str
@@ -100,13 +100,13 @@ class Service(NamedTuple):
 
 
 SERVICES = {
-    "dashscope": Service(
+    "dashscope": EmbeddingService(
         "https://dashscope.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY", 10
     ),
-    "openai": Service("https://api.openai.com/v1", "OPENAI_API_KEY", 64),
-    "vllm": Service("", "VLLM_API_KEY", 64),
-    "llamacpp": Service("", "LLAMACPP_API_KEY", 16),
-    "ollama": Service("http://127.0.0.1:11434/v1", "", 32),
+    "openai": EmbeddingService("https://api.openai.com/v1", "OPENAI_API_KEY", 64),
+    "vllm": EmbeddingService("", "VLLM_API_KEY", 64),
+    "llamacpp": EmbeddingService("", "LLAMACPP_API_KEY", 16),
+    "ollama": EmbeddingService("http://127.0.0.1:11434/v1", "", 32),
 }
 
 
@@ -210,7 +210,7 @@ def embedder(spec: str, **options: Any) -> Embedder:
     return EndpointEmbedder(model, url, key=key, batch=service.batch, **options)
 
 
-def named_service(spec: str, purpose: str) -> tuple[str, Service, str, str]:
+def named_service(spec: str, purpose: str) -> tuple[str, EmbeddingService, str, str]:
     """Returns kind, service, model and URL of a spec.
 
     Raises:
@@ -228,7 +228,7 @@ def named_service(spec: str, purpose: str) -> tuple[str, Service, str, str]:
     return kind, service, model, url
 
 
-def key_for(kind: str, service: Service, url: str) -> str:
+def key_for(kind: str, service: EmbeddingService, url: str) -> str:
     """Returns the API key of a service, registered as a secret; "" for one that needs none.
 
     Raises:

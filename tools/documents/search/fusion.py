@@ -11,7 +11,7 @@ from qwenbelt.tools.documents.search.embedding import Embedder, embedder
 from qwenbelt.tools.documents.search.reranking import DEPTH, Reranker
 from qwenbelt.tools.documents.search.sentence_vectors import parts_of
 from qwenbelt.tools.documents.search.vector_cache import CACHE_NAME, CachedEmbedder, small
-from qwenbelt.tools.documents.store import Match, Scope, Store
+from qwenbelt.tools.documents.store import DocumentStore, Match, Scope
 
 WORK = 64  # vectors that are stored at a time
 MEANING_WEIGHT = 0.75  # of the best by meaning, beside the best by words
@@ -47,7 +47,7 @@ class Meaning:
     spread between the best and the last of the first search.
     """
 
-    def __init__(self, store: Store, maker: Embedder, question: str) -> None:
+    def __init__(self, store: DocumentStore, maker: Embedder, question: str) -> None:
         self._store, self._model = store, maker.name
         self._vector = maker.query(question)
         self._range: tuple[float, float] | None = None
@@ -74,7 +74,7 @@ def meaning(vectors: str | Embedder | None) -> Embedder | None:
     return CachedEmbedder(embedder(vectors), load_settings().workspace / CACHE_NAME)
 
 
-def embed_missing(store: Store, maker: Embedder) -> int:
+def embed_missing(store: DocumentStore, maker: Embedder) -> int:
     """Makes the vectors that are missing, some at a time; returns how many.
 
     What was stored stays, so that an interrupted run goes on where it was.

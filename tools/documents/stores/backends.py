@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qwenbelt.tools.documents.store import Store
+from qwenbelt.tools.documents.store import DocumentStore
 
 _POSTGRES = ("postgresql://", "postgres://")
 _QDRANT = "qdrant:"
@@ -20,7 +20,7 @@ def named_place(place: str | Path) -> str | Path:
     return place if is_server(place) else Path(place).expanduser().resolve()
 
 
-def open_store(place: str | Path, collection: str) -> Store:
+def open_store(place: str | Path, collection: str) -> DocumentStore:
     """Opens the store of an index.
 
     Args:

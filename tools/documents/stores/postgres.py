@@ -21,11 +21,11 @@ from qwenbelt.tools.documents.search.stems import Stemmer
 from qwenbelt.tools.documents.search.vector_cache import Small
 from qwenbelt.tools.documents.store import (
     Document,
+    DocumentFile,
     Match,
     Outline,
     Passage,
     Scope,
-    Source,
     Unplaced,
 )
 from qwenbelt.tools.documents.stores.postgres_schema import Server
@@ -66,7 +66,7 @@ class PostgresStore:
 
     # Taking in
 
-    def begin(self, source: Source) -> tuple[int, bool]:
+    def begin(self, source: DocumentFile) -> tuple[int, bool]:
         """Returns the id of the content's document, made if it is new, and whether it is done."""
         self._server.get().execute(
             """INSERT INTO qwenbelt.documents (collection, key, title, kind, bytes, pages, outline,
@@ -109,7 +109,7 @@ class PostgresStore:
             )
 
     def finish(
-        self, document: int, source: Source, chunks: Iterable[tuple[Chunk, str]], keep: int
+        self, document: int, source: DocumentFile, chunks: Iterable[tuple[Chunk, str]], keep: int
     ) -> None:
         """Makes a document visible under its path, in one transaction."""
         given = list(chunks)  # read on this thread's connection before the transaction begins
@@ -172,7 +172,7 @@ class PostgresStore:
             (self._collection, list(seen), [sign * count for count in seen.values()]),
         )
 
-    def _put_name(self, connection: Any, document: int, source: Source) -> None:
+    def _put_name(self, connection: Any, document: int, source: DocumentFile) -> None:
         here = (self._collection, source.path)
         row = connection.execute(
             """SELECT version, document FROM qwenbelt.names WHERE collection = %s AND path = %s

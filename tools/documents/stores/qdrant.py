@@ -23,11 +23,11 @@ from qwenbelt.tools.documents.search.stems import Stemmer
 from qwenbelt.tools.documents.search.vector_cache import Small, large
 from qwenbelt.tools.documents.store import (
     Document,
+    DocumentFile,
     Match,
     Outline,
     Passage,
     Scope,
-    Source,
     Unplaced,
 )
 from qwenbelt.tools.documents.stores.fulltext_snapshot import K1, B
@@ -64,7 +64,7 @@ class QdrantStore:
 
     # Taking in
 
-    def begin(self, source: Source) -> tuple[int, bool]:
+    def begin(self, source: DocumentFile) -> tuple[int, bool]:
         """Returns the id of the content's document, made if it is new, and whether it is done."""
         number = document_number(source.key)
         held = self._records.get(record_id("document", number))
@@ -108,7 +108,7 @@ class QdrantStore:
         self._records.put(rows)
 
     def finish(
-        self, document: int, source: Source, chunks: Iterable[tuple[Chunk, str]], keep: int
+        self, document: int, source: DocumentFile, chunks: Iterable[tuple[Chunk, str]], keep: int
     ) -> None:
         """Makes a document visible under its path; its name comes last."""
         held = self._records.get(record_id("document", document)) or {}
@@ -150,7 +150,7 @@ class QdrantStore:
         self._records.put_chunks(batch)
         return count
 
-    def _put_name(self, document: int, source: Source) -> None:
+    def _put_name(self, document: int, source: DocumentFile) -> None:
         older = sorted(self._names({"path": source.path}), key=lambda row: row["version"])
         if older and older[-1]["document"] == document:
             return

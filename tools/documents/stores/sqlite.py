@@ -22,11 +22,11 @@ from qwenbelt.tools.documents.search.embedding import Vectors
 from qwenbelt.tools.documents.search.vector_cache import Small
 from qwenbelt.tools.documents.store import (
     Document,
+    DocumentFile,
     Match,
     Outline,
     Passage,
     Scope,
-    Source,
     Unplaced,
 )
 from qwenbelt.tools.documents.stores.sqlite_fulltext import FullText, Range, Ranked
@@ -58,7 +58,7 @@ class SqliteStore:
 
     # Taking in
 
-    def begin(self, source: Source) -> tuple[int, bool]:
+    def begin(self, source: DocumentFile) -> tuple[int, bool]:
         """Returns the id of the content's document, made if it is new, and whether it is done."""
         query = "SELECT id, state FROM documents WHERE collection = ? AND key = ?"
         found = self._all(query, self._collection, source.key)
@@ -103,7 +103,7 @@ class SqliteStore:
             )
 
     def finish(
-        self, document: int, source: Source, chunks: Iterable[tuple[Chunk, str]], keep: int
+        self, document: int, source: DocumentFile, chunks: Iterable[tuple[Chunk, str]], keep: int
     ) -> None:
         """Makes a document visible under its path, in one transaction."""
         with self._connections.writing() as connection:
@@ -152,7 +152,9 @@ class SqliteStore:
             )
         return (first, last) if last >= first else (0, -1)
 
-    def _put_name(self, connection: sqlite3.Connection, document: int, source: Source) -> None:
+    def _put_name(
+        self, connection: sqlite3.Connection, document: int, source: DocumentFile
+    ) -> None:
         here = (self._collection, source.path)
         row = connection.execute(
             """SELECT version, document FROM names WHERE collection = ? AND path = ?

@@ -1,0 +1,84 @@
+"""What a model should know about a result that its training did not tell it: one line each."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from qwenbelt.tools.code_interpreter import strings
+from qwenbelt.tools.code_interpreter.outcome import CellOutcome
+
+_MISSING_FILE = re.compile(r"No such file or directory: ['\"](/[^'\"\n]{1,300})['\"]")
+_SHORTENED = re.compile(r"^\[(\d+) rows x (\d+) columns\]$", re.MULTILINE)
+_GLYPHS = re.compile(r"Glyph \d+ \(\\N\{([A-Z -]+)\}\) missing from font")
+_PIP = re.compile(r"^\s*[!%]\s*(?:python3?\s+-m\s+)?pip3?\s+install\b|subprocess.*\bpip\b", re.M)
+_NO_PIP = ("No matching distribution", "Could not install", "No module named pip", "Read-only")
+_NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+_RUNNING = "event loop is already running"
+_MOST_NAMES = 20
+# packages that people expect for data work; the extra `data` has them
+DATA_PACKAGES = {
+    "seaborn": "seaborn",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "statsmodels": "statsmodels",
+    "plotly": "plotly",
+    "duckdb": "duckdb",
+    "polars": "polars",
+}
+
+
+def hints(outcome: CellOutcome, code: str, folder: Path, language: str) -> list[str]:
+    """Returns the lines that help with what this cell met."""
+    return list(dict.fromkeys(_hints(outcome, code, folder, language)))
+
+
+def _hints(outcome: CellOutcome, code: str, folder: Path, language: str) -> Iterator[str]:
+    said = f"{outcome.error}\n{outcome.stderr}"
+    missing = _MISSING_FILE.search(said)
+    if missing:
+        yield _where(missing[1], folder, language)
+    if _RUNNING in outcome.error:
+        yield strings.say("await", language)
+    table = _SHORTENED.search("\n".join([outcome.stdout, *outcome.values]))
+    if table:
+        yield strings.say("table", language, rows=table[1], columns=table[2])
+    scripts = {_script(name) for name in _GLYPHS.findall(said)}
+    if scripts:
+        yield strings.say("glyphs", language, scripts=", ".join(sorted(scripts)))
+    module = _NO_MODULE.search(outcome.error)
+    if module:
+        yield _package(module[1].partition(".")[0], language)
+    elif _PIP.search(code) and any(word in f"{outcome.stdout}{said}" for word in _NO_PIP):
+        yield strings.say("pip", language)
+
+
+def _package(module: str, language: str) -> str:
+    if module in DATA_PACKAGES:
+        return strings.say("data_package", language, name=DATA_PACKAGES[module])
+    return strings.say("package", language, name=module)
+
+
+def _where(path: str, folder: Path, language: str) -> str:
+    """Returns where the file is; models write the paths of other systems (/mnt/data/x.csv)."""
+    name = path.rsplit("/", 1)[-1]
+    if name and (folder / name).is_file():
+        return strings.say("path_here", language, path=path, name=name)
+    try:
+        there = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+    except OSError:
+        there = []
+    names = ", ".join(there[:_MOST_NAMES]) or strings.say("no_files", language)
+    return strings.say("path", language, names=names)
+
+
+def _script(name: str) -> str:
+    """Returns the script of a character by its Unicode name: "THAI CHARACTER KO KAI" is Thai."""
+    try:
+        if unicodedata.category(unicodedata.lookup(name)).startswith("S"):
+            return "emoji"
+    except KeyError:  # a character that this Python does not know yet
+        return "other characters"
+    return name.split()[0].split("-")[0].capitalize()
