@@ -8,7 +8,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from qwen_agent.agents import FnCallAgent as StockFnCallAgent
 from qwen_agent.llm.schema import ContentItem, Message
@@ -19,6 +19,7 @@ from qwenbelt.agents.notices import PLAN
 from qwenbelt.agents.runtime.approval import checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
+from qwenbelt.agents.runtime.code_mode import INTERPRETER, code_mode_of
 from qwenbelt.agents.runtime.conversation_files import ConversationFiles, StoredFiles
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
@@ -35,6 +36,7 @@ from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.base import result_items, result_text
 from qwenbelt.tools.function import FunctionTool
 
+CodeModeOption: TypeAlias = bool | Literal["auto"] | Sequence[str]
 _RUN_KEYS = ("session", "trace", "folder")
 _STORES = 64  # conversations whose large results are kept at the same time
 
@@ -54,6 +56,8 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         dependent_calls: whether the model is told that a call may use the result of an earlier
             call of the same reply; see `PlanAgent`.
         summarize: whether what leaves the model's window is summed up by the model first.
+        code_mode: whether the tools are called from code: True for all of them, or the names of
+            some; the model is offered `code_interpreter` in their place.
     """
 
     tool_form: str | None = None
@@ -76,6 +80,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         dependent_calls: bool | None = None,
         summarize: bool = False,
+        code_mode: CodeModeOption = False,
     ) -> None:
         self.mem = StoredFiles(files or [], rag_cfg)
         self.approval = checked_policy(approve)
@@ -86,6 +91,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         if dependent_calls is not None:
             self.dependent_calls = dependent_calls
         self.summarize = summarize
+        self.code_mode = code_mode
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
         self._stores: dict[tuple[str, Path | None], ArtifactStore] = {}
         self._lock = threading.Lock()
@@ -96,6 +102,8 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             name=name,
             description=description,
         )
+        if code_mode and INTERPRETER not in self.function_map:
+            self._init_tool(INTERPRETER)
 
     def _init_tool(self, tool: Any) -> None:
         if isinstance(tool, dict) and "mcpServers" in tool:
@@ -154,10 +162,12 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         place = Path(folder) if folder is not None else self.folder
         if self.dependent_calls and self.function_map:
             messages = with_system(messages, PLAN[language], last=True)
+        code, offered = code_mode_of(self.code_mode, self._tools_for_run())
         plan = RunConfig(
             agent=self.name or type(self).__name__,
             model=model_for(self.llm, self.tool_form),
-            tools=self._tools_for_run(),
+            tools=offered,
+            code=code,
             messages=messages,
             language=language,
             limits=self.limits,

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.agents.declarations import declaration, with_references
+from qwenbelt.agents.declarations import with_references
 from qwenbelt.agents.models.codecs.react import final_answer
 from qwenbelt.agents.models.deltas import (
     Changed,
@@ -300,7 +300,7 @@ class AgentLoop:
             self._tools["read_artifact"] = ReadArtifact(self._artifacts, page)
         elif self._declared:
             return
-        self._declared = [declaration(tool) for tool in self._tools.values()]
+        self._declared = self.plan.declared(self._tools)
         if self.plan.dependent_calls:
             self._declared = [with_references(d, self.plan.language) for d in self._declared]
 
@@ -320,6 +320,8 @@ class AgentLoop:
                 keywords=self._keywords,
                 asked=self._asked,
                 keep_artifact=self._artifacts.keep,
+                code=plan.code,
+                count_nested=self._count_nested,
             )
         )
 
@@ -332,6 +334,16 @@ class AgentLoop:
         if left is not None and left < most:
             return left, BUDGET_OF_CALLS[language].format(most=self.plan.budget.tool_calls)
         return most, TOO_MANY_CALLS[language].format(most=most)
+
+    def _count_nested(self) -> str:
+        """Counts a call from code; returns why the budget does not allow it, or ""."""
+        most, incoming = self.plan.budget.tool_calls, self._incoming
+        if most is not None:
+            own = len(incoming.scheduler.calls()) if incoming is not None else 0
+            if self._spending.tool_calls + own >= most:
+                return BUDGET_OF_CALLS[self.plan.language].format(most=most)
+        self._spending.tool_calls += 1
+        return ""
 
     def _context(self, call: ToolCall) -> ToolContext:
         plan, loop = self.plan, asyncio.get_running_loop()

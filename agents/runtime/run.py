@@ -16,6 +16,7 @@ from qwenbelt.agents.models.endpoint_model import Model
 from qwenbelt.agents.runtime.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget, Ending
+from qwenbelt.agents.runtime.code_mode import CodeMode
 from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.core.errors import QwenbeltError, one_line
@@ -36,6 +37,7 @@ class RunConfig:
         artifacts: keeps large results; a store of the run's own when None.
         dependent_calls: whether the model is told that calls may use each other's results.
         summarize: whether what leaves the model's window is summed up by the model.
+        code: the tools that code may call, or None; they are not among `tools`.
     """
 
     agent: str
@@ -58,6 +60,17 @@ class RunConfig:
     artifacts: ArtifactStore | None = None
     dependent_calls: bool = False
     summarize: bool = False
+    code: CodeMode | None = None
+
+    def declared(self, tools: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Returns what the model is told of tools."""
+        code = self.code
+        return [
+            code.declaration(self.language)
+            if code is not None and tool is code.interpreter
+            else declaration(tool)
+            for tool in tools.values()
+        ]
 
 
 class Channel:
@@ -230,7 +243,7 @@ async def _drive(
             if plan.prepare is not None:
                 await plan.prepare()
             model, names = plan.model, tuple(plan.tools)
-            told = [declaration(tool) for tool in plan.tools.values()]
+            told = plan.declared(plan.tools)
             given = body.given()
             channel.emit(RunStarted(run_id, plan.agent, model.name, model.url, names, given, told))
             ending = await body.converse()
