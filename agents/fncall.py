@@ -19,7 +19,7 @@ from qwenbelt.agents.notices import PLAN
 from qwenbelt.agents.runtime.approval import checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
-from qwenbelt.agents.runtime.code_mode import INTERPRETER, code_mode_of
+from qwenbelt.agents.runtime.code_mode import INTERPRETER, check_code_mode, code_mode_of
 from qwenbelt.agents.runtime.conversation_files import ConversationFiles, StoredFiles
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
@@ -102,6 +102,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             name=name,
             description=description,
         )
+        check_code_mode(code_mode, self.function_map)
         if code_mode and INTERPRETER not in self.function_map:
             self._init_tool(INTERPRETER)
 

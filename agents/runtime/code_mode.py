@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbelt.agents.declarations import declaration
 from qwenbelt.agents.models.deltas import ToolCall
 from qwenbelt.agents.prompts import CODE_MODE
-from qwenbelt.core.errors import one_line
+from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.events import Item
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import Tool, result_items, result_text
@@ -238,6 +238,24 @@ def _data_of(item: Item) -> str | None:
         return base64.b64encode(path.read_bytes()).decode()
     except (OSError, ValueError):
         return None
+
+
+def check_code_mode(wanted: Any, tools: Mapping[str, Any]) -> None:
+    """Checks the option.
+
+    Raises:
+        ConfigError: it is neither a switch, "auto", nor a list of the agent's tools.
+    """
+    if isinstance(wanted, bool) or wanted == "auto":
+        return
+    names = list(wanted) if isinstance(wanted, (list, tuple, set, frozenset)) else [str(wanted)]
+    unknown = [str(name) for name in names if name not in tools]
+    if unknown:
+        known = ", ".join(tools) or "none"
+        raise ConfigError(
+            f"code_mode names no tool of this agent: {', '.join(unknown)}.",
+            fix=f'Use True, False, "auto" or some of: {known}.',
+        )
 
 
 def code_mode_of(wanted: Any, tools: dict[str, Any]) -> tuple[CodeMode | None, dict[str, Any]]:

@@ -524,6 +524,7 @@ def install(line: Any, shell: Any, entries: list[dict[str, Any]]) -> None:
     sys.modules["tools"] = module
     if shell.user_ns.get("tools", before) is before:
         shell.user_ns["tools"] = module
+    shell.user_ns.setdefault("asyncio", asyncio)  # which the examples use
     if not hasattr(asyncio.gather, "takes_values"):
         asyncio.gather = _lenient(asyncio.gather)
         start: Any = _with_cell(threading.Thread.start)
