@@ -14,9 +14,11 @@ from qwen_agent.agents import FnCallAgent as StockFnCallAgent
 from qwen_agent.llm.schema import ContentItem, Message
 from qwen_agent.tools.base import TOOL_REGISTRY, BaseTool
 
+from qwenbelt.agents.answers.ask import Asking
+from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.chat_model import model_for
-from qwenbelt.agents.notices import PLAN
-from qwenbelt.agents.runtime.approval import checked_policy
+from qwenbelt.agents.prompts import PLAN
+from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
 from qwenbelt.agents.runtime.code_mode import INTERPRETER, check_code_mode, code_mode_of
@@ -28,7 +30,6 @@ from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Run, RunConfig
-from qwenbelt.agents.terminal import ask_in_terminal
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language, detect_language
@@ -41,7 +42,7 @@ _RUN_KEYS = ("session", "trace", "folder")
 _STORES = 64  # conversations whose large results are kept at the same time
 
 
-class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
+class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
     """An agent that calls tools, in parallel, and tells what happens as events.
 
     Takes the arguments of qwen-agent's class, and:
@@ -128,6 +129,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         session: str | None = None,
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
+        answer: Any = None,
         **kwargs: Any,
     ) -> Run:
         """Starts a run and returns it: an async generator of events.
@@ -138,11 +140,18 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             session: names the conversation that kernels and folders belong to.
             folder: where tools keep their files.
             trace: where to write the events as well.
+            answer: the form of a typed answer, see `ask`; then `run.value` is that.
             **kwargs: handed on to every tool.
         """
         given = self._with_own_system([as_dict(message) for message in messages])
         keywords = {"lang": lang or _language_of(given), **kwargs}
-        return self._start(given, keywords, session=session, folder=folder, trace=trace)
+        options: dict[str, Any] = {"session": session, "folder": folder, "trace": trace}
+        if answer is not None:
+            form = answer if isinstance(answer, AnswerForm) else AnswerForm(answer)
+            told = form.instruction("zh" if keywords["lang"] == "zh" else "en")
+            given = with_system(given, told, last=True)
+            options["answer"] = form
+        return self._start(given, keywords, **options)
 
     def _start(
         self,
@@ -152,6 +161,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         session: str | None = None,
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
+        answer: AnswerForm | None = None,
     ) -> Run:
         """Makes the run; subclasses change the messages here."""
         language: Language = "zh" if kwargs.pop("lang", "en") == "zh" else "en"
@@ -185,6 +195,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             artifacts=self._store(session, place),
             dependent_calls=self.dependent_calls,
             summarize=self.summarize,
+            answer=answer,
         )
         run = Run(plan)
         with self._lock:

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from qwenbelt.agents.models.deltas import JsonDict
+from qwenbelt.agents.models.rate_limits import retry_after
 from qwenbelt.agents.models.sse import DONE, EventDecoder, json_object
-from qwenbelt.agents.ratelimits import retry_after
 from qwenbelt.core.errors import EndpointError, one_line
 
 if TYPE_CHECKING:

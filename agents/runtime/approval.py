@@ -1,14 +1,18 @@
-"""Who says whether a call may run."""
+"""Whether a call may run: the policies, and the question to the person at the terminal."""
 
 from __future__ import annotations
 
 import inspect
+import sys
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from qwenbelt.agents.prompts import NOBODY_TO_ASK, REFUSED
 from qwenbelt.agents.runtime.thread_pool import shared_pool
 from qwenbelt.core.errors import ConfigError, ToolRefused, one_line
+from qwenbelt.core.language import user_language
 
 Verdict = Literal["allow", "refuse", "ask"]
 
@@ -107,3 +111,36 @@ async def _asked(policy: PolicyFunction, request: ApprovalRequest) -> Verdict:
             f"Not run: whether it is allowed could not be decided ({reason})."
         ) from error
     return "ask" if answer is None else ("allow" if answer else "refuse")
+
+
+_QUESTION = {
+    "en": "{name} ({what}) wants to run with {arguments}\nAllow it? [y/N] ",
+    "zh": "{name}（{what}）请求以 {arguments} 运行\n允许吗？[y/N] ",
+}
+_WHAT = {
+    "en": {"destructive": "may delete or overwrite", "effect": "has effects"},
+    "zh": {"destructive": "可能删除或覆盖", "effect": "有副作用"},
+}
+_lock = threading.Lock()  # one question at a time
+
+
+def ask_in_terminal(request: ApprovalRequest) -> bool:
+    """Allows read-only calls; asks about the others.
+
+    Raises:
+        ToolRefused: there is nobody at the terminal.
+    """
+    if request.read_only:
+        return True
+    language = user_language()
+    if sys.stdin is None or not sys.stdin.isatty():
+        text = REFUSED[language]
+        raise ToolRefused(text.format(name=request.name, reason=NOBODY_TO_ASK[language]))
+    what = _WHAT[language]["destructive" if request.destructive else "effect"]
+    shown = one_line(request.arguments, 2000)
+    arguments = "".join(c if c.isprintable() else "?" for c in shown)  # no escape sequences
+    with _lock:
+        question = _QUESTION[language]
+        sys.stderr.write(question.format(name=request.name, what=what, arguments=arguments))
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes", "是", "好")

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.agents.declarations import declaration
 from qwenbelt.agents.models.deltas import ToolCall
 from qwenbelt.agents.prompts import CODE_MODE
+from qwenbelt.agents.runtime.tool_arguments import declaration
 from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.events import Item
 from qwenbelt.core.language import Language

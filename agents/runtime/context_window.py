@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from qwenbelt.agents.models.codecs.base import compact_json
-from qwenbelt.agents.models.deltas import Tokens
+from qwenbelt.agents.models.deltas import Relabel, Text, Tokens
 from qwenbelt.agents.models.encoding import text_of
-from qwenbelt.agents.notices import LEFT_OUT, SHORTENED, SUMMARY
+from qwenbelt.agents.models.endpoint_model import Model, Request
+from qwenbelt.agents.prompts import LEFT_OUT, SHORTENED, SUMMARY, SUMMARY_REQUEST
 from qwenbelt.agents.runtime.history import History
 from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.events import HistoryCompacted
 from qwenbelt.core.language import Language
+from qwenbelt.core.limits import shorten
 
 TOKENS_PER_BYTE = 0.3  # of UTF-8, English and Chinese alike, for Qwen's vocabulary
 TOKENS_PER_PICTURE = 1000
@@ -321,3 +324,67 @@ def _prefixed(message: dict[str, Any], text: str) -> dict[str, Any]:
         known = content.startswith(text)
         return message if known else {**message, "content": f"{text}\n\n{content}"}
     return {**message, "content": [{"text": f"{text}\n\n"}, *content]}
+
+
+_SUMMARY_WORDS = 400
+_SUMMARY_SHARE = 0.5  # of the window, for the text that is summed up
+_RESULT_BYTES = 2000  # of one result in that text
+
+
+def summarizer(
+    model: Model, language: Language, count: Callable[[Tokens], None]
+) -> Callable[[Sequence[dict[str, Any]], int], Awaitable[str]]:
+    """Returns a function that sums messages up within a window of so many tokens.
+
+    It returns "" when the endpoint fails: then the messages are left out without notes.
+
+    Args:
+        model: writes the notes.
+        language: of the instruction.
+        count: takes the tokens that it cost.
+    """
+
+    async def sum_up(messages: Sequence[dict[str, Any]], max_tokens: int) -> str:
+        most = int(max_tokens * _SUMMARY_SHARE / TOKENS_PER_BYTE)
+        text, _ = shorten(transcript(messages), most)
+        prompt = SUMMARY_REQUEST[language].format(words=_SUMMARY_WORDS, transcript=text)
+        request = Request([{"role": "user", "content": prompt}], language=language)
+        try:
+            return await _answer(model, request, count)
+        except EndpointError:
+            return ""
+
+    return sum_up
+
+
+async def _answer(model: Model, request: Request, count: Callable[[Tokens], None]) -> str:
+    reader = model.codec.reader(())
+    text: list[str] = []
+    reason = ""
+    async with aclosing(model.pieces(request)) as pieces:  # type: ignore[type-var]
+        async for piece in pieces:
+            if isinstance(piece, Tokens):
+                count(piece)
+            for part in reader.feed(piece):
+                if isinstance(part, Relabel):
+                    text.clear()
+                elif isinstance(part, Text):
+                    text.append(part.text)
+    text += [part.text for part in reader.finish(reason) if isinstance(part, Text)]
+    return "".join(text).strip()
+
+
+def transcript(messages: Sequence[dict[str, Any]]) -> str:
+    """Returns messages as plain text, long results shortened."""
+    lines = []
+    for message in messages:
+        text = text_of(message.get("content"))
+        call = message.get("function_call")
+        if message["role"] == "function":
+            text, _ = shorten(text, _RESULT_BYTES)
+            lines.append(f"result of {message.get('name')}: {text}")
+        elif text:
+            lines.append(f"{message['role']}: {text}")
+        if call:
+            lines.append(f"call of {call['name']}: {call['arguments']}")
+    return "\n".join(lines)

@@ -10,7 +10,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.agents.declarations import with_references
 from qwenbelt.agents.models.codecs.react import final_answer
 from qwenbelt.agents.models.deltas import (
     Changed,
@@ -25,15 +24,24 @@ from qwenbelt.agents.models.deltas import (
     ToolCall,
 )
 from qwenbelt.agents.models.endpoint_model import Request
-from qwenbelt.agents.notices import BUDGET_OF_CALLS, LOOPING, NO_MORE_CALLS, TOO_MANY_CALLS
-from qwenbelt.agents.prompts import CUT_OFF, EMPTY_REPLY, LAST_CALL, REPEATED
+from qwenbelt.agents.prompts import (
+    BUDGET_OF_CALLS,
+    CUT_OFF,
+    EMPTY_REPLY,
+    LAST_CALL,
+    LOOPING,
+    NO_MORE_CALLS,
+    REPEATED,
+    TOO_MANY_CALLS,
+)
 from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
 from qwenbelt.agents.runtime.budget import Ending, Spending
-from qwenbelt.agents.runtime.context_window import Window, is_overflow
+from qwenbelt.agents.runtime.context_window import Window, is_overflow, summarizer
 from qwenbelt.agents.runtime.history import History
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
-from qwenbelt.agents.summary import summarizer
+from qwenbelt.agents.runtime.tool_arguments import with_references
+from qwenbelt.agents.runtime.typed_answer import TypedAnswer
 from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.core.events import (
     Event,
@@ -100,6 +108,17 @@ class AgentLoop:
         self._declared: list[dict[str, Any]] = []
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
+        self._typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
+
+    @property
+    def value(self) -> Any:
+        """The typed answer, checked; None before it has come."""
+        return self._typed.value if self._typed is not None else None
+
+    @property
+    def has_value(self) -> bool:
+        """Whether a typed answer has come."""
+        return self._typed is not None and self._typed.is_there
 
     @property
     def history(self) -> History:
@@ -122,6 +141,8 @@ class AgentLoop:
             outcomes = await self._outcomes(incoming)
             ending = self._ending(incoming.reply, outcomes, last)
             if ending is not None:
+                if self._typed is not None and self._typed.is_there:
+                    await asyncio.to_thread(self._typed.form.verify, self.value, self.plan.files)
                 return ending
 
     async def _outcomes(self, incoming: _Incoming) -> list[CallOutcome]:
@@ -153,6 +174,8 @@ class AgentLoop:
         return None
 
     def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
+        if self._typed is not None and reply.text.strip() and reply.finish_reason not in _CUT:
+            return self._typed_answer(self._typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
         if reply.finish_reason in _CUT:
@@ -163,6 +186,17 @@ class AgentLoop:
             return Ending("answer", "the model's reply was empty")
         self._empty += 1
         self.history.tell(EMPTY_REPLY[self.plan.language])
+        return None
+
+    def _typed_answer(
+        self, typed: TypedAnswer, reply: ModelReply, last: Ending | None
+    ) -> Ending | None:
+        react = self.plan.model.codec.form == "react"
+        text = final_answer(reply.text) if react else reply.text
+        fault = typed.settle(text, last=last is not None)
+        if fault is None:
+            return Ending("answer")
+        self.history.tell(typed.form.repair(fault, self.plan.language))
         return None
 
     # -- one model call -----------------------------------------------------------------------
@@ -222,12 +256,18 @@ class AgentLoop:
 
     def _request(self, last: Ending | None) -> Request:
         plan, history = self.plan, self.history
+        tools, extra = self._declared, plan.extra
+        repairing = self._typed is not None and self._typed.repairing
+        if self._typed is not None:
+            extra = {**extra, **self._typed.fields(tools=bool(tools))}
+            if repairing and self._typed.structured:
+                tools = []  # servers take a schema for the reply or tools, not both
         return Request(
             messages=history.wire,
-            tools=self._declared,
-            choice="none" if last is not None else "auto",
+            tools=tools,
+            choice="none" if last is not None or repairing else "auto",
             language=plan.language,
-            extra=plan.extra,
+            extra=extra,
             encoded=history.encoded(),
         )
 
@@ -265,6 +305,11 @@ class AgentLoop:
         if isinstance(part, Text):
             incoming.text.append(part.text)
             self._emit(TextDelta(part.text))
+            if self._typed is not None:
+                size = sum(map(len, incoming.text))
+                partial = self._typed.partial(incoming.text, size)
+                if partial is not None:
+                    self._emit(partial)
         elif isinstance(part, Thought):
             incoming.thoughts.append(part.text)
             self._emit(ThinkingDelta(part.text))
@@ -410,6 +455,12 @@ class AgentLoop:
                 text = str(message["content"])
                 return final_answer(text) if self.plan.model.codec.form == "react" else text
         return ""
+
+    def plain_value(self) -> Any:
+        """Returns the typed answer as JSON holds it, or None."""
+        if self._typed is None or not self._typed.is_there:
+            return None
+        return self._typed.form.plain(self._typed.value)
 
     def close(self) -> None:
         """Gives up what the run kept."""

@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents import telemetry
-from qwenbelt.agents.declarations import declaration
+from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model
 from qwenbelt.agents.runtime.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
@@ -19,10 +19,14 @@ from qwenbelt.agents.runtime.budget import Budget, Ending
 from qwenbelt.agents.runtime.code_mode import CodeMode
 from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.agents.runtime.resource_queue import Limits
+from qwenbelt.agents.runtime.tool_arguments import declaration
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.events import Done, Event, RunStarted
 from qwenbelt.core.language import Language
 from qwenbelt.core.trace import TraceWriter
+
+if TYPE_CHECKING:
+    from qwenbelt.agents.answers.typed import AnswerForm
 
 
 @dataclass
@@ -37,7 +41,7 @@ class RunConfig:
         artifacts: keeps large results; a store of the run's own when None.
         dependent_calls: whether the model is told that calls may use each other's results.
         summarize: whether what leaves the model's window is summed up by the model.
-        code: the tools that code may call, or None; they are not among `tools`.
+        answer: the form of a typed answer.
     """
 
     agent: str
@@ -61,6 +65,7 @@ class RunConfig:
     dependent_calls: bool = False
     summarize: bool = False
     code: CodeMode | None = None
+    answer: AnswerForm | None = None
 
     def declared(self, tools: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Returns what the model is told of tools."""
@@ -203,6 +208,20 @@ class Run(AsyncGenerator[Event, None]):
         return self._body.added()
 
     @property
+    def value(self) -> Any:
+        """The typed answer, checked; None before the end and without a form."""
+        return self._body.value
+
+    @property
+    def has_value(self) -> bool:
+        """Whether a typed answer has come."""
+        return self._body.has_value
+
+    def shown_before(self) -> list[str]:
+        """Returns the texts that the model was given before this run's first reply."""
+        return [text_of(message.get("content")) for message in self._body.given()]
+
+    @property
     def is_over(self) -> bool:
         """Whether the run has ended."""
         return self._over or (self._driver is not None and self._driver.done())
@@ -258,4 +277,6 @@ async def _drive(
         await body.stop()
     finally:
         body.close()
-        channel.close(Done(ending.reason, body.answer(), ending.detail, body.added()))
+        channel.close(
+            Done(ending.reason, body.answer(), ending.detail, body.added(), body.plain_value())
+        )

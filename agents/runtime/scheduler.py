@@ -21,9 +21,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qwenbelt.agents.models.deltas import ToolCall
-from qwenbelt.agents.notices import BY_THE_USER, INPUT_FAILED, NO_SUCH_RESULT, OUT_OF_TIME
-from qwenbelt.agents.prompts import CANCELLED, CUT_OFF, REFUSED, UNKNOWN_TOOL, UNREADABLE_CALL
-from qwenbelt.agents.references import references, resolve
+from qwenbelt.agents.prompts import (
+    BY_THE_USER,
+    CANCELLED,
+    CUT_OFF,
+    INPUT_FAILED,
+    NO_SUCH_RESULT,
+    OUT_OF_TIME,
+    REFUSED,
+    UNKNOWN_TOOL,
+    UNREADABLE_CALL,
+)
 from qwenbelt.agents.runtime.approval import (
     ApprovalPolicy,
     decide,
@@ -36,7 +44,14 @@ from qwenbelt.agents.runtime.code_mode import CodeMode, NestedCalls, held_by
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed, shaped
 from qwenbelt.agents.runtime.resource_queue import Admission, Limits, Ticket
-from qwenbelt.agents.runtime.tool_arguments import as_json, handed_to, read_arguments, typed
+from qwenbelt.agents.runtime.tool_arguments import (
+    as_json,
+    handed_to,
+    read_arguments,
+    references,
+    resolve,
+    typed,
+)
 from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused, ToolTimeout
 from qwenbelt.core.events import (
     ApprovalAsked,

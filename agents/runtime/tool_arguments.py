@@ -1,12 +1,22 @@
-"""Reads what a model wrote as the arguments of a call, in the form that its tool takes."""
+"""The arguments of calls: how they are declared to the model, read, and handed to the tool.
+
+A call may use the result of an earlier call of the same reply: anywhere in its arguments,
+`{"$result": WHICH, "path": "rows[0].total"}` stands for a value of that result. WHICH is the call's
+id, its place in the reply from 1, or its tool's name (the last earlier call of that tool). Without
+a path the whole result text is meant.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from qwenbelt.core.errors import ToolError
+from qwenbelt.agents.prompts import RESULT_OF_A_CALL
+from qwenbelt.core.errors import ToolError, one_line
 from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.core.language import Language
 from qwenbelt.core.schemas import coerced, json_schema
 from qwenbelt.tools.base import Tool, loads_arguments
 
@@ -61,3 +71,95 @@ def _says(written: str, values: dict[str, Any]) -> bool:
 def as_json(values: dict[str, Any] | str) -> str:
     """Returns arguments as JSON text; text stays as it is."""
     return values if isinstance(values, str) else json.dumps(values, ensure_ascii=False)
+
+
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+MARK = "$result"
+
+
+def references(value: Any) -> Iterator[Any]:
+    """Yields what the references inside a JSON value name."""
+    if isinstance(value, dict):
+        if MARK in value:
+            yield value[MARK]
+            return
+        value = list(value.values())
+    if isinstance(value, list):
+        for entry in value:
+            yield from references(entry)
+
+
+def resolve(value: Any, result_of: Callable[[Any], str]) -> Any:
+    """Returns the JSON value with every reference replaced.
+
+    Raises:
+        ToolError: a path does not lead to a value of the result.
+    """
+    if isinstance(value, dict):
+        if MARK in value:
+            return _value(result_of(value[MARK]), str(value.get("path") or ""))
+        return {key: resolve(entry, result_of) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [resolve(entry, result_of) for entry in value]
+    return value
+
+
+def _value(text: str, path: str) -> Any:
+    if not path:
+        return text
+    try:
+        value: Any = json.loads(text)
+    except json.JSONDecodeError:
+        raise ToolError(f"The result is not JSON, so {path!r} leads nowhere in it.") from None
+    for name, index in _STEP.findall(path):
+        try:
+            value = value[int(index)] if index else value[name]
+        except (KeyError, IndexError, TypeError):
+            shown = one_line(json.dumps(value, ensure_ascii=False), 120)
+            raise ToolError(f"{path!r}: nothing at {index or name!r} in {shown}.") from None
+    return value
+
+
+_DEFINITION = "result_of_a_call"
+
+
+def declaration(tool: Any) -> dict[str, Any]:
+    """Returns a tool's declaration for the model: name, description, JSON schema."""
+    function = tool.function
+    return {
+        "name": function["name"],
+        "description": function["description"],
+        "parameters": json_schema(function["parameters"]),
+    }
+
+
+def with_references(declared: dict[str, Any], language: Language) -> dict[str, Any]:
+    """Returns a declaration whose every argument may also be the result of another call.
+
+    Engines that force arguments into the schema could not write such references otherwise.
+    """
+    schema = declared["parameters"]
+    properties = schema.get("properties") or {}
+    if not properties:
+        return declared
+    reference = {"$ref": f"#/$defs/{_DEFINITION}"}
+    result = {
+        "type": "object",
+        "description": RESULT_OF_A_CALL[language],
+        "properties": {MARK: {"type": ["integer", "string"]}, "path": {"type": "string"}},
+        "required": [MARK],
+    }
+    return {
+        **declared,
+        "parameters": {
+            **schema,
+            "properties": {name: _either(kind, reference) for name, kind in properties.items()},
+            "$defs": {**schema.get("$defs", {}), _DEFINITION: result},
+        },
+    }
+
+
+def _either(kind: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+    outside: dict[str, Any] = {key: kind[key] for key in ("description", "default") if key in kind}
+    inside = {key: value for key, value in kind.items() if key not in outside}
+    return {**outside, "anyOf": [inside, reference]}

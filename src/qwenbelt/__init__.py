@@ -15,6 +15,8 @@ from qwenbelt.core.lazy import lazy
 TYPE_CHECKING = False  # typing's own costs milliseconds to import
 if TYPE_CHECKING:
     from qwenbelt.agents.agent_files import load_agent
+    from qwenbelt.agents.answers.cited import Cited
+    from qwenbelt.agents.answers.result import Citation, Result
     from qwenbelt.agents.assistant import Assistant
     from qwenbelt.agents.fncall import FnCallAgent
     from qwenbelt.agents.models.endpoints import endpoint
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from qwenbelt.agents.runtime.resource_queue import Limits
     from qwenbelt.agents.runtime.run import Run
     from qwenbelt.core.errors import (
+        AnswerInvalid,
         ConfigError,
         EndpointError,
         InputError,
@@ -47,9 +50,12 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AnswerInvalid",
     "ApprovalRequest",
     "Assistant",
     "Budget",
+    "Citation",
+    "Cited",
     "CodeInterpreter",
     "ConfigError",
     "DocumentIndex",
@@ -62,6 +68,7 @@ __all__ = [
     "PlanAgent",
     "Plot",
     "ReActChat",
+    "Result",
     "Run",
     "Tool",
     "ToolContext",
@@ -82,6 +89,8 @@ _lazy, __dir__ = lazy(
     __name__,
     {
         "qwenbelt.agents.agent_files": ("load_agent",),
+        "qwenbelt.agents.answers.cited": ("Cited",),
+        "qwenbelt.agents.answers.result": ("Citation", "Result"),
         "qwenbelt.agents.assistant": ("Assistant",),
         "qwenbelt.agents.fncall": ("FnCallAgent",),
         "qwenbelt.agents.models.endpoints": ("endpoint",),
@@ -92,6 +101,7 @@ _lazy, __dir__ = lazy(
         "qwenbelt.agents.runtime.resource_queue": ("Limits",),
         "qwenbelt.agents.runtime.run": ("Run",),
         "qwenbelt.core.errors": (
+            "AnswerInvalid",
             "ConfigError",
             "EndpointError",
             "InputError",

@@ -26,6 +26,10 @@ def fitted(turn: Turn, schema: Mapping[str, Any]) -> str:
     for candidate in _candidates(turn, schema):
         if check.is_valid(candidate):
             return json.dumps(candidate, ensure_ascii=False)
+    if not turn.calls and isinstance(turn.answer or turn.text, str):
+        text = str(turn.answer or turn.text)
+        if any(True for _ in _parsed(text)):
+            return text  # of a server that takes a schema and does not keep to it
     what = "its calls" if turn.calls else "its answer"
     raise InputError(
         f"the request's JSON schema allows no shape that carries {what}; write the exact value "
@@ -43,6 +47,8 @@ def _candidates(turn: Turn, schema: Mapping[str, Any]) -> Iterator[Any]:
     text = turn.answer or turn.text
     yield from _parsed(text)
     yield text
+    for value in _parsed(text):
+        yield from ({key: value} for key in _ANSWER_KEYS)
     for key in _ANSWER_KEYS:
         yield {key: text}
         for flag in ("kind", "type", "action", "decision"):

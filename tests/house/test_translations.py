@@ -72,7 +72,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "text.format(name=source.call.name)": BILINGUAL,
     },
     "agents/models/stock_model.py": {"one_line(error)": OTHER_PROGRAM},
-    "agents/terminal.py": {
+    "agents/runtime/approval.py": {
         "text.format(name=request.name, reason=NOBODY_TO_ASK[language])": BILINGUAL,
     },
     "testing/scenarios/yaml_file.py": {"error.message": ANOTHER_ERROR, "str(error)": ANOTHER_ERROR},
@@ -82,6 +82,8 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "' '.join(library.failed)": ANOTHER_ERROR,
         "str(error)": ANOTHER_ERROR,
     },
+    "tools/documents/parsing/formats.py": {"note": ANOTHER_ERROR},
+    "tools/documents/parsing/html_blocks.py": {"note": ANOTHER_ERROR},
     "tools/documents/parsing/worker_pool.py": {
         "answer.get('fix')": ANOTHER_ERROR,
         "answer['error']": ANOTHER_ERROR,

@@ -335,5 +335,12 @@ def _proxy_environment(port: int) -> dict[str, str]:
 
 
 def _numbers(limits: SessionLimits) -> dict[str, Any]:
-    names: Sequence[str] = ("memory", "disk", "processes", "open_files", "cpu_seconds")
+    names: Sequence[str] = (
+        "memory",
+        "disk",
+        "processes",
+        "open_files",
+        "cpu_seconds",
+        "background_seconds",
+    )
     return {name: value for name, value in asdict(limits).items() if name in names}
