@@ -8,7 +8,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from qwen_agent.agents import FnCallAgent as StockFnCallAgent
 from qwen_agent.llm.schema import ContentItem, Message
@@ -21,7 +21,12 @@ from qwenbelt.agents.prompts import PLAN
 from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
-from qwenbelt.agents.runtime.code_mode import INTERPRETER, check_code_mode, code_mode_of
+from qwenbelt.agents.runtime.code_mode import (
+    INTERPRETER,
+    CodeModeOption,
+    check_code_mode,
+    code_mode_of,
+)
 from qwenbelt.agents.runtime.conversation_files import ConversationFiles, StoredFiles
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
@@ -37,7 +42,6 @@ from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.base import result_items, result_text
 from qwenbelt.tools.function import FunctionTool
 
-CodeModeOption: TypeAlias = bool | Literal["auto"] | Sequence[str]
 _RUN_KEYS = ("session", "trace", "folder")
 _STORES = 64  # conversations whose large results are kept at the same time
 
@@ -58,7 +62,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             call of the same reply; see `PlanAgent`.
         summarize: whether what leaves the model's window is summed up by the model first.
         code_mode: whether the tools are called from code: True for all of them, or the names of
-            some; the model is offered `code_interpreter` in their place.
+            some; the model is offered `code_interpreter` in their place. "auto" for all where a
+            probe has shown that the model writes code, and there are many.
     """
 
     tool_form: str | None = None
@@ -104,7 +109,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             description=description,
         )
         check_code_mode(code_mode, self.function_map)
-        if code_mode and INTERPRETER not in self.function_map:
+        if code_mode not in (False, "auto") and INTERPRETER not in self.function_map:
             self._init_tool(INTERPRETER)
 
     def _init_tool(self, tool: Any) -> None:
@@ -173,10 +178,11 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         place = Path(folder) if folder is not None else self.folder
         if self.dependent_calls and self.function_map:
             messages = with_system(messages, PLAN[language], last=True)
-        code, offered = code_mode_of(self.code_mode, self._tools_for_run())
+        model = model_for(self.llm, self.tool_form)
+        code, offered = code_mode_of(self.code_mode, self._tools_for_run(), model)
         plan = RunConfig(
             agent=self.name or type(self).__name__,
-            model=model_for(self.llm, self.tool_form),
+            model=model,
             tools=offered,
             code=code,
             messages=messages,

@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from qwenbelt.agents.models.deltas import ToolCall
 from qwenbelt.agents.prompts import CODE_MODE
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from qwenbelt.agents.runtime.scheduler import ScheduledCall, Scheduler
 
 INTERPRETER = "code_interpreter"
+CodeModeOption: TypeAlias = bool | Literal["auto"] | Sequence[str]
+_MANY_TOOLS = 8  # their declarations cost a request more than the stubs and a cell do
 _LARGEST_FILE = 16 * 1024 * 1024
 _STUB_LINE = 160
 _NOT_IN_NAMES = re.compile(r"\W", re.ASCII)
@@ -258,19 +260,38 @@ def check_code_mode(wanted: Any, tools: Mapping[str, Any]) -> None:
         )
 
 
-def code_mode_of(wanted: Any, tools: dict[str, Any]) -> tuple[CodeMode | None, dict[str, Any]]:
+def code_mode_of(
+    wanted: CodeModeOption, tools: dict[str, Any], model: Any = None
+) -> tuple[CodeMode | None, dict[str, Any]]:
     """Returns the code mode, and the tools that the model is offered.
 
     Args:
-        wanted: True for all tools, or the names of those that are called from code.
+        wanted: True for all tools, or the names of those that are called from code; "auto" for
+            all where it pays.
         tools: the run's tools by name.
+        model: what is known of it decides for "auto".
     """
-    chosen = set(tools) - {INTERPRETER} if wanted is True else set(wanted or ()) - {INTERPRETER}
+    if wanted == "auto":
+        wanted = pays(tools, model)
+    chosen = set(tools) - {INTERPRETER} if wanted is True else {*(wanted or ())} - {INTERPRETER}
     if not chosen:
         return None, tools
     interpreter = tools.get(INTERPRETER)
     code = CodeMode(interpreter, code_names({n: t for n, t in tools.items() if n in chosen}))
     return code, {name: tool for name, tool in tools.items() if name not in chosen}
+
+
+def pays(tools: Mapping[str, Any], model: Any) -> bool:
+    """Says whether calls from code pay: a probe has shown that the model writes code, many tools.
+
+    The interpreter must be there already: nobody gets code run who has not chosen it.
+    """
+    known = getattr(model, "known", None)
+    return (
+        INTERPRETER in tools
+        and len(tools) > _MANY_TOOLS
+        and getattr(known, "writes_code", None) is True
+    )
 
 
 def held_by(job: ScheduledCall | None) -> set[str]:
