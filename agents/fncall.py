@@ -35,6 +35,7 @@ from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Run, RunConfig
+from qwenbelt.agents.tool_sources import ToolSources
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language, detect_language
@@ -99,6 +100,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         self.summarize = summarize
         self.code_mode = code_mode
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
+        self._sources = ToolSources()
+        self._wrapped: dict[str, OverriddenTool] = {}
         self._stores: dict[tuple[str, Path | None], ArtifactStore] = {}
         self._lock = threading.Lock()
         super().__init__(
@@ -185,6 +188,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             model=model,
             tools=offered,
             code=code,
+            current_tools=None if code else self._tools_for_run,  # else from the next run on
+            tools_settled=self._sources.settled,
             messages=messages,
             language=language,
             limits=self.limits,
@@ -218,10 +223,15 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             return store
 
     def _tools_for_run(self) -> dict[str, Any]:
+        self._sources.update(self.function_map)
+        tools = dict(self.function_map)
         if type(self)._call_tool is FnCallAgent._call_tool:
-            return dict(self.function_map)
-        own = self._call_tool
-        return {name: OverriddenTool(tool, own) for name, tool in self.function_map.items()}
+            return tools
+        for name, tool in tools.items():
+            wrapped = self._wrapped.get(name)
+            if wrapped is None or wrapped.tool is not tool:
+                self._wrapped[name] = OverriddenTool(tool, self._call_tool)
+        return {name: self._wrapped[name] for name in tools}
 
     def cancel(self, run_id: str | None = None) -> None:
         """Ends all runs of this agent, or the one of an id; from any thread."""

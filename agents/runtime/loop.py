@@ -106,6 +106,7 @@ class AgentLoop:
         self._artifacts = plan.artifacts or ArtifactStore(plan.folder)
         self._tools = dict(plan.tools)
         self._declared: list[dict[str, Any]] = []
+        self._stale = False  # whether tools have changed since they were declared
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
         self._typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
@@ -239,6 +240,9 @@ class AgentLoop:
     async def _fit(self) -> bool:
         """Keeps the conversation inside the window; returns whether something had to go."""
         plan = self.plan
+        if plan.tools_settled is not None:
+            await plan.tools_settled()
+        self._follow_tools()
         self._declare()
         sum_up = summarizer(plan.model, plan.language, self._count) if plan.summarize else None
         compacted = await self._window.fit(self.history, self._declared, sum_up)
@@ -314,6 +318,8 @@ class AgentLoop:
             incoming.thoughts.append(part.text)
             self._emit(ThinkingDelta(part.text))
         elif isinstance(part, Sealed):
+            if part.call.name not in self._tools:
+                self._follow_tools()
             incoming.scheduler.seal(part.call)
         elif isinstance(part, Relabel):
             incoming.thoughts += incoming.text
@@ -338,13 +344,23 @@ class AgentLoop:
 
     # -- tools --------------------------------------------------------------------------------
 
+    def _follow_tools(self) -> None:
+        """Takes in tools that a server has added or changed; what it dropped stays declared."""
+        if self.plan.current_tools is None:
+            return
+        for name, tool in self.plan.current_tools().items():
+            if self._tools.get(name) is not tool:
+                self._tools[name] = tool
+                self._stale = True
+
     def _declare(self) -> None:
         """Declares the tools, and `read_artifact` from the first artifact on."""
         if self._artifacts.names and "read_artifact" not in self._tools:
             page = min(PAGE_BYTES, self.plan.limits.result_bytes * 3 // 4)
             self._tools["read_artifact"] = ReadArtifact(self._artifacts, page)
-        elif self._declared:
+        elif self._declared and not self._stale:
             return
+        self._stale = False
         self._declared = self.plan.declared(self._tools)
         if self.plan.dependent_calls:
             self._declared = [with_references(d, self.plan.language) for d in self._declared]

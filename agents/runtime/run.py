@@ -35,6 +35,8 @@ class RunConfig:
 
     Attributes:
         tools: the tools by name.
+        current_tools: gives the tools as they are now, where they may change during the run.
+        tools_settled: waits a moment for changes that have been announced.
         keywords: further keyword arguments for every tool call.
         extra: further generation settings for every request.
         prepare: awaited before the first request; may change `messages`.
@@ -65,6 +67,8 @@ class RunConfig:
     dependent_calls: bool = False
     summarize: bool = False
     code: CodeMode | None = None
+    current_tools: Callable[[], Mapping[str, Any]] | None = None
+    tools_settled: Callable[[], Awaitable[None]] | None = None
     answer: AnswerForm | None = None
 
     def declared(self, tools: Mapping[str, Any]) -> list[dict[str, Any]]:
