@@ -30,12 +30,12 @@ class Calls:
             function("slow", seconds={"type": "number"}),
             {**function("given"), "parameters": {**EMPTY, "properties": {"class": {}, "b-c": {}}}},
             function("fails"),
+            function("meet", count={"type": "integer"}),
             function("large", size={"type": "integer"}),
         ]
         self.most, self.side_by_side = 1000, 16
         self.made: list[tuple[str, dict[str, Any]]] = []
-        self.running = self.side_by_side = 0
-        self.stopped = 0
+        self.running = self.waiting = self.stopped = 0
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
@@ -46,7 +46,6 @@ class Calls:
             return answer_of(arguments["x"] * 2)
         if name == "slow":
             self.running += 1
-            self.side_by_side = max(self.side_by_side, self.running)
             try:
                 await asyncio.sleep(arguments["seconds"])
             except asyncio.CancelledError:
@@ -55,6 +54,13 @@ class Calls:
             finally:
                 self.running -= 1
             return answer_of("slept")
+        if name == "meet":
+            self.waiting += 1
+            while self.waiting % arguments["count"]:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            self.waiting = 0
+            return answer_of(arguments["count"])
         if name == "large":
             return answer_of("x" * arguments["size"])
         return answer_of(arguments) if name == "given" else failure("it cannot be done")
@@ -109,14 +115,16 @@ print(await alias(x=8))
 
 
 def test_waiting_calls_run_side_by_side(shared: Runner, calls: Calls) -> None:
-    shared("await asyncio.gather(*(tools.slow(seconds=0.2) for _ in range(5)))")
-    assert calls.side_by_side == 5
-    calls.side_by_side = 0
-    shared("a = [tools.slow(seconds=0.2) for _ in range(4)]")
-    assert calls.side_by_side == 4, "calls that only read, written as a plain list"
-    calls.side_by_side = 0
-    shared("async def f():\n    tools.slow(seconds=0.2)\nawait asyncio.gather(f(), f(), f())")
-    assert calls.side_by_side == 3
+    """Each call waits until all of them are there; one after the other they would never end."""
+    told = shared("""
+print(await asyncio.gather(*(tools.meet(count=5) for _ in range(5))))
+print([tools.meet(count=4) for _ in range(4)], "calls that only read, as a plain list")
+async def f(): return tools.meet(count=3)
+print(await asyncio.gather(f(), f(), f()))
+""")
+    assert told.splitlines()[0] == "[5, 5, 5, 5, 5]"
+    assert told.splitlines()[1].startswith("[4, 4, 4, 4]")
+    assert told.splitlines()[2] == "[3, 3, 3]"
 
 
 def test_names_help_errors_and_results(shared: Runner, calls: Calls) -> None:
