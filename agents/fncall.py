@@ -17,6 +17,7 @@ from qwen_agent.tools.base import TOOL_REGISTRY, BaseTool
 from qwenbelt.agents.answers.ask import Asking
 from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.chat_model import model_for
+from qwenbelt.agents.hooks import Hooks
 from qwenbelt.agents.prompts import PLAN
 from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
@@ -65,6 +66,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         code_mode: whether the tools are called from code: True for all of them, or the names of
             some; the model is offered `code_interpreter` in their place. "auto" for all where a
             probe has shown that the model writes code, and there are many.
+        hooks: `Hook` objects, classes or names ("module:name"), called one after another.
     """
 
     tool_form: str | None = None
@@ -88,6 +90,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         dependent_calls: bool | None = None,
         summarize: bool = False,
         code_mode: CodeModeOption = False,
+        hooks: Sequence[Any] = (),
     ) -> None:
         self.mem = StoredFiles(files or [], rag_cfg)
         self.approval = checked_policy(approve)
@@ -99,6 +102,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             self.dependent_calls = dependent_calls
         self.summarize = summarize
         self.code_mode = code_mode
+        self.hooks = Hooks(hooks)
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
         self._sources = ToolSources()
         self._wrapped: dict[str, OverriddenTool] = {}
@@ -207,6 +211,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             dependent_calls=self.dependent_calls,
             summarize=self.summarize,
             answer=answer,
+            hooks=self.hooks,
         )
         run = Run(plan)
         with self._lock:

@@ -162,7 +162,10 @@ class NestedCalls:
 
     @staticmethod
     async def _answer(tool: Any, outcome: CallOutcome) -> dict[str, Any]:
-        value, outcome.value = outcome.value, None
+        returned, outcome.value = outcome.value, None
+        if returned is None or returned[1] != outcome.text:  # a hook's own, or changed by one
+            return answer_of(_parsed(outcome.text))
+        value = returned[0]
         if outcome.artifacts:  # files are read
             return await asyncio.to_thread(answer_to, tool, value)
         return answer_to(tool, value)

@@ -47,7 +47,7 @@ class CallOutcome:
         artifacts: paths of pictures and files that the call made.
         status: how it ended, as `ToolFinished` tells it.
         error: the name of the exception that code raised.
-        value: what the tool returned, for calls from code.
+        value: what the tool returned, with the text that it has, for calls from code.
     """
 
     text: str
@@ -57,7 +57,7 @@ class CallOutcome:
     abandoned: bool = False
     status: CallStatus = "ok"
     error: str = ""
-    value: Any = None
+    value: tuple[Any, str] | None = None
 
     @property
     def ok(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from qwenbelt import Budget, FnCallAgent, Limits, ReActChat, Tool
+from qwenbelt import Budget, FnCallAgent, Hook, Limits, ReActChat, Refuse, Tool
 from qwenbelt.agents.runtime.code_mode import code_names, stub
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import ApprovalAsked, Done, RunStarted, ToolFinished, ToolStarted
@@ -265,6 +265,22 @@ def test_search_from_code_gives_numbered_sources(run: Run, tmp_path: Path) -> No
     assert "12 cranes" in ran.said
     assert "12 cranes" in ran.nested[0].result
     assert "[1]" in ran.nested[0].result
+
+
+def test_hooks_see_calls_from_code(run: Run) -> None:
+    class Redact(Hook):
+        def before_tool(self, call: Any) -> Any:
+            return Refuse("not this one") if call.name == "send" else None
+
+        def after_tool(self, call: Any, outcome: Any) -> Any:
+            return "[redacted]" if "secret" in outcome.text else None
+
+    ran = run(
+        "print(tools.plain('a secret'))\ntry: tools.send('x')\n"
+        "except tools.ToolRefused as e: print(e)",
+        hooks=[Redact()],
+    )
+    assert ran.said.splitlines() == ["[redacted]", "not this one"]
 
 
 def test_names_that_python_takes() -> None:
