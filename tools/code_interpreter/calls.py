@@ -43,7 +43,7 @@ class BrokenChannel(Exception):
 
 
 @dataclass
-class Cell:
+class CallingCell:
     """A cell that may call: its number, what answers its calls, and what it has used up."""
 
     number: int
@@ -72,7 +72,7 @@ class CallChannel:
         self._out = bytearray()
         self._number = 0
         self._cells = 0
-        self._cell: Cell | None = None
+        self._cell: CallingCell | None = None
         self._held = 0
         self._room = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
@@ -96,7 +96,7 @@ class CallChannel:
     def open(self, calls: CallsFromCode) -> int:
         """A cell begins that may call; returns its number."""
         self._cells += 1
-        self._cell = Cell(self._cells, calls, asyncio.Semaphore(max(1, calls.side_by_side)))
+        self._cell = CallingCell(self._cells, calls, asyncio.Semaphore(max(1, calls.side_by_side)))
         return self._cells
 
     async def end(self) -> None:
@@ -245,7 +245,7 @@ class CallChannel:
             task.add_done_callback(self._running.discard)
 
     async def _run(
-        self, cell: Cell, number: int, name: str, arguments: dict[str, Any], size: int
+        self, cell: CallingCell, number: int, name: str, arguments: dict[str, Any], size: int
     ) -> None:
         answered = False
         try:
@@ -261,7 +261,9 @@ class CallChannel:
             self._held -= size
             self._look()
 
-    async def _result(self, cell: Cell, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _result(
+        self, cell: CallingCell, name: str, arguments: dict[str, Any]
+    ) -> dict[str, Any]:
         try:
             work: Awaitable[dict[str, Any]] = cell.calls.call(name, arguments)
             if cell.calls.loop is not self._loop:

@@ -18,7 +18,6 @@ from qwenbelt.tools.code_interpreter.files import Trouble
 from qwenbelt.tools.code_interpreter.options import SessionOptions
 from qwenbelt.tools.code_interpreter.outcome import CellOutcome, Collector, Message
 from qwenbelt.tools.code_interpreter.process import KernelProcess
-from qwenbelt.tools.code_interpreter.strings import NO_CALLS, NO_CALLS_FIX
 from qwenbelt.tools.code_interpreter.transport import Transport
 
 if TYPE_CHECKING:
@@ -211,7 +210,10 @@ class CodeSession:
             return
         channel = kernel.process.calls
         if channel is None:
-            raise ToolRefused(NO_CALLS, fix=NO_CALLS_FIX)
+            raise ToolRefused(
+                "Code that calls tools needs a session on this machine.",
+                fix="Leave out `server` and containers, or set code_mode=False.",
+            )
         functions = json.dumps(list(call.calls.functions))
         changed = functions != channel.installed
         channel.installed = functions

@@ -151,7 +151,3 @@ REFUSED_FIX = (
     "it with CodeInterpreter({'allow_unsandboxed': True}), QWENBELT_ALLOW_UNSANDBOXED=1 "
     "or allow_unsandboxed = true in qwenbelt.toml."
 )
-NO_CALLS = "Code that calls tools needs a session on this machine"
-NO_CALLS_FIX = (
-    "Use the interpreter without `server` and without containers, or set code_mode=False."
-)

@@ -54,26 +54,32 @@ _TYPES: dict[str, Any] = {
 }
 
 
-class ToolError(RuntimeError):
+class FailedCall(RuntimeError):
     """A call of a tool failed; the message is the tool's one line."""
 
 
-class ToolRefused(ToolError):
+class RefusedCall(FailedCall):
     """A call was not allowed."""
 
 
-class ToolTimeout(ToolError):
+class TimedOutCall(FailedCall):
     """A call took longer than its limit."""
 
 
-class ToolCancelled(ToolError):
+class CancelledCall(FailedCall):
     """A call was stopped."""
 
 
-_ERRORS = {"refused": ToolRefused, "timeout": ToolTimeout, "cancelled": ToolCancelled}
+_KINDS: dict[str, type[FailedCall]] = {  # by the names that they have in the module
+    "ToolError": FailedCall,
+    "ToolRefused": RefusedCall,
+    "ToolTimeout": TimedOutCall,
+    "ToolCancelled": CancelledCall,
+}
+_ERRORS = {"refused": RefusedCall, "timeout": TimedOutCall, "cancelled": CancelledCall}
 
 
-class Text(str):
+class ToolText(str):
     """A result's text, with the pictures and files that came with it."""
 
     pictures: list[Any]
@@ -137,18 +143,18 @@ class Line:
         """Sends a call; `settle` is given the answer, in the reading thread."""
         cell = getattr(threading.current_thread(), "tools_cell", 0)
         if os.getpid() != self._owner:
-            raise ToolError("tools cannot be called from a child process")
+            raise FailedCall("tools cannot be called from a child process")
         if not self.cell or cell != self.cell:
-            raise ToolError("this thread belongs to a cell that has ended; it cannot call tools")
+            raise FailedCall("this thread belongs to a cell that has ended; it cannot call tools")
         if self._closed:
-            raise ToolError(self._closed)
+            raise FailedCall(self._closed)
         body = {"cell": cell, "name": name, "arguments": arguments}
         with self._lock:
             self._number += 1
             number = self._number
             frame = json.dumps({"n": number, **body}, default=_plain).encode("utf-8", "replace")
             if len(frame) > LARGEST_FRAME:
-                raise ToolError(f"the arguments of {name} are over {LARGEST_FRAME} bytes")
+                raise FailedCall(f"the arguments of {name} are over {LARGEST_FRAME} bytes")
             self._waiting[number] = settle
             try:
                 self._connection.sendall(_HEAD.pack(len(frame)) + frame)
@@ -214,7 +220,7 @@ def _plain(value: Any) -> Any:
 def value_of(answer: dict[str, Any]) -> Any:
     """Returns the value of an answer, or raises what it tells."""
     if not answer.get("ok"):
-        raise _ERRORS.get(str(answer.get("kind", "")), ToolError)(str(answer.get("error", "")))
+        raise _ERRORS.get(str(answer.get("kind", "")), FailedCall)(str(answer.get("error", "")))
     return _read_value(answer.get("value"), str(answer.get("form", "json")))
 
 
@@ -244,7 +250,7 @@ def _items(value: dict[str, Any]) -> Any:
                 file.write(base64.b64decode(data))
     if not value["text"] and len(pictures) == 1 and not value["files"]:
         return pictures[0]
-    text = Text(value["text"])
+    text = ToolText(value["text"])
     text.pictures, text.files = pictures, [name for name, _ in value["files"]]
     return text
 
@@ -516,8 +522,10 @@ def install(line: Any, shell: Any, entries: list[dict[str, Any]]) -> None:
     for entry in entries:
         setattr(module, entry["name"], function_of(line, entry))
         names.append(entry["name"])
-    for kind in (ToolError, ToolRefused, ToolTimeout, ToolCancelled):
-        setattr(module, kind.__name__, kind)
+    for name, kind in _KINDS.items():
+        kind.__name__ = kind.__qualname__ = name
+        kind.__module__ = "tools"
+        setattr(module, name, kind)
     module.awaitable, module.values_of = awaitable, values_of  # type: ignore[attr-defined]
     module.__all__ = names  # type: ignore[attr-defined]
     before = sys.modules.get("tools")
@@ -550,7 +558,7 @@ def begin(cell: int, entries: list[dict[str, Any]] | None = None) -> None:
     from IPython import get_ipython
 
     if _line is None:
-        raise ToolError("there is no channel to the tools")
+        raise FailedCall("there is no channel to the tools")
     if entries is not None:
         install(_line, get_ipython(), entries)
     _line.begin(cell)

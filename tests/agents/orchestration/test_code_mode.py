@@ -251,7 +251,7 @@ def test_tables_pictures_and_json_are_values(run: Run, tmp_path: Path) -> None:
         "print(type(p).__name__, p.pictures[0].size[0] > 100)",
         ["sql_query", "plot"],
     )
-    assert ran.said.splitlines()[:2] == ["DataFrame ['name', 'n'] 3", "Text True"]
+    assert ran.said.splitlines()[:2] == ["DataFrame ['name', 'n'] 3", "ToolText True"]
 
 
 def test_search_from_code_gives_numbered_sources(run: Run, tmp_path: Path) -> None:
