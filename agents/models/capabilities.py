@@ -36,6 +36,7 @@ class Capabilities:
         structured: the body field that constrains replies: "response_format", "json_schema",
             "structured_outputs" or "format"; "" when none does.
         thinking: "switch" when thinking can be turned on and off, "always", or "never".
+        thoughts_back: whether it refuses replies with calls that come without their thoughts.
         vision: whether it reads pictures.
         context_tokens: the window, when an error or the server told it.
         first_token: seconds to the first token of a short prompt.
@@ -50,6 +51,7 @@ class Capabilities:
     tool_format: str | None = None
     structured: str | None = None
     thinking: str | None = None
+    thoughts_back: bool | None = None
     vision: bool | None = None
     context_tokens: int | None = None
     first_token: float | None = None
@@ -140,6 +142,7 @@ def _from_dict(values: Any) -> Capabilities:
         "tool_format": str,
         "structured": str,
         "thinking": str,
+        "thoughts_back": bool,
         "vision": bool,
         "context_tokens": int,
         "first_token": (int, float),
