@@ -49,7 +49,7 @@ from qwenbelt.agents.runtime.hooked import (
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, check_reason, cut_ending
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
-from qwenbelt.agents.runtime.tool_arguments import declaration, with_references
+from qwenbelt.agents.runtime.tool_arguments import with_references
 from qwenbelt.agents.runtime.typed_answer import TypedAnswer
 from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.core.events import (
@@ -415,7 +415,7 @@ class AgentLoop:
         elif self._declared and not self._stale:
             return
         self._stale = False
-        self._declared = [declaration(tool) for tool in self._tools.values()]
+        self._declared = self.plan.declared(self._tools)
         if self.plan.dependent_calls:
             self._declared = [with_references(d, self.plan.language) for d in self._declared]
 
@@ -435,6 +435,8 @@ class AgentLoop:
                 keywords=self._keywords,
                 asked=self._asked,
                 keep_artifact=self._artifacts.keep,
+                code=plan.code,
+                count_nested=self._count_nested,
                 hooks=plan.hooks,
             )
         )
@@ -448,6 +450,16 @@ class AgentLoop:
         if left is not None and left < most:
             return left, BUDGET_OF_CALLS[language].format(most=self.plan.budget.tool_calls)
         return most, TOO_MANY_CALLS[language].format(most=most)
+
+    def _count_nested(self) -> str:
+        """Counts a call from code; returns why the budget does not allow it, or ""."""
+        most, incoming = self.plan.budget.tool_calls, self._incoming
+        if most is not None:
+            own = len(incoming.scheduler.calls()) if incoming is not None else 0
+            if self._spending.tool_calls + own >= most:
+                return BUDGET_OF_CALLS[self.plan.language].format(most=most)
+        self._spending.tool_calls += 1
+        return ""
 
     def _context(self, call: ToolCall) -> ToolContext:
         plan, loop = self.plan, asyncio.get_running_loop()
