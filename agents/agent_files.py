@@ -17,7 +17,6 @@ so that no folder that somebody else wrote can take its place.
 from __future__ import annotations
 
 import codecs
-import json
 import os
 import re
 from pathlib import Path
@@ -27,6 +26,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qwenbelt.core.errors import ConfigError, InputError, one_line
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import detect_language
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.settings import config_folder
@@ -57,6 +57,7 @@ class DescribedAgent(BaseModel):
         mcp: MCP servers by name; in the file also the path of a JSON file with `mcpServers`.
         endpoint: the endpoint spec; None for the usual one.
         thinking: switches the model's thoughts on or off; None leaves it to the model.
+        code_mode: whether the tools are called from code, "auto", or the names of those that are.
         files: documents that belong to it, absolute.
         path: the file itself.
     """
@@ -71,6 +72,7 @@ class DescribedAgent(BaseModel):
     mcp: dict[str, dict[str, Any]] = Field(default_factory=dict)
     endpoint: str | None = None
     thinking: bool | None = None
+    code_mode: bool | Literal["auto"] | list[str] = False
     files: list[str] = Field(default_factory=list)
     path: Path
 
@@ -98,6 +100,7 @@ class DescribedAgent(BaseModel):
             "name": self.name,
             "description": self.description,
             "files": self.files,
+            "code_mode": self.code_mode,
         }
         classes = {"fncall": FnCallAgent, "react": ReActChat, "assistant": Assistant}
         return classes[self.agent](**{**known, **settings})
@@ -211,7 +214,7 @@ def _mapping(path: Path, text: str, above: int = 0) -> dict[str, Any]:
 
 def _servers(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["mcpServers"]
+        return loads_bounded(path.read_text(encoding="utf-8"))["mcpServers"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f'{path}: cannot be read as JSON with "mcpServers" ({error}).') from error
 

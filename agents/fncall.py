@@ -15,11 +15,20 @@ from qwen_agent.agents import FnCallAgent as StockFnCallAgent
 from qwen_agent.llm.schema import ContentItem, Message
 from qwen_agent.tools.base import TOOL_REGISTRY, BaseTool
 
+from qwenbelt.agents.answers.ask import Asking
+from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.chat_model import model_for
+from qwenbelt.agents.hooks import Hooks
 from qwenbelt.agents.prompts import PLAN
 from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
+from qwenbelt.agents.runtime.code_mode import (
+    INTERPRETER,
+    CodeModeOption,
+    check_code_mode,
+    code_mode_of,
+)
 from qwenbelt.agents.runtime.conversation_files import ConversationFiles, StoredFiles
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
@@ -28,6 +37,7 @@ from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Run, RunConfig
+from qwenbelt.agents.tool_sources import ToolSources
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language, detect_language
@@ -39,7 +49,7 @@ _RUN_KEYS = ("session", "trace", "folder")
 _STORES = 64  # conversations whose large results are kept at the same time
 
 
-class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
+class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
     """An agent that calls tools, in parallel, and tells what happens as events.
 
     Takes the arguments of qwen-agent's class, and:
@@ -54,6 +64,10 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         dependent_calls: whether the model is told that a call may use the result of an earlier
             call of the same reply; see `PlanAgent`.
         summarize: whether what leaves the model's window is summed up by the model first.
+        code_mode: whether the tools are called from code: True for all of them, or the names of
+            some; the model is offered `code_interpreter` in their place. "auto" for all where a
+            probe has shown that the model writes code, and there are many.
+        hooks: `Hook` objects, classes or names ("module:name"), called one after another.
     """
 
     tool_form: str | None = None
@@ -77,6 +91,8 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         dependent_calls: bool | None = None,
         summarize: bool = False,
+        code_mode: CodeModeOption = False,
+        hooks: Sequence[Any] = (),
     ) -> None:
         self.mem = StoredFiles(files or [], rag_cfg)
         self.approval = checked_policy(approve)
@@ -87,7 +103,11 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         if dependent_calls is not None:
             self.dependent_calls = dependent_calls
         self.summarize = summarize
+        self.code_mode = code_mode
+        self.hooks = Hooks(hooks)
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
+        self._sources = ToolSources()
+        self._wrapped: dict[str, OverriddenTool] = {}
         self._stores: dict[tuple[str, Path | None], ArtifactStore] = {}
         self._lock = threading.Lock()
         super().__init__(
@@ -97,6 +117,9 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             name=name,
             description=description,
         )
+        check_code_mode(code_mode, self.function_map)
+        if code_mode not in (False, "auto") and INTERPRETER not in self.function_map:
+            self._init_tool(INTERPRETER)
 
     def _init_tool(self, tool: Any) -> None:
         if isinstance(tool, dict) and "mcpServers" in tool:
@@ -120,6 +143,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         session: str | None = None,
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
+        answer: Any = None,
         **kwargs: Any,
     ) -> Run:
         """Starts a run and returns it: an async generator of events.
@@ -130,11 +154,18 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             session: names the conversation that kernels and folders belong to.
             folder: where tools keep their files.
             trace: where to write the events as well.
+            answer: the form of a typed answer, see `ask`; then `run.value` is that.
             **kwargs: handed on to every tool.
         """
         given = self._with_own_system([as_dict(message) for message in messages])
         keywords = {"lang": lang or _language_of(given), **kwargs}
-        return self._start(given, keywords, session=session, folder=folder, trace=trace)
+        options: dict[str, Any] = {"session": session, "folder": folder, "trace": trace}
+        if answer is not None:
+            form = answer if isinstance(answer, AnswerForm) else AnswerForm(answer)
+            told = form.instruction("zh" if keywords["lang"] == "zh" else "en")
+            given = with_system(given, told, last=True)
+            options["answer"] = form
+        return self._start(given, keywords, **options)
 
     def _start(
         self,
@@ -144,6 +175,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         session: str | None = None,
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
+        answer: AnswerForm | None = None,
     ) -> Run:
         """Makes the run; subclasses change the messages here."""
         language: Language = "zh" if kwargs.pop("lang", "en") == "zh" else "en"
@@ -155,10 +187,15 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         place = Path(folder) if folder is not None else self.folder
         if self.dependent_calls and self.function_map:
             messages = with_system(messages, PLAN[language], last=True)
+        model = model_for(self.llm, self.tool_form)
+        code, offered = code_mode_of(self.code_mode, self._tools_for_run(), model)
         plan = RunConfig(
             agent=self.name or type(self).__name__,
-            model=model_for(self.llm, self.tool_form),
-            tools=self._tools_for_run(),
+            model=model,
+            tools=offered,
+            code=code,
+            current_tools=None if code else self._tools_for_run,  # else from the next run on
+            tools_settled=self._sources.settled,
             messages=messages,
             language=language,
             limits=self.limits,
@@ -175,6 +212,8 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             artifacts=self._store(session, place),
             dependent_calls=self.dependent_calls,
             summarize=self.summarize,
+            answer=answer,
+            hooks=self.hooks,
         )
         if self.evidence_first and files.by_name:
             self._look_up_first(plan)
@@ -209,10 +248,15 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             return store
 
     def _tools_for_run(self) -> dict[str, Any]:
+        self._sources.update(self.function_map)
+        tools = dict(self.function_map)
         if type(self)._call_tool is FnCallAgent._call_tool:
-            return dict(self.function_map)
-        own = self._call_tool
-        return {name: OverriddenTool(tool, own) for name, tool in self.function_map.items()}
+            return tools
+        for name, tool in tools.items():
+            wrapped = self._wrapped.get(name)
+            if wrapped is None or wrapped.tool is not tool:
+                self._wrapped[name] = OverriddenTool(tool, self._call_tool)
+        return {name: self._wrapped[name] for name in tools}
 
     def cancel(self, run_id: str | None = None) -> None:
         """Ends all runs of this agent, or the one of an id; from any thread."""

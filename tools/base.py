@@ -6,10 +6,10 @@ import asyncio
 import concurrent.futures
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 from qwen_agent.llm.schema import ContentItem
@@ -50,6 +50,38 @@ class Ended(list[ContentItem]):
         self.error = error
 
 
+class Structured(str):
+    """A result's text for the model, with the same as `data` for programs."""
+
+    data: Any
+
+    def __new__(cls, text: str, data: Any) -> Structured:
+        """Makes the text."""
+        made = super().__new__(cls, text)
+        made.data = data
+        return made
+
+
+class CallsFromCode(Protocol):
+    """What code of a call may call: tools of the run, by the names that they have in code.
+
+    Attributes:
+        functions: their declarations, each with `read_only`.
+        most: calls that one cell may make.
+        side_by_side: how many of them may be on their way at the same time.
+        loop: the event loop on which `call` runs.
+    """
+
+    functions: Sequence[dict[str, Any]]
+    most: int
+    side_by_side: int
+    loop: asyncio.AbstractEventLoop
+
+    async def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Runs one call; returns its answer (see `code_interpreter.answers`)."""
+        ...
+
+
 @dataclass
 class ToolContext:
     """What a running call may know of the run it belongs to; given as the keyword `context`.
@@ -63,6 +95,7 @@ class ToolContext:
         so_far: gives what there is of the result, for a call that is stopped; a tool may set it.
         cancelled: set when the run no longer wants the result.
         language: "en" or "zh", the conversation's language.
+        calls: the tools that code of this call may call, for a tool that runs code.
     """
 
     session: str = "default"
@@ -74,6 +107,20 @@ class ToolContext:
     cancelled: threading.Event = field(default_factory=threading.Event)
     language: Language = "en"
     call_id: str = ""
+    calls: CallsFromCode | None = None
+
+
+class ToolSource(Protocol):
+    """Where tools come from that may change while they are used, such as a server."""
+
+    def offered_at_first(self) -> Set[str]:
+        """Returns the names that were offered when the tools were made."""
+
+    def current(self) -> Mapping[str, Tool]:
+        """Returns what is offered now, by name; the same objects while nothing changes."""
+
+    async def settled(self) -> None:
+        """Waits a moment for changes that have been announced."""
 
 
 class Tool(BaseTool):  # type: ignore[misc]
@@ -93,6 +140,7 @@ class Tool(BaseTool):  # type: ignore[misc]
         weight: how many of the scheduler's slots a call takes.
         max_concurrency: calls of this tool that may run side by side, or None.
         accepts_text: `parse` also takes text that is not JSON, such as bare code.
+        source: what knows of further and changed tools; an agent that has all of them follows it.
     """
 
     Arguments: ClassVar[type[BaseModel] | None] = None
@@ -106,6 +154,7 @@ class Tool(BaseTool):  # type: ignore[misc]
     weight: int = 1
     max_concurrency: int | None = None
     accepts_text: bool = False
+    source: ToolSource | None = None
 
     # BaseTool.__init__ refuses schemas with $defs or additionalProperties, so it is not called
     def __init__(self, cfg: dict[str, Any] | None = None) -> None:

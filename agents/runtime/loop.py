@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from qwenbelt.agents.models.codecs import SoFar
 from qwenbelt.agents.models.codecs.react import final_answer
 from qwenbelt.agents.models.deltas import (
     Changed,
@@ -24,6 +25,7 @@ from qwenbelt.agents.models.deltas import (
     ToolCall,
 )
 from qwenbelt.agents.models.endpoint_model import Request
+from qwenbelt.agents.models.refusals import is_overflow
 from qwenbelt.agents.prompts import (
     BUDGET_OF_CALLS,
     CUT_OFF,
@@ -36,11 +38,19 @@ from qwenbelt.agents.prompts import (
 )
 from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
 from qwenbelt.agents.runtime.budget import Ending, Spending
-from qwenbelt.agents.runtime.context_window import Window, is_overflow, summarizer
+from qwenbelt.agents.runtime.context_window import Window, summarizer
 from qwenbelt.agents.runtime.history import History
+from qwenbelt.agents.runtime.hooked import (
+    RunRefused,
+    hooked_answer,
+    hooked_reply,
+    hooked_request,
+)
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
+from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, check_reason, cut_ending
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
-from qwenbelt.agents.runtime.tool_arguments import declaration, with_references
+from qwenbelt.agents.runtime.tool_arguments import with_references
+from qwenbelt.agents.runtime.typed_answer import TypedAnswer
 from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.core.events import (
     Event,
@@ -61,7 +71,6 @@ if TYPE_CHECKING:
 
 MAX_BACKOFF = 30.0  # seconds
 _EMPTY_REPLIES = 2
-_CUT = ("length", "content_filter")  # reasons for an end that leave the reply incomplete
 
 
 @dataclass
@@ -105,8 +114,22 @@ class AgentLoop:
         self._artifacts = plan.artifacts or ArtifactStore(plan.folder)
         self._tools = dict(plan.tools)
         self._declared: list[dict[str, Any]] = []
+        self._stale = False  # whether tools have changed since they were declared
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
+        self._ways = EndpointWays()
+        self._answer_text: str | None = None
+        self._typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
+
+    @property
+    def value(self) -> Any:
+        """The typed answer, checked; None before it has come."""
+        return self._typed.value if self._typed is not None else None
+
+    @property
+    def has_value(self) -> bool:
+        """Whether a typed answer has come."""
+        return self._typed is not None and self._typed.is_there
 
     @property
     def history(self) -> History:
@@ -122,19 +145,46 @@ class AgentLoop:
             last = self._farewell or self._spending.last_call()
             try:
                 incoming = await self._ask(last)
+                await hooked_reply(self.plan.hooks, incoming.reply)
+                outcomes = await self._outcomes(incoming)
+                ending = self._ending(incoming.reply, outcomes, last)
+                if ending is not None:
+                    if not any(message["role"] == "assistant" for message in self.added()[-1:]):
+                        self.history.add(incoming.reply, outcomes)  # an end without text is told
+                    return await self._ended(ending)
             except EndpointError:
                 if self._farewell is None:
                     raise
                 return self._farewell  # the loop was ended; only the parting words are missing
-            outcomes = await self._outcomes(incoming)
-            ending = self._ending(incoming.reply, outcomes, last)
-            if ending is not None:
-                return ending
+            except RunRefused as refusal:
+                await self._discard()
+                self._replace_answer(str(refusal))
+                return Ending("refused", str(refusal))
+
+    async def _ended(self, ending: Ending) -> Ending:
+        """What is left to do once there is an answer."""
+        if self._typed is not None and self._typed.is_there:
+            await asyncio.to_thread(self._typed.form.verify, self.value, self.plan.files)
+        if self.plan.hooks.has("before_answer"):
+            text = self.answer()
+            changed = await hooked_answer(self.plan.hooks, text)
+            if changed != text:
+                self._replace_answer(changed)
+        return ending
+
+    def _replace_answer(self, text: str) -> None:
+        """Puts a text in the place of the answer, in what is kept of the conversation too."""
+        self._answer_text = text
+        last = self.history.messages[-1] if self.added() else None
+        if last is not None and last["role"] == "assistant" and not last.get("function_call"):
+            self.history.messages[-1] = {**last, "content": text}
+        else:
+            self.history.messages.append({"role": "assistant", "content": text})
 
     async def _outcomes(self, incoming: _Incoming) -> list[CallOutcome]:
         """Runs the calls of a reply to their ends, and adds it to the history with them."""
         reply, scheduler = incoming.reply, incoming.scheduler
-        scheduler.release(cut=reply.finish_reason in _CUT)
+        scheduler.release(cut=reply.finish_reason not in WHOLE)
         found = await scheduler.results(self._spending.seconds_left())
         cut = CUT_OFF[self.plan.language]
         outcomes = [found.get(call.id) or failed(ToolError(cut)) for call in reply.calls]
@@ -160,16 +210,29 @@ class AgentLoop:
         return None
 
     def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
+        if self._typed is not None and reply.text.strip() and reply.finish_reason in WHOLE:
+            return self._typed_answer(self._typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
-        if reply.finish_reason in _CUT:
-            return Ending("length", "the reply was cut off")
+        if reply.finish_reason not in WHOLE:
+            return cut_ending(reply.finish_reason)
         if reply.text.strip():
             return Ending("answer")
         if self._empty >= _EMPTY_REPLIES:
             return Ending("answer", "the model's reply was empty")
         self._empty += 1
         self.history.tell(EMPTY_REPLY[self.plan.language])
+        return None
+
+    def _typed_answer(
+        self, typed: TypedAnswer, reply: ModelReply, last: Ending | None
+    ) -> Ending | None:
+        react = self.plan.model.codec.form == "react"
+        text = final_answer(reply.text) if react else reply.text
+        fault = typed.settle(text, last=last is not None)
+        if fault is None:
+            return Ending("answer")
+        self.history.tell(typed.form.repair(fault, self.plan.language))
         return None
 
     # -- one model call -----------------------------------------------------------------------
@@ -181,7 +244,7 @@ class AgentLoop:
         attempt = 0
         await self._fit()
         while True:
-            request = self._request(last)
+            request = await hooked_request(self.plan.hooks, self._request(last), self._turn)
             try:
                 return await self._receive(request, self._scheduler(last))
             except EndpointError as error:
@@ -212,6 +275,9 @@ class AgentLoop:
     async def _fit(self) -> bool:
         """Keeps the conversation inside the window; returns whether something had to go."""
         plan = self.plan
+        if plan.tools_settled is not None:
+            await plan.tools_settled()
+        self._follow_tools()
         self._declare()
         sum_up = summarizer(plan.model, plan.language, self._count) if plan.summarize else None
         compacted = await self._window.fit(self.history, self._declared, sum_up)
@@ -229,18 +295,24 @@ class AgentLoop:
 
     def _request(self, last: Ending | None) -> Request:
         plan, history = self.plan, self.history
+        tools, extra = self._declared, plan.extra
+        repairing = self._typed is not None and self._typed.repairing
+        if self._typed is not None:
+            extra = {**extra, **self._typed.fields(tools=bool(tools))}
+            if repairing and self._typed.structured:
+                tools = []  # servers take a schema for the reply or tools, not both
         return Request(
             messages=history.wire,
-            tools=self._declared,
-            choice="none" if last is not None else "auto",
+            tools=tools,
+            choice="none" if last is not None or repairing else "auto",
             language=plan.language,
-            extra=plan.extra,
+            extra=extra,
             encoded=history.encoded(),
         )
 
     async def _receive(self, request: Request, scheduler: Scheduler) -> _Incoming:
         """Reads one reply while it streams, starting calls as they are sealed."""
-        reader = self.plan.model.codec.reader(self._declared)
+        reader = self.plan.model.codec.reader(self._declared, self._so_far())
         reply = ModelReply(calls=reader.calls)
         incoming = self._incoming = _Incoming(reply, scheduler)
         started = time.monotonic()
@@ -248,6 +320,7 @@ class AgentLoop:
         try:
             async with aclosing(self.plan.model.pieces(request)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
+                    self._ways.note(piece)
                     if isinstance(piece, Finish):
                         reply.finish_reason = piece.reason
                     elif isinstance(piece, Tokens):
@@ -256,8 +329,10 @@ class AgentLoop:
                         reply.first_token = time.monotonic()
                     for part in reader.feed(piece):
                         await self._take(part, incoming)
+            check_reason(reply.finish_reason)
             for part in reader.finish(reply.finish_reason):
                 await self._take(part, incoming)
+            await self._answer_in_thoughts(incoming)
         finally:
             incoming.close()
         reason = reply.finish_reason or "stop"
@@ -268,18 +343,41 @@ class AgentLoop:
             self._count(reply.tokens)
         return incoming
 
+    async def _answer_in_thoughts(self, incoming: _Incoming) -> None:
+        """Shows thoughts as the answer when thinking is off and nothing else came.
+
+        Servers with a parser for thoughts take the whole reply for them when the template does not
+        open any (vLLM's and SGLang's parsers of R1 and Qwen3).
+        """
+        said = incoming.text or incoming.reply.calls
+        if incoming.thoughts and not said and self.plan.model.thinks_not:
+            await self._take(Text("".join(incoming.thoughts)), incoming)
+
+    def _so_far(self) -> SoFar:
+        history = self.history
+        return self._ways.so_far(history.messages, history.given, self.plan.model.codec.form)
+
     async def _take(self, part: ReplyPiece, incoming: _Incoming) -> None:
         if isinstance(part, Text):
             incoming.text.append(part.text)
             self._emit(TextDelta(part.text))
+            if self._typed is not None:
+                size = sum(map(len, incoming.text))
+                partial = self._typed.partial(incoming.text, size)
+                if partial is not None:
+                    self._emit(partial)
         elif isinstance(part, Thought):
             incoming.thoughts.append(part.text)
             self._emit(ThinkingDelta(part.text))
         elif isinstance(part, Sealed):
+            if part.call.name not in self._tools:
+                self._follow_tools()
             incoming.scheduler.seal(part.call)
         elif isinstance(part, Relabel):
             incoming.thoughts += incoming.text
             incoming.text.clear()
+            if not incoming.reply.calls:
+                await incoming.scheduler.discard()  # what was started for calls among thoughts
             self._emit(TextRelabelled())
         elif isinstance(part, Changed):
             await incoming.scheduler.replace(part.call)
@@ -300,14 +398,24 @@ class AgentLoop:
 
     # -- tools --------------------------------------------------------------------------------
 
+    def _follow_tools(self) -> None:
+        """Takes in tools that a server has added or changed; what it dropped stays declared."""
+        if self.plan.current_tools is None:
+            return
+        for name, tool in self.plan.current_tools().items():
+            if self._tools.get(name) is not tool:
+                self._tools[name] = tool
+                self._stale = True
+
     def _declare(self) -> None:
         """Declares the tools, and `read_artifact` from the first artifact on."""
         if self._artifacts.names and "read_artifact" not in self._tools:
             page = min(PAGE_BYTES, self.plan.limits.result_bytes * 3 // 4)
             self._tools["read_artifact"] = ReadArtifact(self._artifacts, page)
-        elif self._declared:
+        elif self._declared and not self._stale:
             return
-        self._declared = [declaration(tool) for tool in self._tools.values()]
+        self._stale = False
+        self._declared = self.plan.declared(self._tools)
         if self.plan.dependent_calls:
             self._declared = [with_references(d, self.plan.language) for d in self._declared]
 
@@ -327,6 +435,9 @@ class AgentLoop:
                 keywords=self._keywords,
                 asked=self._asked,
                 keep_artifact=self._artifacts.keep,
+                code=plan.code,
+                count_nested=self._count_nested,
+                hooks=plan.hooks,
             )
         )
 
@@ -339,6 +450,16 @@ class AgentLoop:
         if left is not None and left < most:
             return left, BUDGET_OF_CALLS[language].format(most=self.plan.budget.tool_calls)
         return most, TOO_MANY_CALLS[language].format(most=most)
+
+    def _count_nested(self) -> str:
+        """Counts a call from code; returns why the budget does not allow it, or ""."""
+        most, incoming = self.plan.budget.tool_calls, self._incoming
+        if most is not None:
+            own = len(incoming.scheduler.calls()) if incoming is not None else 0
+            if self._spending.tool_calls + own >= most:
+                return BUDGET_OF_CALLS[self.plan.language].format(most=most)
+        self._spending.tool_calls += 1
+        return ""
 
     def _context(self, call: ToolCall) -> ToolContext:
         plan, loop = self.plan, asyncio.get_running_loop()
@@ -399,12 +520,20 @@ class AgentLoop:
         return self._history.added() if self._history is not None else []
 
     def answer(self) -> str:
-        """Returns the text of the last reply that has one."""
+        """Returns the text of the last reply that has one, or what hooks put in its place."""
+        if self._answer_text is not None:
+            return self._answer_text
         for message in reversed(self.added()):
             if message["role"] == "assistant" and message["content"]:
                 text = str(message["content"])
                 return final_answer(text) if self.plan.model.codec.form == "react" else text
         return ""
+
+    def plain_value(self) -> Any:
+        """Returns the typed answer as JSON holds it, or None."""
+        if self._typed is None or not self._typed.is_there:
+            return None
+        return self._typed.form.plain(self._typed.value)
 
     def close(self) -> None:
         """Gives up what the run kept."""

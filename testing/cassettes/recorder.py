@@ -12,7 +12,6 @@ In replay the real endpoint is never touched.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,7 +19,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import ConfigError, one_line
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import remember
+from qwenbelt.core.urls import connection_options
 from qwenbelt.testing.cassettes.cassette import Cassette, Recording, kept_headers, without_caller
 from qwenbelt.testing.errors import CassetteMissed
 from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServer
@@ -146,7 +147,7 @@ class CassetteServer:
             connection.send_json(404, error_body(404, f"Unknown request URL: {http.path}."))
             return
         try:
-            body = json.loads(http.body)
+            body = loads_bounded(http.body)
         except ValueError as error:
             connection.send_json(400, error_body(400, f"The body is not JSON ({error})."))
             return
@@ -173,7 +174,9 @@ class CassetteServer:
         import httpx
 
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=httpx.Timeout(600, connect=10))
+            self._client = httpx.AsyncClient(
+                timeout=httpx.Timeout(600, connect=10), **connection_options(self.upstream)
+            )
             self._http.at_end = self._client.aclose
         recording = Recording(self.cassette.keep_images(without_caller(body)), used=1)
         whole = False

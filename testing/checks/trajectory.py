@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.events import Event
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.trace import read_trace
 from qwenbelt.testing.errors import CheckFailed
 from qwenbelt.testing.scenarios.request import text_of
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from qwenbelt.testing.checks.checks import Check
-    from qwenbelt.testing.server.server import Exchange, ScriptedServer
+    from qwenbelt.testing.server.reply_sender import Exchange
+    from qwenbelt.testing.server.server import ScriptedServer
 
 Record = dict[str, Any]
 
@@ -304,7 +306,7 @@ def value_of(text: Any) -> Any:
     if not isinstance(text, str):
         return text
     try:
-        return json.loads(text or "{}")
+        return loads_bounded(text or "{}")
     except json.JSONDecodeError:
         return text
 

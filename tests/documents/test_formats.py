@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents import DocumentIndex, Page, verify_citation
+from qwenbelt.tools.documents.parsing.encodings import decode
 from qwenbelt.tools.documents.parsing.formats import open_document
 from qwenbelt.tools.documents.parsing.pagination import Break, Paragraph, TableRows, Title, pages_of
-from qwenbelt.tools.documents.parsing.text_formats import decoded
 
 
 def read(path: Path) -> list[Page]:
@@ -144,17 +144,17 @@ def test_workbook(tmp_path: Path) -> None:
 )
 def test_encodings(text: str, encodings: list[str]) -> None:
     for encoding in encodings:
-        assert decoded((text * 5).encode(encoding)) == text * 5
+        assert decode((text * 5).encode(encoding)).text == text * 5
 
 
 def test_latin_text_is_guessed() -> None:
     text = "Der Hafen war im Winter geschlossen, weil das Eis zu dick für die Schiffe wäre. " * 5
-    assert "für" in decoded(text.encode("latin-1"))
+    assert "für" in decode(text.encode("latin-1")).text
 
 
 @given(st.binary(max_size=400))
 def test_any_bytes_decode(data: bytes) -> None:
-    assert isinstance(decoded(data), str)
+    assert isinstance(decode(data).text, str)
 
 
 @settings(max_examples=40)

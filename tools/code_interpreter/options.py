@@ -16,7 +16,8 @@ class SessionLimits:
         memory: bytes of memory of all its processes together.
         disk: bytes of all its files together, temporary ones and shared memory included.
         processes: processes and threads.
-        cpu_seconds: CPU time of any one process, or None.
+        cpu_seconds: CPU time of all its processes together, or None.
+        background_seconds: the same between two calls, for what a cell has left running.
         open_files: open files of any one process.
         seconds: time limit of a call that does not name one.
         longest: the longest time limit that a call may ask for, in seconds.
@@ -31,6 +32,7 @@ class SessionLimits:
     disk: int = 512 * MEBIBYTE
     processes: int = 256
     cpu_seconds: int | None = None
+    background_seconds: float = 300.0
     open_files: int = 1024
     seconds: float = 60.0
     longest: float = 600.0

@@ -13,20 +13,22 @@ import os
 import select
 import signal
 import socket
-import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from qwenbelt.tools.code_interpreter import usage
 from qwenbelt.tools.code_interpreter.sandbox import linux
 
 _BUSY_SECONDS, _CALM_SECONDS = 0.1, 1.0
+_SHARE = 4.0  # looking at the limits may take a fifth of a processor
+_MOST_REAPED = 1000  # processes that have ended, between two looks at anything else
+_MOST_UNDER_WAY = 10  # looks in a row that see descriptors under way
 _CLEANUP_SECONDS = 30.0
-_PAGE = 4096
 Spec = Mapping[str, Any]
 
 
-def run(spec: Spec, owner: socket.socket) -> None:
+def run(spec: Spec, owner: socket.socket, calls: int) -> None:
     """Sets a session up and watches over it; returns when it is over."""
     from qwenbelt.tools.code_interpreter import confinement
 
@@ -41,20 +43,21 @@ def run(spec: Spec, owner: socket.socket) -> None:
         for number in (reader, wakeup, wakeup_writer):
             os.close(number)
         owner.close()
-        _run_kernel(spec, writer)
+        _run_kernel(spec, writer, calls)
     os.close(writer)
+    os.close(calls)
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
     Supervisor(spec, owner, kernel, reader, wakeup).watch()
 
 
-def _run_kernel(spec: Spec, ready: int) -> None:
+def _run_kernel(spec: Spec, ready: int, calls: int) -> None:
     from qwenbelt.tools.code_interpreter import confinement
 
     code = 1
     try:
-        confinement.become_kernel(spec, ready)
+        confinement.become_kernel(spec, ready, calls)
         code = 0
     except BaseException as error:  # this copy must end here, whatever happened, and say why
         with contextlib.suppress(OSError):
@@ -76,6 +79,10 @@ class Supervisor:
         self._wakeup = wakeup
         self._busy = False
         self._over = False
+        self._looked = time.monotonic()
+        self._took = 0.0
+        self._cpu = self._cpu_between = 0.0
+        self._under_way = 0
 
     def watch(self) -> None:
         """Waits for the kernel's end, the owner's wishes or his end."""
@@ -83,8 +90,9 @@ class Supervisor:
         for number in (self.owner.fileno(), self._ready, self._wakeup):
             poll.register(number, select.POLLIN)
         while not self._over:
-            pause = _BUSY_SECONDS if self._busy else _CALM_SECONDS
-            happened = {number for number, _ in poll.poll(pause * 1000)}
+            # by the clock: whoever keeps this process busy must not keep it from looking
+            left = self._looked + self._pause() - time.monotonic()
+            happened = {number for number, _ in poll.poll(max(0.0, left) * 1000)}
             if self._wakeup in happened:
                 os.read(self._wakeup, 4096)
                 self._reap()
@@ -93,16 +101,23 @@ class Supervisor:
                 self._announce()
             if self.owner.fileno() in happened:
                 self._listen()
-            if not happened:
+            if time.monotonic() >= self._looked + self._pause():
+                began = time.monotonic()
                 self._check_limits()
+                self._looked = time.monotonic()
+                self._took = self._looked - began
         self._kill_all()
+
+    def _pause(self) -> float:
+        """Returns the seconds between two looks; looking takes a small part of the time only."""
+        return max(_BUSY_SECONDS if self._busy else _CALM_SECONDS, _SHARE * self._took)
 
     def _tell(self, **what: Any) -> None:
         with contextlib.suppress(OSError):
             self.owner.send(json.dumps(what).encode())
 
     def _reap(self) -> None:
-        while True:
+        for _ in range(_MOST_REAPED):  # more may end meanwhile than can be waited for
             try:
                 process, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -149,6 +164,7 @@ class Supervisor:
                 os.killpg(self.kernel, signal.SIGINT)
         elif order["do"] == "busy":
             self._busy = bool(order["busy"])
+            self._cpu_between = self._cpu
         elif order["do"] == "adopt":
             from qwenbelt.tools.code_interpreter.sandbox.namespaces import show_folder
 
@@ -164,22 +180,35 @@ class Supervisor:
         limits = self._spec["limits"]
         if not limits:
             return
-        processes = list(_descendants(os.getpid()))
-        memory = sum(_memory(process) for process in processes)
+        processes = usage.session_processes()
+        private = self._spec["mode"] == "namespaces"
+        holding = usage.held(processes)
+        self._cpu = max(self._cpu, usage.cpu_seconds(processes))
+        self._under_way = self._under_way + 1 if holding.pending else 0
         reason = ""
-        if memory > limits["memory"]:
+        if usage.memory(processes, limits["memory"], holding, private=private) > limits["memory"]:
             reason = "memory"
-        elif sum(_threads(process) for process in processes) > limits["processes"]:
+        elif sum(len(usage.threads(process)) for process in processes) > limits["processes"]:
             reason = "processes"
-        elif self._spec["mode"] != "namespaces" and self._disk(processes) > limits["disk"]:
-            reason = "disk"
+        elif limits["cpu_seconds"] and self._cpu > limits["cpu_seconds"]:
+            reason = "processor time"
+        elif not self._busy and self._cpu - self._cpu_between > limits["background_seconds"]:
+            reason = "processor time between calls"
+        elif not private:
+            reason = self._disk(holding, limits["disk"])
         if reason:
             self._tell(ended=f"over its limit of {reason}")
             self._over = True
 
-    def _disk(self, processes: list[int]) -> int:
-        used = sum(_folder_bytes(folder) for folder in self._spec["writable"])
-        return used + sum(_deleted_bytes(process) for process in processes)
+    def _disk(self, holding: usage.Held, limit: int) -> str:
+        """Returns "disk" when more of it is used, or when it cannot be told how much is."""
+        try:
+            used = sum(usage.folder_bytes(folder) for folder in self._spec["writable"])
+        except usage.TooMany:
+            return "disk"
+        used += sum(holding.deleted.values())
+        # what is under way between sockets for that long is kept there so as not to be seen
+        return "disk" if used > limit or self._under_way > _MOST_UNDER_WAY else ""
 
     def _kill_all(self) -> None:
         first = os.getpid() == 1  # of its own process tree, so that it can reach all others at once
@@ -204,7 +233,7 @@ def _stopped(deadline: float) -> set[int]:
     """
     stopped: set[int] = set()
     while time.monotonic() < deadline:
-        found = set(_descendants(os.getpid()))
+        found = set(usage.descendants(os.getpid()))
         if found <= stopped:
             break
         _signal(found - stopped, signal.SIGSTOP)
@@ -216,58 +245,3 @@ def _signal(processes: Iterable[int], number: int) -> None:
     for process in processes:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(process, number)
-
-
-def _descendants(process: int) -> Iterator[int]:
-    """Gives all processes below `process`, from /proc."""
-    try:
-        threads = os.listdir(f"/proc/{process}/task")
-    except OSError:
-        return
-    for thread in threads:
-        try:
-            with open(f"/proc/{process}/task/{thread}/children", encoding="ascii") as children:
-                found = [int(word) for word in children.read().split()]
-        except OSError:
-            continue
-        for child in found:
-            yield child
-            yield from _descendants(child)
-
-
-def _threads(process: int) -> int:
-    with contextlib.suppress(OSError):
-        return len(os.listdir(f"/proc/{process}/task"))
-    return 0
-
-
-def _memory(process: int) -> int:
-    """Returns bytes that only this process uses: resident ones without shared file pages."""
-    try:
-        with open(f"/proc/{process}/statm", encoding="ascii") as statm:
-            _, resident, shared = (int(word) for word in statm.read().split()[:3])
-    except (OSError, ValueError):
-        return 0
-    return max(0, resident - shared) * _PAGE
-
-
-def _folder_bytes(folder: str) -> int:
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(f"{place}/{name}").st_blocks * 512
-    return total
-
-
-def _deleted_bytes(process: int) -> int:
-    """Returns bytes of files that are open but have no name any more."""
-    total = 0
-    folder = f"/proc/{process}/fd"
-    with contextlib.suppress(OSError):
-        for number in os.listdir(folder):
-            with contextlib.suppress(OSError):
-                info = os.stat(f"{folder}/{number}")
-                if stat.S_ISREG(info.st_mode) and info.st_nlink == 0:
-                    total += info.st_blocks * 512
-    return total

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 MIN_QUOTE = 3  # letters and digits; less proves nothing
 _LEFT_OUT = re.compile(r"\s*(?:\[\s*)?(?:…|\.{3,})(?:\s*\])?\s*")
 _SIGNS = frozenset("%$€£¥+<>=^")  # of all that is no letter or digit, only these matter
-_MARK = re.compile(r"(?<=\w)\[\d{1,3}\]|(?<=[^\W\d_]{3})[⁰¹²³⁴-⁹]{1,3}")  # of a footnote
+# of a footnote: "45[1]", "growth[a]", "growth¹"
+_MARK = re.compile(
+    r"(?<=[\w.,;:!?)%”\"'’])\[(?:\d{1,3}(?:[,;–-]\s?\d{1,3})*|[a-z])\]|(?<=[^\W\d_]{3})[⁰¹²³⁴-⁹]{1,3}"
+)
 _RAISED = frozenset("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
 
 

@@ -73,7 +73,8 @@ def aligned(text: str) -> str:
         return text.lower()
     if len(lower := text.lower()) != len(text):  # "İ" becomes two
         lower = "".join(c if len(c.lower()) != 1 else c.lower() for c in text)
-    return lower.translate(_same_length())
+    pattern, forms = _same_length()
+    return pattern.sub(lambda match: forms[match.group()], lower)
 
 
 def without_unseen(text: str) -> tuple[str, Sequence[int]]:
@@ -115,14 +116,15 @@ def _table() -> dict[int, str]:
 
 
 @functools.cache
-def _same_length() -> dict[int, str]:
-    table = {code: form for code, form in _table().items() if form}
-    for low, high in ((0x2F00, 0x2FD5), (0xF900, 0xFAD9), (0xFF01, 0xFF5E), (0x2080, 0x2089)):
+def _same_length() -> tuple[re.Pattern[str], dict[str, str]]:
+    """Matches the characters of one place that have another form, with their forms."""
+    forms = {c: form for c, form in _forms().items() if form and c <= chr(0xFFFF)}
+    for low, high in ((0x2F00, 0x2FD5), (0xF900, 0xFAD9), (0xFF10, 0xFF5A), (0x2080, 0x2089)):
         for code in range(low, high + 1):
             form = unicodedata.normalize("NFKC", chr(code)).lower()
-            if len(form) == 1:
-                table[code] = table.get(ord(form), form)
-    return table
+            if form.isalnum() and len(form) == 1:
+                forms[chr(code)] = forms.get(form, form)
+    return re.compile(f"[{''.join(sorted(forms))}]"), forms
 
 
 def _one_of_each_class() -> dict[str, str]:

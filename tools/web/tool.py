@@ -7,7 +7,9 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from qwenbelt.core.errors import QwenbeltError, ToolError, ToolRefused
+from qwenbelt.core.translation import in_language
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
+from qwenbelt.tools.documents.parsing.encodings import decode
 from qwenbelt.tools.web.download import Downloaded, download
 from qwenbelt.tools.web.readable import readable
 from qwenbelt.tools.web.search import search
@@ -76,7 +78,7 @@ class WebFetch(Tool):
             raise
         except QwenbeltError as error:
             raise ToolError(str(error)) from error
-        title, text = _text_of(found)
+        title, text = _text_of(found, language)
         end = arguments.offset + PAGE_CHARACTERS
         part = text[arguments.offset : end]
         head = f"{NOTICE[language]}\n{found.url}\n# {title}\n\n"
@@ -84,21 +86,14 @@ class WebFetch(Tool):
         return f"{head}{part}{more}"
 
 
-def _text_of(found: Downloaded) -> tuple[str, str]:
+def _text_of(found: Downloaded, language: str) -> tuple[str, str]:
     kind = found.media_type
     if kind in ("text/html", "application/xhtml+xml", "") or b"<html" in found.data[:1000].lower():
         page = readable(found.data, found.charset)
-        return page.title, page.text
+        notes = "\n".join(f"({in_language(note, language)})" for note in page.notes)
+        return page.title, f"{page.text}\n\n{notes}" if notes else page.text
     if kind.startswith(_TEXT):
-        return found.url, found.data.decode(_known(found.charset), "replace")
+        return found.url, decode(found.data, found.charset).text
     raise ToolError(
         f"{found.url} is {kind}, not text; give documents to document_search as files instead."
     )
-
-
-def _known(charset: str) -> str:
-    try:
-        "".encode(charset or "utf-8")
-    except LookupError:
-        return "utf-8"
-    return charset or "utf-8"

@@ -101,6 +101,21 @@ MODES = {
 }
 
 
+def _own_only(argument: int) -> list[Instruction]:
+    """Allows the call for the caller itself; for others it does nothing and says that it did."""
+    return [_argument(argument), _jump(_EQUAL, 0, 0, 1), _give(_ALLOW), _error(0)]
+
+
+# There other processes of the same user are in sight, and folders that Landlock does not hide from
+# who only waits for what happens in them. Libraries set their own threads' scheduling by number and
+# abort when that fails (ZeroMQ), and a filter cannot tell whose number it is.
+FOREIGN = {
+    "sched_setaffinity": _own_only(0),
+    "sched_setscheduler": _own_only(0),
+    "inotify_add_watch": [_error(errno.EPERM)],
+}
+
+
 def _rules(families: Sequence[int], streams_only: bool) -> dict[str, list[Instruction]]:
     sockets = _one_of(0, families)
     if streams_only:
@@ -131,7 +146,8 @@ def program(
         streams_only: whether only stream sockets may be made.
         machine: the architecture; this machine's when None.
         attributes: whether modes, owners, times and extended attributes of files can be changed;
-            if not, such calls do nothing and say that they did it, since programs expect that.
+            if not, such calls do nothing and say that they did it, since programs expect that, and
+            the scheduling of others and the watching of folders are closed.
 
     Raises:
         LookupError: there is no table for the architecture.
@@ -141,6 +157,7 @@ def program(
     if not attributes:
         rules.update(MODES)
         rules.update((name, [_error(0)]) for name in ATTRIBUTES)
+        rules.update(FOREIGN)
     out = [
         _load(_ARCHITECTURE),
         _jump(_EQUAL, syscalls.architecture(machine), 1, 0),

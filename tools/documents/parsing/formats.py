@@ -116,7 +116,6 @@ def _open_other(file: Path, suffix: str) -> Opened:
 
 def _read_other(file: Path, suffix: str) -> tuple[str, list[Page]]:
     from qwenbelt.tools.documents.parsing import office, sheets
-    from qwenbelt.tools.documents.parsing import text_formats as prose
     from qwenbelt.tools.documents.parsing.pagination import pages_of
 
     if suffix == ".docx":
@@ -127,17 +126,29 @@ def _read_other(file: Path, suffix: str) -> tuple[str, list[Page]]:
         return "", pages_of(sheets.workbook_blocks(file))
     if file.stat().st_size > MAX_TEXT:
         raise InputError(f"is larger than {MAX_TEXT >> 20} MB.")
+    return _read_text(file.read_bytes(), suffix)
+
+
+def _read_text(data: bytes, suffix: str) -> tuple[str, list[Page]]:
+    from qwenbelt.tools.documents.parsing import separated
+    from qwenbelt.tools.documents.parsing import text_formats as prose
+    from qwenbelt.tools.documents.parsing.encodings import decode
+    from qwenbelt.tools.documents.parsing.html_blocks import html_blocks
+    from qwenbelt.tools.documents.parsing.html_page import html_page
+    from qwenbelt.tools.documents.parsing.pagination import Block, Note, pages_of
+
     if suffix in (".html", ".htm"):
-        soup = prose.html_soup(file.read_bytes())
-        return prose.html_title(soup), pages_of(prose.html_blocks(soup))
-    text = prose.read_text(file)
-    if "\x00" in text:
+        page = html_page(data)
+        return page.title, pages_of(html_blocks(page))
+    found = decode(data)
+    if "\x00" in found.text:
         raise InputError("is not a text file.")
+    notes: list[Block] = [Note(note) for note in found.notes]
     if suffix in (".csv", ".tsv"):
-        return "", pages_of(sheets.separated_blocks(text, suffix))
+        return "", pages_of([*notes, *separated.separated_blocks(found.text, suffix)])
     if suffix in (".md", ".markdown"):
-        return "", pages_of(prose.markdown_blocks(text))
-    return "", pages_of(prose.text_blocks(text))
+        return "", pages_of([*notes, *prose.markdown_blocks(found.text)])
+    return "", pages_of([*notes, *prose.text_blocks(found.text)])
 
 
 def _check_archive(file: Path, start: bytes) -> None:

@@ -16,6 +16,8 @@ PAGE_CHARACTERS = 3000
 TITLE_BREAK = 1800  # a title opens a new page from here on
 TABLE_ROWS = 60  # rows of one table on one page
 MAX_CELL = 2000
+MAX_HEADER = 4  # rows
+MAX_TITLES = 3  # rows above a table's header
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,11 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class TableRows:
-    """A table's rows."""
+    """A table's rows; `shown` has the value of a cell that covers several places only once."""
 
     rows: list[list[str]]
     caption: str = ""
+    shown: list[list[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,9 @@ class _Pager:
         elif isinstance(block, Title):
             self._title(block)
         elif isinstance(block, TableRows):
+            titles, block = _without_titles(block)
+            for title in titles:
+                self._text(title)
             for part in _split(block, self._fixed):
                 self._grid(part)
         else:
@@ -125,7 +131,8 @@ class _Pager:
             self._append(text)
 
     def _grid(self, block: TableRows) -> None:
-        lines = ["  ".join(cell.replace("\n", " ") for cell in row if cell) for row in block.rows]
+        shown = block.shown or block.rows
+        lines = ["  ".join(cell.replace("\n", " ") for cell in row if cell) for row in shown]
         text = "\n".join(lines)
         if not text.strip():
             return
@@ -151,13 +158,63 @@ def _pieces(text: str) -> Iterator[str]:
 
 def _split(grid: TableRows, fixed: bool) -> Iterator[TableRows]:
     """Cuts long tables; the parts after the first carry the header in their caption."""
-    rows = [[cell[:MAX_CELL] for cell in row] for row in grid.rows if any(row)]
-    width = max(map(len, rows), default=0)
-    rows = [row + [""] * (width - len(row)) for row in rows]
+    kept = [n for n, row in enumerate(grid.rows) if any(row)]
+    rows = _even([grid.rows[n] for n in kept])
+    shown = _even([grid.shown[n] for n in kept]) if grid.shown else rows
     if fixed or len(rows) <= TABLE_ROWS:
-        yield TableRows(rows, grid.caption)
+        yield TableRows(rows, grid.caption, shown)
         return
-    header = "" if any(map(is_number, filter(None, rows[0]))) else "  ".join(filter(None, rows[0]))
+    count = header_size(rows)
+    header = "\n".join("  ".join(filter(None, row)) for row in shown[:count])
     for start in range(0, len(rows), TABLE_ROWS):
+        end = start + TABLE_ROWS
         named = [grid.caption, header if start else ""]
-        yield TableRows(rows[start : start + TABLE_ROWS], "\n".join(filter(None, named)))
+        yield TableRows(
+            rows[start:end], "\n".join(filter(None, named)), _first_shown(rows, shown, start, end)
+        )
+
+
+def _without_titles(grid: TableRows) -> tuple[list[str], TableRows]:
+    """Returns the titles that stand in rows of their own above a table's header, and the rest.
+
+    Such a row has one value in the first of at least three columns, or one that covers all.
+    """
+    titles: list[str] = []
+    rows, shown = grid.rows, grid.shown or grid.rows
+    while len(rows) > 2 and len(titles) < MAX_TITLES and _is_title(rows[0], shown[0], rows[1]):
+        titles.append(" ".join(rows[0][0].split()))
+        rows, shown = rows[1:], shown[1:]
+    if not titles:
+        return [], grid
+    caption = "\n".join(dict.fromkeys(filter(None, [grid.caption, *titles])))
+    return titles, TableRows(rows, caption, shown)
+
+
+def _is_title(row: list[str], shown: list[str], below: list[str]) -> bool:
+    if not row or not row[0] or len(row) < 2 or len([c for c in shown if c]) != 1:
+        return False
+    covers = len(set(row)) == 1
+    return (covers or len(row) > 2) and len({c for c in below if c}) > 1 and not is_number(row[0])
+
+
+def _even(rows: list[list[str]]) -> list[list[str]]:
+    width = max(map(len, rows), default=0)
+    return [[cell[:MAX_CELL] for cell in row] + [""] * (width - len(row)) for row in rows]
+
+
+def _first_shown(
+    rows: list[list[str]], shown: list[list[str]], start: int, end: int
+) -> list[list[str]]:
+    """Returns what is shown of a part of a table; cells that go on from above are shown again."""
+    part = [list(row) for row in shown[start:end]]
+    if start and part:
+        part[0] = list(rows[start])
+    return part
+
+
+def header_size(rows: list[list[str]]) -> int:
+    """Returns how many rows at the top have no number: the header, if it is short."""
+    for count, row in enumerate(rows[: MAX_HEADER + 1]):
+        if any(map(is_number, filter(None, row[1:] or row))):
+            return count
+    return 1 if rows and not any(map(is_number, filter(None, rows[0]))) else 0

@@ -1,41 +1,15 @@
-"""Workbooks and tables of separated values become blocks."""
+"""Workbooks become blocks."""
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.tools.documents.parsing.pagination import Block, Break, Paragraph, TableRows, Title
+from qwenbelt.tools.documents.parsing.pagination import Block, Break, TableRows, Title
 
 MAX_CELLS = 5_000_000
-MAX_FIELD = 10_000_000  # characters of one field of a CSV file
-_SAMPLE = 65_536
-
-
-def separated_blocks(text: str, suffix: str) -> Iterator[Block]:
-    """Yields the table of a CSV or TSV file."""
-    csv.field_size_limit(MAX_FIELD)
-    dialect = csv.excel_tab if suffix == ".tsv" else _dialect(text[:_SAMPLE])
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), dialect) if any(row)]
-    except csv.Error:
-        yield Paragraph(text)  # not as regular as its name promises: still text
-        return
-    if sum(map(len, rows)) > MAX_CELLS:
-        raise InputError(f"has more than {MAX_CELLS} cells.")
-    yield TableRows([[cell.strip() for cell in row] for row in rows])
-
-
-def _dialect(sample: str) -> Any:
-    try:
-        return csv.Sniffer().sniff(sample, delimiters=",;\t|")
-    except csv.Error:
-        return csv.excel
 
 
 def workbook_blocks(file: Path) -> Iterator[Block]:

@@ -1,0 +1,78 @@
+"""Cells that cover several places of a table: each place gets the value, shown once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MAX_SPAN = 1000  # rows or columns of one cell, as browsers limit it
+MAX_PLACES = 5_000_000
+
+
+@dataclass(slots=True)
+class Places:
+    """A table that is filled cell by cell.
+
+    Attributes:
+        rows: the value of each place; a cell that covers several is in all of them.
+        shown: as people see it: the value of a cell in its first place only.
+    """
+
+    rows: list[list[str]] = field(default_factory=list)
+    shown: list[list[str]] = field(default_factory=list)
+    _taken: list[list[bool]] = field(default_factory=list)
+    _count: int = 0
+
+    def next_row(self) -> int:
+        """Begins a row; returns its index."""
+        self._at_least(len(self._begun) + 1)
+        self._begun.append(True)
+        return len(self._begun) - 1
+
+    _begun: list[bool] = field(default_factory=list)
+
+    def put(self, text: str, across: int = 1, down: int = 1, *, column: int | None = None) -> None:
+        """Puts a cell in the row that was begun last, at the first free place.
+
+        Args:
+            text: its value.
+            across: how many columns it covers.
+            down: how many rows it covers.
+            column: where it stands, if that is known.
+        """
+        row = len(self._begun) - 1
+        taken = self._taken[row]
+        at = (
+            column
+            if column is not None
+            else next((n for n, is_taken in enumerate(taken) if not is_taken), len(taken))
+        )
+        across, down = max(1, min(across, MAX_SPAN)), max(1, min(down, MAX_SPAN))
+        self._count += across * down
+        if self._count > MAX_PLACES:
+            across = down = 1
+        self._at_least(row + down)
+        for r in range(row, row + down):
+            self._widen(r, at + across)
+            for c in range(at, at + across):
+                if not self._taken[r][c]:
+                    self._taken[r][c] = True
+                    self.rows[r][c] = text
+                    self.shown[r][c] = text if (r, c) == (row, at) else ""
+
+    def cut(self) -> None:
+        """Leaves out rows that only spans reached: there are no such rows."""
+        count = len(self._begun)
+        del self.rows[count:], self.shown[count:], self._taken[count:]
+
+    def _at_least(self, count: int) -> None:
+        while len(self.rows) < count:
+            self.rows.append([])
+            self.shown.append([])
+            self._taken.append([])
+
+    def _widen(self, row: int, width: int) -> None:
+        missing = width - len(self.rows[row])
+        if missing > 0:
+            self.rows[row] += [""] * missing
+            self.shown[row] += [""] * missing
+            self._taken[row] += [False] * missing

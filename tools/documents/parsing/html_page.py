@@ -1,0 +1,260 @@
+"""The one reader of HTML: a page as a browser shows it, with what it hides left out and told.
+
+Values that markup alone carries become text where they stand: raised and lowered characters, values
+of fields, alternative texts, numbers of lists, readings beside ruby, equations as LaTeX. Documents
+make pages of the result (`html_blocks`), `web_fetch` makes Markdown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from qwenbelt.tools.documents.notes import noted
+from qwenbelt.tools.documents.parsing.encodings import declared_encoding, decode
+from qwenbelt.tools.documents.parsing.equations import latex_of_mathml
+from qwenbelt.tools.documents.parsing.hidden_html import elements, hidden_elements
+from qwenbelt.tools.documents.parsing.numbering import html_number
+from qwenbelt.tools.documents.parsing.raised import lowered, raised
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup, Tag
+
+NOT_SHOWN = frozenset(
+    "script style noscript template head title meta link datalist rp mjx-assistive-mml".split()
+)
+_MEDIA = {"iframe": "frame", "object": "object", "embed": "object", "video": "video"} | {
+    "audio": "sound",
+    "canvas": "drawing",
+}
+_PICTURES = ("svg", "img")
+_FORM = frozenset("input textarea select option".split())
+_VALUES = frozenset("text number email tel url search date time month week datetime-local".split())
+_BUTTONS = frozenset("submit button reset".split())
+_TAGS = re.compile("[\U000e0001-\U000e007f]+")  # invisible copies of ASCII
+_UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff\U000e0001-\U000e007f]")
+
+
+Rewriter = Callable[["Tag", "HtmlPage"], "str | None"]
+
+
+@dataclass(slots=True)
+class HtmlPage:
+    """A page as it is shown.
+
+    Attributes:
+        soup: the parsed page, changed to what it shows.
+        title: the title that it gives itself, or "".
+        notes: what was left out or guessed, one line each.
+    """
+
+    soup: BeautifulSoup
+    title: str
+    notes: list[str] = field(default_factory=list)
+
+
+def html_page(data: bytes, charset: str = "") -> HtmlPage:
+    """Returns the page of bytes.
+
+    Args:
+        data: the bytes.
+        charset: what a server says of their encoding, if anything.
+    """
+    from bs4 import BeautifulSoup
+
+    text = decode(data, charset or declared_encoding(data))
+    soup = BeautifulSoup(text.text, "lxml")
+    title = " ".join(soup.title.get_text().split()) if soup.title else ""
+    page = HtmlPage(soup, title, list(text.notes))
+    _drop_unseen(page)
+    _drop_hidden(page)
+    _rewrite(page)
+    return page
+
+
+def _drop_unseen(page: HtmlPage) -> None:
+    """Drops characters that nobody sees, such as soft hyphens; whole texts of them are told."""
+    from bs4.element import NavigableString
+
+    for text in page.soup.find_all(string=_UNSEEN):
+        if isinstance(text, NavigableString):
+            if _TAGS.search(text):
+                _tell(page, noted("Hidden text was left out: invisible tag characters."))
+            text.replace_with(NavigableString(_UNSEEN.sub("", text)))
+
+
+def _tell(page: HtmlPage, note: str) -> None:
+    if note not in page.notes:
+        page.notes.append(note)
+
+
+def _drop_hidden(page: HtmlPage) -> None:
+    from bs4.element import PreformattedString
+
+    for text in page.soup.find_all(string=lambda text: isinstance(text, PreformattedString)):
+        text.extract()  # comments and declarations
+    ways: dict[str, int] = {}
+    for tag, why in hidden_elements(page.soup):
+        words = len(tag.get_text(" ").split())
+        if words:
+            ways[why] = ways.get(why, 0) + words
+        tag.extract()
+    for why, words in ways.items():
+        page.notes.append(noted(f"Hidden text was left out ({why}): {words} words."))
+
+
+def _rewrite(page: HtmlPage) -> None:
+    """Turns elements whose meaning is not in their text into text."""
+    rewriters: dict[str, Rewriter] = dict.fromkeys(_MEDIA, _media)
+    rewriters |= {
+        "sup": _sup,
+        "sub": lambda tag, page: lowered(tag.get_text()),
+        "math": _math,
+        "ruby": _ruby,
+        "img": _image,
+        "svg": _drawing,
+        "input": _input,
+        "select": _select,
+        "script": _script,
+        "mjx-container": _mathjax,
+    }
+    pictures = 0
+    for tag in elements(page.soup):
+        name = tag.name or ""
+        if name in rewriters:
+            text = rewriters[name](tag, page)
+            if text is not None:
+                tag.replace_with(text)
+            elif name in _PICTURES:
+                pictures += 1
+        elif name in ("del", "s", "strike"):
+            _strike(tag)
+        elif name == "ol":
+            _number_items(tag)
+        elif "katex-html" in tag.get_attribute_list("class"):
+            tag.clear()
+    if pictures:
+        page.notes.append(noted(f"Pictures without a text were not read: {pictures}."))
+
+
+def _before(tag: Tag) -> str:
+    """Returns what stands before an element on its line."""
+    parts: list[str] = []
+    for node in tag.previous_elements:
+        if isinstance(node, str):
+            parts.insert(0, str(node))
+            if len("".join(parts).split()) > 1 or len(parts) > 4:
+                break
+        elif getattr(node, "name", "") in ("p", "td", "th", "li", "br", "div", "tr"):
+            break
+    return " ".join("".join(parts).split("\n")).rstrip("\r\n")
+
+
+def _sup(tag: Tag, page: HtmlPage) -> str:
+    linked = tag.find("a", href=re.compile("^#")) is not None
+    return raised(_before(tag), tag.get_text(), linked=linked)
+
+
+def _math(tag: Tag, page: HtmlPage) -> str:
+    note = tag.find("annotation", encoding=re.compile("tex", re.I))
+    tex = note.get_text() if note else str(tag.get("alttext") or "")
+    tex = " ".join(tex.split()) or latex_of_mathml(str(tag))
+    if not tex:
+        page.notes.append(noted("An equation could not be read; its bare characters are shown."))
+        return tag.get_text(" ")
+    return (
+        f"${tex.removeprefix('{').removesuffix('}') if tex.startswith('{displaystyle') else tex}$"
+    )
+
+
+def _script(tag: Tag, page: HtmlPage) -> str | None:
+    kind = str(tag.get("type") or "")
+    return f"${tag.get_text().strip()}$" if kind.startswith("math/tex") else ""
+
+
+def _mathjax(tag: Tag, page: HtmlPage) -> str | None:
+    math = tag.find("math")
+    return _math(math, page) if math is not None else None
+
+
+def _ruby(tag: Tag, page: HtmlPage) -> str:
+    """Returns the characters together, then how they are read: 漢字(かんじ)."""
+    reading = "".join(rt.extract().get_text() for rt in tag.find_all("rt"))
+    for parenthesis in tag.find_all("rp"):
+        parenthesis.extract()
+    return f"{tag.get_text()}({reading})" if reading.strip() else tag.get_text()
+
+
+def _image(tag: Tag, page: HtmlPage) -> str | None:
+    alt = " ".join(str(tag.get("alt") or "").split())
+    if alt:
+        return f"[image: {alt}]"
+    return "" if "alt" in tag.attrs else None  # an empty one says that it is for looks
+
+
+def _drawing(tag: Tag, page: HtmlPage) -> str | None:
+    words = " ".join(
+        " ".join(t.get_text().split()) for t in tag.find_all(["text", "foreignobject"])
+    )
+    if words:
+        return f" {words} "
+    title = tag.find(["title", "desc"])
+    label = str(tag.get("aria-label") or (title.get_text() if title else ""))
+    return f"[image: {' '.join(label.split())}]" if label.strip() else None
+
+
+def _media(tag: Tag, page: HtmlPage) -> str:
+    what = _MEDIA[tag.name or ""]
+    _tell(page, noted(f"Embedded content was not read: {what}."))
+    return f" {tag.get_text(' ')} " if tag.name == "object" else ""
+
+
+def _input(tag: Tag, page: HtmlPage) -> str:
+    kind = str(tag.get("type") or "text").lower()
+    value = str(tag.get("value") or "")
+    if kind in ("checkbox", "radio"):
+        return "☑ " if "checked" in tag.attrs else "☐ "
+    if kind == "password" and value:
+        page.notes.append(noted("The value of a password field was left out."))
+        return ""
+    if kind == "image":
+        return f" [image: {tag.get('alt')}] " if tag.get("alt") else ""
+    if kind in _BUTTONS or kind in _VALUES or kind in ("range", "color"):
+        return f" {value} " if value else ""
+    return ""
+
+
+def _select(tag: Tag, page: HtmlPage) -> str:
+    options = tag.find_all("option")
+    chosen = [o for o in options if "selected" in o.attrs]
+    if not chosen and "multiple" not in tag.attrs:
+        chosen = options[:1]
+    if len(chosen) < len(options):
+        _tell(page, noted("Choices of form fields that are not chosen were left out."))
+    return f" {'; '.join(' '.join(o.get_text().split()) for o in chosen)} "
+
+
+def _strike(tag: Tag) -> None:
+    if tag.get_text().strip():
+        tag.insert(0, "~~")
+        tag.append("~~")
+        tag.name = "span"
+
+
+def _number_items(tag: Tag) -> None:
+    """Writes the numbers of an ordered list before its items."""
+    items = tag.find_all("li", recursive=False)
+    step = -1 if "reversed" in tag.attrs else 1
+    number = _integer(tag.get("start"), len(items) if step < 0 else 1)
+    kind = str(tag.get("type") or "1")
+    for item in items:
+        number = _integer(item.get("value"), number)
+        item.insert(0, f"{html_number(number, kind)}. ")
+        number += step
+
+
+def _integer(value: Any, default: int) -> int:
+    found = re.fullmatch(r"\s*([+-]?\d{1,9})\s*", str(value or ""))
+    return int(found[1]) if found else default
