@@ -52,6 +52,7 @@ def run(
     text = _question(question, choice)
     output = _Output(events, as_json)
     agent = make_agent(choice)
+    agent.evidence_first = True
     question_run = ChatConversation(agent).ask(text, files)
     with contextlib.ExitStack() as stack:
         sinks, view = [output.take], None

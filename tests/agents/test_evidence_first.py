@@ -56,5 +56,5 @@ def test_assistant_asks_with_evidence_at_temperature_0(tmp_path: Path) -> None:
         agent = Assistant(llm=server.llm, files=[str(path)])
         agent.run_nonstream([{"role": "user", "content": "How high is the mast?"}])
         (request,) = server.requests
-    assert "The mast is 12 m high." in str(request.body["messages"][-1]["content"])
-    assert request.body["temperature"] == 0
+    assert "The mast is 12 m high." in str(request.request.body["messages"][-1]["content"])
+    assert request.request.body["temperature"] == 0

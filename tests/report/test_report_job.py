@@ -109,14 +109,46 @@ def test_what_the_answer_invents_is_told(steel: Path, tmp_path: Path) -> None:
     assert "pixel.png" in notes
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "evil.example" not in text
+    assert "999 MPa" not in text.split("## Notes")[0].split("**Not verified", 1)[0]
+    assert not result.document.grounded
     check = check_report(tmp_path / "out")
-    assert not check.ok
-    assert "does not stand on page" in check.problems[0]
+    assert check.problems == [
+        "The model's answer did not stand on the pages; the report quotes passages instead."
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Lot A has 412 MPa.",  # cites nothing
+        f"Lot A has 913 MPa {CITE}.",  # a figure that stands nowhere
+        f"The lots were cast in 2031 with 398.77 helicopters {CITE}.",
+    ],
+)
+def test_an_answer_that_does_not_stand_on_the_pages_is_not_given(
+    steel: Path, tmp_path: Path, answer: str
+) -> None:
+    result = run(steel, tmp_path / "out", answer)
+    record = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert record["grounded"] is False
+    assert any(check["status"] != "ok" for check in record["checks"])
+    head = result.markdown.read_text(encoding="utf-8").splitlines()[:15]
+    assert any("Not verified" in line for line in head)
+    assert answer.split(" [")[0] not in "\n".join(head).split("> **")[0]
+
+
+def test_an_answer_is_mended_when_it_is_told_what_is_wrong(steel: Path, tmp_path: Path) -> None:
+    made = scenario("Lot A has 412 MPa.").answer(f"Lot A has 412 MPa {CITE}.")
+    with ScriptedServer(made, strict=False) as server:
+        result = report([steel], ASK, tmp_path / "out", llm=server.llm)
+    assert result.document.grounded
+    assert "412 MPa" in result.markdown.read_text(encoding="utf-8")
+    assert "cites no passage" in str(server.requests[-1].request.messages[-1]["content"])
 
 
 def test_code_runs_only_when_it_may(steel: Path, tmp_path: Path) -> None:
     code = ("code_interpreter", {"code": "print(412 - 398)"})
-    made = scenario(r"The difference is ${code_interpreter} MPa.", code)
+    made = scenario(rf"The difference is ${{code_interpreter}} MPa {CITE}.", code)
     with ScriptedServer(made, strict=False) as server:
         result = report([steel], ASK, tmp_path / "out", llm=server.llm, allow_unsandboxed=True)
     assert "The difference is 14 MPa." in result.markdown.read_text(encoding="utf-8")

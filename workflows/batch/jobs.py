@@ -120,6 +120,7 @@ def _report(task: Task, folder: Path, llm: DurableChat) -> Result:
         "pdf": str(made.pdf),
         "citations": len(made.document.citations),
         "verified": made.verified,
+        "grounded": made.document.grounded,
     }
 
 

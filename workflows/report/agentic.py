@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from qwenbelt.core.errors import QwenbeltError
+from qwenbelt.core.errors import EndpointError, QwenbeltError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language
 from qwenbelt.core.secrets import scrub
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.core.translation import in_language
-from qwenbelt.tools.documents.evidence import gather_evidence
+from qwenbelt.tools.documents.evidence import Evidence, gather_evidence
 from qwenbelt.tools.documents.index import DocumentIndex
-from qwenbelt.tools.documents.sources import SourceBook
+from qwenbelt.tools.documents.sources import NumberedSource, SourceBook
 from qwenbelt.workflows.report.citing import Citer
-from qwenbelt.workflows.report.document import Provenance, ReportDocument
+from qwenbelt.workflows.report.document import Provenance, ReportCitation, ReportDocument
 from qwenbelt.workflows.report.figures import Gallery
+from qwenbelt.workflows.report.grounded import is_grounded, repair_prompt, report_checks
 from qwenbelt.workflows.report.inputs import Documents
 from qwenbelt.workflows.report.numbers import numbers_without_source
 from qwenbelt.workflows.report.prompts import system_prompt
@@ -75,19 +76,28 @@ def agentic_report(
         prefix="qwenbelt-report-", ignore_cleanup_errors=True
     ) as folder:
         work = Path(folder)
-        asked = _asked(documents, question, book, language)
+        evidence, asked = _asked(documents, question, book, language)
         record.results.append(asked)
-        with (
-            _agent(documents, setup, book, work, language) as agent,
-            closing(_events(agent, asked, work, trace, language)) as events,
-        ):
-            for event in events:
-                record.take(event)
-                listener(event)
-        if not record.answer.strip():
-            reason = in_language(record.detail or record.reason or "?", language)
-            raise QwenbeltError(say("no_answer", language, reason=reason))
-        report, gallery = _compose(documents, question, stage, record, book, language)
+        with _agent(documents, setup, book, work, language) as agent:
+
+            def ask(messages: list[dict[str, Any]]) -> tuple[ReportDocument, Gallery]:
+                with closing(_events(agent, messages, work, trace, language)) as events:
+                    for event in events:
+                        record.take(event)
+                        listener(event)
+                if not record.answer.strip():
+                    reason = in_language(record.detail or record.reason or "?", language)
+                    raise QwenbeltError(say("no_answer", language, reason=reason))
+                made = _compose(documents, question, stage, record, book, language)
+                _check(made[0], documents, evidence, record)
+                return made
+
+            given: list[dict[str, Any]] = [{"role": "user", "content": asked}]
+            report, gallery = ask(given)
+            if not report.grounded:  # once more, behind the same prefix
+                repair = {"role": "user", "content": repair_prompt(report.checks, language)}
+                with suppress(EndpointError):  # then the first answer is all there is
+                    report, gallery = ask([*given, *record.messages, repair])
         _write_trace(trace, stage / "trace.jsonl", work, gallery.published)
     report.made = Provenance(
         model=record.model,
@@ -100,15 +110,36 @@ def agentic_report(
     return report
 
 
-def _asked(documents: Documents, question: str, book: SourceBook, language: Language) -> str:
-    """Returns the first message: what the documents say on the question, then the question."""
+def _check(
+    report: ReportDocument, documents: Documents, evidence: Evidence, record: RunRecord
+) -> None:
+    """Checks what the model wrote against the pages that it cites."""
+    paths = documents.by_name
+
+    def page_text(citation: ReportCitation) -> str:
+        page = documents.page(
+            NumberedSource(0, citation.file, str(paths[citation.file]), citation.page, "")
+        )
+        return page.page.text if page is not None else ""
+
+    report.checks = report_checks(
+        report, page_text, unknown=evidence.unknown, computed=record.computed
+    )
+    report.grounded = is_grounded(report.checks)
+
+
+def _asked(
+    documents: Documents, question: str, book: SourceBook, language: Language
+) -> tuple[Evidence, str]:
+    """Returns what the documents say on the question, and the message that asks with it."""
     from qwenbelt.agents.evidence import evidence_text
 
     with DocumentIndex(documents.index) as index:
         numbers = {file.name: index.document(str(file.path)).id for file in documents.files}
         paths = {file.name: str(file.path) for file in documents.files}
         evidence = gather_evidence(index, question, numbers, paths=paths)
-    return evidence_text(question, evidence, language, book=book, more=not evidence.whole)
+    more = not evidence.whole
+    return evidence, evidence_text(question, evidence, language, book=book, more=more)
 
 
 def _reading(llm: Any) -> Any:
@@ -159,11 +190,14 @@ def can_run_code(allow_unsandboxed: bool) -> bool:
 
 
 def _events(
-    agent: Any, question: str, work: Path, trace: TraceWriter, language: Language
+    agent: Any,
+    messages: list[dict[str, Any]],
+    work: Path,
+    trace: TraceWriter,
+    language: Language,
 ) -> Generator[Event, None, None]:
     from qwenbelt.agents.runtime.event_loop_thread import background_loop
 
-    messages = [{"role": "user", "content": question}]
     yield from background_loop().iterate(
         lambda: agent.stream(messages, lang=language, folder=work, trace=trace)
     )

@@ -10,11 +10,13 @@ from typing import Any
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.core.language import user_language
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.documents.citations import find_quote
 from qwenbelt.workflows.report.folder import read_record
 from qwenbelt.workflows.report.inputs import read_cited
 from qwenbelt.workflows.report.markdown import escaped
+from qwenbelt.workflows.report.strings import say
 
 
 @dataclass
@@ -58,7 +60,8 @@ def check_report(
     """
     folder = Path(folder).expanduser()
     entries = _entries(folder)
-    paths = _paths(folder, read_record(folder), files)
+    record = read_record(folder)
+    paths = _paths(folder, record, files)
     check = ReportCheck(citations=len(entries))
     for entry in entries:
         problem = _problem(entry, paths, password)
@@ -67,6 +70,10 @@ def check_report(
         else:
             check.verified += 1
     check.problems += _markdown_problems(folder, entries)
+    if record.get("grounded") is False:
+        check.problems.append(say("answer_not_verified", user_language()))
+    if not entries:
+        check.problems.append(say("nothing_verified", user_language()))
     return check
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.language import Language
+from qwenbelt.tools.documents.grounding import GroundingCheck
 from qwenbelt.workflows.report.prose import Node
 from qwenbelt.workflows.report.strings import say
 
@@ -108,6 +109,9 @@ class ReportDocument:
         made: how the report came about.
         notes: what a reader should know, one line each.
         title: the heading; the question when empty.
+        grounded: whether what the model wrote stands on the pages that it cites; without it, the
+            blocks are passages of the documents and not what the model wrote.
+        checks: what became of each claim of the model.
     """
 
     question: str
@@ -119,6 +123,8 @@ class ReportDocument:
     made: Provenance = field(default_factory=Provenance)
     notes: list[str] = field(default_factory=list)
     title: str = ""
+    grounded: bool = True
+    checks: list[GroundingCheck] = field(default_factory=list)
     date: datetime.date = field(default_factory=datetime.date.today)
 
     @property

@@ -14,9 +14,10 @@ from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.workflows.report.agentic import AgentKind, AgentSetup, agentic_report
 from qwenbelt.workflows.report.document import ReportDocument
-from qwenbelt.workflows.report.extractive import extractive_report
-from qwenbelt.workflows.report.folder import staged
-from qwenbelt.workflows.report.inputs import take_in
+from qwenbelt.workflows.report.extractive import Tell, extractive_report
+from qwenbelt.workflows.report.folder import FIGURES, staged
+from qwenbelt.workflows.report.grounded import problems
+from qwenbelt.workflows.report.inputs import Documents, take_in
 from qwenbelt.workflows.report.writing import write_report
 
 LONGEST_QUESTION = 8000
@@ -110,8 +111,24 @@ def report(
         else:
             setup = AgentSetup(chosen, agent, scripted, allow_unsandboxed, model_calls)
             made = agentic_report(documents, question, stage, setup, language, listener)
+            if not made.grounded:
+                made = _without_answer(made, documents, stage, work, tell)
         write_report(made, stage, Path(out).expanduser())
     return ReportResult(Path(out).expanduser(), made)
+
+
+def _without_answer(
+    made: ReportDocument, documents: Documents, stage: Path, work: Path, tell: Tell
+) -> ReportDocument:
+    """Returns the extractive report in the place of an answer that does not stand on the pages."""
+    for figure in (stage / FIGURES).iterdir():
+        figure.unlink()
+    found = extractive_report(documents, made.question, stage, work, made.language, tell)
+    notes = [*problems(made.checks, made.language), *made.notes, *found.notes]
+    found.notes = list(dict.fromkeys(notes))
+    found.made, found.steps = made.made, made.steps
+    found.grounded, found.checks = False, made.checks
+    return found
 
 
 def _chosen_llm(llm: Any, spec: str | None) -> Any:

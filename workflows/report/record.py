@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.events import (
@@ -38,6 +39,8 @@ class RunRecord:
         begun: when the first request went out, on the machine's monotonic clock.
         ended: when the run was over.
         results: what the tools returned, as the model saw it.
+        messages: what the run added to the conversation.
+        computed: what the code interpreter printed.
     """
 
     pictures: dict[str, Picture] = field(default_factory=dict)
@@ -49,6 +52,8 @@ class RunRecord:
     begun: float = 0.0
     ended: float = 0.0
     results: list[str] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    computed: list[str] = field(default_factory=list)
     _arguments: dict[str, str] = field(default_factory=dict)
     _steps: list[ReportStep] = field(default_factory=list)
 
@@ -81,6 +86,7 @@ class RunRecord:
             self._finished(event)
         elif isinstance(event, Done):
             self.answer, self.reason, self.detail = event.text, event.reason, event.detail
+            self.messages = list(event.messages)
             self.ended = time.monotonic()
 
     def _finished(self, event: ToolFinished) -> None:
@@ -97,6 +103,8 @@ class RunRecord:
         ran = event.ok or event.status in ("raised", "timeout")  # what it showed before counts
         if ran:
             self.results.append(event.result)
+            if event.name == "code_interpreter":
+                self.computed.append(event.result)
         if not ran or event.name not in DRAWING_TOOLS:
             return
         for item in event.items:

@@ -34,11 +34,72 @@ TEXTS: dict[str, tuple[str, str]] = {
     "timeline": ("Timeline", "时间线"),
     "method_model": (
         "The answer was written by {model} ({agent}) in {models} model calls and {calls} tool "
-        "calls, up to {parallel} of them side by side, within {seconds} s. Figures were drawn and "
-        "numbers computed by the tools below; every citation was looked up again on its page.",
+        "calls, up to {parallel} of them side by side, within {seconds} s.",
         "回答由 {model}（{agent}）撰写，共 {models} 次模型调用、{calls} 次工具调用，"
-        "最多 {parallel} 个并行，用时 {seconds} 秒。"
-        "图表与数值由下列工具得出；每条引文均已在原页重新核对。",
+        "最多 {parallel} 个并行，用时 {seconds} 秒。",
+    ),
+    "method_cited": (
+        "Every citation was looked up again on its page, and every figure on the pages that are "
+        "cited for it.",
+        "每条引文均已在原页重新核对，每个数字均已在所引页面上核对。",
+    ),
+    "method_tools": (
+        "Figures were drawn and numbers computed by the tools below.",
+        "图表与计算由下列工具完成。",
+    ),
+    "method_not_grounded": (
+        "What it wrote did not stand on the pages and is not shown; the passages above were found "
+        "by a search for the question and are quoted as they stand.",
+        "模型所写内容未能在原页得到证实，故未显示；以上段落由检索得到，均照原文引用。",
+    ),
+    "not_grounded_banner": (
+        "Not verified: {model} gave no answer that stands on the pages. {problem} These are the "
+        "passages that fit the question best; they are not an answer.",
+        "未核实：{model} 没有给出能在原页证实的回答。{problem}"
+        "以下为与问题最相关的原文段落，并非回答。",
+    ),
+    "check_no_citations": (
+        "The answer cites no passage.",
+        "回答没有引用任何段落。",
+    ),
+    "check_not_on_page": (
+        "The figure {figure} stands nowhere on the cited pages (“{claim}”).",
+        "数字 {figure} 不在所引页面上（“{claim}”）。",
+    ),
+    "check_wrong_row": (
+        "The figure {figure} stands on page {page} in a row about something else (“{claim}”).",
+        "数字 {figure} 在第 {page} 页上属于另一行（“{claim}”）。",
+    ),
+    "check_wrong_unit": (
+        "The figure {figure} stands on page {page} in another unit (“{claim}”).",
+        "数字 {figure} 在第 {page} 页上的单位不同（“{claim}”）。",
+    ),
+    "check_no_year": (
+        "The cited pages do not mention {claim}.",
+        "所引页面没有提到 {claim}。",
+    ),
+    "check_unknown_word": (
+        "“{claim}” does not appear anywhere: it is not found in the documents.",
+        "文档中没有出现“{claim}”。",
+    ),
+    "check_quote_not_found": (
+        "Words that are quoted from page {page} do not stand there.",
+        "引自第 {page} 页的文字不在该页。",
+    ),
+    "repair": (
+        "Your answer was checked against the pages:\n{problems}\nWrite the answer again. Copy each "
+        "figure from the row and the year that the question asks for, and put the number of its "
+        "passage in brackets behind it. If the passages do not tell, say that they do not tell.",
+        "你的回答已与原文核对：\n{problems}\n请重写回答：数字取自所问的行和年份，"
+        "其后用方括号标注段落编号。如果段落没有说明，就说明没有提及。",
+    ),
+    "answer_not_verified": (
+        "The model's answer did not stand on the pages; the report quotes passages instead.",
+        "模型的回答未能在原页证实；报告改为引用原文段落。",
+    ),
+    "nothing_verified": (
+        "The report cites nothing, so nothing was verified.",
+        "报告没有引用任何内容，因此没有可核实的内容。",
     ),
     "method_scripted": (
         "The model's replies were written in advance; every tool ran for real.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from qwenbelt.core.errors import one_line
 from qwenbelt.workflows.report.document import ReportDocument
+from qwenbelt.workflows.report.grounded import problems
+from qwenbelt.workflows.report.record import DRAWING_TOOLS
 from qwenbelt.workflows.report.strings import say
 
 
@@ -24,6 +26,9 @@ def banner(report: ReportDocument) -> str:
     """Returns what must be said before anything else, or an empty text."""
     if report.made.model is None:
         return say("extractive_banner", report.language)
+    if not report.grounded:
+        problem = " ".join(problems(report.checks, report.language)[:2])
+        return say("not_grounded_banner", report.language, model=report.made.model, problem=problem)
     return say("scripted_banner", report.language) if report.made.scripted else ""
 
 
@@ -43,6 +48,12 @@ def method(report: ReportDocument) -> str:
         parallel=made.side_by_side,
         seconds=seconds,
     )
+    if not report.grounded:
+        return f"{text} {say('method_not_grounded', language)}"
+    if any(step.ok and step.name in DRAWING_TOOLS for step in report.steps):
+        text += " " + say("method_tools", language)
+    if report.citations:
+        text += " " + say("method_cited", language)
     if made.scripted:
         text += " " + say("method_scripted", language)
     return text

@@ -91,6 +91,8 @@ def _record(report: ReportDocument, stage: Path, out: Path) -> dict[str, Any]:
         ],
         "citations": len(report.citations),
         "verified": sum(c.verified for c in report.citations),
+        "grounded": report.grounded,
+        "checks": [check.to_dict() for check in report.checks],
         "made": sorted(own),
         "notes": report.notes,
     }

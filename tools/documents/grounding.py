@@ -1,0 +1,351 @@
+"""Checks by code whether an answer stands on the pages that it cites.
+
+A figure has to stand on a *cited* page, as it is, rounded, or in another unit, or be computed from
+figures that do; and its row has to be about what the sentence says: small models copy the right
+kind of number from the wrong row. Years that are asked for have to stand there as well.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import permutations
+
+from qwenbelt.tools.documents.search.queries import understand
+from qwenbelt.tools.documents.search.stems import Stemmer
+from qwenbelt.tools.documents.search.tokens import index_text
+
+OK = "ok"
+NO_CITATIONS, NOT_ON_PAGE, WRONG_ROW = "no_citations", "not_on_page", "wrong_row"
+WRONG_UNIT, NO_YEAR, UNKNOWN_WORD, NO_PAGE = "wrong_unit", "no_year", "unknown_word", "no_page"
+OTHERS = 0.6  # of words that documents may use instead, against 1 for the claim's own
+CLEARLY = 1.6  # how much better another row must fit before the figure's own is the wrong one
+LEAST_OTHER = 1.2  # and how well at least, in words
+LEAST_WORDS = 2  # that a claim must say besides its figure
+LONG_LINE = 30  # words from which a line is prose: its sentence counts as the row
+MOST_VALUES = 16  # figures that a computed one may come from
+NUMBER = re.compile(r"(?<![\w.,/-])(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?![\w/-]|[.,]\d)")
+_ANY = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
+SCALES = (1.0, 100.0, 0.01, 1e3, 1e-3, 1e6, 1e-6, 1e4, 1e-4, 1e8, 1e-8)
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；])")
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_SHORT_YEAR = re.compile(r"\bFY\s?['’]?(\d\d)\b", re.I)
+_SCALE_WORDS = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
+_IN_UNITS = re.compile(r"\bin (thousand|million|billion)s\b", re.I)
+_UNIT_AFTER = re.compile(r"^\s*(?:US\s*)?(?:\$\s*)?(thousand|million|billion)s?\b", re.I)
+_ABSTAINS = re.compile(
+    r"\b(?:not|n't|nowhere|no|cannot|unable)\b[^.]{0,60}\b(?:stat|tell|told|say|said|giv|provid|"
+    r"contain|mention|includ|found|find|avail|specif|disclos|report|determin|answer|information|"
+    r"appear|stand|data)|没有(?:提及|说明|给出|找到|提供)|未(?:提及|说明|披露|找到|提供)|无法(?:确定|回答)",
+    re.I,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CitedText:
+    """The text of a page that is cited."""
+
+    page: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence of an answer with the pages that it cites."""
+
+    text: str
+    cited: tuple[CitedText, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GroundingCheck:
+    """What became of a claim.
+
+    Attributes:
+        claim: the sentence, or what is missing.
+        page: the page that was looked at, or None.
+        status: "ok" or what is wrong.
+        figure: the figure that it is about, or "".
+    """
+
+    claim: str
+    page: int | None
+    status: str
+    figure: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.status == OK
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns the entry of `report.json`."""
+        return {"claim": self.claim, "page": self.page, "status": self.status}
+
+
+def abstains(answer: str) -> bool:
+    """Says whether an answer tells that the documents do not tell."""
+    return bool(_ABSTAINS.search(answer))
+
+
+def check_claims(
+    claims: Sequence[Claim],
+    question: str,
+    *,
+    unknown: Sequence[str] = (),
+    computed: Iterable[str] = (),
+) -> list[GroundingCheck]:
+    """Checks the claims of an answer.
+
+    Args:
+        claims: its sentences.
+        question: what was asked; sentences lean on its words.
+        unknown: distinctive words of the question that stand nowhere in the documents.
+        computed: what tools printed that compute.
+    """
+    answer = " ".join(claim.text for claim in claims)
+    if abstains(answer):
+        return []
+    if not any(claim.cited for claim in claims):
+        return [GroundingCheck(answer[:200], None, NO_CITATIONS)]
+    found = [GroundingCheck(word, None, UNKNOWN_WORD) for word in unknown]
+    every = tuple({(c.page, c.text): c for claim in claims for c in claim.cited}.values())
+    checker = _Checker(question, every, _values(computed))
+    figures = False
+    for claim in claims:
+        for check in checker.check(claim):
+            figures = True
+            found.append(check)
+    if figures:
+        found += _years(question, every)
+    return found
+
+
+def _years(question: str, cited: Sequence[CitedText]) -> list[GroundingCheck]:
+    asked = _YEAR.findall(_SHORT_YEAR.sub(r"20\1", question))
+    text = "\n".join(page.text for page in cited)
+    if not asked or any(year in text or f"’{year[2:]}" in text for year in asked):
+        return []
+    return [GroundingCheck(", ".join(dict.fromkeys(asked)), None, NO_YEAR)]
+
+
+class _Checker:
+    def __init__(self, question: str, every: tuple[CitedText, ...], computed: list[float]) -> None:
+        self._question = question
+        self._every = every
+        self._computed = computed
+        self._standing: list[float] = []  # figures of the answer that stand on pages
+
+    def check(self, claim: Claim) -> Iterator[GroundingCheck]:
+        """Yields a check for each figure; of a sentence that cites nothing, on all cited pages."""
+        pages = claim.cited or self._every
+        for match in figures_of(claim.text):
+            yield self._figure(claim, pages, match)
+
+    def _figure(
+        self, claim: Claim, pages: tuple[CitedText, ...], match: re.Match[str]
+    ) -> GroundingCheck:
+        text, value, step = match[0], _value(match), _step(match)
+        worst = ""
+        for page in pages:
+            rows = [row for row in _rows(page.text) if _holds_scaled(row.values, value, step)]
+            if not rows:
+                continue
+            self._standing.append(value)
+            if _unit_is_wrong(claim.text[match.end() :], text, page.text):
+                worst = WRONG_UNIT
+            elif _row_fits(rows, _rows(page.text), claim.text, self._question):
+                return GroundingCheck(claim.text, page.page, OK, text)
+            else:
+                worst = worst or WRONG_ROW
+        if worst:
+            return GroundingCheck(claim.text, pages[0].page, worst, text)
+        if self._is_computed(value, step, claim, pages):
+            return GroundingCheck(claim.text, pages[0].page, OK, text)
+        return GroundingCheck(claim.text, pages[0].page, NOT_ON_PAGE, text)
+
+    def _is_computed(
+        self, value: float, step: float, claim: Claim, pages: Sequence[CitedText]
+    ) -> bool:
+        if _holds_scaled(sorted(self._computed), value, step):
+            return True
+        given = [_value(m) for m in figures_of(claim.text)]
+        near = [v for page in pages for v in _best_values(page, claim.text, self._question)]
+        known = list(dict.fromkeys([*self._standing, *given, *near]))
+        known = [v for v in known if v != value][:MOST_VALUES]
+        made = sorted(_combined(known))
+        return any(_holds(made, value / scale, step / scale) for scale in (1.0, 100.0))
+
+
+def figures_of(text: str) -> Iterator[re.Match[str]]:
+    """Yields the figures of a text: no years, no single digits unless they are per cent."""
+    for match in NUMBER.finditer(text):
+        whole, decimals = match[1], match[2] or ""
+        value = _value(match)
+        percent = text[match.end() : match.end() + 2].lstrip().startswith(("%", "％"))
+        if not decimals and "," not in whole and 1900 <= value <= 2100:
+            continue
+        if not decimals and value < 10 and not percent:
+            continue
+        before = text[max(0, match.start() - 6) : match.start()].lower()
+        if before.endswith(("page ", "p. ", "p.", "note ", "item ", "第")):
+            continue
+        yield match
+
+
+def _value(match: re.Match[str]) -> float:
+    return float(match[1].replace(",", "") + (match[2] or ""))
+
+
+def _step(match: re.Match[str]) -> float:
+    """Returns the size of a figure's last digit."""
+    return float(10.0 ** -max(0, len(match[2] or "") - 1))
+
+
+def _values(texts: Iterable[str]) -> list[float]:
+    return [float(n.replace(",", "")) for text in texts for n in _ANY.findall(text)]
+
+
+def _holds_scaled(known: Sequence[float], value: float, step: float) -> bool:
+    return any(_holds(known, value / scale, step / scale) for scale in SCALES)
+
+
+def _holds(known: Sequence[float], value: float, step: float) -> bool:
+    """Says whether one of ascending numbers rounds to `value` at a step."""
+    margin = step * 0.5 + abs(value) * 1e-9
+    place = bisect.bisect_left(known, value - margin)
+    return place < len(known) and known[place] <= value + margin
+
+
+def _combined(values: Sequence[float]) -> Iterator[float]:
+    """Yields what usual arithmetic makes of two values: difference, sum, ratio, growth, mean."""
+    for one, two in permutations(values, 2):
+        yield abs(one - two)
+        yield one + two
+        yield (one + two) / 2
+        if two:
+            yield one / two
+            yield abs(one - two) / two
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of a page, or a sentence of prose: its words and its numbers, ascending."""
+
+    words: frozenset[str]
+    values: tuple[float, ...]
+    text: str
+
+
+@lru_cache(maxsize=64)
+def _rows(text: str) -> tuple[_Row, ...]:
+    rows = []
+    before = ""
+    for line in text.split("\n"):
+        parts = _SENTENCE.split(line) if len(line.split()) > LONG_LINE else [line]
+        for part in parts:
+            values = tuple(sorted(_values([part])))
+            words = _words(part)
+            if values and not words:
+                words = _words(before)  # a label that was broken over two lines
+            rows.append(_Row(words, values, part))
+            before = part
+    return tuple(rows)
+
+
+_STEMMER: list[Stemmer] = []
+
+
+@lru_cache(maxsize=4096)
+def _words(text: str) -> frozenset[str]:
+    if not _STEMMER:
+        _STEMMER.append(Stemmer())
+    found = [word for word in index_text(text).split() if not word[0].isdigit()]
+    return frozenset(stem for stem in _STEMMER[0].stems(found) if stem)
+
+
+@lru_cache(maxsize=256)
+def _weights(claim: str, question: str) -> dict[str, float]:
+    """Weighs the words that a row may share with a claim."""
+    weights: dict[str, float] = {}
+    for text in (question, claim):
+        query = understand(text)
+        for words, weight in ((query.others, OTHERS), (query.terms, 1.0)):
+            for stem in _words(" ".join(words)):
+                weights[stem] = max(weight, weights.get(stem, 0.0))
+    return weights
+
+
+def _fit(row: _Row, weights: dict[str, float]) -> float:
+    """Returns how well a row's label fits: what it shares, less if it says much else."""
+    shared = sum(weights.get(word, 0.0) for word in row.words)
+    if not shared or len(row.words) > LONG_LINE / 2:
+        return shared
+    return shared * (0.5 + 0.5 * shared / max(shared, float(len(row.words))))
+
+
+def _row_fits(own: Sequence[_Row], every: Sequence[_Row], claim: str, question: str) -> bool:
+    weights = _weights(claim, question)
+    best = max(_fit(row, weights) for row in own)
+    if all(not row.words for row in own):
+        return True  # no label to go by
+    if len(_words(claim)) < LEAST_WORDS:
+        return True  # a bare figure says nothing about its row
+    if best == 0:
+        return False
+    mine = {row.text for row in own}
+    given = {_value(m) for m in figures_of(claim)}
+    others = [
+        _fit(row, weights)
+        for row in every
+        if row.values
+        and row.text not in mine
+        and len(row.words) <= LONG_LINE / 2
+        and not given & set(row.values)
+    ]
+    other = max(others, default=0.0)
+    return not (other >= LEAST_OTHER and other > CLEARLY * best)
+
+
+def _best_values(page: CitedText, claim: str, question: str) -> list[float]:
+    """Returns the numbers of the rows that fit a claim best."""
+    weights = _weights(claim, question)
+    rows = sorted(_rows(page.text), key=lambda row: -_fit(row, weights) if row.values else 0.0)
+    return [value for row in rows[:3] for value in row.values[-4:]]
+
+
+def _unit_is_wrong(after: str, figure: str, page: str) -> bool:
+    """Says whether a figure is copied as printed but with a unit that its page does not have."""
+    named = _UNIT_AFTER.match(after)
+    units = {unit.lower() for unit in _IN_UNITS.findall(page)}
+    if named is None or len(units) != 1 or figure not in page or "," not in figure:
+        return False
+    printed = re.search(re.escape(figure) + r"\s*(?:thousand|million|billion)", page, re.I)
+    return named[1].lower() not in units and printed is None
+
+
+def claims_of(parts: Iterable[tuple[str, Sequence[CitedText]]]) -> list[Claim]:
+    """Returns the sentences of an answer with what each cites.
+
+    Args:
+        parts: stretches of text, each with what is cited right behind it.
+    """
+    claims: list[Claim] = []
+    text = ""
+    for part, cited in parts:
+        text += part
+        if not cited:
+            continue
+        sentences = [s for s in _SENTENCE.split(text) if s.strip()]
+        if not sentences and claims:
+            last = claims[-1]  # a mark after the full stop, or a second mark
+            claims[-1] = Claim(last.text, (*last.cited, *cited))
+        claims += [Claim(s.strip()) for s in sentences[:-1]]
+        if sentences:
+            claims.append(Claim(sentences[-1].strip(), tuple(cited)))
+        text = ""
+    rest = [s.strip() for s in _SENTENCE.split(text) if s.strip(" .。;；,，")]
+    return [*claims, *(Claim(s) for s in rest)]
