@@ -8,7 +8,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwen_agent.agents import FnCallAgent as StockFnCallAgent
 from qwen_agent.llm.schema import ContentItem, Message
@@ -28,6 +28,7 @@ from qwenbelt.agents.runtime.history import as_dict
 from qwenbelt.agents.runtime.message_list import SECONDS, MessageList
 from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
+from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Run, RunConfig
 from qwenbelt.agents.tool_sources import ToolSources
@@ -37,6 +38,9 @@ from qwenbelt.core.language import Language, detect_language
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.base import result_items, result_text
 from qwenbelt.tools.function import FunctionTool
+
+if TYPE_CHECKING:
+    from qwenbelt.agents.subagents import Subagent
 
 _RUN_KEYS = ("session", "trace", "folder")
 _STORES = 64  # conversations whose large results are kept at the same time
@@ -128,6 +132,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
         answer: Any = None,
+        parent: ParentRun | None = None,
         **kwargs: Any,
     ) -> Run:
         """Starts a run and returns it: an async generator of events.
@@ -139,6 +144,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             folder: where tools keep their files.
             trace: where to write the events as well.
             answer: the form of a typed answer, see `ask`; then `run.value` is that.
+            parent: the run inside of whose call this one runs.
             **kwargs: handed on to every tool.
         """
         given = self._with_own_system([as_dict(message) for message in messages])
@@ -149,6 +155,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             told = form.instruction("zh" if keywords["lang"] == "zh" else "en")
             given = with_system(given, told, last=True)
             options["answer"] = form
+        if parent is not None:
+            options["parent"] = parent
         return self._start(given, keywords, **options)
 
     def _start(
@@ -160,6 +168,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
         answer: AnswerForm | None = None,
+        parent: ParentRun | None = None,
     ) -> Run:
         """Makes the run; subclasses change the messages here."""
         language: Language = "zh" if kwargs.pop("lang", "en") == "zh" else "en"
@@ -180,8 +189,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             messages=messages,
             language=language,
             limits=self.limits,
-            budget=self.budget,
-            policy=self.approval,
+            budget=self.budget if parent is None else parent.budget_for(self.budget),
+            policy=self.approval if parent is None else parent.policy_for(self.approval),
             session=session,
             folder=place,
             files=files.by_name,
@@ -195,6 +204,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             summarize=self.summarize,
             answer=answer,
             hooks=self.hooks,
+            parent=parent,
         )
         run = Run(plan)
         with self._lock:
@@ -220,6 +230,12 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             if wrapped is None or wrapped.tool is not tool:
                 self._wrapped[name] = OverriddenTool(tool, self._call_tool)
         return {name: self._wrapped[name] for name in tools}
+
+    def as_tool(self, name: str, description: str) -> Subagent:
+        """Returns this agent as a tool of another one: its tasks are runs of their own."""
+        from qwenbelt.agents.subagents import Subagent
+
+        return Subagent(self, name, description)
 
     def cancel(self, run_id: str | None = None) -> None:
         """Ends all runs of this agent, or the one of an id; from any thread."""

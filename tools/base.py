@@ -63,6 +63,7 @@ class ToolContext:
         so_far: gives what there is of the result, for a call that is stopped; a tool may set it.
         cancelled: set when the run no longer wants the result.
         language: "en" or "zh", the conversation's language.
+        parent: the run that the call belongs to, for tools that run agents.
     """
 
     session: str = "default"
@@ -74,6 +75,7 @@ class ToolContext:
     cancelled: threading.Event = field(default_factory=threading.Event)
     language: Language = "en"
     call_id: str = ""
+    parent: object = None
 
 
 class ToolSource(Protocol):

@@ -45,6 +45,7 @@ from qwenbelt.agents.runtime.hooked import (
     hooked_request,
 )
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
+from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
 from qwenbelt.agents.runtime.tool_arguments import declaration, with_references
 from qwenbelt.agents.runtime.typed_answer import TypedAnswer
@@ -116,6 +117,8 @@ class AgentLoop:
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
         self._answer_text: str | None = None
+        depth = plan.parent.depth + 1 if plan.parent is not None else 0
+        self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
         self._typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
 
     @property
@@ -446,6 +449,7 @@ class AgentLoop:
             on_output=printed,
             language=plan.language,
             call_id=call.id,
+            parent=self._as_parent,
         )
         return context
 

@@ -18,6 +18,7 @@ from qwenbelt.agents.runtime.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget, Ending
 from qwenbelt.agents.runtime.loop import AgentLoop
+from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.tool_arguments import declaration
 from qwenbelt.core.errors import QwenbeltError, one_line
@@ -45,6 +46,7 @@ class RunConfig:
         summarize: whether what leaves the model's window is summed up by the model.
         answer: the form of a typed answer.
         hooks: look at the run, change it, or refuse.
+        parent: the run inside of whose call this one runs.
     """
 
     agent: str
@@ -71,6 +73,7 @@ class RunConfig:
     tools_settled: Callable[[], Awaitable[None]] | None = None
     answer: AnswerForm | None = None
     hooks: Hooks = NO_HOOKS
+    parent: ParentRun | None = None
 
 
 class Channel:

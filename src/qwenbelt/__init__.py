@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from qwenbelt.agents.runtime.budget import Budget
     from qwenbelt.agents.runtime.resource_queue import Limits
     from qwenbelt.agents.runtime.run import Run
+    from qwenbelt.agents.subagents import delegate
     from qwenbelt.core.errors import (
         AnswerInvalid,
         ConfigError,
@@ -81,6 +82,7 @@ __all__ = [
     "TraceWriter",
     "__version__",
     "check_report",
+    "delegate",
     "endpoint",
     "load_agent",
     "mcp_tools",
@@ -104,6 +106,7 @@ _lazy, __dir__ = lazy(
         "qwenbelt.agents.runtime.budget": ("Budget",),
         "qwenbelt.agents.runtime.resource_queue": ("Limits",),
         "qwenbelt.agents.runtime.run": ("Run",),
+        "qwenbelt.agents.subagents": ("delegate",),
         "qwenbelt.core.errors": (
             "AnswerInvalid",
             "ConfigError",
