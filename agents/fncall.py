@@ -40,6 +40,7 @@ from qwenbelt.tools.base import result_items, result_text
 from qwenbelt.tools.function import FunctionTool
 
 if TYPE_CHECKING:
+    from qwenbelt.agents.sessions.session import Session, TurnRecorder
     from qwenbelt.agents.subagents import Subagent
 
 _RUN_KEYS = ("session", "trace", "folder")
@@ -128,7 +129,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         messages: Sequence[Any],
         *,
         lang: str | None = None,
-        session: str | None = None,
+        session: str | Session | None = None,
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
         answer: Any = None,
@@ -140,14 +141,19 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         Args:
             messages: the conversation, as dicts or qwen-agent messages.
             lang: "en" or "zh" for our prompts; the question's language by default.
-            session: names the conversation that kernels and folders belong to.
+            session: a `Session`, whose messages come before these and which keeps this turn; or
+                the name of the conversation that kernels and folders belong to.
             folder: where tools keep their files.
             trace: where to write the events as well.
             answer: the form of a typed answer, see `ask`; then `run.value` is that.
             parent: the run inside of whose call this one runs.
             **kwargs: handed on to every tool.
         """
-        given = self._with_own_system([as_dict(message) for message in messages])
+        asked, recorder = [as_dict(message) for message in messages], None
+        if session is not None and not isinstance(session, str):
+            asked, recorder = session.turn_for(asked)
+            session = f"session-{session.name}"
+        given = self._with_own_system(asked)
         keywords = {"lang": lang or _language_of(given), **kwargs}
         options: dict[str, Any] = {"session": session, "folder": folder, "trace": trace}
         if answer is not None:
@@ -157,6 +163,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             options["answer"] = form
         if parent is not None:
             options["parent"] = parent
+        if recorder is not None:
+            options["recorder"] = recorder
         return self._start(given, keywords, **options)
 
     def _start(
@@ -169,6 +177,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         trace: TraceWriter | None = None,
         answer: AnswerForm | None = None,
         parent: ParentRun | None = None,
+        recorder: TurnRecorder | None = None,
     ) -> Run:
         """Makes the run; subclasses change the messages here."""
         language: Language = "zh" if kwargs.pop("lang", "en") == "zh" else "en"
@@ -205,6 +214,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             answer=answer,
             hooks=self.hooks,
             parent=parent,
+            recorder=recorder,
         )
         run = Run(plan)
         with self._lock:

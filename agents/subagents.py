@@ -96,8 +96,7 @@ class Delegate(Tool):
         named = dict(agents) if isinstance(agents, Mapping) else {a.name or "": a for a in agents}
         if not named or "" in named:
             raise ConfigError(
-                "delegate needs agents with names.",
-                fix="FnCallAgent(..., name=..., description=...)",
+                "delegate needs agents with names.", fix="Give each of them name=... ."
             )
         self.agents = named
         listed = "\n".join(f"- {name}: {a.description or 'no words'}" for name, a in named.items())

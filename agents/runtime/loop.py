@@ -37,7 +37,7 @@ from qwenbelt.agents.prompts import (
 from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
 from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.agents.runtime.context_window import Window, is_overflow, summarizer
-from qwenbelt.agents.runtime.history import History
+from qwenbelt.agents.runtime.history import History, unanswered_calls
 from qwenbelt.agents.runtime.hooked import (
     RunRefused,
     hooked_answer,
@@ -59,6 +59,7 @@ from qwenbelt.core.events import (
     TextDelta,
     TextRelabelled,
     ThinkingDelta,
+    ToolFinished,
     ToolProgress,
     Usage,
 )
@@ -140,6 +141,7 @@ class AgentLoop:
 
     async def converse(self) -> Ending:
         """Runs until there is an answer; returns why the run ended."""
+        await self._resume()
         while True:
             self._turn += 1
             last = self._farewell or self._spending.last_call()
@@ -182,8 +184,13 @@ class AgentLoop:
     async def _outcomes(self, incoming: _Incoming) -> list[CallOutcome]:
         """Runs the calls of a reply to their ends, and adds it to the history with them."""
         reply, scheduler = incoming.reply, incoming.scheduler
+        recorder = self.plan.recorder
+        if recorder is not None and reply.calls:
+            await recorder.reply(reply)
         scheduler.release(cut=reply.finish_reason in _CUT)
         found = await scheduler.results(self._spending.seconds_left())
+        if recorder is not None:
+            await recorder.settled()
         cut = CUT_OFF[self.plan.language]
         outcomes = [found.get(call.id) or failed(ToolError(cut)) for call in reply.calls]
         self._incoming = None
@@ -191,6 +198,25 @@ class AgentLoop:
             self.history.add(reply, outcomes)
         self._spending.tool_calls += len(reply.calls)
         return outcomes
+
+    async def _resume(self) -> None:
+        """Makes the calls of a turn that was broken off before they had results."""
+        if self.plan.recorder is None:
+            return
+        calls = unanswered_calls(self.plan.messages)
+        if not calls:
+            return
+        self._declare()
+        scheduler = self._scheduler(None)
+        self._incoming = _Incoming(ModelReply(calls=calls), scheduler)
+        for call in calls:
+            scheduler.seal(call)
+        scheduler.release()
+        found = await scheduler.results(self._spending.seconds_left())
+        self._incoming = None
+        await self.plan.recorder.settled()
+        self._spending.tool_calls += len(calls)
+        self.history.answer(calls, [found[call.id] for call in calls])
 
     def _ending(
         self, reply: ModelReply, outcomes: Sequence[CallOutcome], last: Ending | None
@@ -311,6 +337,8 @@ class AgentLoop:
     async def _receive(self, request: Request, scheduler: Scheduler) -> _Incoming:
         """Reads one reply while it streams, starting calls as they are sealed."""
         reader = self.plan.model.codec.reader(self._declared)
+        if self.plan.recorder is not None:
+            self.plan.recorder.begin_reply()
         reply = ModelReply(calls=reader.calls)
         incoming = self._incoming = _Incoming(reply, scheduler)
         started = time.monotonic()
@@ -409,7 +437,7 @@ class AgentLoop:
                 language=plan.language,
                 allowed=allowed,
                 beyond=beyond,
-                emit=self._emit,
+                emit=self._emit_call,
                 context=self._context,
                 keywords=self._keywords,
                 asked=self._asked,
@@ -417,6 +445,12 @@ class AgentLoop:
                 hooks=plan.hooks,
             )
         )
+
+    def _emit_call(self, event: Event) -> None:
+        recorder = self.plan.recorder
+        if recorder is not None and isinstance(event, ToolFinished) and not event.parent:
+            recorder.result(event)
+        self._emit(event)
 
     def _allowed(self, last: Ending | None) -> tuple[int, str]:
         """Returns how many calls the next reply may have, and what is said of those beyond."""

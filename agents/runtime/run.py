@@ -28,6 +28,7 @@ from qwenbelt.core.trace import TraceWriter
 
 if TYPE_CHECKING:
     from qwenbelt.agents.answers.typed import AnswerForm
+    from qwenbelt.agents.sessions.session import TurnRecorder
 
 
 @dataclass
@@ -47,6 +48,7 @@ class RunConfig:
         answer: the form of a typed answer.
         hooks: look at the run, change it, or refuse.
         parent: the run inside of whose call this one runs.
+        recorder: keeps the turn of a session while the run goes on.
     """
 
     agent: str
@@ -74,6 +76,7 @@ class RunConfig:
     answer: AnswerForm | None = None
     hooks: Hooks = NO_HOOKS
     parent: ParentRun | None = None
+    recorder: TurnRecorder | None = None
 
 
 class Channel:
@@ -276,6 +279,8 @@ async def _drive(
         ending = Ending("error", detail)
     try:
         await body.stop()
+        if plan.recorder is not None:
+            await plan.recorder.end(body.added(), ending.reason)
     finally:
         body.close()
         channel.close(
