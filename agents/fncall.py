@@ -14,7 +14,10 @@ from qwen_agent.agents import FnCallAgent as StockFnCallAgent
 from qwen_agent.llm.schema import ContentItem, Message
 from qwen_agent.tools.base import TOOL_REGISTRY, BaseTool
 
+from qwenbelt.agents.answers.ask import Asking
+from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.chat_model import model_for
+from qwenbelt.agents.hooks import Hooks
 from qwenbelt.agents.prompts import PLAN
 from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
@@ -27,6 +30,7 @@ from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Run, RunConfig
+from qwenbelt.agents.tool_sources import ToolSources
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language, detect_language
@@ -38,7 +42,7 @@ _RUN_KEYS = ("session", "trace", "folder")
 _STORES = 64  # conversations whose large results are kept at the same time
 
 
-class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
+class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
     """An agent that calls tools, in parallel, and tells what happens as events.
 
     Takes the arguments of qwen-agent's class, and:
@@ -53,6 +57,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         dependent_calls: whether the model is told that a call may use the result of an earlier
             call of the same reply; see `PlanAgent`.
         summarize: whether what leaves the model's window is summed up by the model first.
+        hooks: `Hook` objects, classes or names ("module:name"), called one after another.
     """
 
     tool_form: str | None = None
@@ -75,6 +80,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         dependent_calls: bool | None = None,
         summarize: bool = False,
+        hooks: Sequence[Any] = (),
     ) -> None:
         self.mem = StoredFiles(files or [], rag_cfg)
         self.approval = checked_policy(approve)
@@ -85,7 +91,10 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         if dependent_calls is not None:
             self.dependent_calls = dependent_calls
         self.summarize = summarize
+        self.hooks = Hooks(hooks)
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
+        self._sources = ToolSources()
+        self._wrapped: dict[str, OverriddenTool] = {}
         self._stores: dict[tuple[str, Path | None], ArtifactStore] = {}
         self._lock = threading.Lock()
         super().__init__(
@@ -118,6 +127,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         session: str | None = None,
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
+        answer: Any = None,
         **kwargs: Any,
     ) -> Run:
         """Starts a run and returns it: an async generator of events.
@@ -128,11 +138,18 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             session: names the conversation that kernels and folders belong to.
             folder: where tools keep their files.
             trace: where to write the events as well.
+            answer: the form of a typed answer, see `ask`; then `run.value` is that.
             **kwargs: handed on to every tool.
         """
         given = self._with_own_system([as_dict(message) for message in messages])
         keywords = {"lang": lang or _language_of(given), **kwargs}
-        return self._start(given, keywords, session=session, folder=folder, trace=trace)
+        options: dict[str, Any] = {"session": session, "folder": folder, "trace": trace}
+        if answer is not None:
+            form = answer if isinstance(answer, AnswerForm) else AnswerForm(answer)
+            told = form.instruction("zh" if keywords["lang"] == "zh" else "en")
+            given = with_system(given, told, last=True)
+            options["answer"] = form
+        return self._start(given, keywords, **options)
 
     def _start(
         self,
@@ -142,6 +159,7 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
         session: str | None = None,
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
+        answer: AnswerForm | None = None,
     ) -> Run:
         """Makes the run; subclasses change the messages here."""
         language: Language = "zh" if kwargs.pop("lang", "en") == "zh" else "en"
@@ -157,6 +175,8 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             agent=self.name or type(self).__name__,
             model=model_for(self.llm, self.tool_form),
             tools=self._tools_for_run(),
+            current_tools=self._tools_for_run,
+            tools_settled=self._sources.settled,
             messages=messages,
             language=language,
             limits=self.limits,
@@ -173,6 +193,8 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             artifacts=self._store(session, place),
             dependent_calls=self.dependent_calls,
             summarize=self.summarize,
+            answer=answer,
+            hooks=self.hooks,
         )
         run = Run(plan)
         with self._lock:
@@ -189,10 +211,15 @@ class FnCallAgent(StockFnCallAgent):  # type: ignore[misc]
             return store
 
     def _tools_for_run(self) -> dict[str, Any]:
+        self._sources.update(self.function_map)
+        tools = dict(self.function_map)
         if type(self)._call_tool is FnCallAgent._call_tool:
-            return dict(self.function_map)
-        own = self._call_tool
-        return {name: OverriddenTool(tool, own) for name, tool in self.function_map.items()}
+            return tools
+        for name, tool in tools.items():
+            wrapped = self._wrapped.get(name)
+            if wrapped is None or wrapped.tool is not tool:
+                self._wrapped[name] = OverriddenTool(tool, self._call_tool)
+        return {name: self._wrapped[name] for name in tools}
 
     def cancel(self, run_id: str | None = None) -> None:
         """Ends all runs of this agent, or the one of an id; from any thread."""

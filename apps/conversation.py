@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import mimetypes
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from qwenbelt.core.errors import InputError
+from qwenbelt.agents.answers.question import user_message
 from qwenbelt.core.events import ApprovalAsked, Done, Event
-from qwenbelt.core.limits import input_file
 
 if TYPE_CHECKING:
     from qwenbelt.agents.runtime.run import Run
 
 Approval = Literal["ask", "auto", "never"]
 Approver = Callable[[ApprovalAsked], Awaitable[bool]]
-_KINDS = {"image": "image", "audio": "audio", "video": "video"}
 
 
 class ChatConversation:
@@ -48,29 +45,6 @@ class ChatConversation:
         if self._asked is not None and run.messages:
             self.messages += [self._asked, *run.messages]
         self._asked = None
-
-
-def user_message(text: str, files: Sequence[str | Path] = ()) -> dict[str, Any]:
-    """Returns a user's message with files attached, each by the kind that its name tells.
-
-    Raises:
-        InputError: a file cannot be read.
-    """
-    if not text.strip() and not files:
-        raise InputError("The question is empty.")
-    if not files:
-        return {"role": "user", "content": text}
-    content: list[dict[str, str]] = [{"text": text}]
-    for file in files:
-        path = input_file(file).resolve()
-        content.append({file_kind(path): str(path)})
-    return {"role": "user", "content": content}
-
-
-def file_kind(path: str | Path) -> str:
-    """Returns "image", "audio", "video" or "file" by a file's name."""
-    kind = (mimetypes.guess_type(str(path))[0] or "").partition("/")[0]
-    return _KINDS.get(kind, "file")
 
 
 class Follower:

@@ -95,6 +95,10 @@ class ToolError(QwenbeltError):
     """A tool could not do what was asked; the message is for the model, one line."""
 
 
+class AnswerInvalid(QwenbeltError):
+    """The model's typed answer does not fit its form, after repairs; names the field."""
+
+
 class ToolTimeout(ToolError):
     """A tool ran longer than its limit and was stopped or left behind."""
 

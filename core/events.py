@@ -210,6 +210,14 @@ class ToolFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Partial(Event):
+    """What there is of a typed answer while the model still writes it."""
+
+    kind: ClassVar[str] = "partial"
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Usage(Event):
     """Tokens of one model call, as the endpoint counted them; money when prices are known."""
 
@@ -246,10 +254,11 @@ class Done(Event):
 
     Attributes:
         reason: "answer", "cancelled", "model_calls", "tool_calls", "tokens", "seconds", "money",
-            "loop", "length", or "error".
+            "loop", "length", "refused", or "error".
         text: the final answer.
         detail: one line about a reason other than "answer".
         messages: the messages that this run added, as qwen-agent message dicts.
+        value: the typed answer, as JSON holds it.
     """
 
     kind: ClassVar[str] = "done"
@@ -257,3 +266,4 @@ class Done(Event):
     text: str
     detail: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
+    value: Any = None

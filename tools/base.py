@@ -6,10 +6,10 @@ import asyncio
 import concurrent.futures
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 from qwen_agent.llm.schema import ContentItem
@@ -76,6 +76,19 @@ class ToolContext:
     call_id: str = ""
 
 
+class ToolSource(Protocol):
+    """Where tools come from that may change while they are used, such as a server."""
+
+    def offered_at_first(self) -> Set[str]:
+        """Returns the names that were offered when the tools were made."""
+
+    def current(self) -> Mapping[str, Tool]:
+        """Returns what is offered now, by name; the same objects while nothing changes."""
+
+    async def settled(self) -> None:
+        """Waits a moment for changes that have been announced."""
+
+
 class Tool(BaseTool):  # type: ignore[misc]
     """A tool with typed arguments, named resources and limits.
 
@@ -93,6 +106,7 @@ class Tool(BaseTool):  # type: ignore[misc]
         weight: how many of the scheduler's slots a call takes.
         max_concurrency: calls of this tool that may run side by side, or None.
         accepts_text: `parse` also takes text that is not JSON, such as bare code.
+        source: what knows of further and changed tools; an agent that has all of them follows it.
     """
 
     Arguments: ClassVar[type[BaseModel] | None] = None
@@ -106,6 +120,7 @@ class Tool(BaseTool):  # type: ignore[misc]
     weight: int = 1
     max_concurrency: int | None = None
     accepts_text: bool = False
+    source: ToolSource | None = None
 
     # BaseTool.__init__ refuses schemas with $defs or additionalProperties, so it is not called
     def __init__(self, cfg: dict[str, Any] | None = None) -> None:

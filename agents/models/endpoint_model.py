@@ -58,7 +58,12 @@ _TOOLS_REFUSED = re.compile(
     re.IGNORECASE,
 )
 # fields that an endpoint may do without; one that it refuses is not sent again
-_DISPENSABLE = ("stream_options", "parallel_tool_calls", "tool_choice", *THINKING_FIELDS)
+_STRUCTURED = ("response_format", "structured_outputs", "json_schema")
+_DISPENSABLE = (
+    *("stream_options", "parallel_tool_calls", "tool_choice"),
+    *THINKING_FIELDS,
+    *_STRUCTURED,
+)
 _RESULT_MARKS = ("<tool_response>", "Observation", RESULT_OF)
 _REFUSALS = (400, 404, 415, 422, 500, 501)
 

@@ -38,9 +38,16 @@ from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArt
 from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.agents.runtime.context_window import Window, is_overflow, summarizer
 from qwenbelt.agents.runtime.history import History
+from qwenbelt.agents.runtime.hooked import (
+    RunRefused,
+    hooked_answer,
+    hooked_reply,
+    hooked_request,
+)
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
 from qwenbelt.agents.runtime.tool_arguments import declaration, with_references
+from qwenbelt.agents.runtime.typed_answer import TypedAnswer
 from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.core.events import (
     Event,
@@ -105,8 +112,21 @@ class AgentLoop:
         self._artifacts = plan.artifacts or ArtifactStore(plan.folder)
         self._tools = dict(plan.tools)
         self._declared: list[dict[str, Any]] = []
+        self._stale = False  # whether tools have changed since they were declared
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
+        self._answer_text: str | None = None
+        self._typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
+
+    @property
+    def value(self) -> Any:
+        """The typed answer, checked; None before it has come."""
+        return self._typed.value if self._typed is not None else None
+
+    @property
+    def has_value(self) -> bool:
+        """Whether a typed answer has come."""
+        return self._typed is not None and self._typed.is_there
 
     @property
     def history(self) -> History:
@@ -122,14 +142,39 @@ class AgentLoop:
             last = self._farewell or self._spending.last_call()
             try:
                 incoming = await self._ask(last)
+                await hooked_reply(self.plan.hooks, incoming.reply)
+                outcomes = await self._outcomes(incoming)
+                ending = self._ending(incoming.reply, outcomes, last)
+                if ending is not None:
+                    return await self._ended(ending)
             except EndpointError:
                 if self._farewell is None:
                     raise
                 return self._farewell  # the loop was ended; only the parting words are missing
-            outcomes = await self._outcomes(incoming)
-            ending = self._ending(incoming.reply, outcomes, last)
-            if ending is not None:
-                return ending
+            except RunRefused as refusal:
+                await self._discard()
+                self._replace_answer(str(refusal))
+                return Ending("refused", str(refusal))
+
+    async def _ended(self, ending: Ending) -> Ending:
+        """What is left to do once there is an answer."""
+        if self._typed is not None and self._typed.is_there:
+            await asyncio.to_thread(self._typed.form.verify, self.value, self.plan.files)
+        if self.plan.hooks.has("before_answer"):
+            text = self.answer()
+            changed = await hooked_answer(self.plan.hooks, text)
+            if changed != text:
+                self._replace_answer(changed)
+        return ending
+
+    def _replace_answer(self, text: str) -> None:
+        """Puts a text in the place of the answer, in what is kept of the conversation too."""
+        self._answer_text = text
+        last = self.history.messages[-1] if self.added() else None
+        if last is not None and last["role"] == "assistant" and not last.get("function_call"):
+            self.history.messages[-1] = {**last, "content": text}
+        else:
+            self.history.messages.append({"role": "assistant", "content": text})
 
     async def _outcomes(self, incoming: _Incoming) -> list[CallOutcome]:
         """Runs the calls of a reply to their ends, and adds it to the history with them."""
@@ -160,6 +205,8 @@ class AgentLoop:
         return None
 
     def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
+        if self._typed is not None and reply.text.strip() and reply.finish_reason not in _CUT:
+            return self._typed_answer(self._typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
         if reply.finish_reason in _CUT:
@@ -172,6 +219,17 @@ class AgentLoop:
         self.history.tell(EMPTY_REPLY[self.plan.language])
         return None
 
+    def _typed_answer(
+        self, typed: TypedAnswer, reply: ModelReply, last: Ending | None
+    ) -> Ending | None:
+        react = self.plan.model.codec.form == "react"
+        text = final_answer(reply.text) if react else reply.text
+        fault = typed.settle(text, last=last is not None)
+        if fault is None:
+            return Ending("answer")
+        self.history.tell(typed.form.repair(fault, self.plan.language))
+        return None
+
     # -- one model call -----------------------------------------------------------------------
 
     async def _ask(self, last: Ending | None) -> _Incoming:
@@ -181,7 +239,7 @@ class AgentLoop:
         attempt = 0
         await self._fit()
         while True:
-            request = self._request(last)
+            request = await hooked_request(self.plan.hooks, self._request(last), self._turn)
             try:
                 return await self._receive(request, self._scheduler(last))
             except EndpointError as error:
@@ -212,6 +270,9 @@ class AgentLoop:
     async def _fit(self) -> bool:
         """Keeps the conversation inside the window; returns whether something had to go."""
         plan = self.plan
+        if plan.tools_settled is not None:
+            await plan.tools_settled()
+        self._follow_tools()
         self._declare()
         sum_up = summarizer(plan.model, plan.language, self._count) if plan.summarize else None
         compacted = await self._window.fit(self.history, self._declared, sum_up)
@@ -229,12 +290,18 @@ class AgentLoop:
 
     def _request(self, last: Ending | None) -> Request:
         plan, history = self.plan, self.history
+        tools, extra = self._declared, plan.extra
+        repairing = self._typed is not None and self._typed.repairing
+        if self._typed is not None:
+            extra = {**extra, **self._typed.fields(tools=bool(tools))}
+            if repairing and self._typed.structured:
+                tools = []  # servers take a schema for the reply or tools, not both
         return Request(
             messages=history.wire,
-            tools=self._declared,
-            choice="none" if last is not None else "auto",
+            tools=tools,
+            choice="none" if last is not None or repairing else "auto",
             language=plan.language,
-            extra=plan.extra,
+            extra=extra,
             encoded=history.encoded(),
         )
 
@@ -272,10 +339,17 @@ class AgentLoop:
         if isinstance(part, Text):
             incoming.text.append(part.text)
             self._emit(TextDelta(part.text))
+            if self._typed is not None:
+                size = sum(map(len, incoming.text))
+                partial = self._typed.partial(incoming.text, size)
+                if partial is not None:
+                    self._emit(partial)
         elif isinstance(part, Thought):
             incoming.thoughts.append(part.text)
             self._emit(ThinkingDelta(part.text))
         elif isinstance(part, Sealed):
+            if part.call.name not in self._tools:
+                self._follow_tools()
             incoming.scheduler.seal(part.call)
         elif isinstance(part, Relabel):
             incoming.thoughts += incoming.text
@@ -300,13 +374,23 @@ class AgentLoop:
 
     # -- tools --------------------------------------------------------------------------------
 
+    def _follow_tools(self) -> None:
+        """Takes in tools that a server has added or changed; what it dropped stays declared."""
+        if self.plan.current_tools is None:
+            return
+        for name, tool in self.plan.current_tools().items():
+            if self._tools.get(name) is not tool:
+                self._tools[name] = tool
+                self._stale = True
+
     def _declare(self) -> None:
         """Declares the tools, and `read_artifact` from the first artifact on."""
         if self._artifacts.names and "read_artifact" not in self._tools:
             page = min(PAGE_BYTES, self.plan.limits.result_bytes * 3 // 4)
             self._tools["read_artifact"] = ReadArtifact(self._artifacts, page)
-        elif self._declared:
+        elif self._declared and not self._stale:
             return
+        self._stale = False
         self._declared = [declaration(tool) for tool in self._tools.values()]
         if self.plan.dependent_calls:
             self._declared = [with_references(d, self.plan.language) for d in self._declared]
@@ -327,6 +411,7 @@ class AgentLoop:
                 keywords=self._keywords,
                 asked=self._asked,
                 keep_artifact=self._artifacts.keep,
+                hooks=plan.hooks,
             )
         )
 
@@ -399,12 +484,20 @@ class AgentLoop:
         return self._history.added() if self._history is not None else []
 
     def answer(self) -> str:
-        """Returns the text of the last reply that has one."""
+        """Returns the text of the last reply that has one, or what hooks put in its place."""
+        if self._answer_text is not None:
+            return self._answer_text
         for message in reversed(self.added()):
             if message["role"] == "assistant" and message["content"]:
                 text = str(message["content"])
                 return final_answer(text) if self.plan.model.codec.form == "react" else text
         return ""
+
+    def plain_value(self) -> Any:
+        """Returns the typed answer as JSON holds it, or None."""
+        if self._typed is None or not self._typed.is_there:
+            return None
+        return self._typed.form.plain(self._typed.value)
 
     def close(self) -> None:
         """Gives up what the run kept."""

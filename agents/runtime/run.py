@@ -8,9 +8,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents import telemetry
+from qwenbelt.agents.hooks import NO_HOOKS, Hooks
+from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model
 from qwenbelt.agents.runtime.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
@@ -23,6 +25,9 @@ from qwenbelt.core.events import Done, Event, RunStarted
 from qwenbelt.core.language import Language
 from qwenbelt.core.trace import TraceWriter
 
+if TYPE_CHECKING:
+    from qwenbelt.agents.answers.typed import AnswerForm
+
 
 @dataclass
 class RunConfig:
@@ -30,12 +35,16 @@ class RunConfig:
 
     Attributes:
         tools: the tools by name.
+        current_tools: gives the tools as they are now, where they may change during the run.
+        tools_settled: waits a moment for changes that have been announced.
         keywords: further keyword arguments for every tool call.
         extra: further generation settings for every request.
         prepare: awaited before the first request; may change `messages`.
         artifacts: keeps large results; a store of the run's own when None.
         dependent_calls: whether the model is told that calls may use each other's results.
         summarize: whether what leaves the model's window is summed up by the model.
+        answer: the form of a typed answer.
+        hooks: look at the run, change it, or refuse.
     """
 
     agent: str
@@ -58,6 +67,10 @@ class RunConfig:
     artifacts: ArtifactStore | None = None
     dependent_calls: bool = False
     summarize: bool = False
+    current_tools: Callable[[], Mapping[str, Any]] | None = None
+    tools_settled: Callable[[], Awaitable[None]] | None = None
+    answer: AnswerForm | None = None
+    hooks: Hooks = NO_HOOKS
 
 
 class Channel:
@@ -67,11 +80,12 @@ class Channel:
     stopped, while its driver still goes on.
     """
 
-    def __init__(self, trace: TraceWriter | None) -> None:
+    def __init__(self, trace: TraceWriter | None, hooks: Hooks) -> None:
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.error: BaseException | None = None
         self._trace = trace
         self._spans = telemetry.observer()
+        self._hooks = hooks if hooks.has("on_event") else None
         self._answers: dict[str, asyncio.Future[bool]] = {}
         self._closed = False
 
@@ -83,6 +97,8 @@ class Channel:
             self._trace.write(event)
         if self._spans is not None:
             self._spans.see(event)
+        if self._hooks is not None:
+            self._hooks.see(event)
         self.events.put_nowait(event)
 
     def open(self, plan: RunConfig) -> None:
@@ -123,7 +139,7 @@ class Run(AsyncGenerator[Event, None]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self.plan = plan
         self.id = uuid.uuid4().hex[:12]
-        self._channel = Channel(plan.trace)
+        self._channel = Channel(plan.trace, plan.hooks)
         self._body = AgentLoop(plan, self._channel.emit, self._channel.asked)  # may refuse the plan
         self._ending = False
         self._over = False
@@ -190,6 +206,20 @@ class Run(AsyncGenerator[Event, None]):
         return self._body.added()
 
     @property
+    def value(self) -> Any:
+        """The typed answer, checked; None before the end and without a form."""
+        return self._body.value
+
+    @property
+    def has_value(self) -> bool:
+        """Whether a typed answer has come."""
+        return self._body.has_value
+
+    def shown_before(self) -> list[str]:
+        """Returns the texts that the model was given before this run's first reply."""
+        return [text_of(message.get("content")) for message in self._body.given()]
+
+    @property
     def is_over(self) -> bool:
         """Whether the run has ended."""
         return self._over or (self._driver is not None and self._driver.done())
@@ -245,4 +275,6 @@ async def _drive(
         await body.stop()
     finally:
         body.close()
-        channel.close(Done(ending.reason, body.answer(), ending.detail, body.added()))
+        channel.close(
+            Done(ending.reason, body.answer(), ending.detail, body.added(), body.plain_value())
+        )

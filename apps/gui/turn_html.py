@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from qwenbelt.apps.conversation import file_kind
+from qwenbelt.agents.answers.question import file_kind
 from qwenbelt.apps.gui.hub import ChatSession
 from qwenbelt.apps.gui.safe_html import RenderContext, file_link
 from qwenbelt.apps.gui.store import ChatTurn

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from qwenbelt.apps.conversation import file_kind
+from qwenbelt.agents.answers.question import file_kind
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_bytes
 

@@ -15,8 +15,11 @@ from qwenbelt.core.lazy import lazy
 TYPE_CHECKING = False  # typing's own costs milliseconds to import
 if TYPE_CHECKING:
     from qwenbelt.agents.agent_files import load_agent
+    from qwenbelt.agents.answers.cited import Cited
+    from qwenbelt.agents.answers.result import Citation, Result
     from qwenbelt.agents.assistant import Assistant
     from qwenbelt.agents.fncall import FnCallAgent
+    from qwenbelt.agents.hooks import Hook, Refuse
     from qwenbelt.agents.models.endpoints import endpoint
     from qwenbelt.agents.plan import PlanAgent
     from qwenbelt.agents.react import ReActChat
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from qwenbelt.agents.runtime.resource_queue import Limits
     from qwenbelt.agents.runtime.run import Run
     from qwenbelt.core.errors import (
+        AnswerInvalid,
         ConfigError,
         EndpointError,
         InputError,
@@ -47,21 +51,27 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AnswerInvalid",
     "ApprovalRequest",
     "Assistant",
     "Budget",
+    "Citation",
+    "Cited",
     "CodeInterpreter",
     "ConfigError",
     "DocumentIndex",
     "EndpointError",
     "FnCallAgent",
     "FunctionTool",
+    "Hook",
     "InputError",
     "LimitExceeded",
     "Limits",
     "PlanAgent",
     "Plot",
     "ReActChat",
+    "Refuse",
+    "Result",
     "Run",
     "Tool",
     "ToolContext",
@@ -82,8 +92,11 @@ _lazy, __dir__ = lazy(
     __name__,
     {
         "qwenbelt.agents.agent_files": ("load_agent",),
+        "qwenbelt.agents.answers.cited": ("Cited",),
+        "qwenbelt.agents.answers.result": ("Citation", "Result"),
         "qwenbelt.agents.assistant": ("Assistant",),
         "qwenbelt.agents.fncall": ("FnCallAgent",),
+        "qwenbelt.agents.hooks": ("Hook", "Refuse"),
         "qwenbelt.agents.models.endpoints": ("endpoint",),
         "qwenbelt.agents.plan": ("PlanAgent",),
         "qwenbelt.agents.react": ("ReActChat",),
@@ -92,6 +105,7 @@ _lazy, __dir__ = lazy(
         "qwenbelt.agents.runtime.resource_queue": ("Limits",),
         "qwenbelt.agents.runtime.run": ("Run",),
         "qwenbelt.core.errors": (
+            "AnswerInvalid",
             "ConfigError",
             "EndpointError",
             "InputError",

@@ -18,6 +18,7 @@ LOG = os.environ.get("FAULTY_LOG", "")
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 40).decode()
 OBJECT = {"type": "object"}
 TEXT = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+COUNT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 TREE = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
@@ -59,6 +60,26 @@ TOOLS = [
     {"name": "env", "inputSchema": OBJECT},
     {"name": "pid", "inputSchema": OBJECT},
 ]
+if FAULT == "grows":
+    TOOLS = [{"name": "grow", "inputSchema": OBJECT}, {"name": "old", "inputSchema": OBJECT}]
+if FAULT == "odd":
+    TOOLS += [
+        {"name": "text_schema", "inputSchema": {"type": "string"}},
+        {"name": "no_schema"},
+        {"name": "typeless", "inputSchema": {"properties": {"text": {"type": "string"}}}},
+        {"name": "bad_property", "inputSchema": {"type": "object", "properties": {"x": "string"}}},
+        {"name": "odd_fields", "inputSchema": OBJECT, "description": 7, "annotations": "none"},
+        {"name": "odd_output", "inputSchema": OBJECT, "outputSchema": {"type": "array"}},
+        {"name": "echo", "inputSchema": OBJECT},
+        {"inputSchema": OBJECT},
+        "what",
+        {"name": "unknown_blocks", "inputSchema": OBJECT},
+        {"name": "unfit", "inputSchema": OBJECT, "outputSchema": COUNT},
+        {"name": "unstructured", "inputSchema": OBJECT, "outputSchema": COUNT},
+        {"name": "both", "inputSchema": OBJECT},
+        {"name": "same", "inputSchema": OBJECT},
+    ]
+
 lock = threading.Lock()
 
 
@@ -110,7 +131,23 @@ MIXED = [
     {"type": "audio", "data": PNG, "mimeType": "audio/wav"},
     text("after"),
 ]
+BLOCKS = [text("kept"), {"type": "hologram", "data": "x"}, {"type": "image"}, "bare"]
+
+
+def grow(arguments: dict, token: object) -> dict:
+    TOOLS[:] = [TOOLS[0], {"name": "grown", "inputSchema": TEXT}]  # "old" has gone
+    send({"method": "notifications/tools/list_changed"})
+    return {"content": [text("grew")]}
+
+
 RESULTS = {
+    "grow": grow,
+    "grown": lambda arguments, _: {"content": [text("from grown: " + arguments.get("text", ""))]},
+    "unknown_blocks": lambda *_: {"content": BLOCKS},
+    "unfit": lambda *_: {"content": [text("text 1")], "structuredContent": {"n": "many"}},
+    "unstructured": lambda *_: {"content": [text("text 2")]},
+    "both": lambda *_: {"content": [text("see below")], "structuredContent": {"n": 5}},
+    "same": lambda *_: {"content": [text("n is 5")], "structuredContent": {"n": 5}},
     "echo": lambda arguments, _: {"content": [text(arguments.get("text", ""))]},
     "tree": lambda arguments, _: {"content": [text(json.dumps(arguments))]},
     "image": lambda *_: {"content": [IMAGE]},
@@ -144,7 +181,7 @@ def call(number: object, params: dict) -> None:
             sys.stdout.write("x" * 2**20)
         sys.stdout.flush()
         return
-    if name not in [tool["name"] for tool in tools()]:
+    if name not in [tool.get("name") for tool in tools() if isinstance(tool, dict)]:
         send({"id": number, "error": {"code": -32602, "message": f"Unknown tool: {name}"}})
         return
     junk()
@@ -190,7 +227,7 @@ def welcome(params: dict) -> dict:
     offered = ("tools", "resources", "prompts") if FAULT == "resources" else ("tools",)
     return {
         "protocolVersion": params["protocolVersion"],
-        "capabilities": {name: {} for name in offered},
+        "capabilities": {name: {"listChanged": FAULT == "grows"} for name in offered},
         "serverInfo": {"name": "faulty", "version": "1"},
     }
 

@@ -8,6 +8,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FAULT = sys.argv[1]
+LOST = json.loads(sys.argv[2]) if len(sys.argv) > 2 else [404, None]  # status, body
 sessions: set[str] = set()
 TOOLS = [
     {"name": name, "inputSchema": {"type": "object", "properties": {}}}
@@ -21,10 +22,14 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
-    def reply(self, status: int, body: dict | None = None, session: str = "") -> None:
-        raw = json.dumps(body).encode() if body is not None else b""
+    def reply(self, status: int, body: dict | str | None = None, session: str = "") -> None:
+        raw = b"" if body is None else json.dumps(body).encode()
+        if isinstance(body, str):
+            raw = body.encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header(
+            "Content-Type", "text/plain" if isinstance(body, str) else "application/json"
+        )
         self.send_header("Content-Length", str(len(raw)))
         if session:
             self.send_header("mcp-session-id", session)
@@ -56,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
                 },
             )
         if self.headers.get("mcp-session-id") not in sessions:
-            return self.reply(404)
+            return self.reply(*LOST)
         if number is None:
             return self.reply(202)
         if method == "tools/list":
@@ -81,6 +86,8 @@ class Handler(BaseHTTPRequestHandler):
         text = json.dumps(dict(self.headers)) if name == "headers" else name
         if FAULT == "forget":
             sessions.clear()
+        if FAULT == "cut":
+            return self.connection.shutdown(2)
         self.reply(200, self.answer(number, {"content": [{"type": "text", "text": text}]}))
 
     def answer(self, number: object, result: dict) -> dict:

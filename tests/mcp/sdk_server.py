@@ -58,7 +58,8 @@ def main(kind: str) -> None:
     import uvicorn
 
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", int(sys.argv[2]) if len(sys.argv) > 2 else 0))
     listener.listen()
     app = server.sse_app() if kind == "sse" else server.streamable_http_app()
     path = "/sse" if kind == "sse" else "/mcp"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.tools.mcp.config import read_config
+from qwenbelt.tools.mcp.config import ServerConfig, read_config
 from qwenbelt.tools.mcp.tool import tool_name
 
 
@@ -53,6 +53,117 @@ def test_the_keys_of_qwen_agent_and_ours(tmp_path) -> None:
     assert read_config(file) == read_config(str(file)) == [a, b, c, d, f]
 
 
+def one(entry: object) -> ServerConfig:
+    (server,) = read_config({"mcpServers": {"s": entry}})
+    return server
+
+
+@pytest.mark.parametrize(
+    "off",
+    [
+        {"disabled": True},
+        {"Disabled": "true"},
+        {"isDisabled": 1},
+        {"enabled": False},
+        {"enabled": "false"},
+        {"isActive": False},
+        {"is_active": 0},
+        {"active": "no"},
+        {"enabled": True, "disabled": True},
+    ],
+)
+def test_a_server_that_is_switched_off_in_any_spelling(off) -> None:
+    assert read_config({"mcpServers": {"s": {"command": "x", **off}}}) == []
+    on = {key: {"true": "false", "false": "true"}.get(v, not v) for key, v in off.items()}
+    if len(off) == 1 and off != {"active": "no"}:
+        assert one({"command": "x", **on}).command == "x"
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        (
+            {"includeTools": ["a"], "excludeTools": ["b"]},
+            {"tools": ("a",), "exclude_tools": ("b",)},
+        ),
+        ({"allowed_tools": ["a"]}, {"tools": ("a",)}),
+        ({"disabledTools": ["a"]}, {"exclude_tools": ("a",)}),
+        ({"tools": ["*"]}, {"tools": None}),
+        ({"timeout": 60}, {"call_timeout": 60}),
+        ({"timeout": 1500}, {"call_timeout": 1.5}),
+        ({"timeout": 500, "trust": False}, {"call_timeout": 0.5, "approve": "ask"}),
+        ({"trust": True}, {"approve": "auto"}),
+        ({"trust": True, "approve": "never"}, {"approve": "never"}),
+        (
+            {"tool_timeout_sec": 7, "startup_timeout_sec": 8},
+            {"call_timeout": 7, "start_timeout": 8},
+        ),
+        (
+            {"env": {"A": 1, "B": True, "C": None, "D": 2.0}},
+            {"env": {"A": "1", "B": "true", "D": "2"}},
+        ),
+        ({"args": ["--port", 80]}, {"args": ("--port", "80")}),
+        ({"command": "npx -y pkg", "args": ["x"]}, {"command": "npx", "args": ("-y", "pkg", "x")}),
+        (
+            {"command": ["npx", "-y", "pkg"], "type": "local"},
+            {"command": "npx", "args": ("-y", "pkg")},
+        ),
+        ({"args": ["${NAMED}", "${UNSET_X}"]}, {"args": ("value", "${UNSET_X}")}),
+        ({"env": {"A": "${env:NAMED}"}}, {"env": {"A": "value"}}),
+        ({"icon": "i.png", "alwaysAllow": ["a"], "gallery": True}, {"command": "x"}),
+    ],
+)
+def test_other_clients_keys(entry, found, monkeypatch) -> None:
+    monkeypatch.setenv("NAMED", "value")
+    server = one({"command": "x", **entry})
+    assert {key: getattr(server, key) for key in found} == found
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [
+        ({"httpUrl": "http://h/x"}, "http"),
+        ({"serverUrl": "http://h/x"}, "auto"),
+        ({"baseUrl": "http://h/sse"}, "sse"),
+        ({"url": "http://h/x", "type": "streamableHttp"}, "http"),
+        ({"url": "http://h/x", "type": "remote"}, "auto"),
+    ],
+)
+def test_other_clients_urls(entry, kind) -> None:
+    assert (one(entry).kind, one(entry).url[:8]) == (kind, "http://h")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"servers": {"s": {"type": "stdio", "command": "x"}}, "inputs": []},
+        {"mcp": {"servers": {"s": {"command": "x"}}}, "editor.fontSize": 12},
+        {"$schema": "u", "mcp": {"s": {"type": "local", "command": ["x"]}}},
+        {"mcpServers": [{"name": "s", "command": "x"}]},
+        {"s": {"command": "x"}},
+    ],
+)
+def test_other_clients_files(config) -> None:
+    (server,) = read_config(config)
+    assert (server.name, server.command, server.kind) == ("s", "x", "stdio")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_files_with_comments_and_any_mark(tmp_path, encoding) -> None:
+    file = tmp_path / "mcp.json"
+    text = """{ // our servers
+      "mcpServers": {"s": {"command": "x", /* "url": "no" */ "args": ["http://a, ]", "b",],},}, //
+    }"""
+    file.write_text(text, encoding=encoding)
+    assert read_config(file)[0].args == ("http://a, ]", "b")
+
+
+@pytest.mark.parametrize("key", ["allowList", "readOnly", "denyTools", "toolFilter", "sandboxed"])
+def test_an_unknown_key_that_restricts_is_refused_by_name(key) -> None:
+    with pytest.raises(ConfigError, match=rf"s.{key} is not known, and seems to restrict"):
+        one({"command": "x", key: True})
+
+
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
@@ -61,8 +172,8 @@ def test_the_keys_of_qwen_agent_and_ours(tmp_path) -> None:
         ({"command": ""}, "s.command must be a text"),
         ({"command": "x\0"}, "s.command must be a text"),
         ({"command": "x", "args": "y"}, "s.args must be a list of texts"),
-        ({"command": "x", "args": [1]}, "s.args must be a list of texts"),
-        ({"command": "x", "env": {"A": 1}}, "s.env.A must be a text"),
+        ({"command": "x", "args": [[]]}, "s.args must be a list of texts"),
+        ({"command": "x", "env": {"A": []}}, "s.env.A must be a text"),
         (
             {"command": "x", "env": {"A": "${NO_SUCH_NAME}"}},
             "uses .{NO_SUCH_NAME}, which is not set",
@@ -72,6 +183,9 @@ def test_the_keys_of_qwen_agent_and_ours(tmp_path) -> None:
         ({"command": "x", "call_timeout": "5"}, "call_timeout must be a number"),
         ({"command": "x", "call_timout": 5}, "call_timout is not known. Is call_timeout meant"),
         ({"command": "x", "approve": True}, "approve is True. Use ask, auto or never"),
+        ({"command": "x", "enabled": "perhaps"}, "s.enabled must be true or false"),
+        ({"command": "x", "envFile": ".env"}, "envFile is not read. Write the variables into"),
+        ({"url": "http://h", "headers": {"A": "${input:token}"}}, "asks for 'token' at start"),
         ({"url": "ftp://h"}, "url must begin with http"),
         ({"url": "http://h", "type": "carrier pigeon"}, "Use stdio, streamable-http or sse"),
     ],

@@ -19,6 +19,7 @@ import pytest
 from qwenbelt.core.errors import ConfigError, ToolCancelled, ToolError, ToolRefused, ToolTimeout
 from qwenbelt.tools.base import ToolContext
 from qwenbelt.tools.mcp import McpServers, mcp_tools
+from qwenbelt.tools.mcp.stdio import telling_lines
 
 
 def alive(pid: int) -> bool:
@@ -42,6 +43,50 @@ def test_a_server_that_is_silent_at_start_is_given_up_in_time(faulty) -> None:
     ):
         mcp_tools({"mcpServers": {"quiet": faulty("deaf", start_timeout=0.5)}})
     assert time.monotonic() - started < 20
+
+
+NODE = """node:internal/modules/cjs/loader:1228
+  throw err;
+  ^
+
+Error: Cannot find module '/srv/index.js'
+    at Module._resolveFilename (node:internal/modules/cjs/loader:1225:15)
+    at node:internal/main/run_main_module:28:49 {
+  code: 'MODULE_NOT_FOUND',
+  requireStack: []
+}
+
+Node.js v20.20.2"""
+NPM = """npm error code E404
+npm error 404 Not Found - GET http://registry/@x%2fy - no such package
+npm error 404
+npm error 404  '@x/y@*' is not in this registry.
+npm error 404
+npm error 404 Note that you can also install from a
+npm error A complete log of this run can be found in: /root/.npm/_logs/x.log"""
+PYTHON = """Traceback (most recent call last):
+  File "/srv/s.py", line 3, in <module>
+    import left_pad
+ModuleNotFoundError: No module named 'left_pad'"""
+USAGE = """usage: server [-h] --db DB
+server: error: the following arguments are required: --db"""
+
+
+@pytest.mark.parametrize(
+    ("output", "why", "noise"),
+    [
+        (NODE, "Cannot find module '/srv/index.js'", "Node.js v20"),
+        (NPM, "'@x/y@*' is not in this registry", "complete log"),
+        (PYTHON, "No module named 'left_pad'", "File"),
+        (USAGE, "arguments are required: --db", "usage:"),
+        ("Please set API_KEY\nbye", "bye", "\n"),
+        ("Starting up\nAPI_KEY is missing\nGoodbye!", "API_KEY is missing", "Goodbye"),
+    ],
+)
+def test_the_lines_that_say_why(output: str, why: str, noise: str) -> None:
+    said = " / ".join(telling_lines(output.splitlines()))
+    assert why in said
+    assert noise not in said
 
 
 def test_a_server_that_fails_is_left_out_and_said_so(faulty, caplog) -> None:

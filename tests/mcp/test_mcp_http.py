@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from qwenbelt.core.errors import ConfigError, ToolTimeout
+from qwenbelt.core.errors import ConfigError, ToolError, ToolTimeout
 from qwenbelt.tools.base import ToolContext
 from qwenbelt.tools.mcp import mcp_tools
 
@@ -61,6 +65,70 @@ def test_headers_are_sent(listening, tools_of, monkeypatch) -> None:
 def test_a_forgotten_session_is_opened_again(listening, tools_of) -> None:
     tools = tools_of(s={"url": listening("http_server.py", "forget"), "type": "streamable-http"})
     assert [tools["s-echo"].call({}) for _ in range(3)] == ["echo"] * 3
+
+
+def error(code: int, words: str) -> dict:
+    return {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": words}}
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        [404, error(-32001, "Session not found")],  # TypeScript and C#
+        [400, error(-32000, "Bad Request: No valid session ID provided")],  # its examples
+        [400, error(-32000, "Bad Request: Server not initialized")],
+        [404, error(-32600, "Session has been terminated")],  # Python
+        [400, "Missing session ID"],
+        [404, "session not found"],  # Go
+        [401, "Unauthorized: Session not found"],  # Rust
+        [410, None],
+        [200, error(-32600, "Invalid or expired session")],
+    ],
+)
+def test_a_lost_session_in_the_words_of_any_sdk(listening, tools_of, lost) -> None:
+    url = listening("http_server.py", "forget", json.dumps(lost))
+    tools = tools_of(s={"url": url, "type": "http", "call_timeout": 20})
+    assert [tools["s-echo"].call({}) for _ in range(3)] == ["echo"] * 3
+
+
+def test_what_may_have_run_is_not_sent_again(listening, tools_of) -> None:
+    url = listening("http_server.py", "cut")
+    tools = tools_of(s={"url": url, "type": "http", "call_timeout": 20})
+    for _ in range(2):
+        with pytest.raises(ToolError, match=r"was cut off: .*It may have run"):
+            tools["s-echo"].call({})
+
+
+@pytest.mark.parametrize("kind", ["http", "sse"])
+def test_a_server_that_is_started_again(tools_of, kind) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, str(Path(__file__).parent / "sdk_server.py"), kind, port]
+
+    def start() -> subprocess.Popen[str]:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process.stdout.readline()
+        return process
+
+    def stop(process: subprocess.Popen[str]) -> None:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+    first = start()
+    path = "mcp" if kind == "http" else "sse"
+    config = {"url": f"http://127.0.0.1:{port}/{path}", "type": kind, "call_timeout": 20}
+    tools = tools_of(s=config)
+    assert tools["s-add"].call({"a": 1, "b": 1}) == "2"
+    stop(first)
+    with pytest.raises(ToolError, match="no connection"):
+        tools["s-add"].call({"a": 1, "b": 2})
+    second = start()
+    try:
+        assert tools["s-add"].call({"a": 1, "b": 3}) == "4"
+    finally:
+        stop(second)
 
 
 def test_a_silent_call_over_http(listening, tools_of) -> None:

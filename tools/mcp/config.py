@@ -6,16 +6,18 @@ The form is the one of qwen-agent (and of most MCP clients), with some keys of o
         "command": "qwenbelt", "args": ["mcp", "serve", "sqlite", "--db-path", "a.db"],
         "env": {"TOKEN": "${TOKEN}"}, "cwd": "data",      # or "url", "type", "headers"
         "start_timeout": 30, "call_timeout": 120,         # seconds
-        "tools": ["read_query"], "approve": "ask"}}}
+        "tools": ["read_query"], "exclude_tools": [], "approve": "ask"}}}
+
+Other clients' files and keys are read as well; see `config_forms`.
 
 `${NAME}` in `env`, `headers` and `url` stands for our own variable NAME, `${NAME:-text}` gives a
-default. No other variable of ours reaches a server, except those that every program needs.
+default; in `args` and `command` a variable that is set is filled in, the rest stays. No other
+variable of ours reaches a server, except those that every program needs.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -26,6 +28,7 @@ from urllib.parse import urlsplit
 
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.secrets import is_secret_name, remember
+from qwenbelt.tools.mcp.config_forms import is_off, load_json, own_form, servers_of
 
 Kind = Literal["stdio", "http", "sse", "auto"]
 Approve = Literal["ask", "auto", "never"]
@@ -33,13 +36,14 @@ START_TIMEOUT = 30.0
 CALL_TIMEOUT = 120.0
 SSE_READ_TIMEOUT = 300.0
 
-_TYPES: dict[str, Kind] = {
+_TYPES: dict[str, Kind] = {  # without dashes and underscores
     "stdio": "stdio",
+    "local": "stdio",
     "sse": "sse",
     "http": "http",
-    "streamable-http": "http",
-    "streamable_http": "http",
     "streamablehttp": "http",
+    "httpstream": "http",
+    "remote": "auto",
 }
 _KEYS = (
     "command",
@@ -53,10 +57,11 @@ _KEYS = (
     "start_timeout",
     "call_timeout",
     "tools",
+    "exclude_tools",
     "approve",
-    "disabled",
 )
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_ASKED = re.compile(r"\$\{(?:input|prompt|command):([^}]*)\}")
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class ServerConfig:
         start_timeout: seconds from the start of the program to the list of its tools.
         call_timeout: seconds one call may take.
         tools: the only tools to use, by their names on the server; None for all.
+        exclude_tools: tools not to use.
         approve: "ask" or "never" for tools that are not read-only, "auto", or None.
     """
 
@@ -90,6 +96,7 @@ class ServerConfig:
     start_timeout: float = START_TIMEOUT
     call_timeout: float = CALL_TIMEOUT
     tools: tuple[str, ...] | None = None
+    exclude_tools: tuple[str, ...] = ()
     approve: Approve | None = None
 
     @property
@@ -113,40 +120,27 @@ def read_config(config: Mapping[str, Any] | str | os.PathLike[str]) -> list[Serv
         ConfigError: the file cannot be read or an entry is wrong; names the server and the key.
     """
     if not isinstance(config, Mapping):
-        config = _load(Path(config).expanduser())
-    servers = config.get("mcpServers")
-    if not isinstance(servers, Mapping) or not servers:
-        raise ConfigError(
-            "An MCP configuration needs servers.",
-            fix='The form is {"mcpServers": {"NAME": {"command": "…", "args": ["…"]}}}.',
-        )
-    found = [_server(str(name), entry) for name, entry in servers.items()]
+        path = Path(config).expanduser()
+        config = load_json(path)
+        if not isinstance(config, dict):
+            raise ConfigError(f"{path}: must hold a JSON object with the key mcpServers.")
+    found = [_server(str(name), entry) for name, entry in servers_of(config).items()]
     return [server for server in found if server is not None]
 
 
-def _load(path: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{path}: cannot be read as JSON ({reason}).") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: must hold a JSON object with the key mcpServers.")
-    return value
-
-
-def _server(name: str, entry: object) -> ServerConfig | None:
+def _server(name: str, given: object) -> ServerConfig | None:
     where = f"mcpServers.{name}"
-    if not name or not isinstance(entry, Mapping):
+    if not name or not isinstance(given, Mapping):
         raise ConfigError(f"{where} must be an object with a command or a url.")
-    _check_keys(where, entry)
-    if entry.get("disabled") is True:
+    if is_off(where, given):
         return None
+    _check_keys(where, given)
+    entry = own_form(where, given, _KEYS)
     kind = _kind(where, entry)
     values: dict[str, Any] = {"name": name, "kind": kind}
     if kind == "stdio":
-        values["command"] = _text(where, entry, "command")
-        values["args"] = _texts(where, entry, "args")
+        values["command"] = _filled(_text(where, entry, "command"))
+        values["args"] = tuple(_filled(_argument(where, a)) for a in _list(where, entry, "args"))
         values["env"] = _named(where, entry, "env")
         values["cwd"] = _folder(where, entry)
     else:
@@ -158,7 +152,10 @@ def _server(name: str, entry: object) -> ServerConfig | None:
         if entry.get(key) is not None:
             values[key] = _seconds(where, key, entry[key])
     if entry.get("tools") is not None:
-        values["tools"] = _texts(where, entry, "tools")
+        tools = _texts(where, entry, "tools")
+        values["tools"] = None if "*" in tools else tools
+    if entry.get("exclude_tools") is not None:
+        values["exclude_tools"] = _texts(where, entry, "exclude_tools")
     values["approve"] = _approve(where, entry.get("approve"))
     return ServerConfig(**values)
 
@@ -167,12 +164,12 @@ def _check_keys(where: str, entry: Mapping[str, Any]) -> None:
     # other clients' keys are common in such files, so only near misses of ours are errors
     for key in entry:
         near = difflib.get_close_matches(str(key), _KEYS, 1, 0.8)
-        if key not in _KEYS and near:
+        if key not in _KEYS and near and not own_form(where, {key: None}, _KEYS):
             raise ConfigError(f"{where}.{key} is not known.", fix=f"Is {near[0]} meant?")
 
 
 def _kind(where: str, entry: Mapping[str, Any]) -> Kind:
-    given = entry.get("type", entry.get("transport"))
+    given = entry.get("type")
     if given is None:
         if "command" in entry:
             return "stdio"
@@ -180,7 +177,7 @@ def _kind(where: str, entry: Mapping[str, Any]) -> Kind:
             path = urlsplit(str(entry["url"])).path.rstrip("/")
             return "sse" if path.endswith("/sse") else "auto"
         raise ConfigError(f"{where} needs a command or a url.")
-    kind = _TYPES.get(str(given).lower())
+    kind = _TYPES.get(re.sub("[-_ ]", "", str(given).lower()))
     if kind is None:
         raise ConfigError(f"{where}.type is {given!r}.", fix="Use stdio, streamable-http or sse.")
     return kind
@@ -193,13 +190,34 @@ def _text(where: str, entry: Mapping[str, Any], key: str) -> str:
     return value
 
 
+def _list(where: str, entry: Mapping[str, Any], key: str) -> list[Any]:
+    value = entry.get(key)
+    if not isinstance(value, (list, tuple, type(None))):
+        raise ConfigError(f"{where}.{key} must be a list of texts.", fix=f'Write "{key}": ["…"].')
+    return list(value or ())
+
+
 def _texts(where: str, entry: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    value = entry.get(key, [])
-    if not isinstance(value, (list, tuple)) or not all(
-        isinstance(v, str) and "\0" not in v for v in value
-    ):
+    found = _list(where, entry, key)
+    if not all(isinstance(v, str) and "\0" not in v for v in found):
         raise ConfigError(f"{where}.{key} must be a list of texts.")
-    return tuple(value)
+    return tuple(found)
+
+
+def _argument(where: str, value: object) -> str:
+    text = _scalar(value)
+    if text is None:
+        raise ConfigError(f"{where}.args must be a list of texts.")
+    return text
+
+
+def _scalar(value: object) -> str | None:
+    """Returns a text, or a number or truth value as a text, as people write them in JSON."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return f"{value:g}" if isinstance(value, float) and value.is_integer() else str(value)
+    return value if isinstance(value, str) and "\0" not in value else None
 
 
 def _named(where: str, entry: Mapping[str, Any], key: str) -> dict[str, str]:
@@ -207,8 +225,11 @@ def _named(where: str, entry: Mapping[str, Any], key: str) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}.{key} must be an object of names and texts.")
     found = {}
-    for name, text in value.items():
-        if not isinstance(text, str) or "\0" in text:
+    for name, given in value.items():
+        if given is None:
+            continue  # not set
+        text = _scalar(given)
+        if text is None:
             raise ConfigError(f"{where}.{key}.{name} must be a text.")
         found[str(name)] = _expand(f"{where}.{key}.{name}", text)
         if is_secret_name(str(name)):
@@ -225,6 +246,20 @@ def _expand(where: str, text: str) -> str:
                 f"{where} uses ${{{name}}}, which is not set.", fix=f"Set {name} and try again."
             )
         return found
+
+    if asked := _ASKED.search(text):
+        raise ConfigError(
+            f"{where} asks for {asked.group(1)!r} at start, which only an editor can.",
+            fix="Set an environment variable NAME and write ${NAME} instead.",
+        )
+    return _VARIABLE.sub(value, text)
+
+
+def _filled(text: str) -> str:
+    """Fills in the variables that are set; a shell's own `${…}` in an argument stays."""
+
+    def value(match: re.Match[str]) -> str:
+        return os.environ.get(match.group(1), match.group(2) or match.group(0))
 
     return _VARIABLE.sub(value, text)
 

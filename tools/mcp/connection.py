@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from mcp import Client
+from mcp_types import CallToolResult
 
 from qwenbelt.core.errors import ConfigError, ToolError
 from qwenbelt.tools.mcp.config import ServerConfig
@@ -33,6 +34,7 @@ class ServerConnection:
         self.loop: LoopThread = loop_thread()
         self._opening: asyncio.Task[McpSession] | None = None
         self._failed_at = 0.0
+        self.latest: Offer | None = None  # read from any thread
         self._closed = False
         self._sessions: set[McpSession] = set()
         forget = self.loop.at_exit(_closer(self._sessions))
@@ -59,12 +61,14 @@ class ServerConnection:
         if opening.cancelled():
             return True
         if opening.exception() is not None:
-            return time.monotonic() - self._failed_at > _REST_SECONDS
+            # a program is not started again and again; a server elsewhere may be back at once
+            rest = _REST_SECONDS if self.config.kind == "stdio" else 0.0
+            return time.monotonic() - self._failed_at >= rest
         return not opening.result().alive
 
     async def _open(self) -> McpSession:
         self.starts += 1
-        self._sessions.clear()
+        self._sessions -= {session for session in self._sessions if session.ended}
         try:
             return await self._try_ways()
         except ConfigError:
@@ -73,21 +77,42 @@ class ServerConnection:
 
     async def _try_ways(self) -> McpSession:
         kind = "http" if self.config.kind == "auto" else self.config.kind
-        session = McpSession(self.config, kind=kind)
+        session = self._session(kind)
         self._sessions.add(session)
         try:
             await session.open()
         except ConfigError:
             if session.died_at_start:
                 # a server of the old protocol may end on a request before `initialize`
-                session = McpSession(self.config, kind=kind, legacy=True)
+                session = self._session(kind, legacy=True)
             elif self.config.kind == "auto" and session.refused_http:
-                session = McpSession(self.config, kind="sse")
+                session = self._session("sse")
             else:
                 raise
             self._sessions.add(session)
             await session.open()
         return session
+
+    def _session(self, kind: str, *, legacy: bool = False) -> McpSession:
+        # the session must not hold us: who drops the tools drops the server
+        this = weakref.ref(self)
+
+        def take(offer: Offer) -> None:
+            if (connection := this()) is not None:
+                connection.latest = offer
+
+        return McpSession(self.config, kind=kind, legacy=legacy, on_offer=take)
+
+    async def settled(self, seconds: float) -> None:
+        """Waits until changes that the server has announced are known, at most so long."""
+        if self._opening is not None and self._opening.done() and not self._is_spent(self._opening):
+            await self._opening.result().settled(seconds)
+
+    async def output_fault(self, tool: str, result: CallToolResult) -> str:
+        """Returns how a result differs from what its tool declares, "" if it does not."""
+        if result.is_error or self._opening is None or not self._opening.done():
+            return ""
+        return await self._opening.result().output_fault(tool, result.structured_content)
 
     async def offer(self) -> Offer:
         """Returns what the server offers."""
@@ -97,13 +122,15 @@ class ServerConnection:
         self, start: Callable[[Client], Awaitable[T]], what: str, report: Report | None = None
     ) -> T:
         """Makes a request on the live session; for errors see `McpSession.request`."""
+        said = ""
         for _ in range(2):
             session = await self.session()
             try:
                 return await session.request(start, what, report)
-            except SessionLost:
-                continue
-        raise ToolError(f"{what} failed: the server keeps forgetting its sessions.")
+            except SessionLost as lost:
+                said = str(lost) or said
+        why = f" ({said})" if said else ""
+        raise ToolError(f"{what} failed: the server keeps forgetting its sessions{why}.")
 
     async def close(self) -> None:
         """Ends the server; later calls fail."""

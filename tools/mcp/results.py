@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import functools
 import hashlib
 import json
 import mimetypes
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,14 @@ class ResultReader:
         self._language = language
 
     def tool_items(self, result: CallToolResult) -> list[Item]:
-        """Returns the items of a tool's result; structured content only where no text has it."""
+        """Returns the items of a tool's result; structured content where no text says the same."""
         items = [self._block(block) for block in result.content]
-        if result.structured_content is not None and not any(i.kind == "text" for i in items):
-            items.append(Item("text", json.dumps(result.structured_content, ensure_ascii=False)))
+        structured = result.structured_content
+        if structured is not None:
+            said = [block.text for block in result.content if isinstance(block, TextContent)]
+            if not _says("\n".join(said), structured):
+                whole = json.dumps(structured, ensure_ascii=False)
+                items.append(Item("text", shorten(whole)[0]))
         return items or [Item("text", text("nothing", self._language))]
 
     def resource_items(self, result: ReadResourceResult) -> list[Item]:
@@ -104,6 +109,28 @@ class ResultReader:
         except InputError:
             return Item("text", text("unreadable", self._language, kind=kind))
         return Item(kind, str(path))
+
+
+def _says(said: str, structured: Any) -> bool:
+    """Says whether a text holds all that a structured value does, as most servers send both."""
+    if not said.strip():
+        return False
+    with contextlib.suppress(ValueError):
+        if json.loads(said) == structured:
+            return True
+    return all(leaf in said for leaf in _leaves(structured))
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for entry in value:
+            yield from _leaves(entry)
+    elif isinstance(value, str):
+        yield value.strip()
+    elif value is not None:
+        yield json.dumps(value)
 
 
 def plain_text(items: Iterable[Item]) -> str | None:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from mcp_types import GetPromptResult, Prompt
+from mcp_types import Tool as Declaration
 
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.tools.mcp.config import ServerConfig, read_config
@@ -61,22 +62,20 @@ class McpServers:
                 found[name] = error if known else ConfigError(f"MCP server {name}: {error}")  # type: ignore[assignment]
         return found
 
-    def chosen_tools(self, config: ServerConfig, offer: Offer) -> list[Any]:
+    def chosen_tools(self, config: ServerConfig, offer: Offer) -> list[Declaration]:
         """Returns the offered tools that the configuration allows.
 
         Raises:
             ConfigError: the configuration names a tool that the server does not have.
         """
-        if config.tools is None:
-            return list(offer.tools)
-        known = {tool.name: tool for tool in offer.tools}
-        missing = [n for n in config.tools if n not in known and n not in RESOURCE_TOOLS]
+        listed = [tool.name for tool in offer.tools]
+        missing = [n for n in config.tools or () if n not in listed and n not in RESOURCE_TOOLS]
         if missing:
             raise ConfigError(
                 f"mcpServers.{config.name}.tools names {missing[0]!r}, which it does not have.",
-                fix=f"It has: {', '.join(known) or 'none'}.",
+                fix=f"It has: {', '.join(listed) or 'none'}.",
             )
-        return [known[name] for name in config.tools if name in known]
+        return allowed_tools(config, offer)
 
     def prompts(self, name: str) -> list[Prompt]:
         """Returns the prompts of a server; for people to choose from, so they are no tools."""
@@ -114,6 +113,13 @@ class McpServers:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def allowed_tools(config: ServerConfig, offer: Offer) -> list[Declaration]:
+    """Returns the offered tools that the configuration allows, in its order if it names them."""
+    known = {tool.name: tool for tool in offer.tools if tool.name not in config.exclude_tools}
+    names = known if config.tools is None else config.tools
+    return [known[name] for name in names if name in known]
 
 
 def _timer(

@@ -7,13 +7,9 @@ calls are tasks of their own. All of it runs on the loop thread.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
-import functools
-import importlib
-import os
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -24,24 +20,38 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import (
     CONNECTION_CLOSED,
-    INVALID_REQUEST,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
     REQUEST_TIMEOUT,
     Implementation,
     LoggingMessageNotificationParams,
+    PromptListChangedNotification,
     PromptsCapability,
     Resource,
+    ResourceListChangedNotification,
     ResourceTemplate,
     Tool,
+    ToolListChangedNotification,
 )
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from qwenbelt.core.errors import ConfigError, QwenbeltError, ToolError, ToolTimeout, one_line
+from qwenbelt.tools.mcp import http
 from qwenbelt.tools.mcp.config import ServerConfig
+from qwenbelt.tools.mcp.leniency import Check, Mender, lenient, output_check
 from qwenbelt.tools.mcp.stdio import MAX_LINE_BYTES, StdioServer
 
 T = TypeVar("T")
 Report = Callable[..., None]
 _MAX_PAGES = 100
 _HTTP_TIMEOUT = 30.0
+_LONGEST_REST = 30.0  # between tries to listen for changes
+_CHANGES = (
+    ToolListChangedNotification,
+    ResourceListChangedNotification,
+    PromptListChangedNotification,
+)
+logging.getLogger("mcp").addHandler(logging.NullHandler())  # else its tracebacks go to stderr
 
 
 class SessionLost(Exception):
@@ -60,28 +70,41 @@ class Offer:
     version: str = ""
     protocol: str = ""
     instructions: str = ""
+    notes: list[str] = field(default_factory=list)  # what was left out of it, and why
 
 
 class McpSession:
     """A session with one server.
 
     Attributes:
-        offer: what the server listed when the session was opened.
+        offer: what the server listed, when the session was opened or at the last change.
         alive: whether calls can still be made.
     """
 
-    def __init__(self, config: ServerConfig, *, legacy: bool = False, kind: str = "") -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        legacy: bool = False,
+        kind: str = "",
+        on_offer: Callable[[Offer], None] | None = None,
+    ) -> None:
         self.config = config
         self.offer = Offer()
         self.alive = False
+        self._on_offer = on_offer
+        self._mender = Mender()
+        self._output_checks: dict[str, Check] = {}
+        self._calls = 0
+        self._changed = False
+        self._relisting: asyncio.Task[None] | None = None
         self._kind = kind or config.kind
         self._mode = "legacy" if legacy else "auto"
         self._closing = asyncio.Event()
         self._stdio: StdioServer | None = None
         self._client: Client | None = None
         self._failure: BaseException | None = None
-        self._status = 0
-        self._checks = False
+        self._http_client: http.WatchedClient | None = None
         self._reports: set[Report] = set()
         self._leftover: set[asyncio.Task[Any]] = set()
         self._task: asyncio.Task[None] | None = None
@@ -110,13 +133,14 @@ class McpSession:
         try:
             async with self._connected() as client:
                 self._client = client
-                self.offer = await _list_offer(client)
-                self._checks = any(tool.output_schema for tool in self.offer.tools)
-                if self._checks:
-                    _checker(os.getpid())
+                self._take_offer(await _list_offer(client))
                 self.alive = True
                 ready.set()
-                await self._closing.wait()
+                listening = asyncio.create_task(self._listen(client))
+                try:
+                    await self._closing.wait()
+                finally:
+                    listening.cancel()
         except asyncio.CancelledError as error:
             self._failure = self._failure or error
         except Exception as error:  # whatever ends the session is told to its callers
@@ -149,10 +173,11 @@ class McpSession:
                     self.config.url, http_client=http, max_sse_event_size=MAX_LINE_BYTES
                 )
             client = Client(
-                transport,
+                lenient(transport, self._mender),
                 mode=self._mode,
                 cache=None,
                 logging_callback=self._on_log,
+                message_handler=self._on_message,
                 log_level="info",
                 client_info=Implementation(name="qwenbelt", version=version("qwenbelt")),
             )
@@ -164,17 +189,80 @@ class McpSession:
         timeout: httpx2.Timeout | None = None,
         auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
-        async def note(response: httpx2.Response) -> None:
-            self._status = response.status_code
-
         limits = timeout or httpx2.Timeout(_HTTP_TIMEOUT, read=self.config.sse_read_timeout)
-        return httpx2.AsyncClient(
+        self._http_client = http.WatchedClient(
+            posts_are_acknowledged=self._kind == "sse",
             headers=headers,
             timeout=limits,
             auth=auth,
             trust_env=not self.config.is_local,  # a proxy cannot reach our own loopback
-            event_hooks={"response": [note]},
         )
+        return self._http_client
+
+    @property
+    def _status(self) -> int:
+        return self._http_client.status if self._http_client is not None else 0
+
+    # -- changes ------------------------------------------------------------------------------
+
+    def _take_offer(self, offer: Offer) -> None:
+        offer.notes = list(self._mender.notes)
+        self.offer = offer
+        if self._on_offer is not None:
+            self._on_offer(offer)
+
+    async def _on_message(self, message: Any) -> None:
+        if isinstance(message, _CHANGES):
+            self._list_again()
+
+    def _list_again(self) -> None:
+        self._changed = True
+        if self._relisting is None or self._relisting.done():
+            self._relisting = asyncio.create_task(self._relist())
+
+    async def _relist(self) -> None:
+        while self._changed and self.alive and self._client is not None:
+            self._changed = False
+            with contextlib.suppress(Exception):  # the old list stays; the next call tells why
+                self._mender.notes.clear()
+                listing = _list_offer(self._client)
+                self._take_offer(await asyncio.wait_for(listing, self.config.start_timeout))
+
+    async def settled(self, seconds: float) -> None:
+        """Waits until announced changes are known, at most so long."""
+        if self._relisting is not None and not self._relisting.done():
+            await asyncio.wait({self._relisting}, timeout=seconds)
+
+    async def _listen(self, client: Client) -> None:
+        """Follows changes where the protocol has them asked for (2026-07-28)."""
+        able = client.server_capabilities
+        wanted: dict[str, Any] = {
+            f"{name}_list_changed": bool(getattr(getattr(able, name), "list_changed", False))
+            for name in ("tools", "prompts", "resources")
+        }
+        if client.protocol_version not in MODERN_PROTOCOL_VERSIONS or not any(wanted.values()):
+            return
+        rest = 1.0
+        while self.alive:
+            with contextlib.suppress(Exception):  # a server that ends the stream, or knows none
+                async with client.listen(**wanted) as changes:
+                    rest = 1.0
+                    async for _ in changes:
+                        self._list_again()
+            await asyncio.sleep(rest)
+            rest = min(rest * 2, _LONGEST_REST)
+            self._list_again()  # what changed while nobody listened
+
+    async def output_fault(self, tool: str, value: Any) -> str:
+        """Returns how a structured result differs from the tool's schema, "" if it fits."""
+        schema = self._mender.output_schemas.get(tool)
+        if schema is None:
+            return ""
+        if value is None:
+            return "it has an output schema, and gave no structured result"
+        if tool not in self._output_checks:
+            self._output_checks[tool] = await asyncio.to_thread(output_check, schema)
+        return await asyncio.to_thread(self._output_checks[tool], value)
 
     async def _watch_end(self, server: StdioServer) -> None:
         await server.ended.wait()
@@ -203,51 +291,84 @@ class McpSession:
         client = self._client
         if client is None or not self.alive:
             raise SessionLost
-        if self._checks:
-            await asyncio.shield(asyncio.wrap_future(_checker(os.getpid())))
+        attempt = http.Attempt()
         if report is not None:
             self._reports.add(report)
+        self._calls += 1
         try:
-            return await self._limited(start(client), what)
+            return await self._limited(_in_context(start, client, attempt), what, attempt)
         except MCPError as error:
-            raise await self._call_error(error, what) from error
-        except QwenbeltError:
+            raise await self._call_error(error, what, attempt) from error
+        except (QwenbeltError, SessionLost):
             raise
         # the SDK raises pydantic, runtime and HTTP errors for bad replies
         except Exception as error:
             raise ToolError(f"{what} failed: {one_line(_root(error))}") from error
         finally:
+            self._calls -= 1
             if report is not None:
                 self._reports.discard(report)
+            if not self.alive:
+                self._retire()
 
-    async def _limited(self, work: Awaitable[T], what: str) -> T:
+    async def _limited(self, work: Coroutine[Any, Any, T], what: str, attempt: http.Attempt) -> T:
         # a cancelled request may wait for a stuck pipe, so it is left behind, not waited for
-        task = asyncio.ensure_future(work)
+        task = asyncio.create_task(work)
+        ended = asyncio.create_task(attempt.ended.wait())
         try:
-            await asyncio.wait({task}, timeout=self.config.call_timeout)
+            await asyncio.wait(
+                {task, ended},
+                timeout=self.config.call_timeout,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
         finally:
+            ended.cancel()
             if not task.done():
                 task.cancel()
                 self._leftover.add(task)
                 task.add_done_callback(self._forget)
+        if attempt.ended.is_set():
+            raise self._http_error(what, attempt)
         if not task.done():
             raise ToolTimeout(f"{what} gave no answer within {self.config.call_timeout:g} s.")
         return task.result()
+
+    def _http_error(self, what: str, attempt: http.Attempt) -> Exception:
+        """Returns the error of a request whose reply will not come; its session is given up."""
+        self._retire()
+        said = one_line(attempt.words, 300)
+        if attempt.lost:
+            return SessionLost(said)
+        if attempt.status:
+            return ToolError(f"{what} failed: HTTP {attempt.status} {said}".rstrip())
+        return ToolError(f"{what} was cut off: {said}. It may have run; the next call reconnects.")
+
+    def _retire(self) -> None:
+        """Takes no more calls, and closes once those that run have ended."""
+        self.alive = False
+        if not self._calls:
+            self._closing.set()
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._leftover.discard(task)
         if not task.cancelled():
             task.exception()
 
-    async def _call_error(self, error: MCPError, what: str) -> Exception:
-        if error.code == INVALID_REQUEST and self._status == 404:
-            self.close_soon()
-            return SessionLost()
-        if error.code == REQUEST_TIMEOUT:
-            return ToolTimeout(f"{what} gave no answer in time.")
-        if error.code == CONNECTION_CLOSED or not self.alive:
+    async def _call_error(self, error: MCPError, what: str, attempt: http.Attempt) -> Exception:
+        if attempt.ended.is_set():
+            return self._http_error(what, attempt)
+        if self._stdio is None and error.code not in (INVALID_PARAMS, INTERNAL_ERROR):
+            never_sent = error.code == CONNECTION_CLOSED and not attempt.sent
+            if never_sent or http.says_session_lost(error.message):
+                self._retire()
+                return SessionLost(one_line(error.message, 300))
+        if error.code == CONNECTION_CLOSED or (self._stdio is not None and not self.alive):
+            if self._stdio is None:
+                self._retire()
             await self._wait_for_end()
             return ToolError(f"{what} was cut off: {self._ending()}.")
+        if error.code == REQUEST_TIMEOUT:
+            return ToolTimeout(f"{what} gave no answer in time.")
         return ToolError(f"{what} failed: {one_line(error.message, 2000)}")
 
     async def _wait_for_end(self) -> None:
@@ -259,7 +380,7 @@ class McpSession:
             return f"{self._stdio.ending()}. The next call starts it again"
         if self._failure is not None and not isinstance(self._failure, asyncio.CancelledError):
             return one_line(self._failure)
-        return "the connection was closed"
+        return "the connection was closed; the next call reconnects"
 
     def _start_error(self, error: BaseException | None) -> ConfigError:
         where = f"MCP server {self.config.name}"
@@ -297,6 +418,11 @@ class McpSession:
     def died_at_start(self) -> bool:
         """Whether the server ended by itself while the session was being opened."""
         return self._stdio is not None and self._stdio.ended.is_set() and not self._stdio.fault
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was opened and is closed for good."""
+        return self._task is not None and self._task.done()
 
     def close_soon(self) -> None:
         """Starts closing; returns at once."""
@@ -351,24 +477,11 @@ async def pages(fetch: Callable[..., Awaitable[Any]], attribute: str) -> list[An
     return found
 
 
-@functools.cache
-def _checker(process: int) -> concurrent.futures.Future[None]:
-    """Imports what the SDK checks structured content with; done when the future is.
-
-    The SDK would import it in the middle of a call, on the loop that all servers share. Where
-    jsonschema's formats are installed (Jupyter brings them) that takes seconds. A forked copy of
-    this process has no such thread, so each `process` has a future of its own.
-    """
-    loaded: concurrent.futures.Future[None] = concurrent.futures.Future()
-
-    def load() -> None:
-        try:
-            importlib.import_module("jsonschema.validators")
-        finally:
-            loaded.set_result(None)
-
-    threading.Thread(target=load, name="qwenbelt-mcp-import", daemon=True).start()
-    return loaded
+async def _in_context(
+    start: Callable[[Client], Awaitable[T]], client: Client, attempt: http.Attempt
+) -> T:
+    http.current.set(attempt)
+    return await start(client)
 
 
 def _root(error: BaseException) -> BaseException:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -25,10 +26,23 @@ from qwenbelt.core.watchdog import watchdog
 from qwenbelt.tools.mcp.config import ServerConfig
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
-_KEPT_LINES = 20
+_KEPT_LINES = 80
 _WAITING_MESSAGES = 1024
 _GRACE_SECONDS = 1.0  # for each of: after end of input, after SIGTERM
 _ALWAYS = ("USER", "LOGNAME", "SHELL", "TERM")
+# what surrounds the reason: frames of a stack, the runtime's own name, npm's closing lines
+_NOISE = re.compile(
+    r"^\s*(at\s|\^|[{}()\[\],;]*$|File \"|Traceback|throw |Node\.js v|code: |errno: |syscall: )"
+    r"|^npm (error|ERR!)\s*(A complete log|code |errno |\d{3}\s*$|\d{3} (Note|You can|If you)|$)"
+    r"|^node:internal|^\s+\||^usage:",
+    re.IGNORECASE,
+)
+_TELLS = re.compile(
+    r"error|exception|fatal|panic|fail|cannot|can't|could not|unable|not found|no such|denied"
+    r"|missing|required|invalid|refused|unknown|not (set|allowed|installed|supported|in this)"
+    r"|expected|already|too (old|new|many)|unsupported|无法|错误|失败|缺少|找不到",
+    re.IGNORECASE,
+)
 
 Received = MemoryObjectSendStream[SessionMessage | Exception]
 Streams = tuple[
@@ -53,9 +67,8 @@ class StdioServer:
         self._words: deque[str] = deque(maxlen=_KEPT_LINES)
 
     def last_words(self) -> str:
-        """Returns the last line that says something among those that were not messages."""
-        lines = [line for line in self._words if line.strip()]
-        return scrub(one_line(lines[-1], 300)) if lines else ""
+        """Returns the lines that say why, among those that were not messages."""
+        return scrub(one_line(" / ".join(telling_lines(list(self._words))), 400))
 
     def ending(self) -> str:
         """Returns how it ended, with its last words, for a message."""
@@ -179,6 +192,18 @@ class StdioServer:
         transport = getattr(process, "_transport", None)
         if transport is not None:  # a grandchild that left the group may hold a pipe open
             transport.close()
+
+
+def telling_lines(lines: Sequence[str]) -> list[str]:
+    """Returns at most two lines of a program's output that say what went wrong.
+
+    The last line alone is often a stack frame, the runtime's version, or where a log is.
+    """
+    said = [line.strip() for line in lines if line.strip() and not _NOISE.search(line)]
+    telling = [line for line in dict.fromkeys(said) if _TELLS.search(line)]
+    if telling:
+        return telling[-2:]
+    return said[-1:] or [line.strip() for line in lines if line.strip()][-1:]
 
 
 class _LineTooLong(Exception):

@@ -8,6 +8,10 @@ _TEXTS = {
     "nothing": ("(the tool returned nothing)", "（工具没有返回任何内容）"),
     "unreadable": ("[{kind} that could not be decoded]", "[无法解码的{kind}]"),
     "link": ("[resource {uri}: {name}]", "[资源 {uri}：{name}]"),
+    "unfit": (
+        "(its structured result does not fit its schema: {fault})",
+        "（其结构化结果不符合自身的模式：{fault}）",
+    ),
     "list_resources": (
         "Lists the resources (URIs that can be read) of the MCP server {server}.",
         "列出 MCP 服务器 {server} 的资源（可读取的 URI）。",

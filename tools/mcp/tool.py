@@ -9,7 +9,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Coroutine, Mapping
+import threading
+import weakref
+from collections.abc import Callable, Coroutine, Mapping, Set
 from typing import Any
 
 from mcp import Client
@@ -23,13 +25,14 @@ from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.mcp.config import Approve
 from qwenbelt.tools.mcp.connection import ServerConnection
 from qwenbelt.tools.mcp.results import ResultReader, plain_text
-from qwenbelt.tools.mcp.servers import RESOURCE_TOOLS, McpServers, log
+from qwenbelt.tools.mcp.servers import RESOURCE_TOOLS, McpServers, allowed_tools, log
 from qwenbelt.tools.mcp.session import Offer, Report, list_resources
 from qwenbelt.tools.mcp.strings import text
 
 _NAME_LENGTH = 64  # the longest function name that OpenAI-compatible endpoints accept
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _POLL_SECONDS = 0.05
+_SETTLE_SECONDS = 2.0
 
 
 def mcp_tools(
@@ -68,16 +71,67 @@ def server_tools(servers: McpServers, name: str, offer: Offer) -> list[Tool]:
         ConfigError: the configuration names a tool that the server does not have.
     """
     connection = servers.connections[name]
-    allowed = connection.config.tools
-    tools: list[Tool] = [
-        McpTool(connection, entry) for entry in servers.chosen_tools(connection.config, offer)
-    ]
-    if offer.resources or offer.templates:
-        taken = {entry.name for entry in offer.tools}
-        for kind in (ListResources, ReadResource):
-            if kind.action not in taken and (allowed is None or kind.action in allowed):
-                tools.append(kind(connection, offer))
-    return tools
+    for note in offer.notes:
+        log.warning("MCP server %s: %s", name, note)
+    servers.chosen_tools(connection.config, offer)  # refuses names that it does not have
+    return list(ServerTools(connection, offer).current().values())
+
+
+class ServerTools:
+    """The tools of one server, as it offers them now.
+
+    It holds them weakly, so that the server ends when nobody has its tools any more.
+    """
+
+    def __init__(self, connection: ServerConnection, offer: Offer) -> None:
+        self._connection = connection
+        self._offer = offer
+        self._makers: dict[str, tuple[Any, Callable[[], Tool]]] = {}
+        self._tools: weakref.WeakValueDictionary[str, Tool] = weakref.WeakValueDictionary()
+        self._lock = threading.Lock()
+        self._take(offer)
+        self._first = frozenset(self._makers)
+
+    def offered_at_first(self) -> Set[str]:
+        """Returns the names that were offered when the tools were made."""
+        return self._first
+
+    def current(self) -> Mapping[str, Tool]:
+        """Returns what is offered now, by name."""
+        latest = self._connection.latest
+        with self._lock:
+            if latest is not None and latest is not self._offer:
+                self._take(latest)
+            found = {}
+            for name, (_, make) in self._makers.items():
+                found[name] = self._tools.get(name) or make()
+                found[name].source = self
+                self._tools[name] = found[name]
+            return found
+
+    async def settled(self) -> None:
+        """Waits a moment for changes that the server has announced."""
+        connection = self._connection
+        await asyncio.wrap_future(connection.loop.submit(connection.settled(_SETTLE_SECONDS)))
+
+    def _take(self, offer: Offer) -> None:
+        connection, config = self._connection, self._connection.config
+        makers: dict[str, tuple[Any, Callable[[], Tool]]] = {}
+        for entry in allowed_tools(config, offer):
+            name = tool_name(config.name, entry.name)
+            makers[name] = (entry, functools.partial(McpTool, connection, entry))
+        if offer.resources or offer.templates:
+            taken = {entry.name for entry in offer.tools} | set(config.exclude_tools)
+            for kind in (ListResources, ReadResource):
+                chosen = config.tools is None or kind.action in config.tools
+                if kind.action in taken or not chosen:
+                    continue
+                name = tool_name(config.name, kind.action)
+                makers[name] = (offer.templates, functools.partial(kind, connection, offer))
+        for name, (entry, _) in makers.items():
+            if name in self._tools and self._makers[name][0] != entry:
+                del self._tools[name]
+        self._offer, self._makers = offer, makers
 
 
 def tool_name(server: str, tool: str) -> str:
@@ -186,6 +240,10 @@ class McpTool(_RemoteTools):
             return await client.call_tool(self.entry.name, arguments, progress_callback=on_progress)
 
         result = await self.connection.request(start, self.what, report)
+        fault = await self.connection.output_fault(self.entry.name, result)
+        if fault:
+            log.warning("%s: %s. Its text is kept.", self.name, fault)
+            report(text("unfit", context.language, fault=fault))
         items = self._reader(context).tool_items(result)
         if result.is_error:
             said = " ".join(i.value for i in items if i.kind == "text")

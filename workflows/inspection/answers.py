@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwenbelt.core.errors import InputError, one_line
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.workflows.inspection.coordinates import (
     BBox,
     Convention,
@@ -116,7 +117,7 @@ def _repaired(body: str, notes: list[str]) -> Any:
     whole = []
     for found in _OBJECT.finditer(body):
         try:
-            value = json.loads(found.group(), strict=False)
+            value = loads_bounded(found.group(), strict=False)
         except json.JSONDecodeError:
             value = json_repair.loads(found.group())
         if isinstance(value, Mapping):

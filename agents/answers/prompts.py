@@ -1,0 +1,18 @@
+"""What the model is told of typed answers, in English and Chinese."""
+
+from __future__ import annotations
+
+from qwenbelt.core.language import Language
+
+ANSWER_FORM: dict[Language, str] = {
+    "en": "When you have what you need, answer with JSON alone, without any other words. "
+    "It must fit this JSON schema:\n{schema}",
+    "zh": "得到所需信息后，只用 JSON 回答，不要有其他文字。"
+    "它必须符合下面的 JSON Schema：\n{schema}",
+}
+
+ANSWER_REPAIR: dict[Language, str] = {
+    "en": "This answer does not fit ({problem}). Write the whole answer again as JSON alone "
+    "that fits the schema.",
+    "zh": "这个回答不符合要求（{problem}）。请重新写出完整的回答，只写符合 Schema 的 JSON。",
+}
