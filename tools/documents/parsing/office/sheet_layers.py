@@ -91,7 +91,7 @@ class SheetLayers:
                 yield from chart_blocks(self._package.xml(chart))
         root = self._package.xml(part)
         if root is None:
-            yield Note("A part of the file could not be read and was left out: drawing.")
+            yield Note(f"A part of the file could not be read and was left out: {part}.")
             return
         for body in root.iter("{*}txBody"):
             if text := text_of_body(body).strip():
