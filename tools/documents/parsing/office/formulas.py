@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from qwenbelt.core.extras import fix_of, missing_modules
 from qwenbelt.tools.documents.parsing.office.number_formats import general, shown
 from qwenbelt.tools.documents.parsing.pagination import Note
 
@@ -50,6 +51,8 @@ class Formulas:
             yield Note(f"Formulas without a stored result, computed by IronCalc: {self._computed}.")
         if self._shown:
             yield Note(f"Formulas without a stored result, shown as formulas: {self._shown}.")
+            if missing_modules("sheets"):
+                yield Note(f"Simple formulas are computed with the extra: {fix_of('sheets')}.")
 
     def _find(self) -> None:
         """Looks for formulas whose cells have no value; the file is read a second time for them."""

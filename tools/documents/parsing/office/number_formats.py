@@ -289,7 +289,7 @@ def _date_piece(tokens: tuple[Token, ...], n: int, moment: datetime.datetime, re
     if token.kind == "digit":
         return ""
     if token.text == "." and token.kind == "sign" and zeros:
-        return f".{int(round((rest % 1) * 10**zeros)):0{zeros}d}"
+        return f".{round((rest % 1) * 10**zeros):0{zeros}d}"
     return token.text if token.kind != "sign" or token.text in ".,/%" else ""
 
 
@@ -346,7 +346,7 @@ def _elapsed(tokens: tuple[Token, ...], seconds: float) -> str:
         elif token.kind == "date":
             out.append(f"{inside.get(token.text[0].lower(), 0):0{min(len(token.text), 2)}d}")
         elif token.text == "." and zeros:
-            out.append(f".{int(round((total % 1) * 10**zeros)):0{zeros}d}")
+            out.append(f".{round((total % 1) * 10**zeros):0{zeros}d}")
         elif token.kind == "literal":
             out.append(token.text)
     return ("-" if seconds < 0 else "") + "".join(out)
