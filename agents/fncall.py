@@ -22,6 +22,12 @@ from qwenbelt.agents.prompts import PLAN
 from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
+from qwenbelt.agents.runtime.code_mode import (
+    INTERPRETER,
+    CodeModeOption,
+    check_code_mode,
+    code_mode_of,
+)
 from qwenbelt.agents.runtime.conversation_files import ConversationFiles, StoredFiles
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
@@ -57,6 +63,9 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         dependent_calls: whether the model is told that a call may use the result of an earlier
             call of the same reply; see `PlanAgent`.
         summarize: whether what leaves the model's window is summed up by the model first.
+        code_mode: whether the tools are called from code: True for all of them, or the names of
+            some; the model is offered `code_interpreter` in their place. "auto" for all where a
+            probe has shown that the model writes code, and there are many.
         hooks: `Hook` objects, classes or names ("module:name"), called one after another.
     """
 
@@ -80,6 +89,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         dependent_calls: bool | None = None,
         summarize: bool = False,
+        code_mode: CodeModeOption = False,
         hooks: Sequence[Any] = (),
     ) -> None:
         self.mem = StoredFiles(files or [], rag_cfg)
@@ -91,6 +101,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         if dependent_calls is not None:
             self.dependent_calls = dependent_calls
         self.summarize = summarize
+        self.code_mode = code_mode
         self.hooks = Hooks(hooks)
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
         self._sources = ToolSources()
@@ -104,6 +115,9 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             name=name,
             description=description,
         )
+        check_code_mode(code_mode, self.function_map)
+        if code_mode not in (False, "auto") and INTERPRETER not in self.function_map:
+            self._init_tool(INTERPRETER)
 
     def _init_tool(self, tool: Any) -> None:
         if isinstance(tool, dict) and "mcpServers" in tool:
@@ -171,11 +185,14 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         place = Path(folder) if folder is not None else self.folder
         if self.dependent_calls and self.function_map:
             messages = with_system(messages, PLAN[language], last=True)
+        model = model_for(self.llm, self.tool_form)
+        code, offered = code_mode_of(self.code_mode, self._tools_for_run(), model)
         plan = RunConfig(
             agent=self.name or type(self).__name__,
-            model=model_for(self.llm, self.tool_form),
-            tools=self._tools_for_run(),
-            current_tools=self._tools_for_run,
+            model=model,
+            tools=offered,
+            code=code,
+            current_tools=None if code else self._tools_for_run,  # else from the next run on
             tools_settled=self._sources.settled,
             messages=messages,
             language=language,

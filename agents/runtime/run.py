@@ -17,6 +17,7 @@ from qwenbelt.agents.models.endpoint_model import Model
 from qwenbelt.agents.runtime.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget, Ending
+from qwenbelt.agents.runtime.code_mode import CodeMode
 from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.tool_arguments import declaration
@@ -67,10 +68,21 @@ class RunConfig:
     artifacts: ArtifactStore | None = None
     dependent_calls: bool = False
     summarize: bool = False
+    code: CodeMode | None = None
     current_tools: Callable[[], Mapping[str, Any]] | None = None
     tools_settled: Callable[[], Awaitable[None]] | None = None
     answer: AnswerForm | None = None
     hooks: Hooks = NO_HOOKS
+
+    def declared(self, tools: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Returns what the model is told of tools."""
+        code = self.code
+        return [
+            code.declaration(self.language)
+            if code is not None and tool is code.interpreter
+            else declaration(tool)
+            for tool in tools.values()
+        ]
 
 
 class Channel:
@@ -260,7 +272,7 @@ async def _drive(
             if plan.prepare is not None:
                 await plan.prepare()
             model, names = plan.model, tuple(plan.tools)
-            told = [declaration(tool) for tool in plan.tools.values()]
+            told = plan.declared(plan.tools)
             given = body.given()
             channel.emit(RunStarted(run_id, plan.agent, model.name, model.url, names, given, told))
             ending = await body.converse()
