@@ -95,6 +95,7 @@ class ToolContext:
         so_far: gives what there is of the result, for a call that is stopped; a tool may set it.
         cancelled: set when the run no longer wants the result.
         language: "en" or "zh", the conversation's language.
+        parent: the run that the call belongs to, for tools that run agents.
         calls: the tools that code of this call may call, for a tool that runs code.
     """
 
@@ -107,6 +108,7 @@ class ToolContext:
     cancelled: threading.Event = field(default_factory=threading.Event)
     language: Language = "en"
     call_id: str = ""
+    parent: object = None
     calls: CallsFromCode | None = None
 
 

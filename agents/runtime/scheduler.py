@@ -520,7 +520,7 @@ def _keep_nothing(name: str, text: str) -> str:
 
 def _hook_call(job: ScheduledCall) -> HookCall:
     values = job.values if isinstance(job.values, dict) else {"input": job.values}
-    return HookCall(job.call.id, job.call.name, values)
+    return HookCall(job.call.id, job.call.name, values, job.parent_id)
 
 
 def _is_abandoned(job: ScheduledCall) -> bool:
