@@ -43,6 +43,7 @@ class Capabilities:
         tokens_per_second: speed of writing, measured by a probe.
         refused: body fields that the endpoint has refused.
         probed: when it was probed, ISO 8601 in UTC.
+        writes_code: whether it solved a probe's tasks with code that calls functions.
     """
 
     native_tools: bool | None = None
@@ -57,6 +58,7 @@ class Capabilities:
     tokens_per_second: float | None = None
     refused: set[str] = field(default_factory=set)
     probed: str | None = None
+    writes_code: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what is known, ready for JSON."""
@@ -146,6 +148,7 @@ def _from_dict(values: Any) -> Capabilities:
         "first_token": (int, float),
         "tokens_per_second": (int, float),
         "probed": str,
+        "writes_code": bool,
     }
     for name, kind in kinds.items():
         if isinstance(values.get(name), kind):
