@@ -37,10 +37,13 @@ from qwenbelt.agents.runtime.approval import (
     ApprovalPolicy,
     decide,
     is_harmless,
+    looks_at_labels,
     needs_nobody,
     policy_for,
     request_for,
+    ruled,
 )
+from qwenbelt.agents.runtime.conversation_labels import ConversationLabels
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed, shaped
@@ -82,6 +85,7 @@ class SchedulerContext:
         asked: gives a future that a person's answer will settle, by the call's id.
         keep_artifact: keeps a large result of a tool and returns its name.
         hooks: see each call and its outcome.
+        labels: knows where the words of the conversation come from.
     """
 
     tools: Mapping[str, Any]
@@ -96,6 +100,7 @@ class SchedulerContext:
     asked: Callable[[str], asyncio.Future[bool]]
     keep_artifact: Callable[[str, str], str]
     hooks: Hooks = NO_HOOKS
+    labels: ConversationLabels = field(default_factory=ConversationLabels)
 
 
 @dataclass(slots=True, eq=False)
@@ -290,13 +295,18 @@ class Scheduler:
             raise ToolError(CUT_OFF[self._around.language])
 
     async def _approval(self, job: ScheduledCall) -> None:
-        policy = policy_for(job.tool, self._around.policy)
-        request = request_for(job.tool, job.call.id, as_json(job.values))
+        around, tool = self._around, job.tool
+        influence = None
+        if looks_at_labels(tool, around.policy):
+            influence = around.labels.influence(tool, job.values)
+        request = request_for(tool, job.call.id, as_json(job.values), influence)
+        policy = ruled(policy_for(tool, around.policy), tool, job.values)
         verdict, by = await decide(policy, request), ""
         if verdict == "ask":
-            answer = self._around.asked(job.call.id)
-            why = "destructive" if request.destructive else "not read-only"
-            self._around.emit(ApprovalAsked(job.call.id, job.call.name, request.arguments, why))
+            answer = around.asked(job.call.id)
+            around.emit(
+                ApprovalAsked(job.call.id, job.call.name, request.arguments, request.reason)
+            )
             verdict = "allow" if await answer else "refuse"
             by = BY_THE_USER[self._around.language]
         if verdict == "refuse":
@@ -414,6 +424,7 @@ class Scheduler:
         self._around.emit(ToolWaiting(job.call.id, job.call.name, reason))
 
     def _report(self, job: ScheduledCall, outcome: CallOutcome) -> None:
+        self._around.labels.saw(job.call.name, job.call.id, outcome.full_text or outcome.text)
         self._around.emit(
             ToolFinished(
                 call_id=job.call.id,
