@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.files import write_text
+from qwenbelt.core.urls import is_loopback
 
 log = logging.getLogger(__name__)
 _FIRST_EPHEMERAL_PORT = 32768  # Linux's default range for ports that programs get assigned
@@ -35,12 +36,14 @@ class Capabilities:
         structured: the body field that constrains replies: "response_format", "json_schema",
             "structured_outputs" or "format"; "" when none does.
         thinking: "switch" when thinking can be turned on and off, "always", or "never".
+        thoughts_back: whether it refuses replies with calls that come without their thoughts.
         vision: whether it reads pictures.
         context_tokens: the window, when an error or the server told it.
         first_token: seconds to the first token of a short prompt.
         tokens_per_second: speed of writing, measured by a probe.
         refused: body fields that the endpoint has refused.
         probed: when it was probed, ISO 8601 in UTC.
+        writes_code: whether it solved a probe's tasks with code that calls functions.
     """
 
     native_tools: bool | None = None
@@ -48,12 +51,14 @@ class Capabilities:
     tool_format: str | None = None
     structured: str | None = None
     thinking: str | None = None
+    thoughts_back: bool | None = None
     vision: bool | None = None
     context_tokens: int | None = None
     first_token: float | None = None
     tokens_per_second: float | None = None
     refused: set[str] = field(default_factory=set)
     probed: str | None = None
+    writes_code: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what is known, ready for JSON."""
@@ -102,9 +107,7 @@ def forget(url: str, model: str) -> None:
 
 def is_lasting(url: str) -> bool:
     """Says whether the same server will be found under this URL another day."""
-    parts = urlsplit(url)
-    local = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    return not (local and (parts.port or 0) >= _FIRST_EPHEMERAL_PORT)
+    return not (is_loopback(url) and (urlsplit(url).port or 0) >= _FIRST_EPHEMERAL_PORT)
 
 
 def record_file() -> Path:
@@ -139,11 +142,13 @@ def _from_dict(values: Any) -> Capabilities:
         "tool_format": str,
         "structured": str,
         "thinking": str,
+        "thoughts_back": bool,
         "vision": bool,
         "context_tokens": int,
         "first_token": (int, float),
         "tokens_per_second": (int, float),
         "probed": str,
+        "writes_code": bool,
     }
     for name, kind in kinds.items():
         if isinstance(values.get(name), kind):
