@@ -8,7 +8,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwen_agent.agents import FnCallAgent as StockFnCallAgent
 from qwen_agent.llm.schema import ContentItem, Message
@@ -19,7 +19,7 @@ from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.chat_model import model_for
 from qwenbelt.agents.hooks import Hooks
 from qwenbelt.agents.prompts import PLAN
-from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
+from qwenbelt.agents.runtime.approval import answer_in_terminal, ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
 from qwenbelt.agents.runtime.code_mode import (
@@ -34,15 +34,20 @@ from qwenbelt.agents.runtime.history import as_dict
 from qwenbelt.agents.runtime.message_list import SECONDS, MessageList
 from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
+from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Run, RunConfig
 from qwenbelt.agents.tool_sources import ToolSources
-from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.events import Event
+from qwenbelt.core.errors import ConfigError, ToolRefused
+from qwenbelt.core.events import ApprovalAsked, Event
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.base import result_items, result_text
 from qwenbelt.tools.function import FunctionTool
+
+if TYPE_CHECKING:
+    from qwenbelt.agents.sessions.session import Session, TurnRecorder
+    from qwenbelt.agents.subagents import Subagent
 
 _RUN_KEYS = ("session", "trace", "folder")
 _STORES = 64  # conversations whose large results are kept at the same time
@@ -54,7 +59,9 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
     Takes the arguments of qwen-agent's class, and:
 
     Args:
-        approve: "auto" (default), "ask", "never", or a function of an `ApprovalRequest`.
+        approve: "auto" (default), "ask", "never", "untrusted" (asks when text of others may have
+            chosen what a call aims at), a function of an `ApprovalRequest`, or rules by pattern:
+            `{"allow": ["web_fetch(https://docs.*)"], "ask": [...], "never": [...]}`.
         limits: how much may run side by side.
         budget: what a run may use up.
         session: names the conversation to which kernels, folders and large results belong; one of
@@ -138,10 +145,11 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         messages: Sequence[Any],
         *,
         lang: str | None = None,
-        session: str | None = None,
+        session: str | Session | None = None,
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
         answer: Any = None,
+        parent: ParentRun | None = None,
         **kwargs: Any,
     ) -> Run:
         """Starts a run and returns it: an async generator of events.
@@ -149,13 +157,19 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         Args:
             messages: the conversation, as dicts or qwen-agent messages.
             lang: "en" or "zh" for our prompts; the question's language by default.
-            session: names the conversation that kernels and folders belong to.
+            session: a `Session`, whose messages come before these and which keeps this turn; or
+                the name of the conversation that kernels and folders belong to.
             folder: where tools keep their files.
             trace: where to write the events as well.
             answer: the form of a typed answer, see `ask`; then `run.value` is that.
+            parent: the run inside of whose call this one runs.
             **kwargs: handed on to every tool.
         """
-        given = self._with_own_system([as_dict(message) for message in messages])
+        asked, recorder = [as_dict(message) for message in messages], None
+        if session is not None and not isinstance(session, str):
+            asked, recorder = session.turn_for(asked)
+            session = f"session-{session.name}"
+        given = self._with_own_system(asked)
         keywords = {"lang": lang or _language_of(given), **kwargs}
         options: dict[str, Any] = {"session": session, "folder": folder, "trace": trace}
         if answer is not None:
@@ -163,6 +177,10 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             told = form.instruction("zh" if keywords["lang"] == "zh" else "en")
             given = with_system(given, told, last=True)
             options["answer"] = form
+        if parent is not None:
+            options["parent"] = parent
+        if recorder is not None:
+            options["recorder"] = recorder
         return self._start(given, keywords, **options)
 
     def _start(
@@ -174,6 +192,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
         answer: AnswerForm | None = None,
+        parent: ParentRun | None = None,
+        recorder: TurnRecorder | None = None,
     ) -> Run:
         """Makes the run; subclasses change the messages here."""
         language: Language = "zh" if kwargs.pop("lang", "en") == "zh" else "en"
@@ -197,8 +217,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             messages=messages,
             language=language,
             limits=self.limits,
-            budget=self.budget,
-            policy=self.approval,
+            budget=self.budget if parent is None else parent.budget_for(self.budget),
+            policy=self.approval if parent is None else parent.policy_for(self.approval),
             session=session,
             folder=place,
             files=files.by_name,
@@ -212,6 +232,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             summarize=self.summarize,
             answer=answer,
             hooks=self.hooks,
+            parent=parent,
+            recorder=recorder,
         )
         run = Run(plan)
         with self._lock:
@@ -237,6 +259,12 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             if wrapped is None or wrapped.tool is not tool:
                 self._wrapped[name] = OverriddenTool(tool, self._call_tool)
         return {name: self._wrapped[name] for name in tools}
+
+    def as_tool(self, name: str, description: str) -> Subagent:
+        """Returns this agent as a tool of another one: its tasks are runs of their own."""
+        from qwenbelt.agents.subagents import Subagent
+
+        return Subagent(self, name, description)
 
     def cancel(self, run_id: str | None = None) -> None:
         """Ends all runs of this agent, or the one of an id; from any thread."""
@@ -298,6 +326,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         for event in background_loop().iterate_with_pauses(make, SECONDS):
             if event is not None and on_event is not None:
                 on_event(event)
+            elif isinstance(event, ApprovalAsked):
+                self.approve(event.call_id, _answered(event))
             if growing.take(event):
                 found = growing.messages()
                 if found:
@@ -398,3 +428,10 @@ def _max_input_tokens(llm: Any, extra: Mapping[str, Any]) -> int | None:
     settings = {**(getattr(llm, "generate_cfg", None) or {}), **extra}
     value = settings.get("max_input_tokens")
     return int(value) if value and int(value) > 0 else None
+
+
+def _answered(event: ApprovalAsked) -> bool:
+    try:
+        return answer_in_terminal(event.name, event.arguments, event.reason)
+    except ToolRefused:
+        return False
