@@ -33,7 +33,7 @@ from qwenbelt.core.files import write_bytes
 from qwenbelt.core.limits import shorten
 from qwenbelt.tools.mcp.strings import text
 
-_ENDINGS = {"audio/wav": ".wav", "audio/mpeg": ".mp3", "image/webp": ".webp"}
+_ENDINGS = {"audio/wav": ".wav", "audio/mpeg": ".mp3", "image/webp": ".webp", "image/jpg": ".jpg"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
