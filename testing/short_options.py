@@ -1,4 +1,4 @@
-"""A pytest plugin for projects that want our options by short names: `--golden`, `--endpoint`, …
+"""A pytest plugin for projects that want our options by short names, such as `--golden`.
 
     [tool.pytest.ini_options]
     addopts = "-p qwenbelt.testing.short_options"

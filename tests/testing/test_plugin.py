@@ -108,7 +108,8 @@ def test_scenario_files_are_tests_and_failures_are_plain(run: Any) -> None:
 def test_repeat_report_results_and_comparison(run: Any, pytester: pytest.Pytester) -> None:
     script = GOOD.replace("say:", "rate: 0.5\nsay:")
     done = run(
-        "--qwenbelt-repeat", "3", "--qwenbelt-results", "r.json", "--qwenbelt-html-report", "r.html", "--junitxml", "r.xml",
+        "--qwenbelt-repeat", "3", "--qwenbelt-results", "r.json",
+        "--qwenbelt-html-report", "r.html", "--junitxml", "r.xml",
         **scenario("good", script),
     )  # fmt: skip
     done.assert_outcomes(passed=1)
@@ -126,7 +127,8 @@ def test_repeat_report_results_and_comparison(run: Any, pytester: pytest.Pyteste
     worse = GOOD.replace("budget: {turns: 2}", "budget: {turns: 1}").replace(
         "say:", "rate: 0.001\nsay:"
     )
-    done = run("--qwenbelt-repeat", "10", "--qwenbelt-against", "before.json", **scenario("good", worse))
+    options = ("--qwenbelt-repeat", "10", "--qwenbelt-against", "before.json")
+    done = run(*options, **scenario("good", worse))
     assert done.ret == pytest.ExitCode.TESTS_FAILED
     done.stdout.fnmatch_lines(["*good: 100% on scripted -> 0% on scripted*: worse)*"])
 
@@ -143,7 +145,8 @@ def test_a_real_endpoint_is_held_only_to_the_checks(run: Any, pytester: pytest.P
             text = GOOD.replace("turns: 2", "turns: 3").replace("calls: [adder,", "called: [adder,")
             pytester.makeconftest(OURS)
             script = scenario("good", text)
-            done = run("-o", "qwenbelt_agent=", "--qwenbelt-endpoint", spec, "--qwenbelt-repeat", "2", **script)
+            options = ("--qwenbelt-endpoint", spec, "--qwenbelt-repeat", "2")
+            done = run("-o", "qwenbelt_agent=", *options, **script)
         finally:
             del os.environ["OPENAI_API_KEY"]
         done.assert_outcomes(passed=1)
@@ -217,7 +220,8 @@ def test_talk(cassette):
     assert reply["choices"][0]["message"]["content"] == "hi"
 """
     with ScriptedServer(Scenario().answer("hi")) as real:
-        run("--qwenbelt-record", "new", "--qwenbelt-endpoint", real.url, test_a_DOT_py=body).assert_outcomes(passed=1)
+        options = ("--qwenbelt-record", "new", "--qwenbelt-endpoint", real.url)
+        run(*options, test_a_DOT_py=body).assert_outcomes(passed=1)
     assert (pytester.path / "cassettes" / "test_a" / "talk.cassette.yaml").is_file()
     run("--qwenbelt-network", "loopback").assert_outcomes(passed=1)
     (pytester.path / "test_a.py").write_text(body.replace("hello", "bye"), encoding="utf-8")
