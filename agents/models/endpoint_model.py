@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from qwenbelt.agents.models import tool_pictures
 from qwenbelt.agents.models.capabilities import capabilities, save
 from qwenbelt.agents.models.client import ModelConnection, open_reply
 from qwenbelt.agents.models.codecs import Codec, codec_for
@@ -29,7 +30,7 @@ from qwenbelt.agents.models.dialects import (
 from qwenbelt.agents.models.endpoints import key_of
 from qwenbelt.agents.models.rate_limits import Gate, gate_for, rate_of
 from qwenbelt.agents.models.uploads import needs_placing, placed
-from qwenbelt.agents.prompts import RESULT_OF
+from qwenbelt.agents.prompts import PICTURES_MARK, RESULT_OF
 from qwenbelt.core.errors import ConfigError, EndpointError
 from qwenbelt.core.language import Language
 
@@ -64,7 +65,7 @@ _DISPENSABLE = (
     *THINKING_FIELDS,
     *_STRUCTURED,
 )
-_RESULT_MARKS = ("<tool_response>", "Observation", RESULT_OF)
+_RESULT_MARKS = ("<tool_response>", "Observation", RESULT_OF, PICTURES_MARK)
 _REFUSALS = (400, 404, 415, 422, 500, 501)
 
 
@@ -145,6 +146,7 @@ class EndpointModel:
         self._connection: ModelConnection | None = None
         self._gate: Gate | None = None
         self.max_retries = int(self.generate_cfg.get("max_retries", 3))
+        self._pictures_refused = False
 
     def _codec(self, form: str) -> Codec:
         codec = codec_for(form)
@@ -292,8 +294,34 @@ class EndpointModel:
         if not finished:
             raise EndpointError("The reply was cut off in the middle.", retryable=True)
 
+    @property
+    def picture_rule(self) -> tool_pictures.PictureRule | None:
+        """How pictures that tools return are sent; None for a model that only reads text.
+
+        `tool_pictures` of `generate_cfg` says otherwise: "off", "user" or "tool", the latter for
+        endpoints whose `tool` messages may have parts.
+        """
+        given = self.generate_cfg.get("tool_pictures")
+        able = bool(given) or tool_pictures.reads_pictures(self.name, self.known.vision)
+        if given == "off" or self._pictures_refused or not able:
+            return None
+        if not tool_pictures.takes(self.codec.form):
+            return None
+        dashscope = self.dialect.name == "dashscope"
+        return tool_pictures.rule_for(
+            self.name, dashscope=dashscope, in_tool_message=given == "tool"
+        )
+
+    def _without_pictures(self, text: str) -> str:
+        if self.picture_rule is None or not tool_pictures.REFUSED.search(text):
+            return ""
+        self._pictures_refused = True
+        if tool_pictures.UNABLE.search(text) and not self.generate_cfg.get("tool_pictures"):
+            self.known.vision = False
+        return "the endpoint refuses pictures of tools; the model is told their names instead"
+
     def adapt(self, error: EndpointError, request: Request) -> str:
-        """Drops what the endpoint refused: a field it does not know, or native tools."""
+        """Drops what the endpoint refused: a field it does not know, native tools, or pictures."""
         if error.status is not None and error.status not in _REFUSALS:
             return ""
         text = error.message
@@ -310,6 +338,8 @@ class EndpointModel:
             if named and not self.known.refused.issuperset(named):
                 self.known.refused.update(named)
                 changed = f"the endpoint refuses {', '.join(named)}; it is left out"
+            elif any(isinstance(message.get("content"), list) for message in request.messages):
+                changed = self._without_pictures(text)
         if changed:
             save(self.url, self.name)
         return changed
@@ -321,6 +351,8 @@ def _has_results(messages: Sequence[JsonDict]) -> bool:
         return False
     last = messages[-1]
     text = last.get("content")
+    if isinstance(text, list) and text:  # with pictures of the results
+        text = text[0].get("text")
     marked = isinstance(text, str) and text.startswith(_RESULT_MARKS)
     return last["role"] == "tool" or (last["role"] == "user" and marked)
 
