@@ -17,7 +17,6 @@ so that no folder that somebody else wrote can take its place.
 from __future__ import annotations
 
 import codecs
-import json
 import os
 import re
 from pathlib import Path
@@ -27,6 +26,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qwenbelt.core.errors import ConfigError, InputError, one_line
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import detect_language
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.settings import config_folder
@@ -211,7 +211,7 @@ def _mapping(path: Path, text: str, above: int = 0) -> dict[str, Any]:
 
 def _servers(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["mcpServers"]
+        return loads_bounded(path.read_text(encoding="utf-8"))["mcpServers"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f'{path}: cannot be read as JSON with "mcpServers" ({error}).') from error
 

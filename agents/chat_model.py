@@ -152,9 +152,7 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
         if limit and int(limit) > 0 and estimate_tokens(messages) > int(limit):
             messages, _, _ = compact(messages, int(limit), language)
         request = Request(
-            to_wire(
-                messages, self.wire_model.codec, language, self.wire_model.picture_rule
-            ),
+            to_wire(messages, self.wire_model.codec, language, self.wire_model.picture_rule),
             tools,
             "auto",
             language,

@@ -17,6 +17,7 @@ from qwen_agent.tools.base import TOOL_REGISTRY, BaseTool
 from qwenbelt.agents.answers.ask import Asking
 from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.chat_model import model_for
+from qwenbelt.agents.hooks import Hooks
 from qwenbelt.agents.prompts import PLAN
 from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
@@ -56,6 +57,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         dependent_calls: whether the model is told that a call may use the result of an earlier
             call of the same reply; see `PlanAgent`.
         summarize: whether what leaves the model's window is summed up by the model first.
+        hooks: `Hook` objects, classes or names ("module:name"), called one after another.
     """
 
     tool_form: str | None = None
@@ -78,6 +80,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         dependent_calls: bool | None = None,
         summarize: bool = False,
+        hooks: Sequence[Any] = (),
     ) -> None:
         self.mem = StoredFiles(files or [], rag_cfg)
         self.approval = checked_policy(approve)
@@ -88,6 +91,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         if dependent_calls is not None:
             self.dependent_calls = dependent_calls
         self.summarize = summarize
+        self.hooks = Hooks(hooks)
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
         self._sources = ToolSources()
         self._wrapped: dict[str, OverriddenTool] = {}
@@ -190,6 +194,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             dependent_calls=self.dependent_calls,
             summarize=self.summarize,
             answer=answer,
+            hooks=self.hooks,
         )
         run = Run(plan)
         with self._lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from qwenbelt.apps.strings import say
 from qwenbelt.apps.toolset import pack_tools, tool_named
 from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError
+from qwenbelt.core.jsons import loads_bounded
 
 if TYPE_CHECKING:
     from qwenbelt.agents.agent_files import DescribedAgent
@@ -178,7 +178,7 @@ def mcp_servers(file: str | Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(file, str):
         return file
     try:
-        found = json.loads(Path(file).expanduser().read_text(encoding="utf-8"))
+        found = loads_bounded(Path(file).expanduser().read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: cannot be read as JSON ({error}).") from error
     servers = found.get("mcpServers") if isinstance(found, dict) else None

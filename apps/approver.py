@@ -7,12 +7,14 @@ import sys
 
 import click
 
-from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.conversation import Approver
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.interrupt import read_line
 from qwenbelt.apps.strings import say
 from qwenbelt.apps.terminal import TerminalView
 from qwenbelt.core.events import ApprovalAsked
+from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.core.terminal import terminal_text
 
 _YES, _ALWAYS = {"y", "yes", "是", "好"}, {"a", "always", "总是"}
 
@@ -31,7 +33,7 @@ def terminal_approver(view: TerminalView | None, allowed: set[str] | None = None
             return True
         name = terminal_text(event.name)
         if not sys.stdin.isatty() or not sys.stderr.isatty():
-            click.echo(say("refused_quietly", name=name), err=True)
+            echo(say("refused_quietly", name=name), err=True)
             return False
         if view is not None:
             view.pause()
@@ -48,8 +50,8 @@ def terminal_approver(view: TerminalView | None, allowed: set[str] | None = None
 
 
 async def _ask(event: ApprovalAsked) -> str:
-    click.echo(click.style(terminal_text(event.name), bold=True), err=True)
-    click.echo(readable_arguments(event.arguments), err=True)
+    echo(click.style(terminal_text(event.name), bold=True), err=True)
+    echo(readable_arguments(event.arguments), err=True)
     prompt = say("allow", name=terminal_text(event.name), reason=terminal_text(event.reason))
     try:
         return (await read_line(prompt)).strip().lower()
@@ -63,7 +65,7 @@ def readable_arguments(arguments: str, limit: int = 4000) -> str:
     A person decides by it, so a text that is too long says so.
     """
     try:
-        values = json.loads(arguments)
+        values = loads_bounded(arguments)
     except ValueError:
         values = None
     if not isinstance(values, dict):

@@ -16,8 +16,8 @@ from rich.console import Console
 
 from qwenbelt.apps.agent_choice import AgentChoice, make_agent, trusted_tools
 from qwenbelt.apps.approver import terminal_approver
-from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.conversation import Approver, ChatConversation, Follower
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.export import save
 from qwenbelt.apps.interrupt import InterruptibleLoop
 from qwenbelt.apps.lanes import draw, ink_for
@@ -28,6 +28,7 @@ from qwenbelt.core.errors import InputError, QwenbeltError, one_line
 from qwenbelt.core.events import Event
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.settings import load_settings
+from qwenbelt.core.terminal import terminal_text
 from qwenbelt.core.trace import TraceWriter
 
 _MODES = ("ask", "auto", "never")
@@ -109,7 +110,7 @@ class Chat:
         except KeyboardInterrupt:
             self._say("interrupted")
         except QwenbeltError as error:
-            click.echo(click.style(terminal_text(one_line(explain(error), 2000)), "red"), err=True)
+            echo(click.style(terminal_text(one_line(explain(error), 2000)), "red"), err=True)
 
     def answer(self, loop: InterruptibleLoop, text: str) -> None:
         """Asks the agent and shows the answer; what was said is kept, also after an interrupt.
@@ -135,7 +136,7 @@ class Chat:
             finally:
                 self.conversation.keep(run)
         if not self._live:
-            click.echo(done.text)
+            echo(done.text)
         if done.reason == "cancelled":
             self._say("interrupted")
 
@@ -157,7 +158,7 @@ class Chat:
         return {"model": str(llm.model), "endpoint": str(cfg.get("model_server") or "?")}
 
     def _say(self, key: str, **values: object) -> None:
-        click.echo(click.style(say(key, **values), dim=True), err=True)
+        echo(click.style(say(key, **values), dim=True), err=True)
 
     # -- commands -----------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class Chat:
 
     def _help(self, rest: str) -> None:
         for name, (arguments, key, _) in self._commands.items():
-            click.echo(f"  {name + ' ' + arguments:<26}{say(key)}")
+            echo(f"  {name + ' ' + arguments:<26}{say(key)}")
 
     def _file(self, rest: str) -> None:
         if rest:
@@ -189,9 +190,9 @@ class Chat:
             (self._off.add if state == "off" else self._off.discard)(name)
             self.conversation.agent = self._agent()
         for tool in self.conversation.agent.function_map:
-            click.echo(f"  {say('chat_on'):<4} {terminal_text(tool)}")
+            echo(f"  {say('chat_on'):<4} {terminal_text(tool)}")
         for tool in sorted(self._off):
-            click.echo(f"  {say('chat_off'):<4} {terminal_text(tool)}")
+            echo(f"  {say('chat_off'):<4} {terminal_text(tool)}")
 
     def _model(self, rest: str) -> None:
         if rest:

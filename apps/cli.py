@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.table import COMMANDS, CommandTarget
 from qwenbelt.core.errors import (
     EXIT_FAILED,
@@ -78,7 +79,7 @@ def _version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> No
     if wanted and not ctx.resilient_parsing:
         from importlib.metadata import version
 
-        click.echo(f"qwenbelt {version('qwenbelt')}")
+        echo(f"qwenbelt {version('qwenbelt')}")
         ctx.exit()
 
 
@@ -173,7 +174,7 @@ def _reader_gone(output: TextIO) -> int:
 def _say(line: str) -> None:
     from qwenbelt.core.secrets import scrub
 
-    click.echo(scrub(line), err=True)
+    echo(scrub(line), err=True)
 
 
 def main() -> None:

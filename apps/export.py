@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.strings import say
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_text
+from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.core.terminal import terminal_text
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -41,7 +42,7 @@ def load(path: str | Path) -> list[dict[str, Any]]:
     from qwenbelt.core.limits import input_file
 
     try:
-        found = json.loads(input_file(path).read_text(encoding="utf-8"))
+        found = loads_bounded(input_file(path).read_text(encoding="utf-8"))
         messages = [dict(message) for message in found["messages"]]
         roles = {str(message["role"]) for message in messages}
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.strings import say, seconds, state_text
 from qwenbelt.apps.timeline import CallTiming, ModelCall, Timeline
+from qwenbelt.core.terminal import terminal_text
 
 _STEPS = (1, 2, 5)
 _STYLES = {

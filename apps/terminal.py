@@ -15,7 +15,6 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.interrupt import quiet_keys
 from qwenbelt.apps.lanes import draw, ink_for
 from qwenbelt.apps.markdown_stream import MarkdownStream
@@ -32,6 +31,7 @@ from qwenbelt.core.events import (
     TextRelabelled,
     ThinkingDelta,
 )
+from qwenbelt.core.terminal import terminal_text
 
 _STYLES = {
     "done": ("✓", "green"),

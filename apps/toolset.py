@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.apps.strings import say
 from qwenbelt.core.errors import InputError, QwenbeltError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.tools.registry import BUILTIN, tool_class
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def json_object(text: str, what: str) -> dict[str, Any]:
         InputError: it is not one.
     """
     try:
-        value = json.loads(text)
+        value = loads_bounded(text)
     except json.JSONDecodeError as error:
         place = f"{error.msg} at character {error.pos + 1}"
         raise InputError(f"{what} must be a JSON object ({place}).") from error

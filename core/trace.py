@@ -18,6 +18,7 @@ from typing import Any
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, Notice, TextDelta, ThinkingDelta
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import scrub
 
 
@@ -114,7 +115,7 @@ def _parse(path: str | os.PathLike[str], lines: Iterable[str]) -> Iterator[dict[
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = loads_bounded(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{path}:{number}: not a JSON object ({error.msg})") from error
         if not isinstance(record, dict) or "event" not in record:

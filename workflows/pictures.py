@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from qwenbelt.core.errors import EndpointError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.workflows.inspection.sources import PictureSource, unique_stems
 
 IN_FLIGHT = 8
@@ -83,7 +83,7 @@ def read_done(path: Path, read: Callable[[dict[str, Any]], T]) -> dict[str, T]:
         return done
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            table = json.loads(line)
+            table = loads_bounded(line)
             done[table["key"]] = read(table)
         except (KeyError, TypeError, ValueError):
             continue  # the last line of a run that was killed while writing

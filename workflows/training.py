@@ -21,6 +21,7 @@ from typing import Any, Literal
 from qwenbelt.agents.models.codecs import codec_for
 from qwenbelt.agents.models.encoding import text_of, to_wire
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import scrub
 
 Form = Literal["openai", "sharegpt", "dpo"]
@@ -93,12 +94,12 @@ def _written(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The chat completions form; pictures and files are told by their texts alone."""
     texts = [{**m, "content": text_of(m.get("content") or "")} for m in messages]
     wire = to_wire(texts, codec_for("native"))
-    cleaned: list[dict[str, Any]] = json.loads(scrub(json.dumps(wire, ensure_ascii=False)))
+    cleaned: list[dict[str, Any]] = loads_bounded(scrub(json.dumps(wire, ensure_ascii=False)))
     return cleaned
 
 
 def _declared(began: Mapping[str, Any]) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = json.loads(scrub(json.dumps(began.get("declarations") or [])))
+    told: list[dict[str, Any]] = loads_bounded(scrub(json.dumps(began.get("declarations") or [])))
     return told
 
 
@@ -183,7 +184,7 @@ def _turns(messages: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return loads_bounded(text)
     except json.JSONDecodeError:
         return text
 

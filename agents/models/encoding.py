@@ -36,7 +36,8 @@ def to_wire(
 ) -> list[JsonDict]:
     """Returns qwen-agent messages (dicts) in the chat completions form of a codec.
 
-    Pictures of tools are sent by the rule `pictures`, if there is one. A call without a result is answered as cancelled; a result without a call becomes user text.
+    Pictures of tools are sent by the rule `pictures`, if there is one. A call without a result is
+    answered as cancelled; a result without a call becomes user text.
 
     Raises:
         InputError: a picture or sound of a message is missing or too large.

@@ -1,4 +1,4 @@
-"""Pictures that tools return, as a vision model is sent them: in its own size, after the results."""
+"""Pictures that tools return, as a vision model gets them: in its own size."""
 
 from __future__ import annotations
 

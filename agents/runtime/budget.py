@@ -11,6 +11,7 @@ from qwenbelt.agents.models.deltas import Tokens, ToolCall
 from qwenbelt.agents.models.prices import Price, price_of
 from qwenbelt.agents.runtime.outcome import CallOutcome
 from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.settings import load_settings
 
 
@@ -148,6 +149,6 @@ class Spending:
 
 def _canonical(arguments: str) -> str:
     try:
-        return json.dumps(json.loads(arguments), sort_keys=True)
+        return json.dumps(loads_bounded(arguments), sort_keys=True)
     except (json.JSONDecodeError, RecursionError):
         return arguments

@@ -38,6 +38,12 @@ from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArt
 from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.agents.runtime.context_window import Window, is_overflow, summarizer
 from qwenbelt.agents.runtime.history import History
+from qwenbelt.agents.runtime.hooked import (
+    RunRefused,
+    hooked_answer,
+    hooked_reply,
+    hooked_request,
+)
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
 from qwenbelt.agents.runtime.tool_arguments import declaration, with_references
@@ -110,6 +116,7 @@ class AgentLoop:
         self._stale = False  # whether tools have changed since they were declared
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
+        self._answer_text: str | None = None
         self._typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
 
     @property
@@ -139,16 +146,39 @@ class AgentLoop:
             last = self._farewell or self._spending.last_call()
             try:
                 incoming = await self._ask(last)
+                await hooked_reply(self.plan.hooks, incoming.reply)
+                outcomes = await self._outcomes(incoming)
+                ending = self._ending(incoming.reply, outcomes, last)
+                if ending is not None:
+                    return await self._ended(ending)
             except EndpointError:
                 if self._farewell is None:
                     raise
                 return self._farewell  # the loop was ended; only the parting words are missing
-            outcomes = await self._outcomes(incoming)
-            ending = self._ending(incoming.reply, outcomes, last)
-            if ending is not None:
-                if self._typed is not None and self._typed.is_there:
-                    await asyncio.to_thread(self._typed.form.verify, self.value, self.plan.files)
-                return ending
+            except RunRefused as refusal:
+                await self._discard()
+                self._replace_answer(str(refusal))
+                return Ending("refused", str(refusal))
+
+    async def _ended(self, ending: Ending) -> Ending:
+        """What is left to do once there is an answer."""
+        if self._typed is not None and self._typed.is_there:
+            await asyncio.to_thread(self._typed.form.verify, self.value, self.plan.files)
+        if self.plan.hooks.has("before_answer"):
+            text = self.answer()
+            changed = await hooked_answer(self.plan.hooks, text)
+            if changed != text:
+                self._replace_answer(changed)
+        return ending
+
+    def _replace_answer(self, text: str) -> None:
+        """Puts a text in the place of the answer, in what is kept of the conversation too."""
+        self._answer_text = text
+        last = self.history.messages[-1] if self.added() else None
+        if last is not None and last["role"] == "assistant" and not last.get("function_call"):
+            self.history.messages[-1] = {**last, "content": text}
+        else:
+            self.history.messages.append({"role": "assistant", "content": text})
 
     async def _outcomes(self, incoming: _Incoming) -> list[CallOutcome]:
         """Runs the calls of a reply to their ends, and adds it to the history with them."""
@@ -213,7 +243,7 @@ class AgentLoop:
         attempt = 0
         await self._fit()
         while True:
-            request = self._request(last)
+            request = await hooked_request(self.plan.hooks, self._request(last), self._turn)
             try:
                 return await self._receive(request, self._scheduler(last))
             except EndpointError as error:
@@ -385,6 +415,7 @@ class AgentLoop:
                 keywords=self._keywords,
                 asked=self._asked,
                 keep_artifact=self._artifacts.keep,
+                hooks=plan.hooks,
             )
         )
 
@@ -457,7 +488,9 @@ class AgentLoop:
         return self._history.added() if self._history is not None else []
 
     def answer(self) -> str:
-        """Returns the text of the last reply that has one."""
+        """Returns the text of the last reply that has one, or what hooks put in its place."""
+        if self._answer_text is not None:
+            return self._answer_text
         for message in reversed(self.added()):
             if message["role"] == "assistant" and message["content"]:
                 text = str(message["content"])

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents import telemetry
+from qwenbelt.agents.hooks import NO_HOOKS, Hooks
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model
 from qwenbelt.agents.runtime.approval import ApprovalPolicy
@@ -43,6 +44,7 @@ class RunConfig:
         dependent_calls: whether the model is told that calls may use each other's results.
         summarize: whether what leaves the model's window is summed up by the model.
         answer: the form of a typed answer.
+        hooks: look at the run, change it, or refuse.
     """
 
     agent: str
@@ -68,6 +70,7 @@ class RunConfig:
     current_tools: Callable[[], Mapping[str, Any]] | None = None
     tools_settled: Callable[[], Awaitable[None]] | None = None
     answer: AnswerForm | None = None
+    hooks: Hooks = NO_HOOKS
 
 
 class Channel:
@@ -77,11 +80,12 @@ class Channel:
     stopped, while its driver still goes on.
     """
 
-    def __init__(self, trace: TraceWriter | None) -> None:
+    def __init__(self, trace: TraceWriter | None, hooks: Hooks) -> None:
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.error: BaseException | None = None
         self._trace = trace
         self._spans = telemetry.observer()
+        self._hooks = hooks if hooks.has("on_event") else None
         self._answers: dict[str, asyncio.Future[bool]] = {}
         self._closed = False
 
@@ -93,6 +97,8 @@ class Channel:
             self._trace.write(event)
         if self._spans is not None:
             self._spans.see(event)
+        if self._hooks is not None:
+            self._hooks.see(event)
         self.events.put_nowait(event)
 
     def open(self, plan: RunConfig) -> None:
@@ -133,7 +139,7 @@ class Run(AsyncGenerator[Event, None]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self.plan = plan
         self.id = uuid.uuid4().hex[:12]
-        self._channel = Channel(plan.trace)
+        self._channel = Channel(plan.trace, plan.hooks)
         self._body = AgentLoop(plan, self._channel.emit, self._channel.asked)  # may refuse the plan
         self._ending = False
         self._over = False

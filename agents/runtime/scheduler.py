@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from qwenbelt.agents.hooks import NO_HOOKS, HookCall, Hooks
 from qwenbelt.agents.models.deltas import ToolCall
 from qwenbelt.agents.prompts import (
     BY_THE_USER,
@@ -41,6 +42,7 @@ from qwenbelt.agents.runtime.approval import (
     request_for,
 )
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
+from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed, shaped
 from qwenbelt.agents.runtime.resource_queue import Admission, Limits, Ticket
 from qwenbelt.agents.runtime.tool_arguments import (
@@ -79,6 +81,7 @@ class SchedulerContext:
         keywords: gives the keyword arguments for a tool's call.
         asked: gives a future that a person's answer will settle, by the call's id.
         keep_artifact: keeps a large result of a tool and returns its name.
+        hooks: see each call and its outcome.
     """
 
     tools: Mapping[str, Any]
@@ -92,6 +95,7 @@ class SchedulerContext:
     keywords: Callable[[Any, ToolContext], dict[str, Any]]
     asked: Callable[[str], asyncio.Future[bool]]
     keep_artifact: Callable[[str, str], str]
+    hooks: Hooks = NO_HOOKS
 
 
 @dataclass(slots=True, eq=False)
@@ -188,6 +192,8 @@ class Scheduler:
             outcome = failed(error, abandoned=_is_abandoned(job), so_far=shown)
         finally:
             self._leave(job)
+        if self._around.hooks.has("after_tool") and not outcome.cancelled:
+            outcome = await hooked_outcome(self._around.hooks, _hook_call(job), outcome)
         if job.successor is None:
             self._report(job, outcome)
         return outcome
@@ -199,6 +205,10 @@ class Scheduler:
             await self._inputs(job)
         if not is_harmless(job.tool):
             await self._end_of_reply(job)
+        if self._around.hooks.has("before_tool"):
+            answered = await self._hooked(job)
+            if answered is not None:
+                return answered
         if not needs_nobody(job.tool, self._around.policy):
             await self._approval(job)
         outcome = await self._shared(job) if job.key else None
@@ -292,6 +302,19 @@ class Scheduler:
         if verdict == "refuse":
             text = REFUSED[self._around.language]
             raise ToolRefused(text.format(name=job.call.name, reason=by))
+
+    async def _hooked(self, job: ScheduledCall) -> CallOutcome | None:
+        """Lets the hooks change or refuse a call; returns the result that one of them gives."""
+        call = _hook_call(job)
+        found = await hooked_call(self._around.hooks, call)
+        if isinstance(found, str):
+            limit = self._around.limits.result_bytes
+            return shaped(found, job.call.name, limit, self._around.keep_artifact)
+        if found is not call:
+            self._leave(job)  # its place in the queues was that of the arguments before
+            job.values = found.arguments
+            self._check(job)
+        return None
 
     async def _shared(self, job: ScheduledCall) -> CallOutcome | None:
         """Returns the outcome of an identical call, if there is one that counts."""
@@ -408,6 +431,11 @@ class Scheduler:
                 error=outcome.error,
             )
         )
+
+
+def _hook_call(job: ScheduledCall) -> HookCall:
+    values = job.values if isinstance(job.values, dict) else {"input": job.values}
+    return HookCall(job.call.id, job.call.name, values)
 
 
 def _is_abandoned(job: ScheduledCall) -> bool:

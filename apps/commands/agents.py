@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import say
 from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.language import Language, user_language
+from qwenbelt.core.terminal import terminal_json
 from qwenbelt.core.translation import in_language
 
 
@@ -27,15 +29,15 @@ def list_agents(as_json: bool) -> None:
     language = "en" if as_json else user_language()
     rows = [_row(name, path, language) for name, path in find_agents().items()]
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        echo(terminal_json(json.dumps(rows, ensure_ascii=False, indent=2)))
         return
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         about = row["error"] or row["description"]
-        click.echo(f"{row['name']:<{width}}  {one_line(about, 100)}  ({row['file']})")
+        echo(f"{row['name']:<{width}}  {one_line(about, 100)}  ({row['file']})")
     if not rows:
         folders = ", ".join(str(folder) for folder in agent_folders())
-        click.echo(say("no_agents", folders=folders), err=True)
+        echo(say("no_agents", folders=folders), err=True)
 
 
 def _row(name: str, path: Any, language: Language) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def show(name: str, as_json: bool) -> None:
 
     found = read_agent(agent_file(name))
     if as_json:
-        click.echo(json.dumps(found.model_dump(mode="json"), ensure_ascii=False, indent=2))
+        echo(terminal_json(json.dumps(found.model_dump(mode="json"), ensure_ascii=False, indent=2)))
         return
     known = {
         "agent": found.agent,
@@ -68,8 +70,8 @@ def show(name: str, as_json: bool) -> None:
         "files": ", ".join(found.files),
         "file": str(found.path),
     }
-    click.echo(f"{found.name}: {found.description}".rstrip(": "))
+    echo(f"{found.name}: {found.description}".rstrip(": "))
     for key, value in known.items():
         if value:
-            click.echo(f"  {key}: {value}")
-    click.echo(f"\n{found.prompt}")
+            echo(f"  {key}: {value}")
+    echo(f"\n{found.prompt}")

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_OK
 from qwenbelt.core.language import user_language
+from qwenbelt.core.terminal import terminal_json
 
 if TYPE_CHECKING:
     from qwenbelt.workflows.batch.job import BatchProgress
@@ -104,7 +106,7 @@ def _work(tasks: str, out: str, as_json: bool, options: dict[str, Any]) -> int:
             )
         except KeyboardInterrupt:
             # a thread that waits for the model would hold up the end; its task is recovered
-            click.echo(word("stopped", language), err=True)
+            echo(word("stopped", language), err=True)
             sys.stderr.flush()
             os._exit(130)
     counts = {
@@ -115,11 +117,11 @@ def _work(tasks: str, out: str, as_json: bool, options: dict[str, Any]) -> int:
     }
     if as_json:
         shown = {**counts, "complete": made.complete, "results": str(made.results)}
-        click.echo(json.dumps(shown, ensure_ascii=False))
+        echo(terminal_json(json.dumps(shown, ensure_ascii=False)))
     else:
         if not made.complete:
-            click.echo(word("paused", language))
-        click.echo(word("ended", language, path=made.results, **counts))
+            echo(word("paused", language))
+        echo(word("ended", language, path=made.results, **counts))
     return EXIT_FAILED if made.failed else EXIT_OK
 
 
@@ -155,15 +157,15 @@ def _order(order: str, out: str, as_json: bool, options: dict[str, Any]) -> None
     }
     table = {name: counts[status] for name, status in names.items()}
     if as_json:
-        click.echo(json.dumps({**table, "paused": paused}))
+        echo(terminal_json(json.dumps({**table, "paused": paused})))
         return
     if order == "cancel":
-        click.echo(word("stopping", language, count=cancelled))
+        echo(word("stopping", language, count=cancelled))
     elif order == "resume":
-        click.echo(word("resumed", language))
+        echo(word("resumed", language))
     elif paused:
-        click.echo(word("paused", language))
-    click.echo(word("progress", language, **table))
+        echo(word("paused", language))
+    echo(word("progress", language, **table))
 
 
 def _absolute(path: str | None) -> str | None:
@@ -182,7 +184,7 @@ class _Line:
 
     def __exit__(self, *error: object) -> None:
         if self._written:
-            click.echo("", err=True)
+            echo("", err=True)
 
     def show(self, progress: BatchProgress) -> None:
         """Writes the line."""

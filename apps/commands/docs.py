@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import explain
 from qwenbelt.core.errors import EXIT_FAILED, InputError
+from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.core.terminal import terminal_json
 
 if TYPE_CHECKING:
     from qwenbelt.tools.documents import Added, DocumentIndex, Hit, Progress
@@ -51,7 +54,7 @@ def add(
     with command_index(index_path, vectors) as index:
         results = _add(index, files, password, quiet=as_json)
     if as_json:
-        click.echo(json.dumps({"files": [_added(r) for r in results]}, ensure_ascii=False))
+        echo(terminal_json(json.dumps({"files": [_added(r) for r in results]}, ensure_ascii=False)))
     else:
         for result in results:
             _show_added(result)
@@ -124,10 +127,10 @@ def ask(
             **{name: limit for name, limit in limits.items() if limit is not None},
         )
     if as_json:
-        click.echo(_dumps(answer_json(answer)))
+        echo(_dumps(answer_json(answer)))
         return
     for line in answer_lines(answer, user_language()):
-        click.echo(line)
+        echo(line)
 
 
 def _added(result: Added) -> dict[str, Any]:
@@ -143,14 +146,14 @@ def _added(result: Added) -> dict[str, Any]:
 
 def _show_added(result: Added) -> None:
     if result.error:
-        click.echo(explain(result.error), err=True)
+        echo(explain(result.error), err=True)
         return
     pages = f", {result.pages} pages, {result.chunks} passages" if result.document else ""
-    click.echo(f"{result.file}: {result.state}{pages}")
+    echo(f"{result.file}: {result.state}{pages}")
     for note in result.notes[:MAX_NOTES]:
-        click.echo(f"  {explain(note)}", err=True)
+        echo(f"  {explain(note)}", err=True)
     if len(result.notes) > MAX_NOTES:
-        click.echo(f"  … {len(result.notes) - MAX_NOTES} (--json)", err=True)
+        echo(f"  … {len(result.notes) - MAX_NOTES} (--json)", err=True)
 
 
 @docs.command()
@@ -182,20 +185,20 @@ def search(
             for entry in _read_queries(queries):
                 named = [entry["file"]] if entry.get("file") else list(files) or None
                 hits = index.search(entry["question"], top_k, files=named)
-                click.echo(_dumps({"id": entry.get("id"), "hits": [_hit(h) for h in hits]}))
+                echo(_dumps({"id": entry.get("id"), "hits": [_hit(h) for h in hits]}))
             return
         hits = index.search(query or "", top_k, files=list(files) or None)
     if as_json:
-        click.echo(_dumps({"hits": [_hit(h) for h in hits]}))
+        echo(_dumps({"hits": [_hit(h) for h in hits]}))
         return
     for number, hit in enumerate(hits, 1):
         _show_hit(number, hit)
     if not hits:
-        click.echo("Nothing found.", err=True)
+        echo("Nothing found.", err=True)
 
 
 def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return terminal_json(json.dumps(value, ensure_ascii=False))
 
 
 def _read_queries(path: str) -> Iterator[dict[str, Any]]:
@@ -207,7 +210,7 @@ def _read_queries(path: str) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
+            entry = loads_bounded(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{path}:{number}: not a JSON object ({error.msg}).") from None
         if not isinstance(entry, dict) or not isinstance(entry.get("question"), str):
@@ -235,10 +238,10 @@ def _show_hit(number: int, hit: Hit) -> None:
 
     section = f"  {hit.section}" if hit.section else ""
     head = f"[{number}] {hit.file} {page_name(hit.page, hit.label)}"
-    click.echo(click.style(head, bold=True) + section)
-    click.echo("    " + hit.quote.replace("\n", "\n    "))
+    echo(click.style(head, bold=True) + section)
+    echo("    " + hit.quote.replace("\n", "\n    "))
     for note in hit.notes:
-        click.echo(f"    ({explain(note)})", err=True)
+        echo(f"    ({explain(note)})", err=True)
 
 
 @docs.command("list")
@@ -265,10 +268,10 @@ def list_documents(index_path: str | None, as_json: bool) -> None:
             }
             for d in documents
         ]
-        click.echo(_dumps({"documents": rows}))
+        echo(_dumps({"documents": rows}))
         return
     for d in documents:
-        click.echo(f"{d.file}: {d.pages} pages, {d.chunks} passages  {d.path}")
+        echo(f"{d.file}: {d.pages} pages, {d.chunks} passages  {d.path}")
 
 
 @docs.command()
@@ -282,7 +285,7 @@ def remove(files: tuple[str, ...], index_path: str | None, as_json: bool) -> Non
     with command_index(index_path) as index:
         removed = index.remove(files)
     if as_json:
-        click.echo(_dumps({"removed": removed}))
+        echo(_dumps({"removed": removed}))
         return
     for name in removed:
-        click.echo(f"{name}: removed")
+        echo(f"{name}: removed")

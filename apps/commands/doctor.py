@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import explain, say
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_OK
+from qwenbelt.core.terminal import terminal_json
 
 if TYPE_CHECKING:
     from qwenbelt.apps.doctor import DoctorFinding
@@ -39,11 +41,11 @@ def doctor(probe: bool, endpoint: str | None, as_json: bool) -> int:
     failed = [finding for finding in findings if not finding.ok and finding.needed]
     if as_json:
         checks = [finding.to_dict() for finding in findings]
-        click.echo(json.dumps({"checks": checks}, ensure_ascii=False, indent=2))
+        echo(terminal_json(json.dumps({"checks": checks}, ensure_ascii=False, indent=2)))
     else:
         missing = sum(not finding.ok for finding in findings) - len(failed)
         key = "doctor_failed" if failed else "doctor_well"
-        click.echo("\n" + say(key, failed=len(failed), missing=missing))
+        echo("\n" + say(key, failed=len(failed), missing=missing))
     return EXIT_FAILED if failed else EXIT_OK
 
 
@@ -51,6 +53,6 @@ def _print(finding: DoctorFinding) -> None:
     mark, colour = ("ok", "green") if finding.ok else ("--", "yellow")
     if finding.needed and not finding.ok:
         mark, colour = "NO", "red"
-    click.echo(f"{click.style(mark, colour)}  {finding.name:<14} {explain(finding.detail)}")
+    echo(f"{click.style(mark, colour)}  {finding.name:<14} {explain(finding.detail)}")
     if finding.fix:
-        click.echo(f"{'':<19}{click.style('->', colour)} {explain(finding.fix)}")
+        echo(f"{'':<19}{click.style('->', colour)} {explain(finding.fix)}")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from qwenbelt.apps.agent_choice import AgentChoice, agent_options
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import say
 
 
@@ -43,7 +44,7 @@ def gui(
     options = GuiOptions(host, port, read_accounts(given, auth_file), offered)
 
     def ready(url: str) -> None:
-        click.echo(say("serving", url=url))
+        echo(say("serving", url=url))
         if browse:
             click.launch(url)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.core.errors import EXIT_FAILED
 from qwenbelt.core.language import user_language
 from qwenbelt.core.translation import in_language
@@ -91,8 +92,8 @@ def _write(done: Inspection, target: Path, options: dict[str, Any], rules: Any, 
         shares = (score.precision, score.recall)
         precision, recall = ("-" if s is None else f"{s:.3f}" for s in shares)
         text = word("score", lang).format(name=label, precision=precision, recall=recall)
-        click.echo(text)
-    click.echo("\n".join(map(str, volumes)))
+        echo(text)
+    echo("\n".join(map(str, volumes)))
 
 
 def _summary(done: Inspection, language: Language) -> int:
@@ -101,9 +102,9 @@ def _summary(done: Inspection, language: Language) -> int:
     failed = [picture for picture in done.pictures if not picture.ok]
     objects = sum(len(picture.objects) for picture in done.pictures)
     counts = {"pictures": len(done.pictures), "objects": objects, "failed": len(failed)}
-    click.echo(word("summary", language).format(**counts))
+    echo(word("summary", language).format(**counts))
     for picture in failed[:20]:
-        click.echo(f"  {picture.image}: {in_language(picture.error, language)}", err=True)
+        echo(f"  {picture.image}: {in_language(picture.error, language)}", err=True)
     return len(failed)
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.core.errors import EXIT_FAILED
 from qwenbelt.core.language import user_language
+from qwenbelt.core.terminal import terminal_json
 from qwenbelt.core.translation import in_language
 
 
@@ -59,16 +61,16 @@ def label(images: tuple[str, ...], out: str, **options: Any) -> None:
     failed = [p for p in pictures if not p.ok]
     doubtful = [p for p in pictures if p.ok and p.doubtful]
     if options["as_json"]:
-        click.echo(json.dumps([p.to_dict() for p in pictures], ensure_ascii=False))
+        echo(terminal_json(json.dumps([p.to_dict() for p in pictures], ensure_ascii=False)))
     else:
         counts = {"doubtful": len(doubtful), "failed": len(failed)}
         sure = len(pictures) - len(doubtful) - len(failed)
-        click.echo(word("summary", language, total=len(pictures), sure=sure, **counts))
+        echo(word("summary", language, total=len(pictures), sure=sure, **counts))
         voted = [p.agreement for p in pictures if p.ok]
         if labels.votes > 1 and voted:
-            click.echo(word("mean", language, share=sum(voted) / len(voted)))
-        click.echo(str(folder))
+            echo(word("mean", language, share=sum(voted) / len(voted)))
+        echo(str(folder))
     for picture in failed[:20]:
-        click.echo(f"  {picture.image}: {in_language(picture.error, language)}", err=True)
+        echo(f"  {picture.image}: {in_language(picture.error, language)}", err=True)
     if len(failed) == len(pictures):
         sys.exit(EXIT_FAILED)

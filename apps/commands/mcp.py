@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import explain
 from qwenbelt.core.errors import EXIT_FAILED
 from qwenbelt.core.language import user_language
+from qwenbelt.core.terminal import terminal_json
 
 if TYPE_CHECKING:
     from qwenbelt.apps.mcp_view import ServerView
@@ -94,25 +96,25 @@ def _show(file: str, as_json: bool, *, try_one: bool) -> None:
             _print(view, try_one)
     if as_json:
         servers: list[dict[str, Any]] = [view.to_dict() for view in views]
-        click.echo(json.dumps({"servers": servers}, ensure_ascii=False, indent=2))
+        echo(terminal_json(json.dumps({"servers": servers}, ensure_ascii=False, indent=2)))
     if not all(view.ok for view in views):
         raise click.exceptions.Exit(EXIT_FAILED)
 
 
 def _print(view: ServerView, try_one: bool) -> None:
     if view.error:
-        click.echo(_say("failed", name=view.name, error=explain(view.error)))
+        echo(_say("failed", name=view.name, error=explain(view.error)))
         return
-    click.echo(_say("ready", name=view.name, seconds=view.seconds, count=len(view.tools)))
+    echo(_say("ready", name=view.name, seconds=view.seconds, count=len(view.tools)))
     if view.server:
-        click.echo(f"  {view.server} ({view.protocol})")
+        echo(f"  {view.server} ({view.protocol})")
     if not try_one:
         width = max((len(tool["name"]) for tool in view.tools), default=0)
         for tool in view.tools:
-            click.echo(f"  {tool['name']:<{width}}  {tool['description']}")
+            echo(f"  {tool['name']:<{width}}  {tool['description']}")
         return
     if view.called is None:
-        click.echo(_say("none"))
+        echo(_say("none"))
         return
     outcome = explain(view.call_error) or _say("ok")
-    click.echo(_say("called", tool=view.called, outcome=outcome, seconds=view.call_seconds))
+    echo(_say("called", tool=view.called, outcome=outcome, seconds=view.call_seconds))

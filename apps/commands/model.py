@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from qwenbelt.apps.echo import echo
+from qwenbelt.core.terminal import terminal_json
+
 _SIZE = 1_000_000
 
 
@@ -26,14 +29,14 @@ def list_models(as_json: bool) -> None:
     if as_json:
         rows = [{"name": m.name, "path": str(m.path), "bytes": m.size} for m in here]
         found: dict[str, Any] = {"models": rows, "folder": str(models_folder())}
-        click.echo(json.dumps({**found, "known": KNOWN}, ensure_ascii=False, indent=2))
+        echo(terminal_json(json.dumps({**found, "known": KNOWN}, ensure_ascii=False, indent=2)))
         return
     for entry in here:
-        click.echo(f"{entry.name:<24} {entry.size / _SIZE:>8.0f} MB  {entry.path}")
+        echo(f"{entry.name:<24} {entry.size / _SIZE:>8.0f} MB  {entry.path}")
     names = {entry.name for entry in here}
     for name, place in KNOWN.items():
         if name not in names:
-            click.echo(f"{name:<24} {'not here':>11}  {place}")
+            echo(f"{name:<24} {'not here':>11}  {place}")
 
 
 @model.command()
@@ -57,7 +60,7 @@ def pull(name: str, hub: str | None) -> None:
             bar.update(task, completed=there, total=total)
 
         path = pull_model(name, hub=hub or "", progress=show)
-    click.echo(str(path))
+    echo(str(path))
 
 
 @model.command()
@@ -67,4 +70,4 @@ def rm(name: str) -> None:
     from qwenbelt.agents.models.local_files import remove_model
 
     gone = remove_model(name)
-    click.echo(f"{gone.path} ({gone.size / _SIZE:.0f} MB)")
+    echo(f"{gone.path} ({gone.size / _SIZE:.0f} MB)")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.core.language import user_language
+from qwenbelt.core.terminal import terminal_json
 from qwenbelt.core.translation import in_language
 
 if TYPE_CHECKING:
@@ -47,11 +49,11 @@ def probe(problems: str, **options: Any) -> None:
     control = fresh_problems(options["control"] or len(given), seed)
     prober = Prober(options["endpoint"], in_flight=options["in_flight"])
     made = asyncio.run(prober.run(given, control, share=options["share"]))
-    table = json.dumps(made.to_dict(), ensure_ascii=False, indent=1)
+    table = terminal_json(json.dumps(made.to_dict(), ensure_ascii=False, indent=1))
     if options["out"]:
         write_text(Path(options["out"]), table + "\n")
     if options["as_json"]:
-        click.echo(table)
+        echo(table)
     else:
         _show(made, user_language())
 
@@ -62,16 +64,16 @@ def _show(probe: WindowProbe, language: Language) -> None:
     names = ("given", "exact", "rouge", "answered")
     for group, scores in (("tested", probe.tested), ("control", probe.control)):
         count = max(score.asked for score in scores.values())
-        click.echo(f"{word(group, language)} ({count})")
-        click.echo("  " + " | ".join(word(name, language) for name in names))
+        echo(f"{word(group, language)} ({count})")
+        echo("  " + " | ".join(word(name, language) for name in names))
         for share, score in scores.items():
-            click.echo(f"  {share:.0%} | {_row(score)}")
+            echo(f"  {share:.0%} | {_row(score)}")
     if probe.skipped:
-        click.echo(word("skipped", language, count=probe.skipped))
+        echo(word("skipped", language, count=probe.skipped))
     if probe.failed:
         problem = in_language(probe.problem, language)
-        click.echo(word("failed", language, count=probe.failed, error=problem), err=True)
-    click.echo(verdict_line(probe, language))
+        echo(word("failed", language, count=probe.failed, error=problem), err=True)
+    echo(verdict_line(probe, language))
 
 
 def _row(score: ProbeScore) -> str:

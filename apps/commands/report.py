@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.core.errors import EXIT_FAILED, InputError
 from qwenbelt.core.language import user_language
+from qwenbelt.core.terminal import terminal_json
 
 if TYPE_CHECKING:
     from qwenbelt.apps.report_progress import ReportProgressView
@@ -152,7 +154,7 @@ def _tell_about_code(allowed: bool, quiet: bool) -> None:
 
 def _tell(line: str, quiet: bool) -> None:
     if not quiet:
-        click.echo(line)
+        echo(line)
 
 
 @contextlib.contextmanager
@@ -176,13 +178,13 @@ def _show(result: ReportResult, as_json: bool) -> None:
     if as_json:
         paths = {"folder": str(result.folder), "pdf": str(result.pdf), "md": str(result.markdown)}
         known = {"model": made.model, "scripted": made.scripted, "notes": result.document.notes}
-        click.echo(json.dumps({**paths, **known, **facts}, ensure_ascii=False, indent=2))
+        echo(terminal_json(json.dumps({**paths, **known, **facts}, ensure_ascii=False, indent=2)))
         return
     for note in result.document.notes:
-        click.echo(f"- {note}")
-    click.echo(_say("summary" if made.model else "extracted", **facts))
+        echo(f"- {note}")
+    echo(_say("summary" if made.model else "extracted", **facts))
     for path in (result.markdown, result.pdf):
-        click.echo(str(path))
+        echo(str(path))
 
 
 def _verify(folder: str, files: tuple[str, ...], password: str | None, as_json: bool) -> None:
@@ -192,11 +194,11 @@ def _verify(folder: str, files: tuple[str, ...], password: str | None, as_json: 
     if as_json:
         known = {"citations": check.citations, "verified": check.verified}
         found = {**known, "ok": check.ok, "problems": check.problems}
-        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        echo(terminal_json(json.dumps(found, ensure_ascii=False, indent=2)))
     else:
         for problem in check.problems:
-            click.echo(problem)
-        click.echo(_say("checked", citations=check.citations, verified=check.verified))
+            echo(problem)
+        echo(_say("checked", citations=check.citations, verified=check.verified))
     if not check.ok:
         raise click.exceptions.Exit(EXIT_FAILED)
 

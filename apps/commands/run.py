@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwenbelt.apps.agent_choice import AgentChoice, agent_options
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import explain, say
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from qwenbelt.core.terminal import terminal_json
 
 if TYPE_CHECKING:
     from qwenbelt.apps.terminal import TerminalView
@@ -91,7 +93,7 @@ class _Output:
             self.lines.append(record)
         if self.events:
             line = json.dumps({"t": time.monotonic(), **record}, ensure_ascii=False, default=str)
-            click.echo(scrub(line))
+            echo(terminal_json(scrub(line)))
 
     def end(self, done: Done) -> None:
         """Prints the answer, unless it was shown while it came."""
@@ -101,11 +103,11 @@ class _Output:
         if self.as_json:
             known = {"answer": done.text, "reason": done.reason, "detail": done.detail}
             summary = {**known, **as_dict(Timeline(self.lines)), "messages": done.messages}
-            click.echo(json.dumps(summary, ensure_ascii=False, indent=2, default=str))
+            echo(terminal_json(json.dumps(summary, ensure_ascii=False, indent=2, default=str)))
         elif not self.events and not self.live:
-            click.echo(done.text)
+            echo(done.text)
         if done.reason != "answer" and not self.live:
-            click.echo(say("stopped", detail=explain(done.detail or done.reason)), err=True)
+            echo(say("stopped", detail=explain(done.detail or done.reason)), err=True)
 
 
 def _question(given: str | None, choice: AgentChoice) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import click
 
 from qwenbelt.apps.agent_choice import AgentChoice, agent_options
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import say
 
 
@@ -58,6 +59,4 @@ def serve(
         origins=origins,
     )
     agent = make_agent(choice)
-    serve_agent(
-        agent, options, trusted_tools(agent), lambda url: click.echo(say("serving", url=url))
-    )
+    serve_agent(agent, options, trusted_tools(agent), lambda url: echo(say("serving", url=url)))

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.language import user_language
 
@@ -47,7 +48,7 @@ def _serve(server: _Server, line: str, **values: object) -> None:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    click.echo(_say(line, url=server.url, **values))
+    echo(_say(line, url=server.url, **values))
     try:
         ended.wait()
     finally:
@@ -74,7 +75,7 @@ def mock(scenario: str, port: int, host: str, once: bool, lenient: bool, check: 
     )
     _serve(server, "mock", file=scenario)
     for problem in server.problems:
-        click.echo(problem, err=True)
+        echo(problem, err=True)
     if check:
         server.assert_complete()
 
@@ -93,7 +94,7 @@ def record(cassette: str, endpoint: str, everything: bool, port: int, host: str)
     mode = "rewrite" if everything else "new"
     server = CassetteServer(cassette, record=mode, host=host, port=port, **upstream_of(endpoint))
     _serve(server, "record", file=cassette, upstream=server.upstream)
-    click.echo(_say("kept", count=len(server.cassette.recordings), file=cassette))
+    echo(_say("kept", count=len(server.cassette.recordings), file=cassette))
 
 
 @click.command()
@@ -110,7 +111,7 @@ def replay(cassette: str, pace: float, port: int, host: str) -> None:
     server = CassetteServer(cassette, pace=pace, host=host, port=port)
     _serve(server, "replay", file=cassette)
     for problem in server.problems:
-        click.echo(problem, err=True)
+        echo(problem, err=True)
 
 
 @click.command("to-scenario")
@@ -125,7 +126,7 @@ def to_scenario(trace: str, out: str | None, name: str) -> None:
 
     text = scenario_text(Trajectory.from_trace(trace), name=name)
     if out is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     write_text(out, text)
-    click.echo(_say("saved", file=out), err=True)
+    echo(_say("saved", file=out), err=True)

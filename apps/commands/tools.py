@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import explain, say
 from qwenbelt.core.errors import QwenbeltError, one_line
+from qwenbelt.core.terminal import terminal_json, terminal_text
 
 if TYPE_CHECKING:
     from qwen_agent.tools.base import BaseTool
@@ -39,12 +41,12 @@ def list_tools(as_json: bool) -> None:
             note = say("unavailable", reason=one_line(explain(tool)))
             rows.append({"name": name, "description": note, "read_only": None})
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        echo(terminal_json(json.dumps(rows, ensure_ascii=False, indent=2)))
         return
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         kind = {True: say("reads"), False: say("effects"), None: "-"}[row["read_only"]]
-        click.echo(f"{row['name']:<{width}}  {kind:<11}  {_first_sentence(row['description'])}")
+        echo(f"{row['name']:<{width}}  {kind:<11}  {_first_sentence(row['description'])}")
 
 
 def _first_sentence(text: str) -> str:
@@ -64,12 +66,12 @@ def show(name: str, as_json: bool) -> None:
 
     known = declaration(tool_named(name))
     if as_json:
-        click.echo(json.dumps(known, ensure_ascii=False, indent=2))
+        echo(terminal_json(json.dumps(known, ensure_ascii=False, indent=2)))
         return
-    click.echo(f"{known['name']} ({say('reads' if known['read_only'] else 'effects')})\n")
-    click.echo(known["description"].strip() + "\n")
+    echo(f"{known['name']} ({say('reads' if known['read_only'] else 'effects')})\n")
+    echo(known["description"].strip() + "\n")
     for line in _arguments(known["parameters"]):
-        click.echo(line)
+        echo(line)
 
 
 def _arguments(schema: dict[str, Any]) -> list[str]:
@@ -109,7 +111,7 @@ def call(name: str, arguments: str, files: tuple[str, ...], config: str, as_json
     tool = tool_named(name, json_object(config, "--config"))
     with _progress() as report:
         items = call_tool(tool, given, paths, report)
-    click.echo(as_lines(items) if not as_json else _as_json(items))
+    echo(as_lines(items) if not as_json else terminal_json(_as_json(items)))
 
 
 def call_tool(
@@ -146,7 +148,7 @@ def _progress() -> Iterator[Callable[..., None]]:
     def report(text: str = "", fraction: float | None = None) -> None:
         if shown:
             share = "" if fraction is None else f"{fraction:4.0%} "
-            click.echo(f"\r\x1b[2K{share}{one_line(text, 100)}", nl=False, err=True)
+            click.echo(f"\r\x1b[2K{share}{one_line(terminal_text(text), 100)}", nl=False, err=True)
 
     try:
         yield report

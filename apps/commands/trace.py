@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import say, seconds
 from qwenbelt.apps.timeline import CallTiming, ModelCall, Timeline
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.language import user_language
+from qwenbelt.core.terminal import terminal_json
 
 
 @click.command()
@@ -40,7 +42,7 @@ def show(file: str, turn: int | None, width: int | None, as_json: bool, html: st
     if turn is not None:
         timeline = timeline.turn(turn)
     if as_json:
-        click.echo(json.dumps(as_dict(timeline), ensure_ascii=False, indent=2))
+        echo(terminal_json(json.dumps(as_dict(timeline), ensure_ascii=False, indent=2)))
     else:
         print_lanes(timeline, width)
 
@@ -51,7 +53,7 @@ def _write_page(records: list[dict[str, Any]], file: Path, out: str) -> None:
 
     title = f"{file.resolve().parent.name}/{file.name}"
     write_text(out, trace_page(records, title, user_language(), file.parent))
-    click.echo(out)
+    echo(out)
 
 
 def print_lanes(timeline: Timeline, width: int | None = None) -> None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import say
 from qwenbelt.core.errors import ConfigError, InputError
+from qwenbelt.core.terminal import terminal_json
 
 if TYPE_CHECKING:
     from qwenbelt.testing import Scenario
@@ -51,12 +53,12 @@ def export(
     if not everything and form != "dpo":
         examples = [example for example in examples if example.reason == "answer"]
     found = rows(examples, form, scorer(score) if score else default_score)
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
+    text = "".join(terminal_json(json.dumps(row, ensure_ascii=False)) + "\n" for row in found)
     if out is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     write_text(out, text)
-    click.echo(say("exported", rows=len(found), runs=len(examples), file=out), err=True)
+    echo(say("exported", rows=len(found), runs=len(examples), file=out), err=True)
 
 
 def files(traces: tuple[str, ...]) -> Iterator[Path]:

@@ -18,6 +18,7 @@ from qwenbelt.apps.gui.portable import export, imported
 from qwenbelt.apps.gui.strings import PageError, explain
 from qwenbelt.apps.gui.watching import Watcher
 from qwenbelt.core.errors import InputError, QwenbeltError
+from qwenbelt.core.jsons import loads_bounded
 
 # what a browser may show in place; everything else is handed out as a download
 _INLINE = {
@@ -145,7 +146,7 @@ class Api:
 
     async def _picture(self, request: Request) -> Response:
         try:
-            boxes = json.loads(request.query_params.get("boxes", "[]"))
+            boxes = loads_bounded(request.query_params.get("boxes", "[]"))
         except ValueError as error:
             raise InputError("The boxes are not JSON.") from error
         name, page = request.path_params["name"], request.path_params["page"]
@@ -227,7 +228,7 @@ async def _body(request: Request) -> dict[str, Any]:
         if len(raw) > _MAX_BODY:
             raise InputError("The request is too large.")
     try:
-        value = json.loads(raw or b"{}")
+        value = loads_bounded(raw or b"{}")
     except ValueError as error:
         raise InputError("The request's body is not JSON.") from error
     if not isinstance(value, dict):

@@ -14,6 +14,7 @@ from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.strings import seconds
 from qwenbelt.apps.timeline import CallTiming
 from qwenbelt.core.errors import one_line
+from qwenbelt.core.jsons import loads_bounded
 
 SHOWN_CHARACTERS = 1500
 _HIT = re.compile(r"^(\[\d+\]) (.{1,200}?) p\.(\d{1,5})(?=\s|$)", re.MULTILINE)
@@ -86,7 +87,7 @@ def _text(value: Any) -> str:
 
 def _values(arguments: str) -> dict[str, Any]:
     try:
-        values = json.loads(arguments)
+        values = loads_bounded(arguments)
     except ValueError:
         return {"": arguments}
     return values if isinstance(values, dict) else {"": arguments}

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from qwenbelt.apps.bodies import BodyRefused, BoundedBody, read_body
+from qwenbelt.apps.gui.attempts import Attempts
 from qwenbelt.apps.gui.login_page import login_page
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.secrets import remember
 
 USER_COOKIE, LOGIN_COOKIE, LANGUAGE_COOKIE = "qb_user", "qb_login", "qb_lang"
 LOGIN_SECONDS = 7 * 24 * 3600.0
-_FAILURES_A_MINUTE = 10
+_LOGIN_BODY = 8 * 1024
+_LOGIN_PATIENCE = 10.0
+_LARGEST_UPLOAD = 1024 * 1024 * 1024  # several files; each has a limit of its own
+_LARGEST_BODY = 8 * 1024 * 1024  # of a request that uploads nothing
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
     "style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
@@ -93,7 +99,7 @@ class Guard:
         self._accounts = dict(accounts)
         self._loopback = loopback
         self._logins: dict[str, tuple[str, float]] = {}
-        self._failures: list[float] = []
+        self._attempts = Attempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on, or answers it."""
@@ -108,7 +114,26 @@ class Guard:
         if response is not None:
             await response(scope, receive, _with_headers(send, cookies, request))
             return
-        await self._app(scope, receive, _with_headers(send, cookies, request))
+        await self._pass_on(scope, receive, _with_headers(send, cookies, request))
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets the application answer; its bodies have bounds, those of uploads its own."""
+        kind = Headers(scope=scope).get("content-type", "")
+        largest = _LARGEST_UPLOAD if kind.startswith("multipart/") else _LARGEST_BODY
+        begun = False
+
+        async def told(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, BoundedBody(receive, largest), told)
+        except BodyRefused as error:
+            if begun:
+                raise
+            refusal = JSONResponse({"error": str(error)}, error.status)
+            await refusal(scope, receive, send)
 
     async def _answer(self, request: Request, cookies: list[str]) -> Response | None:
         """Returns the answer to a request that does not go further, else None."""
@@ -151,16 +176,26 @@ class Guard:
         language = language_of(request)
         if request.method != "POST":
             return HTMLResponse(login_page(language, wrong=False))
-        now = time.monotonic()
-        self._failures = [moment for moment in self._failures if moment > now - 60]
-        if len(self._failures) >= _FAILURES_A_MINUTE:
-            return HTMLResponse(login_page(language, wrong=True), 429, {"retry-after": "60"})
-        form = await request.form()
-        user, password = str(form.get("user", "")), str(form.get("password", ""))
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/x-www-form-urlencoded":  # nothing is uploaded before a login
+            return HTMLResponse(login_page(language, wrong=True), 415)
+        try:
+            raw = await read_body(request, _LOGIN_BODY, _LOGIN_PATIENCE)
+        except BodyRefused as error:
+            return HTMLResponse(login_page(language, wrong=True), error.status)
+        form = dict(parse_qsl(raw.decode("utf-8", "replace"), max_num_fields=_LOGIN_BODY))
+        user, password = form.get("user", ""), form.get("password", "")
+        address = request.client.host if request.client else ""
+        wait = self._attempts.wait(user, address)
+        if wait > 0:
+            headers = {"retry-after": str(math.ceil(wait))}
+            return HTMLResponse(login_page(language, wrong=True), 429, headers)
         expected = self._accounts.get(user, secrets.token_hex(16))
-        if not hmac.compare_digest(password.encode(), expected.encode()):
-            self._failures.append(now)
+        if not hmac.compare_digest(password.encode("utf-8", "replace"), expected.encode()):
+            self._attempts.failed(user, address)
             return HTMLResponse(login_page(language, wrong=True), 403)
+        self._attempts.passed(user, address)
+        now = time.monotonic()
         token = secrets.token_urlsafe(32)
         self._logins = {t: v for t, v in self._logins.items() if v[1] > now}
         self._logins[token] = (user, now + LOGIN_SECONDS)

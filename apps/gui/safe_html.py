@@ -20,8 +20,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
-from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.gui.strings import say
+from qwenbelt.core.terminal import terminal_text
 
 MAX_TABLE_ROWS = 500  # of one table; a browser stalls long before memory runs out
 MAX_NESTING = 30

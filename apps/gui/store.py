@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import scrub
 
 _SCHEMA = """
@@ -187,7 +188,7 @@ class ChatStore:
     def settings(self, user: str) -> dict[str, Any]:
         """Returns what a user chose last."""
         rows = self._run("SELECT body FROM settings WHERE user = ?", (user,))
-        return dict(json.loads(rows[0][0])) if rows else {}
+        return dict(loads_bounded(rows[0][0])) if rows else {}
 
     def save_settings(self, user: str, body: dict[str, Any]) -> None:
         """Remembers what a user chose."""
@@ -202,8 +203,8 @@ def _turn(row: tuple[Any, ...]) -> ChatTurn:
         parent=row[2],
         created=row[3],
         question=row[4],
-        files=json.loads(row[5]),
-        messages=json.loads(row[6]),
-        events=json.loads(row[7]),
+        files=loads_bounded(row[5]),
+        messages=loads_bounded(row[6]),
+        events=loads_bounded(row[7]),
         answer=row[8],
     )

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
-import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from qwenbelt.apps.bodies import BodyRefused, Room, read_body
 from qwenbelt.apps.gui.guards import is_loopback
 from qwenbelt.apps.serve.activity import Activity, Kind, Teller, Told
 from qwenbelt.apps.serve.chat_form import ChatForm
@@ -37,9 +37,12 @@ from qwenbelt.core.errors import (
     one_line,
 )
 from qwenbelt.core.events import ApprovalAsked, Event
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import remember, scrub
 
 MAX_BODY = 96 * 1024 * 1024
+MAX_VALUES = 1_000_000
+_AT_ONCE = 1024 * 1024  # is parsed on the loop itself
 FIRST_SIGN = 5.0  # seconds within which a failure still becomes an HTTP status
 _SESSION_HEADERS = ("x-session-id", "x-openwebui-chat-id")
 _STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -116,6 +119,7 @@ class AgentServer:
         self._trusted = trusted
         self._shelf = Shelf()
         self._metrics = Metrics()
+        self._room = Room()
         self._created = int(time.time())
 
     def app(self) -> Starlette:
@@ -153,6 +157,8 @@ class AgentServer:
             else:
                 try:
                     response = await handler(request)
+                except BodyRefused as error:
+                    response = _refused(error.status, str(error), "invalid_request_error")
                 except QwenbeltError as error:
                     status, body = error_body(error)
                     response = JSONResponse({"error": body}, status)
@@ -218,16 +224,23 @@ class AgentServer:
     # -- runs ---------------------------------------------------------------------------------
 
     async def _chat(self, request: Request) -> Response:
-        body = await _body(request)
+        body = await self._body(request)
         name = self._check_model(body)
         options = body.get("stream_options")
         usage = bool(isinstance(options, Mapping) and options.get("include_usage"))
         return await self._answer(request, body, chat_messages, ChatForm(name, usage))
 
     async def _responses(self, request: Request) -> Response:
-        body = await _body(request)
+        body = await self._body(request)
         name = self._check_model(body)
         return await self._answer(request, body, response_messages, ResponseForm(name))
+
+    async def _body(self, request: Request) -> dict[str, Any]:
+        with self._room.taking() as take:
+            raw = await read_body(request, MAX_BODY, take=take)
+            if len(raw) <= _AT_ONCE:
+                return _parsed(raw)
+            return await asyncio.to_thread(_parsed, raw)
 
     async def _answer(
         self,
@@ -397,14 +410,17 @@ def _session(request: Request, body: Mapping[str, Any]) -> str:
     return f"serve-{hashlib.sha256(bound.encode()).hexdigest()[:32]}"
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    raw = bytearray()
-    async for piece in request.stream():
-        raw += piece
-        if len(raw) > MAX_BODY:
-            raise InputError(f"The request is larger than {MAX_BODY // 2**20} MB.")
+def _parsed(raw: bytearray) -> dict[str, Any]:
+    """Returns a body's object.
+
+    Raises:
+        InputError: it is none, or too much for one.
+    """
+    # values that take a few bytes each cost a hundred in memory; pictures hold none of these
+    if sum(raw.count(mark) for mark in (b",", b"[", b"{")) > MAX_VALUES:
+        raise InputError(f"The request has more than {MAX_VALUES} values.")
     try:
-        body = json.loads(bytes(raw))
+        body = loads_bounded(raw, max_bytes=MAX_BODY)
     except ValueError as error:
         raise InputError("The request's body is not JSON.") from error
     if not isinstance(body, dict):

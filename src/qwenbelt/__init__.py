@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qwenbelt.agents.answers.result import Citation, Result
     from qwenbelt.agents.assistant import Assistant
     from qwenbelt.agents.fncall import FnCallAgent
+    from qwenbelt.agents.hooks import Hook, Refuse
     from qwenbelt.agents.models.endpoints import endpoint
     from qwenbelt.agents.plan import PlanAgent
     from qwenbelt.agents.react import ReActChat
@@ -62,12 +63,14 @@ __all__ = [
     "EndpointError",
     "FnCallAgent",
     "FunctionTool",
+    "Hook",
     "InputError",
     "LimitExceeded",
     "Limits",
     "PlanAgent",
     "Plot",
     "ReActChat",
+    "Refuse",
     "Result",
     "Run",
     "Tool",
@@ -93,6 +96,7 @@ _lazy, __dir__ = lazy(
         "qwenbelt.agents.answers.result": ("Citation", "Result"),
         "qwenbelt.agents.assistant": ("Assistant",),
         "qwenbelt.agents.fncall": ("FnCallAgent",),
+        "qwenbelt.agents.hooks": ("Hook", "Refuse"),
         "qwenbelt.agents.models.endpoints": ("endpoint",),
         "qwenbelt.agents.plan": ("PlanAgent",),
         "qwenbelt.agents.react": ("ReActChat",),

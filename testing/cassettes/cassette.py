@@ -21,6 +21,7 @@ import yaml
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_bytes, write_text
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.secrets import is_secret_name, looks_like_key, scrub
 from qwenbelt.testing.checks.matchers import difference, shown
@@ -252,7 +253,7 @@ def _canonical(node: Any, ids: Mapping[str, str], ignore: tuple[tuple[str, str],
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return loads_bounded(text)
     except json.JSONDecodeError:
         return text
 

@@ -12,7 +12,6 @@ In replay the real endpoint is never touched.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import ConfigError, one_line
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import remember
 from qwenbelt.testing.cassettes.cassette import Cassette, Recording, kept_headers, without_caller
 from qwenbelt.testing.errors import CassetteMissed
@@ -146,7 +146,7 @@ class CassetteServer:
             connection.send_json(404, error_body(404, f"Unknown request URL: {http.path}."))
             return
         try:
-            body = json.loads(http.body)
+            body = loads_bounded(http.body)
         except ValueError as error:
             connection.send_json(400, error_body(400, f"The body is not JSON ({error})."))
             return

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from qwenbelt.core.jsons import loads_bounded
+
 
 def read_reply(body: bytes) -> dict[str, Any]:
     """Returns text, thoughts, calls and finish reason; only what is there."""
@@ -35,7 +37,7 @@ def _choices(text: str) -> Iterator[dict[str, Any]]:
     lines = [line[5:].strip() for line in text.splitlines() if line.startswith("data:")]
     for line in lines or [text]:
         try:
-            value = json.loads(line)
+            value = loads_bounded(line)
         except json.JSONDecodeError:
             continue
         choices = value.get("choices") if isinstance(value, dict) else None

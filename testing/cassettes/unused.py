@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from qwenbelt.core.jsons import loads_bounded
 
 KEPT = (("golden", ".md"), ("cassettes", ".cassette.yaml"))
 PROPERTY = "qwenbelt"
@@ -61,7 +62,7 @@ class Accounts:
             self.skipped.add(report.nodeid.partition("::")[0])
         if report.when == "call":
             self.outcomes += [
-                json.loads(str(v)) for name, v in report.user_properties if name == PROPERTY
+                loads_bounded(str(v)) for name, v in report.user_properties if name == PROPERTY
             ]
 
     @pytest.hookimpl(optionalhook=True)

@@ -7,7 +7,6 @@ its page.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import unicodedata
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.testing.checks.checks import Check, FunctionCheck
 from qwenbelt.testing.checks.matchers import shown
 from qwenbelt.testing.checks.trajectory import Trajectory
@@ -109,7 +109,7 @@ def _folded(text: str) -> str:
 
 def _report_failures(folder: Path, documents: Any, at_least: int) -> Iterator[str]:
     try:
-        entries = json.loads((folder / "citations.json").read_text(encoding="utf-8"))
+        entries = loads_bounded((folder / "citations.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         yield f"{folder / 'citations.json'} cannot be read ({error})"
         return

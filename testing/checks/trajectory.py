@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.events import Event
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.trace import read_trace
 from qwenbelt.testing.errors import CheckFailed
 from qwenbelt.testing.scenarios.request import text_of
@@ -304,7 +305,7 @@ def value_of(text: Any) -> Any:
     if not isinstance(text, str):
         return text
     try:
-        return json.loads(text or "{}")
+        return loads_bounded(text or "{}")
     except json.JSONDecodeError:
         return text
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.testing.scenarios.scenario import CallForm
 
 _TOOLS_BLOCK = re.compile(r"<tools>\n?(.*?)</tools>", re.DOTALL)
@@ -188,7 +189,7 @@ def _parts(content: Any) -> list[dict[str, Any]]:
 
 def _json(line: str) -> Any:
     try:
-        return json.loads(line)
+        return loads_bounded(line)
     except json.JSONDecodeError:
         return None
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.testing.scenarios.scenario import Turn
 
 _ANSWER_KEYS = ("answer", "final_answer", "text", "content", "message", "reply")
@@ -59,7 +60,7 @@ def _candidates(turn: Turn, schema: Mapping[str, Any]) -> Iterator[Any]:
 
 def _parsed(text: str) -> Iterator[Any]:
     try:
-        yield json.loads(text)
+        yield loads_bounded(text)
     except json.JSONDecodeError:
         return
 
@@ -81,4 +82,4 @@ def _call_shapes(turn: Turn) -> Iterator[Any]:
 
 
 def _value(arguments: Any) -> Any:
-    return json.loads(arguments) if isinstance(arguments, str) else dict(arguments)
+    return loads_bounded(arguments) if isinstance(arguments, str) else dict(arguments)

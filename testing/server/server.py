@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import threading
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.testing.errors import ScenarioFailed
 from qwenbelt.testing.scenarios.expectations import unmet
 from qwenbelt.testing.scenarios.request import ChatRequest
@@ -236,7 +236,7 @@ class ScriptedServer:
 
 def _body(raw: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(raw)
+        body = loads_bounded(raw)
     except ValueError as error:
         raise Surprise(f"the request's body is not JSON ({error})") from None
     if not isinstance(body, dict):

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.testing.checks.matchers import shown
 from qwenbelt.testing.errors import nearest
 from qwenbelt.testing.scenarios.request import ChatRequest
@@ -269,6 +270,6 @@ def _role(message: Any) -> str:
 
 def _same_json(sent: Any, written: str) -> bool:
     try:
-        return bool(json.loads(sent) == json.loads(written or "{}"))
+        return bool(loads_bounded(sent) == loads_bounded(written or "{}"))
     except (TypeError, ValueError):
         return bool(sent == written)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.testing.checks.matchers import shown
 from qwenbelt.testing.errors import nearest
 
@@ -128,7 +129,7 @@ def _tool_choice(body: Mapping[str, Any], names: list[str]) -> Iterator[str]:
 
 @lru_cache(maxsize=512)
 def _tool_faults(text: str) -> tuple[str, ...]:
-    tool = json.loads(text)
+    tool = loads_bounded(text)
     if not isinstance(tool, dict) or tool.get("type") != "function":
         return ('must be {"type": "function", "function": {...}}',)
     function = tool.get("function")
@@ -335,7 +336,7 @@ def _arguments_fault(arguments: Any) -> str | None:
     if not isinstance(arguments, str):
         return f"must be JSON text, not {shown(arguments, 60)}"
     try:
-        value = json.loads(arguments)
+        value = loads_bounded(arguments)
     except json.JSONDecodeError as error:
         return f"are not JSON ({error.msg} at character {error.pos})"
     return None if isinstance(value, dict) else f"must be a JSON object, not {shown(value, 60)}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_text
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.limits import input_file
 from qwenbelt.testing.checks.trajectory import Trajectory
 from qwenbelt.testing.trials.intervals import difference_interval, wilson
@@ -161,7 +162,7 @@ def load_results(path: str | Path) -> list[ScenarioTrials]:
     """
     file = input_file(path)
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        value = loads_bounded(file.read_text(encoding="utf-8"))
         if value["version"] != VERSION:
             raise InputError(f"{path}: results of version {value['version']!r} are not known.")
         return [ScenarioTrials.from_dict(entry) for entry in value["outcomes"]]

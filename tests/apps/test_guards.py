@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -10,7 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Message
 
+from qwenbelt.apps.bodies import BodyRefused, Room, read_body
+from qwenbelt.apps.gui.attempts import Attempts
 from qwenbelt.apps.gui.guards import Guard, is_loopback, read_accounts
 from qwenbelt.core.errors import ConfigError
 
@@ -110,3 +115,69 @@ def test_accounts_from_words_and_a_file(tmp_path: Path) -> None:
             read_accounts((wrong,))
     with pytest.raises(ConfigError, match="missing"):
         read_accounts((), str(tmp_path / "missing"))
+
+
+def test_who_guesses_shuts_nobody_else_out() -> None:
+    now = 0.0
+    attempts = Attempts(lambda: now)
+    for _ in range(12):
+        attempts.failed("anna", "10.0.0.1")
+    assert attempts.wait("anna", "10.0.0.1") > attempts.wait("ben", "10.0.0.1") == 0
+    assert attempts.wait("anna", "10.0.0.2") == 0
+    first = attempts.wait("anna", "10.0.0.1")
+    attempts.failed("anna", "10.0.0.1")
+    assert attempts.wait("anna", "10.0.0.1") == 2 * first
+    now = 3600.0
+    assert attempts.wait("anna", "10.0.0.1") == 0
+    for number in range(20):
+        attempts.failed(f"user{number}", "10.0.0.3")
+    assert attempts.wait("another", "10.0.0.3") > 0
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"--B\r\n" + b"x" * 9000, "multipart/form-data; boundary=B", 415),
+        (b"user=" + b"x" * 9000, "application/x-www-form-urlencoded", 413),
+        (b"&".join([b"a=b"] * 9000), "application/x-www-form-urlencoded", 413),
+        (b"\xff\xfe", "application/x-www-form-urlencoded", 403),
+    ],
+)
+def test_a_stranger_sends_little(content: bytes, kind: str, status: int) -> None:
+    http = browser({"anna": "correct horse"})
+    got = http.post("/login", content=iter([content]), headers={"content-type": kind})
+    assert got.status_code == status
+
+
+def messages(*pieces: bytes | None) -> Any:
+    """What a client sends; None stands for a client that says nothing more."""
+    waiting = list(pieces)
+
+    async def receive() -> Message:
+        piece = waiting.pop(0)
+        if piece is None:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": piece, "more_body": bool(waiting)}
+
+    return receive
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status"), [((b"x" * 600, b"x" * 600), 413), ((b"x", None, b"y"), 408)]
+)
+def test_bodies_have_an_end(pieces: tuple[bytes | None, ...], status: int) -> None:
+    scope = {"type": "http", "method": "POST", "headers": []}
+    request = Request(scope, messages(*pieces))
+    with pytest.raises(BodyRefused) as refused:
+        asyncio.run(read_body(request, 1000, 0.01))
+    assert refused.value.status == status
+
+
+def test_room_for_bodies_is_given_back() -> None:
+    room = Room(10)
+    with room.taking() as take:
+        take(8)
+        with pytest.raises(BodyRefused), room.taking() as other:
+            other(8)
+    with room.taking() as take:
+        take(10)

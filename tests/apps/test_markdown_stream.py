@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwenbelt.apps.clean import terminal_text
 from qwenbelt.apps.markdown_stream import MarkdownStream
+from qwenbelt.core.terminal import terminal_json, terminal_text
 
 TEXT = """# Title
 
@@ -63,4 +66,26 @@ def test_terminal_text_has_no_control_characters(text: str) -> None:
 
 def test_escape_sequences_go_whole() -> None:
     hostile = "a\x1b]52;c;ZXZpbA==\x07b\x1b[2Jc\x1b]8;;http://evil\x1b\\d\x9b31me"
-    assert terminal_text(hostile) == "abcd31me"
+    assert terminal_text(hostile) == "abcde"
+
+
+@pytest.mark.parametrize(
+    ("hostile", "shown"),
+    [
+        ("A\x1b\x1b[31m[2JB", "A[2JB"),
+        ("A\x9b2JB", "AB"),
+        ("\x1b(0C \x07D", "C D"),
+        ("\u202egnp.exe\u2066\u200f", "gnp.exe"),
+        ("a\U000e0041\U000e0042b", "ab"),
+        ("a\x1b\x9b\x1b]0;t\x9c]0;x\x07b", "a]0;xb"),
+    ],
+)
+def test_nothing_is_left_and_nothing_comes_about(hostile: str, shown: str) -> None:
+    assert terminal_text(hostile) == shown
+
+
+@given(st.text(max_size=60))
+def test_json_keeps_its_value_and_has_no_controls(text: str) -> None:
+    written = terminal_json(json.dumps(text, ensure_ascii=False))
+    assert json.loads(written) == text
+    assert terminal_text(written) == written

@@ -371,3 +371,18 @@ def test_links_are_rewritten_wherever_the_stream_cuts(tmp_path: Path) -> None:
 def _picture(links: Links) -> str:
     (address,) = links._known.values()
     return f"![a.png]({address})"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 5000, b"[" + b"1," * 1_000_001, b"\xff{", b"1"],
+    ids=["deep", "unclosed", "many values", "no text", "no object"],
+)
+@pytest.mark.parametrize("path", ["chat/completions", "responses"])
+def test_bodies_that_cannot_be_taken_are_the_clients_fault(
+    server: Any, path: str, body: bytes
+) -> None:
+    headers = {"content-type": "application/json"}
+    got = httpx.post(f"{server[0]}v1/{path}", content=body, headers=headers, trust_env=False)
+    assert got.status_code == 400
+    assert got.json()["error"]["type"] == "invalid_request_error"

@@ -31,6 +31,7 @@ ANOTHER_ERROR = "hands on the text of an error that has a row of its own"
 OTHER_PROGRAM = "the words of an endpoint or of another program"
 BILINGUAL = "is in the person's or the run's language already"
 COMMAND = "is a command"
+HOOK = "is the reason that a hook gives"
 VALUES = "is a value, or words that have rows as parts of a text"
 NOT_LITERAL: dict[str, dict[str, str]] = {
     "apps/agent_choice.py": {"say('none_alone')": BILINGUAL},
@@ -54,12 +55,17 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     },
     "apps/toolset.py": {"fix": BILINGUAL, "say('no_tool', name=name)": BILINGUAL},
     "agents/chat_model.py": {"error": ANOTHER_ERROR},
+    "agents/runtime/hooked.py": {"changed.why": HOOK},
     "agents/telemetry.py": {"fix_of('otel')": COMMAND},
     "core/extras.py": {"fix_of(extra)": COMMAND},
     "agents/models/dashscope.py": {
         "one_line(error.get('message') or 'failed', 300)": OTHER_PROGRAM,
     },
-    "agents/runtime/loop.py": {"REPEATED[language].format(**words)": BILINGUAL, "cut": BILINGUAL},
+    "agents/runtime/loop.py": {
+        "str(refusal)": HOOK,
+        "REPEATED[language].format(**words)": BILINGUAL,
+        "cut": BILINGUAL,
+    },
     "agents/runtime/run.py": {"detail": ANOTHER_ERROR},
     "agents/runtime/scheduler.py": {
         "CUT_OFF[self._around.language]": BILINGUAL,

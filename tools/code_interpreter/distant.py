@@ -10,7 +10,6 @@ import ast
 import asyncio
 import base64
 import contextlib
-import json
 import os
 from abc import abstractmethod
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from qwenbelt.core import dirfd
 from qwenbelt.core.errors import ToolError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.tools.code_interpreter.files import (
     MOST_FILES,
     Carried,
@@ -217,7 +217,7 @@ def _listed(text: str) -> dict[str, Stamp]:
     Raises:
         ValueError: it is no such list.
     """
-    found = json.loads(text)
+    found = loads_bounded(text)
     if not isinstance(found, dict) or len(found) > MOST_FILES:
         raise ValueError("The kernel's list of files cannot be read.")
     return {

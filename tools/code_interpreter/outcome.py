@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qwenbelt.core.events import CallStatus
+from qwenbelt.core.terminal import terminal_text
 from qwenbelt.tools.code_interpreter.text import sendable
 
 Message = dict[str, Any]
 
-# CSI and OSC sequences, ECMA-48
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)(?=[^\n\r])")
 _FRAMES_KEPT = 10
 _LIBRARY_RUN = 3
@@ -107,9 +106,10 @@ class Capped:
 
 def plain(text: str) -> str:
     """Returns text as a terminal would leave it: without escapes and overwritten line parts."""
-    text = _ESCAPES.sub("", text).replace("\x00", "").replace("\r\n", "\n")
-    text = sendable(text)
-    return _OVERWRITTEN.sub("", text) if "\r" in text else text
+    text = sendable(text).replace("\r\n", "\n")
+    if "\r" in text:
+        text = _OVERWRITTEN.sub("", text)
+    return terminal_text(text)
 
 
 def trimmed_traceback(lines: list[str]) -> str:

@@ -19,6 +19,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
 from qwenbelt.core.errors import ConfigError, ToolError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import remember
 from qwenbelt.tools.code_interpreter.distant import DistantProcess
 from qwenbelt.tools.code_interpreter.options import SessionLimits
@@ -70,7 +71,7 @@ class JsonTransport(Transport):
     def _take(self, text: str | bytes) -> None:
         # whatever a hostile kernel makes the server send, it is a message or it is not
         with contextlib.suppress(ValueError, RecursionError, TypeError, AttributeError, KeyError):
-            message = json.loads(text)
+            message = loads_bounded(text)
             channel = message.get("channel")
             self._received(str(channel), message)
             if message["header"]["msg_type"] == "status":
@@ -137,7 +138,7 @@ class RemoteProcess(DistantProcess):
         """
         body = json.dumps({"name": self._kernel} if self._kernel else {})
         answer = await self._call("POST", "/api/kernels", body)
-        self._identity = quote(str(json.loads(answer)["id"]), safe="")
+        self._identity = quote(str(loads_bounded(answer)["id"]), safe="")
         address = f"{self._url}/api/kernels/{self._identity}/channels?session_id={uuid.uuid4().hex}"
         request = HTTPRequest(
             address.replace("http", "ws", 1), headers=self._headers, connect_timeout=_SECONDS

@@ -10,6 +10,7 @@ from typing import Any
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import replacing
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.tools.memory.store import Entity, GraphStore, Relation
 
 _AT_ONCE = 1000
@@ -49,7 +50,7 @@ def _parsed(path: Path, lines: Any) -> Iterator[Entity | Relation]:
         if not line.strip():
             continue
         try:
-            item = json.loads(line)
+            item = loads_bounded(line)
             if item["type"] == "entity":
                 observations = [str(o) for o in item.get("observations", [])]
                 yield str(item["name"]), str(item["entityType"]), observations

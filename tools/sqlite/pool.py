@@ -15,6 +15,7 @@ from typing import Any
 
 from qwenbelt.core import errors
 from qwenbelt.core.errors import QwenbeltError, ToolCancelled, ToolError, ToolRefused, ToolTimeout
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import clean_environment
 from qwenbelt.core.watchdog import watchdog
 from qwenbelt.tools.operation import OperationCall
@@ -74,7 +75,7 @@ class _Worker:
             parts.append(line)
             if found:
                 self._pending = rest
-                reply: dict[str, Any] = json.loads(b"".join(parts))
+                reply: dict[str, Any] = loads_bounded(b"".join(parts))
                 return reply
         raise ToolError("The query needed too much memory and was stopped.")
 

@@ -20,6 +20,7 @@ from qwenbelt.agents.models.decoding import read_chunk
 from qwenbelt.agents.models.deltas import JsonDict, WirePiece
 from qwenbelt.core.errors import ConfigError, QwenbeltError
 from qwenbelt.core.files import write_text
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.workflows.batch.durable import Steps
 from qwenbelt.workflows.batch.jobs import run_task
 from qwenbelt.workflows.batch.tasks import Task
@@ -127,4 +128,4 @@ def _kept(folder: Path) -> dict[str, JsonDict]:
     path = folder / _KEPT
     if not path.is_file():
         return {}
-    return dict(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return dict(loads_bounded(line) for line in path.read_text(encoding="utf-8").splitlines())

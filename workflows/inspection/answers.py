@@ -12,6 +12,7 @@ from typing import Any
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.agents.models.picture_size import Convention, Size
 from qwenbelt.workflows.inspection.coordinates import BBox, inside, overlap, to_original
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.workflows.inspection.rules import UNSURE, Found, Rules
 
 SAME = 0.85  # two boxes of one class that overlap so much are the same object
@@ -110,7 +111,7 @@ def _repaired(body: str, notes: list[str]) -> Any:
     whole = []
     for found in _OBJECT.finditer(body):
         try:
-            value = json.loads(found.group(), strict=False)
+            value = loads_bounded(found.group(), strict=False)
         except json.JSONDecodeError:
             value = json_repair.loads(found.group())
         if isinstance(value, Mapping):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.workflows.inspection.coordinates import BBox, overlap
 from qwenbelt.workflows.inspection.rules import Found, Inspected
 
@@ -62,7 +62,7 @@ def load_truth(path: str | Path) -> Truth:
 
 
 def _coco(path: Path) -> Truth:
-    table = json.loads(path.read_text(encoding="utf-8"))
+    table = loads_bounded(path.read_text(encoding="utf-8"))
     names = {entry["id"]: entry["file_name"] for entry in table["images"]}
     classes = {entry["id"]: entry["name"] for entry in table["categories"]}
     truth: Truth = {name: [] for name in names.values()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.limits import input_file
 from qwenbelt.workflows.probe.comparing import tokens
 
@@ -65,7 +65,7 @@ def read_problems(path: str | Path) -> list[Problem]:
 
 def _problem(line: str, place: str) -> Problem:
     try:
-        table = json.loads(line)
+        table = loads_bounded(line)
     except ValueError as error:
         raise InputError(f"{place}: is not JSON.") from error
     text = _first(table, _PROBLEM_NAMES) if isinstance(table, dict) else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.documents.citations import find_quote
 from qwenbelt.workflows.report.folder import read_record
@@ -73,7 +73,7 @@ def check_report(
 def _entries(folder: Path) -> list[dict[str, Any]]:
     path = folder / "citations.json"
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = loads_bounded(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{folder}: holds no report (citations.json is missing).") from None
     except (OSError, ValueError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
@@ -13,6 +12,7 @@ from typing import Any
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import output_folder
+from qwenbelt.core.jsons import loads_bounded
 
 RECORD = "report.json"
 FIGURES, TABLES = "figures", "tables"
@@ -79,7 +79,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     """
     path = folder / RECORD
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = loads_bounded(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{folder}: holds no report ({RECORD} is missing).") from None
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from qwenbelt.core.events import (
     ToolCallReady,
     ToolFinished,
 )
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.workflows.report.document import ReportStep
 from qwenbelt.workflows.report.figures import Picture, is_picture
 
@@ -109,7 +110,7 @@ class RunRecord:
 def summarised(arguments: str) -> str:
     """Returns the arguments of a call as people read them: `name: value; name: value`."""
     try:
-        values = json.loads(arguments or "{}")
+        values = loads_bounded(arguments or "{}")
     except ValueError:
         return one_line(arguments, LONGEST_SUMMARY)
     if not isinstance(values, dict):
@@ -124,7 +125,7 @@ def _shown(value: object) -> str:
 
 def _title(arguments: str) -> str:
     try:
-        value = json.loads(arguments)
+        value = loads_bounded(arguments)
     except ValueError:
         return ""
     title = value.get("title") if isinstance(value, dict) else None

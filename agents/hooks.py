@@ -1,0 +1,209 @@
+"""Hooks: small objects that look at a run, change it, or refuse.
+
+    class Polite(Hook):
+        def before_tool(self, call):
+            if call.name == "sql_query" and "delete" in call.arguments["sql"].lower():
+                return Refuse("Nothing is deleted here.")
+
+    agent = FnCallAgent([...], hooks=[Polite()])
+
+Every method is optional, plain or async. One that returns None leaves things as they are; a value
+of the kind that it was given takes that one's place; `Refuse` ends the request, the call or the
+answer with its reason. An error in a method ends the run: a guard that broke guards nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qwenbelt.core.errors import ConfigError, one_line
+from qwenbelt.core.events import Event
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """What a hook returns to refuse.
+
+    Attributes:
+        why: one line for the model, or for the person where an answer or a request is refused.
+    """
+
+    why: str
+
+
+@dataclass
+class HookRequest:
+    """What goes out to the model: copies, so that changing them changes this request alone.
+
+    Attributes:
+        messages: the conversation in the chat completions form.
+        tools: the declared tools.
+        turn: counts from 1.
+    """
+
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    turn: int = 1
+
+
+@dataclass
+class HookCall:
+    """A call before it runs.
+
+    Attributes:
+        parent: the id of the call that made this one, or "".
+    """
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+    parent: str = ""
+
+
+@dataclass
+class HookAnswer:
+    """The final answer, before anybody counts on it."""
+
+    text: str
+
+
+class Hook:
+    """The base of hooks; override what is needed."""
+
+    def before_model(self, request: HookRequest) -> Any:
+        """Sees each request; returns a changed one, `Refuse`, or None."""
+
+    def after_model(self, reply: Any) -> Any:
+        """Sees each reply (`text`, `thoughts`, `calls`); its text may be changed."""
+
+    def before_tool(self, call: HookCall) -> Any:
+        """Sees each call; returns a changed one, its result as a text, `Refuse`, or None."""
+
+    def after_tool(self, call: HookCall, outcome: Any) -> Any:
+        """Sees the outcome of each call (`text`, `ok`, `status`); returns a changed one."""
+
+    def before_answer(self, answer: HookAnswer) -> Any:
+        """Sees the final answer; returns a changed one, `Refuse`, or None."""
+
+    def on_event(self, event: Event) -> Any:
+        """Sees each event as it is told; what it returns does not count."""
+
+    def on_elicitation(self, request: Any) -> Any:
+        """Answers what an MCP server asks: its values, or None to leave it to others."""
+
+
+class TopicGuard(Hook):
+    """Lets questions pass that a function allows.
+
+    Args:
+        allowed: says of the last question whether it may be asked.
+        why: what the person is told otherwise.
+    """
+
+    def __init__(self, allowed: Callable[[str], bool], why: str) -> None:
+        self._allowed = allowed
+        self._why = why
+
+    def before_model(self, request: HookRequest) -> Refuse | None:
+        """Refuses the request when its last question is not allowed."""
+        asked = [m for m in request.messages if m.get("role") == "user"]
+        content = asked[-1].get("content") if asked else ""
+        if isinstance(content, list):
+            content = " ".join(str(part.get("text", "")) for part in content)
+        return None if self._allowed(str(content)) else Refuse(self._why)
+
+
+class Hooks:
+    """The hooks of an agent, called one after another."""
+
+    def __init__(self, hooks: Sequence[Any] = ()) -> None:
+        self._all = [loaded_hook(hook) for hook in hooks]
+        self._seeing: set[Any] = set()  # tasks of `on_event` methods that are async
+        names = ("before_model", "after_model", "before_tool", "after_tool", "before_answer")
+        self._by_name = {
+            name: self._overriding(name) for name in (*names, "on_event", "on_elicitation")
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self._all)
+
+    def has(self, name: str) -> bool:
+        """Says whether any hook overrides a method."""
+        return bool(self._by_name[name])
+
+    def _overriding(self, name: str) -> list[Callable[..., Any]]:
+        found = []
+        for hook in self._all:
+            method = getattr(hook, name, None)
+            own = getattr(type(hook), name, None)
+            if method is not None and own is not getattr(Hook, name):
+                found.append(method)
+        return found
+
+    async def change(self, name: str, value: Any, *before: Any) -> Any:
+        """Returns the value as the hooks leave it, or the `Refuse` of the first that refuses.
+
+        None says that no hook returned anything: then the value that was shown, perhaps a copy,
+        does not count.
+
+        Args:
+            name: of the method.
+            value: its last argument.
+            *before: the arguments before that.
+        """
+        last = None
+        for method in self._by_name[name]:
+            changed = method(*before, value)
+            if inspect.isawaitable(changed):
+                changed = await changed
+            if isinstance(changed, Refuse):
+                return changed
+            if changed is not None:
+                last = value = changed
+        return last
+
+    def see(self, event: Event) -> None:
+        """Shows an event; called on the run's loop."""
+        for method in self._by_name["on_event"]:
+            seen = method(event)
+            if inspect.isawaitable(seen):
+                import asyncio
+
+                task = asyncio.ensure_future(seen)
+                self._seeing.add(task)
+                task.add_done_callback(self._seeing.discard)
+
+    async def first(self, name: str, *arguments: Any) -> Any:
+        """Returns what the first hook that has an answer says, or None."""
+        for method in self._by_name[name]:
+            found = method(*arguments)
+            if inspect.isawaitable(found):
+                found = await found
+            if found is not None:
+                return found
+        return None
+
+
+NO_HOOKS = Hooks()
+
+
+def loaded_hook(hook: Any) -> Any:
+    """Returns a hook from itself, its class, or its name as "module:name".
+
+    Raises:
+        ConfigError: there is no such hook.
+    """
+    if isinstance(hook, str):
+        module, _, name = hook.partition(":")
+        try:
+            hook = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigError(
+                f"hooks: {hook!r} cannot be loaded ({one_line(error)}).",
+                fix="Give the name as module:name.",
+            ) from error
+    return hook() if isinstance(hook, type) else hook
