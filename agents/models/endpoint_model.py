@@ -37,6 +37,7 @@ from qwenbelt.core.language import Language
 # keys of generate_cfg that steer this side and never go out to the endpoint
 _OWN = {
     "tool_format",
+    "tool_pictures",
     "thinking",
     "max_retries",
     "parallel_function_calls",
