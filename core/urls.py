@@ -7,13 +7,16 @@ changes between check and use (DNS rebinding) gains nothing. Redirects pass the 
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from qwenbelt.core.errors import InputError, ToolRefused
 
 _SCHEMES = {"http": 80, "https": 443}
+_OLD_ADDRESS = re.compile(r"(0x[0-9a-f]+|\d+)(\.(0x[0-9a-f]+|\d+)){0,3}")  # as inet_aton reads
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,69 @@ class Target:
     host: str
     port: int
     address: str
+
+
+def is_loopback(place: str) -> bool:
+    """Returns whether a URL, host name or address means this machine's loopback interface.
+
+    That is `localhost` and the names below it (RFC 6761, 6.3), 127.0.0.0/8 in every spelling that
+    `connect` takes ("127.1"), and ::1. A name that merely begins like one, such as
+    127.example.com, is not; names are never resolved.
+    """
+    address = _address_of(_host_of(place))
+    if isinstance(address, str):
+        return address == "localhost" or address.endswith(".localhost")
+    return address.is_loopback
+
+
+def is_this_machine(place: str) -> bool:
+    """Returns whether a client that connects to a URL, host name or address stays on this machine.
+
+    Beside loopback that is 0.0.0.0 and ::, to which servers bind and which people copy from their
+    logs.
+    """
+    address = _address_of(_host_of(place))
+    return is_loopback(place) or (not isinstance(address, str) and address.is_unspecified)
+
+
+def connection_options(url: str) -> dict[str, Any]:
+    """Returns keyword arguments for an httpx client or request to this URL: no proxy to oneself.
+
+    `HTTPS_PROXY` and its kind are for other machines; a proxy cannot reach our own loopback, and
+    would see the key. httpx has one switch for all variables, so the certificates that
+    `SSL_CERT_FILE` names are read here.
+    """
+    if not is_this_machine(url):
+        return {}
+    options: dict[str, Any] = {"trust_env": False}
+    if url.strip().lower().startswith("https:"):
+        import httpx
+
+        options["verify"] = httpx.create_ssl_context(trust_env=True)
+    return options
+
+
+def _host_of(place: str) -> str:
+    if "://" in place:
+        try:
+            return (urlsplit(place.strip()).hostname or "").rstrip(".")
+        except ValueError:
+            return ""
+    return place.strip().strip("[]").rstrip(".").lower()
+
+
+def _address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | str:
+    """Returns the address that a host is written as, or the host itself when it is a name."""
+    try:
+        address = ipaddress.ip_address(host.split("%")[0])
+    except ValueError:
+        if not _OLD_ADDRESS.fullmatch(host):
+            return host
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except (OSError, ValueError):
+            return host
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def is_public(address: str) -> bool:

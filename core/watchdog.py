@@ -68,14 +68,6 @@ def _start() -> int:
     return writing
 
 
-_watchdogs: dict[int, Watchdog] = {}
-
-
-def watchdog() -> Watchdog:
-    """Returns the watchdog of this process; a forked copy gets one of its own."""
-    return _watchdogs.setdefault(os.getpid(), Watchdog())
-
-
 def _watch(parent: int) -> set[int]:
     """Reads what to watch until the parent is gone; returns the groups that are left."""
     groups: set[int] = set()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qwenbelt.core.errors import ConfigError
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+from qwenbelt.core.urls import is_loopback
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class HttpOptions:
         Raises:
             ConfigError: the address is not loopback and there is no token.
         """
-        if self.host not in LOOPBACK and not self.token:
+        if not is_loopback(self.host) and not self.token:
             raise ConfigError(
                 f"Serving on {self.host or 'all addresses'} needs a token.",
                 fix="Set QWENBELT_MCP_TOKEN, or leave --host out.",

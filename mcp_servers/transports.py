@@ -14,7 +14,8 @@ import anyio.to_thread
 from mcp.server.lowlevel import Server
 
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.mcp_servers.options import LOOPBACK, HttpOptions
+from qwenbelt.core.urls import is_loopback
+from qwenbelt.mcp_servers.options import HttpOptions
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -80,7 +81,7 @@ class Doorman:
     def __init__(self, app: App, options: HttpOptions) -> None:
         self._app = app
         self._token = options.token
-        self._hosts = {*LOOPBACK, options.host, *options.names} - set(_EVERYWHERE)
+        self._hosts = {options.host, *options.names} - set(_EVERYWHERE)
         # whoever knows the token is no web page that guesses
         self._any_host = options.host in _EVERYWHERE and not options.names
 
@@ -98,11 +99,15 @@ class Doorman:
         await send({**start, "headers": [(b"content-type", b"text/plain"), *extra]})
         await send({"type": "http.response.body", "body": text.encode()})
 
+    def _is_ours(self, host: str) -> bool:
+        name = _name(host)
+        return name in self._hosts or is_loopback(name)
+
     def _refusal(self, headers: dict[str, str]) -> tuple[int, str] | None:
-        if not self._any_host and _name(headers.get("host", "")) not in self._hosts:
+        if not self._any_host and not self._is_ours(headers.get("host", "")):
             return 421, "Invalid Host header"
         origin = headers.get("origin")
-        if origin is not None and _name(origin.partition("://")[2]) not in self._hosts:
+        if origin is not None and not self._is_ours(origin.partition("://")[2]):
             return 403, "Invalid Origin header"
         if self._token is None:
             return None

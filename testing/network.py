@@ -7,11 +7,11 @@ and costs nothing while it is off. Child processes are not seen.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from qwenbelt.core.urls import is_this_machine
 from qwenbelt.testing.errors import CheckFailed
 
 
@@ -57,15 +57,8 @@ def _text(host: Any) -> str | None:
 
 
 def is_local(host: str) -> bool:
-    """Says whether a host name or address means this machine."""
-    name = host.strip("[]").split("%", maxsplit=1)[0].lower()
-    if name in ("", "localhost") or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
+    """Returns whether a host name or address means this machine; "" binds to all addresses."""
+    return host == "" or is_this_machine(host)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.files import write_text
+from qwenbelt.core.urls import is_loopback
 
 log = logging.getLogger(__name__)
 _FIRST_EPHEMERAL_PORT = 32768  # Linux's default range for ports that programs get assigned
@@ -102,9 +103,7 @@ def forget(url: str, model: str) -> None:
 
 def is_lasting(url: str) -> bool:
     """Says whether the same server will be found under this URL another day."""
-    parts = urlsplit(url)
-    local = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    return not (local and (parts.port or 0) >= _FIRST_EPHEMERAL_PORT)
+    return not (is_loopback(url) and (urlsplit(url).port or 0) >= _FIRST_EPHEMERAL_PORT)
 
 
 def record_file() -> Path:

@@ -20,6 +20,7 @@ from qwenbelt.agents.models.deltas import JsonDict
 from qwenbelt.agents.models.rate_limits import retry_after
 from qwenbelt.agents.models.sse import DONE, EventDecoder, json_object
 from qwenbelt.core.errors import EndpointError, one_line
+from qwenbelt.core.urls import connection_options
 
 if TYPE_CHECKING:
     import httpx2
@@ -48,11 +49,6 @@ class ModelConnection:
     timeout: float = 300.0
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     query: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether the endpoint is on this machine, where no proxy applies."""
-        return self.url.startswith(("http://127.", "http://localhost", "http://[::1]"))
 
 
 _clients: weakref.WeakKeyDictionary[
@@ -95,7 +91,7 @@ def _new_client(connection: ModelConnection) -> AsyncOpenAI:
         timeout=Timeout(connection.timeout, connect=min(CONNECT_SECONDS, connection.timeout)),
         default_headers=dict(connection.headers),
         default_query=dict(connection.query),
-        http_client=DefaultAsyncHttpxClient(trust_env=not connection.is_loopback),
+        http_client=DefaultAsyncHttpxClient(**connection_options(connection.url)),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from qwenbelt.agents.models.deltas import JsonDict
+from qwenbelt.core.urls import is_loopback
 
 DASHSCOPE_URL = "https://dashscope.aliyuncs.com/compatible-mode/v1"
 DASHSCOPE_INTL_URL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
@@ -47,7 +48,7 @@ class Dialect:
     @property
     def is_local(self) -> bool:
         """Whether its usual place is this machine."""
-        return self.url.startswith("http://127.0.0.1")
+        return is_loopback(self.url)
 
     def needs_key(self, url: str) -> bool:
         """Says whether an endpoint at this URL refuses requests without a key."""

@@ -16,6 +16,7 @@ from qwenbelt.agents.models.dialects import DIALECTS, Dialect
 from qwenbelt.core.errors import ConfigError, EndpointError, NoEndpointError
 from qwenbelt.core.secrets import remember
 from qwenbelt.core.settings import load_settings
+from qwenbelt.core.urls import connection_options
 
 DEFAULT_DASHSCOPE_MODEL = "qwen-plus"
 _PROBE_SECONDS = 0.5
@@ -160,9 +161,10 @@ def list_models(url: str, *, key: str = "", timeout: float = 5.0) -> list[str]:
     import httpx
 
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    local = url.startswith(("http://127.", "http://localhost", "http://[::1]"))
     try:
-        reply = httpx.get(f"{url}/models", headers=headers, timeout=timeout, trust_env=not local)
+        reply = httpx.get(
+            f"{url}/models", headers=headers, timeout=timeout, **connection_options(url)
+        )
         reply.raise_for_status()
         data = reply.json()["data"]
         return [str(entry["id"]) for entry in data]
@@ -197,9 +199,8 @@ def _get(url: str, key: str) -> dict[str, Any]:
     import httpx
 
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    local = url.startswith(("http://127.", "http://localhost", "http://[::1]"))
     try:
-        value = httpx.get(url, headers=headers, timeout=5.0, trust_env=not local).json()
+        value = httpx.get(url, headers=headers, timeout=5.0, **connection_options(url)).json()
     except (httpx.HTTPError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

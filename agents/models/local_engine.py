@@ -22,6 +22,7 @@ from typing import Any
 from qwenbelt.agents.models.deltas import JsonDict
 from qwenbelt.agents.models.sse import DONE, json_object
 from qwenbelt.core.errors import ConfigError, EndpointError, one_line
+from qwenbelt.core.processes import per_process
 
 CONTEXT_TOKENS = 8192
 IDLE_SECONDS = 600.0
@@ -143,8 +144,13 @@ class Engine:
             self.unload()
 
 
-_engines: dict[tuple[Path, EngineSettings], Engine] = {}
-_engines_lock = threading.Lock()
+class _Engines:
+    def __init__(self) -> None:
+        self.loaded: dict[tuple[Path, EngineSettings], Engine] = {}
+        self.lock = threading.Lock()
+
+
+_engines = per_process(_Engines)
 
 
 def engine_for(model: str, settings: Mapping[str, Any] | None = None) -> Engine:
@@ -160,17 +166,19 @@ def engine_for(model: str, settings: Mapping[str, Any] | None = None) -> Engine:
             "The embedded engine is not installed.", fix='pip install "qwenbelt[local]"'
         )
     key = (find_model(model), EngineSettings.of(settings))
-    with _engines_lock:
-        if key not in _engines:
-            _engines[key] = Engine(*key)
-        return _engines[key]
+    engines = _engines()
+    with engines.lock:
+        if key not in engines.loaded:
+            engines.loaded[key] = Engine(*key)
+        return engines.loaded[key]
 
 
 def unload_all() -> None:
     """Frees the memory of all models that are not writing."""
-    with _engines_lock:
-        engines = list(_engines.values())
-    for engine in engines:
+    engines = _engines()
+    with engines.lock:
+        loaded = list(engines.loaded.values())
+    for engine in loaded:
         engine.unload()
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from qwenbelt.agents.models.deltas import Tokens
 from qwenbelt.agents.models.dialects import Dialect
 from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.processes import per_process
 from qwenbelt.core.settings import load_settings
 
 WINDOW = 60.0  # seconds
@@ -154,14 +155,20 @@ class Gate:
                 first.loop.call_soon_threadsafe(first.woken.set)
 
 
-_gates: dict[str, Gate] = {}
-_gates_lock = threading.Lock()
+class _Gates:
+    def __init__(self) -> None:
+        self.by_url: dict[str, Gate] = {}
+        self.lock = threading.Lock()
+
+
+_gates = per_process(_Gates)
 
 
 def gate_for(url: str, rate: Rate) -> Gate:
     """Returns this process's gate before an endpoint; limits that are given now count from now."""
-    with _gates_lock:
-        gate = _gates.setdefault(url, Gate(rate))
+    gates = _gates()
+    with gates.lock:
+        gate = gates.by_url.setdefault(url, Gate(rate))
         if rate != Rate():
             gate.rate = rate
         return gate

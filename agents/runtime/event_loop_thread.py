@@ -6,13 +6,13 @@ All sync runs of a process share it, and with it the open connections to the end
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
-import os
 import queue
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
+
+from qwenbelt.core.processes import per_process
 
 T = TypeVar("T")
 _CLOSE_SECONDS = 2.0
@@ -125,15 +125,4 @@ def _wait_for_end(items: queue.SimpleQueue[tuple[str, Any]]) -> None:
             pass
 
 
-_shared: dict[int, BackgroundLoop] = {}
-_lock = threading.Lock()
-
-
-def background_loop() -> BackgroundLoop:
-    """Returns the loop that all sync runs of this process share; a forked copy gets its own."""
-    with _lock:
-        found = _shared.get(os.getpid())
-        if found is None:
-            found = _shared[os.getpid()] = BackgroundLoop()
-            atexit.register(found.close)
-        return found
+background_loop = per_process(BackgroundLoop, BackgroundLoop.close)  # of all sync runs

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import os
 import queue
 import threading
 from collections.abc import Callable
 from typing import Any
+
+from qwenbelt.core.processes import per_process
 
 KEPT_THREADS = 64
 
@@ -100,10 +101,4 @@ class WorkerPool:
             return True
 
 
-_pools: dict[int, WorkerPool] = {}
-
-
-def shared_pool() -> WorkerPool:
-    """Returns the pool that all runs of this process share; a forked copy gets one of its own."""
-    pool = _pools.get(os.getpid())
-    return pool if pool is not None else _pools.setdefault(os.getpid(), WorkerPool())
+shared_pool = per_process(WorkerPool)  # of all runs of this process

@@ -7,7 +7,6 @@ a model or a document brings into it.
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import math
 import secrets
 import time
@@ -25,6 +24,7 @@ from qwenbelt.apps.gui.attempts import Attempts
 from qwenbelt.apps.gui.login_page import login_page
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.secrets import remember
+from qwenbelt.core.urls import is_loopback
 
 USER_COOKIE, LOGIN_COOKIE, LANGUAGE_COOKIE = "qb_user", "qb_login", "qb_lang"
 LOGIN_SECONDS = 7 * 24 * 3600.0
@@ -71,16 +71,6 @@ def read_accounts(entries: tuple[str, ...], file: str | None = None) -> dict[str
         remember(password)
         accounts[user] = password
     return accounts
-
-
-def is_loopback(host: str) -> bool:
-    """Says whether a server on this host name or address can only be reached from this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class Guard:

@@ -14,6 +14,7 @@ from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.gui.given import Given
 from qwenbelt.core.errors import ConfigError, InputError
 from qwenbelt.core.settings import load_settings
+from qwenbelt.core.urls import is_loopback
 
 _IDLE_CHECK = 60.0
 
@@ -54,7 +55,7 @@ def make_app(
     Raises:
         ConfigError: Gradio is not installed, or a public address is to be served without login.
     """
-    from qwenbelt.apps.gui.guards import Guard, is_loopback, language_of
+    from qwenbelt.apps.gui.guards import Guard, language_of
 
     local = is_loopback(options.host)
     if not local and not options.accounts:

@@ -21,7 +21,6 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from qwenbelt.apps.bodies import BodyRefused, Room, read_body
-from qwenbelt.apps.gui.guards import is_loopback
 from qwenbelt.apps.serve.activity import Activity, Kind, Teller, Told
 from qwenbelt.apps.serve.chat_form import ChatForm
 from qwenbelt.apps.serve.figures import Links, Shelf
@@ -39,6 +38,7 @@ from qwenbelt.core.errors import (
 from qwenbelt.core.events import ApprovalAsked, Event
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import remember, scrub
+from qwenbelt.core.urls import is_loopback
 
 MAX_BODY = 96 * 1024 * 1024
 MAX_VALUES = 1_000_000

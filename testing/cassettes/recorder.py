@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import remember
+from qwenbelt.core.urls import connection_options
 from qwenbelt.testing.cassettes.cassette import Cassette, Recording, kept_headers, without_caller
 from qwenbelt.testing.errors import CassetteMissed
 from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServer
@@ -173,7 +174,9 @@ class CassetteServer:
         import httpx
 
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=httpx.Timeout(600, connect=10))
+            self._client = httpx.AsyncClient(
+                timeout=httpx.Timeout(600, connect=10), **connection_options(self.upstream)
+            )
             self._http.at_end = self._client.aclose
         recording = Recording(self.cassette.keep_images(without_caller(body)), used=1)
         whole = False

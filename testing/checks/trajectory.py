@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from qwenbelt.testing.checks.checks import Check
-    from qwenbelt.testing.server.server import Exchange, ScriptedServer
+    from qwenbelt.testing.server.reply_sender import Exchange
+    from qwenbelt.testing.server.server import ScriptedServer
 
 Record = dict[str, Any]
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.core.processes import per_process
 from qwenbelt.testing.errors import ScenarioFailed
 from qwenbelt.testing.scenarios.expectations import unmet
 from qwenbelt.testing.scenarios.request import ChatRequest
@@ -244,8 +245,21 @@ def _body(raw: bytes) -> dict[str, Any]:
     return body
 
 
-_open: dict[str, ScriptedServer] = {}
-_open_lock = threading.Lock()
+class _Started:
+    """The servers of this process by the scenario file that each plays."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.servers: dict[str, ScriptedServer] = {}
+
+    def stop_all(self) -> None:
+        with self.lock, contextlib.suppress(RuntimeError):
+            for server in self.servers.values():
+                server.stop()
+            self.servers.clear()
+
+
+_started = per_process(_Started, _Started.stop_all)
 
 
 def start_scripted(path: str | Path) -> ScriptedServer:
@@ -257,22 +271,8 @@ def start_scripted(path: str | Path) -> ScriptedServer:
         InputError: the file cannot be read, or something in it is not understood.
     """
     name = str(Path(path).expanduser().resolve())
-    with _open_lock:
-        server = _open.get(name)
-        if server is None:
-            server = _open[name] = ScriptedServer(Path(name), plays=None).start()
-            if len(_open) == 1:
-                import atexit
-
-                atexit.register(_stop_all)
-        return server
-
-
-def _stop_all() -> None:
-    with _open_lock, contextlib.suppress(RuntimeError):
-        for server in _open.values():
-            server.stop()
-        _open.clear()
-
-
-__all__ = ["Exchange", "ScriptedServer", "start_scripted"]
+    started = _started()
+    with started.lock:
+        if name not in started.servers:
+            started.servers[name] = ScriptedServer(Path(name), plays=None).start()
+        return started.servers[name]

@@ -16,8 +16,9 @@ from starlette.types import Message
 
 from qwenbelt.apps.bodies import BodyRefused, Room, read_body
 from qwenbelt.apps.gui.attempts import Attempts
-from qwenbelt.apps.gui.guards import Guard, is_loopback, read_accounts
+from qwenbelt.apps.gui.guards import Guard, read_accounts
 from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.urls import is_loopback
 
 
 async def who(request: Request) -> JSONResponse:

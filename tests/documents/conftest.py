@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from qwenbelt.tools.documents.parsing import worker_pool
+
 PdfMaker = Callable[..., Path]
 
 
@@ -92,6 +94,18 @@ def _assemble(objects: dict[int, bytes]) -> bytes:
         out += b"%010d %05d %s \n" % entry
     out += b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (last + 1, start)
     return bytes(out)
+
+
+@pytest.fixture
+def use_reader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Has documents read by a program of the test's own."""
+
+    def use(program: str) -> None:
+        (tmp_path / "own_reader.py").write_text(program, encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(worker_pool, "_CHILD", "own_reader")
+
+    return use
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,9 +94,9 @@ def test_hostile_text_reaches_the_model_as_data(tmp_path: Path, make_pdf) -> Non
 
 
 def test_a_document_that_is_never_opened_is_refused_in_time(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    use_reader: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(workers, "_START", "import time; time.sleep(600) # {path}")
+    use_reader("import time; time.sleep(600)")
     monkeypatch.setattr(workers, "OPEN_SECONDS", 0.5)
     begun = time.monotonic()
     with pytest.raises(InputError, match=r"x\.pdf: cannot be read"):

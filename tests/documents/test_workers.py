@@ -21,22 +21,24 @@ PAGE = "BT /F1 10 Tf 72 700 Td (The harbour was closed in winter.) Tj ET"
 # a reader that dies on page 2 and never answers on page 4
 TREACHEROUS = """
 import json, os, sys, time
-sys.path[:] = {path!r}
 from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.parsing.worker import encode
-for line in sys.stdin:
-    for number in json.loads(line)["pages"]:
-        if number == 2:
-            os._exit(11)
-        if number == 4:
-            time.sleep(60)
-        print(json.dumps(dict(page=encode(Page(number, text=str(number))))), flush=True)
-    print(json.dumps(dict(done=True)), flush=True)
+def main():
+    for line in sys.stdin:
+        for number in json.loads(line)["pages"]:
+            if number == 2:
+                os._exit(11)
+            if number == 4:
+                time.sleep(60)
+            print(json.dumps(dict(page=encode(Page(number, text=str(number))))), flush=True)
+        print(json.dumps(dict(done=True)), flush=True)
 """
 
 
-def test_pages_that_kill_or_stop_their_reader_are_left_out(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(workers, "_START", TREACHEROUS)
+def test_pages_that_kill_or_stop_their_reader_are_left_out(
+    use_reader, monkeypatch, tmp_path: Path
+) -> None:
+    use_reader(TREACHEROUS)
     monkeypatch.setattr(workers, "PAGE_SECONDS", 3.0)
     pool = Workers(1)
     try:
@@ -48,10 +50,10 @@ def test_pages_that_kill_or_stop_their_reader_are_left_out(monkeypatch, tmp_path
     assert [bool(p.notes) for p in pages] == [False, True, False, True, False, False]
 
 
-def test_a_file_of_endless_pages_ends(monkeypatch, tmp_path: Path) -> None:
+def test_a_file_of_endless_pages_ends(use_reader, monkeypatch, tmp_path: Path) -> None:
     """Every other page hangs: the first is waited for, the next ones less, the rest not at all."""
     endless = TREACHEROUS.replace("number == 2", "number == 0").replace("== 4", "% 2 == 0")
-    monkeypatch.setattr(workers, "_START", endless)
+    use_reader(endless)
     monkeypatch.setattr(workers, "PAGE_SECONDS", 4.0)
     monkeypatch.setattr(workers, "MAX_STUCK", 3)
     pool = Workers(2)
@@ -68,8 +70,8 @@ def test_a_file_of_endless_pages_ends(monkeypatch, tmp_path: Path) -> None:
     assert all(p.text == str(p.number) for p in pages if not p.notes)
 
 
-def test_document_that_kills_its_reader_is_refused(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(workers, "_START", "import os; os._exit(11) # {path}")
+def test_document_that_kills_its_reader_is_refused(use_reader, tmp_path: Path) -> None:
+    use_reader("import os; os._exit(11)")
     pool = Workers(1)
     with pytest.raises(InputError, match=r"x\.pdf: cannot be read"):
         pool.open(tmp_path / "x.pdf", None, layout=True)

@@ -1,4 +1,4 @@
-"""What is public: the names that a package's `__init__` exports, written once and importable."""
+"""What is public is written once and importable, and every class has a name of its own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import ast
 import importlib
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("core", "tools", "mcp_servers", "agents", "workflows", "apps", "testing")
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "qwenbelt"
 FACES = {
     "qwenbelt": PACKAGE,
@@ -54,3 +57,23 @@ def test_the_front_door_imports_nothing_that_costs() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split()) - {"__future__"}
     assert loaded == {"qwenbelt", "qwenbelt.core", "qwenbelt.core.lazy"}
+
+
+# Names that may be defined more than once, each with its reason: the glossary of exceptions.
+TWICE: dict[str, str] = {}
+
+
+def definitions() -> dict[str, list[str]]:
+    found = defaultdict(list)
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef):
+                    found[node.name].append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    return found
+
+
+def test_no_class_name_is_defined_twice() -> None:
+    twice = {name: places for name, places in definitions().items() if len(places) > 1}
+    assert {name: places for name, places in twice.items() if name not in TWICE} == {}
+    assert set(TWICE) <= set(twice), "an exception that is no longer needed"

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from qwenbelt.workflows.report.document import (
-    Citation,
     Provenance,
+    ReportCitation,
     ReportDocument,
     ReportStep,
     SourceFile,
@@ -38,7 +38,7 @@ def report(blocks: list[Node], **changes: object) -> ReportDocument:
         "question": "How strong is the steel?",
         "language": "en",
         "blocks": blocks,
-        "citations": [Citation(1, "steel.pdf", 1, "lot A is 412 MPa", (1, 2, 3, 4))],
+        "citations": [ReportCitation(1, "steel.pdf", 1, "lot A is 412 MPa", (1, 2, 3, 4))],
         "files": [SourceFile("steel.pdf", Path("steel.pdf"), 3)],
         "steps": [
             ReportStep("plot", "kind: bar", 0.1, 0.4, True),
@@ -88,7 +88,7 @@ def test_hostile_text_is_set_as_text_everywhere(text: str, tmp_path: Path) -> No
         question=text,
         title=text[:100],
         notes=[text],
-        citations=[Citation(1, text[:50], 1, text, None, False)],
+        citations=[ReportCitation(1, text[:50], 1, text, None, False)],
         steps=[ReportStep(text[:40], text, 0, 1, True)],
         made=Provenance(text[:60], "react", True, 1, 1, 1.0),
     )
@@ -118,5 +118,5 @@ def test_a_figure_is_found_in_the_reports_folder_only(tmp_path: Path) -> None:
 
 
 def test_an_unverified_citation_is_marked(tmp_path: Path) -> None:
-    made = report([paragraph("x")], citations=[Citation(1, "a.pdf", 2, "words", None, False)])
+    made = report([paragraph("x")], citations=[ReportCitation(1, "a.pdf", 2, "words", None, False)])
     assert "Not verified" in words_of(pdf_bytes(made, tmp_path))

@@ -73,12 +73,12 @@ def test_a_query_can_be_cancelled(path: Path) -> None:
 
 def test_a_process_that_was_killed_is_replaced(path: Path) -> None:
     pool = DatabasePool(path)
-    number, worker = pool._idle[0]
+    (worker,) = pool._idle._idle().children
     os.kill(worker._process.pid, signal.SIGKILL)
     with pytest.raises(ToolError):
         pool.query("SELECT 1")
     assert pool.query("SELECT 1").rows == [[1]]
-    assert pool._idle[0][0] != number
+    assert worker not in pool._idle._idle().children
     pool.close()
 
 
@@ -97,8 +97,7 @@ def test_pages_go_on_in_any_process(path: Path) -> None:
     first = pool.query(sql, max_rows=1)
     assert pool.query(sql, max_rows=1, cursor=first.cursor).rows == [[2]]
     first = pool.query(sql, max_rows=1)
-    pool._idle[0][1].end()
-    pool._idle.clear()
+    pool._idle.close()
     assert pool.query(sql, max_rows=5, cursor=first.cursor).rows == [[2], [3]]
     with pytest.raises(ToolError, match="no cursor"):
         pool.query(sql, cursor="x")

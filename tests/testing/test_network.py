@@ -53,7 +53,7 @@ def test_outside_the_guard_nothing_is_refused() -> None:
         ("10.0.0.1", False),
         ("169.254.169.254", False),
         ("localhost.example.com", False),
-        ("2130706433", False),
+        ("2130706433", True),
     ],
 )
 def test_what_counts_as_this_machine(host: str, local: bool) -> None:

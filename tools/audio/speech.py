@@ -22,6 +22,7 @@ from qwenbelt.core.errors import ConfigError, EndpointError, InputError, one_lin
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.secrets import remember, scrub
 from qwenbelt.core.settings import load_settings
+from qwenbelt.core.urls import connection_options
 
 SECONDS = 300.0
 MAX_BYTES = 25 * 1024 * 1024  # what OpenAI's form takes
@@ -137,9 +138,10 @@ def _post(url: str, key: str, **content: Any) -> Mapping[str, Any]:
     import httpx
 
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    local = url.startswith(("http://127.", "http://localhost", "http://[::1]"))
     try:
-        reply = httpx.post(url, headers=headers, timeout=SECONDS, trust_env=not local, **content)
+        reply = httpx.post(
+            url, headers=headers, timeout=SECONDS, **connection_options(url), **content
+        )
         reply.raise_for_status()
         value = reply.json()
     except httpx.HTTPStatusError as error:

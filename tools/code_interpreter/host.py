@@ -7,7 +7,6 @@ so every socket and every session lives on the loop of one thread, and callers s
 from __future__ import annotations
 
 import asyncio
-import atexit
 import concurrent.futures
 import contextlib
 import os
@@ -20,9 +19,10 @@ from typing import Any, TypeVar
 import zmq.asyncio
 
 from qwenbelt.core.errors import ToolError
+from qwenbelt.core.processes import per_process
 from qwenbelt.tools.code_interpreter.launch import Launcher
 from qwenbelt.tools.code_interpreter.options import SessionOptions
-from qwenbelt.tools.code_interpreter.session import CodeCell, CodeSession, Result, RunningKernel
+from qwenbelt.tools.code_interpreter.session import CellResult, CodeCell, CodeSession, RunningKernel
 
 T = TypeVar("T")
 _SWEEP_SECONDS = 5.0
@@ -62,7 +62,9 @@ class KernelHost:
             raise ToolError("The code interpreter is shutting down.")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def run(self, name: str, folder: Path, options: SessionOptions, call: CodeCell) -> Result:
+    async def run(
+        self, name: str, folder: Path, options: SessionOptions, call: CodeCell
+    ) -> CellResult:
         """Runs a call in the session of that name, which is made when it is not there."""
         key = (name, options)
         launcher = self._get_launcher()
@@ -124,30 +126,12 @@ class KernelHost:
         self._thread.join(_CLOSE_SECONDS)
 
 
-_host: KernelHost | None = None
-_host_lock = threading.Lock()
-
-
-def kernel_host() -> KernelHost:
-    """Returns this process's host; a forked child gets one of its own."""
-    global _host
-    with _host_lock:
-        if _host is None or _host.pid != os.getpid():
-            _host = KernelHost()
-            atexit.register(_host.close)
-        return _host
+kernel_host = per_process(KernelHost, KernelHost.close)
+running_host = kernel_host.existing  # this process's host if there is one
 
 
 def close_host() -> None:
     """Ends every kernel of this process; the next call starts a new host."""
-    global _host
-    with _host_lock:
-        host, _host = _host, None
+    host = kernel_host.drop()
     if host is not None:
-        atexit.unregister(host.close)
         host.close()
-
-
-def running_host() -> KernelHost | None:
-    """Returns this process's host if there is one."""
-    return _host if _host is not None and _host.pid == os.getpid() else None

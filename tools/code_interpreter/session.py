@@ -78,7 +78,7 @@ class CodeCell:
 
 
 @dataclass
-class Result:
+class CellResult:
     """An outcome and the files that came of it."""
 
     outcome: CellOutcome
@@ -111,7 +111,7 @@ class CodeSession:
         """Whether a call runs or waits."""
         return self._lock.locked()
 
-    async def run(self, call: CodeCell) -> Result:
+    async def run(self, call: CodeCell) -> CellResult:
         """Runs one cell.
 
         Raises:
@@ -124,7 +124,7 @@ class CodeSession:
             finally:
                 self.used = time.monotonic()
 
-    async def _run(self, call: CodeCell) -> Result:
+    async def _run(self, call: CodeCell) -> CellResult:
         if call.restart:
             await self._drop()
             self._lost = ""
@@ -221,7 +221,7 @@ class CodeSession:
 
     def _gather(
         self, outcome: CellOutcome, before: Mapping[str, files.Stamp], troubles: list[Trouble]
-    ) -> Result:
+    ) -> CellResult:
         after = files.snapshot(self.folder)
         limit = self.options.limits.artifacts
         kept = files.keep_rich(self.folder, outcome.rich[:limit], set(after), troubles)
@@ -230,7 +230,7 @@ class CodeSession:
         written = [self.folder / name for name in names[:limit]]
         others = [path for path in kept if path not in pictures]
         more = max(0, len(names) - limit)
-        return Result(outcome, pictures, others + written, more, troubles)
+        return CellResult(outcome, pictures, others + written, more, troubles)
 
     async def rest(self) -> None:
         """Ends the kernel of a session that nobody has used for long."""

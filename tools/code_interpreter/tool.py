@@ -26,7 +26,7 @@ from qwenbelt.tools.code_interpreter.options import SessionLimits, SessionOption
 from qwenbelt.tools.code_interpreter.outcome import Capped, plain
 from qwenbelt.tools.code_interpreter.proxy import ANY
 from qwenbelt.tools.code_interpreter.sandbox.level import layers
-from qwenbelt.tools.code_interpreter.session import CodeCell, Result
+from qwenbelt.tools.code_interpreter.session import CellResult, CodeCell
 
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:\n```|```|\Z)", re.DOTALL)
 
@@ -236,7 +236,7 @@ def _files(context: ToolContext, given: object) -> dict[str, Path]:
     return files
 
 
-def _shown(result: Result, call: CodeCell, folder: Path, language: str) -> Ended:
+def _shown(result: CellResult, call: CodeCell, folder: Path, language: str) -> Ended:
     """Returns the result as the chat shows it: text first, then figures and files."""
     items = [ContentItem(text=_text(result, call, folder, language))]
     items += [ContentItem(image=str(path)) for path in result.pictures]
@@ -245,7 +245,7 @@ def _shown(result: Result, call: CodeCell, folder: Path, language: str) -> Ended
     return Ended(items, status, error)
 
 
-def _text(result: Result, call: CodeCell, folder: Path, language: str) -> str:
+def _text(result: CellResult, call: CodeCell, folder: Path, language: str) -> str:
     outcome = result.outcome
     parts = [outcome.stdout.rstrip("\n")]
     if outcome.stderr.strip():
@@ -263,7 +263,7 @@ def _text(result: Result, call: CodeCell, folder: Path, language: str) -> str:
     return strings.say("restarted" if call.restart else "nothing", language)
 
 
-def _notes(result: Result, call: CodeCell, language: str) -> list[str]:
+def _notes(result: CellResult, call: CodeCell, language: str) -> list[str]:
     outcome = result.outcome
     notes: list[str] = []
     if outcome.lost_before:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.core.limits import input_file
+from qwenbelt.core.processes import per_process
 from qwenbelt.core.settings import load_settings
 from qwenbelt.tools.documents.index import DocumentIndex, Progress
 from qwenbelt.tools.documents.parsing.formats import SUFFIXES
@@ -17,8 +19,15 @@ from qwenbelt.tools.documents.store import Document
 from qwenbelt.tools.documents.stores.backends import named_place
 
 INDEX_NAME = "documents.db"
-_OPEN: dict[tuple[str, ...], DocumentIndex] = {}
-_OPENING = threading.Lock()
+
+
+@dataclass
+class _OpenIndexes:
+    opened: dict[tuple[str, ...], DocumentIndex] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_open_indexes = per_process(_OpenIndexes)  # a connection must not be used by two processes
 
 
 def default_index() -> Path:
@@ -31,10 +40,11 @@ def shared_index(
 ) -> DocumentIndex:
     """Returns the process's open index of a place; connections are kept for the next call."""
     key = (str(place), vectors or "", reranker or "")
-    with _OPENING:
-        if key not in _OPEN:
-            _OPEN[key] = DocumentIndex(place, vectors=vectors, reranker=reranker)
-        return _OPEN[key]
+    indexes = _open_indexes()
+    with indexes.lock:
+        if key not in indexes.opened:
+            indexes.opened[key] = DocumentIndex(place, vectors=vectors, reranker=reranker)
+        return indexes.opened[key]
 
 
 class Library:

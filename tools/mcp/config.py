@@ -100,11 +100,6 @@ class ServerConfig:
     approve: Approve | None = None
 
     @property
-    def is_local(self) -> bool:
-        """Whether an HTTP server is on this machine."""
-        return urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1")
-
-    @property
     def place(self) -> str:
         """What is started or where it listens, for messages: arguments and queries left out."""
         if self.kind == "stdio":

@@ -7,12 +7,12 @@ loop. So all of them live here, and callers hand in coroutines.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import concurrent.futures
-import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+from qwenbelt.core.processes import per_process
 
 T = TypeVar("T")
 _EXIT_SECONDS = 6.0
@@ -26,7 +26,6 @@ class LoopThread:
         self._closers: set[Callable[[], Coroutine[Any, Any, None]]] = set()
         self._thread = threading.Thread(target=self._run, name="qwenbelt-mcp", daemon=True)
         self._thread.start()
-        atexit.register(self._close)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -46,7 +45,9 @@ class LoopThread:
         self._closers.add(close)
         return lambda: self._closers.discard(close)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Awaits what `at_exit` was given, for a while."""
+
         async def close_all() -> None:
             await asyncio.gather(*(close() for close in self._closers), return_exceptions=True)
 
@@ -56,14 +57,4 @@ class LoopThread:
         del done
 
 
-_loops: dict[int, LoopThread] = {}
-_lock = threading.Lock()
-
-
-def loop_thread() -> LoopThread:
-    """Returns the loop thread of this process; a forked copy gets one of its own."""
-    with _lock:
-        pid = os.getpid()
-        if pid not in _loops:
-            _loops[pid] = LoopThread()
-        return _loops[pid]
+loop_thread = per_process(LoopThread, LoopThread.close)  # of all servers of this process

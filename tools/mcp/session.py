@@ -36,6 +36,7 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from qwenbelt.core.errors import ConfigError, QwenbeltError, ToolError, ToolTimeout, one_line
+from qwenbelt.core.urls import connection_options
 from qwenbelt.tools.mcp import http
 from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.leniency import Check, Mender, lenient, output_check
@@ -195,7 +196,7 @@ class McpSession:
             headers=headers,
             timeout=limits,
             auth=auth,
-            trust_env=not self.config.is_local,  # a proxy cannot reach our own loopback
+            **connection_options(self.config.url),
         )
         return self._http_client
 

@@ -21,8 +21,8 @@ from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
 from qwenbelt.core.errors import ConfigError, one_line
+from qwenbelt.core.processes import watchdog
 from qwenbelt.core.secrets import clean_environment, scrub
-from qwenbelt.core.watchdog import watchdog
 from qwenbelt.tools.mcp.config import ServerConfig
 
 MAX_LINE_BYTES = 64 * 1024 * 1024

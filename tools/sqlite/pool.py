@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import select
-import subprocess
-import sys
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from qwenbelt.core import errors
+from qwenbelt.core.child_process import ChildEnded, ChildProcess, ChildTooSlow, IdleChildren
 from qwenbelt.core.errors import QwenbeltError, ToolCancelled, ToolError, ToolRefused, ToolTimeout
-from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.core.secrets import clean_environment
-from qwenbelt.core.watchdog import watchdog
+from qwenbelt.core.processes import per_process
 from qwenbelt.tools.operation import OperationCall
 from qwenbelt.tools.sqlite.engine import MAX_ROWS, QUERY_SECONDS, Parameters, RowPage
 
@@ -26,73 +21,18 @@ _START_SECONDS = 20.0
 _MOST_WORKERS = 16
 _IDLE_WORKERS = 4
 _POLL_SECONDS = 0.05
-_START = (
-    "import sys; sys.path[:] = sys.argv[4:]; from qwenbelt.tools.sqlite.worker import main; "
-    "main(*sys.argv[1:4])"
-)
+_CHILD = "qwenbelt.tools.sqlite.worker"
 
 
-class _Worker:
-    """One process; used by one caller at a time."""
+@dataclass
+class _Here:
+    """What callers of one process share; a forked copy of the process begins anew."""
 
-    def __init__(self, path: Path, write: bool, seconds: float) -> None:
-        options = [str(path.absolute()), "write" if write else "read", str(seconds)]
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _START, *options, *sys.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=clean_environment(),
-            start_new_session=True,
-            bufsize=0,
-        )
-        watchdog().add(self._process.pid)
-        self._pending = b""
-
-    def receive(self, seconds: float, call: OperationCall) -> dict[str, Any]:
-        """Waits for one reply.
-
-        Raises:
-            ToolTimeout: none came in time.
-            ToolCancelled: nobody wants it any more.
-            ToolError: the process has ended.
-        """
-        output = self._process.stdout
-        end = time.monotonic() + seconds
-        parts = [self._pending]
-        while output is not None:
-            if call.cancelled.is_set():
-                raise ToolCancelled("The query was cancelled.")
-            left = end - time.monotonic()
-            if left <= 0:
-                raise ToolTimeout(f"The query ran longer than {seconds:g} s and was stopped.")
-            if not select.select([output], [], [], min(left, _POLL_SECONDS))[0]:
-                continue
-            chunk = os.read(output.fileno(), 1 << 20)
-            if not chunk:
-                break
-            line, found, rest = chunk.partition(b"\n")
-            parts.append(line)
-            if found:
-                self._pending = rest
-                reply: dict[str, Any] = loads_bounded(b"".join(parts))
-                return reply
-        raise ToolError("The query needed too much memory and was stopped.")
-
-    def send(self, request: dict[str, Any]) -> None:
-        """Sends one request."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.write(json.dumps(request).encode() + b"\n")
-
-    def end(self) -> None:
-        """Kills the process."""
-        self._process.kill()
-        self._process.wait()
-        watchdog().remove(self._process.pid)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+    slots: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(_MOST_WORKERS)
+    )
+    writing: threading.Lock = field(default_factory=threading.Lock)
+    sparing: threading.Lock = field(default_factory=threading.Lock)
 
 
 class DatabasePool:
@@ -111,14 +51,10 @@ class DatabasePool:
         self.path = path
         self.write_allowed = write
         self.seconds = seconds
-        self._lock = threading.Lock()
-        self._slots = threading.BoundedSemaphore(_MOST_WORKERS)
-        self._writing = threading.Lock()
-        self._idle: list[tuple[int, _Worker]] = []
-        self._number = 0
+        self._idle = IdleChildren(_IDLE_WORKERS)
+        self._here = per_process(_Here)
         self._closed = False
-        self._sparing = False
-        self._give_back(self._new())
+        self._idle.give_back(self._new())
 
     def query(
         self,
@@ -148,7 +84,7 @@ class DatabasePool:
         """Runs one statement that changes the database; see `Database.change`."""
         if not self.write_allowed:
             raise ToolRefused("The database is read-only.", fix="The person can allow writing.")
-        with self._writing:
+        with self._here().writing:
             arguments = {"sql": sql, "parameters": parameters}
             _, (affected, page) = self._ask("change", arguments, call)
         return affected, RowPage(**page)
@@ -169,11 +105,8 @@ class DatabasePool:
 
     def close(self) -> None:
         """Ends all processes that do nothing, and the others as they finish."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for _, worker in idle:
-            worker.end()
+        self._closed = True
+        self._idle.close(for_good=True)
 
     def _ask(
         self,
@@ -184,80 +117,65 @@ class DatabasePool:
     ) -> tuple[int, Any]:
         call = call or OperationCall()
         with self._slot(call):
-            number, worker = self._take(wanted)
+            worker = self._take(wanted)
             try:
                 worker.send({"do": do, "with": arguments})
-                reply = worker.receive(self.seconds + _GRACE_SECONDS, call)
+                reply = _receive(worker, self.seconds, _GRACE_SECONDS, call)
             # after anything unforeseen it may still answer the old question: it must not go on
             except BaseException as error:
-                worker.end()
-                if isinstance(error, ToolTimeout):
-                    limit = f"{self.seconds:g}"
-                    raise ToolTimeout(
-                        f"The query ran longer than {limit} s and was stopped."
-                    ) from None
+                worker.stop()
+                if isinstance(error, ChildEnded):
+                    raise _out_of_memory() from None
                 raise
-            self._give_back((number, worker))
+            self._idle.give_back(worker)
         if "error" in reply:
             raise _error(reply)
-        return number, reply["ok"]
+        return worker.number, reply["ok"]
 
     @contextlib.contextmanager
     def _slot(self, call: OperationCall) -> Any:
         end = time.monotonic() + self.seconds
-        while not self._slots.acquire(timeout=_POLL_SECONDS):
+        slots = self._here().slots
+        while not slots.acquire(timeout=_POLL_SECONDS):
             call.check()
             if time.monotonic() > end:
                 raise ToolError("Too many queries are running; try again later.")
         try:
             yield
         finally:
-            self._slots.release()
+            slots.release()
 
-    def _take(self, wanted: int) -> tuple[int, _Worker]:
-        with self._lock:
-            # the process that still has the statement open, else the one used last
-            found = next((entry for entry in self._idle if entry[0] == wanted), None)
-            if found is not None:
-                self._idle.remove(found)
-                return found
-            found = self._idle.pop() if self._idle else None
-            wanting = not self._idle and not self._sparing and not self._closed
-            self._sparing = self._sparing or wanting
-        if wanting:
-            threading.Thread(target=self._add_spare, daemon=True).start()
+    def _take(self, wanted: int) -> ChildProcess:
+        # the process that still has the statement open, else the one used last
+        found = self._idle.take(wanted)
+        sparing = self._here().sparing
+        if not len(self._idle) and not self._closed and sparing.acquire(blocking=False):
+            threading.Thread(target=self._add_spare, args=(sparing,), daemon=True).start()
         return found or self._new()
 
-    def _add_spare(self) -> None:
+    def _add_spare(self, sparing: threading.Lock) -> None:
         """Has a process ready for whoever comes while all others are at work."""
         try:
-            self._give_back(self._new())
+            self._idle.give_back(self._new())
         except QwenbeltError:
-            pass  # the next one who needs a process is told
+            pass  # the next caller that needs a process gets the error
         finally:
-            with self._lock:
-                self._sparing = False
+            sparing.release()
 
-    def _new(self) -> tuple[int, _Worker]:
-        worker = _Worker(self.path, self.write_allowed, self.seconds)
+    def _new(self) -> ChildProcess:
+        access = "write" if self.write_allowed else "read"
+        options = (str(self.path.absolute()), access, str(self.seconds))
+        worker = ChildProcess(_CHILD, options)
         try:
-            first = worker.receive(_START_SECONDS, OperationCall())
+            first = _receive(worker, _START_SECONDS, 0.0, OperationCall())
             if "error" in first:
                 raise _error(first)
-        except BaseException:  # an interrupt, too, must leave no process behind
-            worker.end()
+        except BaseException as error:  # an interrupt, too, must leave no process behind
+            worker.stop()
+            if isinstance(error, ChildEnded):
+                raise _out_of_memory() from None
             raise
-        with self._lock:
-            self._number += 1
-            return self._number, worker
-
-    def _give_back(self, entry: tuple[int, _Worker]) -> None:
-        with self._lock:
-            self._idle.append(entry)
-            most = 0 if self._closed else _IDLE_WORKERS
-            dropped = [self._idle.pop(0) for _ in range(len(self._idle) - most)]
-        for _, worker in dropped:
-            worker.end()
+        return worker
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError):  # when __init__ has failed early
@@ -268,3 +186,26 @@ def _error(reply: dict[str, Any]) -> QwenbeltError:
     kind = getattr(errors, str(reply["error"]), ToolError)
     error: QwenbeltError = kind(str(reply["message"]), fix=reply.get("fix"))
     return error
+
+
+def _receive(
+    worker: ChildProcess, seconds: float, grace: float, call: OperationCall
+) -> dict[str, Any]:
+    """Waits for one reply.
+
+    Raises:
+        ToolTimeout: none came within `seconds` and some `grace`, for a query that stops by itself.
+        ToolCancelled: nobody wants it any more.
+        ChildEnded: the process has ended.
+    """
+    try:
+        reply = worker.receive(seconds + grace, call.cancelled.is_set)
+    except ChildTooSlow:
+        raise ToolTimeout(f"The query ran longer than {seconds:g} s and was stopped.") from None
+    if reply is None:
+        raise ToolCancelled("The query was cancelled.")
+    return reply
+
+
+def _out_of_memory() -> ToolError:
+    return ToolError("The query needed too much memory and was stopped.")

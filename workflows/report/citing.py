@@ -18,7 +18,7 @@ from qwenbelt.tools.documents.search.hits import QUOTE_CHARACTERS, best_quote
 from qwenbelt.tools.documents.search.queries import understand
 from qwenbelt.tools.documents.search.tokens import index_text
 from qwenbelt.tools.documents.sources import NumberedSource, SourceBook
-from qwenbelt.workflows.report.document import Citation
+from qwenbelt.workflows.report.document import ReportCitation
 from qwenbelt.workflows.report.prose import Node, plain_text
 
 # what a number, an identifier (PC, EIA-923), another word, a single digit (more often a count
@@ -83,11 +83,11 @@ class Citer:
         self._book = book
         self._page_of = page_of
         self._question = understand(question).terms if question else ()
-        self._known: dict[_Key, Citation] = {}
+        self._known: dict[_Key, ReportCitation] = {}
         self.unknown: list[int] = []
 
     @property
-    def citations(self) -> list[Citation]:
+    def citations(self) -> list[ReportCitation]:
         """The citations, ascending."""
         return list(self._known.values())
 
@@ -95,7 +95,7 @@ class Citer:
         """Returns the blocks with every mark replaced by its citation's number."""
         return [self._block(block) for block in without_own_lists(blocks)]
 
-    def cite(self, source: NumberedSource, claim: str, quoted: str = "") -> Citation:
+    def cite(self, source: NumberedSource, claim: str, quoted: str = "") -> ReportCitation:
         """Returns the citation of a source for a sentence.
 
         Args:
@@ -108,7 +108,7 @@ class Citer:
         boxes = find_quote(page.page, quote) if page is not None else []
         key = _Key(source.path, source.page, " ".join(quote.split()))
         if key not in self._known:
-            self._known[key] = Citation(
+            self._known[key] = ReportCitation(
                 n=len(self._known) + 1,
                 file=source.file,
                 page=source.page,

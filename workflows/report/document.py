@@ -13,7 +13,7 @@ from qwenbelt.workflows.report.strings import say
 
 
 @dataclass(frozen=True)
-class Citation:
+class ReportCitation:
     """A numbered reference to words on a page.
 
     Attributes:
@@ -113,7 +113,7 @@ class ReportDocument:
     question: str
     language: Language
     blocks: list[Node]
-    citations: list[Citation]
+    citations: list[ReportCitation]
     files: list[SourceFile]
     steps: list[ReportStep] = field(default_factory=list)
     made: Provenance = field(default_factory=Provenance)

@@ -17,7 +17,7 @@ from qwenbelt.tools.documents.model import Box
 from qwenbelt.tools.documents.search.hits import Hit
 from qwenbelt.tools.documents.sources import SourceBook
 from qwenbelt.workflows.report.citing import CitedPage, Citer
-from qwenbelt.workflows.report.document import Citation, Provenance, ReportDocument
+from qwenbelt.workflows.report.document import Provenance, ReportCitation, ReportDocument
 from qwenbelt.workflows.report.figures import Gallery
 from qwenbelt.workflows.report.folder import TABLES
 from qwenbelt.workflows.report.inputs import Documents
@@ -38,7 +38,7 @@ class _Cited:
 
     hit: Hit
     page: CitedPage
-    citations: list[Citation] = field(default_factory=list)
+    citations: list[ReportCitation] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.tools.plot.fonts import cjk_font
-from qwenbelt.workflows.report.document import Citation, ReportDocument, ReportStep
+from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportStep
 from qwenbelt.workflows.report.prose import Node
 from qwenbelt.workflows.report.strings import TEXTS, say
 from qwenbelt.workflows.report.summary import banner, facts, method
@@ -93,7 +93,7 @@ def pdf_data(report: ReportDocument, folder: Path) -> dict[str, Any]:
     }
 
 
-def _reference(citation: Citation, report: ReportDocument) -> dict[str, Any]:
+def _reference(citation: ReportCitation, report: ReportDocument) -> dict[str, Any]:
     page = citation.place(report.language)
     return {
         "n": citation.n,

@@ -9,7 +9,7 @@ from typing import Any
 
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.secrets import scrub
-from qwenbelt.workflows.report.document import Citation, ReportDocument, ReportStep
+from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportStep
 from qwenbelt.workflows.report.folder import FIGURES, RECORD, TABLES
 from qwenbelt.workflows.report.markdown import escaped, write_markdown
 from qwenbelt.workflows.report.pdf import pdf_bytes
@@ -57,7 +57,7 @@ def markdown_text(report: ReportDocument) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _reference(citation: Citation, report: ReportDocument) -> str:
+def _reference(citation: ReportCitation, report: ReportDocument) -> str:
     page = citation.place(report.language)
     quote = say("quoted", report.language, quote=escaped(citation.quote))
     line = f"[{citation.n}] **{escaped(citation.file)}**, {page}: {quote}"

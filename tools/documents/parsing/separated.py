@@ -25,7 +25,7 @@ _PREAMBLE = 20  # rows above the header
 Rows = list[list[str]]
 
 
-class Dialect(NamedTuple):
+class SeparatedDialect(NamedTuple):
     """How values are separated and quoted."""
 
     separator: str
@@ -82,7 +82,7 @@ def _above(rows: Rows) -> Rows:
     return above if fits else []
 
 
-def _likeliest(text: str) -> Dialect:
+def _likeliest(text: str) -> SeparatedDialect:
     sample = text[:_SAMPLE]
     if len(text) > _SAMPLE:
         sample = sample[: max(sample.rfind("\n"), 1)]
@@ -90,7 +90,7 @@ def _likeliest(text: str) -> Dialect:
     return max(tried, key=lambda dialect: _evenness(dialect, sample))
 
 
-def _evenness(dialect: Dialect, sample: str) -> float:
+def _evenness(dialect: SeparatedDialect, sample: str) -> float:
     """Returns the share of rows that have the commonest number of values, if that is above 1."""
     try:
         rows = dialect.rows(sample)
@@ -108,6 +108,6 @@ def _evenness(dialect: Dialect, sample: str) -> float:
     return share
 
 
-def _quoting(sample: str, separator: str) -> Dialect:
+def _quoting(sample: str, separator: str) -> SeparatedDialect:
     escaped = _ESCAPED.search(sample) is not None and '""' not in sample
-    return Dialect(separator, True, escaped)
+    return SeparatedDialect(separator, True, escaped)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import json
 import os
-import queue
-import subprocess
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
+from qwenbelt.core.child_process import ChildEnded, ChildProcess, ChildTooSlow, IdleChildren
 from qwenbelt.core.errors import InputError
-from qwenbelt.core.secrets import clean_environment
+from qwenbelt.core.processes import per_process
 from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.notes import noted
 
@@ -26,10 +22,7 @@ PAGE_SECONDS = 20.0  # a page that takes longer is left out, and later ones get 
 LEAST_SECONDS = 1.0
 MAX_STUCK = 8  # pages that may fail their reader; what comes after them is left out
 MAX_PROCESSES = 4
-_START = (
-    "import sys; sys.path[:] = {path!r}\n"
-    "from qwenbelt.tools.documents.parsing.worker import main; main()"
-)
+_CHILD = "qwenbelt.tools.documents.parsing.worker"
 
 
 class _Stuck(Exception):
@@ -65,71 +58,6 @@ class _Patience:
             self._slow += stuck.slow
 
 
-class _Process:
-    """One reading process."""
-
-    def __init__(self) -> None:
-        path = [entry for entry in sys.path if entry]
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-X", "utf8", "-c", _START.format(path=path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            encoding="utf-8",
-            env={**clean_environment(), "OPENBLAS_NUM_THREADS": "1"},
-        )
-        self._lines: queue.Queue[str] = queue.Queue(maxsize=64)
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        out = self._process.stdout
-        with contextlib.suppress(ValueError, OSError):
-            for line in out or ():
-                self._lines.put(line)
-        self._lines.put("")
-
-    def ask(self, request: dict[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
-        """Sends a request and yields answers, each of which may take some seconds.
-
-        Raises:
-            InputError: the document cannot be read.
-            _Stuck: the process died or is too slow; it must not be used again.
-        """
-        target = self._process.stdin
-        if target is None:
-            raise _Stuck
-        try:
-            target.write(json.dumps(request) + "\n")
-            target.flush()
-        except OSError:
-            raise _Stuck from None
-        while True:
-            answer = self._next(seconds)
-            if "error" in answer:
-                raise InputError(answer["error"], fix=answer.get("fix"))
-            yield answer
-            if "page" not in answer:
-                return
-
-    def _next(self, seconds: float) -> dict[str, Any]:
-        try:
-            line = self._lines.get(timeout=seconds)
-        except queue.Empty:
-            raise _Stuck(slow=True) from None
-        if not line:
-            raise _Stuck
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-
-
 class Workers:
     """A few reading processes, started when needed and kept for the next document.
 
@@ -139,39 +67,26 @@ class Workers:
 
     def __init__(self, processes: int | None = None) -> None:
         self.size = processes or min(os.cpu_count() or 1, MAX_PROCESSES)
-        self._idle: list[_Process] = []
-        self._lock = threading.Lock()
+        self._idle = IdleChildren(self.size)
 
     @contextlib.contextmanager
-    def _one(self) -> Iterator[_Process]:
+    def _one(self) -> Iterator[ChildProcess]:
         """Lends a process; one that is stuck is stopped and not used again."""
-        with self._lock:
-            process = self._idle.pop() if self._idle else None
-        process = process or _Process()
+        process = self._idle.take() or ChildProcess(_CHILD, (), {"OPENBLAS_NUM_THREADS": "1"})
         try:
             yield process
         except InputError:
-            self._give_back(process)
+            self._idle.give_back(process)
             raise
         except BaseException:
             process.stop()  # also when answers are still to come
             raise
         else:
-            self._give_back(process)
-
-    def _give_back(self, process: _Process) -> None:
-        with self._lock:
-            if len(self._idle) < self.size:
-                self._idle.append(process)
-                return
-        process.stop()
+            self._idle.give_back(process)
 
     def close(self) -> None:
         """Stops the processes that are idle."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for process in idle:
-            process.stop()
+        self._idle.close()
 
     def open(self, file: Path, password: str | None, *, layout: bool) -> dict[str, Any]:
         """Returns kind, pages, title and outline of a document.
@@ -182,7 +97,8 @@ class Workers:
         request = {"do": "open", "path": str(file), "password": password, "layout": layout}
         try:
             with self._one() as process:
-                return next(iter(list(process.ask(request, OPEN_SECONDS))))
+                (facts,) = _answers(process, request, OPEN_SECONDS)
+                return facts
         except _Stuck:
             raise InputError(f"{file}: cannot be read; it makes its reader fail.") from None
 
@@ -247,19 +163,33 @@ class Workers:
         from qwenbelt.tools.documents.parsing.worker import decode
 
         with self._one() as process:
-            for answer in process.ask(request, patience.seconds):
+            for answer in _answers(process, request, patience.seconds):
                 if "page" in answer:
                     pages.append(decode(answer["page"]))
 
 
-_SHARED: list[Workers] = []
-_SHARING = threading.Lock()
+def _answers(
+    process: ChildProcess, request: dict[str, Any], seconds: float
+) -> Iterator[dict[str, Any]]:
+    """Sends a request and yields answers, each of which may take some seconds.
+
+    Raises:
+        InputError: the document cannot be read.
+        _Stuck: the process died or is too slow; it must not be used again.
+    """
+    try:
+        process.send(request)
+        while True:
+            answer = process.receive(seconds) or {}
+            if "error" in answer:
+                raise InputError(answer["error"], fix=answer.get("fix"))
+            yield answer
+            if "page" not in answer:
+                return
+    except ChildTooSlow:
+        raise _Stuck(slow=True) from None
+    except ChildEnded:
+        raise _Stuck from None
 
 
-def shared_workers() -> Workers:
-    """Returns the processes that all indexes of this process share; stopped at its end."""
-    with _SHARING:
-        if not _SHARED:
-            _SHARED.append(Workers())
-            atexit.register(_SHARED[0].close)
-        return _SHARED[0]
+shared_workers = per_process(Workers, Workers.close)  # of all indexes of this process

@@ -7,6 +7,7 @@ from typing import Any
 
 from qwenbelt.core.errors import EndpointError, one_line
 from qwenbelt.core.secrets import scrub
+from qwenbelt.core.urls import connection_options
 
 TRIES = 4
 SECONDS = 60.0
@@ -31,7 +32,9 @@ def post(url: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
     for number in range(TRIES):
         wait = _FIRST_WAIT * 2**number
         try:
-            reply = httpx.post(url, json=body, headers=headers, timeout=SECONDS)
+            reply = httpx.post(
+                url, json=body, headers=headers, timeout=SECONDS, **connection_options(url)
+            )
         except httpx.HTTPError as error:
             reason = one_line(error) or type(error).__name__
         else:

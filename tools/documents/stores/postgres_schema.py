@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 from qwenbelt.core.errors import ConfigError, InputError, one_line
+from qwenbelt.core.processes import PerThread
 from qwenbelt.core.secrets import scrub
 from qwenbelt.tools.documents.search.tokens import TOKENS_VERSION
 
@@ -90,9 +90,9 @@ class Server:
             ) from error
         self._psycopg = psycopg
         self._url = url
-        self._here = threading.local()
-        self._all: list[Any] = []
-        self._lock = threading.Lock()
+        self._connections: PerThread[Any] = PerThread(
+            self._connect, lambda made: made.close(), lambda made: not made.closed
+        )
         try:
             self.has_vectors = self._prepare()
         except psycopg.Error as error:
@@ -105,13 +105,10 @@ class Server:
 
     def get(self) -> Any:
         """Returns this thread's connection; a lost one is opened anew."""
-        found = getattr(self._here, "connection", None)
-        if found is None or found.closed:
-            found = self._psycopg.connect(self._url, autocommit=True, connect_timeout=SECONDS)
-            self._here.connection = found
-            with self._lock:
-                self._all.append(found)
-        return found
+        return self._connections.get()
+
+    def _connect(self) -> Any:
+        return self._psycopg.connect(self._url, autocommit=True, connect_timeout=SECONDS)
 
     def rows(self, query: str, *values: Any) -> list[Any]:
         """Runs a query and returns its rows."""
@@ -128,11 +125,7 @@ class Server:
 
     def close(self) -> None:
         """Closes the connections of all threads."""
-        with self._lock:
-            for connection in self._all:
-                connection.close()
-            self._all.clear()
-        self._here = threading.local()
+        self._connections.close()
 
     def collection(self, name: str) -> int:
         """Returns a collection's number."""

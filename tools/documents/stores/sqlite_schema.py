@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from qwenbelt.core import transactions
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.processes import PerThread
 from qwenbelt.tools.documents.search.tokens import TOKENS_VERSION
 from qwenbelt.tools.documents.stores.fulltext_snapshot import SECTION_WEIGHT, TOKENIZER, table
 
@@ -110,9 +110,7 @@ class Connections:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._here = threading.local()
-        self._all: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
+        self._connections = PerThread(self._connect, sqlite3.Connection.close)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._prepare(self.get())
@@ -125,18 +123,16 @@ class Connections:
 
     def get(self) -> sqlite3.Connection:
         """Returns this thread's connection."""
-        found: sqlite3.Connection | None = getattr(self._here, "connection", None)
-        if found is None:
-            found = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            found.execute("PRAGMA foreign_keys = ON")
-            found.execute("PRAGMA synchronous = NORMAL")
-            found.execute("PRAGMA cache_size = -32000")
-            self._here.connection = found
-            with self._lock:
-                self._all.append(found)
-        return found
+        return self._connections.get()
+
+    def _connect(self) -> sqlite3.Connection:
+        made = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        made.execute("PRAGMA foreign_keys = ON")
+        made.execute("PRAGMA synchronous = NORMAL")
+        made.execute("PRAGMA cache_size = -32000")
+        return made
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -163,11 +159,7 @@ class Connections:
 
     def close(self) -> None:
         """Closes the connections of all threads."""
-        with self._lock:
-            for connection in self._all:
-                connection.close()
-            self._all.clear()
-        self._here = threading.local()
+        self._connections.close()
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
