@@ -24,10 +24,16 @@ from qwenbelt.core.events import (
 )
 from qwenbelt.core.reply_fold import ReplyFold
 
-# reasons of a run's end that are reasons of OpenAI's too; all other limits are told as "length"
-_REASONS = {"answer": "stop", "content_filter": "content_filter"}
 Activity = Literal["reasoning", "notes", "none"]
 Kind = Literal["text", "thought"]
+# how ends are told in the words of the chat completions API; an endpoint's own word stays
+_REASONS = {
+    "answer": "stop",
+    **dict.fromkeys(
+        ("model_calls", "tool_calls", "tokens", "seconds", "money", "loop", "error", "cancelled"),
+        "length",
+    ),
+}
 
 
 @dataclass
@@ -193,11 +199,11 @@ class Teller:
         return []
 
     def _done(self, event: Done) -> list[tuple[Kind, str]]:
-        self.told.reason = _REASONS.get(event.reason, "length")
+        self.told.reason = _REASONS.get(event.reason, event.reason)
         pieces = self._complete()
         if self._typed and event.reason == "answer":
             pieces.append(("text", self._links.feed(event.text)))
         pieces.append(("text", self._links.finish()))
-        if event.reason not in ("answer", "length", "error", "cancelled"):
+        if event.reason not in ("answer", "length", "content_filter", "error", "cancelled"):
             pieces += self._note(one_line(event.detail or event.reason, 300))
         return pieces

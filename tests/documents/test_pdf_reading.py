@@ -164,3 +164,63 @@ def test_quotes_are_compared_by_letters(quote: str) -> None:
 @pytest.mark.parametrize("quote", ["environmental ban", "1912 … plan", "", "of"])
 def test_what_does_not_stand_there_is_refused(quote: str) -> None:
     assert not quote_spans("There was an environmental plan of “1912”.", quote)
+
+
+def _two_columns(middle: list[str]) -> list[str]:
+    content = list(middle)
+    for start, name in ((50, "left"), (330, "right")):
+        content += [line(start, 700 - 14 * n, sentence(name, n)) for n in range(20)]
+    return content
+
+
+def sentence(name: str, number: int) -> str:
+    return f"The {name} text says in line {number} that all is well"
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        [line(303, 40, "17")],
+        [
+            line(270, 730, "First Author"),
+            line(265, 716, "Some Institute"),
+            line(280, 400, "Figure"),
+        ],
+        [line(180, 745, "A title across both columns of the page", 16), line(300, 735, "and more")],
+    ],
+)
+def test_something_short_in_the_gutter_does_not_hide_it(make_pdf, middle: list[str]) -> None:
+    (page,) = read_pages(make_pdf("columns.pdf", ["\n".join(_two_columns(middle))]))
+    for name in ("left", "right"):
+        words = [sentence(name, n) for n in range(20)]
+        missing = [w for w in words if not quote_spans(page.text, w)]
+        assert not missing
+        assert [page.text.index(w) for w in words] == sorted(page.text.index(w) for w in words)
+    assert page.text.index(sentence("left", 3)) < page.text.index(sentence("right", 0))
+
+
+def test_translations_beside_each_other_are_read_block_by_block(make_pdf) -> None:
+    content = []
+    for block in range(4):
+        for start, name in ((50, "left"), (330, "right")):
+            for n in range(5):
+                y = 700 - 100 * block - 14 * n
+                content.append(line(start, y, f"Block {block} {name} line {n} of this paragraph"))
+    (page,) = read_pages(make_pdf("blocks.pdf", ["\n".join(content)]))
+    order = [
+        page.text.index(f"Block {block} {name} line {n}")
+        for block in range(4)
+        for name in ("left", "right")
+        for n in range(5)
+    ]
+    assert order == sorted(order)
+
+
+def test_a_table_that_was_written_by_column_is_read_by_row(make_pdf) -> None:
+    content = [
+        line(60 + 150 * column, 700 - 16 * row, f"Item {row}" if not column else f"{row * 37}.50")
+        for column in range(3)
+        for row in range(8)
+    ]
+    (page,) = read_pages(make_pdf("table.pdf", ["\n".join(content)]))
+    assert "Item 5  185.50  185.50" in page.text

@@ -36,6 +36,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z“\"])|(?<=[。！？；])")
 _YEAR = re.compile(r"(?<![\d.,])(?:19|20)\d\d(?!\d|[.,]\d)")
 _COLUMNS = re.compile(r" {2,}|\t")
 _SPACE = re.compile(r"\s+")
+_SIGNS_OF_RAISED = re.compile(r"\^|\[([a-z]|\d{1,3}(?:[,;–-]\d{1,3})*)\]")
 PageReader = Callable[[NumberedSource], "CitedPage | None"]
 
 
@@ -56,7 +57,7 @@ class CitedPage:
 
 def _squeezed(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold().replace("\xad", "")
-    return _SPACE.sub("", folded)
+    return _SIGNS_OF_RAISED.sub(r"\1", _SPACE.sub("", folded))  # the raw text has 451 for 45[1]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from qwenbelt.tools.documents.model import Box
 from qwenbelt.tools.documents.parsing.pdfium import Characters, Floats
+from qwenbelt.tools.documents.parsing.raised_text import SMALLER, with_scripts
 
 WIDE_GAP = 1.2  # of the line's height; a wider gap separates columns or cells
 TOUCHING = 0.12  # of the line's height; letters that are nearer belong to one word
@@ -170,9 +171,14 @@ def fragments_of(characters: Characters, cells: Sequence[Box] = ()) -> list[Frag
         ],
         axis=1,
     ).tolist()
+    heights = placed[:, 3] - placed[:, 1]
+    uneven = np.minimum.reduceat(heights, starts) < SMALLER * np.maximum.reduceat(heights, starts)
     found = []
     for order, (first, last) in enumerate(zip(inked[starts], inked[ends], strict=True)):
-        words = clean(text[first : last + 1]).split()
+        part = text[first : last + 1]
+        if uneven[order] and len(part) == last + 1 - first:
+            part = with_scripts(part, boxes[first : last + 1])
+        words = clean(part).split()
         if words:
             x0, top, x1, bottom = corners[order]
             joined = " ".join(words)
@@ -195,8 +201,17 @@ def _breaks(
     lower, higher = np.minimum(height[1:], height[:-1]), np.maximum(height[1:], height[:-1])
     gap = np.maximum(placed[1:, 0] - placed[:-1, 2], placed[:-1, 0] - placed[1:, 2])
     drifted = np.abs(np.diff(middle)) > BASELINE_DRIFT * np.where(lower > 0.4 * higher, lower, 0)
+    # fonts that say how tall each glyph is: a hyphen or a full stop lies within its neighbour
+    overlap = np.minimum(placed[1:, 3], placed[:-1, 3]) - np.maximum(placed[1:, 1], placed[:-1, 1])
+    drifted &= (overlap < 0.9 * lower) | (np.abs(np.diff(placed[:, 3])) > 0.25 * higher)
+    script = (lower < SMALLER * higher) & (lower > 0.4 * higher) & (overlap > 0.25 * lower)
+    script &= (gap < TOUCHING * higher) & (placed[1:, 0] > placed[:-1, 0])
+    drifted &= ~script
     broken: npt.NDArray[np.bool_] = (
-        (np.diff(newlines) > 0) | hyphens[inked][:-1] | drifted | (gap > WIDE_GAP * higher)
+        ((np.diff(newlines) > 0) & ~script)
+        | hyphens[inked][:-1]
+        | drifted
+        | (gap > WIDE_GAP * higher)
     )
     return broken
 

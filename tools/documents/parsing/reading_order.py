@@ -1,8 +1,4 @@
-"""Reading order: columns, rows and paragraphs.
-
-A gutter counts as one between columns of prose only when both sides hold real lines of text;
-the columns of a table are short, so tables are read row by row.
-"""
+"""Reading order: columns (see `columns`), rows and paragraphs."""
 
 from __future__ import annotations
 
@@ -10,15 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
 
-import numpy as np
-
 from qwenbelt.tools.documents.model import Box
+from qwenbelt.tools.documents.parsing.columns import blocks, find_gutter, side
 from qwenbelt.tools.documents.parsing.fragments import Fragment
+from qwenbelt.tools.documents.parsing.written_order import (
+    in_written_order,
+    is_consistent,
+    is_tabular,
+)
 
-MIN_COLUMN_LINES = 4
-MIN_COLUMN_CHARACTERS = 18  # the median line of a column of prose
-_SINGLE_COLUMN_SHARE = 0.62  # of the region's width; wider fragments span columns
-_MAX_DEPTH = 4
+_MAX_DEPTH = 12
 
 
 @dataclass(slots=True)
@@ -62,32 +59,48 @@ class Row:
 def reading_rows(fragments: list[Fragment]) -> list[Row]:
     """Returns the rows of a page in reading order."""
     rows: list[Row] = []
-    for number, region in enumerate(_regions(fragments, 0)):
+    regions = list(_regions(fragments, 0))
+    if len(regions) > 1 and is_consistent(fragments):
+        regions.sort(key=lambda region: median(f.order for f in region))
+    for number, region in enumerate(regions):
         left = min(f.x0 for f in region)
         right = max(f.x1 for f in region)
-        for members in _rows(region):
+        for members in _region_rows(region):
             rows.append(Row(members, left, right, number))
     return rows
+
+
+def _region_rows(region: list[Fragment]) -> list[list[Fragment]]:
+    rows = _rows(region)
+    if is_tabular(rows):
+        return rows
+    written = in_written_order(region)
+    if written is None:
+        return rows
+    for line in written:
+        line.sort(key=lambda f: (f.x0, f.order))
+    return written
 
 
 def _regions(fragments: list[Fragment], depth: int) -> Iterator[list[Fragment]]:
     """Cuts a region into columns where it has them, in reading order."""
     if not fragments:
         return
-    gutter = _gutter(fragments) if depth < _MAX_DEPTH and len(fragments) >= 8 else None
+    rows = _rows(fragments)
+    gutter = find_gutter(rows) if depth < _MAX_DEPTH else None
     if gutter is None:
         yield fragments
         return
-    spanning = [f for f in fragments if f.x0 < gutter[0] - 1 and f.x1 > gutter[1] + 1]
-    rest = [f for f in fragments if not (f.x0 < gutter[0] - 1 and f.x1 > gutter[1] + 1)]
-    middle = (gutter[0] + gutter[1]) / 2
-    for band, spanned in _bands(spanning, rest):
-        left = [f for f in band if (f.x0 + f.x1) / 2 <= middle]
-        right = [f for f in band if (f.x0 + f.x1) / 2 > middle]
-        yield from _regions(left, depth + 1)
-        yield from _regions(right, depth + 1)
+    yield from _regions([f for row in rows[: gutter.first] for f in row], depth + 1)
+    band = [f for row in rows[gutter.first : gutter.last + 1] for f in row]
+    spanning = [f for f in band if side(f, gutter) == 0]
+    for part, spanned in _bands(spanning, [f for f in band if side(f, gutter)]):
+        for block in blocks(part, gutter):
+            yield from _regions([f for f in block if side(f, gutter) < 0], depth + 1)
+            yield from _regions([f for f in block if side(f, gutter) > 0], depth + 1)
         if spanned:
             yield spanned
+    yield from _regions([f for row in rows[gutter.last + 1 :] for f in row], depth + 1)
 
 
 def _bands(
@@ -109,58 +122,6 @@ def _bands(
         yield [], group
     if waiting:
         yield waiting, []
-
-
-def _gutter(fragments: list[Fragment]) -> tuple[float, float] | None:
-    """Returns the edges of the gutter between two columns of prose, or None."""
-    left, right = min(f.x0 for f in fragments), max(f.x1 for f in fragments)
-    width = right - left
-    if width < 150:
-        return None
-    narrow = [f for f in fragments if f.x1 - f.x0 <= _SINGLE_COLUMN_SHARE * width]
-    if len(narrow) < 2 * MIN_COLUMN_LINES:
-        return None
-    covered = np.zeros(int(width) + 2)
-    for f in narrow:
-        covered[int(f.x0 - left) : int(np.ceil(f.x1 - left))] += f.height
-    for start, end in _free_strips(covered, sum(f.height for f in narrow)):
-        edges = (left + start, left + end)
-        if _is_prose_both_sides(narrow, edges):
-            return edges
-    return None
-
-
-def _free_strips(covered: np.ndarray, total: float) -> list[tuple[int, int]]:
-    """Returns nearly empty vertical strips in the middle of a region, widest first."""
-    size = len(covered)
-    free = covered <= 0.01 * total
-    free[: int(size * 0.15)] = False
-    free[int(size * 0.85) :] = False
-    edges = np.flatnonzero(np.diff(np.r_[0, free.astype(np.int8), 0]))
-    strips = [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= 5]
-    return sorted(strips, key=lambda s: s[0] - s[1])[:4]
-
-
-def _is_prose_both_sides(fragments: list[Fragment], edges: tuple[float, float]) -> bool:
-    middle = (edges[0] + edges[1]) / 2
-    left = [f for f in fragments if (f.x0 + f.x1) / 2 <= middle]
-    right = [f for f in fragments if (f.x0 + f.x1) / 2 > middle]
-    return _is_prose(left) and _is_prose(right)
-
-
-def _is_prose(side: list[Fragment]) -> bool:
-    if len(side) < MIN_COLUMN_LINES:
-        return False
-    width = max(f.x1 for f in side) - min(f.x0 for f in side)
-    long = sum(1 for f in side if f.x1 - f.x0 >= 0.55 * width)
-    return median(_measure(f.text) for f in side) >= MIN_COLUMN_CHARACTERS and long >= 0.5 * len(
-        side
-    )
-
-
-def _measure(text: str) -> int:
-    """Returns the length of a text in Latin letters; a Chinese character counts as two."""
-    return sum(2 if c >= "\u2e80" else 1 for c in text)
 
 
 def _rows(fragments: Iterable[Fragment]) -> list[list[Fragment]]:

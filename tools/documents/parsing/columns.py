@@ -1,0 +1,253 @@
+"""Where text stands in columns: band by band of a page, not for the page as a whole.
+
+A gutter is a strip that most rows of a band leave free, with text on both sides. Whether it parts
+columns of prose or the cells of a table is told by two signs: the order in which the producer
+wrote the text (column by column, or row by row), and how long the lines on both sides are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from qwenbelt.tools.documents.parsing.fragments import Fragment
+
+MIN_COLUMN_LINES = 4
+MIN_WRITTEN_LINES = 2  # of a column that the producer wrote by itself
+MIN_COLUMN_CHARACTERS = 18  # the median line of a column of prose
+MIN_GUTTER = 5.0  # points
+MAX_TRIES = 6
+_BIN = 2.0  # points
+_CROSSED = 3.0  # rows that leave a strip free make up for one that crosses it
+_BLOCK_LINES = 2.5  # of a block in two columns, at the least
+_ASIDE = 0.85  # of a line's width on one side of the gutter: it belongs to that column
+
+_Counts = npt.NDArray[np.float64]
+
+
+class Gutter(NamedTuple):
+    """A strip without text in a band of rows: from `left` to `right`, rows `first` to `last`."""
+
+    left: float
+    right: float
+    first: int
+    last: int
+
+    @property
+    def middle(self) -> float:
+        """Its centre in points."""
+        return (self.left + self.right) / 2
+
+
+def find_gutter(rows: list[list[Fragment]]) -> Gutter | None:
+    """Returns the gutter between two columns in a band of rows, or None.
+
+    Args:
+        rows: the fragments of a region by baseline, from the top.
+    """
+    if len(rows) < MIN_WRITTEN_LINES:
+        return None
+    for gutter in _candidates(rows):
+        band = [f for row in rows[gutter.first : gutter.last + 1] for f in row]
+        if _parts_columns(band, gutter, len(rows)):
+            return gutter
+    return None
+
+
+def side(fragment: Fragment, gutter: Gutter) -> int:
+    """Returns -1 for what stands left of a gutter, 1 for right, 0 for what spans it."""
+    if fragment.x1 <= gutter.left + 1 or fragment.x0 >= gutter.right - 1:
+        return -1 if (fragment.x0 + fragment.x1) / 2 <= gutter.middle else 1
+    width = max(fragment.x1 - fragment.x0, 1e-6)
+    left = (min(fragment.x1, gutter.middle) - min(fragment.x0, gutter.middle)) / width
+    if left >= _ASIDE:
+        return -1
+    return 1 if left <= 1 - _ASIDE else 0
+
+
+def blocks(band: list[Fragment], gutter: Gutter) -> list[list[Fragment]]:
+    """Cuts a band where the producer wrote it block by block, each of them in two columns.
+
+    That is how translations beside each other, and panels of slides, are written.
+    """
+    found: list[list[Fragment]] = []
+    last = 1
+    for fragment in sorted(band, key=lambda f: f.order):
+        now = side(fragment, gutter)
+        if not found or now < 0 < last:
+            found.append([])
+        found[-1].append(fragment)
+        last = now
+    lines = min(sum(side(f, gutter) < 0 for f in band), sum(side(f, gutter) > 0 for f in band))
+    if _BLOCK_LINES * len(found) > lines:  # row by row
+        return [band]
+    for above, below in pairwise(found):
+        if max(f.middle for f in above) >= min(f.middle for f in below):
+            return [band]
+    return found
+
+
+def _candidates(rows: list[list[Fragment]]) -> Iterator[Gutter]:
+    """Yields strips that rows leave free, those first with the most text on both sides."""
+    x0 = min(f.x0 for row in rows for f in row)
+    size = int((max(f.x1 for row in rows for f in row) - x0) / _BIN) + 1
+    if size * _BIN < 100:
+        return
+    covered, left, right = _marks(rows, x0, size)
+    if not (left & right).any() and not _taller_side(left, right):
+        return
+    first, last = _bands(left | right, covered)
+    strength = _strength(first, last, left, right)
+    for _ in range(MAX_TRIES):
+        best = int(strength.argmax())
+        if strength[best] < MIN_WRITTEN_LINES:
+            return
+        low, high = _strip(best, strength, first, last)
+        free = ~covered[first[best] : last[best] + 1, low : high + 1]
+        if (high - low + 1) * _BIN >= MIN_GUTTER and free.any():
+            yield Gutter(x0 + low * _BIN, x0 + (high + 1) * _BIN, int(first[best]), int(last[best]))
+        strength[max(0, low - 1) : high + 2] = 0
+
+
+def _marks(
+    rows: list[list[Fragment]], x0: float, size: int
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Says which strips each row covers, and whether it has text left and right of them."""
+    covered = np.zeros((len(rows), size), bool)
+    left, right = covered.copy(), covered.copy()
+    for number, row in enumerate(rows):
+        for f in row:
+            covered[number, int((f.x0 - x0) / _BIN) : int(np.ceil((f.x1 - x0) / _BIN))] = True
+        left[number, int(np.ceil((min(f.x1 for f in row) - x0) / _BIN)) :] = True
+        right[number, : int((max(f.x0 for f in row) - x0) / _BIN)] = True
+    left &= ~covered
+    right &= ~covered
+    return covered, left, right
+
+
+def _taller_side(left: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> bool:
+    """Says whether some strip has rows on both sides, though no row has text on both."""
+    return bool(np.minimum(left.sum(0), right.sum(0)).max() >= MIN_WRITTEN_LINES)
+
+
+def _bands(
+    beside: npt.NDArray[np.bool_], covered: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Returns for each strip the first and last row of the band that leaves it free (Kadane)."""
+    count, size = beside.shape
+    weights = beside.astype(np.float64) - _CROSSED * covered
+    best = np.zeros(size)
+    running = np.zeros(size)
+    begun = np.zeros(size, np.intp)
+    first, last = np.zeros(size, np.intp), np.full(size, -1, np.intp)
+    for number in range(count):
+        anew = running <= 0
+        begun[anew] = number
+        running = np.where(anew, 0.0, running) + weights[number]
+        better = running > best
+        best[better] = running[better]
+        first[better] = begun[better]
+        last[better] = number
+    return first, last
+
+
+def _strength(
+    first: npt.NDArray[np.intp],
+    last: npt.NDArray[np.intp],
+    left: npt.NDArray[np.bool_],
+    right: npt.NDArray[np.bool_],
+) -> _Counts:
+    """Returns for each strip how many rows of its band have text on the side that has fewer."""
+    columns = np.arange(left.shape[1])
+    sums = []
+    for mask in (left, right):
+        total = np.vstack([np.zeros(mask.shape[1], np.intp), mask.cumsum(0)])
+        sums.append(total[last + 1, columns] - total[first, columns])
+    found: _Counts = np.where(last >= first, np.minimum(*sums), 0).astype(np.float64)
+    return found
+
+
+def _strip(
+    best: int, strength: _Counts, first: npt.NDArray[np.intp], last: npt.NDArray[np.intp]
+) -> tuple[int, int]:
+    """Returns the bins around the best one that are free in nearly the same band."""
+    low = high = best
+    enough = 0.9 * strength[best]
+    while low > 0 and strength[low - 1] >= enough and _alike(best, low - 1, first, last):
+        low -= 1
+    while (
+        high + 1 < len(strength)
+        and strength[high + 1] >= enough
+        and _alike(best, high + 1, first, last)
+    ):
+        high += 1
+    return low, high
+
+
+def _alike(one: int, other: int, first: npt.NDArray[np.intp], last: npt.NDArray[np.intp]) -> bool:
+    reach = 0.1 * (last[one] - first[one] + 1) + 1
+    return bool(abs(first[one] - first[other]) <= reach and abs(last[one] - last[other]) <= reach)
+
+
+def _parts_columns(band: list[Fragment], gutter: Gutter, rows: int) -> bool:
+    """Says whether a gutter parts columns of text, not the cells of a table or a form."""
+    left = [f for f in band if side(f, gutter) < 0]
+    right = [f for f in band if side(f, gutter) > 0]
+    if _is_prose(left) and _is_prose(right):
+        return not _by_row(left, right) or not _is_short(left, right)
+    if not _apart(left, right) or _is_tabular(left) or _is_tabular(right):
+        return False
+    return all(_is_text(part) for part in (left, right))
+
+
+def _is_prose(part: list[Fragment]) -> bool:
+    if len(part) < MIN_COLUMN_LINES:
+        return False
+    width = max(f.x1 for f in part) - min(f.x0 for f in part)
+    long = sum(1 for f in part if f.x1 - f.x0 >= 0.55 * width)
+    long_enough = median(_measure(f.text) for f in part) >= MIN_COLUMN_CHARACTERS
+    return long_enough and long >= 0.5 * len(part)
+
+
+def _is_text(part: list[Fragment]) -> bool:
+    """Says whether a side that was written by itself holds lines of words."""
+    if len(part) < MIN_WRITTEN_LINES:
+        return False
+    return median(_measure(f.text) for f in part) >= 0.5 * MIN_COLUMN_CHARACTERS
+
+
+def _is_tabular(part: list[Fragment]) -> bool:
+    figures = sum(1 for f in part if sum(c.isdigit() for c in f.text) >= 0.5 * len(f.text))
+    return figures >= 0.4 * len(part)
+
+
+def _is_short(left: list[Fragment], right: list[Fragment]) -> bool:
+    """Says whether one of two sides has few lines, as labels or values have beside each other."""
+    return min(len(left), len(right)) < MIN_COLUMN_LINES
+
+
+def _crossings(left: list[Fragment], right: list[Fragment]) -> int:
+    """Returns how often the producer went from one side to the other."""
+    sides = sorted([(f.order, 0) for f in left] + [(f.order, 1) for f in right])
+    return sum(a[1] != b[1] for a, b in pairwise(sides))
+
+
+def _apart(left: list[Fragment], right: list[Fragment]) -> bool:
+    """Says whether the producer wrote one side after the other."""
+    fewer = min(len(left), len(right))
+    header = 2 if fewer >= 2 * MIN_COLUMN_LINES else 0  # a running title and its page number
+    return _crossings(left, right) <= max(1, 0.2 * fewer) + header
+
+
+def _by_row(left: list[Fragment], right: list[Fragment]) -> bool:
+    return _crossings(left, right) >= 1.2 * min(len(left), len(right))
+
+
+def _measure(text: str) -> int:
+    """Returns the length of a text in Latin letters; a Chinese character counts as two."""
+    return sum(2 if c >= "\u2e80" else 1 for c in text)

@@ -1,0 +1,77 @@
+"""Raised and lowered characters keep their meaning in plain text: 10^6, 45[1], CO₂.
+
+A raised number is an exponent after 10, a unit or a single letter, and the mark of a footnote
+elsewhere: without a sign, 45 with a footnote would read 451.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from qwenbelt.tools.documents.parsing.pdfium import Floats
+
+SMALLER = 0.86  # of the line's height
+_DESCENT = 0.21  # of a font's height; what it truly is matters little for two sizes of one font
+_RAISED, _LOWERED = 0.17, 0.06  # of the line's height, from its baseline
+_LOW = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
+_EXPONENT = re.compile(r"^[+\-−–]?\d{1,4}(?:[.,/]\d+)?$|^[+\-−–]?[a-z]$|^[+\-−–]?\d?[a-z]\d?$")
+_FOOTNOTE = re.compile(r"^\(?(?:\d{1,3}|[a-z])(?:[,;\-–]\s?(?:\d{1,3}|[a-z]))*\)?$")
+_POWER_BASE = re.compile(
+    r"(?:(?<![\d.,])(?:10|e|\d)|(?<![^\W_])(?:[mck]?m|ft|in|yd|mi|s|kg|[^\W\d_])|[+\-*/=^]\w*\))$"
+)
+_SIGNED = re.compile(r"^[+\-−–]")
+
+
+def raised(base: str, script: str) -> str:
+    """Returns what stands for raised text after other text."""
+    if not base or base[-1].isspace():
+        return script + " " if base == "" and script.isdigit() else script
+    if _EXPONENT.match(script) and (_POWER_BASE.search(base) or _SIGNED.match(script)):
+        return "^" + re.sub("[−–]", "-", script)
+    if _FOOTNOTE.match(script):
+        return f"[{script.strip('()')}]"
+    return script
+
+
+def lowered(base: str, script: str) -> str:
+    """Returns what stands for lowered text after other text."""
+    if base and not base[-1].isspace() and script and all(ord(c) in _LOW for c in script):
+        return script.translate(_LOW)
+    return script
+
+
+def with_scripts(text: str, boxes: Floats) -> str:
+    """Returns the characters of a line, those that are raised or lowered with their signs.
+
+    Args:
+        text: one character for each box.
+        boxes: rows `x0, top, x1, bottom`.
+    """
+    height = boxes[:, 3] - boxes[:, 1]
+    inked = np.array([not c.isspace() for c in text]) & (height > 0)
+    if not inked.any():
+        return text
+    line = float(np.quantile(height[inked], 0.75))
+    baseline = boxes[:, 3] - _DESCENT * height
+    usual = inked & (height >= SMALLER * line)
+    small = inked & ~usual
+    level = float(np.median(baseline[usual])) if usual.any() else 0.0
+    shift = (level - baseline) / max(line, 1.0)
+    kinds = np.where(small & (shift > _RAISED), 1, np.where(small & (shift < -_LOWERED), -1, 0))
+    if not kinds.any() or (kinds != 0).sum() > 0.5 * inked.sum():
+        return text
+    out, at = "", 0
+    while at < len(text):
+        kind, end = kinds[at], at + 1
+        while end < len(text) and kinds[end] == kind:
+            end += 1
+        piece = text[at:end]
+        if kind > 0:
+            piece = raised(out, piece)
+        elif kind < 0:
+            piece = lowered(out, piece)
+        out += piece
+        at = end
+    return out
