@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -70,13 +69,6 @@ async def _keep(client: AsyncOpenAI) -> AsyncGenerator[None, None]:
         yield
     finally:
         await client.close()
-
-
-def warm_up() -> None:
-    """Imports what the first request would otherwise have to wait for, some 0.15 s."""
-    for name in ("openai", "httpcore2._async.http11", "anyio._backends._asyncio"):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
 
 
 def _new_client(connection: ModelConnection) -> AsyncOpenAI:

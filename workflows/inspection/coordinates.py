@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from qwenbelt.agents.models.picture_size import Convention, Size
 
-CONVENTIONS = ("resized", "thousand", "unit", "original")
 BBox = tuple[float, float, float, float]
 
 
