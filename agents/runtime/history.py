@@ -10,6 +10,7 @@ from qwenbelt.agents.models.codecs import Codec
 from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply, ToolCall
 from qwenbelt.agents.models.encoding import result_messages, to_wire
 from qwenbelt.agents.models.endpoint_model import encode
+from qwenbelt.agents.prompts import EMPTY_RESULT
 from qwenbelt.core.events import Item
 from qwenbelt.core.language import Language
 
@@ -92,11 +93,12 @@ class History:
                     call.id, call.name, outcome.text, outcome.items, made, outcome.status
                 )
             )
+        nothing = EMPTY_RESULT[self._language]
         results = [
             CallResult(
                 call.id,
                 call.name,
-                outcome.text,
+                outcome.text or nothing,
                 tuple(item.value for item in outcome.items if item.kind == "image"),
             )
             for call, outcome in pairs
