@@ -14,14 +14,8 @@ from typing import Any
 from qwenbelt.agents.models.codecs import Codec
 from qwenbelt.agents.models.codecs.base import new_call_id
 from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply, ToolCall
-<<<<<<< HEAD
 from qwenbelt.agents.models.tool_pictures import PictureRule, images_of
-from qwenbelt.agents.prompts import CANCELLED
-||||||| f711dcf
-from qwenbelt.agents.prompts import CANCELLED
-=======
 from qwenbelt.agents.prompts import CANCELLED, EMPTY_RESULT
->>>>>>> main
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.language import Language
 from qwenbelt.core.limits import input_file
@@ -115,13 +109,10 @@ class _Turn:
         if found is None:
             return f"{name}: {text}" if name else text
         self.results[found.id] = CallResult(
-<<<<<<< HEAD
-            found.id, found.name, text, images_of(message.get("content"))
-||||||| f711dcf
-        self.results[found.id] = CallResult(found.id, found.name, text)
-=======
-            found.id, found.name, text or EMPTY_RESULT[self._language]
->>>>>>> main
+            found.id,
+            found.name,
+            text or EMPTY_RESULT[self._language],
+            images_of(message.get("content")),
         )
         return None
 
