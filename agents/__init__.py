@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qwenbelt.agents.assistant import Assistant
     from qwenbelt.agents.chat_model import QwenbeltChat
     from qwenbelt.agents.fncall import FnCallAgent
+    from qwenbelt.agents.models.dashscope import DashScope
     from qwenbelt.agents.models.endpoints import endpoint
     from qwenbelt.agents.plan import PlanAgent
     from qwenbelt.agents.react import ReActChat
@@ -31,6 +32,7 @@ __all__ = [
     "ApprovalRequest",
     "Assistant",
     "Budget",
+    "DashScope",
     "FnCallAgent",
     "Limits",
     "PlanAgent",
@@ -48,6 +50,7 @@ __getattr__, __dir__ = lazy(
         "qwenbelt.agents.assistant": ("Assistant",),
         "qwenbelt.agents.chat_model": ("QwenbeltChat",),
         "qwenbelt.agents.fncall": ("FnCallAgent",),
+        "qwenbelt.agents.models.dashscope": ("DashScope",),
         "qwenbelt.agents.models.endpoints": ("endpoint",),
         "qwenbelt.agents.plan": ("PlanAgent",),
         "qwenbelt.agents.react": ("ReActChat",),

@@ -57,6 +57,7 @@ class DescribedAgent(BaseModel):
         mcp: MCP servers by name; in the file also the path of a JSON file with `mcpServers`.
         endpoint: the endpoint spec; None for the usual one.
         thinking: switches the model's thoughts on or off; None leaves it to the model.
+        code_mode: whether the tools are called from code, "auto", or the names of those that are.
         files: documents that belong to it, absolute.
         path: the file itself.
     """
@@ -71,6 +72,7 @@ class DescribedAgent(BaseModel):
     mcp: dict[str, dict[str, Any]] = Field(default_factory=dict)
     endpoint: str | None = None
     thinking: bool | None = None
+    code_mode: bool | Literal["auto"] | list[str] = False
     files: list[str] = Field(default_factory=list)
     path: Path
 
@@ -98,6 +100,7 @@ class DescribedAgent(BaseModel):
             "name": self.name,
             "description": self.description,
             "files": self.files,
+            "code_mode": self.code_mode,
         }
         classes = {"fncall": FnCallAgent, "react": ReActChat, "assistant": Assistant}
         return classes[self.agent](**{**known, **settings})

@@ -17,6 +17,7 @@ from qwen_agent.llm.base import (
 )
 from qwen_agent.llm.schema import Message
 
+from qwenbelt.agents.models.codecs import SoFar
 from qwenbelt.agents.models.deltas import (
     Finish,
     ModelReply,
@@ -27,10 +28,11 @@ from qwenbelt.agents.models.deltas import (
     Thought,
     ToolCall,
 )
-from qwenbelt.agents.models.encoding import to_wire
+from qwenbelt.agents.models.encoding import text_of, to_wire
 from qwenbelt.agents.models.endpoint_model import EndpointModel, Model, Request
+from qwenbelt.agents.models.refusals import is_overflow
 from qwenbelt.agents.models.stock_model import StockModel
-from qwenbelt.agents.runtime.context_window import compact, estimate_tokens, is_overflow, sizes_in
+from qwenbelt.agents.runtime.context_window import compact, estimate_tokens, sizes_in
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict, reply_messages
 from qwenbelt.agents.telemetry import replying
@@ -202,7 +204,7 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
         return kept if removed else None
 
     async def _reply(self, request: Request) -> AsyncGenerator[list[dict[str, Any]], None]:
-        reader = self.wire_model.codec.reader(request.tools)
+        reader = self.wire_model.codec.reader(request.tools, _so_far(request.messages))
         grown = _Growing(reader.calls)
         reason = ""
         async for piece in self.wire_model.pieces(request):
@@ -212,6 +214,8 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
                 yield reply_messages(grown.reply())
         grown.take(reader.finish(reason))
         final = grown.reply()
+        if self.wire_model.thinks_not and not (final.text.strip() or final.calls):
+            final.text = final.thoughts
         stop = {**self.generate_cfg, **request.extra}.get("stop")
         final.text = _before_stop(final.text, stop)
         yield reply_messages(final)
@@ -259,6 +263,7 @@ class _Growing:
             elif isinstance(part, Relabel):
                 self._thoughts += self._text
                 self._text.clear()
+                self._sealed &= {call.id for call in self._calls}
             elif isinstance(part, Sealed):
                 self._sealed.add(part.call.id)
                 important = True
@@ -273,6 +278,14 @@ class _Growing:
     def reply(self) -> ModelReply:
         calls = [call for call in self._calls if call.id in self._sealed]
         return ModelReply("".join(self._text), "".join(self._thoughts), calls)
+
+
+def _so_far(messages: Sequence[Mapping[str, Any]]) -> SoFar:
+    """Returns what a conversation in the wire's form tells of how this model calls."""
+    asked = max((n for n, m in enumerate(messages) if m["role"] == "user"), default=0)
+    since = messages[asked + 1 :]
+    question = text_of(messages[asked].get("content")) if messages else ""
+    return SoFar(called=any(m["role"] == "tool" for m in since), question=question)
 
 
 def backoff(error: EndpointError, attempt: int) -> float:

@@ -8,7 +8,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwen_agent.agents import FnCallAgent as StockFnCallAgent
 from qwen_agent.llm.schema import ContentItem, Message
@@ -22,12 +22,19 @@ from qwenbelt.agents.prompts import PLAN
 from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
+from qwenbelt.agents.runtime.code_mode import (
+    INTERPRETER,
+    CodeModeOption,
+    check_code_mode,
+    code_mode_of,
+)
 from qwenbelt.agents.runtime.conversation_files import ConversationFiles, StoredFiles
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
 from qwenbelt.agents.runtime.message_list import SECONDS, MessageList
 from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
+from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Run, RunConfig
 from qwenbelt.agents.tool_sources import ToolSources
@@ -37,6 +44,10 @@ from qwenbelt.core.language import Language, detect_language
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.base import result_items, result_text
 from qwenbelt.tools.function import FunctionTool
+
+if TYPE_CHECKING:
+    from qwenbelt.agents.sessions.session import Session, TurnRecorder
+    from qwenbelt.agents.subagents import Subagent
 
 _RUN_KEYS = ("session", "trace", "folder")
 _STORES = 64  # conversations whose large results are kept at the same time
@@ -57,6 +68,9 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         dependent_calls: whether the model is told that a call may use the result of an earlier
             call of the same reply; see `PlanAgent`.
         summarize: whether what leaves the model's window is summed up by the model first.
+        code_mode: whether the tools are called from code: True for all of them, or the names of
+            some; the model is offered `code_interpreter` in their place. "auto" for all where a
+            probe has shown that the model writes code, and there are many.
         hooks: `Hook` objects, classes or names ("module:name"), called one after another.
     """
 
@@ -80,6 +94,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         dependent_calls: bool | None = None,
         summarize: bool = False,
+        code_mode: CodeModeOption = False,
         hooks: Sequence[Any] = (),
     ) -> None:
         self.mem = StoredFiles(files or [], rag_cfg)
@@ -91,6 +106,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         if dependent_calls is not None:
             self.dependent_calls = dependent_calls
         self.summarize = summarize
+        self.code_mode = code_mode
         self.hooks = Hooks(hooks)
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
         self._sources = ToolSources()
@@ -104,6 +120,9 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             name=name,
             description=description,
         )
+        check_code_mode(code_mode, self.function_map)
+        if code_mode not in (False, "auto") and INTERPRETER not in self.function_map:
+            self._init_tool(INTERPRETER)
 
     def _init_tool(self, tool: Any) -> None:
         if isinstance(tool, dict) and "mcpServers" in tool:
@@ -124,10 +143,11 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         messages: Sequence[Any],
         *,
         lang: str | None = None,
-        session: str | None = None,
+        session: str | Session | None = None,
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
         answer: Any = None,
+        parent: ParentRun | None = None,
         **kwargs: Any,
     ) -> Run:
         """Starts a run and returns it: an async generator of events.
@@ -135,13 +155,19 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         Args:
             messages: the conversation, as dicts or qwen-agent messages.
             lang: "en" or "zh" for our prompts; the question's language by default.
-            session: names the conversation that kernels and folders belong to.
+            session: a `Session`, whose messages come before these and which keeps this turn; or
+                the name of the conversation that kernels and folders belong to.
             folder: where tools keep their files.
             trace: where to write the events as well.
             answer: the form of a typed answer, see `ask`; then `run.value` is that.
+            parent: the run inside of whose call this one runs.
             **kwargs: handed on to every tool.
         """
-        given = self._with_own_system([as_dict(message) for message in messages])
+        asked, recorder = [as_dict(message) for message in messages], None
+        if session is not None and not isinstance(session, str):
+            asked, recorder = session.turn_for(asked)
+            session = f"session-{session.name}"
+        given = self._with_own_system(asked)
         keywords = {"lang": lang or _language_of(given), **kwargs}
         options: dict[str, Any] = {"session": session, "folder": folder, "trace": trace}
         if answer is not None:
@@ -149,6 +175,10 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             told = form.instruction("zh" if keywords["lang"] == "zh" else "en")
             given = with_system(given, told, last=True)
             options["answer"] = form
+        if parent is not None:
+            options["parent"] = parent
+        if recorder is not None:
+            options["recorder"] = recorder
         return self._start(given, keywords, **options)
 
     def _start(
@@ -160,6 +190,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
         answer: AnswerForm | None = None,
+        parent: ParentRun | None = None,
+        recorder: TurnRecorder | None = None,
     ) -> Run:
         """Makes the run; subclasses change the messages here."""
         language: Language = "zh" if kwargs.pop("lang", "en") == "zh" else "en"
@@ -171,17 +203,20 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         place = Path(folder) if folder is not None else self.folder
         if self.dependent_calls and self.function_map:
             messages = with_system(messages, PLAN[language], last=True)
+        model = model_for(self.llm, self.tool_form)
+        code, offered = code_mode_of(self.code_mode, self._tools_for_run(), model)
         plan = RunConfig(
             agent=self.name or type(self).__name__,
-            model=model_for(self.llm, self.tool_form),
-            tools=self._tools_for_run(),
-            current_tools=self._tools_for_run,
+            model=model,
+            tools=offered,
+            code=code,
+            current_tools=None if code else self._tools_for_run,  # else from the next run on
             tools_settled=self._sources.settled,
             messages=messages,
             language=language,
             limits=self.limits,
-            budget=self.budget,
-            policy=self.approval,
+            budget=self.budget if parent is None else parent.budget_for(self.budget),
+            policy=self.approval if parent is None else parent.policy_for(self.approval),
             session=session,
             folder=place,
             files=files.by_name,
@@ -195,6 +230,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             summarize=self.summarize,
             answer=answer,
             hooks=self.hooks,
+            parent=parent,
+            recorder=recorder,
         )
         run = Run(plan)
         with self._lock:
@@ -220,6 +257,12 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             if wrapped is None or wrapped.tool is not tool:
                 self._wrapped[name] = OverriddenTool(tool, self._call_tool)
         return {name: self._wrapped[name] for name in tools}
+
+    def as_tool(self, name: str, description: str) -> Subagent:
+        """Returns this agent as a tool of another one: its tasks are runs of their own."""
+        from qwenbelt.agents.subagents import Subagent
+
+        return Subagent(self, name, description)
 
     def cancel(self, run_id: str | None = None) -> None:
         """Ends all runs of this agent, or the one of an id; from any thread."""

@@ -16,10 +16,11 @@ from qwenbelt.core.jsons import loads_bounded
 
 if TYPE_CHECKING:
     from qwenbelt.agents.agent_files import DescribedAgent
+    from qwenbelt.agents.runtime.code_mode import CodeModeOption
 
 Face = TypeVar("Face", bound=Callable[..., Any])
 Kind = Literal["fncall", "react", "assistant"]
-NO_TOOLS, ALL_TOOLS = "none", "all"
+NO_TOOLS, ALL_TOOLS, CODE_TOOL = "none", "all", "code"
 DEFAULT_TOOLS = ("code_interpreter", "document_search", "read_document", "plot")
 # these write nothing but what belongs to the session; others that write are asked about
 TRUSTED_TOOLS = frozenset({*DEFAULT_TOOLS, "image_annotate"})
@@ -36,6 +37,8 @@ class AgentChoice:
         mcp_off: names of servers in it that are not used.
         think: switches the model's thoughts on or off; None leaves it to the model.
         approve: who says whether a call that is not read-only may run.
+        code_mode: whether tools are called from code; None for "auto", or what the agent's file
+            says.
         described: the agent's file, which everything else overrules, or None.
     """
 
@@ -47,6 +50,7 @@ class AgentChoice:
     think: bool | None = None
     system: str | None = None
     approve: Literal["ask", "auto", "never"] = "ask"
+    code_mode: CodeModeOption | None = None
     described: DescribedAgent | None = None
 
     @classmethod
@@ -59,6 +63,9 @@ class AgentChoice:
             ConfigError: `kind` is neither a kind nor an agent's name or file, or there are no
                 instructions.
         """
+        if CODE_TOOL in options.get("tools", ()):
+            others = tuple(name for name in options["tools"] if name != CODE_TOOL)
+            options = {**options, "tools": others, "code_mode": True}
         if kind in get_args(Kind):
             choice = cls(kind=kind, **options)  # type: ignore[arg-type]
         else:
@@ -81,6 +88,7 @@ class AgentChoice:
             tools=self.tools or tuple(found.tools) or (NO_TOOLS,),
             mcp=self.mcp or found.mcp or None,
             think=found.thinking if self.think is None else self.think,
+            code_mode=found.code_mode if self.code_mode is None else self.code_mode,
             system=found.prompt if self.system is None else self.system,
             described=found,
         )
@@ -102,6 +110,11 @@ def agent_options(function: Face) -> Face:
             "-t", "--tool", "tools", multiple=True, metavar="NAME", help="A tool, all, or none."
         ),
         click.option("--mcp", metavar="FILE.json", help="MCP servers whose tools are added."),
+        click.option(
+            "--code-mode/--no-code-mode",
+            default=None,
+            help="Call the tools from code (also -t code); by default where that pays.",
+        ),
         click.option("--think/--no-think", default=None, help="The model's thoughts on or off."),
         click.option("--system", metavar="TEXT", help="The system message."),
         click.option("--instructions", metavar="FOLDER", help="Add this folder's AGENTS.md to it."),
@@ -144,16 +157,20 @@ def make_agent(choice: AgentChoice, made: dict[str, Any] | None = None, **settin
         llm=llm,
         system_message=choice.system,
         approve=choice.approve,
+        code_mode="auto" if choice.code_mode is None else choice.code_mode,
         **settings,
     )
 
 
 def function_list(choice: AgentChoice, made: dict[str, Any]) -> list[Any]:
     """Returns the tools of a choice as an agent takes them."""
-    for name in tool_names(choice.tools):
+    names = tool_names(choice.tools)
+    if choice.code_mode and "code_interpreter" not in names:
+        names.append("code_interpreter")  # kept with the others, for its session's sake
+    for name in names:
         if name not in made:
             made[name] = tool_named(name)
-    tools = [made[name] for name in tool_names(choice.tools)]
+    tools = [made[name] for name in names]
     if choice.mcp:
         key = f"{choice.mcp} without {sorted(choice.mcp_off)}"
         if key not in made:

@@ -107,7 +107,10 @@ class ChildProcess:
             if left <= 0:
                 raise ChildTooSlow
             self._read(min(left, _POLL_SECONDS) if is_cancelled is not None else left)
-        answer: dict[str, Any] = loads_bounded(self._lines.popleft())
+        try:
+            answer: dict[str, Any] = loads_bounded(self._lines.popleft())
+        except json.JSONDecodeError:  # something took its standard output, or more than we read
+            raise ChildEnded from None
         return answer
 
     def _read(self, seconds: float) -> None:

@@ -254,7 +254,8 @@ class Done(Event):
 
     Attributes:
         reason: "answer", "cancelled", "model_calls", "tool_calls", "tokens", "seconds", "money",
-            "loop", "length", "refused", or "error".
+            "loop", "length", "refused", "content_filter", another reason of the endpoint for a
+            reply that is not whole, such as "repetition", or "error".
         text: the final answer.
         detail: one line about a reason other than "answer".
         messages: the messages that this run added, as qwen-agent message dicts.

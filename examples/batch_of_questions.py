@@ -6,8 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from qwenbelt.workflows.batch.job import BatchProgress, batch
-from qwenbelt.workflows.batch.tasks import TaskOptions
+from qwenbelt.workflows.batch import BatchProgress, TaskOptions, batch
 
 QUESTIONS = ["What is a torque wrench for?", "What is a feeler gauge for?"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from qwenbelt import ToolError
 from qwenbelt.agents import FnCallAgent, endpoint
-from qwenbelt.core.errors import ToolError
 from qwenbelt.tools import Tool
 
 

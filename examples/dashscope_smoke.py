@@ -4,8 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from qwenbelt.agents import FnCallAgent, endpoint
-from qwenbelt.agents.models.dashscope import DashScope
+from qwenbelt.agents import DashScope, FnCallAgent, endpoint
 
 
 def ask(content: object, model: str = "qwen-plus", tools: object = (), **settings: object) -> str:

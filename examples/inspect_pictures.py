@@ -6,11 +6,13 @@ import asyncio
 import sys
 from pathlib import Path
 
-from qwenbelt.workflows.inspection.asking import Inspector
-from qwenbelt.workflows.inspection.job import InspectionJob
-from qwenbelt.workflows.inspection.report import write_pdf
-from qwenbelt.workflows.inspection.rules import load_rules
-from qwenbelt.workflows.inspection.sources import find_sources
+from qwenbelt.workflows.inspection import (
+    InspectionJob,
+    Inspector,
+    find_sources,
+    load_rules,
+    write_pdf,
+)
 
 
 def main(out: str, endpoint: str | None, *images: str) -> None:

@@ -6,11 +6,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from qwenbelt.workflows.inspection.sources import find_sources
-from qwenbelt.workflows.labelling.asking import Labeller
-from qwenbelt.workflows.labelling.export import write_all
-from qwenbelt.workflows.labelling.job import LabellingJob
-from qwenbelt.workflows.labelling.labels import Labels
+from qwenbelt.workflows.inspection import find_sources
+from qwenbelt.workflows.labelling import Labeller, LabellingJob, Labels, write_all
 
 LABELS = Labels(labels={"day": "the sky is bright", "night": "the sky is dark"}, votes=3)
 

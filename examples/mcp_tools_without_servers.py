@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from qwenbelt.tools.registry import tool_class
+from qwenbelt.tools import tool_class
 
 
 def main(folder: str) -> None:

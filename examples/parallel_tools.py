@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from qwenbelt.agents import FnCallAgent, endpoint
-from qwenbelt.core.events import Done, ToolFinished
+from qwenbelt.core import Done, ToolFinished
 
 
 def weather(city: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from qwenbelt import TraceWriter
 from qwenbelt.agents import PlanAgent, endpoint
-from qwenbelt.core.trace import TraceWriter
 
 
 def price(item: str) -> dict[str, float]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from qwenbelt.tools.base import ToolContext, result_items
-from qwenbelt.tools.plot.tool import Plot
+from qwenbelt import Plot, ToolContext
+from qwenbelt.tools import result_items
 
 TABLE = """quarter,2022,2023
 Q1,104,121

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from qwenbelt.workflows.probe.job import JUDGED, Prober
-from qwenbelt.workflows.probe.problems import fresh_problems, read_problems
+from qwenbelt.workflows.probe import JUDGED, Prober, fresh_problems, read_problems
 
 
 def main(problems: str, endpoint: str | None = None) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from qwenbelt.tools.base import ToolContext, result_items
+from qwenbelt import CodeInterpreter, ToolContext
+from qwenbelt.tools import result_items
 from qwenbelt.tools.code_interpreter import isolation_level
-from qwenbelt.tools.code_interpreter.tool import CodeInterpreter
 
 CELLS = (
     "sold = [30, 12]\nprint('total', sum(sold))",

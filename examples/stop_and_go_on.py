@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from qwenbelt.agents import FnCallAgent, endpoint
-from qwenbelt.core.events import Done, ToolStarted
+from qwenbelt.core import Done, ToolStarted
 from qwenbelt.tools import Tool
 
 

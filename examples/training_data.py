@@ -6,9 +6,10 @@ import json
 import sys
 from pathlib import Path
 
+from qwenbelt import TraceWriter
 from qwenbelt.agents import FnCallAgent, endpoint
-from qwenbelt.core.trace import TraceWriter, read_trace
-from qwenbelt.workflows.training import TrainingExample, example_of, rows
+from qwenbelt.core import read_trace
+from qwenbelt.workflows import TrainingExample, example_of, rows
 
 
 def weather(city: str) -> str:

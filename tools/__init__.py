@@ -13,10 +13,21 @@ from qwenbelt.core.lazy import lazy
 from qwenbelt.tools.registry import register_when_imported
 
 if TYPE_CHECKING:
-    from qwenbelt.tools.base import Tool, ToolContext
+    from qwenbelt.tools.base import Tool, ToolContext, result_items
+    from qwenbelt.tools.code_interpreter.tool import CodeInterpreter
     from qwenbelt.tools.function import FunctionTool
+    from qwenbelt.tools.plot.tool import Plot
+    from qwenbelt.tools.registry import tool_class
 
-__all__ = ["FunctionTool", "Tool", "ToolContext"]
+__all__ = [
+    "CodeInterpreter",
+    "FunctionTool",
+    "Plot",
+    "Tool",
+    "ToolContext",
+    "result_items",
+    "tool_class",
+]
 
 __getattr__, __dir__ = lazy(
     __name__,
@@ -24,8 +35,12 @@ __getattr__, __dir__ = lazy(
         "qwenbelt.tools.base": (
             "Tool",
             "ToolContext",
+            "result_items",
         ),
+        "qwenbelt.tools.code_interpreter.tool": ("CodeInterpreter",),
         "qwenbelt.tools.function": ("FunctionTool",),
+        "qwenbelt.tools.plot.tool": ("Plot",),
+        "qwenbelt.tools.registry": ("tool_class",),
     },
 )
 

@@ -50,6 +50,38 @@ class Ended(list[ContentItem]):
         self.error = error
 
 
+class Structured(str):
+    """A result's text for the model, with the same as `data` for programs."""
+
+    data: Any
+
+    def __new__(cls, text: str, data: Any) -> Structured:
+        """Makes the text."""
+        made = super().__new__(cls, text)
+        made.data = data
+        return made
+
+
+class CallsFromCode(Protocol):
+    """What code of a call may call: tools of the run, by the names that they have in code.
+
+    Attributes:
+        functions: their declarations, each with `read_only`.
+        most: calls that one cell may make.
+        side_by_side: how many of them may be on their way at the same time.
+        loop: the event loop on which `call` runs.
+    """
+
+    functions: Sequence[dict[str, Any]]
+    most: int
+    side_by_side: int
+    loop: asyncio.AbstractEventLoop
+
+    async def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Runs one call; returns its answer (see `code_interpreter.answers`)."""
+        ...
+
+
 @dataclass
 class ToolContext:
     """What a running call may know of the run it belongs to; given as the keyword `context`.
@@ -63,6 +95,8 @@ class ToolContext:
         so_far: gives what there is of the result, for a call that is stopped; a tool may set it.
         cancelled: set when the run no longer wants the result.
         language: "en" or "zh", the conversation's language.
+        parent: the run that the call belongs to, for tools that run agents.
+        calls: the tools that code of this call may call, for a tool that runs code.
     """
 
     session: str = "default"
@@ -74,6 +108,8 @@ class ToolContext:
     cancelled: threading.Event = field(default_factory=threading.Event)
     language: Language = "en"
     call_id: str = ""
+    parent: object = None
+    calls: CallsFromCode | None = None
 
 
 class ToolSource(Protocol):

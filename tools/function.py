@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
 import typing
 from collections.abc import Callable
 from typing import Any
 
 import docstring_parser
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticUserError
 
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.tools.arguments import schema_of
@@ -42,6 +44,8 @@ class FunctionTool(Tool):
             raise ConfigError(
                 f"The function {self.name} has no docstring; the model needs a description."
             )
+        hints = typing.get_type_hints(function)
+        self._returns = hints.get("return") if hints.get("return") is not type(None) else None
         self.model = _arguments_model(function, signature, doc)
         self.parameters = schema_of(self.model)
         super().__init__()
@@ -60,6 +64,24 @@ class FunctionTool(Tool):
         arguments: BaseModel = self.parse(params)
         values = {name: getattr(arguments, name) for name in type(arguments).model_fields}
         return {**values, **{name: kwargs[name] for name in self._given if name in kwargs}}
+
+    def typed(self, result: Any) -> Any:
+        """Returns a result as a value of the type that the function is annotated with.
+
+        Values of one's own classes become dicts, which can be read where the class is not known.
+        """
+        hint = self._returns
+        if hint is not None:
+            try:
+                return TypeAdapter(hint).validate_python(result, strict=False)
+            except (ValidationError, PydanticUserError):
+                return result
+        if isinstance(result, str) and result.lstrip().startswith(("{", "[")):
+            try:
+                return json.loads(result)
+            except (ValueError, RecursionError):
+                return result
+        return result
 
     def call(self, params: Any, **kwargs: Any) -> ToolResult:
         """Calls the function."""

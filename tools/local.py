@@ -14,7 +14,7 @@ from qwen_agent.llm.schema import ContentItem
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_bytes
 from qwenbelt.core.language import Language
-from qwenbelt.tools.base import Tool, ToolContext, ToolResult
+from qwenbelt.tools.base import Structured, Tool, ToolContext, ToolResult
 from qwenbelt.tools.operation import Media, Operation, OperationCall, OperationResult
 
 
@@ -52,7 +52,7 @@ def tool_result(reply: OperationResult, context: ToolContext) -> ToolResult:
     """Returns a reply as a text, or with its media as files in the conversation's folder."""
     text = "\n\n".join(part for part in (reply.text, reply.note) if part)
     if not reply.media:
-        return text
+        return Structured(text, reply.data) if reply.data else text
     items = [ContentItem(**{_kind(m): str(_saved(m, context.folder))}) for m in reply.media]
     return [*([ContentItem(text=text)] if text else []), *items]
 

@@ -36,12 +36,14 @@ class Capabilities:
         structured: the body field that constrains replies: "response_format", "json_schema",
             "structured_outputs" or "format"; "" when none does.
         thinking: "switch" when thinking can be turned on and off, "always", or "never".
+        thoughts_back: whether it refuses replies with calls that come without their thoughts.
         vision: whether it reads pictures.
         context_tokens: the window, when an error or the server told it.
         first_token: seconds to the first token of a short prompt.
         tokens_per_second: speed of writing, measured by a probe.
         refused: body fields that the endpoint has refused.
         probed: when it was probed, ISO 8601 in UTC.
+        writes_code: whether it solved a probe's tasks with code that calls functions.
     """
 
     native_tools: bool | None = None
@@ -49,12 +51,14 @@ class Capabilities:
     tool_format: str | None = None
     structured: str | None = None
     thinking: str | None = None
+    thoughts_back: bool | None = None
     vision: bool | None = None
     context_tokens: int | None = None
     first_token: float | None = None
     tokens_per_second: float | None = None
     refused: set[str] = field(default_factory=set)
     probed: str | None = None
+    writes_code: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what is known, ready for JSON."""
@@ -138,11 +142,13 @@ def _from_dict(values: Any) -> Capabilities:
         "tool_format": str,
         "structured": str,
         "thinking": str,
+        "thoughts_back": bool,
         "vision": bool,
         "context_tokens": int,
         "first_token": (int, float),
         "tokens_per_second": (int, float),
         "probed": str,
+        "writes_code": bool,
     }
     for name, kind in kinds.items():
         if isinstance(values.get(name), kind):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from qwenbelt.agents.models.deltas import JsonDict
 from qwenbelt.agents.models.rate_limits import retry_after
+from qwenbelt.agents.models.refusals import may_succeed_later
 from qwenbelt.agents.models.sse import DONE, EventDecoder, json_object
 from qwenbelt.core.errors import EndpointError, one_line
 from qwenbelt.core.urls import connection_options
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     import httpx2
     from openai import APIStatusError, AsyncOpenAI
 
-_RETRYABLE = {408, 409, 425, 429, 500, 502, 503, 504, 529}
-# what no waiting mends, though it comes as 429: the account has run out (OpenAI, DashScope)
-_SPENT = ("insufficient_quota", "arrearage", "billing", "prepaid", "freetieronly")
 _STREAM_STARTS = (b"data:", b"event:", b"id:", b": ")
 CONNECT_SECONDS = 10.0
 _END_SECONDS = 0.25
@@ -72,13 +69,6 @@ async def _keep(client: AsyncOpenAI) -> AsyncGenerator[None, None]:
         yield
     finally:
         await client.close()
-
-
-def warm_up() -> None:
-    """Imports what the first request would otherwise have to wait for, some 0.15 s."""
-    for name in ("openai", "httpcore2._async.http11", "anyio._backends._asyncio"):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
 
 
 def _new_client(connection: ModelConnection) -> AsyncOpenAI:
@@ -222,7 +212,7 @@ def status_error(error: APIStatusError, connection: ModelConnection) -> Endpoint
         f"The endpoint {connection.url} answered {status}: {message}",
         fix=fixes.get(status),
         status=status,
-        retryable=status in _RETRYABLE and not _spent(message, code),
+        retryable=may_succeed_later(status, code, message),
         retry_after=retry_after(error.response.headers),
         code=code,
     )
@@ -233,8 +223,3 @@ def _message_of(error: APIStatusError, body: Any) -> tuple[str, str]:
         code = str(body.get("code") or body.get("type") or "")
         return one_line(body.get("message") or body, 300), code
     return one_line(body or error.message, 300), ""
-
-
-def _spent(message: str, code: str) -> bool:
-    words = f"{code} {message}".lower().replace(" ", "")
-    return any(word in words for word in _SPENT)

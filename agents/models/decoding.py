@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from qwenbelt.agents.models.codecs.base import compact_json
 from qwenbelt.agents.models.deltas import CallDelta, Finish, Text, Thought, Tokens, WirePiece
+from qwenbelt.agents.models.refusals import may_succeed_later
 from qwenbelt.core.errors import EndpointError, one_line
 
 # what servers say for the reasons of the chat completions API; "null" is what DashScope's own
@@ -30,19 +33,7 @@ _REASONS = {
     "sensitive": "content_filter",
     "safety": "content_filter",
 }
-_RETRYABLE_WORDS = (
-    "rate_limit",
-    "rate limit",
-    "ratelimit",
-    "throttl",
-    "overload",
-    "server_error",
-    "internal",
-    "unavailable",
-    "timeout",
-    "timed out",
-    "too many requests",
-)
+_HALF = re.compile("[\ud800-\udfff]")
 _THOUGHT_PARTS = ("thinking", "reasoning", "reasoning_content")
 
 
@@ -57,12 +48,45 @@ def read_chunk(chunk: Mapping[str, Any]) -> list[WirePiece]:
     if chunk.get("object") == "error" or ("choices" not in chunk and chunk.get("message")):
         raise error_in_stream(chunk)
     out: list[WirePiece] = []
-    for choice in _sequence(chunk.get("choices"))[:1]:
-        if isinstance(choice, Mapping):
-            out += _read_choice(choice)
+    choices = [c for c in _sequence(chunk.get("choices")) if isinstance(c, Mapping)]
+    for choice in [c for c in choices if c.get("index") in (None, 0, "0")][:1]:
+        out += _read_choice(choice)
     if isinstance(chunk.get("usage"), Mapping):
         out.append(_read_usage(chunk["usage"]))
     return out
+
+
+class Halves:
+    """Joins characters that a server cut into two deltas as halves of a surrogate pair."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[type, int | None], str] = {}
+
+    def joined(self, pieces: Sequence[WirePiece]) -> Iterator[WirePiece]:
+        """Yields the pieces with whole characters; a half at the end waits for the other."""
+        for piece in pieces:
+            if isinstance(piece, (Text, Thought)):
+                yield type(piece)(self._whole((type(piece), None), piece.text))
+            elif isinstance(piece, CallDelta):
+                text = self._whole((CallDelta, piece.index), piece.arguments)
+                yield piece if text is piece.arguments else replace(piece, arguments=text)
+            else:
+                yield piece
+
+    def _whole(self, key: tuple[type, int | None], text: str) -> str:
+        kept = self._kept.pop(key, "") if self._kept else ""
+        if not kept and (text.isascii() or not _HALF.search(text)):
+            return text
+        text = kept + text
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            self._kept[key], text = text[-1], text[:-1]
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    def rest(self) -> Iterator[WirePiece]:
+        """Yields a mark for each half whose other half never came."""
+        for kind, _ in self._kept:
+            if kind in (Text, Thought):
+                yield kind("\ufffd")
 
 
 def _read_choice(choice: Mapping[str, Any]) -> list[WirePiece]:
@@ -173,11 +197,10 @@ def error_in_stream(error: object) -> EndpointError:
     fields = error if isinstance(error, Mapping) else {"message": error}
     message = one_line(fields.get("message") or fields)
     code = str(fields.get("code") or fields.get("type") or "")
-    words = f"{code} {fields.get('type') or ''} {message}".lower()
     numbers = [fields.get(key) for key in ("code", "status", "http_code")]
     status = next((int(n) for n in numbers if str(n).isdigit() and 400 <= int(str(n)) < 600), None)  # type: ignore[arg-type]
-    busy = status is not None and (status >= 500 or status in (408, 409, 429))
-    retryable = busy or any(word in words for word in _RETRYABLE_WORDS)
+    named = f"{code} {fields.get('type') or ''}".strip()
+    retryable = may_succeed_later(status, named, message)
     return EndpointError(
         f"The endpoint reported: {message}", status=status, code=code, retryable=retryable
     )

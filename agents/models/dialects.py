@@ -32,6 +32,8 @@ class Dialect:
         named_choice: whether `tool_choice` may name a tool.
         continues: how a reply that ends the messages is gone on with: "natural", "partial"
             (DashScope), "vllm", or "".
+        keeps_steps: whether thoughts between the steps of a run are sent back: its server hands
+            them to the model's template, and Qwen3's and Qwen3.5's keep those after the question.
         sound_urls: whether `input_audio` holds a URL, and not base64 alone.
     """
 
@@ -44,6 +46,7 @@ class Dialect:
     named_choice: bool = True
     continues: str = ""
     sound_urls: bool = False
+    keeps_steps: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -74,7 +77,9 @@ _ALL = (
         continues="partial",
         sound_urls=True,
     ),
-    Dialect("vllm", "http://127.0.0.1:8000/v1", "", _VLLM_START, continues="vllm"),
+    Dialect(
+        "vllm", "http://127.0.0.1:8000/v1", "", _VLLM_START, continues="vllm", keeps_steps=True
+    ),
     Dialect(
         "ollama",
         "http://127.0.0.1:11434/v1",
@@ -91,8 +96,16 @@ _ALL = (
         structured="json_schema",
         named_choice=False,
         continues="natural",
+        keeps_steps=True,
     ),
-    Dialect("sglang", "http://127.0.0.1:30000/v1", "", _SGLANG_START, continues="vllm"),
+    Dialect(
+        "sglang",
+        "http://127.0.0.1:30000/v1",
+        "",
+        _SGLANG_START,
+        continues="vllm",
+        keeps_steps=True,
+    ),
     Dialect(
         "openai",
         "https://api.openai.com/v1",

@@ -14,7 +14,7 @@ from qwenbelt.agents.models.capabilities import capabilities, save
 from qwenbelt.agents.models.client import ModelConnection, open_reply
 from qwenbelt.agents.models.codecs import Codec, codec_for
 from qwenbelt.agents.models.constrained import ConstrainedSteps
-from qwenbelt.agents.models.decoding import read_chunk
+from qwenbelt.agents.models.decoding import Halves, read_chunk
 from qwenbelt.agents.models.deltas import Finish, JsonDict, Tokens, WirePiece
 from qwenbelt.agents.models.dialects import (
     LOCAL,
@@ -28,9 +28,10 @@ from qwenbelt.agents.models.dialects import (
 )
 from qwenbelt.agents.models.endpoints import key_of
 from qwenbelt.agents.models.rate_limits import Gate, gate_for, rate_of
+from qwenbelt.agents.models.refusals import refused_tools, wants_thoughts
 from qwenbelt.agents.models.uploads import needs_placing, placed
 from qwenbelt.agents.prompts import RESULT_OF
-from qwenbelt.core.errors import ConfigError, EndpointError
+from qwenbelt.core.errors import ConfigError, EndpointError, one_line
 from qwenbelt.core.language import Language
 
 # keys of generate_cfg that steer this side and never go out to the endpoint
@@ -115,6 +116,11 @@ class Model(Protocol):
         """Sends a request and yields the pieces of the reply."""
         ...
 
+    @property
+    def thinks_not(self) -> bool:
+        """Whether thinking is switched off."""
+        ...
+
     def adapt(self, error: EndpointError, request: Request) -> str:
         """Changes how requests are written after a refusal; returns what changed, or ""."""
         ...
@@ -144,12 +150,30 @@ class EndpointModel:
         self.codec = self._codec(self._form)
         self._connection: ModelConnection | None = None
         self._gate: Gate | None = None
+        self.left_out: set[str] = set()  # tools whose declarations the endpoint refuses
         self.max_retries = int(self.generate_cfg.get("max_retries", 3))
 
     def _codec(self, form: str) -> Codec:
         codec = codec_for(form)
-        codec.keeps_thoughts = bool(self.generate_cfg.get("return_thoughts"))
+        wanted = self.generate_cfg.get("return_thoughts")
+        if wanted or (wanted is None and self.known.thoughts_back):
+            codec.keeps_thoughts = "all"
+            codec.demands_thoughts = bool(self.known.thoughts_back)
+        elif wanted is None and self.dialect.keeps_steps:
+            codec.keeps_thoughts = "steps"
         return codec
+
+    @property
+    def thinks_not(self) -> bool:
+        """Whether thinking is switched off: what comes as thoughts alone is the answer then."""
+        settings = self.generate_cfg
+        inner = settings.get("extra_body") or {}
+        template = {**(inner.get("chat_template_kwargs") or {})}
+        template |= settings.get("chat_template_kwargs") or {}
+        told = [settings.get("thinking"), template.get("enable_thinking")]
+        told += [settings.get("enable_thinking"), inner.get("enable_thinking")]
+        off = any(value is False for value in told) or self.known.thinking == "never"
+        return off or "none" in (settings.get("reasoning_effort"), inner.get("reasoning_effort"))
 
     def _default_form(self) -> str:
         if self.known.tool_format:
@@ -182,7 +206,7 @@ class EndpointModel:
         settings = {**self.generate_cfg, **request.extra}
         body: JsonDict = {"model": self.name}
         messages = request.messages
-        if request.tools:
+        if request.tools and not self.left_out.issuperset(t["name"] for t in request.tools):
             messages = list(messages)
             body.update(self._offer(request, settings, messages))
         if messages and messages[-1]["role"] == "assistant":
@@ -214,7 +238,8 @@ class EndpointModel:
     def _offer(
         self, request: Request, settings: Mapping[str, Any], messages: list[JsonDict]
     ) -> JsonDict:
-        choice, tools = self._choice(request, settings), request.tools
+        choice = self._choice(request, settings)
+        tools = [tool for tool in request.tools if tool["name"] not in self.left_out]
         if choice not in ("auto", "none", "required") and not self.dialect.named_choice:
             # a server that cannot be told a name gets that tool only
             tools, choice = [t for t in tools if t["name"] == choice], "required"
@@ -282,37 +307,69 @@ class EndpointModel:
         if self._gate is None:
             self._gate = gate_for(self.url, rate_of(self.cfg, self.dialect, self.url))
         async with self._gate.admitted(len(data)) as turn, self._open(data) as chunks:
+            halves = Halves()
             async for chunk in chunks:
-                for piece in read_chunk(chunk):
+                for piece in halves.joined(read_chunk(chunk)):
                     finished = finished or isinstance(piece, Finish)
                     if isinstance(piece, Tokens):
                         turn.count(piece)
                     yield piece
                 finished = finished or "done" in chunk
+            for piece in halves.rest():
+                yield piece
         if not finished:
             raise EndpointError("The reply was cut off in the middle.", retryable=True)
 
     def adapt(self, error: EndpointError, request: Request) -> str:
-        """Drops what the endpoint refused: a field it does not know, or native tools."""
+        """Drops what the endpoint refused, or adds what it asks for; returns what changed.
+
+        That is a field that it does not know, native tools, one tool whose declaration it does not
+        take, or the thoughts of earlier replies, which some want back.
+        """
         if error.status is not None and error.status not in _REFUSALS:
             return ""
-        text = error.message
-        changed = ""
-        if request.tools and self.codec.form == "native" and _TOOLS_REFUSED.search(text):
+        if request.tools and self.codec.form == "native" and _TOOLS_REFUSED.search(error.message):
             self.known.native_tools = False
             self.codec = self._codec("nous")
             changed = "the endpoint takes no native tools; tools are offered in the prompt instead"
+        elif wants_thoughts(error):
+            if self.codec.demands_thoughts:
+                return ""
+            self.known.thoughts_back = True
+            self.codec = self._codec(self.codec.form)
+            self.codec.keeps_thoughts, self.codec.demands_thoughts = "all", True
+            changed = "the endpoint wants the thoughts of earlier replies back; they are sent"
         else:
-            sent = self.body(request)
-            if self.codec.form == "constrained":
-                sent |= self._quiet()
-            named = [n for n in _DISPENSABLE if n in sent and n in text]
-            if named and not self.known.refused.issuperset(named):
-                self.known.refused.update(named)
-                changed = f"the endpoint refuses {', '.join(named)}; it is left out"
+            changed = self._without_field(error, request)
+            if not changed:
+                return self._without_tools(error, request)
         if changed:
             save(self.url, self.name)
         return changed
+
+    def _without_field(self, error: EndpointError, request: Request) -> str:
+        sent = self.body(request)
+        if self.codec.form == "constrained":
+            sent |= self._quiet()
+        if self.codec.keeps_thoughts and "reasoning_content" in error.message:
+            self.codec.keeps_thoughts, self.codec.demands_thoughts = "", False
+            return "the endpoint refuses the thoughts of earlier replies; they are left out"
+        named = [n for n in _DISPENSABLE if n in sent and n in error.message]
+        if not named or self.known.refused.issuperset(named):
+            return ""
+        self.known.refused.update(named)
+        return f"the endpoint refuses {', '.join(named)}; it is left out"
+
+    def _without_tools(self, error: EndpointError, request: Request) -> str:
+        offered = [tool for tool in request.tools if tool["name"] not in self.left_out]
+        names = refused_tools(error, offered) if self.codec.form == "native" else []
+        if not names:
+            return ""
+        self.left_out.update(names)
+        if len(names) == 1:
+            return f"the endpoint refuses the tool {names[0]}; it is left out"
+        most = len(offered) - len(names)
+        return f"the endpoint takes {most} tools; left out are {one_line(', '.join(names), 300)}"
 
 
 def _has_results(messages: Sequence[JsonDict]) -> bool:

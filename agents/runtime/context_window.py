@@ -30,16 +30,6 @@ TOKENS_PER_PICTURE = 1000
 _ROOM = 0.75  # of the window, after compaction: every compaction costs the server's prefix cache
 _LEAST, _MOST = 0.6, 4.0  # how far the endpoint's count is believed against our estimate
 _KEPT = 200  # characters of a shortened result
-_OVERFLOW = (
-    "context length",
-    "context_length",
-    "context size",
-    "context window",
-    "exceed_context",
-    "input length",
-    "maximum model length",
-    "too long",
-)
 _WINDOW = re.compile(
     r"(?:context (?:length|size|window)|model length|input length|n_ctx)\D{0,40}?(\d{3,8})", re.I
 )
@@ -67,12 +57,6 @@ def estimate_tokens(messages: Sequence[dict[str, Any]]) -> int:
 
 def _bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-
-
-def is_overflow(error: EndpointError) -> bool:
-    """Says whether an error means that the conversation is longer than the model's window."""
-    words = f"{error.code or ''} {error.message}".lower()
-    return error.status != 429 and any(word in words for word in _OVERFLOW)
 
 
 def sizes_in(error: EndpointError) -> tuple[int | None, int | None]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.codecs import Codec
-from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply
+from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply, ToolCall
 from qwenbelt.agents.models.encoding import to_wire
 from qwenbelt.agents.models.endpoint_model import encode
 from qwenbelt.core.events import Item
@@ -84,6 +85,22 @@ class History:
         results = [CallResult(call.id, call.name, outcome.text) for call, outcome in pairs]
         self.wire += self._codec.result_messages(results)
 
+    def answer(self, calls: Sequence[ToolCall], outcomes: Sequence[CallOutcome]) -> None:
+        """Adds the outcomes of calls that the given messages end with, and writes all anew."""
+        for call, outcome in zip(calls, outcomes, strict=True):
+            self.messages.append(
+                result_message(
+                    call.id,
+                    call.name,
+                    outcome.text,
+                    outcome.items,
+                    bool(outcome.artifacts),
+                    outcome.status,
+                )
+            )
+        self._base = self.messages
+        self._write()
+
     def tell(self, text: str) -> None:
         """Adds an instruction of ours for the model; it is not part of the conversation."""
         self._told.append({"role": "user", "content": text})
@@ -100,6 +117,24 @@ class History:
         for message in self.messages[len(self._objects) :]:
             self._objects.append(Message(**message))
         return list(self._objects)
+
+
+def unanswered_calls(messages: Sequence[Any]) -> list[ToolCall]:
+    """Returns the calls at the end of a conversation that have no result yet."""
+    answered: set[str] = set()
+    calls: list[ToolCall] = []
+    for message in reversed([as_dict(m) for m in messages]):
+        call_id = str((message.get("extra") or {}).get("function_id") or "")
+        call = message.get("function_call")
+        if message["role"] == "function":
+            answered.add(call_id)
+        elif message["role"] == "assistant" and call:
+            if call_id not in answered:
+                text = str(call["arguments"])
+                calls.insert(0, ToolCall(0, call_id, str(call["name"]), text, complete=True))
+        else:
+            break
+    return [dataclasses.replace(call, position=place) for place, call in enumerate(calls)]
 
 
 def result_message(

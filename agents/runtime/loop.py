@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from qwenbelt.agents.models.codecs import SoFar
 from qwenbelt.agents.models.codecs.react import final_answer
 from qwenbelt.agents.models.deltas import (
     Changed,
@@ -24,6 +25,7 @@ from qwenbelt.agents.models.deltas import (
     ToolCall,
 )
 from qwenbelt.agents.models.endpoint_model import Request
+from qwenbelt.agents.models.refusals import is_overflow
 from qwenbelt.agents.prompts import (
     BUDGET_OF_CALLS,
     CUT_OFF,
@@ -36,8 +38,8 @@ from qwenbelt.agents.prompts import (
 )
 from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
 from qwenbelt.agents.runtime.budget import Ending, Spending
-from qwenbelt.agents.runtime.context_window import Window, is_overflow, summarizer
-from qwenbelt.agents.runtime.history import History
+from qwenbelt.agents.runtime.context_window import Window, summarizer
+from qwenbelt.agents.runtime.history import History, unanswered_calls
 from qwenbelt.agents.runtime.hooked import (
     RunRefused,
     hooked_answer,
@@ -45,8 +47,10 @@ from qwenbelt.agents.runtime.hooked import (
     hooked_request,
 )
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
+from qwenbelt.agents.runtime.parent_run import ParentRun
+from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, check_reason, cut_ending
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
-from qwenbelt.agents.runtime.tool_arguments import declaration, with_references
+from qwenbelt.agents.runtime.tool_arguments import with_references
 from qwenbelt.agents.runtime.typed_answer import TypedAnswer
 from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.core.events import (
@@ -58,6 +62,7 @@ from qwenbelt.core.events import (
     TextDelta,
     TextRelabelled,
     ThinkingDelta,
+    ToolFinished,
     ToolProgress,
     Usage,
 )
@@ -68,7 +73,6 @@ if TYPE_CHECKING:
 
 MAX_BACKOFF = 30.0  # seconds
 _EMPTY_REPLIES = 2
-_CUT = ("length", "content_filter")  # reasons for an end that leave the reply incomplete
 
 
 @dataclass
@@ -115,7 +119,10 @@ class AgentLoop:
         self._stale = False  # whether tools have changed since they were declared
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
+        self._ways = EndpointWays()
         self._answer_text: str | None = None
+        depth = plan.parent.depth + 1 if plan.parent is not None else 0
+        self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
         self._typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
 
     @property
@@ -137,6 +144,7 @@ class AgentLoop:
 
     async def converse(self) -> Ending:
         """Runs until there is an answer; returns why the run ended."""
+        await self._resume()
         while True:
             self._turn += 1
             last = self._farewell or self._spending.last_call()
@@ -146,6 +154,8 @@ class AgentLoop:
                 outcomes = await self._outcomes(incoming)
                 ending = self._ending(incoming.reply, outcomes, last)
                 if ending is not None:
+                    if not any(message["role"] == "assistant" for message in self.added()[-1:]):
+                        self.history.add(incoming.reply, outcomes)  # an end without text is told
                     return await self._ended(ending)
             except EndpointError:
                 if self._farewell is None:
@@ -179,8 +189,13 @@ class AgentLoop:
     async def _outcomes(self, incoming: _Incoming) -> list[CallOutcome]:
         """Runs the calls of a reply to their ends, and adds it to the history with them."""
         reply, scheduler = incoming.reply, incoming.scheduler
-        scheduler.release(cut=reply.finish_reason in _CUT)
+        recorder = self.plan.recorder
+        if recorder is not None and reply.calls:
+            await recorder.reply(reply)
+        scheduler.release(cut=reply.finish_reason not in WHOLE)
         found = await scheduler.results(self._spending.seconds_left())
+        if recorder is not None:
+            await recorder.settled()
         cut = CUT_OFF[self.plan.language]
         outcomes = [found.get(call.id) or failed(ToolError(cut)) for call in reply.calls]
         self._incoming = None
@@ -188,6 +203,25 @@ class AgentLoop:
             self.history.add(reply, outcomes)
         self._spending.tool_calls += len(reply.calls)
         return outcomes
+
+    async def _resume(self) -> None:
+        """Makes the calls of a turn that was broken off before they had results."""
+        if self.plan.recorder is None:
+            return
+        calls = unanswered_calls(self.plan.messages)
+        if not calls:
+            return
+        self._declare()
+        scheduler = self._scheduler(None)
+        self._incoming = _Incoming(ModelReply(calls=calls), scheduler)
+        for call in calls:
+            scheduler.seal(call)
+        scheduler.release()
+        found = await scheduler.results(self._spending.seconds_left())
+        self._incoming = None
+        await self.plan.recorder.settled()
+        self._spending.tool_calls += len(calls)
+        self.history.answer(calls, [found[call.id] for call in calls])
 
     def _ending(
         self, reply: ModelReply, outcomes: Sequence[CallOutcome], last: Ending | None
@@ -205,12 +239,12 @@ class AgentLoop:
         return None
 
     def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
-        if self._typed is not None and reply.text.strip() and reply.finish_reason not in _CUT:
+        if self._typed is not None and reply.text.strip() and reply.finish_reason in WHOLE:
             return self._typed_answer(self._typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
-        if reply.finish_reason in _CUT:
-            return Ending("length", "the reply was cut off")
+        if reply.finish_reason not in WHOLE:
+            return cut_ending(reply.finish_reason)
         if reply.text.strip():
             return Ending("answer")
         if self._empty >= _EMPTY_REPLIES:
@@ -307,7 +341,9 @@ class AgentLoop:
 
     async def _receive(self, request: Request, scheduler: Scheduler) -> _Incoming:
         """Reads one reply while it streams, starting calls as they are sealed."""
-        reader = self.plan.model.codec.reader(self._declared)
+        reader = self.plan.model.codec.reader(self._declared, self._so_far())
+        if self.plan.recorder is not None:
+            self.plan.recorder.begin_reply()
         reply = ModelReply(calls=reader.calls)
         incoming = self._incoming = _Incoming(reply, scheduler)
         started = time.monotonic()
@@ -315,6 +351,7 @@ class AgentLoop:
         try:
             async with aclosing(self.plan.model.pieces(request)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
+                    self._ways.note(piece)
                     if isinstance(piece, Finish):
                         reply.finish_reason = piece.reason
                     elif isinstance(piece, Tokens):
@@ -323,8 +360,10 @@ class AgentLoop:
                         reply.first_token = time.monotonic()
                     for part in reader.feed(piece):
                         await self._take(part, incoming)
+            check_reason(reply.finish_reason)
             for part in reader.finish(reply.finish_reason):
                 await self._take(part, incoming)
+            await self._answer_in_thoughts(incoming)
         finally:
             incoming.close()
         reason = reply.finish_reason or "stop"
@@ -334,6 +373,20 @@ class AgentLoop:
             self._window.learn(reply.tokens)
             self._count(reply.tokens)
         return incoming
+
+    async def _answer_in_thoughts(self, incoming: _Incoming) -> None:
+        """Shows thoughts as the answer when thinking is off and nothing else came.
+
+        Servers with a parser for thoughts take the whole reply for them when the template does not
+        open any (vLLM's and SGLang's parsers of R1 and Qwen3).
+        """
+        said = incoming.text or incoming.reply.calls
+        if incoming.thoughts and not said and self.plan.model.thinks_not:
+            await self._take(Text("".join(incoming.thoughts)), incoming)
+
+    def _so_far(self) -> SoFar:
+        history = self.history
+        return self._ways.so_far(history.messages, history.given, self.plan.model.codec.form)
 
     async def _take(self, part: ReplyPiece, incoming: _Incoming) -> None:
         if isinstance(part, Text):
@@ -354,6 +407,8 @@ class AgentLoop:
         elif isinstance(part, Relabel):
             incoming.thoughts += incoming.text
             incoming.text.clear()
+            if not incoming.reply.calls:
+                await incoming.scheduler.discard()  # what was started for calls among thoughts
             self._emit(TextRelabelled())
         elif isinstance(part, Changed):
             await incoming.scheduler.replace(part.call)
@@ -391,7 +446,7 @@ class AgentLoop:
         elif self._declared and not self._stale:
             return
         self._stale = False
-        self._declared = [declaration(tool) for tool in self._tools.values()]
+        self._declared = self.plan.declared(self._tools)
         if self.plan.dependent_calls:
             self._declared = [with_references(d, self.plan.language) for d in self._declared]
 
@@ -406,14 +461,22 @@ class AgentLoop:
                 language=plan.language,
                 allowed=allowed,
                 beyond=beyond,
-                emit=self._emit,
+                emit=self._emit_call,
                 context=self._context,
                 keywords=self._keywords,
                 asked=self._asked,
                 keep_artifact=self._artifacts.keep,
+                code=plan.code,
+                count_nested=self._count_nested,
                 hooks=plan.hooks,
             )
         )
+
+    def _emit_call(self, event: Event) -> None:
+        recorder = self.plan.recorder
+        if recorder is not None and isinstance(event, ToolFinished) and not event.parent:
+            recorder.result(event)
+        self._emit(event)
 
     def _allowed(self, last: Ending | None) -> tuple[int, str]:
         """Returns how many calls the next reply may have, and what is said of those beyond."""
@@ -424,6 +487,16 @@ class AgentLoop:
         if left is not None and left < most:
             return left, BUDGET_OF_CALLS[language].format(most=self.plan.budget.tool_calls)
         return most, TOO_MANY_CALLS[language].format(most=most)
+
+    def _count_nested(self) -> str:
+        """Counts a call from code; returns why the budget does not allow it, or ""."""
+        most, incoming = self.plan.budget.tool_calls, self._incoming
+        if most is not None:
+            own = len(incoming.scheduler.calls()) if incoming is not None else 0
+            if self._spending.tool_calls + own >= most:
+                return BUDGET_OF_CALLS[self.plan.language].format(most=most)
+        self._spending.tool_calls += 1
+        return ""
 
     def _context(self, call: ToolCall) -> ToolContext:
         plan, loop = self.plan, asyncio.get_running_loop()
@@ -446,6 +519,7 @@ class AgentLoop:
             on_output=printed,
             language=plan.language,
             call_id=call.id,
+            parent=self._as_parent,
         )
         return context
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from qwenbelt.core.errors import (
     QwenbeltError,
@@ -46,6 +47,7 @@ class CallOutcome:
         artifacts: paths of pictures and files that the call made.
         status: how it ended, as `ToolFinished` tells it.
         error: the name of the exception that code raised.
+        value: what the tool returned, with the text that it has, for calls from code.
     """
 
     text: str
@@ -55,6 +57,7 @@ class CallOutcome:
     abandoned: bool = False
     status: CallStatus = "ok"
     error: str = ""
+    value: tuple[Any, str] | None = None
 
     @property
     def ok(self) -> bool:

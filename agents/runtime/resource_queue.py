@@ -22,6 +22,7 @@ class Limits:
         per_resource: readers that may share a resource, by its name.
         call_seconds: the limit for tools that declare none of their own.
         reply_calls: calls of one reply that are run; the rest is refused.
+        nested_calls: calls of tools that one cell of code may make.
         result_bytes: what one result may put into the conversation; more is kept as an artifact.
     """
 
@@ -31,11 +32,16 @@ class Limits:
     call_seconds: float | None = 300.0
     reply_calls: int = 1000
     result_bytes: int = 64 * 1024
+    nested_calls: int = 1000
 
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A place in the queues."""
+    """A place in the queues.
+
+    `nested` is the place of a call that a running call waits for: it goes before those that have
+    not begun, which may wait for that one.
+    """
 
     number: int
     tool: str
@@ -45,6 +51,7 @@ class Ticket:
     max_of_tool: int | None
     admitted: asyncio.Future[None] | None = None
     running: bool = False
+    nested: bool = False
 
 
 class _Resource:
@@ -56,12 +63,20 @@ class _Resource:
         self.readers = 0
 
     def is_free_for(self, ticket: Ticket, name: str, limit: int | None) -> bool:
+        if ticket.nested:
+            return self._is_free_now(ticket, name, limit)
         if name in ticket.writes:
             return next(iter(self.entries)) == ticket.number
         first_writer = next(iter(self.writers), None)
         if first_writer is not None and first_writer < ticket.number:
             return False
         return limit is None or self.readers < limit
+
+    def _is_free_now(self, ticket: Ticket, name: str, limit: int | None) -> bool:
+        if name not in ticket.writes:
+            writes = any(entry.running for entry in self.writers.values())
+            return not writes and (limit is None or self.readers < limit)
+        return not any(entry.running for entry in self.entries.values())
 
 
 class Admission:
@@ -83,13 +98,18 @@ class Admission:
         *,
         weight: int = 1,
         max_of_tool: int | None = None,
+        nested: bool = False,
     ) -> Ticket:
-        """Takes a place in the queue of every resource that the call touches."""
+        """Takes a place in the queue of every resource that the call touches.
+
+        A weight of 0 takes no slot: that of a call which only waits for others.
+        """
         limit = self._limits.per_tool.get(tool, max_of_tool)
-        weight = max(1, min(weight, self._limits.in_flight))
+        weight = max(0, min(weight, self._limits.in_flight))
         ticket = Ticket(
             next(self._numbers), tool, weight, frozenset(reads - writes), frozenset(writes), limit
         )
+        ticket.nested = nested
         for name in ticket.reads | ticket.writes:
             resource = self._resources.setdefault(name, _Resource())
             resource.entries[ticket.number] = ticket

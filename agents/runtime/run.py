@@ -17,7 +17,9 @@ from qwenbelt.agents.models.endpoint_model import Model
 from qwenbelt.agents.runtime.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget, Ending
+from qwenbelt.agents.runtime.code_mode import CodeMode
 from qwenbelt.agents.runtime.loop import AgentLoop
+from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.tool_arguments import declaration
 from qwenbelt.core.errors import QwenbeltError, one_line
@@ -27,6 +29,7 @@ from qwenbelt.core.trace import TraceWriter
 
 if TYPE_CHECKING:
     from qwenbelt.agents.answers.typed import AnswerForm
+    from qwenbelt.agents.sessions.session import TurnRecorder
 
 
 @dataclass
@@ -45,6 +48,8 @@ class RunConfig:
         summarize: whether what leaves the model's window is summed up by the model.
         answer: the form of a typed answer.
         hooks: look at the run, change it, or refuse.
+        parent: the run inside of whose call this one runs.
+        recorder: keeps the turn of a session while the run goes on.
     """
 
     agent: str
@@ -67,10 +72,23 @@ class RunConfig:
     artifacts: ArtifactStore | None = None
     dependent_calls: bool = False
     summarize: bool = False
+    code: CodeMode | None = None
     current_tools: Callable[[], Mapping[str, Any]] | None = None
     tools_settled: Callable[[], Awaitable[None]] | None = None
     answer: AnswerForm | None = None
     hooks: Hooks = NO_HOOKS
+    parent: ParentRun | None = None
+    recorder: TurnRecorder | None = None
+
+    def declared(self, tools: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Returns what the model is told of tools."""
+        code = self.code
+        return [
+            code.declaration(self.language)
+            if code is not None and tool is code.interpreter
+            else declaration(tool)
+            for tool in tools.values()
+        ]
 
 
 class Channel:
@@ -260,7 +278,7 @@ async def _drive(
             if plan.prepare is not None:
                 await plan.prepare()
             model, names = plan.model, tuple(plan.tools)
-            told = [declaration(tool) for tool in plan.tools.values()]
+            told = plan.declared(plan.tools)
             given = body.given()
             channel.emit(RunStarted(run_id, plan.agent, model.name, model.url, names, given, told))
             ending = await body.converse()
@@ -273,6 +291,8 @@ async def _drive(
         ending = Ending("error", detail)
     try:
         await body.stop()
+        if plan.recorder is not None:
+            await plan.recorder.end(body.added(), ending.reason)
     finally:
         body.close()
         channel.close(

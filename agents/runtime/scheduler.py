@@ -41,6 +41,7 @@ from qwenbelt.agents.runtime.approval import (
     policy_for,
     request_for,
 )
+from qwenbelt.agents.runtime.code_mode import CodeMode, NestedCalls, held_by
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed, shaped
@@ -81,6 +82,8 @@ class SchedulerContext:
         keywords: gives the keyword arguments for a tool's call.
         asked: gives a future that a person's answer will settle, by the call's id.
         keep_artifact: keeps a large result of a tool and returns its name.
+        code: which tools code may call, or None.
+        count_nested: counts a call from code; returns why it may not run, or "".
         hooks: see each call and its outcome.
     """
 
@@ -95,6 +98,8 @@ class SchedulerContext:
     keywords: Callable[[Any, ToolContext], dict[str, Any]]
     asked: Callable[[str], asyncio.Future[bool]]
     keep_artifact: Callable[[str, str], str]
+    code: CodeMode | None = None
+    count_nested: Callable[[], str] = lambda: ""
     hooks: Hooks = NO_HOOKS
 
 
@@ -109,6 +114,7 @@ class ScheduledCall:
         arguments: the same, checked by the tool.
         key: equal for calls that may share one execution; "" for none.
         successor: the job that took its place when the call changed after it was sealed.
+        parent: the job whose code made the call, or None.
     """
 
     call: ToolCall
@@ -125,6 +131,12 @@ class ScheduledCall:
     started: float | None = None
     execution: Execution | None = None
     successor: ScheduledCall | None = None
+    parent: ScheduledCall | None = None
+
+    @property
+    def parent_id(self) -> str:
+        """The id of the call that made this one from code, or ""."""
+        return self.parent.call.id if self.parent is not None else ""
 
 
 class Scheduler:
@@ -153,13 +165,50 @@ class Scheduler:
         job.task = asyncio.ensure_future(self._run(job))
         return job
 
+    def nest(
+        self, parent: ScheduledCall, call: ToolCall, tool: Any, values: dict[str, Any]
+    ) -> ScheduledCall:
+        """Takes a call that code of a running call makes; its outcome is its alone."""
+        around = self._around
+        job = ScheduledCall(
+            call, monotonic(), around.context(call), tool=tool, values=values, parent=parent
+        )
+        told = (call.id, call.name, call.arguments, job.sealed, job.parent_id)
+        around.emit(ToolCallReady(*told))
+        try:
+            self._read_nested(job)
+        except Exception as error:  # of the code, or of a tool's own parse() or resources()
+            job.error = error
+        job.task = asyncio.ensure_future(self._run(job))
+        return job
+
+    def _read_nested(self, job: ScheduledCall) -> None:
+        refusal = self._around.count_nested()
+        if refusal:
+            raise ToolRefused(refusal)
+        self._check(job)
+        job.key = ""  # code may mean it when it calls again
+        if needs_nobody(job.tool, self._around.policy):
+            self._enter(job)
+
+    async def outcome_of(self, job: ScheduledCall) -> CallOutcome:
+        """Waits for a call; one that waits no longer stops it."""
+        if job.task is None:
+            return self._stopped(job)
+        try:
+            await asyncio.wait({job.task})
+        except asyncio.CancelledError:
+            await self.stop([job])
+            raise
+        return _outcome_of(job)
+
     async def replace(self, call: ToolCall) -> None:
         """A call's arguments changed after it was sealed: what was started does not count."""
         old = next((job for job in self._jobs if job.call is call), None)
         if old is not None:
             self._jobs.remove(old)
             old.successor = self.seal(call)
-            await self._stop([old])
+            await self.stop([old])
 
     def release(self, *, cut: bool = False) -> None:
         """The reply has ended: everything may start, or nothing more when it was cut off."""
@@ -296,7 +345,8 @@ class Scheduler:
         if verdict == "ask":
             answer = self._around.asked(job.call.id)
             why = "destructive" if request.destructive else "not read-only"
-            self._around.emit(ApprovalAsked(job.call.id, job.call.name, request.arguments, why))
+            told = (job.call.id, job.call.name, request.arguments, why, job.parent_id)
+            self._around.emit(ApprovalAsked(*told))
             verdict = "allow" if await answer else "refuse"
             by = BY_THE_USER[self._around.language]
         if verdict == "refuse":
@@ -332,13 +382,21 @@ class Scheduler:
     def _enter(self, job: ScheduledCall) -> None:
         tool = job.tool
         reads, writes = tool.resources(job.arguments) if isinstance(tool, Tool) else ((), ())
+        if job.parent is not None and held_by(job.parent) & {*reads, *writes}:
+            raise ToolError(f"{tool.name} needs what the calling code itself holds.")
         job.ticket = self._admission.enter(
             job.call.name,
             set(reads),
             set(writes),
-            weight=getattr(tool, "weight", 1),
+            weight=0 if self._may_call(job) else getattr(tool, "weight", 1),
             max_of_tool=getattr(tool, "max_concurrency", None),
+            nested=job.parent is not None,
         )
+
+    def _may_call(self, job: ScheduledCall) -> bool:
+        """Says whether a call's code may call tools, whose slots it must not take."""
+        code = self._around.code
+        return code is not None and job.parent is None and job.tool is code.interpreter
 
     async def _place(self, job: ScheduledCall) -> None:
         if job.ticket is None:
@@ -352,13 +410,33 @@ class Scheduler:
     async def _execute(self, job: ScheduledCall) -> CallOutcome:
         around = self._around
         job.started = monotonic()
-        around.emit(ToolStarted(job.call.id, job.call.name, job.started))
+        around.emit(ToolStarted(job.call.id, job.call.name, job.started, job.parent_id))
         raw = handed_to(job.tool, job.values, job.call.arguments)
         keywords = around.keywords(job.tool, job.context)
         job.execution = Execution(job.tool, raw, job.arguments, keywords, job.context)
         own = getattr(job.tool, "timeout", None)
-        result = await job.execution.run(around.limits.call_seconds if own is None else own)
+        limit = around.limits.call_seconds if own is None else own
+        if job.parent is not None:
+            result = await job.execution.run(limit)
+            outcome = shaped(result, job.call.name, around.limits.result_bytes, _keep_nothing)
+            outcome.value = result, outcome.text
+            return outcome
+        nested = self._nested(job)
+        try:
+            result = await job.execution.run(limit)
+        finally:
+            if nested is not None:
+                await nested.close()
         return shaped(result, job.call.name, around.limits.result_bytes, around.keep_artifact)
+
+    def _nested(self, job: ScheduledCall) -> NestedCalls | None:
+        """Gives a call of the interpreter what its code calls tools with."""
+        code = self._around.code
+        if code is None or not self._may_call(job):
+            return None
+        nested = NestedCalls(self, job, code, self._around.limits)
+        job.context.calls = nested
+        return nested
 
     def _leave(self, job: ScheduledCall) -> None:
         if job.ticket is not None:
@@ -375,9 +453,10 @@ class Scheduler:
 
     async def cancel(self) -> None:
         """Ends every call; those that could not be stopped in time are reported as abandoned."""
-        await self._stop(self._jobs)
+        await self.stop(self._jobs)
 
-    async def _stop(self, jobs: Iterable[ScheduledCall]) -> None:
+    async def stop(self, jobs: Iterable[ScheduledCall]) -> None:
+        """Ends these calls and waits for that, not longer than they may take."""
         open_tasks = [job.task for job in jobs if job.task and not job.task.done()]
         for job in jobs:
             job.context.cancelled.set()
@@ -411,7 +490,7 @@ class Scheduler:
         return f"{shown}\n[{left_out} bytes left out]" if left_out else shown
 
     def _tell_waiting(self, job: ScheduledCall, reason: str) -> None:
-        self._around.emit(ToolWaiting(job.call.id, job.call.name, reason))
+        self._around.emit(ToolWaiting(job.call.id, job.call.name, reason, job.parent_id))
 
     def _report(self, job: ScheduledCall, outcome: CallOutcome) -> None:
         self._around.emit(
@@ -429,13 +508,19 @@ class Scheduler:
                 abandoned=outcome.abandoned,
                 status=outcome.status,
                 error=outcome.error,
+                parent=job.parent_id,
             )
         )
 
 
+def _keep_nothing(name: str, text: str) -> str:
+    """Large results of calls from code are values there; the model does not see them."""
+    return ""
+
+
 def _hook_call(job: ScheduledCall) -> HookCall:
     values = job.values if isinstance(job.values, dict) else {"input": job.values}
-    return HookCall(job.call.id, job.call.name, values)
+    return HookCall(job.call.id, job.call.name, values, job.parent_id)
 
 
 def _is_abandoned(job: ScheduledCall) -> bool:

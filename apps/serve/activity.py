@@ -23,6 +23,14 @@ from qwenbelt.core.events import (
 
 Activity = Literal["reasoning", "notes", "none"]
 Kind = Literal["text", "thought"]
+# how ends are told in the words of the chat completions API; an endpoint's own word stays
+_REASONS = {
+    "answer": "stop",
+    **dict.fromkeys(
+        ("model_calls", "tool_calls", "tokens", "seconds", "money", "loop", "error", "cancelled"),
+        "length",
+    ),
+}
 
 
 @dataclass
@@ -96,8 +104,8 @@ class Teller:
         return []
 
     def _done(self, event: Done) -> list[tuple[Kind, str]]:
-        self.told.reason = "stop" if event.reason == "answer" else "length"
+        self.told.reason = _REASONS.get(event.reason, event.reason)
         pieces: list[tuple[Kind, str]] = [("text", self._links.finish())]
-        if event.reason not in ("answer", "length", "error", "cancelled"):
+        if event.reason not in ("answer", "length", "content_filter", "error", "cancelled"):
             pieces += self._note(one_line(event.detail or event.reason, 300))
         return pieces

@@ -128,5 +128,6 @@ class ResponseForm:
         }
         if told.reason == "stop":
             return self._response("completed", usage=counts)
-        details = {"reason": "max_output_tokens"}
+        filtered = told.reason == "content_filter"
+        details = {"reason": "content_filter" if filtered else "max_output_tokens"}
         return self._response("incomplete", usage=counts, incomplete_details=details)

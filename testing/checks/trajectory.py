@@ -6,15 +6,13 @@ run.check(called("sql_query", sql=contains("avg")), overlapped("a", "b"), answer
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.core.events import Event
-from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.trace import read_trace
+from qwenbelt.testing.checks.made_call import MadeCall, value_of
 from qwenbelt.testing.errors import CheckFailed
 from qwenbelt.testing.scenarios.request import text_of
 
@@ -26,56 +24,6 @@ if TYPE_CHECKING:
     from qwenbelt.testing.server.server import ScriptedServer
 
 Record = dict[str, Any]
-
-
-@dataclass
-class MadeCall:
-    """A tool call that was made. Times are seconds of one monotonic clock.
-
-    Attributes:
-        call_id: its id.
-        name: the tool.
-        arguments: the arguments as a value; the text as it was when it is not JSON.
-        turn: the number of the model's reply that made it, from 1.
-        sealed: when its arguments were complete, or None when that is not known.
-        started: when the tool began, or None when it never did, or that is not known.
-        finished: when the tool ended, or None.
-        ok: whether it ended well; None when that is not known.
-        cancelled: whether it was stopped.
-        status: how it ended, as the event `tool_finished` tells it; "" when that is not known.
-        error: the name of the exception that code raised.
-        parent: the id of the call that made it; "" for calls of the model itself.
-        result: the text that the model got, or None when there was none.
-        artifacts: files that it made.
-    """
-
-    call_id: str
-    name: str
-    arguments: Any = field(default_factory=dict)
-    turn: int = 0
-    sealed: float | None = None
-    started: float | None = None
-    finished: float | None = None
-    ok: bool | None = None
-    cancelled: bool = False
-    status: str = ""
-    error: str = ""
-    parent: str = ""
-    result: str | None = None
-    artifacts: tuple[str, ...] = ()
-
-    @property
-    def ending(self) -> str:
-        """How it ended, in a word or two: "ok", "raised KeyError", "cancelled"."""
-        if self.status == "raised" and self.error:
-            return f"raised {self.error}"
-        old = "cancelled" if self.cancelled else "failed" if self.ok is False else "ok"
-        return self.status or old  # traces of earlier versions tell no status
-
-    @property
-    def ran(self) -> bool:
-        """Whether it is known when the tool began and ended."""
-        return self.started is not None and self.finished is not None
 
 
 @dataclass
@@ -133,11 +81,6 @@ class Trajectory:
             InputError: the file cannot be read as a trace.
         """
         return cls.from_records(read_trace(path))
-
-    @classmethod
-    def from_events(cls, events: Iterable[Event]) -> Self:
-        """Reads the events of `agent.stream()`."""
-        return cls.from_records([event.to_dict() for event in events])
 
     @classmethod
     def from_records(cls, records: Sequence[Record]) -> Self:
@@ -299,16 +242,6 @@ class _TrajectoryReader:
             self.by_id[call_id] = call
             self.run.calls.append(call)
         return call
-
-
-def value_of(text: Any) -> Any:
-    """Returns the value of JSON text; the text itself when it is not JSON."""
-    if not isinstance(text, str):
-        return text
-    try:
-        return loads_bounded(text or "{}")
-    except json.JSONDecodeError:
-        return text
 
 
 __all__ = ["MadeCall", "Trajectory"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,3 +97,40 @@ def test_files_and_functions_stay_readable() -> None:
                     if lines > 80:
                         wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {lines}")
     assert not wrong, "\n".join(wrong)
+
+
+def needed(path: Path, modules: dict[str, Path]) -> set[str]:
+    """The modules of ours that a file imports, inside functions too; not those for types alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    types = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if node in types:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in modules else node.module)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+    return found & modules.keys()
+
+
+def test_no_circle_of_imports_not_even_inside_functions() -> None:
+    modules = {
+        ".".join(("qwenbelt", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): path
+        for folder in SHIPPED
+        for path in sources(folder)
+    }
+    graph = {name: needed(path, modules) - {name} for name, path in modules.items()}
+    try:
+        tuple(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))

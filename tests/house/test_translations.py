@@ -73,6 +73,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "UNKNOWN_TOOL[around.language].format(name=call.name, names=names)": BILINGUAL,
         "UNREADABLE_CALL[around.language]": BILINGUAL,
         "around.beyond": BILINGUAL,
+        "refusal": BILINGUAL,
         "self._why_stopped": BILINGUAL,
         "text.format(name=job.call.name, reason=by)": BILINGUAL,
         "text.format(name=source.call.name)": BILINGUAL,

@@ -7,6 +7,8 @@ process comes to be), `transport` (talking to it), `outcome` and `files` (what c
 
 from __future__ import annotations
 
+__all__ = ["isolation_level"]
+
 
 def isolation_level() -> str:
     """Returns how code is kept apart here, for example "namespaces + Landlock 6 + seccomp".

@@ -36,15 +36,16 @@ def surroundings(spec: Spec) -> None:
         namespaces.show_folder(spec["folder"])
 
 
-def become_kernel(spec: Spec, ready: int) -> None:
+def become_kernel(spec: Spec, ready: int, calls: int) -> None:
     """Turns this process into the session's kernel; returns when the kernel exits.
 
     Args:
         spec: the session's specification.
         ready: a descriptor that gets one byte when the kernel can take messages.
+        calls: the descriptor of the channel to the agent's tools.
     """
     os.setsid()
-    _close_descriptors(ready)
+    _close_descriptors(ready, calls)
     _environment(spec)
     work, ipc = _places(spec)
     os.chdir(work)
@@ -52,6 +53,9 @@ def become_kernel(spec: Spec, ready: int) -> None:
     if spec["mode"] != "none":
         _confine(spec)
     from qwenbelt.tools.code_interpreter.kernel import serve
+    from qwenbelt.tools.code_interpreter.tools_module import open_line
+
+    open_line(calls)
 
     def announce() -> None:
         if spec["mode"] == "landlock":
@@ -79,13 +83,16 @@ def _places(spec: Spec) -> tuple[str, str]:
     return spec["folder"], spec["ipc"]
 
 
-def _close_descriptors(keep: int) -> None:
+def _close_descriptors(*keep: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
+    first = 3
+    for number in sorted(keep):
+        os.closerange(first, number)
+        first = number + 1
     highest = os.sysconf("SC_OPEN_MAX")
-    os.closerange(3, keep)
-    os.closerange(keep + 1, highest if 0 < highest <= 1 << 20 else 1 << 16)
+    os.closerange(first, highest if 0 < highest <= 1 << 20 else 1 << 16)
 
 
 def _environment(spec: Spec) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.secrets import clean_environment
+from qwenbelt.tools.code_interpreter.calls import CallChannel
 from qwenbelt.tools.code_interpreter.mirror import Mirror
 from qwenbelt.tools.code_interpreter.options import SessionLimits, SessionOptions
 from qwenbelt.tools.code_interpreter.process import (
@@ -104,13 +105,13 @@ class Zygote:
         except (OSError, asyncio.TimeoutError, ValueError, KeyError) as error:
             raise ToolError("The code interpreter could not be started.") from error
 
-    def fork(self, spec: dict[str, Any], session: socket.socket) -> None:
-        """Asks for a new session that talks on the socket.
+    def fork(self, spec: dict[str, Any], session: socket.socket, calls: int) -> None:
+        """Asks for a new session that talks on the socket, and calls tools on the other.
 
         Raises:
             OSError: the process is gone.
         """
-        socket.send_fds(self._owner, [json.dumps(spec).encode()], [session.fileno()])
+        socket.send_fds(self._owner, [json.dumps(spec).encode()], [session.fileno(), calls])
 
     def session_folder(self) -> Path:
         """Makes a folder for the sockets and the like of one session."""
@@ -169,8 +170,10 @@ class ForkedProcess(KernelProcess):
         self._owner, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._owner.setblocking(False)
         asyncio.get_running_loop().add_reader(self._owner.fileno(), self._listen)
+        self.calls = CallChannel()
         with theirs:
-            zygote.fork(self._spec(zygote.layers, folder, options), theirs)
+            zygote.fork(self._spec(zygote.layers, folder, options), theirs, self.calls.fileno())
+        self.calls.handed_over()
 
     def _proxy_port(self, layers: Layers) -> int:
         """Returns the port of the way out, or 0 when there is none."""
@@ -309,6 +312,8 @@ class ForkedProcess(KernelProcess):
         """Kills it, waits for the end and removes its sockets and descriptors."""
         self.kill()
         await self.ended.wait()
+        if self.calls is not None:
+            self.calls.close()
         if self._proxy is not None:
             await self._proxy.close()
         if self._listener is not None:

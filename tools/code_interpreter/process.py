@@ -18,6 +18,7 @@ from typing import Any
 
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.secrets import clean_environment
+from qwenbelt.tools.code_interpreter.calls import CallChannel
 from qwenbelt.tools.code_interpreter.files import Carried, Trouble
 from qwenbelt.tools.code_interpreter.mirror import Mirror
 
@@ -35,11 +36,13 @@ class KernelProcess(ABC):
         folder: the folder on this machine in which the code's files appear.
         ended: set when the kernel has ended.
         ending: how it ended, for example "signal 9"; empty while it runs.
+        calls: the way of code in it to the agent's tools; None where there is none.
         mirror: keeps `folder` and the sandbox's own copy alike; None where there is no copy.
         troubles: files that could not be carried and why; whoever tells it clears it.
     """
 
     mirror: Mirror | None = None
+    calls: CallChannel | None = None
 
     def __init__(self, connection: dict[str, Any], folder: Path) -> None:
         self.troubles: list[Trouble] = []

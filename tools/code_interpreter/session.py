@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qwenbelt.core.errors import ToolCancelled, ToolError
+from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused
 from qwenbelt.tools.code_interpreter import files
 from qwenbelt.tools.code_interpreter.files import Trouble
 from qwenbelt.tools.code_interpreter.options import SessionOptions
@@ -19,11 +20,19 @@ from qwenbelt.tools.code_interpreter.outcome import CellOutcome, Collector, Mess
 from qwenbelt.tools.code_interpreter.process import KernelProcess
 from qwenbelt.tools.code_interpreter.transport import Transport
 
+if TYPE_CHECKING:
+    from qwenbelt.tools.base import CallsFromCode
+
 _START_SECONDS = 60.0
 _GRACE_SECONDS = 0.5  # for a cell to stop after an interrupt at its time limit
 _CANCEL_GRACE_SECONDS = 0.06  # the same when the result is no longer wanted
 _LAST_WORDS_SECONDS = 0.5  # for output that is still on its way after the reply
 _CANCEL_POLL_SECONDS = 0.02
+# the module that the session has loaded; nothing of ours is imported into the code's own names
+BEGIN = (
+    "(lambda m, loads: m['qwenbelt.tools.code_interpreter.tools_module'].begin({cell}, {entries}))"
+    "(__import__('sys').modules, __import__('json').loads)"
+)
 _FEW_FILES = 200  # are looked through on the loop; handing it to a thread would take longer
 
 
@@ -67,6 +76,7 @@ class CodeCell:
         files: the conversation's files by name.
         report: told each piece of printed text.
         cancelled: set when the result is no longer wanted.
+        calls: the tools that the code may call, or None.
     """
 
     code: str
@@ -75,6 +85,7 @@ class CodeCell:
     files: Mapping[str, Path] = field(default_factory=dict)
     report: Callable[[str], None] = lambda text: None
     cancelled: threading.Event = field(default_factory=threading.Event)
+    calls: CallsFromCode | None = None
 
 
 @dataclass
@@ -142,6 +153,8 @@ class CodeSession:
             if kernel.process.ended.is_set():
                 await self._drop()
         outcome.lost_before = lost
+        mirror = kernel.process.mirror
+        outcome.own_files = set(mirror.taken) if mirror is not None else None
         if len(before) > _FEW_FILES or len(outcome.rich) > _FEW_FILES:
             return await asyncio.to_thread(self._gather, outcome, before, troubles)
         return self._gather(outcome, before, troubles)
@@ -175,6 +188,7 @@ class CodeSession:
         kernel.transport.handler = cell.take
         kernel.process.busy(True)
         try:
+            await self._let_call(kernel, call)
             cell.identity = await kernel.transport.request(
                 "execute_request", execute_request(call.code)
             )
@@ -185,9 +199,29 @@ class CodeSession:
         finally:
             kernel.transport.handler = None
             kernel.process.busy(False)
+            if kernel.process.calls is not None:
+                await kernel.process.calls.end()
         if cell.collector.outcome.interrupted == "cancelled":
             raise ToolCancelled("The call was cancelled.")
         return cell.collector.finish()
+
+    @staticmethod
+    async def _let_call(kernel: RunningKernel, call: CodeCell) -> None:
+        """Opens the channel to the tools for the cell that comes next."""
+        if call.calls is None:
+            return
+        channel = kernel.process.calls
+        if channel is None:
+            raise ToolRefused(
+                "Code that calls tools needs a session on this machine.",
+                fix="Leave out `server` and containers, or set code_mode=False.",
+            )
+        functions = json.dumps(list(call.calls.functions))
+        changed = functions != channel.installed
+        channel.installed = functions
+        number = channel.open(call.calls)
+        source = BEGIN.format(cell=number, entries=f"loads({functions!r})" if changed else None)
+        await kernel.transport.request("execute_request", execute_request(source, silent=True))
 
     async def _watch(self, kernel: RunningKernel, cell: _Cell, call: CodeCell) -> None:
         """Waits for the cell's end, its time limit, a cancellation or the kernel's death."""
@@ -227,6 +261,8 @@ class CodeSession:
         kept = files.keep_rich(self.folder, outcome.rich[:limit], set(after), troubles)
         pictures = [path for path in kept if path.suffix in (".png", ".jpg")]
         names = files.changed(before, after)
+        if outcome.own_files is not None:  # others may write into the folder at the same time
+            names = [name for name in names if name in outcome.own_files]
         written = [self.folder / name for name in names[:limit]]
         others = [path for path in kept if path not in pictures]
         more = max(0, len(names) - limit)
@@ -284,12 +320,12 @@ class _Cell:
             self.collector.take(message)
 
 
-def execute_request(code: str) -> dict[str, Any]:
+def execute_request(code: str, *, silent: bool = False) -> dict[str, Any]:
     """Returns the content of the message that asks a kernel to run a cell."""
     return {
         "code": code,
-        "silent": False,
-        "store_history": True,
+        "silent": silent,
+        "store_history": not silent,
         "user_expressions": {},
         "allow_stdin": False,
         "stop_on_error": False,

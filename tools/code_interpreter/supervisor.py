@@ -28,7 +28,7 @@ _CLEANUP_SECONDS = 30.0
 Spec = Mapping[str, Any]
 
 
-def run(spec: Spec, owner: socket.socket) -> None:
+def run(spec: Spec, owner: socket.socket, calls: int) -> None:
     """Sets a session up and watches over it; returns when it is over."""
     from qwenbelt.tools.code_interpreter import confinement
 
@@ -43,20 +43,21 @@ def run(spec: Spec, owner: socket.socket) -> None:
         for number in (reader, wakeup, wakeup_writer):
             os.close(number)
         owner.close()
-        _run_kernel(spec, writer)
+        _run_kernel(spec, writer, calls)
     os.close(writer)
+    os.close(calls)
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wakeup_writer, warn_on_full_buffer=False)
     Supervisor(spec, owner, kernel, reader, wakeup).watch()
 
 
-def _run_kernel(spec: Spec, ready: int) -> None:
+def _run_kernel(spec: Spec, ready: int, calls: int) -> None:
     from qwenbelt.tools.code_interpreter import confinement
 
     code = 1
     try:
-        confinement.become_kernel(spec, ready)
+        confinement.become_kernel(spec, ready, calls)
         code = 0
     except BaseException as error:  # this copy must end here, whatever happened, and say why
         with contextlib.suppress(OSError):

@@ -61,6 +61,7 @@ class CodeInterpreter(Tool):
     Arguments = CodeArguments
     destructive = False
     file_access = True  # stock agents hand over the conversation's files then
+    calls_tools = True
     timeout = None  # the session keeps the time limit itself, so that it can say what became of it
 
     def __init__(self, cfg: dict[str, Any] | None = None) -> None:
@@ -132,6 +133,7 @@ class CodeInterpreter(Tool):
             files=_files(context, kwargs.get("files")),
             report=report,
             cancelled=context.cancelled,
+            calls=context.calls,
         )
         name, folder = self._place(context)
         running = kernel_host().submit(kernel_host().run(name, folder, self._allowed(), call))

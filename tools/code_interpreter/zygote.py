@@ -60,6 +60,7 @@ _PRELOAD = (
     "csv",
     "qwenbelt.tools.code_interpreter.kernel",
     "qwenbelt.tools.code_interpreter.confinement",
+    "qwenbelt.tools.code_interpreter.tools_module",
 )
 # what code written on other systems asks for
 _CHINESE_FONTS = (
@@ -245,17 +246,17 @@ def _serve(owner: socket.socket) -> None:
             os.read(wakeup, 4096)
             _reap()
         if owner.fileno() in ready:
-            request, numbers, _, _ = socket.recv_fds(owner, _LARGEST, 1)
+            request, numbers, _, _ = socket.recv_fds(owner, _LARGEST, 2)
             if not request:
                 return
-            with socket.socket(fileno=numbers[0]) as session:
-                _fork(json.loads(request), session)
+            with socket.socket(fileno=numbers[0]) as session, socket.socket(fileno=numbers[1]) as c:
+                _fork(json.loads(request), session, c.fileno())
 
 
-def _fork(spec: dict[str, Any], session: socket.socket) -> None:
+def _fork(spec: dict[str, Any], session: socket.socket, calls: int) -> None:
     try:
         if os.fork() == 0:
-            _become_session(spec, session)
+            _become_session(spec, session, calls)
     except OSError as error:  # there is no room for a process; there may be later
         _fail(session, error)
 
@@ -271,20 +272,20 @@ def _reap() -> None:
             pass
 
 
-def _become_session(spec: dict[str, Any], session: socket.socket) -> None:
+def _become_session(spec: dict[str, Any], session: socket.socket, calls: int) -> None:
     """In the forked child: ends as the session's first process."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _keep_only(session.fileno())
+        _keep_only(session.fileno(), calls)
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
             score.write("900")
         if spec["mode"] == "namespaces":
             namespaces.enter()
             if os.fork():
                 os._exit(0)
-        supervisor.run(spec, session)
+        supervisor.run(spec, session, calls)
         code = 0
     except BaseException as error:  # whatever happens, this copy must not go on as the zygote
         _fail(session, error)
@@ -292,7 +293,10 @@ def _become_session(spec: dict[str, Any], session: socket.socket) -> None:
         os._exit(code)
 
 
-def _keep_only(number: int) -> None:
-    os.closerange(3, number)
+def _keep_only(*numbers: int) -> None:
+    first = 3
+    for number in sorted(numbers):
+        os.closerange(first, number)
+        first = number + 1
     highest = os.sysconf("SC_OPEN_MAX")
-    os.closerange(number + 1, highest if 0 < highest <= 1 << 20 else 1 << 16)
+    os.closerange(first, highest if 0 < highest <= 1 << 20 else 1 << 16)

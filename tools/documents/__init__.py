@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qwenbelt.tools.documents.model import Box, Page, Table
     from qwenbelt.tools.documents.parsing.page_pictures import page_picture, render_page
     from qwenbelt.tools.documents.search.hits import Hit
+    from qwenbelt.tools.documents.stock import replace_stock_retrieval
     from qwenbelt.tools.documents.store import Document
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "find_quote",
     "page_picture",
     "render_page",
+    "replace_stock_retrieval",
     "verify_citation",
 ]
 
@@ -67,6 +69,7 @@ __getattr__, __dir__ = lazy(
             "render_page",
         ),
         "qwenbelt.tools.documents.search.hits": ("Hit",),
+        "qwenbelt.tools.documents.stock": ("replace_stock_retrieval",),
         "qwenbelt.tools.documents.store": ("Document",),
     },
 )

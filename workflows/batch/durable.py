@@ -145,6 +145,11 @@ class DurableModel:
         """How often a failed request is sent again."""
         return self._inner.max_retries
 
+    @property
+    def thinks_not(self) -> bool:
+        """Whether thinking is switched off."""
+        return self._inner.thinks_not
+
     def adapt(self, error: EndpointError, request: Request) -> str:
         """Changes how requests are written after a refusal; returns what changed, or ""."""
         return self._inner.adapt(error, request)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 Convention = Literal["resized", "thousand", "unit", "original"]
-CONVENTIONS = ("resized", "thousand", "unit", "original")
 Size = tuple[int, int]
 BBox = tuple[float, float, float, float]
 

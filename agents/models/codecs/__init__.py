@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qwenbelt.agents.models.codecs.base import Codec, Reader
+from qwenbelt.agents.models.codecs.base import NOTHING_YET, Codec, Reader, SoFar
 from qwenbelt.agents.models.codecs.constrained import ConstrainedCodec
 from qwenbelt.agents.models.codecs.native import NativeCodec
 from qwenbelt.agents.models.codecs.nous import NousCodec
@@ -10,12 +10,14 @@ from qwenbelt.agents.models.codecs.react import ReActCodec
 from qwenbelt.core.errors import ConfigError
 
 __all__ = [
+    "NOTHING_YET",
     "Codec",
     "ConstrainedCodec",
     "NativeCodec",
     "NousCodec",
     "ReActCodec",
     "Reader",
+    "SoFar",
     "codec_for",
 ]
 

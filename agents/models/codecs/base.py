@@ -6,6 +6,8 @@ import json
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from qwenbelt.agents.models.deltas import (
     CallResult,
@@ -15,6 +17,7 @@ from qwenbelt.agents.models.deltas import (
     ToolCall,
     WirePiece,
 )
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import Language
 
 
@@ -23,11 +26,34 @@ def new_call_id() -> str:
     return f"call_{uuid.uuid4().hex[:16]}"
 
 
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """What the run has shown when a reply is read; it decides what text may be.
+
+    Attributes:
+        native: whether the endpoint has made native calls: then text is no call.
+        thoughts_apart: whether thoughts came in a field of their own: then `</think>` is text.
+        called: whether any call was made.
+        question: what was asked last.
+        ids: of calls that were made; some servers begin to count anew in each reply.
+    """
+
+    native: bool = False
+    thoughts_apart: bool = False
+    called: bool = False
+    question: str = ""
+    ids: frozenset[str] = frozenset()
+
+
+NOTHING_YET = SoFar()
+
+
 class Reader(ABC):
     """Turns the wire pieces of one reply into text, thoughts and sealed calls."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], so_far: SoFar = NOTHING_YET) -> None:
         self.names = frozenset(names)
+        self._used = so_far.ids
         self.calls: list[ToolCall] = []
 
     @abstractmethod
@@ -40,11 +66,15 @@ class Reader(ABC):
 
     def new_call(self, name: str, arguments: str = "", call_id: str = "") -> ToolCall:
         """Adds a call in the order of the reply."""
-        taken = {call.id for call in self.calls}
+        taken = {call.id for call in self.calls} | self._used
         identity = call_id if call_id and call_id not in taken else new_call_id()
         call = ToolCall(len(self.calls), identity, name, arguments)
         self.calls.append(call)
         return call
+
+    def drop(self) -> None:
+        """Forgets all calls: the text that they stood in has turned out to be thoughts."""
+        self.calls.clear()
 
 
 class Codec(ABC):
@@ -52,8 +82,11 @@ class Codec(ABC):
 
     form: str
     stop: tuple[str, ...] = ()
-    # whether replies go back with their thoughts, as the makers of some models ask
-    keeps_thoughts: bool = False
+    # whose thoughts go back with them, as the makers of some models and endpoints ask: those of no
+    # reply, of replies with calls (the steps of a run; templates drop them later), or of all
+    keeps_thoughts: Literal["", "steps", "all"] = ""
+    # whether a reply with calls without any thoughts says so, as some endpoints demand
+    demands_thoughts: bool = False
 
     @abstractmethod
     def offer(
@@ -62,7 +95,7 @@ class Codec(ABC):
         """Offers the tools: returns body fields, and may change the list `messages` itself."""
 
     @abstractmethod
-    def reader(self, tools: Sequence[JsonDict]) -> Reader:
+    def reader(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> Reader:
         """Returns a reader for one reply."""
 
     @abstractmethod
@@ -72,6 +105,14 @@ class Codec(ABC):
     @abstractmethod
     def result_messages(self, results: Sequence[CallResult]) -> list[JsonDict]:
         """Returns the messages that bring the results back, in call order."""
+
+
+def with_thoughts(codec: Codec, message: JsonDict, reply: ModelReply) -> JsonDict:
+    """Adds the thoughts of a reply to its message where the codec keeps them."""
+    kept = codec.keeps_thoughts == "all" or (codec.keeps_thoughts and reply.calls)
+    if kept and (reply.thoughts or (codec.demands_thoughts and reply.calls)):
+        message["reasoning_content"] = reply.thoughts
+    return message
 
 
 def add_to_system(messages: list[JsonDict], text: str) -> None:
@@ -105,7 +146,7 @@ def valid_arguments(text: str) -> str:
     if not text.strip():
         return "{}"
     try:
-        value = json.loads(text)
+        value = loads_bounded(text)
     except json.JSONDecodeError:
         return compact_json({"unreadable": text[:2000]})
     return text if isinstance(value, dict) else compact_json({"value": value})

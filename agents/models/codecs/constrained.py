@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qwenbelt.agents.models.codecs.base import (
+    NOTHING_YET,
     Codec,
     Reader,
+    SoFar,
     compact_json,
     tool_names,
     valid_arguments,
@@ -44,9 +46,9 @@ class ConstrainedCodec(Codec):
         """Changes nothing: each step has a prompt of its own."""
         return {}
 
-    def reader(self, tools: Sequence[JsonDict]) -> Reader:
+    def reader(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> Reader:
         """Returns a reader for one reply; its calls come as native ones."""
-        return NativeReader(tools)
+        return NativeReader(tools, so_far)
 
     def reply_message(self, reply: ModelReply) -> JsonDict:
         """Returns the assistant message; calls are written as the schema has them."""

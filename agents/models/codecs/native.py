@@ -6,7 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from qwenbelt.agents.models.codecs.base import Codec, Reader, tool_names, valid_arguments
+from qwenbelt.agents.models.codecs.base import (
+    NOTHING_YET,
+    Codec,
+    Reader,
+    SoFar,
+    tool_names,
+    valid_arguments,
+    with_thoughts,
+)
 from qwenbelt.agents.models.codecs.text import TextCallReader
 from qwenbelt.agents.models.deltas import (
     CallDelta,
@@ -16,7 +24,6 @@ from qwenbelt.agents.models.deltas import (
     ModelReply,
     ReplyPiece,
     Sealed,
-    Text,
     ToolCall,
     WirePiece,
 )
@@ -45,11 +52,11 @@ class NativeReader(Reader):
     arguments null. Text is read leniently too, for servers that leave calls in the text.
     """
 
-    def __init__(self, tools: Sequence[JsonDict]) -> None:
-        super().__init__(tool_names(tools))
+    def __init__(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> None:
+        super().__init__(tool_names(tools), so_far)
         self._slots: list[_Slot] = []
         self._by_index: dict[int, _Slot] = {}
-        self._text = TextCallReader(tools, self)
+        self._text = TextCallReader(tools, self, so_far)
 
     def feed(self, piece: WirePiece) -> list[ReplyPiece]:
         """Takes the next piece of the reply."""
@@ -62,12 +69,10 @@ class NativeReader(Reader):
         out: list[ReplyPiece] = []
         for slot in self._slots:
             out += self._close(slot, reason)
-        if self._slots:  # native calls were made, so JSON in the text is just text
-            rest = self._text.release()
-            return [*out, *([Text(rest)] if rest else [])]
         return out + self._text.finish(reason)
 
     def _feed_call(self, delta: CallDelta) -> list[ReplyPiece]:
+        self._text.only_text()
         slot = self._slot(delta)
         self._name(slot, delta.name)
         if delta.arguments:
@@ -186,9 +191,9 @@ class NativeCodec(Codec):
             body["tool_choice"] = {"type": "function", "function": {"name": choice}}
         return body
 
-    def reader(self, tools: Sequence[JsonDict]) -> Reader:
+    def reader(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> Reader:
         """Returns a reader for one reply."""
-        return NativeReader(tools)
+        return NativeReader(tools, so_far)
 
     def reply_message(self, reply: ModelReply) -> JsonDict:
         """Returns the assistant message with its calls."""
@@ -204,9 +209,7 @@ class NativeCodec(Codec):
             ]
         else:
             message["content"] = reply.text
-        if self.keeps_thoughts and reply.thoughts:
-            message["reasoning_content"] = reply.thoughts
-        return message
+        return with_thoughts(self, message, reply)
 
     def result_messages(self, results: Sequence[CallResult]) -> list[JsonDict]:
         """Returns one `tool` message a call, with its `tool_call_id`."""

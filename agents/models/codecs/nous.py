@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qwenbelt.agents.models.codecs.base import (
+    NOTHING_YET,
     Codec,
     Reader,
+    SoFar,
     add_to_system,
     compact_json,
     tool_names,
     valid_arguments,
+    with_thoughts,
 )
 from qwenbelt.agents.models.codecs.text import TextCallReader
 from qwenbelt.agents.models.deltas import (
@@ -28,20 +31,21 @@ from qwenbelt.core.language import Language
 class NousReader(Reader):
     """Reads calls from text; native calls are read as well when a server makes them."""
 
-    def __init__(self, tools: Sequence[JsonDict]) -> None:
-        super().__init__(tool_names(tools))
+    def __init__(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> None:
+        super().__init__(tool_names(tools), so_far)
         from qwenbelt.agents.models.codecs.native import NativeReader
 
-        self._tools = tools
+        self._tools, self._so_far = tools, so_far
         self._native: NativeReader | None = None
         self._make_native = NativeReader
-        self._text = TextCallReader(tools, self)
+        self._text = TextCallReader(tools, self, so_far)
 
     def feed(self, piece: WirePiece) -> list[ReplyPiece]:
         """Takes the next piece of the reply."""
         if isinstance(piece, CallDelta):
+            self._text.only_text()
             if self._native is None:
-                self._native = self._make_native(self._tools)
+                self._native = self._make_native(self._tools, self._so_far)
                 self._native.calls = self.calls
             return self._native.feed(piece)
         return self._text.feed(piece)
@@ -71,9 +75,9 @@ class NousCodec(Codec):
         add_to_system(messages, text)
         return {}
 
-    def reader(self, tools: Sequence[JsonDict]) -> Reader:
+    def reader(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> Reader:
         """Returns a reader for one reply."""
-        return NousReader(tools)
+        return NousReader(tools, so_far)
 
     def reply_message(self, reply: ModelReply) -> JsonDict:
         """Returns the assistant message with its calls as text."""
@@ -85,9 +89,7 @@ class NousCodec(Codec):
                 "</tool_call>"
             )
         message: JsonDict = {"role": "assistant", "content": "\n".join(parts)}
-        if self.keeps_thoughts and reply.thoughts:
-            message["reasoning_content"] = reply.thoughts
-        return message
+        return with_thoughts(self, message, reply)
 
     def result_messages(self, results: Sequence[CallResult]) -> list[JsonDict]:
         """Returns one user message with all results, as Qwen's template does."""

@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 
 from qwenbelt.agents.models.codecs.base import (
+    NOTHING_YET,
     Codec,
     Reader,
+    SoFar,
     add_to_system,
     compact_json,
     tool_names,
@@ -42,8 +44,8 @@ class ReActReader(Reader):
     anything from an invented `Observation:` on, whether or not the server obeys `stop`.
     """
 
-    def __init__(self, tools: Sequence[JsonDict]) -> None:
-        super().__init__(tool_names(tools))
+    def __init__(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> None:
+        super().__init__(tool_names(tools), so_far)
         self._all = ""
         self._shown = 0
         self._read = 0
@@ -138,9 +140,9 @@ class ReActCodec(Codec):
         add_to_system(messages, REACT_PROMPT[language].format(tools=described, names=names))
         return {}
 
-    def reader(self, tools: Sequence[JsonDict]) -> Reader:
+    def reader(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> Reader:
         """Returns a reader for one reply."""
-        return ReActReader(tools)
+        return ReActReader(tools, so_far)
 
     def reply_message(self, reply: ModelReply) -> JsonDict:
         """Returns the assistant message: the transcript of the step."""

@@ -1,8 +1,7 @@
-"""Calls written as text: what stands between the tags, and JSON that is nothing but calls."""
+"""Calls written as JSON in text: which values are calls, and whether text is nothing but calls."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,45 +9,72 @@ from typing import Any
 from qwenbelt.agents.models.codecs.base import compact_json
 from qwenbelt.agents.models.deltas import JsonDict
 from qwenbelt.agents.models.json_scanner import JsonSeal
+from qwenbelt.core.jsons import loads_lenient, repaired
 
 Schemas = Mapping[str, JsonDict]
-_FUNCTION = re.compile(r"<function=([^>\s]+)>(.*?)(?:</function>|\Z)", re.S)
-_PARAMETER = re.compile(
-    r"<parameter=([^>\s]+)>\n?(.*?)\n?(?:</parameter>|(?=<parameter=)|\Z)", re.S
-)
+Written = tuple[str, str]  # a name and the text of its arguments
 _NAME = re.compile(r'"name"\s*:\s*"([^"]+)"')
 _ARGUMENTS = re.compile(r'"(?:arguments|parameters)"\s*:\s*')
 _BETWEEN = re.compile(r"(?:\s|,|;|```[a-zA-Z_]*|</tool_call>)*")
+_FOREIGN = re.compile(r'[^"]{1,64}"\s*,\s*"(?:arguments|parameters)"')
 _HEAD = 400  # characters in which the first key and name of a call must stand
-_LANGUAGES = ("json", "tool_call", "tool_calls", "tool", "tool_code", "function", "python")
-_KEYS = ("name", "arguments", "parameters", "function", "type", "id", "tool_calls")
+_LANGUAGES = ("json", "tool_call", "tool_calls", "tool", "tool_code", "function", "python", "xml")
+_NAMES = ("name", "tool_name", "function", "tool")
+_GIVEN = ("arguments", "parameters", "args", "params", "input")
+_KEYS = (*_NAMES, *_GIVEN, "type", "id", "tool_calls")
 
 
-def is_json(text: str) -> bool:
-    """Says whether text is JSON."""
-    try:
-        json.loads(text)
-    except json.JSONDecodeError:
-        return False
-    return True
+def calls_of(value: Any, *, flat: bool = False) -> list[Written]:
+    """Returns the calls that a JSON value is, whatever they are named; [] when a part is none.
+
+    Args:
+        value: the JSON value.
+        flat: whether arguments may stand beside the name, as they do where nothing but a call can
+            be meant.
+    """
+    if isinstance(value, Mapping) and isinstance(value.get("tool_calls"), list):
+        value = value["tool_calls"]
+    entries = value if isinstance(value, list) else [value]
+    found = [call for entry in entries if (call := _call_of(entry, flat)) is not None]
+    return found if len(found) == len(entries) else []
 
 
-def read_call(body: str, schemas: Schemas) -> tuple[str, str]:
-    """Returns the name and the argument JSON of the text between `<tool_call>` tags.
+def _call_of(entry: Any, flat: bool) -> Written | None:
+    if isinstance(entry, Mapping) and isinstance(entry.get("function"), Mapping):
+        entry = entry["function"]
+    if not isinstance(entry, Mapping):
+        return None
+    key = next((key for key in _NAMES if isinstance(entry.get(key), str)), "")
+    if not key:
+        return None
+    given = next((entry[name] for name in _GIVEN if name in entry), None)
+    if given is None:
+        if not flat:
+            return None
+        given = {k: v for k, v in entry.items() if k not in (key, *_GIVEN, "type", "id")}
+    return str(entry[key]), given if isinstance(given, str) else compact_json(given)
+
+
+def read_json(text: str) -> list[Written]:
+    """Returns the calls of text that is one JSON value; [] when it cannot be read as calls."""
+    value = loads_lenient(text)
+    return calls_of(value, flat=True) if value is not None else []
+
+
+def read_broken(body: str) -> Written:
+    """Returns the name and the arguments of JSON that is not whole, as far as they can be told.
 
     Text that cannot be read gives an empty name; the text itself is kept as arguments.
     """
-    coder = _FUNCTION.search(body)
-    if coder:
-        name = coder.group(1)
-        return name, _coder_arguments(coder.group(2), schemas.get(name, {}))
-    value = _loads(body)
-    if isinstance(value, dict) and isinstance(value.get("name"), str):
-        return value["name"], _arguments_of(value)
-    name_like, start = _NAME.search(body), _ARGUMENTS.search(body)
-    if name_like and start:
-        return name_like.group(1), _first_value(body[start.end() :])
-    return (name_like.group(1) if name_like else ""), body.strip()
+    name, start = _NAME.search(body), _ARGUMENTS.search(body)
+    if name and start:
+        return name.group(1), _first_value(body[start.end() :])
+    return (name.group(1) if name else ""), body.strip()
+
+
+def is_whole(arguments: str) -> bool:
+    """Says whether arguments are a JSON object, or text that is meant to be one, to their end."""
+    return loads_lenient(arguments) is not None
 
 
 def _first_value(text: str) -> str:
@@ -59,38 +85,7 @@ def _first_value(text: str) -> str:
     return text.rstrip().removesuffix("}")
 
 
-def _loads(text: str) -> Any:
-    try:
-        return json.loads(text, strict=False)
-    except json.JSONDecodeError:
-        return None
-
-
-def _arguments_of(value: Mapping[str, Any]) -> str:
-    arguments = value.get("arguments", value.get("parameters", {}))
-    return arguments if isinstance(arguments, str) else compact_json(arguments)
-
-
-def _coder_arguments(body: str, schema: JsonDict) -> str:
-    """Returns JSON of Qwen3-Coder's parameters, with the types that the schema names."""
-    properties = schema.get("properties", {})
-    values: JsonDict = {}
-    for key, text in _PARAMETER.findall(body):
-        values[key] = _coder_value(text, properties.get(key))
-    return compact_json(values)
-
-
-def _coder_value(text: str, schema: object) -> Any:
-    kind = schema.get("type") if isinstance(schema, Mapping) else None
-    if kind == "string":
-        return text
-    word = text.strip()
-    if kind == "boolean" and word.lower() in ("true", "false"):
-        return word.lower() == "true"  # the model writes Python's True as often as JSON's true
-    if word in ("null", "None"):
-        return None
-    parsed = _loads(word)
-    return text if parsed is None else parsed
+# -- text that is nothing but calls --------------------------------------------------------------
 
 
 def may_be_calls(text: str, names: Schemas) -> bool:
@@ -110,16 +105,33 @@ def may_be_calls(text: str, names: Schemas) -> bool:
         return True
     if head[0] != "{":
         return False
-    key, rest = _string_at(head[1:].lstrip(), _KEYS)
+    inner = head[1:].lstrip()
+    if inner.startswith("{"):  # braces written twice
+        inner = inner[1:].lstrip()
+    key, rest = _string_at(inner, _KEYS)
     if key is None or rest is None:
         return rest is None and key is not None
-    if key != "name":
+    if key not in ("name", "tool_name"):
         return True
     colon = rest.lstrip()
     if colon[:1] not in ("", ":"):
         return False
-    name, _ = _string_at(colon[1:].lstrip(), names)
-    return name is not None
+    value = colon[1:].lstrip()
+    name, _ = _string_at(value, names)
+    return name is not None or _may_be_foreign(value, len(text) >= _HEAD)
+
+
+def _may_be_foreign(value: str, whole_head: bool) -> bool:
+    """Says whether a name that is not offered may begin calls of which others are."""
+    if _FOREIGN.match(value[1:]):
+        return True
+    name, closed, rest = value[1:].partition('"')
+    if whole_head or len(name) > 64:
+        return False
+    if not closed:
+        return True
+    following = "".join(rest.split())
+    return any(f',"{key}"'.startswith(following) for key in ("arguments", "parameters"))
 
 
 def _fence_head(text: str) -> tuple[str, str, str]:
@@ -145,22 +157,42 @@ def _string_at(text: str, known: Iterator[str] | Any) -> tuple[str | None, str |
     return (word, None) if any(entry.startswith(word) for entry in known) else (None, None)
 
 
-def json_calls(text: str, schemas: Schemas) -> list[tuple[str, str]]:
+def json_calls(text: str, schemas: Schemas) -> list[Written]:
     """Returns the calls of text that is nothing but fenced or bare JSON of offered tools.
 
-    Several values may follow each other; a lone closing tag after them is ignored.
+    Several values may follow each other; a lone closing tag after them is ignored. One that names
+    a tool which is not offered stays beside others that do: the model is told of it.
     """
-    calls: list[tuple[str, str]] = []
+    calls: list[Written] = []
     for value in _values(text):
-        found = list(_calls_in(value, schemas))
+        found = _real_calls(value, schemas)
         if not found:
             return []
         calls += found
-    return calls
+    return calls if any(name in schemas for name, _ in calls) else []
+
+
+def embedded_calls(text: str, schemas: Schemas) -> tuple[list[Written], str]:
+    """Returns the calls with which text begins, and the words that follow them."""
+    calls: list[Written] = []
+    end = 0
+    for value, place in _placed_values(text):
+        found = _real_calls(value, schemas)
+        if not found:
+            break
+        calls, end = calls + found, place
+    if not calls or any(name not in schemas for name, _ in calls):
+        return [], text
+    return calls, text[end:].lstrip("`\n ")
 
 
 def _values(text: str) -> Iterator[Any]:
     """Yields the JSON values of text, and None in the place of anything else."""
+    for value, _ in _placed_values(text):
+        yield value
+
+
+def _placed_values(text: str) -> Iterator[tuple[Any, int]]:
     position = 0
     while True:
         gap = _BETWEEN.match(text, position)
@@ -170,46 +202,25 @@ def _values(text: str) -> Iterator[Any]:
         seal = JsonSeal()
         seal.feed(text[position:])
         if text[position] not in "{[" or seal.end is None:
-            yield None
+            # braces written twice and closed once never come to an end
+            value = loads_lenient(text[position:].rstrip("`\n ")) if text[position] == "{" else None
+            yield value, len(text)
             return
         piece = text[position : position + seal.end]
         position += seal.end
-        yield _loads(piece) or _repaired(piece)
+        yield loads_lenient(piece) or repaired(piece), position
 
 
-def _repaired(text: str) -> Any:
-    import json_repair
-
-    return json_repair.loads(text)
-
-
-def _calls_in(value: Any, schemas: Schemas) -> Iterator[tuple[str, str]]:
-    """Yields the calls of a JSON value; nothing when any part of it is not a call."""
-    if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
-        value = value["tool_calls"]
-    found = []
-    for entry in value if isinstance(value, list) else [value]:
-        call = _call_in(entry, schemas)
-        if call is None:
-            return
-        found.append(call)
-    yield from found
-
-
-def _call_in(entry: Any, schemas: Schemas) -> tuple[str, str] | None:
-    if isinstance(entry, dict) and isinstance(entry.get("function"), dict):
-        entry = entry["function"]
-    if not isinstance(entry, dict):
-        return None
-    name = entry.get("name") or entry.get("function")
-    if not isinstance(name, str) or name not in schemas:
-        return None
-    arguments = entry.get("arguments", entry.get("parameters"))
-    if isinstance(arguments, str):
-        arguments = _loads(arguments)
-    if not isinstance(arguments, dict):
-        return None
-    known = schemas[name].get("properties") or {}
-    if "properties" in arguments and "properties" not in known:
-        return None  # the tool's declaration again, not a call of it
-    return name, compact_json(arguments)
+def _real_calls(value: Any, schemas: Schemas) -> list[Written]:
+    """Returns the calls of a value of which each has a name and an object of arguments."""
+    calls = calls_of(value)
+    objects = [(name, loads_lenient(arguments)) for name, arguments in calls]
+    if not all(isinstance(given, dict) for _, given in objects):
+        return []
+    for name, given in objects:
+        known = (schemas.get(name) or {}).get("properties") or {}
+        if "properties" in given and "properties" not in known:
+            return []  # the tool's declaration again, not a call of it
+        if name not in schemas and not given:
+            return []  # an object with a name is no call
+    return [(name, compact_json(given)) for name, given in objects]

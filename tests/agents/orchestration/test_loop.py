@@ -251,7 +251,8 @@ def test_an_empty_reply_is_asked_for_again(agent_of: Agents, events_of: Events) 
 
 def test_a_model_that_says_nothing_ends_the_run(agent_of: Agents, events_of: Events) -> None:
     done = done_of(events_of(agent_of(Scenario().answer("").answer("").answer(""))))
-    assert (done.reason, done.text, done.messages) == ("answer", "", [])
+    assert (done.reason, done.text) == ("answer", "")
+    assert done.messages == [{"role": "assistant", "content": ""}]
     assert done.detail == "the model's reply was empty"
 
 

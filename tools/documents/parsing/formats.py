@@ -119,13 +119,14 @@ def _open_other(file: Path, suffix: str) -> Opened:
 
 
 def _read_other(file: Path, suffix: str) -> tuple[str, list[Page]]:
-    from qwenbelt.tools.documents.parsing import office, sheets
+    from qwenbelt.tools.documents.parsing.office import sheets, slides, word
     from qwenbelt.tools.documents.parsing.pagination import pages_of
 
     if suffix == ".docx":
-        return office.word_title(file), pages_of(office.word_blocks(file))
+        title, blocks = word.word_document(file)
+        return title, pages_of(blocks)
     if suffix == ".pptx":
-        return "", pages_of(office.slide_blocks(file), fixed=True)
+        return "", pages_of(slides.slide_blocks(file), fixed=True)
     if suffix == ".xlsx":
         return "", pages_of(sheets.workbook_blocks(file))
     if file.stat().st_size > MAX_TEXT:
