@@ -80,6 +80,11 @@ class CodeInterpreter(Tool):
             "description": strings.description(self._level(), self.options.hosts),
         }
 
+    @property
+    def contained(self) -> bool:  # type: ignore[override]
+        """Whether the code can reach nothing but its folder: isolated, and without a network."""
+        return self._level() not in ("none", "server") and not self.options.hosts
+
     def _level(self) -> str:
         return "server" if self.options.server else mode_level(layers(), self.options)
 
