@@ -19,7 +19,7 @@ from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.chat_model import model_for
 from qwenbelt.agents.hooks import Hooks
 from qwenbelt.agents.prompts import PLAN
-from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
+from qwenbelt.agents.runtime.approval import answer_in_terminal, ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
 from qwenbelt.agents.runtime.code_mode import (
@@ -38,8 +38,8 @@ from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Run, RunConfig
 from qwenbelt.agents.tool_sources import ToolSources
-from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.events import Event
+from qwenbelt.core.errors import ConfigError, ToolRefused
+from qwenbelt.core.events import ApprovalAsked, Event
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.base import result_items, result_text
@@ -59,7 +59,9 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
     Takes the arguments of qwen-agent's class, and:
 
     Args:
-        approve: "auto" (default), "ask", "never", or a function of an `ApprovalRequest`.
+        approve: "auto" (default), "ask", "never", "untrusted" (asks when text of others may have
+            chosen what a call aims at), a function of an `ApprovalRequest`, or rules by pattern:
+            `{"allow": ["web_fetch(https://docs.*)"], "ask": [...], "never": [...]}`.
         limits: how much may run side by side.
         budget: what a run may use up.
         session: names the conversation to which kernels, folders and large results belong; one of
@@ -324,6 +326,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         for event in background_loop().iterate_with_pauses(make, SECONDS):
             if event is not None and on_event is not None:
                 on_event(event)
+            elif isinstance(event, ApprovalAsked):
+                self.approve(event.call_id, _answered(event))
             if growing.take(event):
                 found = growing.messages()
                 if found:
@@ -424,3 +428,10 @@ def _max_input_tokens(llm: Any, extra: Mapping[str, Any]) -> int | None:
     settings = {**(getattr(llm, "generate_cfg", None) or {}), **extra}
     value = settings.get("max_input_tokens")
     return int(value) if value and int(value) > 0 else None
+
+
+def _answered(event: ApprovalAsked) -> bool:
+    try:
+        return answer_in_terminal(event.name, event.arguments, event.reason)
+    except ToolRefused:
+        return False

@@ -175,6 +175,12 @@ REPEATED: dict[Language, str] = {
     "zh": "对 {name} 的同一调用 {times} 次得到相同结果",
 }
 
+# small models take an empty result for a failure, and call again
+EMPTY_RESULT: dict[Language, str] = {
+    "en": "(The tool ran and gave no output.)",
+    "zh": "（工具已运行，没有输出。）",
+}
+
 EMPTY_REPLY: dict[Language, str] = {
     "en": "Your reply was empty. Answer the question or call a tool.",
     "zh": "你的回复是空的。请回答问题或调用工具。",

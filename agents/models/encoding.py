@@ -14,7 +14,7 @@ from typing import Any
 from qwenbelt.agents.models.codecs import Codec
 from qwenbelt.agents.models.codecs.base import new_call_id
 from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply, ToolCall
-from qwenbelt.agents.prompts import CANCELLED
+from qwenbelt.agents.prompts import CANCELLED, EMPTY_RESULT
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.language import Language
 from qwenbelt.core.limits import input_file
@@ -100,7 +100,9 @@ class _Turn:
         found = next(exact, None) or next(alike, None)
         if found is None:
             return f"{name}: {text}" if name else text
-        self.results[found.id] = CallResult(found.id, found.name, text)
+        self.results[found.id] = CallResult(
+            found.id, found.name, text or EMPTY_RESULT[self._language]
+        )
         return None
 
     def flush(self) -> list[JsonDict]:

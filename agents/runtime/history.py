@@ -10,6 +10,7 @@ from qwenbelt.agents.models.codecs import Codec
 from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply, ToolCall
 from qwenbelt.agents.models.encoding import to_wire
 from qwenbelt.agents.models.endpoint_model import encode
+from qwenbelt.agents.prompts import EMPTY_RESULT
 from qwenbelt.core.events import Item
 from qwenbelt.core.language import Language
 
@@ -82,7 +83,8 @@ class History:
                     call.id, call.name, outcome.text, outcome.items, made, outcome.status
                 )
             )
-        results = [CallResult(call.id, call.name, outcome.text) for call, outcome in pairs]
+        nothing = EMPTY_RESULT[self._language]
+        results = [CallResult(c.id, c.name, o.text or nothing) for c, o in pairs]
         self.wire += self._codec.result_messages(results)
 
     def answer(self, calls: Sequence[ToolCall], outcomes: Sequence[CallOutcome]) -> None:

@@ -36,9 +36,11 @@ from qwenbelt.agents.prompts import (
     REPEATED,
     TOO_MANY_CALLS,
 )
+from qwenbelt.agents.runtime.approval import looks_at_labels
 from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
 from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.agents.runtime.context_window import Window, summarizer
+from qwenbelt.agents.runtime.conversation_labels import ConversationLabels
 from qwenbelt.agents.runtime.history import History, unanswered_calls
 from qwenbelt.agents.runtime.hooked import (
     RunRefused,
@@ -115,6 +117,12 @@ class AgentLoop:
         self._own_artifacts = plan.artifacts is None
         self._artifacts = plan.artifacts or ArtifactStore(plan.folder)
         self._tools = dict(plan.tools)
+        self._labels = ConversationLabels(
+            lambda: self.history.messages[: self.history.given],
+            self._tools,
+            plan.untrusted,
+            keeps=any(looks_at_labels(tool, plan.policy) for tool in plan.tools.values()),
+        )
         self._declared: list[dict[str, Any]] = []
         self._stale = False  # whether tools have changed since they were declared
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
@@ -466,6 +474,7 @@ class AgentLoop:
                 keywords=self._keywords,
                 asked=self._asked,
                 keep_artifact=self._artifacts.keep,
+                labels=self._labels,
                 code=plan.code,
                 count_nested=self._count_nested,
                 hooks=plan.hooks,

@@ -47,6 +47,7 @@ class RunConfig:
         dependent_calls: whether the model is told that calls may use each other's results.
         summarize: whether what leaves the model's window is summed up by the model.
         answer: the form of a typed answer.
+        untrusted: parts of the messages that were put in from documents, by no person.
         hooks: look at the run, change it, or refuse.
         parent: the run inside of whose call this one runs.
         recorder: keeps the turn of a session while the run goes on.
@@ -76,6 +77,7 @@ class RunConfig:
     current_tools: Callable[[], Mapping[str, Any]] | None = None
     tools_settled: Callable[[], Awaitable[None]] | None = None
     answer: AnswerForm | None = None
+    untrusted: list[str] = field(default_factory=list)
     hooks: Hooks = NO_HOOKS
     parent: ParentRun | None = None
     recorder: TurnRecorder | None = None
