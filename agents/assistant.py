@@ -29,6 +29,7 @@ class Assistant(FnCallAgent, StockAssistant):  # type: ignore[misc]
             return super()._start(messages, kwargs, **options)
         language: Language = "zh" if kwargs.get("lang") == "zh" else "en"
         run = super()._start(messages, kwargs, **options)
+        run.plan.untrusted.append(knowledge)
         run.plan.messages = add_knowledge(run.plan.messages, knowledge, language)
         run.plan.prepare = None
         return run

@@ -30,6 +30,7 @@ def with_evidence(
     *,
     budget: int = BUDGET,
     tools: Sequence[str] = (),
+    untrusted: list[str] | None = None,
 ) -> list[dict[str, Any]]:
     """Returns messages whose last question has what the files say in front of it.
 
@@ -39,6 +40,7 @@ def with_evidence(
         language: of the words around the evidence.
         budget: characters of evidence.
         tools: names of the tools that the model has.
+        untrusted: what was put in from the files is added to it.
     """
     place = _last_question(messages)
     if place is None:
@@ -51,6 +53,8 @@ def with_evidence(
         return list(messages)
     more = "document_search" in tools and not evidence.whole
     text = evidence_text(question, evidence, language, more=more, lines=[*lines, *failed])
+    if untrusted is not None:
+        untrusted.append("\n\n".join([evidence.numbered(), *lines]))
     asked = {**messages[place], "content": _replaced(messages[place]["content"], text)}
     return [*messages[:place], asked, *messages[place + 1 :]]
 

@@ -9,7 +9,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwen_agent.agents import FnCallAgent as StockFnCallAgent
 from qwen_agent.llm.schema import ContentItem, Message
@@ -19,8 +19,9 @@ from qwenbelt.agents.answers.ask import Asking
 from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.chat_model import model_for
 from qwenbelt.agents.hooks import Hooks
+from qwenbelt.agents.openai_form import from_openai
 from qwenbelt.agents.prompts import PLAN
-from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
+from qwenbelt.agents.runtime.approval import answer_in_terminal, ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
 from qwenbelt.agents.runtime.code_mode import (
@@ -35,15 +36,20 @@ from qwenbelt.agents.runtime.history import as_dict
 from qwenbelt.agents.runtime.message_list import SECONDS, MessageList
 from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
+from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Run, RunConfig
 from qwenbelt.agents.tool_sources import ToolSources
-from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.events import Event
+from qwenbelt.core.errors import ConfigError, ToolRefused
+from qwenbelt.core.events import ApprovalAsked, Event
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.base import result_items, result_text
 from qwenbelt.tools.function import FunctionTool
+
+if TYPE_CHECKING:
+    from qwenbelt.agents.sessions.session import Session, TurnRecorder
+    from qwenbelt.agents.subagents import Subagent
 
 _RUN_KEYS = ("session", "trace", "folder")
 _STORES = 64  # conversations whose large results are kept at the same time
@@ -55,7 +61,9 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
     Takes the arguments of qwen-agent's class, and:
 
     Args:
-        approve: "auto" (default), "ask", "never", or a function of an `ApprovalRequest`.
+        approve: "auto" (default), "ask", "never", "untrusted" (asks when text of others may have
+            chosen what a call aims at), a function of an `ApprovalRequest`, or rules by pattern:
+            `{"allow": ["web_fetch(https://docs.*)"], "ask": [...], "never": [...]}`.
         limits: how much may run side by side.
         budget: what a run may use up.
         session: names the conversation to which kernels, folders and large results belong; one of
@@ -140,10 +148,12 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         messages: Sequence[Any],
         *,
         lang: str | None = None,
-        session: str | None = None,
+        session: str | Session | None = None,
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
         answer: Any = None,
+        generate_cfg: Mapping[str, Any] | None = None,
+        parent: ParentRun | None = None,
         **kwargs: Any,
     ) -> Run:
         """Starts a run and returns it: an async generator of events.
@@ -151,20 +161,34 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         Args:
             messages: the conversation, as dicts or qwen-agent messages.
             lang: "en" or "zh" for our prompts; the question's language by default.
-            session: names the conversation that kernels and folders belong to.
+            session: a `Session`, whose messages come before these and which keeps this turn; or
+                the name of the conversation that kernels and folders belong to.
             folder: where tools keep their files.
             trace: where to write the events as well.
             answer: the form of a typed answer, see `ask`; then `run.value` is that.
+            generate_cfg: settings of this run's requests, over those of the llm.
+            parent: the run inside of whose call this one runs.
             **kwargs: handed on to every tool.
         """
-        given = self._with_own_system([as_dict(message) for message in messages])
+        read = from_openai([as_dict(message) for message in messages])
+        asked, recorder = read, None
+        if session is not None and not isinstance(session, str):
+            asked, recorder = session.turn_for(asked)
+            session = f"session-{session.name}"
+        given = self._with_own_system(asked)
         keywords = {"lang": lang or _language_of(given), **kwargs}
         options: dict[str, Any] = {"session": session, "folder": folder, "trace": trace}
+        if generate_cfg:
+            options["generate_cfg"] = generate_cfg
         if answer is not None:
             form = answer if isinstance(answer, AnswerForm) else AnswerForm(answer)
             told = form.instruction("zh" if keywords["lang"] == "zh" else "en")
             given = with_system(given, told, last=True)
             options["answer"] = form
+        if parent is not None:
+            options["parent"] = parent
+        if recorder is not None:
+            options["recorder"] = recorder
         return self._start(given, keywords, **options)
 
     def _start(
@@ -176,11 +200,14 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
         answer: AnswerForm | None = None,
+        generate_cfg: Mapping[str, Any] | None = None,
+        parent: ParentRun | None = None,
+        recorder: TurnRecorder | None = None,
     ) -> Run:
         """Makes the run; subclasses change the messages here."""
         language: Language = "zh" if kwargs.pop("lang", "en") == "zh" else "en"
         files = ConversationFiles(messages, self.mem.system_files)
-        extra = dict(self.extra_generate_cfg)
+        extra = {**self.extra_generate_cfg, **(generate_cfg or {})}
         if kwargs.get("seed") is not None:
             extra["seed"] = kwargs["seed"]
         session = session or self.session
@@ -199,8 +226,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             messages=messages,
             language=language,
             limits=self.limits,
-            budget=self.budget,
-            policy=self.approval,
+            budget=self.budget if parent is None else parent.budget_for(self.budget),
+            policy=self.approval if parent is None else parent.policy_for(self.approval),
             session=session,
             folder=place,
             files=files.by_name,
@@ -214,6 +241,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             summarize=self.summarize,
             answer=answer,
             hooks=self.hooks,
+            parent=parent,
+            recorder=recorder,
         )
         if self.evidence_first and files.by_name:
             self._look_up_first(plan)
@@ -231,7 +260,13 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
 
         async def prepare() -> None:
             plan.messages = await asyncio.to_thread(
-                with_evidence, plan.messages, plan.files, plan.language, budget=budget, tools=names
+                with_evidence,
+                plan.messages,
+                plan.files,
+                plan.language,
+                budget=budget,
+                tools=names,
+                untrusted=plan.untrusted,
             )
 
         plan.prepare = prepare
@@ -257,6 +292,12 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             if wrapped is None or wrapped.tool is not tool:
                 self._wrapped[name] = OverriddenTool(tool, self._call_tool)
         return {name: self._wrapped[name] for name in tools}
+
+    def as_tool(self, name: str, description: str) -> Subagent:
+        """Returns this agent as a tool of another one: its tasks are runs of their own."""
+        from qwenbelt.agents.subagents import Subagent
+
+        return Subagent(self, name, description)
 
     def cancel(self, run_id: str | None = None) -> None:
         """Ends all runs of this agent, or the one of an id; from any thread."""
@@ -285,7 +326,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             yield from super().run(messages, **kwargs)
             return
         as_dicts = bool(messages) and all(isinstance(message, dict) for message in messages)
-        given = [as_dict(Message(**as_dict(message))) for message in messages]
+        read = from_openai([as_dict(message) for message in messages])
+        given = [as_dict(Message(**message)) for message in read]
         given = self._with_own_system(given)
         kwargs.setdefault("lang", _language_of(given))
         shown = _Shown(self._named_dict if as_dicts else self._named)
@@ -318,6 +360,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         for event in background_loop().iterate_with_pauses(make, SECONDS):
             if event is not None and on_event is not None:
                 on_event(event)
+            elif isinstance(event, ApprovalAsked):
+                self.approve(event.call_id, _answered(event))
             if growing.take(event):
                 found = growing.messages()
                 if found:
@@ -418,3 +462,10 @@ def _max_input_tokens(llm: Any, extra: Mapping[str, Any]) -> int | None:
     settings = {**(getattr(llm, "generate_cfg", None) or {}), **extra}
     value = settings.get("max_input_tokens")
     return int(value) if value and int(value) > 0 else None
+
+
+def _answered(event: ApprovalAsked) -> bool:
+    try:
+        return answer_in_terminal(event.name, event.arguments, event.reason)
+    except ToolRefused:
+        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.answers.question import user_message
 from qwenbelt.core.events import ApprovalAsked, Done, Event
@@ -13,7 +13,6 @@ from qwenbelt.core.events import ApprovalAsked, Done, Event
 if TYPE_CHECKING:
     from qwenbelt.agents.runtime.run import Run
 
-Approval = Literal["ask", "auto", "never"]
 Approver = Callable[[ApprovalAsked], Awaitable[bool]]
 
 

@@ -55,6 +55,7 @@ EXTRAS = {  # what each is for
     "gui": "the chat in the browser",
     "local": "a small model inside this process",
     "ocr": "text in scanned pages and pictures",
+    "sheets": "formulas of workbooks that no program has computed",
     "embed": "search by meaning",
     "postgres": "a document index in PostgreSQL",
     "qdrant": "a document index in Qdrant",

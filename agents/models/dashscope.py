@@ -173,15 +173,18 @@ class DashScope:
         Raises:
             EndpointError: the service failed or refused.
         """
-        from qwenbelt.agents.chat_model import QwenbeltChat
+        from qwen_agent.llm import get_chat_model
 
         messages = [
             {"role": "system", "content": "You are a helpful assistant."},
             {"role": "system", "content": ",".join(files)},
             {"role": "user", "content": question},
         ]
-        llm = {"model": model, "model_server": self.url, "api_key": self._key}
-        chat = QwenbeltChat({**llm, "dialect": "dashscope", "generate_cfg": settings})
+        # our chat model, by its entry in qwen-agent's registry: it is built upon this module
+        llm = {"model_type": "qwenbelt", "dialect": "dashscope", "generate_cfg": settings}
+        chat = get_chat_model(
+            {**llm, "model": model, "model_server": self.url, "api_key": self._key}
+        )
         return str(chat.chat(messages, stream=False)[-1]["content"])
 
     def delete_file(self, file: str) -> None:
@@ -306,10 +309,6 @@ class DashScope:
     def batch(self, identity: str) -> BatchState:
         """Returns how a batch stands."""
         return _batch_state(self._call(lambda: self._client.batches.retrieve(identity)))
-
-    def cancel_batch(self, identity: str) -> BatchState:
-        """Asks for a batch to be ended."""
-        return _batch_state(self._call(lambda: self._client.batches.cancel(identity)))
 
     def wait_batch(
         self, identity: str, *, every: float = 30.0, most: float = 86400.0

@@ -104,7 +104,6 @@ class ModelReply:
     finish_reason: str = ""
     tokens: Tokens | None = None
     first_token: float | None = None
-    raw_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

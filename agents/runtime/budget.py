@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from qwenbelt.agents.models.deltas import Tokens, ToolCall
 from qwenbelt.agents.models.prices import Price, price_of
 from qwenbelt.agents.runtime.outcome import CallOutcome
-from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.errors import ConfigError, LimitExceeded
+from qwenbelt.core.events import Usage
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.settings import load_settings
 
@@ -120,6 +123,36 @@ class Spending:
         cost = self.price.of(tokens.input, tokens.output)
         self.money += cost
         return cost
+
+    def add_usage(self, usage: Usage) -> None:
+        """Counts what a run inside a call has used."""
+        self.tokens += usage.input_tokens + usage.output_tokens
+        self.money += usage.cost or 0.0
+
+    def left(self, own: Budget) -> Budget:
+        """Returns a budget within what is left of this one.
+
+        Raises:
+            LimitExceeded: nothing is left.
+        """
+        used = {
+            "tool_calls": self.tool_calls,
+            "tokens": self.tokens,
+            "seconds": time.monotonic() - self._started,
+            "money": self.money,
+        }
+        bounds: dict[str, Any] = {}
+        for name, amount in used.items():
+            most = getattr(self.budget, name)
+            if most is None:
+                continue
+            if most <= amount:
+                raise LimitExceeded(f"The budget of {most:g} {name} is used up.")
+            given = getattr(own, name)
+            bounds[name] = most - amount if given is None else min(given, most - amount)
+        if "money" in bounds and own.prices is None and self.price is not None:
+            bounds["prices"] = (self.price.input, self.price.output)
+        return dataclasses.replace(own, **bounds)
 
     def repeated(
         self, calls: Sequence[ToolCall], outcomes: Sequence[CallOutcome]

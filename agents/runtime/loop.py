@@ -24,7 +24,7 @@ from qwenbelt.agents.models.deltas import (
     Tokens,
     ToolCall,
 )
-from qwenbelt.agents.models.endpoint_model import Request
+from qwenbelt.agents.models.endpoint_model import Model, Request
 from qwenbelt.agents.models.refusals import is_overflow
 from qwenbelt.agents.prompts import (
     BUDGET_OF_CALLS,
@@ -36,10 +36,12 @@ from qwenbelt.agents.prompts import (
     REPEATED,
     TOO_MANY_CALLS,
 )
+from qwenbelt.agents.runtime.approval import looks_at_labels
 from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
 from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.agents.runtime.context_window import Window, summarizer
-from qwenbelt.agents.runtime.history import History
+from qwenbelt.agents.runtime.conversation_labels import ConversationLabels
+from qwenbelt.agents.runtime.history import History, unanswered_calls
 from qwenbelt.agents.runtime.hooked import (
     RunRefused,
     hooked_answer,
@@ -47,6 +49,7 @@ from qwenbelt.agents.runtime.hooked import (
     hooked_request,
 )
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
+from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, check_reason, cut_ending
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
 from qwenbelt.agents.runtime.tool_arguments import with_references
@@ -61,12 +64,14 @@ from qwenbelt.core.events import (
     TextDelta,
     TextRelabelled,
     ThinkingDelta,
+    ToolFinished,
     ToolProgress,
     Usage,
 )
 from qwenbelt.tools.base import Tool, ToolContext
 
 if TYPE_CHECKING:
+    from qwenbelt.agents.models.tool_pictures import PictureRule
     from qwenbelt.agents.runtime.run import RunConfig
 
 MAX_BACKOFF = 30.0  # seconds
@@ -113,12 +118,20 @@ class AgentLoop:
         self._own_artifacts = plan.artifacts is None
         self._artifacts = plan.artifacts or ArtifactStore(plan.folder)
         self._tools = dict(plan.tools)
+        self._labels = ConversationLabels(
+            lambda: self.history.messages[: self.history.given],
+            self._tools,
+            plan.untrusted,
+            keeps=any(looks_at_labels(tool, plan.policy) for tool in plan.tools.values()),
+        )
         self._declared: list[dict[str, Any]] = []
         self._stale = False  # whether tools have changed since they were declared
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
         self._ways = EndpointWays()
         self._answer_text: str | None = None
+        depth = plan.parent.depth + 1 if plan.parent is not None else 0
+        self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
         self._typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
 
     @property
@@ -135,11 +148,15 @@ class AgentLoop:
     def history(self) -> History:
         """The conversation; made at the first use, after the plan's `prepare`."""
         if self._history is None:
-            self._history = History(self.plan.messages, self.plan.model.codec, self.plan.language)
+            model = self.plan.model
+            self._history = History(
+                self.plan.messages, model.codec, self.plan.language, _picture_rule(model)
+            )
         return self._history
 
     async def converse(self) -> Ending:
         """Runs until there is an answer; returns why the run ended."""
+        await self._resume()
         while True:
             self._turn += 1
             last = self._farewell or self._spending.last_call()
@@ -184,8 +201,13 @@ class AgentLoop:
     async def _outcomes(self, incoming: _Incoming) -> list[CallOutcome]:
         """Runs the calls of a reply to their ends, and adds it to the history with them."""
         reply, scheduler = incoming.reply, incoming.scheduler
+        recorder = self.plan.recorder
+        if recorder is not None and reply.calls:
+            await recorder.reply(reply)
         scheduler.release(cut=reply.finish_reason not in WHOLE)
         found = await scheduler.results(self._spending.seconds_left())
+        if recorder is not None:
+            await recorder.settled()
         cut = CUT_OFF[self.plan.language]
         outcomes = [found.get(call.id) or failed(ToolError(cut)) for call in reply.calls]
         self._incoming = None
@@ -193,6 +215,25 @@ class AgentLoop:
             self.history.add(reply, outcomes)
         self._spending.tool_calls += len(reply.calls)
         return outcomes
+
+    async def _resume(self) -> None:
+        """Makes the calls of a turn that was broken off before they had results."""
+        if self.plan.recorder is None:
+            return
+        calls = unanswered_calls(self.plan.messages)
+        if not calls:
+            return
+        self._declare()
+        scheduler = self._scheduler(None)
+        self._incoming = _Incoming(ModelReply(calls=calls), scheduler)
+        for call in calls:
+            scheduler.seal(call)
+        scheduler.release()
+        found = await scheduler.results(self._spending.seconds_left())
+        self._incoming = None
+        await self.plan.recorder.settled()
+        self._spending.tool_calls += len(calls)
+        self.history.answer(calls, [found[call.id] for call in calls])
 
     def _ending(
         self, reply: ModelReply, outcomes: Sequence[CallOutcome], last: Ending | None
@@ -268,7 +309,7 @@ class AgentLoop:
             return await self._fit()
         changed = self.plan.model.adapt(error, request)
         if changed:
-            self.history.use(self.plan.model.codec)
+            self.history.use(self.plan.model.codec, _picture_rule(self.plan.model))
             self._emit(Notice(changed))
         return bool(changed)
 
@@ -313,6 +354,8 @@ class AgentLoop:
     async def _receive(self, request: Request, scheduler: Scheduler) -> _Incoming:
         """Reads one reply while it streams, starting calls as they are sealed."""
         reader = self.plan.model.codec.reader(self._declared, self._so_far())
+        if self.plan.recorder is not None:
+            self.plan.recorder.begin_reply()
         reply = ModelReply(calls=reader.calls)
         incoming = self._incoming = _Incoming(reply, scheduler)
         started = time.monotonic()
@@ -430,16 +473,23 @@ class AgentLoop:
                 language=plan.language,
                 allowed=allowed,
                 beyond=beyond,
-                emit=self._emit,
+                emit=self._emit_call,
                 context=self._context,
                 keywords=self._keywords,
                 asked=self._asked,
                 keep_artifact=self._artifacts.keep,
+                labels=self._labels,
                 code=plan.code,
                 count_nested=self._count_nested,
                 hooks=plan.hooks,
             )
         )
+
+    def _emit_call(self, event: Event) -> None:
+        recorder = self.plan.recorder
+        if recorder is not None and isinstance(event, ToolFinished) and not event.parent:
+            recorder.result(event)
+        self._emit(event)
 
     def _allowed(self, last: Ending | None) -> tuple[int, str]:
         """Returns how many calls the next reply may have, and what is said of those beyond."""
@@ -482,6 +532,7 @@ class AgentLoop:
             on_output=printed,
             language=plan.language,
             call_id=call.id,
+            parent=self._as_parent,
         )
         return context
 
@@ -539,3 +590,8 @@ class AgentLoop:
         """Gives up what the run kept."""
         if self._own_artifacts:
             self._artifacts.close()
+
+
+def _picture_rule(model: Model) -> PictureRule | None:
+    """Returns how a model is sent pictures of tools; stock models have no such rule."""
+    return getattr(model, "picture_rule", None)

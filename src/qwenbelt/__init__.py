@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from qwenbelt.agents.runtime.budget import Budget
     from qwenbelt.agents.runtime.resource_queue import Limits
     from qwenbelt.agents.runtime.run import Run
+    from qwenbelt.agents.sessions.session import Session
+    from qwenbelt.agents.subagents import delegate
     from qwenbelt.core.errors import (
         AnswerInvalid,
         ConfigError,
@@ -73,6 +75,7 @@ __all__ = [
     "Refuse",
     "Result",
     "Run",
+    "Session",
     "Tool",
     "ToolContext",
     "ToolError",
@@ -81,6 +84,7 @@ __all__ = [
     "TraceWriter",
     "__version__",
     "check_report",
+    "delegate",
     "endpoint",
     "load_agent",
     "mcp_tools",
@@ -104,6 +108,8 @@ _lazy, __dir__ = lazy(
         "qwenbelt.agents.runtime.budget": ("Budget",),
         "qwenbelt.agents.runtime.resource_queue": ("Limits",),
         "qwenbelt.agents.runtime.run": ("Run",),
+        "qwenbelt.agents.sessions.session": ("Session",),
+        "qwenbelt.agents.subagents": ("delegate",),
         "qwenbelt.core.errors": (
             "AnswerInvalid",
             "ConfigError",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qwenbelt.core.errors import one_line
 from qwenbelt.testing.checks.matchers import shown
-from qwenbelt.testing.checks.trajectory import MadeCall, Trajectory
+
+if TYPE_CHECKING:
+    from qwenbelt.testing.checks.trajectory import MadeCall, Trajectory
 
 WIDTH = 32
 _MOST = 40

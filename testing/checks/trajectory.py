@@ -6,15 +6,14 @@ run.check(called("sql_query", sql=contains("avg")), overlapped("a", "b"), answer
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.core.events import Event
-from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.core.reply_fold import ReplyFold
 from qwenbelt.core.trace import read_trace
+from qwenbelt.testing.checks.made_call import MadeCall, value_of
 from qwenbelt.testing.errors import CheckFailed
 from qwenbelt.testing.scenarios.request import text_of
 
@@ -26,56 +25,6 @@ if TYPE_CHECKING:
     from qwenbelt.testing.server.server import ScriptedServer
 
 Record = dict[str, Any]
-
-
-@dataclass
-class MadeCall:
-    """A tool call that was made. Times are seconds of one monotonic clock.
-
-    Attributes:
-        call_id: its id.
-        name: the tool.
-        arguments: the arguments as a value; the text as it was when it is not JSON.
-        turn: the number of the model's reply that made it, from 1.
-        sealed: when its arguments were complete, or None when that is not known.
-        started: when the tool began, or None when it never did, or that is not known.
-        finished: when the tool ended, or None.
-        ok: whether it ended well; None when that is not known.
-        cancelled: whether it was stopped.
-        status: how it ended, as the event `tool_finished` tells it; "" when that is not known.
-        error: the name of the exception that code raised.
-        parent: the id of the call that made it; "" for calls of the model itself.
-        result: the text that the model got, or None when there was none.
-        artifacts: files that it made.
-    """
-
-    call_id: str
-    name: str
-    arguments: Any = field(default_factory=dict)
-    turn: int = 0
-    sealed: float | None = None
-    started: float | None = None
-    finished: float | None = None
-    ok: bool | None = None
-    cancelled: bool = False
-    status: str = ""
-    error: str = ""
-    parent: str = ""
-    result: str | None = None
-    artifacts: tuple[str, ...] = ()
-
-    @property
-    def ending(self) -> str:
-        """How it ended, in a word or two: "ok", "raised KeyError", "cancelled"."""
-        if self.status == "raised" and self.error:
-            return f"raised {self.error}"
-        old = "cancelled" if self.cancelled else "failed" if self.ok is False else "ok"
-        return self.status or old  # traces of earlier versions tell no status
-
-    @property
-    def ran(self) -> bool:
-        """Whether it is known when the tool began and ended."""
-        return self.started is not None and self.finished is not None
 
 
 @dataclass
@@ -133,11 +82,6 @@ class Trajectory:
             InputError: the file cannot be read as a trace.
         """
         return cls.from_records(read_trace(path))
-
-    @classmethod
-    def from_events(cls, events: Iterable[Event]) -> Self:
-        """Reads the events of `agent.stream()`."""
-        return cls.from_records([event.to_dict() for event in events])
 
     @classmethod
     def from_records(cls, records: Sequence[Record]) -> Self:
@@ -200,6 +144,7 @@ class _TrajectoryReader:
         self.run = run
         self.by_id: dict[str, MadeCall] = {}
         self.times: list[float] = []
+        self.reply = ReplyFold()
         self.turn = 0
         self.before = 0  # replies of earlier runs in the same trace
 
@@ -211,6 +156,7 @@ class _TrajectoryReader:
             self.times.append(record["t"])
 
     def finish(self) -> None:
+        self._keep_reply()
         run = self.run
         for call in run.calls:
             self.times += [t for t in (call.sealed, call.started, call.finished) if t is not None]
@@ -228,10 +174,12 @@ class _TrajectoryReader:
         asked = text_of(users[-1].get("content")) if users else ""
         self.run.asked = self.run.asked or asked
         self.run.questions[self.turn + 1] = asked
+        self._keep_reply()
         self.before = self.turn
         self.by_id.clear()
 
     def _model_started(self, record: Record) -> None:
+        self._keep_reply()
         self.turn = self.before + int(record["turn"])
         self.times.append(record["started"])
 
@@ -239,24 +187,30 @@ class _TrajectoryReader:
         self.times.append(record["finished"])
 
     def _text(self, record: Record) -> None:
-        self._add(self.run.said, record)
+        self._fold(record)
 
     def _thinking(self, record: Record) -> None:
-        self._add(self.run.thought, record)
-
-    def _add(self, texts: dict[int, str], record: Record) -> None:
-        texts[self.turn] = texts.get(self.turn, "") + str(record["text"])
+        self._fold(record)
 
     def _text_relabelled(self, record: Record) -> None:
-        text = self.run.said.pop(self.turn, "")
-        self.run.thought[self.turn] = self.run.thought.get(self.turn, "") + text
+        self._fold(record)
 
     def _retrying(self, record: Record) -> None:
         self.run.retries += 1
-        self.run.said.pop(self.turn, None)
-        self.run.thought.pop(self.turn, None)
+        self._fold(record)
         void = [c for c in self.run.calls if c.turn == self.turn and c.started is None]
         self.run.calls = [c for c in self.run.calls if c not in void]
+
+    def _fold(self, record: Record) -> None:
+        self.reply.take(str(record["event"]), str(record.get("text", "")))
+
+    def _keep_reply(self) -> None:
+        """Keeps what is left of the reply that has ended."""
+        if self.reply.text:
+            self.run.said[self.turn] = "".join(self.reply.text)
+        if self.reply.thoughts:
+            self.run.thought[self.turn] = "".join(self.reply.thoughts)
+        self.reply = ReplyFold()
 
     def _tool_ready(self, record: Record) -> None:
         call = self._call(record)
@@ -299,16 +253,6 @@ class _TrajectoryReader:
             self.by_id[call_id] = call
             self.run.calls.append(call)
         return call
-
-
-def value_of(text: Any) -> Any:
-    """Returns the value of JSON text; the text itself when it is not JSON."""
-    if not isinstance(text, str):
-        return text
-    try:
-        return loads_bounded(text or "{}")
-    except json.JSONDecodeError:
-        return text
 
 
 __all__ = ["MadeCall", "Trajectory"]

@@ -295,7 +295,7 @@ class Scenario:
 
     def serve(self, **options: Any) -> ScriptedServer:
         """Returns a server that plays this scenario; see `ScriptedServer` for the options."""
-        from qwenbelt.testing.server.server import ScriptedServer
+        from qwenbelt.testing import ScriptedServer  # by the package's face: it is built upon this
 
         return ScriptedServer(self, **options)
 
@@ -427,23 +427,6 @@ def turn_of(value: Any, planned: Turn) -> Turn:
         return dataclasses.replace(made, name=made.name or planned.name)
     kind = type(value).__name__
     raise InputError(f"The function must return a Turn, a text or a mapping, not {kind}.")
-
-
-def as_scenario(source: Any) -> Scenario:
-    """Returns a scenario from a `Scenario`, a path, YAML text, or a plain answer.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    if isinstance(source, Scenario):
-        return source
-    from qwenbelt.testing.scenarios.yaml_file import load_scenario, parse_scenario
-
-    if isinstance(source, Path) or (isinstance(source, str) and "\n" not in source):
-        return load_scenario(source)
-    if isinstance(source, str):
-        return parse_scenario(source)
-    raise InputError(f"A scenario is a Scenario, a path or YAML text, not {type(source).__name__}.")
 
 
 ScriptedLLM = Scenario

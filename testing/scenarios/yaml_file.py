@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -326,3 +327,18 @@ def _usage(doc: YamlDocument, value: Any, place: Place) -> dict[str, int]:
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise doc.error((*place, key), "must be a whole number")
     return entries
+
+
+def as_scenario(source: Any) -> Scenario:
+    """Returns a scenario from a `Scenario`, a path, YAML text, or a plain answer.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if isinstance(source, Scenario):
+        return source
+    if isinstance(source, Path) or (isinstance(source, str) and "\n" not in source):
+        return load_scenario(source)
+    if isinstance(source, str):
+        return parse_scenario(source)
+    raise InputError(f"A scenario is a Scenario, a path or YAML text, not {type(source).__name__}.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.testing.checks.trajectory import MadeCall, Trajectory, value_of
+from qwenbelt.testing.checks.made_call import MadeCall, value_of
 from qwenbelt.testing.scenarios.request import text_of
 from qwenbelt.testing.server.reply_writer import CHARACTERS_A_TOKEN
 
 if TYPE_CHECKING:
+    from qwenbelt.testing.checks.trajectory import Trajectory
     from qwenbelt.testing.server.reply_sender import Exchange
 
 

@@ -25,7 +25,8 @@ from qwenbelt.testing.errors import ScenarioFailed
 from qwenbelt.testing.scenarios.expectations import unmet
 from qwenbelt.testing.scenarios.request import ChatRequest
 from qwenbelt.testing.scenarios.result_slots import inserted
-from qwenbelt.testing.scenarios.scenario import Scenario, Turn, as_scenario, overlaid, turn_of
+from qwenbelt.testing.scenarios.scenario import Scenario, Turn, overlaid, turn_of
+from qwenbelt.testing.scenarios.yaml_file import as_scenario
 from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServer
 from qwenbelt.testing.server.reply_sender import Exchange, Sender, error_body, send_failure
 from qwenbelt.testing.server.reply_writer import compose, damaged, message_of, settled

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
-from qwenbelt.testing.trials.outcomes import Comparison, ScenarioTrials
+if TYPE_CHECKING:
+    from qwenbelt.testing.trials.outcomes import Comparison, ScenarioTrials
+
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; color: #1b1f24;

@@ -53,6 +53,15 @@ SCRIPTS = {
         "",
         ["translator: Der Turm ist 112 m hoch."],
     ),
+    "code_mode": (
+        "turns:\n  - calls:\n      - code_interpreter:\n          code: |\n"
+        "            numbers = range(1, 21)\n"
+        "            pages = [tools.read_page(number=n) for n in numbers]\n"
+        "            print(min(pages, key=lambda page: page['price'])['page'])\n"
+        "  - answer: It is page ${code_interpreter}.\n",
+        "",
+        ["1 call by the model, 20 from code", "It is page 11"],
+    ),
     "spans_of_a_run": (
         "turns:\n  - calls: [{weather: {city: Lindau}}, {weather: {city: Rome}}]\n"
         "  - answer: Sunny.\n",

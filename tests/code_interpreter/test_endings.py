@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from qwenbelt import CodeInterpreter, FnCallAgent, TraceWriter
 from qwenbelt.apps.lanes import draw
@@ -94,3 +97,18 @@ def test_the_interpreter_alone_tells_how_it_ended(shared: Runner) -> None:
     status, _, text = ended("import os\nprint('last words', flush=True)\nos._exit(3)")
     assert status == "failed"
     assert "exit code 3" in text
+
+
+def test_files_of_a_call_are_those_that_it_made(shared: Runner) -> None:
+    from qwenbelt.tools.code_interpreter import isolation_level
+
+    if not isolation_level().startswith("namespaces"):
+        pytest.skip("only a sandbox with a folder of its own tells who wrote a file")
+    other = shared.context.folder / "index.sqlite"
+    shared.reports.clear()
+    timer = threading.Timer(0.3, lambda: other.write_bytes(b"x" * 100))
+    timer.start()
+    found = shared.items("import time; open('own.txt', 'w').write('1'); time.sleep(0.8)")
+    timer.join()
+    assert other.exists()
+    assert [Path(i.value).name for i in found if i.kind == "file"] == ["own.txt"]

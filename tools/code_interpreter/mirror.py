@@ -40,6 +40,7 @@ class Mirror:
         owner: user and group that the files inside must belong to, or None for this process's.
         largest: bytes of one file that is brought in.
         troubles: what could not be carried and why, each told once; whoever tells it clears it.
+        taken: the files that the last `pull` has taken out.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class Mirror:
     owner: int | None
     largest: int
     troubles: list[Trouble] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
     _outer: dict[str, Stamp] = field(default_factory=dict)
     _inner: dict[str, Stamp] = field(default_factory=dict)
     _made: set[str] = field(default_factory=set)
@@ -91,6 +93,7 @@ class Mirror:
             Whether it was done.
         """
         passed = Passed()
+        self.taken.clear()
         there = dict(walk(self.inside, passed))
         new = {name: s for name, s in there.items() if self._inner.get(name) != s}
         if most is not None and sum(size for _, size in new.values()) > most:
@@ -173,6 +176,7 @@ class Mirror:
             return
         finally:
             os.close(source)
+        self.taken.append(name)
         carried.took(name, max(facts.st_blocks, written.st_blocks) * _BLOCK)
         if name not in self._outer:
             self._made.add(name)

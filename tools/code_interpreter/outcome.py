@@ -53,6 +53,7 @@ class CellOutcome:
         left_out: how much output was left out, by kind.
         interrupted: why the cell was stopped ("timeout", "cancelled"), or "".
         ending: how the kernel ended, when it did; the state is lost then.
+        own_files: the files that the cell has written, or None where that is not known.
         lost_before: how an earlier kernel of the session ended before this call, or "".
     """
 
@@ -66,6 +67,7 @@ class CellOutcome:
     interrupted: str = ""
     ending: str = ""
     lost_before: str = ""
+    own_files: set[str] | None = None
 
     @property
     def status(self) -> tuple[CallStatus, str]:

@@ -153,6 +153,8 @@ class CodeSession:
             if kernel.process.ended.is_set():
                 await self._drop()
         outcome.lost_before = lost
+        mirror = kernel.process.mirror
+        outcome.own_files = set(mirror.taken) if mirror is not None else None
         if len(before) > _FEW_FILES or len(outcome.rich) > _FEW_FILES:
             return await asyncio.to_thread(self._gather, outcome, before, troubles)
         return self._gather(outcome, before, troubles)
@@ -259,6 +261,8 @@ class CodeSession:
         kept = files.keep_rich(self.folder, outcome.rich[:limit], set(after), troubles)
         pictures = [path for path in kept if path.suffix in (".png", ".jpg")]
         names = files.changed(before, after)
+        if outcome.own_files is not None:  # others may write into the folder at the same time
+            names = [name for name in names if name in outcome.own_files]
         written = [self.folder / name for name in names[:limit]]
         others = [path for path in kept if path not in pictures]
         more = max(0, len(names) - limit)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import os
 import socket
 import sqlite3
@@ -20,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.deltas import JsonDict, WirePiece
 from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError, one_line
-from qwenbelt.core.extras import require
 from qwenbelt.core.secrets import scrub
+from qwenbelt.workflows.batch.dbos_engine import engine_module
 from qwenbelt.workflows.batch.durable import Steps
 from qwenbelt.workflows.batch.jobs import run_task
 from qwenbelt.workflows.batch.ledger import RUNNING, BatchStore, Ledger
@@ -43,17 +42,6 @@ POLL_SECONDS = 0.1  # how often a worker looks for tasks to start
 WATCH_SECONDS = 0.5
 OUTAGE_SECONDS = 60.0  # how long a database may be away before the worker gives up
 _WATCH_SHARE = 20  # watching takes at most a twentieth of the time
-
-
-@functools.cache
-def engine_module() -> Any:
-    """Returns the module `dbos`.
-
-    Raises:
-        ConfigError: a part of the extra `durable` is not installed.
-    """
-    require("durable")
-    return importlib.import_module("dbos")
 
 
 class TaskFailed(QwenbeltError):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import ConfigError, InputError, one_line
+from qwenbelt.workflows.batch.dbos_engine import engine_module
 from qwenbelt.workflows.batch.durable import MODEL_STEP
 from qwenbelt.workflows.batch.liveness import unreachable
 from qwenbelt.workflows.batch.tasks import Task
@@ -216,7 +217,5 @@ def result_line(task: Task, state: Any) -> dict[str, Any]:
 
 
 def _client_class() -> tuple[Any, Any]:
-    from qwenbelt.workflows.batch.engine import engine_module
-
     module = engine_module()
     return module.DBOSClient, module.DBOSPortableJSONSerializer()

@@ -21,7 +21,7 @@ from qwenbelt.tools.documents.evidence import Evidence, gather_evidence
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.sources import NumberedSource, SourceBook
 from qwenbelt.workflows.report.citing import Citer
-from qwenbelt.workflows.report.document import Provenance, ReportCitation, ReportDocument
+from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportProvenance
 from qwenbelt.workflows.report.figures import Gallery
 from qwenbelt.workflows.report.grounded import is_grounded, repair_prompt, report_checks
 from qwenbelt.workflows.report.inputs import Documents
@@ -99,7 +99,7 @@ def agentic_report(
                 with suppress(EndpointError):  # then the first answer is all there is
                     report, gallery = ask([*given, *record.messages, repair])
         _write_trace(trace, stage / "trace.jsonl", work, gallery.published)
-    report.made = Provenance(
+    report.made = ReportProvenance(
         model=record.model,
         agent=setup.kind,
         scripted=setup.scripted,

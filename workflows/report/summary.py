@@ -57,12 +57,3 @@ def method(report: ReportDocument) -> str:
     if made.scripted:
         text += " " + say("method_scripted", language)
     return text
-
-
-def verified_line(report: ReportDocument) -> str:
-    """Returns how many citations stand on their pages."""
-    if not report.citations:
-        return say("no_citations", report.language)
-    verified = sum(citation.verified for citation in report.citations)
-    count = len(report.citations)
-    return say("verified_count", report.language, verified=verified, count=count)

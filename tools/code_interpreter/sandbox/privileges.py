@@ -69,17 +69,3 @@ def _drop_bounding_set() -> None:
             linux.prctl(linux.PR_CAPBSET_DROP, number)
         except OSError:
             return
-
-
-def may_reach(path: str) -> bool:
-    """Says whether any user may walk to `path`."""
-    place = os.path.abspath(path)
-    while True:
-        try:
-            if not os.stat(place).st_mode & 0o001:
-                return False
-        except OSError:
-            return False
-        if place == "/":
-            return True
-        place = os.path.dirname(place)

@@ -1,0 +1,1 @@
+"""Conversations that outlive a process: `Session`, and the databases that hold them."""

@@ -1,0 +1,210 @@
+"""The tables of sessions, in one SQLite file or in PostgreSQL.
+
+A turn is a question and all that followed; its messages are rows of their own, so that each is
+kept the moment it is there. A turn is open until its run has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.core.errors import InputError, one_line
+from qwenbelt.core.extras import require
+from qwenbelt.core.jsons import loads_bounded
+
+Message = dict[str, Any]
+_POSTGRES = ("postgresql://", "postgres://")
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS qwenbelt_session_turns ("
+    "session TEXT NOT NULL, turn INTEGER NOT NULL, is_open INTEGER NOT NULL, "
+    "PRIMARY KEY (session, turn))",
+    "CREATE TABLE IF NOT EXISTS qwenbelt_session_messages ("
+    "session TEXT NOT NULL, turn INTEGER NOT NULL, place INTEGER NOT NULL, message TEXT NOT NULL, "
+    "PRIMARY KEY (session, turn, place))",
+)
+
+
+class SessionDatabase:
+    """Where sessions are kept; may be used from many threads and processes.
+
+    Args:
+        place: the path of a SQLite file, or the URL of a PostgreSQL database.
+
+    Raises:
+        ConfigError: psycopg is not installed.
+        InputError: the database cannot be used.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        self.place = str(place)
+        self._postgres = self.place.startswith(_POSTGRES)
+        self._lock = threading.Lock()
+        if self._postgres:
+            require("postgres")
+        with self._transaction() as run:
+            for table in _TABLES:
+                run(table, ())
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        """Gives a function that runs a statement with `?` and returns its rows."""
+        with self._lock, closing(self._connect()) as connection:
+            try:
+                with connection:
+
+                    def run(statement: str, values: Sequence[Any]) -> list[Any]:
+                        if self._postgres:
+                            statement = statement.replace("?", "%s")
+                        cursor = connection.execute(statement, values)
+                        return cursor.fetchall() if cursor.description else []
+
+                    yield run
+            except (sqlite3.Error, self._other_error()) as error:
+                raise InputError(
+                    f"The sessions in {_shown(self.place)} cannot be used ({one_line(error, 200)})."
+                ) from error
+
+    def _connect(self) -> Any:
+        if self._postgres:
+            import psycopg
+
+            try:
+                return psycopg.connect(self.place, connect_timeout=10)
+            except psycopg.Error as error:
+                raise InputError(
+                    f"The sessions in {_shown(self.place)} cannot be used ({one_line(error, 200)})."
+                ) from error
+        try:
+            connection = sqlite3.connect(self.place, timeout=30, isolation_level="IMMEDIATE")
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.Error as error:
+            raise InputError(
+                f"The sessions in {_shown(self.place)} cannot be used ({one_line(error, 200)})."
+            ) from error
+        return connection
+
+    def _other_error(self) -> type[Exception]:
+        if not self._postgres:
+            return sqlite3.Error
+        import psycopg
+
+        error: type[Exception] = psycopg.Error
+        return error
+
+    def turns(self, session: str) -> list[tuple[int, bool, list[Message]]]:
+        """Returns the turns of a session in order: number, whether it is open, messages."""
+        with self._transaction() as run:
+            rows = run(
+                "SELECT turn, is_open FROM qwenbelt_session_turns WHERE session = ? ORDER BY turn",
+                (session,),
+            )
+            said = run(
+                "SELECT turn, message FROM qwenbelt_session_messages WHERE session = ? "
+                "ORDER BY turn, place",
+                (session,),
+            )
+        messages: dict[int, list[Message]] = {}
+        for turn, text in said:
+            messages.setdefault(turn, []).append(loads_bounded(text))
+        return [(turn, bool(is_open), messages.get(turn, [])) for turn, is_open in rows]
+
+    def begin(self, session: str, messages: Sequence[Message]) -> int:
+        """Opens a turn with its question; returns its number."""
+        with self._transaction() as run:
+            ((last,),) = run(
+                "SELECT COALESCE(MAX(turn), 0) FROM qwenbelt_session_turns WHERE session = ?",
+                (session,),
+            )
+            turn = int(last) + 1
+            run("INSERT INTO qwenbelt_session_turns VALUES (?, ?, 1)", (session, turn))
+            _append(run, session, turn, messages)
+        return turn
+
+    def append(self, session: str, turn: int, messages: Sequence[Message]) -> None:
+        """Adds messages to a turn."""
+        with self._transaction() as run:
+            _append(run, session, turn, messages)
+
+    def replace(self, session: str, turn: int, messages: Sequence[Message]) -> None:
+        """Puts the whole of a turn in its place and closes it."""
+        with self._transaction() as run:
+            run(
+                "DELETE FROM qwenbelt_session_messages WHERE session = ? AND turn = ?",
+                (session, turn),
+            )
+            _append(run, session, turn, messages)
+            run(
+                "UPDATE qwenbelt_session_turns SET is_open = 0 WHERE session = ? AND turn = ?",
+                (session, turn),
+            )
+
+    def copy(self, session: str, other: str, turns: int) -> None:
+        """Copies the first turns of a session into another one.
+
+        Raises:
+            InputError: the other one is there already.
+        """
+        with self._transaction() as run:
+            if run("SELECT 1 FROM qwenbelt_session_turns WHERE session = ? LIMIT 1", (other,)):
+                raise InputError(f"There is a session {other!r} already.")
+            first = run(
+                "SELECT turn FROM qwenbelt_session_turns WHERE session = ? ORDER BY turn LIMIT ?",
+                (session, turns),
+            )
+            last = first[-1][0] if first else 0
+            for table in ("turns", "messages"):
+                rest = "turn, is_open" if table == "turns" else "turn, place, message"
+                run(
+                    f"INSERT INTO qwenbelt_session_{table} (session, {rest}) "  # noqa: S608
+                    f"SELECT ?, {rest} FROM qwenbelt_session_{table} "
+                    "WHERE session = ? AND turn <= ?",
+                    (other, session, last),
+                )
+
+    def drop(self, session: str, turns: int | None = None) -> None:
+        """Forgets the last turns of a session, or all of them."""
+        with self._transaction() as run:
+            numbers = run(
+                "SELECT turn FROM qwenbelt_session_turns WHERE session = ? ORDER BY turn DESC",
+                (session,),
+            )
+            gone = numbers if turns is None else numbers[:turns]
+            if gone:
+                for table in ("turns", "messages"):
+                    run(
+                        f"DELETE FROM qwenbelt_session_{table} "  # noqa: S608
+                        "WHERE session = ? AND turn >= ?",
+                        (session, gone[-1][0]),
+                    )
+
+    def names(self) -> list[str]:
+        """Returns the names of all sessions."""
+        with self._transaction() as run:
+            rows = run("SELECT DISTINCT session FROM qwenbelt_session_turns ORDER BY session", ())
+        return [row[0] for row in rows]
+
+
+def _append(run: Any, session: str, turn: int, messages: Sequence[Message]) -> None:
+    ((place,),) = run(
+        "SELECT COALESCE(MAX(place), 0) FROM qwenbelt_session_messages "
+        "WHERE session = ? AND turn = ?",
+        (session, turn),
+    )
+    for number, message in enumerate(messages, int(place) + 1):
+        text = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace").decode()
+        run(
+            "INSERT INTO qwenbelt_session_messages VALUES (?, ?, ?, ?)",
+            (session, turn, number, text.replace("\\u0000", "")),
+        )
+
+
+def _shown(place: str) -> str:
+    """The place without a password."""
+    head, at, tail = place.rpartition("@")
+    return f"{head.partition('://')[0]}://…@{tail}" if at and "://" in head else place

@@ -1,0 +1,219 @@
+"""`Session`: a conversation that is there in the next process.
+
+    agent.ask("What grew?", files=["a.pdf"], session=Session("chats.db", "anna"))
+    agent.ask("And in 2023?", session=Session("chats.db", "anna"))
+
+Each reply is kept before its calls run, each result as it comes. When a process dies in a turn,
+asking the same question again goes on where it was: replies that were recorded are not asked for
+again, calls that were recorded are not made again. A call whose effect was done but not yet
+recorded is made again: no order of the two can avoid that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.agents.runtime.history import reply_messages, result_message
+from qwenbelt.agents.sessions.database import Message, SessionDatabase
+from qwenbelt.core.errors import InputError
+from qwenbelt.core.events import ToolFinished
+from qwenbelt.core.files import write_text
+
+_CALLED = ("cancelled", "error")  # ends that leave a turn open: asked again, it goes on
+
+
+class Session:
+    """A conversation under a name in a database.
+
+    Args:
+        place: the path of a SQLite file, or `postgresql://…`.
+        name: the conversation's name.
+
+    Raises:
+        ConfigError: psycopg is not installed.
+        InputError: the database cannot be used.
+    """
+
+    def __init__(self, place: str | Path, name: str = "default") -> None:
+        self.name = name
+        self._database = SessionDatabase(place)
+
+    @property
+    def history(self) -> list[Message]:
+        """All messages so far, as qwen-agent message dicts."""
+        return [message for turn in self.turns for message in turn]
+
+    @property
+    def turns(self) -> list[list[Message]]:
+        """The messages of each turn, the question first."""
+        return [messages for _, _, messages in self._database.turns(self.name)]
+
+    def fork(self, at: int | None = None, name: str | None = None) -> Session:
+        """Returns a new session with the first turns of this one.
+
+        Args:
+            at: how many turns; all by default.
+            name: of the new session; "NAME~2" and so on by default.
+
+        Raises:
+            InputError: a session of that name is there, or there are not so many turns.
+        """
+        count = len(self.turns)
+        wanted = count if at is None else at
+        if not 0 <= wanted <= count:
+            raise InputError(f"The session has {count} turns, not {at}.")
+        if name is None:
+            known = set(self._database.names())
+            name = next(n for k in range(2, 10**9) if (n := f"{self.name}~{k}") not in known)
+        self._database.copy(self.name, name, wanted)
+        return Session(self._database.place, name)
+
+    def rewind(self, turns: int = 1) -> None:
+        """Forgets the last turns.
+
+        Raises:
+            InputError: there are not so many.
+        """
+        count = len(self.turns)
+        if not 0 <= turns <= count:
+            raise InputError(f"The session has {count} turns, not {turns}.")
+        self._database.drop(self.name, turns)
+
+    def clear(self) -> None:
+        """Forgets the whole session."""
+        self._database.drop(self.name)
+
+    def export(self, path: str | Path) -> Path:
+        """Writes the conversation: Markdown (.md), JSON (.json), or training data (.jsonl).
+
+        Raises:
+            InputError: the ending is another one, or the file cannot be written.
+        """
+        target = Path(path)
+        writers = {".md": _markdown, ".json": _json, ".jsonl": _training}
+        if target.suffix not in writers:
+            raise InputError(f"{target}: sessions are written as .md, .json or .jsonl.")
+        write_text(target, writers[target.suffix](self.turns))
+        return target
+
+    def turn_for(self, question: Sequence[Message]) -> tuple[list[Message], TurnRecorder]:
+        """Returns the messages to send for a question, and what records its turn.
+
+        An open turn of the same question is gone on with; another open turn is closed.
+        """
+        turns = self._database.turns(self.name)
+        before = [message for _, _, messages in turns for message in messages]
+        if turns and turns[-1][1]:
+            number, _, messages = turns[-1]
+            asked = list(question)
+            if messages[: len(asked)] == asked:
+                return before, TurnRecorder(self, number, messages)
+            self._database.replace(self.name, number, messages)
+        number = self._database.begin(self.name, question)
+        return [*before, *question], TurnRecorder(self, number, list(question))
+
+
+class TurnRecorder:
+    """Keeps a turn while its run goes on.
+
+    Args:
+        session: whose turn it is.
+        turn: its number.
+        known: the messages of the turn that are kept already.
+    """
+
+    def __init__(self, session: Session, turn: int, known: list[Message]) -> None:
+        self._database = session._database
+        self._name = session.name
+        self._turn = turn
+        self._known = list(known)
+        self._begun = list(known)  # what the run was given of the turn
+        self._early: list[Message] = []
+        self._replied = True
+        self._lock = asyncio.Lock()
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def reply(self, reply: Any) -> None:
+        """Keeps a reply with calls, before they may have effects."""
+        await self._write([*reply_messages(reply), *self._early])
+        self._early, self._replied = [], True
+
+    def begin_reply(self) -> None:
+        """A reply begins to arrive: results are held back until it is kept."""
+        self._early, self._replied = [], False
+
+    def result(self, event: ToolFinished) -> None:
+        """Keeps the result of a call; one of a reply that still arrives after that reply."""
+        message = result_message(
+            event.call_id,
+            event.name,
+            event.result,
+            event.items,
+            bool(event.artifacts),
+            event.status,
+        )
+        if not self._replied:
+            self._early.append(message)
+            return
+        task = asyncio.ensure_future(self._write([message]))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def settled(self) -> None:
+        """Waits until all that came is kept."""
+        if self._writing:
+            await asyncio.gather(*self._writing)
+
+    async def end(self, messages: Sequence[Message], reason: str) -> None:
+        """Closes the turn, unless the run was broken off: then it can be gone on with.
+
+        Args:
+            messages: what the run added.
+            reason: why it ended.
+        """
+        if self._writing:
+            await asyncio.gather(*self._writing, return_exceptions=True)
+        if reason in _CALLED:
+            return
+        kept = [*self._begun, *messages]
+        await asyncio.to_thread(self._database.replace, self._name, self._turn, kept)
+
+    async def _write(self, messages: list[Message]) -> None:
+        async with self._lock:
+            await asyncio.to_thread(self._database.append, self._name, self._turn, messages)
+            self._known += messages
+
+
+def _markdown(turns: Sequence[Sequence[Message]]) -> str:
+    from qwenbelt.agents.models.encoding import text_of
+
+    heads = {"user": "## ", "assistant": "", "function": "> "}
+    parts = []
+    for turn in turns:
+        for message in turn:
+            text = text_of(message.get("content")).strip()
+            call = message.get("function_call")
+            if call:
+                parts.append(f"`{call['name']}({call['arguments']})`")
+            elif message["role"] == "function":
+                parts.append("\n".join(f"> {line}" for line in text.splitlines()))
+            elif text:
+                parts.append(heads.get(message["role"], "") + text)
+    return "\n\n".join(parts) + "\n"
+
+
+def _json(turns: Sequence[Sequence[Message]]) -> str:
+    return json.dumps({"turns": turns}, ensure_ascii=False, indent=2) + "\n"
+
+
+def _training(turns: Sequence[Sequence[Message]]) -> str:
+    from qwenbelt.agents.models.codecs import codec_for
+    from qwenbelt.agents.models.encoding import to_wire
+
+    messages = [message for turn in turns for message in turn]
+    line = {"messages": to_wire(messages, codec_for("native"), "en")}
+    return json.dumps(line, ensure_ascii=False) + "\n"

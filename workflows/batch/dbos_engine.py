@@ -1,0 +1,20 @@
+"""The engine of durable workflows, `dbos`, which an extra installs."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from typing import Any
+
+from qwenbelt.core.extras import require
+
+
+@functools.cache
+def engine_module() -> Any:
+    """Returns the module `dbos`.
+
+    Raises:
+        ConfigError: a part of the extra `durable` is not installed.
+    """
+    require("durable")
+    return importlib.import_module("dbos")
