@@ -151,7 +151,7 @@ def test_code_runs_only_when_it_may(steel: Path, tmp_path: Path) -> None:
     made = scenario(rf"The difference is ${{code_interpreter}} MPa {CITE}.", code)
     with ScriptedServer(made, strict=False) as server:
         result = report([steel], ASK, tmp_path / "out", llm=server.llm, allow_unsandboxed=True)
-    assert "The difference is 14 MPa." in result.markdown.read_text(encoding="utf-8")
+    assert "The difference is 14 MPa" in result.markdown.read_text(encoding="utf-8")
     assert [s.ok for s in result.document.steps if s.name == "code_interpreter"] == [True]
 
 

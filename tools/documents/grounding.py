@@ -36,6 +36,7 @@ _SHORT_YEAR = re.compile(r"\bFY\s?['’]?(\d\d)\b", re.I)
 _SCALE_WORDS = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _IN_UNITS = re.compile(r"\bin (thousand|million|billion)s\b", re.I)
 _UNIT_AFTER = re.compile(r"^\s*(?:US\s*)?(?:\$\s*)?(thousand|million|billion)s?\b", re.I)
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _ABSTAINS = re.compile(
     r"\b(?:not|n't|nowhere|no|cannot|unable)\b[^.]{0,60}\b(?:stat|tell|told|say|said|giv|provid|"
     r"contain|mention|includ|found|find|avail|specif|disclos|report|determin|answer|information|"
@@ -294,6 +295,8 @@ def _row_fits(own: Sequence[_Row], every: Sequence[_Row], claim: str, question: 
         return True  # no label to go by
     if len(_words(claim)) < LEAST_WORDS:
         return True  # a bare figure says nothing about its row
+    if bool(_CJK.search(claim)) != any(_CJK.search(row.text) for row in own):
+        return True  # another language: no words can be shared
     if best == 0:
         return False
     mine = {row.text for row in own}

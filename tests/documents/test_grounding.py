@@ -1,0 +1,73 @@
+"""Figures are looked for on the cited page, in a row that is about the claim."""
+
+from __future__ import annotations
+
+import pytest
+
+from qwenbelt.tools.documents.grounding import (
+    NO_CITATIONS,
+    NO_YEAR,
+    NOT_ON_PAGE,
+    OK,
+    UNKNOWN_WORD,
+    WRONG_ROW,
+    WRONG_UNIT,
+    CitedText,
+    Claim,
+    check_claims,
+    claims_of,
+)
+
+PAGE = CitedText(
+    7,
+    """Consolidated Balance Sheets (in thousands) 2022 2021
+Total current assets 5,308,100 5,853,200
+Inventories, net 2,213,400 2,439,900
+Goodwill 4,900,700 5,100,300
+Total current liabilities 4,476,600 5,103,800
+The company opened 47 new stores in 2022, and sales rose 12.5% to $9.1 billion.""",
+)
+
+
+def statuses(text: str, question: str = "", unknown: tuple[str, ...] = ()) -> list[str]:
+    found = check_claims([Claim(text, (PAGE,))], question, unknown=unknown)
+    return [check.status for check in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("Goodwill was 4,900,700 thousand in 2022.", OK),
+        ("Goodwill was $4.9 billion in 2022.", OK),
+        ("Inventories were 4,900,700 thousand.", WRONG_ROW),
+        ("Total current liabilities were 5,308,100.", WRONG_ROW),
+        ("Goodwill was 4,911,700.", NOT_ON_PAGE),
+        ("Goodwill was 4,900,700 million.", WRONG_UNIT),
+        ("It opened 47 new stores.", OK),
+        ("Goodwill fell by 199,600 thousand.", OK),
+        ("4,900,700", OK),
+        ("商誉为 4,900,700。", OK),
+    ],
+)
+def test_a_figure_and_its_row(text: str, status: str) -> None:
+    assert statuses(text) == [status]
+
+
+def test_years_and_words_of_the_question() -> None:
+    assert NO_YEAR in statuses("Goodwill was 4,900,700.", "What was goodwill in FY2016?")
+    assert NO_YEAR not in statuses("Goodwill was 4,900,700.", "What was goodwill in FY22?")
+    assert UNKNOWN_WORD in statuses("Goodwill was 4,900,700.", unknown=("helicopters",))
+
+
+def test_nothing_cited_and_nothing_claimed() -> None:
+    assert [c.status for c in check_claims([Claim("Goodwill was 4.")], "")] == [NO_CITATIONS]
+    assert check_claims([Claim("The documents do not tell.")], "") == []
+
+
+def test_marks_belong_to_the_sentence_before_them() -> None:
+    claims = claims_of([("One is 1. Two is 22", ()), ("", (PAGE,)), (". Three is 33.", ())])
+    assert [(c.text, len(c.cited)) for c in claims] == [
+        ("One is 1.", 0),
+        ("Two is 22", 1),
+        ("Three is 33.", 0),
+    ]
