@@ -51,7 +51,7 @@ from qwenbelt.agents.runtime.hooked import (
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, check_reason, cut_ending
-from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
+from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
 from qwenbelt.agents.runtime.tool_arguments import with_references
 from qwenbelt.agents.runtime.typed_answer import TypedAnswer
 from qwenbelt.core.errors import EndpointError, ToolError
@@ -441,10 +441,13 @@ class AgentLoop:
         """Takes in tools that a server has added or changed; what it dropped stays declared."""
         if self.plan.current_tools is None:
             return
-        for name, tool in self.plan.current_tools().items():
+        current = self.plan.current_tools()
+        for name, tool in current.items():
             if self._tools.get(name) is not tool:
                 self._tools[name] = tool
                 self._stale = True
+        if self._stale and self.plan.deferred is not None:
+            self.plan.deferred.over(current)
 
     def _declare(self) -> None:
         """Declares the tools, and `read_artifact` from the first artifact on."""
@@ -478,6 +481,7 @@ class AgentLoop:
                 code=plan.code,
                 count_nested=self._count_nested,
                 hooks=plan.hooks,
+                unwrap=plan.deferred.unwrapped if plan.deferred is not None else same_call,
             )
         )
 

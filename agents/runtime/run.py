@@ -18,6 +18,7 @@ from qwenbelt.agents.runtime.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget, Ending
 from qwenbelt.agents.runtime.code_mode import CodeMode
+from qwenbelt.agents.runtime.deferred_tools import DeferredTools
 from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
@@ -50,6 +51,7 @@ class RunConfig:
         untrusted: parts of the messages that were put in from documents, by no person.
         hooks: look at the run, change it, or refuse.
         parent: the run inside of whose call this one runs.
+        deferred: which tools are found by a search instead of being declared.
         recorder: keeps the turn of a session while the run goes on.
     """
 
@@ -81,6 +83,7 @@ class RunConfig:
     hooks: Hooks = NO_HOOKS
     parent: ParentRun | None = None
     recorder: TurnRecorder | None = None
+    deferred: DeferredTools | None = None
 
     def declared(self, tools: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Returns what the model is told of tools."""
@@ -89,7 +92,8 @@ class RunConfig:
             code.declaration(self.language)
             if code is not None and tool is code.interpreter
             else declaration(tool)
-            for tool in tools.values()
+            for name, tool in tools.items()
+            if self.deferred is None or not self.deferred.is_deferred(name)
         ]
 
 
