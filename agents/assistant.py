@@ -28,6 +28,7 @@ class Assistant(FnCallAgent, StockAssistant):  # type: ignore[misc]
         run = super()._start(messages, kwargs, **options)
         plan = run.plan
         if knowledge:
+            plan.untrusted.append(knowledge)
             plan.messages = add_knowledge(plan.messages, knowledge, language)
         elif plan.file_list:
             top_k = int(self.mem.rag_cfg.get("top_k", 6))
@@ -36,6 +37,7 @@ class Assistant(FnCallAgent, StockAssistant):  # type: ignore[misc]
             async def prepare() -> None:
                 found = await asyncio.to_thread(look_up, question, plan.files, top_k)
                 if found:
+                    plan.untrusted.append(found)
                     plan.messages = add_knowledge(plan.messages, found, language)
 
             plan.prepare = prepare

@@ -18,8 +18,9 @@ from qwenbelt.agents.answers.ask import Asking
 from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.chat_model import model_for
 from qwenbelt.agents.hooks import Hooks
+from qwenbelt.agents.openai_form import from_openai
 from qwenbelt.agents.prompts import PLAN
-from qwenbelt.agents.runtime.approval import ask_in_terminal, checked_policy
+from qwenbelt.agents.runtime.approval import answer_in_terminal, ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
 from qwenbelt.agents.runtime.code_mode import (
@@ -38,8 +39,8 @@ from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Run, RunConfig
 from qwenbelt.agents.tool_sources import ToolSources
-from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.events import Event
+from qwenbelt.core.errors import ConfigError, ToolRefused
+from qwenbelt.core.events import ApprovalAsked, Event
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.base import result_items, result_text
@@ -59,7 +60,9 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
     Takes the arguments of qwen-agent's class, and:
 
     Args:
-        approve: "auto" (default), "ask", "never", or a function of an `ApprovalRequest`.
+        approve: "auto" (default), "ask", "never", "untrusted" (asks when text of others may have
+            chosen what a call aims at), a function of an `ApprovalRequest`, or rules by pattern:
+            `{"allow": ["web_fetch(https://docs.*)"], "ask": [...], "never": [...]}`.
         limits: how much may run side by side.
         budget: what a run may use up.
         session: names the conversation to which kernels, folders and large results belong; one of
@@ -147,6 +150,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
         answer: Any = None,
+        generate_cfg: Mapping[str, Any] | None = None,
         parent: ParentRun | None = None,
         **kwargs: Any,
     ) -> Run:
@@ -160,16 +164,20 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             folder: where tools keep their files.
             trace: where to write the events as well.
             answer: the form of a typed answer, see `ask`; then `run.value` is that.
+            generate_cfg: settings of this run's requests, over those of the llm.
             parent: the run inside of whose call this one runs.
             **kwargs: handed on to every tool.
         """
-        asked, recorder = [as_dict(message) for message in messages], None
+        read = from_openai([as_dict(message) for message in messages])
+        asked, recorder = read, None
         if session is not None and not isinstance(session, str):
             asked, recorder = session.turn_for(asked)
             session = f"session-{session.name}"
         given = self._with_own_system(asked)
         keywords = {"lang": lang or _language_of(given), **kwargs}
         options: dict[str, Any] = {"session": session, "folder": folder, "trace": trace}
+        if generate_cfg:
+            options["generate_cfg"] = generate_cfg
         if answer is not None:
             form = answer if isinstance(answer, AnswerForm) else AnswerForm(answer)
             told = form.instruction("zh" if keywords["lang"] == "zh" else "en")
@@ -190,13 +198,14 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
         answer: AnswerForm | None = None,
+        generate_cfg: Mapping[str, Any] | None = None,
         parent: ParentRun | None = None,
         recorder: TurnRecorder | None = None,
     ) -> Run:
         """Makes the run; subclasses change the messages here."""
         language: Language = "zh" if kwargs.pop("lang", "en") == "zh" else "en"
         files = ConversationFiles(messages, self.mem.system_files)
-        extra = dict(self.extra_generate_cfg)
+        extra = {**self.extra_generate_cfg, **(generate_cfg or {})}
         if kwargs.get("seed") is not None:
             extra["seed"] = kwargs["seed"]
         session = session or self.session
@@ -291,7 +300,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             yield from super().run(messages, **kwargs)
             return
         as_dicts = bool(messages) and all(isinstance(message, dict) for message in messages)
-        given = [as_dict(Message(**as_dict(message))) for message in messages]
+        read = from_openai([as_dict(message) for message in messages])
+        given = [as_dict(Message(**message)) for message in read]
         given = self._with_own_system(given)
         kwargs.setdefault("lang", _language_of(given))
         shown = _Shown(self._named_dict if as_dicts else self._named)
@@ -324,6 +334,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         for event in background_loop().iterate_with_pauses(make, SECONDS):
             if event is not None and on_event is not None:
                 on_event(event)
+            elif isinstance(event, ApprovalAsked):
+                self.approve(event.call_id, _answered(event))
             if growing.take(event):
                 found = growing.messages()
                 if found:
@@ -424,3 +436,10 @@ def _max_input_tokens(llm: Any, extra: Mapping[str, Any]) -> int | None:
     settings = {**(getattr(llm, "generate_cfg", None) or {}), **extra}
     value = settings.get("max_input_tokens")
     return int(value) if value and int(value) > 0 else None
+
+
+def _answered(event: ApprovalAsked) -> bool:
+    try:
+        return answer_in_terminal(event.name, event.arguments, event.reason)
+    except ToolRefused:
+        return False

@@ -49,7 +49,7 @@ class AgentChoice:
     mcp_off: tuple[str, ...] = ()
     think: bool | None = None
     system: str | None = None
-    approve: Literal["ask", "auto", "never"] = "ask"
+    approve: Literal["untrusted", "ask", "auto", "never"] = "untrusted"
     code_mode: CodeModeOption | None = None
     described: DescribedAgent | None = None
 
@@ -122,9 +122,10 @@ def agent_options(function: Face) -> Face:
         click.option("--instructions", metavar="FOLDER", help="Add this folder's AGENTS.md to it."),
         click.option(
             "--approve",
-            type=click.Choice(["ask", "auto", "never"]),
-            default="ask",
-            help="Calls with effects: ask a person, allow all, or refuse all.",
+            type=click.Choice(["untrusted", "ask", "auto", "never"]),
+            default="untrusted",
+            help="Calls with effects: ask where text of others may have chosen what they aim at, "
+            "ask always, allow all, or refuse all.",
         ),
     ]
     for option in reversed(options):

@@ -31,7 +31,7 @@ from qwenbelt.core.settings import load_settings
 from qwenbelt.core.terminal import terminal_text
 from qwenbelt.core.trace import TraceWriter
 
-_MODES = ("ask", "auto", "never")
+_MODES = ("untrusted", "ask", "auto", "never")
 
 
 class Chat:
@@ -66,7 +66,7 @@ class Chat:
             "/tools": ("[on|off NAME]", "chat_help_tools", self._tools),
             "/model": ("[SPEC]", "chat_help_model", self._model),
             "/think": ("on|off", "chat_help_think", self._think),
-            "/approve": ("ask|auto|never", "chat_help_approve", self._approve),
+            "/approve": ("untrusted|ask|auto|never", "chat_help_approve", self._approve),
             "/lanes": ("", "chat_help_lanes", self._lanes),
             "/save": ("[FILE]", "chat_help_save", self._save),
             "/clear": ("", "chat_help_clear", self._clear),

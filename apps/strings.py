@@ -74,7 +74,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "chat_think": ("Thinking: {state}.", "思考：{state}。"),
     "chat_think_default": ("as the model does by default", "按模型默认"),
     "chat_approve": ("Calls with effects: {mode}.", "有副作用的调用：{mode}。"),
-    "chat_approve_modes": ("Say ask, auto or never.", "可选 ask、auto 或 never。"),
+    "chat_approve_modes": (
+        "Say untrusted, ask, auto or never.",
+        "可选 untrusted、ask、auto 或 never。",
+    ),
     "chat_no_lanes": ("Nothing has run yet.", "还没有任何运行。"),
     "chat_help": ("this list", "显示本列表"),
     "chat_help_file": ("attach a file to the next question", "为下一个问题附上文件"),

@@ -136,6 +136,10 @@ class Tool(BaseTool):  # type: ignore[misc]
         idempotent: identical calls of one reply may share one execution.
         destructive: may delete or overwrite what is not its own.
         open_world: reaches beyond this machine.
+        contained: its effects stay inside the conversation's own folder.
+        trusted_results: vouches that no text of others is in what it gives back.
+        trusted_fields: names of fields in its results that hold the system's own values, such as
+            ids, whatever text of others is beside them.
         timeout: seconds one call may take; None for no limit of its own.
         retry_on: errors that are worth trying again.
         max_retries: how often.
@@ -150,6 +154,9 @@ class Tool(BaseTool):  # type: ignore[misc]
     idempotent: bool = False
     destructive: bool = False
     open_world: bool = False
+    contained: bool = False
+    trusted_results: bool = False
+    trusted_fields: frozenset[str] = frozenset()
     timeout: float | None = 60.0
     retry_on: tuple[type[Exception], ...] = ()
     max_retries: int = 0

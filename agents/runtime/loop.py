@@ -24,7 +24,7 @@ from qwenbelt.agents.models.deltas import (
     Tokens,
     ToolCall,
 )
-from qwenbelt.agents.models.endpoint_model import Request
+from qwenbelt.agents.models.endpoint_model import Model, Request
 from qwenbelt.agents.models.refusals import is_overflow
 from qwenbelt.agents.prompts import (
     BUDGET_OF_CALLS,
@@ -36,9 +36,11 @@ from qwenbelt.agents.prompts import (
     REPEATED,
     TOO_MANY_CALLS,
 )
+from qwenbelt.agents.runtime.approval import looks_at_labels
 from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
 from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.agents.runtime.context_window import Window, summarizer
+from qwenbelt.agents.runtime.conversation_labels import ConversationLabels
 from qwenbelt.agents.runtime.history import History, unanswered_calls
 from qwenbelt.agents.runtime.hooked import (
     RunRefused,
@@ -69,6 +71,7 @@ from qwenbelt.core.events import (
 from qwenbelt.tools.base import Tool, ToolContext
 
 if TYPE_CHECKING:
+    from qwenbelt.agents.models.tool_pictures import PictureRule
     from qwenbelt.agents.runtime.run import RunConfig
 
 MAX_BACKOFF = 30.0  # seconds
@@ -115,6 +118,12 @@ class AgentLoop:
         self._own_artifacts = plan.artifacts is None
         self._artifacts = plan.artifacts or ArtifactStore(plan.folder)
         self._tools = dict(plan.tools)
+        self._labels = ConversationLabels(
+            lambda: self.history.messages[: self.history.given],
+            self._tools,
+            plan.untrusted,
+            keeps=any(looks_at_labels(tool, plan.policy) for tool in plan.tools.values()),
+        )
         self._declared: list[dict[str, Any]] = []
         self._stale = False  # whether tools have changed since they were declared
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
@@ -139,7 +148,10 @@ class AgentLoop:
     def history(self) -> History:
         """The conversation; made at the first use, after the plan's `prepare`."""
         if self._history is None:
-            self._history = History(self.plan.messages, self.plan.model.codec, self.plan.language)
+            model = self.plan.model
+            self._history = History(
+                self.plan.messages, model.codec, self.plan.language, _picture_rule(model)
+            )
         return self._history
 
     async def converse(self) -> Ending:
@@ -297,7 +309,7 @@ class AgentLoop:
             return await self._fit()
         changed = self.plan.model.adapt(error, request)
         if changed:
-            self.history.use(self.plan.model.codec)
+            self.history.use(self.plan.model.codec, _picture_rule(self.plan.model))
             self._emit(Notice(changed))
         return bool(changed)
 
@@ -466,6 +478,7 @@ class AgentLoop:
                 keywords=self._keywords,
                 asked=self._asked,
                 keep_artifact=self._artifacts.keep,
+                labels=self._labels,
                 code=plan.code,
                 count_nested=self._count_nested,
                 hooks=plan.hooks,
@@ -577,3 +590,8 @@ class AgentLoop:
         """Gives up what the run kept."""
         if self._own_artifacts:
             self._artifacts.close()
+
+
+def _picture_rule(model: Model) -> PictureRule | None:
+    """Returns how a model is sent pictures of tools; stock models have no such rule."""
+    return getattr(model, "picture_rule", None)

@@ -22,7 +22,7 @@ from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.tool_arguments import declaration
-from qwenbelt.core.errors import QwenbeltError, one_line
+from qwenbelt.core.errors import ConfigError, QwenbeltError, one_line
 from qwenbelt.core.events import Done, Event, RunStarted
 from qwenbelt.core.language import Language
 from qwenbelt.core.trace import TraceWriter
@@ -47,6 +47,7 @@ class RunConfig:
         dependent_calls: whether the model is told that calls may use each other's results.
         summarize: whether what leaves the model's window is summed up by the model.
         answer: the form of a typed answer.
+        untrusted: parts of the messages that were put in from documents, by no person.
         hooks: look at the run, change it, or refuse.
         parent: the run inside of whose call this one runs.
         recorder: keeps the turn of a session while the run goes on.
@@ -76,6 +77,7 @@ class RunConfig:
     current_tools: Callable[[], Mapping[str, Any]] | None = None
     tools_settled: Callable[[], Awaitable[None]] | None = None
     answer: AnswerForm | None = None
+    untrusted: list[str] = field(default_factory=list)
     hooks: Hooks = NO_HOOKS
     parent: ParentRun | None = None
     recorder: TurnRecorder | None = None
@@ -257,7 +259,13 @@ class Run(AsyncGenerator[Event, None]):
     # -- the driver ---------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigError(
+                "Agents run on asyncio, and no asyncio loop runs here.",
+                fix="From trio, use `await trio.to_thread.run_sync(agent.ask, question)`.",
+            ) from None
         driver = _drive(self.id, self.plan, self._body, self._channel, cancelled=self._ending)
         self._driver = asyncio.ensure_future(driver)
 

@@ -37,11 +37,14 @@ from qwenbelt.agents.runtime.approval import (
     ApprovalPolicy,
     decide,
     is_harmless,
+    looks_at_labels,
     needs_nobody,
     policy_for,
     request_for,
+    ruled,
 )
 from qwenbelt.agents.runtime.code_mode import CodeMode, NestedCalls, held_by
+from qwenbelt.agents.runtime.conversation_labels import ConversationLabels
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed, shaped
@@ -85,6 +88,7 @@ class SchedulerContext:
         code: which tools code may call, or None.
         count_nested: counts a call from code; returns why it may not run, or "".
         hooks: see each call and its outcome.
+        labels: knows where the words of the conversation come from.
     """
 
     tools: Mapping[str, Any]
@@ -101,6 +105,7 @@ class SchedulerContext:
     code: CodeMode | None = None
     count_nested: Callable[[], str] = lambda: ""
     hooks: Hooks = NO_HOOKS
+    labels: ConversationLabels = field(default_factory=ConversationLabels)
 
 
 @dataclass(slots=True, eq=False)
@@ -339,14 +344,17 @@ class Scheduler:
             raise ToolError(CUT_OFF[self._around.language])
 
     async def _approval(self, job: ScheduledCall) -> None:
-        policy = policy_for(job.tool, self._around.policy)
-        request = request_for(job.tool, job.call.id, as_json(job.values))
+        around, tool = self._around, job.tool
+        influence = None
+        if looks_at_labels(tool, around.policy):
+            influence = around.labels.influence(tool, job.values)
+        request = request_for(tool, job.call.id, as_json(job.values), influence)
+        policy = ruled(policy_for(tool, around.policy), tool, job.values)
         verdict, by = await decide(policy, request), ""
         if verdict == "ask":
-            answer = self._around.asked(job.call.id)
-            why = "destructive" if request.destructive else "not read-only"
-            told = (job.call.id, job.call.name, request.arguments, why, job.parent_id)
-            self._around.emit(ApprovalAsked(*told))
+            answer = around.asked(job.call.id)
+            told = (job.call.id, job.call.name, request.arguments, request.reason, job.parent_id)
+            around.emit(ApprovalAsked(*told))
             verdict = "allow" if await answer else "refuse"
             by = BY_THE_USER[self._around.language]
         if verdict == "refuse":
@@ -493,6 +501,7 @@ class Scheduler:
         self._around.emit(ToolWaiting(job.call.id, job.call.name, reason, job.parent_id))
 
     def _report(self, job: ScheduledCall, outcome: CallOutcome) -> None:
+        self._around.labels.saw(job.call.name, job.call.id, outcome.full_text or outcome.text)
         self._around.emit(
             ToolFinished(
                 call_id=job.call.id,

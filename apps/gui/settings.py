@@ -22,7 +22,7 @@ QUIET: dict[str, Any] = {
     "api_visibility": "private",
 }
 KINDS = ("fncall", "react", "assistant")
-MODES = ("ask", "auto", "never")
+MODES = ("untrusted", "ask", "auto", "never")
 THINKING = {"default": None, "on": True, "off": False}
 MAX_SYSTEM = 20_000
 MAX_MODELS = 300

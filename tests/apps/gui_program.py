@@ -63,7 +63,7 @@ def make_agent(choice: AgentChoice, made: dict[str, Any], **settings: Any) -> An
 
 def main() -> None:
     scenario, workspace = sys.argv[1:]
-    choice = AgentChoice(endpoint=f"scripted:{scenario}")
+    choice = AgentChoice(endpoint=f"scripted:{scenario}", approve="ask")
     app = server.make_app(choice, server.GuiOptions(workspace=Path(workspace)), make_agent)
     server.run_app(app, "127.0.0.1", 0, lambda url: print(url, flush=True))
 

@@ -120,7 +120,7 @@ def terminals(tmp_path: Path) -> Iterator[list[Terminal]]:
         terminal.close()
 
 
-TOOLS = ("-t", "look_up", "-t", "send_mail")
+TOOLS = ("-t", "look_up", "-t", "send_mail", "--approve", "ask")
 
 
 def test_a_chat_streams_asks_stops_and_keeps_the_history(

@@ -80,7 +80,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     },
     "agents/models/stock_model.py": {"one_line(error)": OTHER_PROGRAM},
     "agents/runtime/approval.py": {
-        "text.format(name=request.name, reason=NOBODY_TO_ASK[language])": BILINGUAL,
+        "text.format(name=name, reason=NOBODY_TO_ASK[language])": BILINGUAL,
     },
     "testing/scenarios/yaml_file.py": {"error.message": ANOTHER_ERROR, "str(error)": ANOTHER_ERROR},
     "tools/audio/tool.py": {"str(error)": ANOTHER_ERROR},

@@ -80,6 +80,11 @@ class CodeInterpreter(Tool):
             "description": strings.description(self._level(), self.options.hosts),
         }
 
+    @property
+    def contained(self) -> bool:  # type: ignore[override]
+        """Whether the code can reach nothing but its folder: isolated, and without a network."""
+        return self._level() not in ("none", "server") and not self.options.hosts
+
     def _level(self) -> str:
         return "server" if self.options.server else mode_level(layers(), self.options)
 
@@ -112,7 +117,7 @@ class CodeInterpreter(Tool):
         """
         context = kwargs.get("context") or ToolContext()
         if not arguments.code.strip() and not arguments.restart:
-            return ""
+            raise ToolError("The code is empty: give the Python code to run in `code`.")
         loop = asyncio.get_running_loop()
 
         shown = Capped(self.options.limits.output)

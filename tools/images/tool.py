@@ -28,6 +28,8 @@ MAX_BOXES = 200
 class _PictureTool(Tool):
     """What the picture tools share: finding the picture that the model names."""
 
+    contained = True
+
     def _named(self, name: str, kwargs: dict[str, Any]) -> tuple[Path, ToolContext]:
         context = kwargs.get("context") or ToolContext()
         allowed = [str(v) for v in [*(kwargs.get("files") or ()), *self.cfg.get("files", ())]]

@@ -28,6 +28,7 @@ class Plot(Tool):
     description = strings.DESCRIPTION
     Arguments = ChartArguments
     idempotent = True
+    contained = True
     timeout = 60.0
 
     def call(self, params: str | dict[str, Any], **kwargs: Any) -> ToolResult:

@@ -226,8 +226,9 @@ class TextCallReader:
             )
         if tag == CLOSE:  # of a call that lost its opening tag
             return self._after_call
-        if tag[0] != "<":
-            return self._place.begins_line
+        if tag[0] != "<":  # after a tag that is only mentioned, JSON belongs to the mention
+            mentioned = "".join(self._shown[-4:]).rstrip().endswith(OPEN)
+            return self._place.begins_line and not mentioned
         self._adjoins = not self._place.begins_line
         return self._place.begins_line or self._place.adjoins_text
 

@@ -63,11 +63,13 @@ def may_be_wrapped(text: str, names: Schemas) -> bool:
             return True
     if not rest.startswith("<"):
         return False
+    if rest.startswith(OPEN):
+        return True
     if _FUNCTION.match(rest):
         return True
     head = rest.partition(">")[0]
     if ">" not in rest:
-        tags = (*(f"<{name}" for name in _WRAPPERS), "<function=", "<function name=")
+        tags = (*(f"<{name}" for name in _WRAPPERS), "<function=", "<function name=", OPEN)
         return any(tag.startswith(head) for tag in tags) or head.startswith("<function")
     found = _WRAPPER.match(rest)
     if found is None:

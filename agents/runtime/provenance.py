@@ -1,0 +1,335 @@
+"""Where the words of a conversation come from, and from which of them a call's values were taken.
+
+What the person and the system said is trusted. What a tool gave back is not: a page, a document, a
+mail or a server may hold orders for the model, and a model may obey them. Labels do not go through
+a model, so a call is judged by its values: a target (to whom, where, which) must stand in trusted
+text, or in a field of a result that its tool vouches for; what stands in untrusted text, or, once
+there is some, in no text at all, counts as chosen by it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from qwenbelt.core.errors import one_line
+from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.core.schemas import json_schema
+
+Origin = Literal["person", "system", "document", "page", "server", "tool"]
+
+_MOST_TEXT = 4_000_000  # characters of untrusted text that are looked through; the last ones
+_QUOTE = 60  # characters around the words that are shown
+_RUN = 24  # characters in a row that make an argument a copy of what was read
+# names of arguments that say to whom, where, which, or hand over a key
+_TARGETS = re.compile(
+    r"(?:^|_)(?:to|cc|bcc|recipients?|addressees?|participants?|attendees?|invitees?|users?|"
+    r"usernames?|members?|accounts?|payees?|iban|emails?|mails?|phone|address(?:es)?|channels?|"
+    r"rooms?|groups?|urls?|uris?|links?|href|hosts?|domains?|endpoints?|webhooks?|servers?|sites?|"
+    r"paths?|files?|filenames?|folders?|director(?:y|ies)|destinations?|targets?|repo(?:sitory)?|"
+    r"branch|query|sql|commands?|cmd|script|ids?|keys?|passwords?|secrets?|tokens?|permissions?)$",
+    re.IGNORECASE,
+)
+# what acts as a target wherever it stands: addresses of pages and people, numbers of accounts
+_ACTING = re.compile(
+    r"\b(?:https?://[^\s<>\"'`]+|www\.[^\s<>\"'`]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|"
+    r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|io|cn|de|info|biz|co|app|dev|ai|me|xyz)\b(?:/[^\s<>\"'`]*)?|"
+    r"[a-z]{2}\d{2}[a-z0-9]{8,30}|\+?\d[\d -]{9,18}\d)",
+    re.IGNORECASE,
+)
+_WORDS_TO_FIND = re.compile(r"(?:^|_)(?:query|queries|keywords?)$", re.IGNORECASE)
+_FIELD = re.compile(r"^[\s\-*]*([A-Za-z_][\w ]{0,40}?)\s*:\s*(.*)$", re.MULTILINE)
+_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2})?)?")
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+
+
+@dataclass(frozen=True, slots=True)
+class ContentLabel:
+    """Where a piece of content came from.
+
+    Attributes:
+        name: the tool, or "" for people and the system.
+        call_id: the call that gave it, or "".
+    """
+
+    origin: Origin
+    trusted: bool
+    name: str = ""
+    call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """A value of a call that untrusted text may have chosen.
+
+    Attributes:
+        argument: the argument's name.
+        value: the value, shortened.
+        quote: the words in which it stands, or "" when it stands nowhere.
+        label: where they stand; None when it stands nowhere.
+    """
+
+    argument: str
+    value: str
+    quote: str = ""
+    label: ContentLabel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    label: ContentLabel
+    text: str
+    plain: str
+
+
+def label_for(tool: Any, name: str, call_id: str) -> ContentLabel:
+    """Returns the label of what a tool gives back: untrusted, unless the tool vouches for all."""
+    vouches = getattr(tool, "trusted_results", False) is True
+    kind = str(getattr(tool, "name", name))
+    origin: Origin = "tool"
+    if getattr(tool, "source", None) is not None or hasattr(tool, "entry"):
+        origin = "server"
+    elif kind.startswith("web_"):
+        origin = "page"
+    elif kind.startswith(("document_", "file_", "read_", "image_", "audio_")):
+        origin = "document"
+    return ContentLabel(origin, vouches, name, call_id)
+
+
+def normalised(text: str) -> str:
+    """Returns text as values are compared: compatible forms joined, case and space levelled."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+class Provenance:
+    """The labelled content of one conversation."""
+
+    def __init__(self) -> None:
+        self._trusted = ""
+        self._dates: set[tuple[int, int]] = set()
+        self._untrusted: list[_Piece] = []
+        self._size = 0
+        self._vouched: set[str] = set()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is no untrusted text yet."""
+        return not self._untrusted
+
+    def add(self, text: str, label: ContentLabel, fields: Iterable[str] = ()) -> None:
+        """Takes in content.
+
+        Args:
+            text: the content.
+            label: where it came from.
+            fields: names of fields in it whose values the tool vouches for.
+        """
+        if not text.strip():
+            return
+        if label.trusted:
+            self._trusted += " \n " + normalised(text)
+            self._dates |= set(_dates_in(text))
+            return
+        vouched = {name.casefold() for name in fields}
+        free = text
+        if vouched:
+            found, free = _split(text, vouched)
+            self._vouched |= {normalised(value) for value in found}
+        piece = _Piece(label, free, normalised(free))
+        self._untrusted.append(piece)
+        self._size += len(piece.plain)
+        while self._size > _MOST_TEXT and len(self._untrusted) > 1:
+            self._size -= len(self._untrusted.pop(0).plain)
+
+    # -- judging ------------------------------------------------------------------------------
+
+    def influence(self, tool: Any, values: Any) -> Influence | None:
+        """Returns the first value of a call that untrusted text may have chosen."""
+        if not isinstance(values, Mapping):
+            return self._of_target("", str(values))
+        named = targets_of(tool)
+        known = {name for name in values if name in named}
+        for name, value in values.items():
+            everything = not known and not getattr(tool, "read_only", False)
+            for leaf in leaves(value):
+                judge = self._of_target if name in known or everything else self._of_content
+                found = judge(str(name), leaf)
+                if found is not None:
+                    return found
+        return None
+
+    def unsaid(self, tool: Any, values: Any) -> Influence | None:
+        """Returns the first target of a call that stands in no trusted text."""
+        if not isinstance(values, Mapping):
+            return None
+        named = targets_of(tool)
+        for name, value in values.items():
+            for leaf in leaves(value) if name in named else ():
+                if not self.is_said(leaf):
+                    return Influence(str(name), _short(leaf))
+        return None
+
+    def is_said(self, value: str) -> bool:
+        """Says whether a value stands in trusted text."""
+        plain = normalised(value)
+        if not plain or _stands_in(plain, self._trusted):
+            return True
+        date = _DATE.fullmatch(value.strip())
+        return date is not None and (int(date[2]), int(date[3])) in self._dates
+
+    def _is_asked(self, argument: str, value: str) -> bool:
+        """Says whether words to search for are all a person's own, in whatever order."""
+        if not _WORDS_TO_FIND.search(argument) or _ACTING.search(value):
+            return False
+        return all(self.is_said(word) for word in re.findall(r"\w{2,}", value))
+
+    def _of_target(self, argument: str, value: str) -> Influence | None:
+        if self.is_clean or self.is_said(value) or self._is_asked(argument, value):
+            return None
+        plain = normalised(value)
+        for piece in reversed(self._untrusted):
+            if _stands_in(plain, piece.plain):
+                return Influence(argument, _short(value), _quote(piece.text, value), piece.label)
+        if plain in self._vouched:
+            return None
+        # an address that is put together of what was read (`https://host/?q=` and a secret)
+        return Influence(argument, _short(value))
+
+    def _of_content(self, argument: str, value: str) -> Influence | None:
+        plain = normalised(value)
+        for acting in _ACTING.findall(value):
+            atom = normalised(acting).rstrip(".,;:!?)]}")
+            if self.is_said(atom):
+                continue
+            for piece in reversed(self._untrusted):
+                if _stands_in(atom, piece.plain):
+                    quote = _quote(piece.text, acting)
+                    return Influence(argument, _short(acting), quote, piece.label)
+        if len(plain) >= _RUN:
+            return self._copied(argument, plain)
+        return None
+
+    def _copied(self, argument: str, plain: str) -> Influence | None:
+        """Finds a longer run of what was read in what would go out."""
+        for piece in reversed(self._untrusted):
+            for at in range(0, len(plain) - _RUN + 1, _RUN // 3):
+                run = plain[at : at + _RUN]
+                if run in piece.plain and not _stands_in(run.strip(), self._trusted):
+                    return Influence(argument, _short(run), _quote(piece.text, run), piece.label)
+        return None
+
+
+def targets_of(tool: Any) -> set[str]:
+    """Returns the arguments of a tool that say to whom, where or which.
+
+    A schema says it itself by `"target": true` or `false`; else the name decides.
+    """
+    try:
+        properties = json_schema(tool.parameters).get("properties") or {}
+    except (AttributeError, TypeError, KeyError):
+        return set()
+    found = set()
+    for name, schema in properties.items():
+        said = schema.get("target") if isinstance(schema, Mapping) else None
+        if said is True or (said is None and _TARGETS.search(str(name))):
+            found.add(str(name))
+    return found
+
+
+def leaves(value: Any) -> Iterator[str]:
+    """Gives the texts and numbers in a value."""
+    waiting = [value]
+    while waiting:
+        entry = waiting.pop()
+        if isinstance(entry, Mapping):
+            waiting += [*entry.keys(), *entry.values()]
+        elif isinstance(entry, (list, tuple)):
+            waiting += entry
+        elif isinstance(entry, str):
+            yield entry
+        elif isinstance(entry, (int, float)) and not isinstance(entry, bool):
+            yield f"{entry:g}" if isinstance(entry, float) else str(entry)
+
+
+def _stands_in(plain: str, text: str) -> bool:
+    """Says whether a value stands in text as a whole: not as a part of a longer word or number."""
+    at = text.find(plain)
+    while at >= 0:
+        before, after = text[at - 1 : at] if at else "", text[at + len(plain) : at + len(plain) + 1]
+        joined = before.isalnum() and plain[:1].isalnum() and before.isascii()
+        if not joined and not (after.isalnum() and plain[-1:].isalnum() and after.isascii()):
+            return True
+        at = text.find(plain, at + 1)
+    return False
+
+
+def _quote(text: str, value: str) -> str:
+    flat = " ".join(text.split())
+    at = flat.casefold().find(" ".join(value.split()).casefold())
+    at = max(0, at)
+    start, end = max(0, at - _QUOTE), at + len(value) + _QUOTE
+    return f"{'…' if start else ''}{flat[start:end]}{'…' if end < len(flat) else ''}"
+
+
+def _short(value: str) -> str:
+    return one_line(value, 120)
+
+
+def _dates_in(text: str) -> Iterator[tuple[int, int]]:
+    """Gives month and day of the dates that a text names in one of the usual ways."""
+    for _, month, day in _DATE.findall(text):
+        yield int(month), int(day)
+    for month, day in re.findall(r"(\d{1,2})\s*月\s*(\d{1,2})\s*[日号]", text):
+        yield int(month), int(day)
+    name = "|".join(_MONTHS)
+    lowered = text.casefold()
+    for month, day in re.findall(rf"\b({name})[a-z]*\.?\s+(\d{{1,2}})", lowered):
+        yield _MONTHS.index(month) + 1, int(day)
+    for day, month in re.findall(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?({name})", lowered):
+        yield _MONTHS.index(month) + 1, int(day)
+
+
+def _split(text: str, vouched: set[str]) -> tuple[list[str], str]:
+    """Returns the values of the fields that are vouched for, and the text without them."""
+    try:
+        value = loads_bounded(text)
+    except json.JSONDecodeError:
+        return _split_lines(text, vouched)
+    found: list[str] = []
+    return found, json.dumps(_without(value, vouched, found), ensure_ascii=False)
+
+
+def _without(value: Any, vouched: set[str], found: list[str]) -> Any:
+    if isinstance(value, Mapping):
+        kept = {}
+        for key, entry in value.items():
+            if str(key).casefold() in vouched:
+                found += [leaf for leaf in leaves(entry) if _is_atom(leaf)]
+            else:
+                kept[key] = _without(entry, vouched, found)
+        return kept
+    if isinstance(value, list):
+        return [_without(entry, vouched, found) for entry in value]
+    return value
+
+
+def _split_lines(text: str, vouched: set[str]) -> tuple[list[str], str]:
+    """The same for `name: value` lines, as YAML and many tools write them."""
+    found: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        if match.group(1).strip().casefold() not in vouched or not _is_atom(match.group(2)):
+            return match.group()
+        found.append(match.group(2).strip().strip("'\""))
+        return ""
+
+    return found, _FIELD.sub(keep, text)
+
+
+def _is_atom(value: str) -> bool:
+    """Says whether a field's value is a name or number and no text that could hold another."""
+    return 0 < len(value.strip()) <= 100 and "\n" not in value
