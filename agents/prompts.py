@@ -28,6 +28,11 @@ CHOICE_PROMPT: dict[Language, str] = {
 
 # begins the message that brings results back in the constrained form
 RESULT_OF = "Result of "
+PICTURES_MARK = "[pictures of results] "
+PICTURES_OF: dict[Language, str] = {
+    "en": PICTURES_MARK + "returned by: {names}",
+    "zh": PICTURES_MARK + "来自工具：{names}",
+}
 
 DECIDE_PROMPT: dict[Language, str] = {
     "en": """You pick the one tool that does exactly what the message asks, or "answer" when no \
