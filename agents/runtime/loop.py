@@ -132,17 +132,7 @@ class AgentLoop:
         self._answer_text: str | None = None
         depth = plan.parent.depth + 1 if plan.parent is not None else 0
         self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
-        self._typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
-
-    @property
-    def value(self) -> Any:
-        """The typed answer, checked; None before it has come."""
-        return self._typed.value if self._typed is not None else None
-
-    @property
-    def has_value(self) -> bool:
-        """Whether a typed answer has come."""
-        return self._typed is not None and self._typed.is_there
+        self.typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
 
     @property
     def history(self) -> History:
@@ -180,8 +170,8 @@ class AgentLoop:
 
     async def _ended(self, ending: Ending) -> Ending:
         """What is left to do once there is an answer."""
-        if self._typed is not None and self._typed.is_there:
-            await asyncio.to_thread(self._typed.form.verify, self.value, self.plan.files)
+        if self.typed is not None and self.typed.is_there:
+            await asyncio.to_thread(self.typed.verify, self.plan.files)
         if self.plan.hooks.has("before_answer"):
             text = self.answer()
             changed = await hooked_answer(self.plan.hooks, text)
@@ -251,8 +241,8 @@ class AgentLoop:
         return None
 
     def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
-        if self._typed is not None and reply.text.strip() and reply.finish_reason in WHOLE:
-            return self._typed_answer(self._typed, reply, last)
+        if self.typed is not None and reply.text.strip() and reply.finish_reason in WHOLE:
+            return self._typed_answer(self.typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
         if reply.finish_reason not in WHOLE:
@@ -337,10 +327,10 @@ class AgentLoop:
     def _request(self, last: Ending | None) -> Request:
         plan, history = self.plan, self.history
         tools, extra = self._declared, plan.extra
-        repairing = self._typed is not None and self._typed.repairing
-        if self._typed is not None:
-            extra = {**extra, **self._typed.fields(tools=bool(tools))}
-            if repairing and self._typed.structured:
+        repairing = self.typed is not None and self.typed.repairing
+        if self.typed is not None:
+            extra = {**extra, **self.typed.fields(tools=bool(tools))}
+            if repairing and self.typed.structured:
                 tools = []  # servers take a schema for the reply or tools, not both
         return Request(
             messages=history.wire,
@@ -404,11 +394,8 @@ class AgentLoop:
         if isinstance(part, Text):
             incoming.text.append(part.text)
             self._emit(TextDelta(part.text))
-            if self._typed is not None:
-                size = sum(map(len, incoming.text))
-                partial = self._typed.partial(incoming.text, size)
-                if partial is not None:
-                    self._emit(partial)
+            if self.typed is not None:
+                self.typed.show(incoming.text, self._emit)
         elif isinstance(part, Thought):
             incoming.thoughts.append(part.text)
             self._emit(ThinkingDelta(part.text))
@@ -583,12 +570,6 @@ class AgentLoop:
                 text = str(message["content"])
                 return final_answer(text) if self.plan.model.codec.form == "react" else text
         return ""
-
-    def plain_value(self) -> Any:
-        """Returns the typed answer as JSON holds it, or None."""
-        if self._typed is None or not self._typed.is_there:
-            return None
-        return self._typed.form.plain(self._typed.value)
 
     def close(self) -> None:
         """Gives up what the run kept."""

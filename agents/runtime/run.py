@@ -232,12 +232,12 @@ class Run(AsyncGenerator[Event, None]):
     @property
     def value(self) -> Any:
         """The typed answer, checked; None before the end and without a form."""
-        return self._body.value
+        return self._body.typed.value if self._body.typed is not None else None
 
     @property
     def has_value(self) -> bool:
         """Whether a typed answer has come."""
-        return self._body.has_value
+        return self._body.typed is not None and self._body.typed.is_there
 
     def shown_before(self) -> list[str]:
         """Returns the texts that the model was given before this run's first reply."""
@@ -308,5 +308,11 @@ async def _drive(
     finally:
         body.close()
         channel.close(
-            Done(ending.reason, body.answer(), ending.detail, body.added(), body.plain_value())
+            Done(
+                ending.reason,
+                body.answer(),
+                ending.detail,
+                body.added(),
+                body.typed.plain if body.typed is not None else None,
+            )
         )
