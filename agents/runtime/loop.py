@@ -41,6 +41,7 @@ from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArt
 from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.agents.runtime.context_window import Window, summarizer
 from qwenbelt.agents.runtime.conversation_labels import ConversationLabels
+from qwenbelt.agents.runtime.elicitation import Elicitor
 from qwenbelt.agents.runtime.history import History, unanswered_calls
 from qwenbelt.agents.runtime.hooked import (
     RunRefused,
@@ -109,6 +110,7 @@ class AgentLoop:
         self.plan = plan
         self._emit = emit
         self._asked = asked
+        self.elicitor = Elicitor(emit, plan.hooks, heard=plan.parent is None)
         self._turn = 0
         self._empty = 0
         self._farewell: Ending | None = None
@@ -533,6 +535,7 @@ class AgentLoop:
             language=plan.language,
             call_id=call.id,
             parent=self._as_parent,
+            elicit=lambda question: self.elicitor.ask(loop, question),
         )
         return context
 
@@ -588,6 +591,7 @@ class AgentLoop:
 
     def close(self) -> None:
         """Gives up what the run kept."""
+        self.elicitor.close()
         if self._own_artifacts:
             self._artifacts.close()
 
