@@ -24,8 +24,9 @@ from qwenbelt.agents.models.deltas import (
     Tokens,
     ToolCall,
 )
-from qwenbelt.agents.models.endpoint_model import Model, Request
+from qwenbelt.agents.models.endpoint_model import Request
 from qwenbelt.agents.models.refusals import is_overflow
+from qwenbelt.agents.models.tool_pictures import rule_of
 from qwenbelt.agents.prompts import (
     BUDGET_OF_CALLS,
     CUT_OFF,
@@ -72,7 +73,6 @@ from qwenbelt.core.events import (
 from qwenbelt.tools.base import Tool, ToolContext
 
 if TYPE_CHECKING:
-    from qwenbelt.agents.models.tool_pictures import PictureRule
     from qwenbelt.agents.runtime.run import RunConfig
 
 MAX_BACKOFF = 30.0  # seconds
@@ -152,7 +152,7 @@ class AgentLoop:
         if self._history is None:
             model = self.plan.model
             self._history = History(
-                self.plan.messages, model.codec, self.plan.language, _picture_rule(model)
+                self.plan.messages, model.codec, self.plan.language, rule_of(model)
             )
         return self._history
 
@@ -311,7 +311,7 @@ class AgentLoop:
             return await self._fit()
         changed = self.plan.model.adapt(error, request)
         if changed:
-            self.history.use(self.plan.model.codec, _picture_rule(self.plan.model))
+            self.history.use(self.plan.model.codec, rule_of(self.plan.model))
             self._emit(Notice(changed))
         return bool(changed)
 
@@ -594,8 +594,3 @@ class AgentLoop:
         self.elicitor.close()
         if self._own_artifacts:
             self._artifacts.close()
-
-
-def _picture_rule(model: Model) -> PictureRule | None:
-    """Returns how a model is sent pictures of tools; stock models have no such rule."""
-    return getattr(model, "picture_rule", None)
