@@ -80,7 +80,7 @@ class Influence:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _LabelledText:
     label: ContentLabel
     text: str
     plain: str
@@ -111,7 +111,7 @@ class Provenance:
     def __init__(self) -> None:
         self._trusted = ""
         self._dates: set[tuple[int, int]] = set()
-        self._untrusted: list[_Piece] = []
+        self._untrusted: list[_LabelledText] = []
         self._size = 0
         self._vouched: set[str] = set()
 
@@ -139,7 +139,7 @@ class Provenance:
         if vouched:
             found, free = _split(text, vouched)
             self._vouched |= {normalised(value) for value in found}
-        piece = _Piece(label, free, normalised(free))
+        piece = _LabelledText(label, free, normalised(free))
         self._untrusted.append(piece)
         self._size += len(piece.plain)
         while self._size > _MOST_TEXT and len(self._untrusted) > 1:
