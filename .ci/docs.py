@@ -25,6 +25,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
+from house_map import house_map
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -114,6 +115,7 @@ def page_text(path: Path) -> str:
         body = (path.parent / match[1]).read_text(encoding="utf-8")
         return re.sub(r"\A# .*\n", "", body)
 
+    text = text.replace("<!-- house map -->", house_map())
     parts = FENCE.split(INCLUDE.sub(included, text))
     for place in range(0, len(parts), 2):  # every second part is a code block
         parts[place] = LINK.sub(lambda m: m[1] + staged(path, m[2]) + m[3], parts[place])

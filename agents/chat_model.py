@@ -154,7 +154,7 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
         if limit and int(limit) > 0 and estimate_tokens(messages) > int(limit):
             messages, _, _ = compact(messages, int(limit), language)
         request = Request(
-            to_wire(messages, self.wire_model.codec, language),
+            to_wire(messages, self.wire_model.codec, language, self.wire_model.picture_rule),
             tools,
             "auto",
             language,
@@ -185,7 +185,8 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
                 if shorter or self.wire_model.adapt(error, request):
                     messages = shorter or messages
                     codec = self.wire_model.codec
-                    request.messages = to_wire(messages, codec, request.language)
+                    rule = self.wire_model.picture_rule
+                    request.messages = to_wire(messages, codec, request.language, rule)
                     continue
                 attempt += 1
                 if not error.retryable or attempt > self.wire_model.max_retries:

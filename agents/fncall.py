@@ -18,6 +18,7 @@ from qwenbelt.agents.answers.ask import Asking
 from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.chat_model import model_for
 from qwenbelt.agents.hooks import Hooks
+from qwenbelt.agents.openai_form import from_openai
 from qwenbelt.agents.prompts import PLAN
 from qwenbelt.agents.runtime.approval import answer_in_terminal, ask_in_terminal, checked_policy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
@@ -149,6 +150,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
         answer: Any = None,
+        generate_cfg: Mapping[str, Any] | None = None,
         parent: ParentRun | None = None,
         **kwargs: Any,
     ) -> Run:
@@ -162,16 +164,20 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             folder: where tools keep their files.
             trace: where to write the events as well.
             answer: the form of a typed answer, see `ask`; then `run.value` is that.
+            generate_cfg: settings of this run's requests, over those of the llm.
             parent: the run inside of whose call this one runs.
             **kwargs: handed on to every tool.
         """
-        asked, recorder = [as_dict(message) for message in messages], None
+        read = from_openai([as_dict(message) for message in messages])
+        asked, recorder = read, None
         if session is not None and not isinstance(session, str):
             asked, recorder = session.turn_for(asked)
             session = f"session-{session.name}"
         given = self._with_own_system(asked)
         keywords = {"lang": lang or _language_of(given), **kwargs}
         options: dict[str, Any] = {"session": session, "folder": folder, "trace": trace}
+        if generate_cfg:
+            options["generate_cfg"] = generate_cfg
         if answer is not None:
             form = answer if isinstance(answer, AnswerForm) else AnswerForm(answer)
             told = form.instruction("zh" if keywords["lang"] == "zh" else "en")
@@ -192,13 +198,14 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         folder: str | Path | None = None,
         trace: TraceWriter | None = None,
         answer: AnswerForm | None = None,
+        generate_cfg: Mapping[str, Any] | None = None,
         parent: ParentRun | None = None,
         recorder: TurnRecorder | None = None,
     ) -> Run:
         """Makes the run; subclasses change the messages here."""
         language: Language = "zh" if kwargs.pop("lang", "en") == "zh" else "en"
         files = ConversationFiles(messages, self.mem.system_files)
-        extra = dict(self.extra_generate_cfg)
+        extra = {**self.extra_generate_cfg, **(generate_cfg or {})}
         if kwargs.get("seed") is not None:
             extra["seed"] = kwargs["seed"]
         session = session or self.session
@@ -293,7 +300,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             yield from super().run(messages, **kwargs)
             return
         as_dicts = bool(messages) and all(isinstance(message, dict) for message in messages)
-        given = [as_dict(Message(**as_dict(message))) for message in messages]
+        read = from_openai([as_dict(message) for message in messages])
+        given = [as_dict(Message(**message)) for message in read]
         given = self._with_own_system(given)
         kwargs.setdefault("lang", _language_of(given))
         shown = _Shown(self._named_dict if as_dicts else self._named)

@@ -28,6 +28,11 @@ CHOICE_PROMPT: dict[Language, str] = {
 
 # begins the message that brings results back in the constrained form
 RESULT_OF = "Result of "
+PICTURES_MARK = "[pictures of results] "
+PICTURES_OF: dict[Language, str] = {
+    "en": PICTURES_MARK + "returned by: {names}",
+    "zh": PICTURES_MARK + "来自工具：{names}",
+}
 
 DECIDE_PROMPT: dict[Language, str] = {
     "en": """You pick the one tool that does exactly what the message asks, or "answer" when no \
@@ -173,6 +178,12 @@ REFUSED: dict[Language, str] = {
 REPEATED: dict[Language, str] = {
     "en": "the same call of {name} gave the same result {times} times",
     "zh": "对 {name} 的同一调用 {times} 次得到相同结果",
+}
+
+# small models take an empty result for a failure, and call again
+EMPTY_RESULT: dict[Language, str] = {
+    "en": "(The tool ran and gave no output.)",
+    "zh": "（工具已运行，没有输出。）",
 }
 
 EMPTY_REPLY: dict[Language, str] = {

@@ -239,11 +239,15 @@ def _failed(text: str) -> types.CallToolResult:
 
 def _result(reply: OperationResult) -> types.CallToolResult:
     content: list[Any] = [_block(media) for media in reply.media]
+    data = reply.data
+    if reply.media_in_data:
+        blocks = [b.model_dump(mode="json", by_alias=True, exclude_none=True) for b in content]
+        data = {"content": blocks, **data}
     if reply.text or not content:
         content.insert(0, types.TextContent(text=reply.text))
     if reply.note:
         content.append(types.TextContent(text=reply.note))
-    return types.CallToolResult(content=content, structured_content=reply.data)
+    return types.CallToolResult(content=content, structured_content=data)
 
 
 def _block(media: Media) -> Any:

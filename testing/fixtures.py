@@ -60,7 +60,7 @@ def cassette(request: pytest.FixtureRequest) -> Iterator[CassetteServer]:
     """An endpoint that answers from the test's cassette, below `cassettes/`.
 
     `@pytest.mark.cassette("name", upstream=..., ignore=[...])` names the file and the endpoint to
-    record from; without `upstream` that is `--endpoint`.
+    record from; without `upstream` that is `--qwenbelt-endpoint`.
     """
     from qwenbelt.testing.cassettes.recorder import CassetteServer
 

@@ -32,7 +32,7 @@ class _Guard:
             if target is not None and not is_local(target):
                 raise NetworkBlocked(
                     f"The test tried to reach {target}. Mark it with @pytest.mark.network, or run "
-                    "with --network any, if that is meant."
+                    "with --qwenbelt-network any, if that is meant."
                 )
 
 

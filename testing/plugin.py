@@ -27,14 +27,17 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds `--qwenbelt-NAME` for each option, and `--NAME` unless another plugin has it."""
+def add_options(parser: pytest.Parser, prefix: str) -> None:
+    """Adds each option by its name after `prefix`."""
     group = parser.getgroup("qwenbelt", "tests for agents (qwenbelt)")
-    taken = {name for g in getattr(parser, "_groups", ()) for o in g.options for name in o.names()}
     for name, settings, words in _OPTIONS:
-        names = [f"--qwenbelt-{name}", f"--{name}"]
-        free = [n for n in names if n not in taken]
-        group.addoption(*free, dest=f"qwenbelt_{name.replace('-', '_')}", help=words, **settings)
+        dest = f"qwenbelt_{name.replace('-', '_')}"
+        group.addoption(f"{prefix}{name}", dest=dest, help=words, **settings)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--qwenbelt-NAME` for each option; short names are for `short_options` to add."""
+    add_options(parser, "--qwenbelt-")
     parser.addini("qwenbelt_network", "what tests may connect to: any or loopback", default="any")
     parser.addini("qwenbelt_agent", "module:function that makes the agent of scenarios", default="")
 

@@ -65,12 +65,14 @@ class OperationResult:
         data: the same for programs; fits the operation's output schema.
         note: what the model should also know, such as how to go on; not part of the text.
         media: files that belong to it.
+        media_in_data: whether programs get the files too, as `content` of the data.
     """
 
     text: str
     data: dict[str, Any]
     note: str = ""
     media: tuple[Media, ...] = ()
+    media_in_data: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from qwenbelt.agents.models.deltas import JsonDict
 from qwenbelt.agents.models.rate_limits import retry_after
 from qwenbelt.agents.models.refusals import may_succeed_later
-from qwenbelt.agents.models.sse import DONE, EventDecoder, json_object
+from qwenbelt.agents.models.sse import DONE, MAX_REPLY, EventDecoder, json_object, too_large
 from qwenbelt.core.errors import EndpointError, one_line
 from qwenbelt.core.urls import connection_options
 
@@ -81,8 +81,28 @@ def _new_client(connection: ModelConnection) -> AsyncOpenAI:
         timeout=Timeout(connection.timeout, connect=min(CONNECT_SECONDS, connection.timeout)),
         default_headers=dict(connection.headers),
         default_query=dict(connection.query),
-        http_client=DefaultAsyncHttpxClient(**connection_options(connection.url)),
+        http_client=DefaultAsyncHttpxClient(
+            **connection_options(connection.url), event_hooks={"response": [_check_redirect]}
+        ),
     )
+
+
+async def _check_redirect(response: httpx2.Response) -> None:
+    """Refuses a redirect to another host, which would get the conversation and the key.
+
+    Raises:
+        EndpointError: the endpoint sends this client elsewhere.
+    """
+    if not response.has_redirect_location:
+        return
+    here = response.request.url
+    there = here.join(response.headers["location"])
+    if there.host != here.host or (here.scheme == "https" and there.scheme != "https"):
+        raise EndpointError(
+            f"The endpoint {here.host} redirects to {there.host or there}, which is not followed.",
+            fix="Give the URL of the endpoint itself.",
+            status=response.status_code,
+        )
 
 
 @asynccontextmanager
@@ -105,12 +125,14 @@ async def open_reply(
             if "text/event-stream" in reply.headers.get("content-type", ""):
                 yield _streamed(reply.aiter_bytes())
             else:
-                yield _each(read_whole(await reply.aread()))
+                yield _each(read_whole(await _all_of(reply.aiter_bytes())))
         finally:
             await reply.aclose()
     except APIStatusError as error:
         raise status_error(error, connection) from None
     except APIConnectionError as error:
+        if isinstance(error.__cause__, EndpointError):
+            raise error.__cause__ from None
         cause = one_line(error.__cause__ or error)
         raise EndpointError(
             f"The endpoint {connection.url} cannot be reached ({cause}).",
@@ -154,6 +176,15 @@ async def _post(connection: ModelConnection, body: bytes) -> httpx2.Response:
             raise
         break
     return cast(httpx2.Response, response)
+
+
+async def _all_of(blocks: AsyncIterator[bytes]) -> bytes:
+    found = bytearray()
+    async for block in blocks:
+        found += block
+        if len(found) > MAX_REPLY:
+            raise too_large(MAX_REPLY)
+    return bytes(found)
 
 
 async def _streamed(blocks: AsyncIterator[bytes]) -> AsyncIterator[JsonDict]:

@@ -20,6 +20,7 @@ from qwenbelt.agents.models.deltas import CallDelta, Finish, JsonDict, Text, Tok
 from qwenbelt.agents.models.dialects import THINKING_FIELDS, structured_fields
 from qwenbelt.agents.prompts import ENDLESS_CALL, WRONG_CALL
 from qwenbelt.core.errors import EndpointError, one_line
+from qwenbelt.core.jsons import loads_bounded, loads_lenient, repaired
 from qwenbelt.core.language import Language
 
 DECISION_TOKENS = 64
@@ -87,7 +88,7 @@ class ConstrainedSteps:
         step = {**body, "messages": asked, "temperature": 0, "max_tokens": DECISION_TOKENS}
         text, _ = await self._constrained(step, schema)
         try:
-            name = str(json.loads(text)["tool"])
+            name = str(loads_bounded(text)["tool"])
         except (ValueError, KeyError, TypeError):
             name = ""
         allowed = schema["properties"]["tool"]["enum"]
@@ -183,7 +184,7 @@ def checked_calls(
         if name not in schemas:
             return calls, f"there is no tool named {name!r}"
         try:
-            jsonschema.validate(json.loads(arguments), schemas[name])
+            jsonschema.validate(loads_bounded(arguments), schemas[name])
         except ValidationError as error:
             place = ".".join(str(step) for step in error.absolute_path) or "arguments"
             return calls, f"{name}: {place}: {one_line(error.message, 200)}"
@@ -195,9 +196,7 @@ def checked_calls(
 def _repaired(text: str) -> list[tuple[str, str]]:
     if not text.rstrip().endswith("}"):
         return []  # cut off: guessing the rest would run something else
-    import json_repair
-
     try:
-        return calls_in(json.dumps(json_repair.loads(text), ensure_ascii=False))
+        return calls_in(json.dumps(loads_lenient(text) or repaired(text), ensure_ascii=False))
     except ValueError:
         return []

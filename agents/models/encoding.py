@@ -14,7 +14,8 @@ from typing import Any
 from qwenbelt.agents.models.codecs import Codec
 from qwenbelt.agents.models.codecs.base import new_call_id
 from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply, ToolCall
-from qwenbelt.agents.prompts import CANCELLED
+from qwenbelt.agents.models.tool_pictures import PictureRule, images_of
+from qwenbelt.agents.prompts import CANCELLED, EMPTY_RESULT
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.language import Language
 from qwenbelt.core.limits import input_file
@@ -27,16 +28,22 @@ _SOUNDS = ("wav", "mp3", "flac", "ogg", "opus", "m4a", "aac", "amr", "3gp", "web
 Messages = Iterable[Mapping[str, Any]]
 
 
-def to_wire(messages: Messages, codec: Codec, language: Language = "en") -> list[JsonDict]:
+def to_wire(
+    messages: Messages,
+    codec: Codec,
+    language: Language = "en",
+    pictures: PictureRule | None = None,
+) -> list[JsonDict]:
     """Returns qwen-agent messages (dicts) in the chat completions form of a codec.
 
-    A call without a result is answered as cancelled; a result without a call becomes user text.
+    Pictures of tools are sent by the rule `pictures`, if there is one. A call without a result is
+    answered as cancelled; a result without a call becomes user text.
 
     Raises:
         InputError: a picture or sound of a message is missing or too large.
     """
     out: list[JsonDict] = []
-    turn = _Turn(codec, language)
+    turn = _Turn(codec, language, pictures)
     for message in messages:
         role = message["role"]
         if role == "assistant":
@@ -57,9 +64,10 @@ def to_wire(messages: Messages, codec: Codec, language: Language = "en") -> list
 class _Turn:
     """Collects one assistant turn: its text, its calls and their results."""
 
-    def __init__(self, codec: Codec, language: Language) -> None:
+    def __init__(self, codec: Codec, language: Language, pictures: PictureRule | None) -> None:
         self._codec = codec
         self._language = language
+        self._pictures = pictures
         self._used: set[str] = set()
         self._clear()
 
@@ -100,7 +108,12 @@ class _Turn:
         found = next(exact, None) or next(alike, None)
         if found is None:
             return f"{name}: {text}" if name else text
-        self.results[found.id] = CallResult(found.id, found.name, text)
+        self.results[found.id] = CallResult(
+            found.id,
+            found.name,
+            text or EMPTY_RESULT[self._language],
+            images_of(message.get("content")),
+        )
         return None
 
     def flush(self) -> list[JsonDict]:
@@ -114,9 +127,20 @@ class _Turn:
                 self.results.get(call.id) or CallResult(call.id, call.name, missing)
                 for call in self.calls
             ]
-            out += self._codec.result_messages(results)
+            out += result_messages(self._codec, results, self._pictures, self._language)
         self._clear()
         return out
+
+
+def result_messages(
+    codec: Codec,
+    results: Sequence[CallResult],
+    pictures: PictureRule | None,
+    language: Language,
+) -> list[JsonDict]:
+    """Returns the results of a reply's calls in a codec's form, with their pictures."""
+    messages = codec.result_messages(results)
+    return pictures.place(messages, results, language) if pictures is not None else messages
 
 
 def text_of(content: object) -> str:

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from qwenbelt.agents.models import tool_pictures
 from qwenbelt.agents.models.capabilities import capabilities, save
 from qwenbelt.agents.models.client import ModelConnection, open_reply
 from qwenbelt.agents.models.codecs import Codec, codec_for
@@ -30,13 +31,14 @@ from qwenbelt.agents.models.endpoints import key_of
 from qwenbelt.agents.models.rate_limits import Gate, gate_for, rate_of
 from qwenbelt.agents.models.refusals import refused_tools, wants_thoughts
 from qwenbelt.agents.models.uploads import needs_placing, placed
-from qwenbelt.agents.prompts import RESULT_OF
+from qwenbelt.agents.prompts import PICTURES_MARK, RESULT_OF
 from qwenbelt.core.errors import ConfigError, EndpointError, one_line
 from qwenbelt.core.language import Language
 
 # keys of generate_cfg that steer this side and never go out to the endpoint
 _OWN = {
     "tool_format",
+    "tool_pictures",
     "thinking",
     "max_retries",
     "parallel_function_calls",
@@ -65,7 +67,7 @@ _DISPENSABLE = (
     *THINKING_FIELDS,
     *_STRUCTURED,
 )
-_RESULT_MARKS = ("<tool_response>", "Observation", RESULT_OF)
+_RESULT_MARKS = ("<tool_response>", "Observation", RESULT_OF, PICTURES_MARK)
 _REFUSALS = (400, 404, 415, 422, 500, 501)
 
 
@@ -152,6 +154,7 @@ class EndpointModel:
         self._gate: Gate | None = None
         self.left_out: set[str] = set()  # tools whose declarations the endpoint refuses
         self.max_retries = int(self.generate_cfg.get("max_retries", 3))
+        self._pictures_refused = False
 
     def _codec(self, form: str) -> Codec:
         codec = codec_for(form)
@@ -320,11 +323,39 @@ class EndpointModel:
         if not finished:
             raise EndpointError("The reply was cut off in the middle.", retryable=True)
 
+    @property
+    def picture_rule(self) -> tool_pictures.PictureRule | None:
+        """How pictures that tools return are sent; None for a model that only reads text.
+
+        `tool_pictures` of `generate_cfg` says otherwise: "off", "user" or "tool", the latter for
+        endpoints whose `tool` messages may have parts.
+        """
+        given = self.generate_cfg.get("tool_pictures")
+        able = bool(given) or tool_pictures.reads_pictures(self.name, self.known.vision)
+        if given == "off" or self._pictures_refused or not able:
+            return None
+        if not tool_pictures.takes(self.codec.form):
+            return None
+        dashscope = self.dialect.name == "dashscope"
+        return tool_pictures.rule_for(
+            self.name, dashscope=dashscope, in_tool_message=given == "tool"
+        )
+
+    def _without_pictures(self, error: EndpointError, request: Request) -> str:
+        text = error.message
+        shown = any(isinstance(message.get("content"), list) for message in request.messages)
+        if not shown or self.picture_rule is None or not tool_pictures.REFUSED.search(text):
+            return ""
+        self._pictures_refused = True
+        if tool_pictures.UNABLE.search(text) and not self.generate_cfg.get("tool_pictures"):
+            self.known.vision = False
+        return "the endpoint refuses pictures of tools; the model is told their names instead"
+
     def adapt(self, error: EndpointError, request: Request) -> str:
         """Drops what the endpoint refused, or adds what it asks for; returns what changed.
 
         That is a field that it does not know, native tools, one tool whose declaration it does not
-        take, or the thoughts of earlier replies, which some want back.
+        take, pictures of tools, or the thoughts of earlier replies, which some want back.
         """
         if error.status is not None and error.status not in _REFUSALS:
             return ""
@@ -340,7 +371,7 @@ class EndpointModel:
             self.codec.keeps_thoughts, self.codec.demands_thoughts = "all", True
             changed = "the endpoint wants the thoughts of earlier replies back; they are sent"
         else:
-            changed = self._without_field(error, request)
+            changed = self._without_field(error, request) or self._without_pictures(error, request)
             if not changed:
                 return self._without_tools(error, request)
         if changed:
@@ -378,6 +409,8 @@ def _has_results(messages: Sequence[JsonDict]) -> bool:
         return False
     last = messages[-1]
     text = last.get("content")
+    if isinstance(text, list) and text:  # with pictures of the results
+        text = text[0].get("text")
     marked = isinstance(text, str) and text.startswith(_RESULT_MARKS)
     return last["role"] == "tool" or (last["role"] == "user" and marked)
 

@@ -13,7 +13,10 @@ import re
 
 from qwenbelt.agents.models.deltas import JsonDict
 from qwenbelt.core.errors import EndpointError, one_line
+from qwenbelt.core.jsons import loads_bounded
 
+MAX_LINE = 16 * 1024 * 1024  # bytes of one event: no server writes more than a whole reply in one
+MAX_REPLY = 64 * 1024 * 1024  # bytes of a reply; some 10 million tokens
 DONE: JsonDict = {"done": True}
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
@@ -30,15 +33,17 @@ class EventDecoder:
         self._searched = 0
         self._data: list[str] = []
         self._first = True
+        self._bytes = 0
         self.ended = False
 
     def feed(self, data: bytes) -> list[JsonDict]:
         """Takes the next bytes; returns the objects that they complete.
 
         Raises:
-            EndpointError: an event is not a JSON object.
+            EndpointError: an event is not a JSON object, or the reply is larger than is read.
         """
         self._buffer += data
+        self._bytes += len(data)
         out: list[JsonDict] = []
         start = 0
         while not self.ended:
@@ -49,6 +54,8 @@ class EventDecoder:
             out += self._line(bytes(self._buffer[start : found.start()]))
             start = found.end()
         del self._buffer[:start]
+        if len(self._buffer) > MAX_LINE or self._bytes > MAX_REPLY:
+            raise too_large(MAX_LINE if self._bytes <= MAX_REPLY else MAX_REPLY)
         self._searched = max(0, len(self._buffer) - 1)
         return out
 
@@ -86,13 +93,20 @@ class EventDecoder:
         return out
 
 
+def too_large(limit: int) -> EndpointError:
+    """Returns the error about a reply that is larger than is read."""
+    return EndpointError(
+        f"The endpoint's reply is larger than {limit // 1024**2} MB; the rest was not read."
+    )
+
+
 def _events(lines: list[str]) -> list[str]:
     """Returns the texts of events; each line is one of its own where no blank line was sent."""
     if len(lines) < 2:
         return lines
     whole = "\n".join(lines)
     try:
-        json.loads(whole)
+        loads_bounded(whole, max_bytes=MAX_LINE)
     except json.JSONDecodeError:
         return lines
     return [whole]
@@ -100,7 +114,7 @@ def _events(lines: list[str]) -> list[str]:
 
 def _value(text: str) -> object:
     try:
-        return json.loads(text)
+        return loads_bounded(text, max_bytes=MAX_LINE)
     except json.JSONDecodeError:
         return {"message": text}
 
@@ -112,7 +126,7 @@ def json_object(text: str) -> JsonDict:
         EndpointError: it is something else; worth another try unless it is a web page.
     """
     try:
-        value = json.loads(text)
+        value = loads_bounded(text, max_bytes=MAX_REPLY)
     except json.JSONDecodeError:
         page = text.lstrip()[:1] == "<"
         raise EndpointError(

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.codecs import Codec
 from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply, ToolCall
-from qwenbelt.agents.models.encoding import to_wire
+from qwenbelt.agents.models.encoding import result_messages, to_wire
 from qwenbelt.agents.models.endpoint_model import encode
+from qwenbelt.agents.prompts import EMPTY_RESULT
 from qwenbelt.core.events import Item
 from qwenbelt.core.language import Language
 
 if TYPE_CHECKING:
     from qwen_agent.llm.schema import Message
 
+    from qwenbelt.agents.models.tool_pictures import PictureRule
     from qwenbelt.agents.runtime.outcome import CallOutcome
 
 
@@ -32,15 +34,22 @@ class History:
         wire: the same in the codec's form, ready to be sent.
     """
 
-    def __init__(self, messages: Sequence[Any], codec: Codec, language: Language) -> None:
+    def __init__(
+        self,
+        messages: Sequence[Any],
+        codec: Codec,
+        language: Language,
+        pictures: PictureRule | None = None,
+    ) -> None:
         self.messages = [as_dict(message) for message in messages]
         self.given = len(self.messages)
         self._codec = codec
         self._language = language
+        self._pictures = pictures
         self._base = self.messages
         self._base_covers = 0
         self._told: list[JsonDict] = []
-        self.wire = to_wire(self.messages, codec, language)
+        self.wire = to_wire(self.messages, codec, language, pictures)
         self._objects: list[Message] = []
         self._encoded: dict[int, bytes] = {}
         self._encoded_list = self.wire
@@ -53,9 +62,10 @@ class History:
             self._encoded[id(message)] = encode(message)
         return self._encoded
 
-    def use(self, codec: Codec) -> None:
-        """Writes the history anew for another codec."""
+    def use(self, codec: Codec, pictures: PictureRule | None = None) -> None:
+        """Writes the history anew for another codec, or with other pictures."""
         self._codec = codec
+        self._pictures = pictures
         self._write()
 
     def rewrite(self, messages: list[dict[str, Any]]) -> None:
@@ -65,7 +75,8 @@ class History:
 
     def _write(self) -> None:
         since = self.messages[self._base_covers :] if self._base is not self.messages else []
-        self.wire = to_wire([*self._base, *since], self._codec, self._language) + self._told
+        messages = [*self._base, *since]
+        self.wire = to_wire(messages, self._codec, self._language, self._pictures) + self._told
 
     def add(self, reply: ModelReply, outcomes: Sequence[CallOutcome]) -> None:
         """Adds a reply and the outcomes of its calls, in call order."""
@@ -82,8 +93,17 @@ class History:
                     call.id, call.name, outcome.text, outcome.items, made, outcome.status
                 )
             )
-        results = [CallResult(call.id, call.name, outcome.text) for call, outcome in pairs]
-        self.wire += self._codec.result_messages(results)
+        nothing = EMPTY_RESULT[self._language]
+        results = [
+            CallResult(
+                call.id,
+                call.name,
+                outcome.text or nothing,
+                tuple(item.value for item in outcome.items if item.kind == "image"),
+            )
+            for call, outcome in pairs
+        ]
+        self.wire += result_messages(self._codec, results, self._pictures, self._language)
 
     def answer(self, calls: Sequence[ToolCall], outcomes: Sequence[CallOutcome]) -> None:
         """Adds the outcomes of calls that the given messages end with, and writes all anew."""

@@ -24,7 +24,7 @@ from qwenbelt.agents.models.deltas import (
     Tokens,
     ToolCall,
 )
-from qwenbelt.agents.models.endpoint_model import Request
+from qwenbelt.agents.models.endpoint_model import Model, Request
 from qwenbelt.agents.models.refusals import is_overflow
 from qwenbelt.agents.prompts import (
     BUDGET_OF_CALLS,
@@ -71,6 +71,7 @@ from qwenbelt.core.events import (
 from qwenbelt.tools.base import Tool, ToolContext
 
 if TYPE_CHECKING:
+    from qwenbelt.agents.models.tool_pictures import PictureRule
     from qwenbelt.agents.runtime.run import RunConfig
 
 MAX_BACKOFF = 30.0  # seconds
@@ -147,7 +148,10 @@ class AgentLoop:
     def history(self) -> History:
         """The conversation; made at the first use, after the plan's `prepare`."""
         if self._history is None:
-            self._history = History(self.plan.messages, self.plan.model.codec, self.plan.language)
+            model = self.plan.model
+            self._history = History(
+                self.plan.messages, model.codec, self.plan.language, _picture_rule(model)
+            )
         return self._history
 
     async def converse(self) -> Ending:
@@ -305,7 +309,7 @@ class AgentLoop:
             return await self._fit()
         changed = self.plan.model.adapt(error, request)
         if changed:
-            self.history.use(self.plan.model.codec)
+            self.history.use(self.plan.model.codec, _picture_rule(self.plan.model))
             self._emit(Notice(changed))
         return bool(changed)
 
@@ -586,3 +590,8 @@ class AgentLoop:
         """Gives up what the run kept."""
         if self._own_artifacts:
             self._artifacts.close()
+
+
+def _picture_rule(model: Model) -> PictureRule | None:
+    """Returns how a model is sent pictures of tools; stock models have no such rule."""
+    return getattr(model, "picture_rule", None)

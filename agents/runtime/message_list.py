@@ -25,6 +25,7 @@ from qwenbelt.core.events import (
     ToolCallReady,
     ToolFinished,
 )
+from qwenbelt.core.reply_fold import ReplyFold
 
 GROWTH = 1 / 16
 SECONDS = 0.2
@@ -45,8 +46,7 @@ class MessageList:
         self._react = react
         self._clock = clock
         self._done: list[dict[str, Any]] = []
-        self._text: list[str] = []
-        self._thoughts: list[str] = []
+        self._reply = ReplyFold()
         self._calls: dict[str, ToolCallReady] = {}
         self._results: dict[str, ToolFinished] = {}
         self._new = 0
@@ -76,11 +76,8 @@ class MessageList:
 
     def _add(self, event: Event) -> int:
         """Returns how many characters are new."""
-        if isinstance(event, TextDelta):
-            self._text.append(event.text)
-            return len(event.text)
-        if isinstance(event, ThinkingDelta):
-            self._thoughts.append(event.text)
+        if isinstance(event, (TextDelta, ThinkingDelta)):
+            self._reply.take(event.kind, event.text)
             return len(event.text)
         if isinstance(event, ToolCallReady):
             self._calls[event.call_id] = event
@@ -92,8 +89,7 @@ class MessageList:
 
     def _turn(self, event: Event) -> int:
         if isinstance(event, TextRelabelled):
-            self._thoughts += self._text
-            self._text.clear()
+            self._reply.take(event.kind)
         elif isinstance(event, Retrying):
             self._clear()
         elif isinstance(event, ModelStarted):
@@ -105,7 +101,7 @@ class MessageList:
         return 1
 
     def _clear(self) -> None:
-        self._text, self._thoughts, self._calls, self._results = [], [], {}, {}
+        self._reply, self._calls, self._results = ReplyFold(), {}, {}
 
     def _running(self) -> list[dict[str, Any]]:
         """Returns the messages of the running turn."""
@@ -113,7 +109,7 @@ class MessageList:
             ToolCall(place, call.call_id, call.name, call.arguments)
             for place, call in enumerate(self._calls.values())
         ]
-        reply = ModelReply("".join(self._text), "".join(self._thoughts), calls)
+        reply = ModelReply("".join(self._reply.text), "".join(self._reply.thoughts), calls)
         if not (reply.text or reply.thoughts or calls):
             return []
         results = (self._results.get(call.id) for call in calls)

@@ -88,7 +88,7 @@ class Influence:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _LabelledText:
     label: ContentLabel
     text: str
     plain: str
@@ -119,7 +119,7 @@ class Provenance:
     def __init__(self) -> None:
         self._trusted = ""
         self._dates: set[tuple[int, int]] = set()
-        self._untrusted: list[_Piece] = []
+        self._untrusted: list[_LabelledText] = []
         self._size = 0
         self._vouched: set[str] = set()
         self._vouched_text = ""
@@ -153,7 +153,7 @@ class Provenance:
         if vouched:
             found, free = _split(text, vouched)
             self._vouched |= {normalised(value) for value in found}
-        piece = _Piece(label, free, normalised(free))
+        piece = _LabelledText(label, free, normalised(free))
         self._untrusted.append(piece)
         self._size += len(piece.plain)
         while self._size > _MOST_TEXT and len(self._untrusted) > 1:

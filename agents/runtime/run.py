@@ -22,7 +22,7 @@ from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.tool_arguments import declaration
-from qwenbelt.core.errors import QwenbeltError, one_line
+from qwenbelt.core.errors import ConfigError, QwenbeltError, one_line
 from qwenbelt.core.events import Done, Event, RunStarted
 from qwenbelt.core.language import Language
 from qwenbelt.core.trace import TraceWriter
@@ -259,7 +259,13 @@ class Run(AsyncGenerator[Event, None]):
     # -- the driver ---------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigError(
+                "Agents run on asyncio, and no asyncio loop runs here.",
+                fix="From trio, use `await trio.to_thread.run_sync(agent.ask, question)`.",
+            ) from None
         driver = _drive(self.id, self.plan, self._body, self._channel, cancelled=self._ending)
         self._driver = asyncio.ensure_future(driver)
 

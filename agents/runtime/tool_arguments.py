@@ -108,7 +108,7 @@ def _value(text: str, path: str) -> Any:
     if not path:
         return text
     try:
-        value: Any = json.loads(text)
+        value: Any = loads_bounded(text)
     except json.JSONDecodeError:
         raise ToolError(f"The result is not JSON, so {path!r} leads nowhere in it.") from None
     for name, index in _STEP.findall(path):

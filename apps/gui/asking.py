@@ -16,8 +16,9 @@ from qwenbelt.apps.gui.message_lists import MessageLists
 from qwenbelt.apps.gui.store import ChatTurn
 from qwenbelt.apps.gui.strings import PageError, say
 from qwenbelt.core.errors import InputError
-from qwenbelt.core.events import Event, ModelFinished, ModelStarted, TextDelta
+from qwenbelt.core.events import Event, ModelFinished, ModelStarted
 from qwenbelt.core.limits import input_file
+from qwenbelt.core.reply_fold import ReplyFold
 
 MAX_FILE_MB = 100
 MAX_FILES = 20
@@ -165,7 +166,17 @@ def first_turns(session: str, messages: Sequence[Any]) -> list[ChatTurn]:
         turn.created += number / 1000  # keeps the order
         events: list[Event] = []
         MessageLists(events.append, with_names=False).take(turn.messages[1:], last=True)
+        turn.answer = _answer(events)
         events = [event for event in events if not isinstance(event, (ModelStarted, ModelFinished))]
-        turn.answer = "".join(event.text for event in events if isinstance(event, TextDelta))
         turn.events = [event.to_dict() for event in events]
     return turns
+
+
+def _answer(events: Sequence[Event]) -> str:
+    """Returns the text that events leave, of all replies."""
+    said, fold = "", ReplyFold()
+    for event in events:
+        if isinstance(event, ModelStarted):
+            said += "".join(fold.text)
+        fold.take(event.kind, getattr(event, "text", ""))
+    return said + "".join(fold.text)

@@ -12,14 +12,17 @@ from qwenbelt.core.errors import one_line
 from qwenbelt.core.events import (
     Done,
     Event,
+    ModelFinished,
     Notice,
     Retrying,
     TextDelta,
+    TextRelabelled,
     ThinkingDelta,
     ToolCallReady,
     ToolFinished,
     Usage,
 )
+from qwenbelt.core.reply_fold import ReplyFold
 
 Activity = Literal["reasoning", "notes", "none"]
 Kind = Literal["text", "thought"]
@@ -45,28 +48,120 @@ class Told:
     calls: int = 0
 
 
+class SpokenTooSoon(Exception):
+    """What a stream has sent as the answer turned out to be none, and cannot be taken back."""
+
+
 class Teller:
-    """Turns events into pieces of text and thoughts.
+    """Turns events into pieces of text and thoughts, each of which stays true.
+
+    What a retry voids or a relabelling makes thoughts is no part of the answer. So a reply is held
+    until it is complete, or, with `live`, sent as it comes: then another try sends only what goes
+    on where the first broke off.
 
     Args:
         activity: whether calls of tools are told as thoughts, as notes in the text, or not.
         links: turns names of files into addresses.
+        live: whether pieces are given before their reply is complete.
+        wary: whether text is held also when `live`, until it is known to be no thought.
+        typed: whether only the run's checked answer is text.
+
+    Attributes:
+        relabelled: whether text turned out to be thoughts.
     """
 
-    def __init__(self, activity: Activity, links: Links) -> None:
+    def __init__(
+        self,
+        activity: Activity,
+        links: Links,
+        *,
+        live: bool = False,
+        wary: bool = False,
+        typed: bool = False,
+    ) -> None:
         self._activity = activity
         self._links = links
+        self._live = live
+        self._wary = wary
+        self._typed = typed
+        self._reply = ReplyFold()
+        self._holds = not live or wary
+        self._ahead: dict[str, str] = {}  # sent by an earlier try, and not said again so far
         self.told = Told()
+        self.relabelled = False
         self._handlers: dict[type[Event], Callable[[Any], list[tuple[Kind, str]]]] = {
-            TextDelta: lambda event: [("text", links.feed(event.text))],
-            ThinkingDelta: lambda event: [("thought", event.text)],
+            TextDelta: self._said,
+            ThinkingDelta: self._said,
+            TextRelabelled: self._was_thought,
+            ModelFinished: lambda event: self._complete(),
             ToolCallReady: self._called,
             ToolFinished: self._finished,
-            Retrying: lambda event: self._note(f"… {one_line(event.reason, 200)}"),
+            Retrying: self._retrying,
             Notice: lambda event: self._note(one_line(event.text, 200)),
             Usage: self._usage,
             Done: self._done,
         }
+
+    def _said(self, event: TextDelta | ThinkingDelta) -> list[tuple[Kind, str]]:
+        self._reply.take(event.kind, event.text)
+        if not self._holds:
+            return self._new(event.kind, event.text)
+        if event.kind == "thinking" and self._live and not self._reply.text:
+            self._holds = False  # thoughts come as such, so text is text
+            return self._flushed()
+        return []
+
+    def _was_thought(self, event: TextRelabelled) -> list[tuple[Kind, str]]:
+        self.relabelled = True
+        if not self._holds and (self._reply.text or self._ahead.get("text")):
+            raise SpokenTooSoon
+        self._reply.take(event.kind)
+        self._holds = not self._live
+        return [] if self._holds else self._flushed()
+
+    def _retrying(self, event: Retrying) -> list[tuple[Kind, str]]:
+        if not self._holds:
+            for kind, parts in (("text", self._reply.text), ("thinking", self._reply.thoughts)):
+                self._ahead[kind] = "".join(parts) + self._ahead.get(kind, "")
+        self._reply.take(event.kind)
+        return self._note(f"… {one_line(event.reason, 200)}")
+
+    def _complete(self) -> list[tuple[Kind, str]]:
+        """Returns what was held of a reply that has ended.
+
+        Raises:
+            SpokenTooSoon: more was sent than it says.
+        """
+        pieces = self._flushed() if self._holds else []
+        if self._ahead.get("text"):
+            raise SpokenTooSoon
+        self._ahead.clear()
+        self._reply = ReplyFold()
+        self._holds = not self._live or self._wary
+        return pieces
+
+    def _flushed(self) -> list[tuple[Kind, str]]:
+        thoughts = self._new("thinking", "".join(self._reply.thoughts))
+        return thoughts + self._new("text", "".join(self._reply.text))
+
+    def _new(self, kind: str, said: str) -> list[tuple[Kind, str]]:
+        """Returns what was not sent before by an earlier try.
+
+        Raises:
+            SpokenTooSoon: the earlier try sent something else.
+        """
+        ahead = self._ahead.get(kind, "")
+        if ahead.startswith(said):
+            self._ahead[kind] = ahead[len(said) :]
+            return []
+        if not said.startswith(ahead):
+            if kind == "text":
+                raise SpokenTooSoon
+            ahead = ""  # thoughts of another try may stand beside those of the first
+        self._ahead[kind] = ""
+        if kind == "thinking":
+            return [("thought", said[len(ahead) :])]
+        return [] if self._typed else [("text", self._links.feed(said[len(ahead) :]))]
 
     def tell(self, event: Event) -> list[tuple[Kind, str]]:
         """Returns the pieces that an event adds."""
@@ -105,7 +200,10 @@ class Teller:
 
     def _done(self, event: Done) -> list[tuple[Kind, str]]:
         self.told.reason = _REASONS.get(event.reason, event.reason)
-        pieces: list[tuple[Kind, str]] = [("text", self._links.finish())]
+        pieces = self._complete()
+        if self._typed and event.reason == "answer":
+            pieces.append(("text", self._links.feed(event.text)))
+        pieces.append(("text", self._links.finish()))
         if event.reason not in ("answer", "length", "content_filter", "error", "cancelled"):
             pieces += self._note(one_line(event.detail or event.reason, 300))
         return pieces

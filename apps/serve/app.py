@@ -21,12 +21,13 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from qwenbelt.apps.bodies import BodyRefused, Room, read_body
-from qwenbelt.apps.serve.activity import Activity, Kind, Teller, Told
+from qwenbelt.apps.serve.activity import Activity, Kind, SpokenTooSoon, Teller, Told
 from qwenbelt.apps.serve.chat_form import ChatForm
 from qwenbelt.apps.serve.figures import Links, Shelf
 from qwenbelt.apps.serve.inputs import Inbox, chat_messages, response_messages
 from qwenbelt.apps.serve.metrics import Metrics
 from qwenbelt.apps.serve.response_form import ResponseForm
+from qwenbelt.apps.serve.settings import settings_of
 from qwenbelt.core.errors import (
     ConfigError,
     EndpointError,
@@ -120,6 +121,7 @@ class AgentServer:
         self._shelf = Shelf()
         self._metrics = Metrics()
         self._room = Room()
+        self._wary = False  # whether this model's thoughts have come as text
         self._created = int(time.time())
 
     def app(self) -> Starlette:
@@ -249,15 +251,24 @@ class AgentServer:
         read: Callable[[Mapping[str, Any], Inbox], list[dict[str, Any]]],
         form: Form,
     ) -> Response:
+        settings, answer = settings_of(body)
         session = _session(request, body)
         folder = self._options.folder / session
         messages = await asyncio.to_thread(read, body, Inbox(folder))
         folder.mkdir(parents=True, exist_ok=True)
-        run = self._agent.stream(messages, session=session, folder=folder)
+        further: dict[str, Any] = {"generate_cfg": settings} if settings else {}
+        if answer is not None:
+            further["answer"] = answer
+        run = self._agent.stream(messages, session=session, folder=folder, **further)
         base = str(request.base_url).rstrip("/")
-        telling = _Telling(
-            run, Teller(self._options.activity, Links(self._shelf, base)), self._trusted
+        teller = Teller(
+            self._options.activity,
+            Links(self._shelf, base),
+            live=bool(body.get("stream")),
+            wary=self._wary,
+            typed=answer is not None,
         )
+        telling = _Telling(run, teller, self._trusted)
         pieces = self._counted(telling)
         if body.get("stream"):
             await telling.first_sign()
@@ -274,7 +285,13 @@ class AgentServer:
         try:
             async for piece in telling.pieces():
                 yield piece
+        except SpokenTooSoon:
+            raise EndpointError(
+                "The model began again, or thought aloud, after a part of its answer was sent.",
+                fix="Ask again, or without `stream`.",
+            ) from None
         finally:
+            self._wary = self._wary or telling.teller.relabelled
             told = telling.teller.told
             took = time.monotonic() - began
             self._metrics.ended(took, told.input_tokens, told.output_tokens, told.calls)

@@ -111,7 +111,7 @@ class Cassette:
         """Returns why a request is not found: the nearest recording and the first difference."""
         wanted = canonical(without_images(body), self.ignore)
         if not self.recordings:
-            return f"{self.path.name} holds no recordings; record with `--record new`"
+            return f"{self.path.name} holds no recordings; record with `--qwenbelt-record new`"
         key = self.key(without_images(body))
         if key in self._keys:
             count = self._keys.count(key)

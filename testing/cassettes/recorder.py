@@ -74,7 +74,7 @@ class CassetteServer:
             raise ConfigError(f"`record` must be one of {', '.join(MODES)}, not {record!r}.")
         if record != "none" and not upstream:
             raise ConfigError(
-                "Recording needs an endpoint.", fix="Give `upstream` (or --endpoint)."
+                "Recording needs an endpoint.", fix="Give `upstream` (or --qwenbelt-endpoint)."
             )
         self.cassette = Cassette(path, ignore=ignore, empty=record == "rewrite")
         self.record = record

@@ -1,7 +1,7 @@
 """Golden traces: what a run did, as Markdown for people to read, compared with the last good one.
 
     golden.check(run)                  # tests/golden/test_file/test_name.md
-    pytest --golden update             # writes what differs
+    pytest --qwenbelt-golden update             # writes what differs
 
 What differs from run to run - times, ids, temporary paths - is replaced by its name.
 """
@@ -125,7 +125,7 @@ class Golden:
             write_text(path, found)
             return
         if wanted is None:
-            raise CheckFailed(f"{path} does not exist yet; write it by `--golden update`.")
+            raise CheckFailed(f"{path} does not exist yet; write it by `--qwenbelt-golden update`.")
         raise CheckFailed(_difference(path, wanted, found))
 
 
@@ -142,5 +142,5 @@ def _difference(path: Path, wanted: str, found: str) -> str:
     if len(lines) > _MOST_DIFFERENCES:
         rest = len(lines) - _MOST_DIFFERENCES
         lines = [*lines[:_MOST_DIFFERENCES], f"… {rest} more lines"]
-    head = f"The run differs from {path}; if that is meant, run with `--golden update`."
+    head = f"The run differs from {path}; if that is meant, run with `--qwenbelt-golden update`."
     return "\n".join([head, *lines])

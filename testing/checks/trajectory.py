@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from qwenbelt.core.reply_fold import ReplyFold
 from qwenbelt.core.trace import read_trace
 from qwenbelt.testing.checks.made_call import MadeCall, value_of
 from qwenbelt.testing.errors import CheckFailed
@@ -143,6 +144,7 @@ class _TrajectoryReader:
         self.run = run
         self.by_id: dict[str, MadeCall] = {}
         self.times: list[float] = []
+        self.reply = ReplyFold()
         self.turn = 0
         self.before = 0  # replies of earlier runs in the same trace
 
@@ -154,6 +156,7 @@ class _TrajectoryReader:
             self.times.append(record["t"])
 
     def finish(self) -> None:
+        self._keep_reply()
         run = self.run
         for call in run.calls:
             self.times += [t for t in (call.sealed, call.started, call.finished) if t is not None]
@@ -171,10 +174,12 @@ class _TrajectoryReader:
         asked = text_of(users[-1].get("content")) if users else ""
         self.run.asked = self.run.asked or asked
         self.run.questions[self.turn + 1] = asked
+        self._keep_reply()
         self.before = self.turn
         self.by_id.clear()
 
     def _model_started(self, record: Record) -> None:
+        self._keep_reply()
         self.turn = self.before + int(record["turn"])
         self.times.append(record["started"])
 
@@ -182,24 +187,30 @@ class _TrajectoryReader:
         self.times.append(record["finished"])
 
     def _text(self, record: Record) -> None:
-        self._add(self.run.said, record)
+        self._fold(record)
 
     def _thinking(self, record: Record) -> None:
-        self._add(self.run.thought, record)
-
-    def _add(self, texts: dict[int, str], record: Record) -> None:
-        texts[self.turn] = texts.get(self.turn, "") + str(record["text"])
+        self._fold(record)
 
     def _text_relabelled(self, record: Record) -> None:
-        text = self.run.said.pop(self.turn, "")
-        self.run.thought[self.turn] = self.run.thought.get(self.turn, "") + text
+        self._fold(record)
 
     def _retrying(self, record: Record) -> None:
         self.run.retries += 1
-        self.run.said.pop(self.turn, None)
-        self.run.thought.pop(self.turn, None)
+        self._fold(record)
         void = [c for c in self.run.calls if c.turn == self.turn and c.started is None]
         self.run.calls = [c for c in self.run.calls if c not in void]
+
+    def _fold(self, record: Record) -> None:
+        self.reply.take(str(record["event"]), str(record.get("text", "")))
+
+    def _keep_reply(self) -> None:
+        """Keeps what is left of the reply that has ended."""
+        if self.reply.text:
+            self.run.said[self.turn] = "".join(self.reply.text)
+        if self.reply.thoughts:
+            self.run.thought[self.turn] = "".join(self.reply.thoughts)
+        self.reply = ReplyFold()
 
     def _tool_ready(self, record: Record) -> None:
         call = self._call(record)

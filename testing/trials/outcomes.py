@@ -155,7 +155,7 @@ def compare(before: Sequence[ScenarioTrials], now: Sequence[ScenarioTrials]) -> 
 
 
 def load_results(path: str | Path) -> list[ScenarioTrials]:
-    """Reads outcomes from a file that `--results` wrote.
+    """Reads outcomes from a file that `--qwenbelt-results` wrote.
 
     Raises:
         InputError: the file cannot be read as results.

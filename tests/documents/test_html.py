@@ -196,3 +196,10 @@ def test_nothing_shown_is_told(tmp_path) -> None:  # type: ignore[no-untyped-def
         (page,) = opened.read([1])
     assert page.text == ""
     assert len(page.notes) == 2
+
+
+def test_spans_and_nesting_of_hostile_tables_are_bounded() -> None:
+    cells = "<tr>" + "<td rowspan=1000 colspan=1000>x" * 3
+    page = shown("<table>" + cells * 300 + "</table>")
+    assert sum(len(row) for table in page.tables for row in table.rows) < 400_000
+    assert "x" in shown("<table><tr><td>" * 2000 + "x").text

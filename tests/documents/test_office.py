@@ -208,10 +208,11 @@ def chart(markup: str) -> Any:
 
 
 def test_charts_of_any_kind_give_their_numbers() -> None:
-    (table,) = chart(SERIES)
+    title, table = chart(SERIES)
+    assert title.text == "[Tons]"
     assert table.rows == [["Month", "Ore"], ["2023-03-15", "123456789.125"], ["2023-04-15", "0.3"]]
     assert table.caption == "[Tons]"
-    (points,) = chart(POINTS)
+    *_, points = chart(POINTS)
     assert points.rows == [["", "Month", "Tons"], ["S", "1.5", "-2"]]
     (note,) = chart("")
     assert "keeps no data" in note.text
@@ -313,7 +314,12 @@ def test_a_sheet_as_people_see_it(tmp_path: Path) -> None:
     assert first.tables[0].caption.startswith("Fees")
     assert "[hidden rows and columns]" in first.tables[1].caption
     assert first.tables[1].rows == [["C", "100.0%", "y"]]
-    for words in ("[comment on A3]", "checked twice", "[header or footer] Board only", "Fees 2024"):
+    for words in (
+        "[comment by Ada on A3]",
+        "checked twice",
+        "[header or footer] Board only",
+        "Fees 2024",
+    ):
         assert words in first.text
     assert second.headings[0].title == "Rates [hidden sheet]"
     assert second.notes

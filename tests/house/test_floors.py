@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import graphlib
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,3 +137,30 @@ def test_no_circle_of_imports_not_even_inside_functions() -> None:
         tuple(graphlib.TopologicalSorter(graph).static_order())
     except graphlib.CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_the_map_has_a_line_for_each_file() -> None:
+    """The page about the architecture lists every file by the first sentence of its docstring."""
+    found = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "house_map.py"], capture_output=True, text=True, check=True
+    ).stdout
+    files = [path for top in SHIPPED for path in sources(top) if path.name != "__init__.py"]
+    lines = [line for line in found.splitlines() if line.startswith("- `")]
+    assert len(lines) == len(files)
+    assert [line for line in lines if line.rstrip().endswith(":")] == []
+    text = (ROOT / "AGENTS.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 60
+    for place in re.findall(r"`((?:core|tests|docs)[\w./]*\.\w+)`", text):
+        name = place.removesuffix("()")
+        is_file = (ROOT / name).exists()
+        module = ROOT.joinpath(*name.split(".")[:2]).with_suffix(".py")
+        assert is_file or module.exists() or "NAME" in name, place
+
+
+def test_the_architecture_names_files_that_exist() -> None:
+    names = {path.name for top in SHIPPED for path in sources(top)}
+    for page in ("docs/architecture.md", "docs/zh/architecture.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        named = re.findall(r"`(?:[\w/]*/)?(\w+\.py)`", text)
+        assert len(named) > 20
+        assert [name for name in named if name not in names] == []

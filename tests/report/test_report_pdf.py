@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from qwenbelt.workflows.report.document import (
-    Provenance,
     ReportCitation,
     ReportDocument,
+    ReportProvenance,
     ReportStep,
     SourceFile,
 )
@@ -44,7 +44,7 @@ def report(blocks: list[Node], **changes: object) -> ReportDocument:
             ReportStep("plot", "kind: bar", 0.1, 0.4, True),
             ReportStep("x", "{}", 0.2, 0.2, False),
         ],
-        "made": Provenance("qwen3", "fncall", False, 2, 1, 3.2),
+        "made": ReportProvenance("qwen3", "fncall", False, 2, 1, 3.2),
     }
     return ReportDocument(**{**base, **changes})  # type: ignore[arg-type]
 
@@ -90,7 +90,7 @@ def test_hostile_text_is_set_as_text_everywhere(text: str, tmp_path: Path) -> No
         notes=[text],
         citations=[ReportCitation(1, text[:50], 1, text, None, False)],
         steps=[ReportStep(text[:40], text, 0, 1, True)],
-        made=Provenance(text[:60], "react", True, 1, 1, 1.0),
+        made=ReportProvenance(text[:60], "react", True, 1, 1, 1.0),
     )
     data = pdf_bytes(made, tmp_path)
     assert data.startswith(b"%PDF")

@@ -183,3 +183,26 @@ def test_a_stuck_call_holds_up_nobody(connect, tmp_path: Path) -> None:
         return took
 
     assert asyncio.run(both()) < 0.3
+
+
+def test_a_missing_folder_does_not_take_the_others_away(connect, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("kept")
+    client = connect("filesystem", tmp_path, tmp_path / "unplugged")
+    assert "kept" in client.text("read_text_file", path=str(tmp_path / "a.txt"))
+
+
+def test_media_come_as_the_reference_sends_them(connect, tmp_path: Path) -> None:
+    (tmp_path / "a b.bin").write_bytes(b"\0\1")
+    (tmp_path / "p.png").write_bytes(b"\x89PNG")
+    client = connect("filesystem", tmp_path)
+    result = client.call("read_media_file", path=str(tmp_path / "a b.bin"))
+    uri = (tmp_path / "a b.bin").resolve().as_uri()
+    assert result.content[0].resource.uri == uri
+    assert result.structured_content["content"] == [
+        {
+            "type": "resource",
+            "resource": {"uri": uri, "blob": "AAE=", "mimeType": "application/octet-stream"},
+        }
+    ]
+    picture = client.call("read_media_file", path=str(tmp_path / "p.png")).structured_content
+    assert picture["content"] == [{"type": "image", "data": "iVBORw==", "mimeType": "image/png"}]

@@ -40,7 +40,7 @@ def test_a_run_reads_well_and_holds_no_key_and_no_times() -> None:
 
 def test_golden_files_are_written_compared_and_updated(tmp_path: Path) -> None:
     path = tmp_path / "golden" / "t.md"
-    with pytest.raises(CheckFailed, match="does not exist yet; write it by `--golden update`"):
+    with pytest.raises(CheckFailed, match="write it by `--qwenbelt-golden update`"):
         Golden(path).check(run())
     Golden(path, update=True).check(run())
     Golden(path).check(run("/tmp/tmpzzz99999"))

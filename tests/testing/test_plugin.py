@@ -108,7 +108,8 @@ def test_scenario_files_are_tests_and_failures_are_plain(run: Any) -> None:
 def test_repeat_report_results_and_comparison(run: Any, pytester: pytest.Pytester) -> None:
     script = GOOD.replace("say:", "rate: 0.5\nsay:")
     done = run(
-        "--repeat", "3", "--results", "r.json", "--html-report", "r.html", "--junitxml", "r.xml",
+        "--qwenbelt-repeat", "3", "--qwenbelt-results", "r.json",
+        "--qwenbelt-html-report", "r.html", "--junitxml", "r.xml",
         **scenario("good", script),
     )  # fmt: skip
     done.assert_outcomes(passed=1)
@@ -126,7 +127,8 @@ def test_repeat_report_results_and_comparison(run: Any, pytester: pytest.Pyteste
     worse = GOOD.replace("budget: {turns: 2}", "budget: {turns: 1}").replace(
         "say:", "rate: 0.001\nsay:"
     )
-    done = run("--repeat", "10", "--against", "before.json", **scenario("good", worse))
+    options = ("--qwenbelt-repeat", "10", "--qwenbelt-against", "before.json")
+    done = run(*options, **scenario("good", worse))
     assert done.ret == pytest.ExitCode.TESTS_FAILED
     done.stdout.fnmatch_lines(["*good: 100% on scripted -> 0% on scripted*: worse)*"])
 
@@ -143,7 +145,8 @@ def test_a_real_endpoint_is_held_only_to_the_checks(run: Any, pytester: pytest.P
             text = GOOD.replace("turns: 2", "turns: 3").replace("calls: [adder,", "called: [adder,")
             pytester.makeconftest(OURS)
             script = scenario("good", text)
-            done = run("-o", "qwenbelt_agent=", "--endpoint", spec, "--repeat", "2", **script)
+            options = ("--qwenbelt-endpoint", spec, "--qwenbelt-repeat", "2")
+            done = run("-o", "qwenbelt_agent=", *options, **script)
         finally:
             del os.environ["OPENAI_API_KEY"]
         done.assert_outcomes(passed=1)
@@ -178,7 +181,7 @@ def test_run(scripted, golden):
 def test_left_over(scripted):
     scripted(scenario())
 """
-    done = run("--golden", "update", test_a_DOT_py=body)
+    done = run("--qwenbelt-golden", "update", test_a_DOT_py=body)
     done.assert_outcomes(passed=2, errors=1)
     done.stdout.fnmatch_lines(["*turn 1 was never asked for*"])
     kept = pytester.path / "golden" / "test_a" / "test_run.md"
@@ -193,7 +196,7 @@ def test_unused_golden_files_fail_in_ci(
     run: Any, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = "def test_a(golden):\n    golden.check('x')\ndef test_b():\n    pass\n"
-    run("--golden", "update", test_a_DOT_py=body)
+    run("--qwenbelt-golden", "update", test_a_DOT_py=body)
     (pytester.path / "golden" / "test_a" / "old.md").write_text("x", encoding="utf-8")
     done = run()
     assert done.ret == pytest.ExitCode.OK
@@ -217,9 +220,10 @@ def test_talk(cassette):
     assert reply["choices"][0]["message"]["content"] == "hi"
 """
     with ScriptedServer(Scenario().answer("hi")) as real:
-        run("--record", "new", "--endpoint", real.url, test_a_DOT_py=body).assert_outcomes(passed=1)
+        options = ("--qwenbelt-record", "new", "--qwenbelt-endpoint", real.url)
+        run(*options, test_a_DOT_py=body).assert_outcomes(passed=1)
     assert (pytester.path / "cassettes" / "test_a" / "talk.cassette.yaml").is_file()
-    run("--network", "loopback").assert_outcomes(passed=1)
+    run("--qwenbelt-network", "loopback").assert_outcomes(passed=1)
     (pytester.path / "test_a.py").write_text(body.replace("hello", "bye"), encoding="utf-8")
     done = run()
     done.assert_outcomes(failed=1, errors=1)
@@ -241,31 +245,42 @@ def test_open():
         socket.create_connection(("192.0.2.1", 80), timeout=0.01)
     assert not isinstance(caught.value, NetworkBlocked)
 """
-    run("--network", "loopback", test_a_DOT_py=body).assert_outcomes(passed=2)
+    run("--qwenbelt-network", "loopback", test_a_DOT_py=body).assert_outcomes(passed=2)
 
 
 def test_workers_share_their_accounts(run: Any, pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
     names = {f"s{i}_DOT_scenario_DOT_yaml": GOOD for i in range(3)}
     body = "def test_a(golden):\n    golden.check('x')\n"
-    run("--golden", "update", test_a_DOT_py=body, **names)
+    run("--qwenbelt-golden", "update", test_a_DOT_py=body, **names)
     Path(pytester.path / "golden" / "test_a" / "old.md").write_text("x", encoding="utf-8")
-    done = pytester.runpytest_subprocess(*QUICK, "-n", "2", "--results", "r.json")
+    done = pytester.runpytest_subprocess(*QUICK, "-n", "2", "--qwenbelt-results", "r.json")
     done.assert_outcomes(passed=4)
     done.stdout.fnmatch_lines(["*old.md: no test used it; remove it"])
     results = json.loads((pytester.path / "r.json").read_text(encoding="utf-8"))
     assert sorted(entry["scenario"] for entry in results["outcomes"]) == ["s0", "s1", "s2"]
 
 
-def test_an_option_that_another_plugin_has_is_still_there_by_its_long_name(
-    pytester: pytest.Pytester,
-) -> None:
+NAMES = (
+    *("--endpoint", "--record", "--repeat", "--network", "--results"),
+    *("--golden", "--prompt", "--html-report", "--against"),
+)
+
+
+def test_other_projects_may_have_options_of_any_short_name(pytester: pytest.Pytester) -> None:
+    body = "".join(f"    parser.addoption({name!r})\n" for name in NAMES)
+    pytester.makeconftest(f"def pytest_addoption(parser):\n{body}")
     pytester.makepyfile(
-        other="def pytest_addoption(parser):\n    parser.addoption('--golden', dest='theirs')\n"
+        "def test_a(golden, pytestconfig):\n"
+        "    assert pytestconfig.getoption('--golden') == 'z'\n"
+        "    golden.check('x')\n"
     )
-    pytester.makepyfile("def test_a(golden):\n    golden.check('x')\n")
-    done = pytester.runpytest_subprocess(
-        "-p", "no:qwenbelt", "-p", "other", "-p", "qwenbelt.testing.plugin",
-        "--golden", "z", "--qwenbelt-golden", "update",
-    )  # fmt: skip
+    done = pytester.runpytest_subprocess("--golden", "z", "--qwenbelt-golden", "update")
     done.assert_outcomes(passed=1)
+
+
+def test_a_project_may_ask_for_short_names(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\naddopts = -p qwenbelt.testing.short_options\n")
+    pytester.makepyfile("def test_a(golden):\n    golden.check('x')\n")
+    pytester.runpytest_subprocess("--golden", "update").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("--qwenbelt-golden", "check").assert_outcomes(passed=1)

@@ -117,7 +117,7 @@ class CodeInterpreter(Tool):
         """
         context = kwargs.get("context") or ToolContext()
         if not arguments.code.strip() and not arguments.restart:
-            return ""
+            raise ToolError("The code is empty: give the Python code to run in `code`.")
         loop = asyncio.get_running_loop()
 
         shown = Capped(self.options.limits.output)

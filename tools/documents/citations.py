@@ -107,12 +107,13 @@ def cited_page(source: DocumentIndex | str | Path, file: str | Path, page: int) 
         InputError: the document is not in the index or cannot be read.
     """
     if isinstance(source, (str, Path)):
-        from qwenbelt.tools.documents.parsing.pdf import pdf_facts, read_pages
+        from qwenbelt.tools.documents.parsing.formats import open_document
 
         path = Path(source)
         path = path / file if path.is_dir() else path
-        if not 1 <= page <= pdf_facts(path).pages:
-            return None
-        return next(read_pages(path, [page]))
+        with open_document(path) as opened:
+            if not 1 <= page <= opened.pages:
+                return None
+            return next(iter(opened.read([page])), None)
     pages = source.pages(file, [page])
     return pages[0] if pages else None

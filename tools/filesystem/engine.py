@@ -113,7 +113,9 @@ class Files:
             notes.append(say("more_text", call.language, shown=end, total=len(text), cursor=end))
         if name != "utf-8":
             notes.append(say("encoding", call.language, encoding=name))
-        data: dict[str, object] = {"content": part, "encoding": name}
+        data: dict[str, object] = {"content": part}
+        if name != "utf-8":
+            data["encoding"] = name
         if end < len(text):
             data["cursor"] = end
         return OperationResult(part, data, "\n".join(notes))
@@ -145,6 +147,8 @@ class Files:
 
     def read_media(self, path: str, call: OperationCall) -> OperationResult:
         """Returns a picture, sound or any other file as it is; large pictures are scaled down."""
+        with self.fence.spot(path) as spot:
+            real = spot.path
         with self.fence.reading(path) as (descriptor, facts):
             mime_type = _MEDIA.get(os.path.splitext(path)[1].lower(), "application/octet-stream")
             shrinkable = mime_type in ("image/png", "image/jpeg", "image/webp", "image/bmp")
@@ -161,8 +165,8 @@ class Files:
         elif mime_type.startswith("audio/"):
             kind = "audio"
         facts_of = {"path": printable(path), "mimeType": mime_type, "size": len(data)}
-        media = Media(kind, data, mime_type, os.path.basename(path))
-        return OperationResult("", facts_of, note, (media,))
+        media = Media(kind, data, mime_type, real)
+        return OperationResult("", facts_of, note, (media,), media_in_data=True)
 
     def read_many(self, paths: list[str], call: OperationCall) -> OperationResult:
         """Returns several files' texts; one that cannot be read does not stop the others."""

@@ -202,7 +202,12 @@ OPERATIONS: tuple[Operation, ...] = (
         "file as an embedded resource. Large pictures are scaled down." + _ONLY,
         PathArguments,
         lambda files, given, call: files.read_media(given.path, call),
-        _output(path={"type": "string"}, mimeType={"type": "string"}, size={"type": "integer"}),
+        _output(
+            content={"type": "array", "items": {"type": "object"}},
+            path={"type": "string"},
+            mimeType={"type": "string"},
+            size={"type": "integer"},
+        ),
         read_only=True,
     ),
     Operation(

@@ -11,7 +11,7 @@ import json
 import mimetypes
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ from qwenbelt.core.files import write_bytes
 from qwenbelt.core.limits import shorten
 from qwenbelt.tools.mcp.strings import text
 
-_ENDINGS = {"audio/wav": ".wav", "audio/mpeg": ".mp3", "image/webp": ".webp"}
+_ENDINGS = {"audio/wav": ".wav", "audio/mpeg": ".mp3", "image/webp": ".webp", "image/jpg": ".jpg"}
+_SAID = object()
+_SHORT = 40  # characters of a text that costs nothing to say twice
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -63,9 +65,9 @@ class ResultReader:
         structured = result.structured_content
         if structured is not None:
             said = [block.text for block in result.content if isinstance(block, TextContent)]
-            if not _says("\n".join(said), structured):
-                whole = json.dumps(structured, ensure_ascii=False)
-                items.append(Item("text", shorten(whole)[0]))
+            rest = _unsaid("\n".join(said), _without_blocks(structured, result.content))
+            if rest is not None:
+                items.append(Item("text", shorten(json.dumps(rest, ensure_ascii=False))[0]))
         return items or [Item("text", text("nothing", self._language))]
 
     def resource_items(self, result: ReadResourceResult) -> list[Item]:
@@ -111,14 +113,39 @@ class ResultReader:
         return Item(kind, str(path))
 
 
-def _says(said: str, structured: Any) -> bool:
-    """Says whether a text holds all that a structured value does, as most servers send both."""
-    if not said.strip():
-        return False
+def _without_blocks(structured: Any, blocks: Sequence[Any]) -> Any:
+    """Leaves out the content itself, which the reference filesystem server sends once more."""
+    if not isinstance(structured, dict) or not isinstance(structured.get("content"), list):
+        return structured
+    same = [b.model_dump(mode="json", by_alias=True, exclude_none=True) for b in blocks]
+    if structured["content"] != same[: len(structured["content"])]:
+        return structured
+    return {key: value for key, value in structured.items() if key != "content"} or None
+
+
+def _unsaid(said: str, structured: Any) -> Any:
+    """Returns a structured value without what the text says already, as most servers send both.
+
+    None if the text says it all. Long texts that it holds too are left out of the rest.
+    """
+    if structured is None or not said.strip():
+        return structured
     with contextlib.suppress(ValueError):
         if json.loads(said) == structured:
-            return True
-    return all(leaf in said for leaf in _leaves(structured))
+            return None
+    if all(leaf in said for leaf in _leaves(structured)):
+        return None
+    return _without_said(said, structured)
+
+
+def _without_said(said: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        inner = {key: _without_said(said, entry) for key, entry in value.items()}
+        return {k: v for k, v in inner.items() if v is not _SAID}
+    if isinstance(value, list):
+        return [v for v in (_without_said(said, entry) for entry in value) if v is not _SAID]
+    long = isinstance(value, str) and len(value) > _SHORT
+    return _SAID if long and value.strip() in said else value
 
 
 def _leaves(value: Any) -> Iterator[str]:

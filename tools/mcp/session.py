@@ -208,6 +208,8 @@ class McpSession:
 
     def _take_offer(self, offer: Offer) -> None:
         offer.notes = list(self._mender.notes)
+        for tool in offer.tools:
+            tool.output_schema = self._mender.output_schemas.get(tool.name)
         self.offer = offer
         if self._on_offer is not None:
             self._on_offer(offer)

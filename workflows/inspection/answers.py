@@ -9,16 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from qwenbelt.agents.models.picture_size import Convention, Size
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.workflows.inspection.coordinates import (
-    BBox,
-    Convention,
-    Size,
-    inside,
-    overlap,
-    to_original,
-)
+from qwenbelt.workflows.inspection.coordinates import BBox, inside, overlap, to_original
 from qwenbelt.workflows.inspection.rules import UNSURE, Found, Rules
 
 SAME = 0.85  # two boxes of one class that overlap so much are the same object

@@ -19,7 +19,7 @@ from qwenbelt.core.trace import TraceWriter
 from qwenbelt.core.translation import in_language
 from qwenbelt.tools.documents.sources import SourceBook
 from qwenbelt.workflows.report.citing import Citer
-from qwenbelt.workflows.report.document import Provenance, ReportDocument
+from qwenbelt.workflows.report.document import ReportDocument, ReportProvenance
 from qwenbelt.workflows.report.figures import Gallery
 from qwenbelt.workflows.report.inputs import Documents
 from qwenbelt.workflows.report.numbers import numbers_without_source
@@ -85,7 +85,7 @@ def agentic_report(
             raise QwenbeltError(say("no_answer", language, reason=reason))
         report, gallery = _compose(documents, question, stage, record, book, language)
         _write_trace(trace, stage / "trace.jsonl", work, gallery.published)
-    report.made = Provenance(
+    report.made = ReportProvenance(
         model=record.model,
         agent=setup.kind,
         scripted=setup.scripted,

@@ -74,7 +74,7 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class Provenance:
+class ReportProvenance:
     """How a report came about.
 
     Attributes:
@@ -116,7 +116,7 @@ class ReportDocument:
     citations: list[ReportCitation]
     files: list[SourceFile]
     steps: list[ReportStep] = field(default_factory=list)
-    made: Provenance = field(default_factory=Provenance)
+    made: ReportProvenance = field(default_factory=ReportProvenance)
     notes: list[str] = field(default_factory=list)
     title: str = ""
     date: datetime.date = field(default_factory=datetime.date.today)

@@ -17,7 +17,7 @@ from qwenbelt.tools.documents.model import Box
 from qwenbelt.tools.documents.search.hits import Hit
 from qwenbelt.tools.documents.sources import SourceBook
 from qwenbelt.workflows.report.citing import CitedPage, Citer
-from qwenbelt.workflows.report.document import Provenance, ReportCitation, ReportDocument
+from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportProvenance
 from qwenbelt.workflows.report.figures import Gallery
 from qwenbelt.workflows.report.folder import TABLES
 from qwenbelt.workflows.report.inputs import Documents
@@ -74,7 +74,7 @@ def extractive_report(
         blocks=blocks,
         citations=writer.citer.citations,
         files=documents.files,
-        made=Provenance(seconds=time.monotonic() - begun),
+        made=ReportProvenance(seconds=time.monotonic() - begun),
         notes=notes,
     )
 

@@ -18,6 +18,7 @@ OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _TRIGGER = re.compile(r"</tool_call>|<tool_call>|</function>|<function")
 _LONGEST = len(CLOSE)
 _BEFORE = re.compile(r"\s*(?:```[a-zA-Z_]*\s*)?")
+_JSON_CALL = re.compile(r"\{|\[\s*(?:\{|\Z)")
 _GAP = re.compile(r"(?:[\s,;}\]]|</function>|```[a-z_]*)*")
 _STARTS = (CLOSE, OPEN, "<function", "</function>", "```")
 _FOREIGN_BODY = 2000  # characters in which a body that is no call must be closed to be told
@@ -98,7 +99,10 @@ class CallBlock:
             self.rest = text.partition(CLOSE)[2]
         elif self._mode in ("json", "doubtful"):
             body, closed, self.rest = text.partition(CLOSE)
-            self.calls.append(FoundCall(*read_broken(body), whole=bool(closed)))
+            if not (closed or self._found_any or _JSON_CALL.match(body)):
+                self._give_up()
+            else:
+                self.calls.append(FoundCall(*read_broken(body), whole=bool(closed)))
         elif self._found_any:
             self.rest = text
         else:

@@ -33,7 +33,7 @@ _AFTER = (FUNCTION_END, "</tool_call>", "<tool_call>", "<function", "<parameter"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class WrittenFunction:
     """A function that was read.
 
     Attributes:
@@ -50,7 +50,9 @@ class Found:
     kind: Literal["call", "abandoned", "text"] = "call"
 
 
-def read_function(text: str, start: int, schemas: Schemas, *, final: bool) -> Found | None:
+def read_function(
+    text: str, start: int, schemas: Schemas, *, final: bool
+) -> WrittenFunction | None:
     """Returns the function whose tag stands at `start`; None while it may go on, or is cut off.
 
     Args:
@@ -75,7 +77,7 @@ class _Function:
         self.known = frozenset(names) if isinstance(names, Mapping) else frozenset()
         self.values: JsonDict = {}
 
-    def read(self) -> Found | None:
+    def read(self) -> WrittenFunction | None:
         place = self.body
         while True:
             place = _skip_space(self.text, place)
@@ -88,7 +90,7 @@ class _Function:
             elif opening:
                 real = self._real_one(opening) if self.final else None
                 if real is not None:
-                    return Found(self.name, "", real, "abandoned")
+                    return WrittenFunction(self.name, "", real, "abandoned")
                 end = self._value_end(opening.end(), opening.group(1).strip())
                 if end is None:
                     return None
@@ -118,11 +120,11 @@ class _Function:
         found = read_function(self.text, begins, self.schemas, final=True)
         return begins if found and found.name in self.schemas and found.kind == "call" else None
 
-    def _left_alone(self, place: int) -> Found | None:
+    def _left_alone(self, place: int) -> WrittenFunction | None:
         """An opening tag without any body: given up for another, or not finished."""
         if self.text.startswith("</tool_call>", place):
-            return Found(self.name, "{}", place)
-        return Found(self.name, "", place, "abandoned")
+            return WrittenFunction(self.name, "{}", place)
+        return WrittenFunction(self.name, "", place, "abandoned")
 
     def _may_be_tag(self, place: int) -> bool:
         rest = self.text[place : place + 400]
@@ -132,10 +134,12 @@ class _Function:
         unclosed = rest.startswith("<") and rest.startswith(("<param", "<function"))
         return begun or (unclosed and ">" not in rest and "\n" not in rest and len(rest) < 400)
 
-    def _found(self, end: int) -> Found:
-        return Found(self.name, compact_json(coerced(self.values, self.schema, written=True)), end)
+    def _found(self, end: int) -> WrittenFunction:
+        return WrittenFunction(
+            self.name, compact_json(coerced(self.values, self.schema, written=True)), end
+        )
 
-    def _json(self, place: int) -> Found | None:
+    def _json(self, place: int) -> WrittenFunction | None:
         """Reads a body that is a JSON object of arguments; anything else is told to the model."""
         if self.text[place] != "{":
             return self._unreadable(place)
@@ -153,26 +157,26 @@ class _Function:
             return None
         value = loads_lenient(written)
         if not isinstance(value, dict):
-            return Found("", self.text[self.body : end].strip(), end)
+            return WrittenFunction("", self.text[self.body : end].strip(), end)
         nested = value.get("arguments", value.get("parameters"))
         if isinstance(nested, dict) and set(value) <= {"name", "arguments", "parameters"}:
             value = nested
-        return Found(self.name, compact_json(value), end)
+        return WrittenFunction(self.name, compact_json(value), end)
 
-    def _unreadable(self, place: int) -> Found | None:
+    def _unreadable(self, place: int) -> WrittenFunction | None:
         """The body holds something that is neither a parameter nor JSON."""
         following = _NEXT_FUNCTION.search(self.text, place)
         end = self.text.find(FUNCTION_END, place)
         if following and not self.values and not 0 <= end < following.start():
-            return Found(self.name, "", following.start(1), "abandoned")
+            return WrittenFunction(self.name, "", following.start(1), "abandoned")
         if end < 0:
-            return Found(self.name, "", self.body, "text") if self.final else None
+            return WrittenFunction(self.name, "", self.body, "text") if self.final else None
         behind = self.text[end + len(FUNCTION_END) :]
         if not behind and not self.final:
             return None
         if behind[:1] not in ("", "\n", "<"):  # prose that names the tags
-            return Found(self.name, "", self.body, "text")
-        return Found("", self.text[self.body : end].strip(), end + len(FUNCTION_END))
+            return WrittenFunction(self.name, "", self.body, "text")
+        return WrittenFunction("", self.text[self.body : end].strip(), end + len(FUNCTION_END))
 
     # -- values ---------------------------------------------------------------------------------
 

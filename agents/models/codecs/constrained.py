@@ -7,7 +7,6 @@ message needs or none; then the call is written under the schema of that tool, o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +28,7 @@ from qwenbelt.agents.prompts import (
     RESULT_OF,
     WRITE_CALL_PROMPT,
 )
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import Language
 
 ANSWER = "answer"
@@ -55,7 +55,7 @@ class ConstrainedCodec(Codec):
         if not reply.calls:
             return {"role": "assistant", "content": reply.text}
         calls = [
-            {"name": call.name, "arguments": json.loads(valid_arguments(call.arguments))}
+            {"name": call.name, "arguments": loads_bounded(valid_arguments(call.arguments))}
             for call in reply.calls
         ]
         return {"role": "assistant", "content": compact_json({"call": calls[0], "more": calls[1:]})}
@@ -167,7 +167,7 @@ def calls_in(text: str) -> list[tuple[str, str]]:
     Raises:
         ValueError: the text is not the JSON that the schema asks for.
     """
-    value: Any = json.loads(text)
+    value: Any = loads_bounded(text)
     if not isinstance(value, Mapping) or not isinstance(value.get("call"), Mapping):
         raise ValueError("the reply has no call")
     more = value.get("more")

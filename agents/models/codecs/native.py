@@ -28,6 +28,7 @@ from qwenbelt.agents.models.deltas import (
     WirePiece,
 )
 from qwenbelt.agents.models.json_scanner import JsonSeal
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import Language
 
 
@@ -169,7 +170,7 @@ def _plain(text: str) -> str:
     if not text.lstrip().startswith('"'):
         return text
     try:
-        value = json.loads(text)
+        value = loads_bounded(text)
     except json.JSONDecodeError:
         return text
     return value if isinstance(value, str) and value.lstrip().startswith("{") else text

@@ -14,15 +14,15 @@ from qwenbelt.agents.models.codecs.base import (
     compact_json,
     tool_names,
 )
-from qwenbelt.agents.models.codecs.text import held_back
+from qwenbelt.agents.models.codecs.text import TextCallReader, held_back
 from qwenbelt.agents.models.deltas import (
     CallResult,
     JsonDict,
     ModelReply,
+    Relabel,
     ReplyPiece,
     Sealed,
     Text,
-    Thought,
     WirePiece,
 )
 from qwenbelt.agents.models.json_scanner import JsonSeal
@@ -34,6 +34,7 @@ _INPUT = re.compile(r"\s*Action[ \t]*Input[ \t]*:[ \t]*")
 _NEXT = re.compile(r"\n[ \t]*(?:Action|Thought|Observation|Final Answer)[ \t]*:")
 _OBSERVATION = re.compile(r"(?:\A|\n)[ \t]*Observation[ \t]*:")
 _FINAL = re.compile(r"(?:\A|\n)[ \t]*Final Answer[ \t]*:[ \t]*")
+_FENCE = re.compile(r"^[ \t]{0,3}(?:```|~~~)", re.M)
 _HEADS = ("\nAction", "\nObservation:", "\nFinal Answer")
 
 
@@ -46,6 +47,7 @@ class ReActReader(Reader):
 
     def __init__(self, tools: Sequence[JsonDict], so_far: SoFar = NOTHING_YET) -> None:
         super().__init__(tool_names(tools), so_far)
+        self._thoughts = TextCallReader((), self, so_far)
         self._all = ""
         self._shown = 0
         self._read = 0
@@ -53,22 +55,41 @@ class ReActReader(Reader):
 
     def feed(self, piece: WirePiece) -> list[ReplyPiece]:
         """Takes the next piece of the reply."""
-        if isinstance(piece, Thought):
-            return [piece] if piece.text else []
-        if not isinstance(piece, Text) or self._ended:
+        return [out for part in self._thoughts.feed(piece) for out in self._take(part)]
+
+    def _take(self, part: ReplyPiece) -> list[ReplyPiece]:
+        if isinstance(part, Relabel):  # all of it was thoughts, and no action among them counts
+            self.drop()
+            self._all, self._shown, self._read, self._ended = "", 0, 0, False
+        if not isinstance(part, Text):
+            return [part]
+        if self._ended:
             return []
-        self._all += piece.text
+        self._all += part.text
         found = _OBSERVATION.search(self._all, max(0, self._shown - 1))
-        if found:
+        final = _FINAL.search(self._all)
+        if found and not (final and final.start() < found.start()):
             self._all, self._ended = self._all[: found.start()], True
         out = self._show(self._all if self._ended else self._safe())
         return out + self._actions(final=self._ended)
 
     def finish(self, reason: str) -> list[ReplyPiece]:
         """Ends the reply: an action whose input runs to the end of the text is complete."""
-        out = self._show(self._all)
-        cut = reason == "length"
+        out = [piece for part in self._thoughts.finish(reason) for piece in self._take(part)]
+        out += self._show(self._all)
+        cut = reason not in ("", "stop", "tool_calls")
         return out + self._actions(final=not cut, cut=cut)
+
+    def _counts(self, place: int) -> bool:
+        """Says whether an action there is one: neither part of the answer nor shown in a fence.
+
+        A fence round the whole reply is none.
+        """
+        final = _FINAL.search(self._all)
+        if final and final.start() <= place:
+            return False
+        fences = len(_FENCE.findall(self._all, 0, place))
+        return (fences - self._all.lstrip().startswith("```")) % 2 == 0
 
     def _safe(self) -> str:
         return self._all[: len(self._all) - held_back(self._all, *_HEADS)]
@@ -85,6 +106,9 @@ class ReActReader(Reader):
             start = _INPUT.match(self._all, action.end()) if action else None
             if action is None or start is None:
                 return out
+            if not self._counts(action.start()):
+                self._read = action.end()
+                continue
             body, end = self._input(start.end(), final)
             if end is None:
                 if cut:

@@ -15,6 +15,7 @@ from qwenbelt.agents.models.codecs.base import NOTHING_YET, Reader, SoFar
 from qwenbelt.agents.models.codecs.blocks import CLOSE, OPEN, CallBlock, FoundCall
 from qwenbelt.agents.models.codecs.place import Place
 from qwenbelt.agents.models.codecs.wrapped import (
+    is_example,
     may_be_wrapped,
     shown_by_words,
     thought_calls,
@@ -226,8 +227,9 @@ class TextCallReader:
             )
         if tag == CLOSE:  # of a call that lost its opening tag
             return self._after_call
-        if tag[0] != "<":
-            return self._place.begins_line
+        if tag[0] != "<":  # after a tag that is only mentioned, JSON belongs to the mention
+            mentioned = "".join(self._shown[-4:]).rstrip().endswith(OPEN)
+            return self._place.begins_line and not mentioned
         self._adjoins = not self._place.begins_line
         return self._place.begins_line or self._place.adjoins_text
 
@@ -362,6 +364,8 @@ class TextCallReader:
             self._show(rest, out)
 
     def _held_calls(self, out: list[ReplyPiece]) -> list[Written]:
+        if is_example("".join(self._shown)):
+            return []
         calls = json_calls(self._buffer, self._schemas)
         if not calls and not any(text.strip() for text in self._shown):
             calls = wrapped_calls(self._buffer, self._schemas)

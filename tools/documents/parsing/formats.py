@@ -30,6 +30,7 @@ SUFFIXES = (
 )
 MAX_UNPACKED = 512 * 1024 * 1024
 MAX_RATIO = 400  # unpacked to packed, of what is larger than 10 MB
+MAX_LINE = 8 * 1024 * 1024
 MAX_TEXT = 256 * 1024 * 1024
 _OFFICE = {".docx", ".pptx", ".xlsx"}
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -95,6 +96,7 @@ def _open_pdf(file: Path, password: str | None, layout: bool) -> Opened:
         lambda numbers: read_pages(file, numbers, password=password, tables=layout, layout=layout),
         facts.title,
         outline,
+        facts.notes,
     )
 
 
@@ -103,6 +105,8 @@ def _open_other(file: Path, suffix: str) -> Opened:
         title, pages = _read_other(file, suffix)
     except InputError as error:
         raise InputError(f"{file}: {error.message}") from error
+    except MemoryError:
+        raise InputError(f"{file}: needs too much memory to be read.") from None
     except Exception as error:
         # the libraries raise whatever a hostile or damaged file makes them stumble over
         reason = one_line(error, 120) or type(error).__name__
@@ -127,7 +131,20 @@ def _read_other(file: Path, suffix: str) -> tuple[str, list[Page]]:
         return "", pages_of(sheets.workbook_blocks(file))
     if file.stat().st_size > MAX_TEXT:
         raise InputError(f"is larger than {MAX_TEXT >> 20} MB.")
-    return _read_text(file.read_bytes(), suffix)
+    data = file.read_bytes()
+    _check_lines(data)
+    return _read_text(data, suffix)
+
+
+def _check_lines(data: bytes) -> None:
+    """Refuses a line that is longer than any text has; every reader of it would be slow."""
+    at = 0
+    while len(data) - at > MAX_LINE:
+        end = max(data.rfind(b"\n", at, at + MAX_LINE), data.rfind(b"\r", at, at + MAX_LINE))
+        if end < at:
+            size = (len(data) - at) >> 20
+            raise InputError(f"holds a line of {size} MB; at most {MAX_LINE >> 20} MB are read.")
+        at = end + 1
 
 
 def _read_text(data: bytes, suffix: str) -> tuple[str, list[Page]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 MAX_SPAN = 1000  # rows or columns of one cell, as browsers limit it
-MAX_PLACES = 5_000_000
+MAX_FILLED = 100_000  # places of one table that cells fill beside their own
 
 
 @dataclass(slots=True)
@@ -47,8 +47,8 @@ class Places:
             else next((n for n, is_taken in enumerate(taken) if not is_taken), len(taken))
         )
         across, down = max(1, min(across, MAX_SPAN)), max(1, min(down, MAX_SPAN))
-        self._count += across * down
-        if self._count > MAX_PLACES:
+        self._count += across * down - 1
+        if self._count > MAX_FILLED:
             across = down = 1
         self._at_least(row + down)
         for r in range(row, row + down):

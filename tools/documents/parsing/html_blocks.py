@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.tools.documents.parsing.grids import Places
@@ -112,8 +113,10 @@ def table_places(table: Tag) -> Places | None:
     A table in a cell is the cell's text. Tables in which most cells hold tables, and those of one
     row or one column, are for layout.
     """
-    nested = table.find("table")
-    if nested is not None and _is_layout(table):
+    around = (parent for parent in table.parents if parent.name == "table")
+    if next(islice(around, MAX_NESTED, None), None) is not None:
+        return None
+    if table.find("table") is not None and _is_layout(table):
         return None
     places = Places()
     rows = list(_own(table, "tr"))

@@ -8,6 +8,7 @@ make pages of the result (`html_blocks`), `web_fetch` makes Markdown.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,9 @@ def html_page(data: bytes, charset: str = "") -> HtmlPage:
     from bs4 import BeautifulSoup
 
     text = decode(data, charset or declared_encoding(data))
-    soup = BeautifulSoup(text.text, "lxml")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pages that say they are XML, or look like a file name
+        soup = BeautifulSoup(text.text, "lxml")
     title = " ".join(soup.title.get_text().split()) if soup.title else ""
     page = HtmlPage(soup, title, list(text.notes))
     _drop_unseen(page)

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents.model import Heading, Page, Table
 from qwenbelt.tools.documents.parsing.cells import is_number
 
 PAGE_CHARACTERS = 3000
+MAX_COLUMNS = 4096  # of a table; more are data for a program, and cost minutes
 TITLE_BREAK = 1800  # a title opens a new page from here on
 TABLE_ROWS = 60  # rows of one table on one page
 MAX_CELL = 2000
@@ -146,14 +148,17 @@ class _Pager:
 def _pieces(text: str) -> Iterator[str]:
     """Cuts what does not fit on a page, at line ends or spaces."""
     text = text.strip("\n")
-    while len(text) > PAGE_CHARACTERS:
-        cut = max(text.rfind("\n", 0, PAGE_CHARACTERS), text.rfind("。", 0, PAGE_CHARACTERS) + 1)
-        if cut < PAGE_CHARACTERS // 2:
-            cut = text.rfind(" ", PAGE_CHARACTERS // 2, PAGE_CHARACTERS)
-        cut = cut if cut > 0 else PAGE_CHARACTERS
-        yield text[:cut]
-        text = text[cut:].lstrip("\n ")
-    yield text
+    at, size = 0, PAGE_CHARACTERS  # never cut off what is left: 60 MB in one line take 20 000 cuts
+    while len(text) - at > size:
+        cut = max(text.rfind("\n", at, at + size), text.rfind("。", at, at + size) + 1)
+        if cut < at + size // 2:
+            cut = text.rfind(" ", at + size // 2, at + size)
+        cut = cut if cut > at else at + size
+        yield text[at:cut]
+        at = cut
+        while text[at : at + 1] in ("\n", " "):
+            at += 1
+    yield text[at:]
 
 
 def _split(grid: TableRows, fixed: bool) -> Iterator[TableRows]:
@@ -199,6 +204,8 @@ def _is_title(row: list[str], shown: list[str], below: list[str]) -> bool:
 
 def _even(rows: list[list[str]]) -> list[list[str]]:
     width = max(map(len, rows), default=0)
+    if width > MAX_COLUMNS:
+        raise InputError(f"has a table of {width} columns; at most {MAX_COLUMNS} are read.")
     return [[cell[:MAX_CELL] for cell in row] + [""] * (width - len(row)) for row in rows]
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents.model import Box, Page, PageLine
 from qwenbelt.tools.documents.notes import noted
@@ -20,11 +22,14 @@ from qwenbelt.tools.documents.parsing.fragments import (
     without_marks,
 )
 from qwenbelt.tools.documents.parsing.headings import find_headings
+from qwenbelt.tools.documents.parsing.hidden_text import hidden_characters, hidden_note
+from qwenbelt.tools.documents.parsing.page_layers import document_layers, page_layers
 from qwenbelt.tools.documents.parsing.page_text import PageText, compose, table_cells
 from qwenbelt.tools.documents.parsing.ruled_tables import find_grids
-from qwenbelt.tools.documents.parsing.scanned import note, read_by_ocr, what_is_wrong
+from qwenbelt.tools.documents.parsing.scanned import beside, note, read_by_ocr, what_is_wrong
 
 MAX_OUTLINE = 5000
+MAX_PAGES = 20_000
 MAX_LABEL = 40  # characters of a page's label
 LOSS = 0.8  # of pdfium's characters; fewer on a page are told
 
@@ -45,6 +50,7 @@ class PdfFacts:
     pages: int
     title: str = ""
     outline: list[OutlineEntry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def pdf_facts(path: str | Path, password: str | None = None) -> PdfFacts:
@@ -54,8 +60,14 @@ def pdf_facts(path: str | Path, password: str | None = None) -> PdfFacts:
         InputError: the file cannot be opened.
     """
     with pdfium.opened(path, password) as document:
+        if len(document) > MAX_PAGES:
+            raise InputError(
+                f"{path}: has {len(document)} pages; at most {MAX_PAGES} are read.",
+                fix="Split it into several files.",
+            )
         title = document.get_metadata_dict(skip_empty=True).get("Title", "")
-        return PdfFacts(len(document), " ".join(title.split()), list(_outline(document)))
+        notes = document_layers(document)
+        return PdfFacts(len(document), " ".join(title.split()), list(_outline(document)), notes)
 
 
 def _outline(document: Any) -> Iterator[OutlineEntry]:
@@ -96,6 +108,7 @@ def read_pages(
         InputError: the file cannot be opened.
     """
     with pdfium.opened(path, password) as document:
+        document_layers(document)
         numbers = range(1, len(document) + 1) if pages is None else pages
         for number in numbers:
             yield _read_page(document, number, str(path), tables=tables, layout=layout)
@@ -132,18 +145,20 @@ def _lay_out(source: Any, number: int, *, tables: bool) -> Page:
     placement = pdfium.Placement(source)
     page = Page(number, placement.width, placement.height)
     with pdfium.page_characters(source, placement) as characters:
-        fault = what_is_wrong(source, placement, characters.all)
+        visible = _visible(page, source, placement, characters)
+        fault = what_is_wrong(source, placement, visible)
         seen = read_by_ocr(source) if fault else None
         if fault:
             page.notes.append(note(fault, seen))
         grids = find_grids(source, placement) if tables else []
-        if seen:
+        if seen and fault != "beside":
             written, turned = compose(page, seen, grids), []
         else:
-            (_, upright), *turned = split_by_direction(characters.all, page.width, page.height)
+            (_, upright), *turned = split_by_direction(visible, page.width, page.height)
             fragments = fragments_of(upright)
             cells = table_cells(grids, fragments) if grids else []
-            written = compose(page, fragments_of(upright, cells) if cells else fragments, grids)
+            fragments = fragments_of(upright, cells) if cells else fragments
+            written = compose(page, beside(fragments, seen or []), grids)
         page.headings = find_headings(written, characters.weight)
     if tables:
         page.tables = sorted(page.tables + aligned_tables(page, written), key=lambda t: t.start)
@@ -151,8 +166,41 @@ def _lay_out(source: Any, number: int, *, tables: bool) -> Page:
     for frame, part in turned:
         _append(page, frame, fragments_of(part))
     if not seen:
-        _check_loss(page, characters.all)
+        _check_loss(page, visible)
+    _add_layers(page, source, placement)
     return page
+
+
+def _visible(
+    page: Page, source: Any, placement: pdfium.Placement, characters: pdfium.PageCharacters
+) -> pdfium.Characters:
+    """Returns the characters that a person sees; the others become a note."""
+    given = characters.all
+    hidden = hidden_characters(source, characters.source, placement, given)
+    if not hidden.any():
+        return given
+    spaces = ~has_ink(given.codes)
+    page.notes.append(hidden_note(given.codes[hidden | (spaces & np.r_[False, hidden[:-1]])]))
+    return given.chosen(~hidden)
+
+
+def _add_layers(page: Page, source: Any, placement: pdfium.Placement) -> None:
+    """Adds what stands in form fields and comments after the text, marked as such."""
+    found = list(page_layers(source, placement))
+    if not found:
+        return
+    target = PageText()
+    for layer in found:
+        target.add(layer.text, layer.box)
+        target.add("\n")
+    if page.text and not page.text.endswith("\n"):
+        page.text += "\n"
+    offset = len(page.text)
+    page.text += target.text
+    page.lines = [
+        *page.lines,
+        *(PageLine(line.start + offset, line.end + offset, line.box) for line in target.lines),
+    ]
 
 
 def _check_loss(page: Page, characters: pdfium.Characters) -> None:

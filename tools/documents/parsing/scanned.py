@@ -6,6 +6,7 @@ Nothing is lost without a word: a page that stays unread carries a note that say
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,15 @@ import pypdfium2.raw as raw
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing.fragments import Fragment, has_ink
+from qwenbelt.tools.documents.parsing.hidden_text import picture_boxes
 from qwenbelt.tools.documents.parsing.pdfium import Characters, Placement, objects_of
 
 FEW_CHARACTERS = 10  # fewer on a page with pictures: a scan
 PICTURE_SHARE = 0.1  # of the page's area
 MANY_PATHS = 200  # letters drawn as shapes
 UNDECODED_SHARE = 0.3
+CELLS = 64  # a page is looked at in so many rows and columns
+UNCOVERED_SHARE = 0.25  # of a page that is a picture without text over it
 SCALE = 2.0  # pixels a point, 144 dpi
 MAX_PIXELS = 5_000_000  # twice an A4 page at that scale
 _PICTURES = frozenset((raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_FORM))
@@ -28,12 +32,66 @@ _PATHS = frozenset((raw.FPDF_PAGEOBJ_PATH,))
 
 
 def what_is_wrong(page: Any, placement: Placement, characters: Characters) -> str:
-    """Returns "picture", "undecoded", or "" for a page with ordinary text or none at all."""
+    """Returns what keeps a page from being read as text.
+
+    "picture", "undecoded", "beside" for a scan on a page that has typed text too, or "" for a page
+    with ordinary text or none at all.
+    """
     inked = characters.codes[has_ink(characters.codes)]
     if len(inked) < FEW_CHARACTERS:
         return "picture" if _is_picture(page, placement) else ""
     unknown = _undecoded(inked)
-    return "undecoded" if unknown.sum() >= max(20, UNDECODED_SHARE * len(inked)) else ""
+    if unknown.sum() >= max(20, UNDECODED_SHARE * len(inked)):
+        return "undecoded"
+    return "beside" if _is_scan_beside(page, placement, characters) else ""
+
+
+def _is_scan_beside(page: Any, placement: Placement, characters: Characters) -> bool:
+    """Says whether much of a page is a picture without text over it that looks like writing."""
+    pictures = picture_boxes(page, placement)
+    if not len(pictures):
+        return False
+    free = np.zeros((CELLS, CELLS), bool)
+    scale = np.array([CELLS / placement.width, CELLS / placement.height] * 2)
+    for x0, top, x1, bottom in np.clip(pictures * scale, 0, CELLS).astype(int).tolist():
+        free[top:bottom, x0:x1] = True
+    if free.mean() < UNCOVERED_SHARE:
+        return False
+    inked = has_ink(characters.codes)
+    for x0, top, x1, bottom in np.clip(characters.boxes[inked] * scale, 0, CELLS).tolist():
+        free[int(top) : int(np.ceil(bottom)), int(x0) : int(np.ceil(x1))] = False
+    return bool(free.mean() >= UNCOVERED_SHARE and _is_writing(page, free))
+
+
+def _is_writing(page: Any, free: npt.NDArray[np.bool_]) -> bool:
+    """Says whether a part of a page is mostly light with dark strokes, as photographs are not."""
+    width, height = page.get_size()
+    scale = (400_000 / max(width * height, 1)) ** 0.5
+    grey = np.asarray(page.render(scale=scale, grayscale=True).to_numpy())
+    grey = grey[..., 0] if grey.ndim == 3 else grey
+    rows = np.arange(grey.shape[0]) * CELLS // grey.shape[0]
+    columns = np.arange(grey.shape[1]) * CELLS // grey.shape[1]
+    part = grey[free[np.ix_(rows, columns)]].astype(np.float64)
+    if not part.size:
+        return False
+    ground = np.quantile(part, 0.7)
+    near, dark = np.abs(part - ground) < 30, part < ground - 60
+    return bool(near.mean() >= 0.6 and 0.002 <= dark.mean() <= 0.35)
+
+
+def beside(typed: list[Fragment], seen: list[Fragment]) -> list[Fragment]:
+    """Returns typed text and what OCR read around it."""
+    if not seen:
+        return typed
+    kept = [s for s in seen if not any(_overlap(s, t) > 0.3 for t in typed)]
+    return [*typed, *(replace(s, order=s.order + len(typed)) for s in kept)]
+
+
+def _overlap(one: Fragment, other: Fragment) -> float:
+    across = min(one.x1, other.x1) - max(one.x0, other.x0)
+    down = min(one.bottom, other.bottom) - max(one.top, other.top)
+    area = max((one.x1 - one.x0) * one.height, 1e-6)
+    return max(across, 0.0) * max(down, 0.0) / area
 
 
 def _undecoded(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
@@ -82,7 +140,9 @@ def read_by_ocr(page: Any) -> list[Fragment] | None:
 
 def note(fault: str, fragments: list[Fragment] | None) -> str:
     """Returns what to tell the person about a page that is no ordinary text."""
-    what = "A picture" if fault == "picture" else "Text that cannot be decoded"
+    what = {"picture": "A picture", "beside": "A picture beside text"}.get(
+        fault, "Text that cannot be decoded"
+    )
     if fragments is None:
         return noted(f'{what}; it was not read: pip install "qwenbelt[ocr]" reads it.')
     if not fragments:

@@ -25,6 +25,7 @@ from qwenbelt.tools.documents.parsing.formats import Opened, open_document
 from qwenbelt.tools.documents.parsing.page_rows import page_of, page_row
 
 MAX_MEMORY = 6 * 1024**3  # bytes of address space
+MAX_DATA = 768 * 1024**2  # bytes that are written to: what a bomb of 2 KB unpacks to
 
 
 def encode(page: Page) -> list[Any]:
@@ -85,6 +86,8 @@ def _limit_memory() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+        if sys.platform == "linux":  # elsewhere it leaves out what is mapped
+            resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA, MAX_DATA))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

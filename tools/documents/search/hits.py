@@ -67,7 +67,7 @@ def best_quote(text: str, terms: Iterable[str]) -> tuple[int, int]:
     if not parts:
         return 0, min(len(text), QUOTE_CHARACTERS)
     given = list(terms)
-    weights = {term: CODE_WEIGHT if is_code(term) else 1 for term in given}
+    named = {term for term in given if is_code(term)}
     held = _terms_in_parts(text, [start for start, _ in parts], given)
     best, chosen = -1.0, parts[0]
     for first in range(len(parts)):
@@ -77,7 +77,9 @@ def best_quote(text: str, terms: Iterable[str]) -> tuple[int, int]:
             if end - start > QUOTE_CHARACTERS and last > first:
                 break
             seen |= held[last]
-            weight = sum(map(weights.__getitem__, seen)) - 0.001 * (end - start)
+            weight = len(seen) - 0.001 * (end - start)
+            if named:
+                weight += (CODE_WEIGHT - 1) * len(seen & named)
             if weight > best:
                 best, chosen = weight, (start, end)
     return chosen
@@ -88,25 +90,27 @@ def _terms_in_parts(text: str, starts: list[int], terms: Iterable[str]) -> list[
     text, places = without_unseen(text)
     lowered = aligned(text)
     for term in terms:
-        for at in _places_of(term, text, lowered):
-            held[max(0, bisect_right(starts, places[at]) - 1)].add(term)
+        if is_code(term) or term.startswith(UPPER):
+            for at in _places_of_code(term, text, lowered):
+                held[max(0, bisect_right(starts, places[at]) - 1)].add(term)
+            continue
+        stem = term if len(term) < 5 or not term.isascii() else term[: max(4, len(term) - 2)]
+        at = lowered.find(stem)
+        while at >= 0:
+            if not (stem.isascii() and lowered[at - 1 : at].isalnum()):
+                held[max(0, bisect_right(starts, places[at]) - 1)].add(term)
+            at = lowered.find(stem, at + len(stem))
     return held
 
 
-def _places_of(term: str, text: str, lowered: str) -> Iterator[int]:
+def _places_of_code(term: str, text: str, lowered: str) -> Iterator[int]:
+    """Yields where a code stands, whatever signs join its parts, or a word in capitals."""
     if term.startswith(UPPER):
-        for match in re.finditer(rf"(?<![^\W_]){re.escape(term[1:].upper())}(?![^\W_])", text):
-            yield match.start()
-    elif is_code(term):
-        spread = r"[-/_: \u2010-\u2015]?".join(map(re.escape, term))
-        for match in re.finditer(rf"(?<![^\W_]){spread}(?![^\W_])", lowered):
-            yield match.start()
-    stem = term if len(term) < 5 or not term.isascii() else term[: max(4, len(term) - 2)]
-    at = lowered.find(stem)
-    while at >= 0:
-        if not (stem.isascii() and lowered[at - 1 : at].isalnum()):
-            yield at
-        at = lowered.find(stem, at + len(stem))
+        spread = re.escape(term[1:].upper())
+    else:
+        spread, text = r"[-/_: \u2010-\u2015]?".join(map(re.escape, term)), lowered
+    for match in re.finditer(rf"(?<![^\W_]){spread}(?![^\W_])", text):
+        yield match.start()
 
 
 def _parts(text: str) -> Iterator[tuple[int, int]]:

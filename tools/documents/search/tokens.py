@@ -8,6 +8,7 @@ that are spelled like a stop word (IT, US, WHO) are other words than it, us and 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -119,8 +120,11 @@ def _joined(name: str, segments: list[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+@functools.lru_cache(maxsize=20_000)
 def is_code(form: str) -> bool:
     """Says whether a token is a code: letters and digits."""
+    if form.isalpha() or form.isdigit():
+        return False
     return any(c.isalpha() for c in form) and any(c.isdigit() for c in form)
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from qwenbelt.tools.documents.parsing.office.number_formats import is_date, shown
-from qwenbelt.tools.documents.parsing.pagination import Block, Note, TableRows
+from qwenbelt.tools.documents.parsing.pagination import Block, Note, Paragraph, TableRows
 
 C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -25,6 +25,9 @@ def chart_blocks(root: Any) -> Iterator[Block]:
     tables = list(
         _tables(root) if root is not None and root.tag == f"{C}chartSpace" else _new(root)
     )
+    for title in dict.fromkeys(table.caption for table in tables):
+        if title:
+            yield Paragraph(title)
     yield from tables
     if not tables:
         yield Note("A chart was not read: its file keeps no data of it.")

@@ -105,18 +105,33 @@ class SheetLayers:
             yield Note(f"Pictures were not read: {len(pictures)}.")
 
     def _comments(self) -> Iterator[Block]:
+        people = {p.get("id", ""): p.get("displayName", "") for p in self._persons()}
         threaded = self._package.related(self._part, "threadedComment") if self._part else []
         for part in threaded:
             root = self._package.xml(part)
             for node in root.iter("{*}threadedComment") if root is not None else ():
                 text = " ".join(t.text or "" for t in node.iter("{*}text"))
-                yield Paragraph(f"[comment on {node.get('ref', '')}] {' '.join(text.split())}")
+                who = people.get(node.get("personId", ""), "")
+                yield _comment(node, who, " ".join(text.split()))
         for part in self._package.related(self._part, "comments") if self._part else ():
             root = self._package.xml(part)
+            authors = [a.text or "" for a in root.iter("{*}author")] if root is not None else []
             for node in root.iter("{*}comment") if root is not None else ():
                 text = " ".join("".join(t.text or "" for t in node.iter("{*}t")).split())
                 if text and not (threaded and text.startswith("[Threaded comment]")):
-                    yield Paragraph(f"[comment on {node.get('ref', '')}] {text}")
+                    at = node.get("authorId", "")
+                    known = at.isdigit() and int(at) < len(authors)
+                    yield _comment(node, authors[int(at)] if known else "", text)
+
+    def _persons(self) -> Iterator[Any]:
+        for part in self._package.related(self._package.main(), "person"):
+            root = self._package.xml(part)
+            yield from root.iter("{*}person") if root is not None else ()
+
+
+def _comment(node: Any, author: str, text: str) -> Paragraph:
+    by = f" by {author}" if author else ""
+    return Paragraph(f"[comment{by} on {node.get('ref', '')}] {text}")
 
 
 def span_of(reference: str) -> Span | None:

@@ -156,6 +156,7 @@ class _Slide:
             yield Note(f"Text outside of the slide was left out: {self._outside} words.")
 
     def _comments(self) -> Iterator[Block]:
+        authors = dict(self._authors())
         for part in self._package.related(self._part, "comments"):
             root = self._package.xml(part)
             for comment in root.iter("{*}cm") if root is not None else ():
@@ -163,7 +164,17 @@ class _Slide:
                 for paragraph in comment.iter(f"{A}p"):
                     texts.append("".join(t.text or "" for t in paragraph.iter(f"{A}t")))
                 if any(texts):
-                    yield Paragraph(f"[comment] {' '.join(' '.join(texts).split())}")
+                    who = authors.get(comment.get("authorId", ""), "")
+                    by = f"comment by {who}" if who else "comment"
+                    yield Paragraph(f"[{by}] {' '.join(' '.join(texts).split())}")
+
+    def _authors(self) -> Iterator[tuple[str, str]]:
+        main = self._package.main()
+        for kind in ("commentAuthors", "authors"):
+            for part in self._package.related(main, kind):
+                root = self._package.xml(part)
+                for author in root if root is not None else ():
+                    yield str(author.get("id", "")), str(author.get("name", ""))
 
     def _sorted(self, tree: Any) -> list[_Shape]:
         shapes = [self._placed(node) for node in _children(tree)]

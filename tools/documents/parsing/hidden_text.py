@@ -1,0 +1,120 @@
+"""Text that nobody sees on a page: found, kept apart, and told as a note with its first words.
+
+White text on white paper, text of under two points, beside the page, invisible by its render mode
+(unless it lies on a scan, as the text of an OCR layer does), and tag characters.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pypdfium2.raw as raw
+
+from qwenbelt.tools.documents.notes import noted
+from qwenbelt.tools.documents.parsing.fragments import clean, has_ink
+from qwenbelt.tools.documents.parsing.pdfium import Characters, Floats, Placement, objects_of
+
+TINY = 2.0  # points
+MOST_SHOWN = 160  # characters of hidden text in its note
+_WHITE = 240  # of 255 in each colour
+_INVISIBLE = 3  # render mode
+_PICTURES = frozenset((raw.FPDF_PAGEOBJ_IMAGE,))
+
+_Mask = npt.NDArray[np.bool_]
+
+_fill = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, *[ctypes.c_void_p] * 4)(
+    ctypes.cast(raw.FPDFText_GetFillColor, ctypes.c_void_p).value or 0
+)
+_object_of = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)(
+    ctypes.cast(raw.FPDFText_GetTextObject, ctypes.c_void_p).value or 0
+)
+_mode_of = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(
+    ctypes.cast(raw.FPDFTextObj_GetTextRenderMode, ctypes.c_void_p).value or 0
+)
+
+
+def hidden_characters(
+    page: Any, text_page: Any, placement: Placement, characters: Characters
+) -> _Mask:
+    """Says which characters of a page nobody sees."""
+    codes, boxes = characters.codes, characters.boxes
+    inked = has_ink(codes)
+    hidden: _Mask = (codes >= 0xE0000) & (codes <= 0xE007F)
+    size = np.maximum(boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0])
+    known = inked & (size > 0)
+    hidden |= known & (size < TINY)
+    hidden |= known & (
+        (boxes[:, 2] < 0)
+        | (boxes[:, 3] < 0)
+        | (boxes[:, 0] > placement.width)
+        | (boxes[:, 1] > placement.height)
+    )
+    suspicious = _unpainted(text_page, inked, characters.places)
+    if suspicious.any():
+        hidden |= suspicious & inked & ~_seen(page, boxes)
+    return hidden
+
+
+def _unpainted(text_page: Any, inked: _Mask, places: npt.NDArray[np.intp]) -> _Mask:
+    """Says which characters are white or have no ink; looked at once a word."""
+    begins = np.flatnonzero(inked & ~np.r_[False, inked[:-1]])
+    found = np.zeros(len(inked), bool)
+    if not len(begins):
+        return found
+    handle = ctypes.cast(text_page.raw, ctypes.c_void_p).value
+    colours = np.zeros((len(begins), 4), np.uint32)
+    start = colours.ctypes.data
+    for number, place in enumerate(places[begins].tolist()):
+        at = start + 16 * number
+        _fill(handle, place, at, at + 4, at + 8, at + 12)
+    modes = np.fromiter(
+        (_mode_of(found_object) if found_object else 0
+         for found_object in map(_object_of, repeat(handle), places[begins].tolist())),
+        np.int32,
+        len(begins),
+    )  # fmt: skip
+    white = (colours[:, :3] >= _WHITE).all(1) & (modes == 0)
+    odd = white | (colours[:, 3] < 16) | (modes == _INVISIBLE)
+    for number in np.flatnonzero(odd).tolist():
+        end = int(begins[number + 1]) if number + 1 < len(begins) else len(inked)
+        found[begins[number] : end] = True
+    return found
+
+
+def _seen(page: Any, boxes: Floats) -> _Mask:
+    """Says where something is drawn: white letters on a dark ground, or a scan below a text."""
+    width, height = page.get_size()
+    scale = min(2.0, (2_000_000 / max(width * height, 1)) ** 0.5)
+    grey = np.asarray(page.render(scale=scale, grayscale=True).to_numpy())
+    grey = grey[..., 0] if grey.ndim == 3 else grey
+    seen = np.zeros(len(boxes), bool)
+    corners = np.clip(boxes * scale, 0, max(grey.shape)).astype(int)
+    for number, (x0, top, x1, bottom) in enumerate(corners.tolist()):
+        part = grey[top : bottom + 1, x0 : x1 + 1]
+        seen[number] = bool(part.size) and int(part.max()) - int(part.min()) > 12
+    return seen
+
+
+def picture_boxes(page: Any, placement: Placement) -> Floats:
+    """Returns the boxes of a page's pictures."""
+    bounds = [ctypes.c_float() for _ in range(4)]
+    found = []
+    for picture in objects_of(page, _PICTURES):
+        if raw.FPDFPageObj_GetBounds(picture, *bounds):
+            left, bottom, right, top = (b.value for b in bounds)
+            found.append([left, top, right, bottom])
+    return placement.boxes(np.array(found, np.float64).reshape(-1, 4))
+
+
+def hidden_note(codes: npt.NDArray[np.uint32]) -> str:
+    """Returns the note on hidden text, with its first words."""
+    tags = (codes >= 0xE0000) & (codes <= 0xE007F)
+    plain = np.where(tags, np.maximum(codes, 0xE0000) - 0xE0000, codes)
+    known = np.where(plain > 0x10FFFF, 0xFFFD, plain).astype("<u4")
+    text = " ".join(clean(known.tobytes().decode("utf-32-le", "replace")).split())
+    shown = text[:MOST_SHOWN] + ("…" if len(text) > MOST_SHOWN else "")
+    return noted(f"Hidden text, which a person does not see on the page, is left out: “{shown}”")

@@ -1,0 +1,114 @@
+"""What lies over a page's text: filled form fields and comments become lines that say so."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pypdfium2.raw as raw
+
+from qwenbelt.tools.documents.model import Box
+from qwenbelt.tools.documents.notes import noted
+from qwenbelt.tools.documents.parsing.fragments import clean
+from qwenbelt.tools.documents.parsing.pdfium import Placement
+
+MAX_ANNOTATIONS = 1000  # of a page
+MAX_CHARACTERS = 4000  # of one of them
+MAX_ATTACHMENTS = 50  # named
+_HIDDEN = 1 << 1  # annotation flag, PDF 32000-1 table 165
+_COMMENTS = {
+    raw.FPDF_ANNOT_TEXT,
+    raw.FPDF_ANNOT_FREETEXT,
+    raw.FPDF_ANNOT_HIGHLIGHT,
+    raw.FPDF_ANNOT_UNDERLINE,
+    raw.FPDF_ANNOT_SQUIGGLY,
+    raw.FPDF_ANNOT_STRIKEOUT,
+    raw.FPDF_ANNOT_STAMP,
+    raw.FPDF_ANNOT_CARET,
+    raw.FPDF_ANNOT_SQUARE,
+    raw.FPDF_ANNOT_CIRCLE,
+    raw.FPDF_ANNOT_INK,
+    raw.FPDF_ANNOT_LINE,
+}
+_XFA = {raw.FORMTYPE_XFA_FULL, raw.FORMTYPE_XFA_FOREGROUND}
+_SWITCHES = {raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON}
+
+
+class Layer(NamedTuple):
+    """A line that says what stands in a form field or a comment, and where that is."""
+
+    text: str
+    box: Box
+
+
+def document_layers(document: Any) -> list[str]:
+    """Prepares forms for reading; returns notes on attachments and forms that are not read."""
+    notes = []
+    kind = document.get_formtype()
+    if kind != raw.FORMTYPE_NONE:
+        with contextlib.suppress(Exception):  # damaged forms: their pages are read all the same
+            document.init_forms()
+    if kind in _XFA:
+        notes.append(noted("An XFA form: what its program would show is not read."))
+    count = document.count_attachments()
+    if count > 0:
+        names = []
+        for number in range(min(count, MAX_ATTACHMENTS)):
+            with contextlib.suppress(Exception):
+                names.append(" ".join(clean(document.get_attachment(number).get_name()).split()))
+        notes.append(noted(f"{count} attached files are not read: {', '.join(names)}."))
+    return notes
+
+
+def page_layers(page: Any, placement: Placement) -> Iterator[Layer]:
+    """Yields the filled fields and the comments of a page in the order of the file."""
+    for index in range(min(raw.FPDFPage_GetAnnotCount(page.raw), MAX_ANNOTATIONS)):
+        annotation = raw.FPDFPage_GetAnnot(page.raw, index)
+        if not annotation:
+            continue
+        try:
+            if raw.FPDFAnnot_GetFlags(annotation) & _HIDDEN:
+                continue
+            text = _text_of(page, annotation)
+            if text:
+                yield Layer(text, _box_of(annotation, placement))
+        finally:
+            raw.FPDFPage_CloseAnnot(annotation)
+
+
+def _text_of(page: Any, annotation: Any) -> str:
+    kind = raw.FPDFAnnot_GetSubtype(annotation)
+    if kind == raw.FPDF_ANNOT_WIDGET and page.formenv is not None:
+        form = page.formenv.raw
+        name = _string(raw.FPDFAnnot_GetFormFieldName, form, annotation)
+        value = _string(raw.FPDFAnnot_GetFormFieldValue, form, annotation)
+        if raw.FPDFAnnot_GetFormFieldType(form, annotation) in _SWITCHES:
+            checked = raw.FPDFAnnot_IsChecked(form, annotation)
+            value = f"{value if value not in ('', 'Off') else 'x'} [x]" if checked else ""
+        return f"Form field {name}: {value}" if value else ""
+    if kind in _COMMENTS:
+        author = _string(raw.FPDFAnnot_GetStringValue, annotation, b"T")
+        said = _string(raw.FPDFAnnot_GetStringValue, annotation, b"Contents")
+        return f"Comment{f' ({author})' if author else ''}: {said}" if said else ""
+    return ""
+
+
+def _string(function: Any, *arguments: Any) -> str:
+    length = function(*arguments, None, 0)
+    if not 2 < length <= 1 << 20:
+        return ""
+    buffer = ctypes.create_string_buffer(length)
+    pointer = ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort))
+    function(*arguments, pointer, length)
+    text = buffer.raw[: length - 2].decode("utf-16-le", "replace")
+    return " ".join(clean(text).split())[:MAX_CHARACTERS]
+
+
+def _box_of(annotation: Any, placement: Placement) -> Box:
+    bounds = raw.FS_RECTF()
+    raw.FPDFAnnot_GetRect(annotation, bounds)
+    corners = np.array([[bounds.left, bounds.top, bounds.right, bounds.bottom]], np.float64)
+    return Box(*placement.boxes(corners)[0].tolist())
