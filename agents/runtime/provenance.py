@@ -123,7 +123,7 @@ class Provenance:
         self._size = 0
         self._vouched: set[str] = set()
         self._vouched_text = ""
-        self._private: list[_Piece] = []
+        self._private: list[_LabelledText] = []
 
     @property
     def is_clean(self) -> bool:
@@ -145,7 +145,7 @@ class Provenance:
             self._dates |= set(_dates_in(text))
             return
         if label.trusted:  # a tool's own words choose nothing, but they may be private
-            self._private.append(_Piece(label, text, normalised(text)))
+            self._private.append(_LabelledText(label, text, normalised(text)))
             self._vouched_text += " \n " + normalised(text)
             return
         vouched = {name.casefold() for name in fields}
