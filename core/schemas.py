@@ -7,6 +7,7 @@ Here is the one reading of a schema and the one coercion for all tools and all f
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -275,6 +276,11 @@ def _scalars(word: str) -> Iterator[Any]:
 
 def _containers(text: str) -> Iterator[Any]:
     body = text.strip()
+    if body[:1] == body[-1:] == '"' and len(body) > 1:  # encoded twice
+        with contextlib.suppress(json.JSONDecodeError):
+            inner = loads_bounded(body, strict=False)
+            yield from _containers(inner) if inner[:1] in ("[", "{") else ()
+        return
     if body[:1] not in ("[", "{", "("):
         return
     try:

@@ -84,6 +84,8 @@ ANY_OF_STRING = {"anyOf": [STRING, NULL]}
         ("['a', 'b']", STRINGS, ["a", "b"]),
         ("('a', 'b')", STRINGS, ["a", "b"]),
         ("a, b", STRINGS, "a, b"),
+        ("\"{'old': 'a'}\"", {"$ref": "#/$defs/Edit"}, {"old": "a"}),
+        ('"text"', STRINGS, '"text"'),
         ("[1, '2']", {"type": "array", "items": INTEGER}, [1, 2]),
         ('{"old": "a", "n": "2"}', {"$ref": "#/$defs/Edit"}, {"old": "a", "n": 2}),
         ("{'old': 'a', 'n': None}", {"$ref": "#/$defs/Edit"}, {"old": "a"}),

@@ -15,6 +15,7 @@ from qwenbelt.agents.models.codecs.base import NOTHING_YET, Reader, SoFar
 from qwenbelt.agents.models.codecs.blocks import CLOSE, OPEN, CallBlock, FoundCall
 from qwenbelt.agents.models.codecs.place import Place
 from qwenbelt.agents.models.codecs.wrapped import (
+    is_example,
     may_be_wrapped,
     shown_by_words,
     thought_calls,
@@ -363,6 +364,8 @@ class TextCallReader:
             self._show(rest, out)
 
     def _held_calls(self, out: list[ReplyPiece]) -> list[Written]:
+        if is_example("".join(self._shown)):
+            return []
         calls = json_calls(self._buffer, self._schemas)
         if not calls and not any(text.strip() for text in self._shown):
             calls = wrapped_calls(self._buffer, self._schemas)

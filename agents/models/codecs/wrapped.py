@@ -42,12 +42,16 @@ _FENCE = re.compile(r"```[a-zA-Z_]*[ \t]*\n?")
 _FUNCTION = re.compile(r"<function(?:=|\s+name\s*=)")
 _IN_THOUGHTS = re.compile(r"(?:\A|\n)[ \t]*(<tool_call>|<function=[^>\n]+>)")
 # words by which text shows a call instead of making one
-_SHOWING = re.compile(
+_EXAMPLE = re.compile(
     r"\bexample|\be\.g\.|\bfor instance|\blooks? like|\blooks? so|\bformat\b|\bsyntax|\btemplate"
-    r"|\bplaceholder|\breplace\b|\bwould\b|\bcould\b|\bsuch as|\bif you (?:want|need)|\binstead of"
-    r"|例如|比如|示例|例子|格式|形如|替换|模板",
+    r"|\bplaceholder|\bsuch as|\bnot a (?:tool |function )?call"
+    r"|例如|比如|示例|例子|格式|形如|模板|不是.{0,4}调用",
     re.IGNORECASE,
 )
+_SHOWING = re.compile(
+    r"\breplace\b|\bwould\b|\bcould\b|\bif you (?:want|need)|\binstead of|替换", re.IGNORECASE
+)
+_SENTENCE = 160  # characters before a call that may say what it is
 _WORD = re.compile(r"[A-Za-z]{3,}|\d+|[\u4e00-\u9fff]{2}")
 
 
@@ -112,6 +116,11 @@ def _in_tags(body: str, schemas: Schemas) -> Iterator[Written]:
         yield from ((call.name, call.arguments) for call in found)
 
 
+def is_example(before: str) -> bool:
+    """Says whether the words right before a call say that it is an example."""
+    return bool(_EXAMPLE.search(before[-_SENTENCE:]))
+
+
 def shown_by_words(
     before: str, held: str, schemas: Schemas, so_far: SoFar
 ) -> tuple[list[Written], str]:
@@ -124,7 +133,8 @@ def shown_by_words(
     if so_far.called or not so_far.question:
         return [], ""
     calls, after = embedded_calls(held, schemas)
-    if not calls or _SHOWING.search(before) or _SHOWING.search(after):
+    words = f"{before}\n{after}"
+    if not calls or _SHOWING.search(words) or _EXAMPLE.search(words):
         return [], ""
     asked = {word.lower() for word in _words(so_far.question)}
     if not all(asked & {word.lower() for word in _words(given)} for given in _given(calls)):
