@@ -30,6 +30,7 @@ from qwenbelt.agents.runtime.code_mode import (
     code_mode_of,
 )
 from qwenbelt.agents.runtime.conversation_files import ConversationFiles, StoredFiles
+from qwenbelt.agents.runtime.elicitation import ask_values_in_terminal
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
 from qwenbelt.agents.runtime.message_list import SECONDS, MessageList
@@ -40,7 +41,7 @@ from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Run, RunConfig
 from qwenbelt.agents.tool_sources import ToolSources
 from qwenbelt.core.errors import ConfigError, ToolRefused
-from qwenbelt.core.events import ApprovalAsked, Event
+from qwenbelt.core.events import ApprovalAsked, ElicitationAsked, Event
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.base import result_items, result_text
@@ -72,8 +73,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             call of the same reply; see `PlanAgent`.
         summarize: whether what leaves the model's window is summed up by the model first.
         code_mode: whether the tools are called from code: True for all of them, or the names of
-            some; the model is offered `code_interpreter` in their place. "auto" for all where a
-            probe has shown that the model writes code, and there are many.
+            some; the model is offered `code_interpreter` in their place. "auto" for all where
+            the endpoint's record says that the model writes code, and there are many.
         hooks: `Hook` objects, classes or names ("module:name"), called one after another.
     """
 
@@ -283,6 +284,13 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         for run in self._current(run_id):
             run.approve(call_id, allowed)
 
+    def answer(
+        self, request_id: str, values: Mapping[str, Any] | None, run_id: str | None = None
+    ) -> None:
+        """Answers an `ElicitationAsked` event, None declines; from any thread."""
+        for run in self._current(run_id):
+            run.answer(request_id, values)
+
     def _current(self, run_id: str | None = None) -> list[Run]:
         with self._lock:
             runs = [run for run in self._runs if not run.is_over]
@@ -336,6 +344,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
                 on_event(event)
             elif isinstance(event, ApprovalAsked):
                 self.approve(event.call_id, _answered(event))
+            elif isinstance(event, ElicitationAsked):
+                self.answer(event.request_id, ask_values_in_terminal(event))
             if growing.take(event):
                 found = growing.messages()
                 if found:

@@ -24,8 +24,9 @@ from qwenbelt.agents.models.deltas import (
     Tokens,
     ToolCall,
 )
-from qwenbelt.agents.models.endpoint_model import Model, Request
+from qwenbelt.agents.models.endpoint_model import Request
 from qwenbelt.agents.models.refusals import is_overflow
+from qwenbelt.agents.models.tool_pictures import rule_of
 from qwenbelt.agents.prompts import (
     BUDGET_OF_CALLS,
     CUT_OFF,
@@ -41,6 +42,7 @@ from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArt
 from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.agents.runtime.context_window import Window, summarizer
 from qwenbelt.agents.runtime.conversation_labels import ConversationLabels
+from qwenbelt.agents.runtime.elicitation import Elicitor
 from qwenbelt.agents.runtime.history import History, unanswered_calls
 from qwenbelt.agents.runtime.hooked import (
     RunRefused,
@@ -71,7 +73,6 @@ from qwenbelt.core.events import (
 from qwenbelt.tools.base import Tool, ToolContext
 
 if TYPE_CHECKING:
-    from qwenbelt.agents.models.tool_pictures import PictureRule
     from qwenbelt.agents.runtime.run import RunConfig
 
 MAX_BACKOFF = 30.0  # seconds
@@ -109,6 +110,7 @@ class AgentLoop:
         self.plan = plan
         self._emit = emit
         self._asked = asked
+        self.elicitor = Elicitor(emit, plan.hooks, heard=plan.parent is None)
         self._turn = 0
         self._empty = 0
         self._farewell: Ending | None = None
@@ -150,7 +152,7 @@ class AgentLoop:
         if self._history is None:
             model = self.plan.model
             self._history = History(
-                self.plan.messages, model.codec, self.plan.language, _picture_rule(model)
+                self.plan.messages, model.codec, self.plan.language, rule_of(model)
             )
         return self._history
 
@@ -262,7 +264,7 @@ class AgentLoop:
         if self._empty >= _EMPTY_REPLIES:
             return Ending("answer", "the model's reply was empty")
         self._empty += 1
-        self.history.tell(EMPTY_REPLY[self.plan.language])
+        self.history.instruct(EMPTY_REPLY[self.plan.language])
         return None
 
     def _typed_answer(
@@ -273,14 +275,14 @@ class AgentLoop:
         fault = typed.settle(text, last=last is not None)
         if fault is None:
             return Ending("answer")
-        self.history.tell(typed.form.repair(fault, self.plan.language))
+        self.history.instruct(typed.form.repair(fault, self.plan.language))
         return None
 
     # -- one model call -----------------------------------------------------------------------
 
     async def _ask(self, last: Ending | None) -> _Incoming:
         if last is not None and self._turn > 1:
-            self.history.tell(self._parting)
+            self.history.instruct(self._parting)
         self._spending.model_calls += 1
         attempt = 0
         await self._fit()
@@ -309,7 +311,7 @@ class AgentLoop:
             return await self._fit()
         changed = self.plan.model.adapt(error, request)
         if changed:
-            self.history.use(self.plan.model.codec, _picture_rule(self.plan.model))
+            self.history.use(self.plan.model.codec, rule_of(self.plan.model))
             self._emit(Notice(changed))
         return bool(changed)
 
@@ -533,6 +535,7 @@ class AgentLoop:
             language=plan.language,
             call_id=call.id,
             parent=self._as_parent,
+            elicit=lambda question: self.elicitor.ask(loop, question),
         )
         return context
 
@@ -588,10 +591,6 @@ class AgentLoop:
 
     def close(self) -> None:
         """Gives up what the run kept."""
+        self.elicitor.close()
         if self._own_artifacts:
             self._artifacts.close()
-
-
-def _picture_rule(model: Model) -> PictureRule | None:
-    """Returns how a model is sent pictures of tools; stock models have no such rule."""
-    return getattr(model, "picture_rule", None)

@@ -256,6 +256,11 @@ class Run(AsyncGenerator[Event, None]):
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._channel.answer, call_id, allowed)
 
+    def answer(self, request_id: str, values: Mapping[str, Any] | None) -> None:
+        """Answers an `ElicitationAsked` event, None declines; from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._body.elicitor.answer, request_id, values)
+
     # -- the driver ---------------------------------------------------------------------------
 
     def _start(self) -> None:
