@@ -73,8 +73,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             call of the same reply; see `PlanAgent`.
         summarize: whether what leaves the model's window is summed up by the model first.
         code_mode: whether the tools are called from code: True for all of them, or the names of
-            some; the model is offered `code_interpreter` in their place. "auto" for all where a
-            probe has shown that the model writes code, and there are many.
+            some; the model is offered `code_interpreter` in their place. "auto" for all where
+            the endpoint's record says that the model writes code, and there are many.
         hooks: `Hook` objects, classes or names ("module:name"), called one after another.
     """
 
