@@ -264,7 +264,7 @@ class AgentLoop:
         if self._empty >= _EMPTY_REPLIES:
             return Ending("answer", "the model's reply was empty")
         self._empty += 1
-        self.history.tell(EMPTY_REPLY[self.plan.language])
+        self.history.instruct(EMPTY_REPLY[self.plan.language])
         return None
 
     def _typed_answer(
@@ -275,14 +275,14 @@ class AgentLoop:
         fault = typed.settle(text, last=last is not None)
         if fault is None:
             return Ending("answer")
-        self.history.tell(typed.form.repair(fault, self.plan.language))
+        self.history.instruct(typed.form.repair(fault, self.plan.language))
         return None
 
     # -- one model call -----------------------------------------------------------------------
 
     async def _ask(self, last: Ending | None) -> _Incoming:
         if last is not None and self._turn > 1:
-            self.history.tell(self._parting)
+            self.history.instruct(self._parting)
         self._spending.model_calls += 1
         attempt = 0
         await self._fit()

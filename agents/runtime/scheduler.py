@@ -291,10 +291,12 @@ class Scheduler:
     def _check(self, job: ScheduledCall) -> None:
         """Has the tool check the arguments, once all values are known."""
         tool = job.tool
-        job.values = typed(tool, job.values)
         if not isinstance(tool, Tool):
+            job.values = typed(tool, job.values)
             return
         job.arguments = tool.parse(job.values)
+        if isinstance(job.arguments, dict):
+            job.values = job.arguments  # in the types of the schema
         if tool.idempotent:
             job.key = f"{tool.name} {json.dumps(job.values, sort_keys=True, default=str)}"
 
