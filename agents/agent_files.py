@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 Kind = Literal["fncall", "react", "assistant"]
 KINDS: tuple[Kind, ...] = ("fncall", "react", "assistant")
 MAX_BYTES = 256 * 1024
+CODE_TOOL = "code"  # among tools, says that the others are called from code
 INSTRUCTIONS = "AGENTS.md"  # the name that https://agents.md gives to a folder's instructions
 _SUFFIXES = (".md", ".yaml", ".yml")
 _HEAD = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?(.*)\Z", re.DOTALL | re.MULTILINE)
@@ -175,6 +176,10 @@ def read_agent(path: Path) -> DescribedAgent:
         raise ConfigError(f"{path}: cannot be read as an agent ({one_line(error)}).") from error
     table = _front_matter(path, text) if path.suffix == ".md" else _mapping(path, text)
     folder = path.resolve().parent
+    tools = table.get("tools")
+    if isinstance(tools, list) and CODE_TOOL in tools:
+        others = [name for name in tools if name != CODE_TOOL]
+        table = {"code_mode": True, **table, "tools": others}
     try:
         if isinstance(table.get("mcp"), str):
             table["mcp"] = _servers(folder / table["mcp"])

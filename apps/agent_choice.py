@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Face = TypeVar("Face", bound=Callable[..., Any])
 Kind = Literal["fncall", "react", "assistant"]
-NO_TOOLS, ALL_TOOLS, CODE_TOOL = "none", "all", "code"
+NO_TOOLS, ALL_TOOLS = "none", "all"
 DEFAULT_TOOLS = ("code_interpreter", "document_search", "read_document", "plot")
 # these write nothing but what belongs to the session; others that write are asked about
 TRUSTED_TOOLS = frozenset({*DEFAULT_TOOLS, "image_annotate"})
@@ -63,6 +63,8 @@ class AgentChoice:
             ConfigError: `kind` is neither a kind nor an agent's name or file, or there are no
                 instructions.
         """
+        from qwenbelt.agents.agent_files import CODE_TOOL
+
         if CODE_TOOL in options.get("tools", ()):
             others = tuple(name for name in options["tools"] if name != CODE_TOOL)
             options = {**options, "tools": others, "code_mode": True}

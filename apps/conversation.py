@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.answers.question import user_message
-from qwenbelt.core.events import ApprovalAsked, Done, Event
+from qwenbelt.agents.runtime.elicitation import ask_values_in_terminal
+from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event
 
 if TYPE_CHECKING:
     from qwenbelt.agents.runtime.run import Run
@@ -76,6 +77,9 @@ class Follower:
                 sink(event)
             if isinstance(event, ApprovalAsked):
                 await self._answer(event)
+            elif isinstance(event, ElicitationAsked):
+                values = await asyncio.to_thread(ask_values_in_terminal, event)
+                self._run.answer(event.request_id, values)
             elif isinstance(event, Done):
                 done = event
         return done

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qwenbelt.core.events import (
         ApprovalAsked,
         Done,
+        ElicitationAsked,
         Event,
         HistoryCompacted,
         Item,
@@ -48,6 +49,7 @@ __all__ = [
     "ApprovalAsked",
     "ConfigError",
     "Done",
+    "ElicitationAsked",
     "EndpointError",
     "Event",
     "HistoryCompacted",
@@ -97,6 +99,7 @@ __getattr__, __dir__ = lazy(
         ),
         "qwenbelt.core.events": (
             "ApprovalAsked",
+            "ElicitationAsked",
             "Done",
             "Event",
             "HistoryCompacted",

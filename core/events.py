@@ -149,6 +149,24 @@ class ApprovalAsked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ElicitationAsked(Event):
+    """An MCP server asks the person; answer with `run.answer(request_id, values or None)`.
+
+    Attributes:
+        schema: the JSON schema of the values, in the mode "form".
+        mode: "form", or "url": the person is to open `url`, and the answer is `{}`.
+    """
+
+    kind: ClassVar[str] = "elicitation_asked"
+    request_id: str
+    server: str
+    message: str
+    schema: dict[str, Any] = field(default_factory=dict)
+    mode: str = "form"
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolStarted(Event):
     """A call begins to run."""
 

@@ -82,6 +82,26 @@ class CallsFromCode(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Question:
+    """What a tool asks of the person while it runs, such as an MCP server's elicitation.
+
+    Attributes:
+        server: who asks.
+        schema: the JSON schema of the values, in the mode "form".
+        mode: "form" or "url".
+    """
+
+    server: str
+    message: str
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    mode: str = "form"
+    url: str = ""
+
+
+Elicit = Callable[[Question], "concurrent.futures.Future[Mapping[str, Any] | None]"]
+
+
 @dataclass
 class ToolContext:
     """What a running call may know of the run it belongs to; given as the keyword `context`.
@@ -108,6 +128,7 @@ class ToolContext:
     cancelled: threading.Event = field(default_factory=threading.Event)
     language: Language = "en"
     call_id: str = ""
+    elicit: Elicit | None = None
     parent: object = None
     calls: CallsFromCode | None = None
 

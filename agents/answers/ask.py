@@ -14,7 +14,7 @@ from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
 from qwenbelt.core.errors import AnswerInvalid
-from qwenbelt.core.events import Done, Event
+from qwenbelt.core.events import Done, ElicitationAsked, Event
 
 if TYPE_CHECKING:
     from qwenbelt.agents.runtime.run import Run
@@ -93,6 +93,8 @@ class Asking:
         async with aclosing(run) as opened:
             async for event in opened:
                 events.append(event)
+                if isinstance(event, ElicitationAsked):
+                    run.answer(event.request_id, None)  # hooks were asked before
         if form is not None and not run.has_value:
             done = events[-1] if events and isinstance(events[-1], Done) else None
             why = (done.detail or done.reason) if done is not None else "cancelled"

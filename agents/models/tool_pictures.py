@@ -100,6 +100,11 @@ def rule_for(model: str, *, dashscope: bool, in_tool_message: bool) -> PictureRu
     return PictureRule(factor, most, in_tool_message)
 
 
+def rule_of(model: object) -> PictureRule | None:
+    """Returns how a model is sent pictures of tools; stock models have no such rule."""
+    return getattr(model, "picture_rule", None)
+
+
 def takes(form: str) -> bool:
     """Says whether a codec's form has room for pictures."""
     return form in _FORMS

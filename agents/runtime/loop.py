@@ -24,8 +24,9 @@ from qwenbelt.agents.models.deltas import (
     Tokens,
     ToolCall,
 )
-from qwenbelt.agents.models.endpoint_model import Model, Request
+from qwenbelt.agents.models.endpoint_model import Request
 from qwenbelt.agents.models.refusals import is_overflow
+from qwenbelt.agents.models.tool_pictures import rule_of
 from qwenbelt.agents.prompts import (
     BUDGET_OF_CALLS,
     CUT_OFF,
@@ -41,6 +42,7 @@ from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArt
 from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.agents.runtime.context_window import Window, summarizer
 from qwenbelt.agents.runtime.conversation_labels import ConversationLabels
+from qwenbelt.agents.runtime.elicitation import Elicitor
 from qwenbelt.agents.runtime.history import History, unanswered_calls
 from qwenbelt.agents.runtime.hooked import (
     RunRefused,
@@ -51,7 +53,7 @@ from qwenbelt.agents.runtime.hooked import (
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, check_reason, cut_ending
-from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
+from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
 from qwenbelt.agents.runtime.tool_arguments import with_references
 from qwenbelt.agents.runtime.typed_answer import TypedAnswer
 from qwenbelt.core.errors import EndpointError, ToolError
@@ -71,7 +73,6 @@ from qwenbelt.core.events import (
 from qwenbelt.tools.base import Tool, ToolContext
 
 if TYPE_CHECKING:
-    from qwenbelt.agents.models.tool_pictures import PictureRule
     from qwenbelt.agents.runtime.run import RunConfig
 
 MAX_BACKOFF = 30.0  # seconds
@@ -109,6 +110,7 @@ class AgentLoop:
         self.plan = plan
         self._emit = emit
         self._asked = asked
+        self.elicitor = Elicitor(emit, plan.hooks, heard=plan.parent is None)
         self._turn = 0
         self._empty = 0
         self._farewell: Ending | None = None
@@ -132,17 +134,7 @@ class AgentLoop:
         self._answer_text: str | None = None
         depth = plan.parent.depth + 1 if plan.parent is not None else 0
         self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
-        self._typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
-
-    @property
-    def value(self) -> Any:
-        """The typed answer, checked; None before it has come."""
-        return self._typed.value if self._typed is not None else None
-
-    @property
-    def has_value(self) -> bool:
-        """Whether a typed answer has come."""
-        return self._typed is not None and self._typed.is_there
+        self.typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
 
     @property
     def history(self) -> History:
@@ -150,7 +142,7 @@ class AgentLoop:
         if self._history is None:
             model = self.plan.model
             self._history = History(
-                self.plan.messages, model.codec, self.plan.language, _picture_rule(model)
+                self.plan.messages, model.codec, self.plan.language, rule_of(model)
             )
         return self._history
 
@@ -180,8 +172,8 @@ class AgentLoop:
 
     async def _ended(self, ending: Ending) -> Ending:
         """What is left to do once there is an answer."""
-        if self._typed is not None and self._typed.is_there:
-            await asyncio.to_thread(self._typed.form.verify, self.value, self.plan.files)
+        if self.typed is not None and self.typed.is_there:
+            await asyncio.to_thread(self.typed.verify, self.plan.files)
         if self.plan.hooks.has("before_answer"):
             text = self.answer()
             changed = await hooked_answer(self.plan.hooks, text)
@@ -251,8 +243,8 @@ class AgentLoop:
         return None
 
     def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
-        if self._typed is not None and reply.text.strip() and reply.finish_reason in WHOLE:
-            return self._typed_answer(self._typed, reply, last)
+        if self.typed is not None and reply.text.strip() and reply.finish_reason in WHOLE:
+            return self._typed_answer(self.typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
         if reply.finish_reason not in WHOLE:
@@ -262,7 +254,7 @@ class AgentLoop:
         if self._empty >= _EMPTY_REPLIES:
             return Ending("answer", "the model's reply was empty")
         self._empty += 1
-        self.history.tell(EMPTY_REPLY[self.plan.language])
+        self.history.instruct(EMPTY_REPLY[self.plan.language])
         return None
 
     def _typed_answer(
@@ -273,14 +265,14 @@ class AgentLoop:
         fault = typed.settle(text, last=last is not None)
         if fault is None:
             return Ending("answer")
-        self.history.tell(typed.form.repair(fault, self.plan.language))
+        self.history.instruct(typed.form.repair(fault, self.plan.language))
         return None
 
     # -- one model call -----------------------------------------------------------------------
 
     async def _ask(self, last: Ending | None) -> _Incoming:
         if last is not None and self._turn > 1:
-            self.history.tell(self._parting)
+            self.history.instruct(self._parting)
         self._spending.model_calls += 1
         attempt = 0
         await self._fit()
@@ -309,7 +301,7 @@ class AgentLoop:
             return await self._fit()
         changed = self.plan.model.adapt(error, request)
         if changed:
-            self.history.use(self.plan.model.codec, _picture_rule(self.plan.model))
+            self.history.use(self.plan.model.codec, rule_of(self.plan.model))
             self._emit(Notice(changed))
         return bool(changed)
 
@@ -337,10 +329,10 @@ class AgentLoop:
     def _request(self, last: Ending | None) -> Request:
         plan, history = self.plan, self.history
         tools, extra = self._declared, plan.extra
-        repairing = self._typed is not None and self._typed.repairing
-        if self._typed is not None:
-            extra = {**extra, **self._typed.fields(tools=bool(tools))}
-            if repairing and self._typed.structured:
+        repairing = self.typed is not None and self.typed.repairing
+        if self.typed is not None:
+            extra = {**extra, **self.typed.fields(tools=bool(tools))}
+            if repairing and self.typed.structured:
                 tools = []  # servers take a schema for the reply or tools, not both
         return Request(
             messages=history.wire,
@@ -404,11 +396,8 @@ class AgentLoop:
         if isinstance(part, Text):
             incoming.text.append(part.text)
             self._emit(TextDelta(part.text))
-            if self._typed is not None:
-                size = sum(map(len, incoming.text))
-                partial = self._typed.partial(incoming.text, size)
-                if partial is not None:
-                    self._emit(partial)
+            if self.typed is not None:
+                self.typed.show(incoming.text, self._emit)
         elif isinstance(part, Thought):
             incoming.thoughts.append(part.text)
             self._emit(ThinkingDelta(part.text))
@@ -445,10 +434,13 @@ class AgentLoop:
         """Takes in tools that a server has added or changed; what it dropped stays declared."""
         if self.plan.current_tools is None:
             return
-        for name, tool in self.plan.current_tools().items():
+        current = self.plan.current_tools()
+        for name, tool in current.items():
             if self._tools.get(name) is not tool:
                 self._tools[name] = tool
                 self._stale = True
+        if self._stale and self.plan.deferred is not None:
+            self.plan.deferred.over(current)
 
     def _declare(self) -> None:
         """Declares the tools, and `read_artifact` from the first artifact on."""
@@ -482,6 +474,7 @@ class AgentLoop:
                 code=plan.code,
                 count_nested=self._count_nested,
                 hooks=plan.hooks,
+                unwrap=plan.deferred.unwrapped if plan.deferred is not None else same_call,
             )
         )
 
@@ -533,6 +526,7 @@ class AgentLoop:
             language=plan.language,
             call_id=call.id,
             parent=self._as_parent,
+            elicit=lambda question: self.elicitor.ask(loop, question),
         )
         return context
 
@@ -580,18 +574,8 @@ class AgentLoop:
                 return final_answer(text) if self.plan.model.codec.form == "react" else text
         return ""
 
-    def plain_value(self) -> Any:
-        """Returns the typed answer as JSON holds it, or None."""
-        if self._typed is None or not self._typed.is_there:
-            return None
-        return self._typed.form.plain(self._typed.value)
-
     def close(self) -> None:
         """Gives up what the run kept."""
+        self.elicitor.close()
         if self._own_artifacts:
             self._artifacts.close()
-
-
-def _picture_rule(model: Model) -> PictureRule | None:
-    """Returns how a model is sent pictures of tools; stock models have no such rule."""
-    return getattr(model, "picture_rule", None)

@@ -42,7 +42,15 @@ _ACTING = re.compile(
     re.IGNORECASE,
 )
 _WORDS_TO_FIND = re.compile(r"(?:^|_)(?:query|queries|keywords?)$", re.IGNORECASE)
+# what tells one person's papers from another's, and is no date
+_IDENTIFIER = re.compile(r"\b(?=(?:[\w-]*\d){4})[\w-]{7,}\b")
+_FEW_DIGITS = 4
+_NUMBERED = r"(?:\bid|#|\bno\.?|\bnumber|\bnr\.?|编号|第)\W{{0,4}}{}\b"
 _FIELD = re.compile(r"^[\s\-*]*([A-Za-z_][\w ]{0,40}?)\s*:\s*(.*)$", re.MULTILINE)
+_ITEMS = "[]"  # in the place of a field's name: the entries of a list that are one word
+_ITEM = re.compile(r"^\s*-\s+['\"]?([^\s'\"]{1,60})['\"]?\s*$", re.MULTILINE)
+_MOST_YAML = 100_000
+_REFERENCES = re.compile(r"(?:^|[\s\[{,:-])[&*]\w|<<:")
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2})?)?")
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 
@@ -114,6 +122,8 @@ class Provenance:
         self._untrusted: list[_LabelledText] = []
         self._size = 0
         self._vouched: set[str] = set()
+        self._vouched_text = ""
+        self._private: list[_LabelledText] = []
 
     @property
     def is_clean(self) -> bool:
@@ -130,9 +140,13 @@ class Provenance:
         """
         if not text.strip():
             return
-        if label.trusted:
+        if label.trusted and label.origin in ("person", "system"):
             self._trusted += " \n " + normalised(text)
             self._dates |= set(_dates_in(text))
+            return
+        if label.trusted:  # a tool's own words choose nothing, but they may be private
+            self._private.append(_LabelledText(label, text, normalised(text)))
+            self._vouched_text += " \n " + normalised(text)
             return
         vouched = {name.casefold() for name in fields}
         free = text
@@ -176,6 +190,8 @@ class Provenance:
     def is_said(self, value: str) -> bool:
         """Says whether a value stands in trusted text."""
         plain = normalised(value)
+        if plain.isdigit() and len(plain) < _FEW_DIGITS:  # as a day or an amount it says nothing
+            return re.search(_NUMBERED.format(plain), self._trusted) is not None
         if not plain or _stands_in(plain, self._trusted):
             return True
         date = _DATE.fullmatch(value.strip())
@@ -194,13 +210,21 @@ class Provenance:
         for piece in reversed(self._untrusted):
             if _stands_in(plain, piece.plain):
                 return Influence(argument, _short(value), _quote(piece.text, value), piece.label)
-        if plain in self._vouched:
+        if plain in self._vouched or _stands_in(plain, self._vouched_text):
             return None
         # an address that is put together of what was read (`https://host/?q=` and a secret)
         return Influence(argument, _short(value))
 
     def _of_content(self, argument: str, value: str) -> Influence | None:
         plain = normalised(value)
+        return (
+            self._of_acting(argument, value)
+            or self._of_day(argument, value)
+            or self._of_identifier(argument, value)
+            or (self._copied(argument, plain) if len(plain) >= _RUN else None)
+        )
+
+    def _of_acting(self, argument: str, value: str) -> Influence | None:
         for acting in _ACTING.findall(value):
             atom = normalised(acting).rstrip(".,;:!?)]}")
             if self.is_said(atom):
@@ -209,13 +233,30 @@ class Provenance:
                 if _stands_in(atom, piece.plain):
                     quote = _quote(piece.text, acting)
                     return Influence(argument, _short(acting), quote, piece.label)
-        if len(plain) >= _RUN:
-            return self._copied(argument, plain)
+        return None
+
+    def _of_identifier(self, argument: str, value: str) -> Influence | None:
+        for identifier in _IDENTIFIER.findall(value):
+            if not _DATE.match(identifier) and not self.is_said(identifier):
+                for piece in reversed([*self._private, *self._untrusted]):
+                    if _stands_in(normalised(identifier), piece.plain):
+                        quote = _quote(piece.text, identifier)
+                        return Influence(argument, _short(identifier), quote, piece.label)
+        return None
+
+    def _of_day(self, argument: str, value: str) -> Influence | None:
+        date = _DATE.fullmatch(value.strip())
+        if date is None or self.is_said(value):
+            return None
+        day = int(date[2]), int(date[3])
+        for piece in reversed(self._untrusted):
+            if day in set(_dates_in(piece.text)):
+                return Influence(argument, _short(value), "", piece.label)
         return None
 
     def _copied(self, argument: str, plain: str) -> Influence | None:
         """Finds a longer run of what was read in what would go out."""
-        for piece in reversed(self._untrusted):
+        for piece in reversed([*self._private, *self._untrusted]):
             for at in range(0, len(plain) - _RUN + 1, _RUN // 3):
                 run = plain[at : at + _RUN]
                 if run in piece.plain and not _stands_in(run.strip(), self._trusted):
@@ -295,12 +336,26 @@ def _dates_in(text: str) -> Iterator[tuple[int, int]]:
 
 def _split(text: str, vouched: set[str]) -> tuple[list[str], str]:
     """Returns the values of the fields that are vouched for, and the text without them."""
-    try:
-        value = loads_bounded(text)
-    except json.JSONDecodeError:
+    value = _structure(text)
+    if not isinstance(value, (dict, list)):
         return _split_lines(text, vouched)
     found: list[str] = []
     return found, json.dumps(_without(value, vouched, found), ensure_ascii=False)
+
+
+def _structure(text: str) -> Any:
+    """Returns the value of JSON, or of YAML that is small and refers to nothing; else None."""
+    try:
+        return loads_bounded(text)
+    except json.JSONDecodeError:
+        if len(text) > _MOST_YAML or _REFERENCES.search(text):
+            return None
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506  nothing but texts
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return None
 
 
 def _without(value: Any, vouched: set[str], found: list[str]) -> Any:
@@ -313,6 +368,10 @@ def _without(value: Any, vouched: set[str], found: list[str]) -> Any:
                 kept[key] = _without(entry, vouched, found)
         return kept
     if isinstance(value, list):
+        if _ITEMS in vouched:
+            words = [entry for entry in value if isinstance(entry, str) and " " not in entry]
+            found += words
+            value = [entry for entry in value if entry not in words]
         return [_without(entry, vouched, found) for entry in value]
     return value
 
@@ -327,7 +386,11 @@ def _split_lines(text: str, vouched: set[str]) -> tuple[list[str], str]:
         found.append(match.group(2).strip().strip("'\""))
         return ""
 
-    return found, _FIELD.sub(keep, text)
+    rest = _FIELD.sub(keep, text)
+    if _ITEMS in vouched:
+        found += _ITEM.findall(rest)
+        rest = _ITEM.sub("", rest)
+    return found, rest
 
 
 def _is_atom(value: str) -> bool:

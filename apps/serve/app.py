@@ -36,7 +36,7 @@ from qwenbelt.core.errors import (
     ToolRefused,
     one_line,
 )
-from qwenbelt.core.events import ApprovalAsked, Event
+from qwenbelt.core.events import ApprovalAsked, ElicitationAsked, Event
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import remember, scrub
 from qwenbelt.core.urls import is_loopback
@@ -344,6 +344,8 @@ class _Telling:
     def _decide(self, event: Event) -> None:
         if isinstance(event, ApprovalAsked):
             self._run.approve(event.call_id, event.name in self._trusted)
+        elif isinstance(event, ElicitationAsked):
+            self._run.answer(event.request_id, None)  # nobody can be asked here
 
     async def first_sign(self) -> None:
         """Waits a little for the first piece.

@@ -15,6 +15,7 @@ from qwen_agent.agents import Router
 from qwenbelt.agents import Assistant, FnCallAgent, ReActChat, load_agent
 from qwenbelt.agents.agent_files import find_agents, folder_instructions, read_agent
 from qwenbelt.apps import cli
+from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.testing import Scenario, ScriptedServer
 from qwenbelt.workflows.batch.tasks import TaskOptions, read_tasks
@@ -50,6 +51,17 @@ def test_markdown_and_yaml_say_the_same(folders: Any) -> None:
     assert first.prompt == second.prompt == "You count."
     assert first.tools == second.tools == ["plot"]
     assert list(find_agents()) == ["counter", "two"]
+
+
+def test_code_among_the_tools_says_that_they_are_called_from_code(folders: Any) -> None:
+    own, _ = folders
+    coded = read_agent(write(own, "coder.md", HEAD.replace("[plot]", "[code, plot]")))
+    assert (coded.tools, coded.code_mode) == (["plot"], True)
+    agent = coded.make(llm={"model": "m", "model_server": "http://127.0.0.1:9/v1"})
+    assert agent.code_mode is True
+    assert "code_interpreter" in agent.function_map
+    typed = AgentChoice.of_options(tools=("code", "plot"))
+    assert (typed.tools, typed.code_mode) == (("plot",), True)
 
 
 def test_the_users_own_agent_counts_before_the_folders(folders: Any) -> None:

@@ -59,6 +59,7 @@ TOOLS = [
     {"name": "long_line", "inputSchema": OBJECT},
     {"name": "env", "inputSchema": OBJECT},
     {"name": "pid", "inputSchema": OBJECT},
+    {"name": "ask", "inputSchema": OBJECT},
 ]
 if FAULT == "grows":
     TOOLS = [{"name": "grow", "inputSchema": OBJECT}, {"name": "old", "inputSchema": OBJECT}]
@@ -140,7 +141,31 @@ def grow(arguments: dict, token: object) -> dict:
     return {"content": [text("grew")]}
 
 
+FORM = {
+    "type": "object",
+    "properties": {
+        "size": {"type": "string", "enum": ["S", "L"]},
+        "count": {"type": "integer", "default": 1},
+    },
+    "required": ["size"],
+}
+asked: dict = {}
+
+
+def ask(arguments: dict, token: object) -> dict:
+    """Asks the person by `elicitation/create`, and returns what was answered."""
+    params = {"message": "Which size?", "requestedSchema": arguments.get("form", FORM)}
+    if "url" in arguments:
+        more = {"mode": "url", "url": arguments["url"], "elicitationId": "e1"}
+        params = {"message": "Sign in", **more}
+    waiting = asked["ask-1"] = threading.Event()
+    send({"id": "ask-1", "method": "elicitation/create", "params": params})
+    waiting.wait(30)
+    return {"content": [text(json.dumps(asked["answer"]))]}
+
+
 RESULTS = {
+    "ask": ask,
     "grow": grow,
     "grown": lambda arguments, _: {"content": [text("from grown: " + arguments.get("text", ""))]},
     "unknown_blocks": lambda *_: {"content": BLOCKS},
@@ -210,6 +235,10 @@ def answer(message: dict) -> None:
     params = message.get("params") or {}
     if method == "notifications/cancelled":
         note(f"cancelled {params.get('requestId')}")
+    if number in asked and method is None:
+        asked["answer"] = message.get("result", message.get("error"))
+        asked[number].set()
+        return
     if number is None:
         return
     if method == "server/discover" and FAULT == "strict":

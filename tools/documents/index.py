@@ -18,6 +18,7 @@ from qwenbelt.tools.documents.files import content_key, files_in, passed_over
 from qwenbelt.tools.documents.model import Page, Table
 from qwenbelt.tools.documents.parsing.formats import Opened, open_document
 from qwenbelt.tools.documents.parsing.worker_pool import RANGE, Workers, shared_workers
+from qwenbelt.tools.documents.search.carried_headers import CarriedHeaders
 from qwenbelt.tools.documents.search.chunks import Chunk, chunks_of
 from qwenbelt.tools.documents.search.embedding import Embedder
 from qwenbelt.tools.documents.search.focused import FocusedSearch
@@ -297,9 +298,11 @@ class DocumentIndex:
 
     def _chunks(self, document: int) -> Iterator[tuple[Chunk, str]]:
         sections, margins = Sections(self._store.outline(document)), Margins()
+        headers = CarriedHeaders()
         for page in self._store.pages(document):
             margins.look(page)
         for page in self._store.pages(document):
+            headers.carry(page)
             for chunk in chunks_of(page, sections, margins):
                 yield chunk, page.text[chunk.start : chunk.end]
 

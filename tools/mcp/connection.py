@@ -12,6 +12,7 @@ from mcp import Client
 from mcp_types import CallToolResult
 
 from qwenbelt.core.errors import ConfigError, ToolError
+from qwenbelt.tools.base import Elicit
 from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.loop import LoopThread, loop_thread
 from qwenbelt.tools.mcp.session import McpSession, Offer, Report, SessionLost
@@ -119,14 +120,18 @@ class ServerConnection:
         return (await self.session()).offer
 
     async def request(
-        self, start: Callable[[Client], Awaitable[T]], what: str, report: Report | None = None
+        self,
+        start: Callable[[Client], Awaitable[T]],
+        what: str,
+        report: Report | None = None,
+        elicit: Elicit | None = None,
     ) -> T:
         """Makes a request on the live session; for errors see `McpSession.request`."""
         said = ""
         for _ in range(2):
             session = await self.session()
             try:
-                return await session.request(start, what, report)
+                return await session.request(start, what, report, elicit)
             except SessionLost as lost:
                 said = str(lost) or said
         why = f" ({said})" if said else ""

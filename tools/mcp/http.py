@@ -44,6 +44,7 @@ class Attempt:
         lost: the server does not know the session, or was not reached; nothing has run.
         status: of the reply, or 0.
         words: what the reply or the error says, in one piece.
+        elicit: asks the person of the run that the request belongs to.
     """
 
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,6 +52,7 @@ class Attempt:
     lost: bool = False
     status: int = 0
     words: str = ""
+    elicit: Any = None
 
     def failed(self, error: Exception, *, not_run: bool) -> None:
         """Takes in an error of the connection."""

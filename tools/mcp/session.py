@@ -23,6 +23,7 @@ from mcp_types import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     REQUEST_TIMEOUT,
+    ElicitResult,
     Implementation,
     LoggingMessageNotificationParams,
     PromptListChangedNotification,
@@ -37,8 +38,10 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from qwenbelt.core.errors import ConfigError, QwenbeltError, ToolError, ToolTimeout, one_line
 from qwenbelt.core.urls import connection_options
+from qwenbelt.tools.base import Elicit, Question
 from qwenbelt.tools.mcp import http
 from qwenbelt.tools.mcp.config import ServerConfig
+from qwenbelt.tools.mcp.forms import asks_for_secrets, form_values
 from qwenbelt.tools.mcp.leniency import Check, Mender, lenient, output_check
 from qwenbelt.tools.mcp.stdio import MAX_LINE_BYTES, StdioServer
 
@@ -97,6 +100,8 @@ class McpSession:
         self._mender = Mender()
         self._output_checks: dict[str, Check] = {}
         self._calls = 0
+        self._elicitors: list[Elicit | None] = []
+        self._asking = 0  # questions that a person thinks about; calls wait for them
         self._changed = False
         self._relisting: asyncio.Task[None] | None = None
         self._kind = kind or config.kind
@@ -179,6 +184,7 @@ class McpSession:
                 cache=None,
                 logging_callback=self._on_log,
                 message_handler=self._on_message,
+                elicitation_callback=self._on_elicit,
                 log_level="info",
                 client_info=Implementation(name="qwenbelt", version=version("qwenbelt")),
             )
@@ -230,6 +236,31 @@ class McpSession:
                 self._mender.notes.clear()
                 listing = _list_offer(self._client)
                 self._take_offer(await asyncio.wait_for(listing, self.config.start_timeout))
+
+    async def _on_elicit(self, context: Any, params: Any) -> ElicitResult:
+        """Answers what the server asks of the person; declined where nobody can be asked."""
+        attempt = http.current.get()
+        elicit = attempt.elicit if attempt is not None else None
+        if elicit is None:  # the older form does not say which call it belongs to
+            elicit = next((one for one in reversed(self._elicitors) if one is not None), None)
+        if elicit is None:
+            return ElicitResult(action="decline")
+        schema = getattr(params, "requested_schema", None) or {}
+        url = str(getattr(params, "url", "") or "")
+        mode = "url" if url else "form"
+        if mode == "form" and asks_for_secrets(schema):
+            return ElicitResult(action="decline")
+        question = Question(self.config.name, params.message, schema, mode, url)
+        self._asking += 1
+        try:
+            values = await asyncio.wrap_future(elicit(question))
+        finally:
+            self._asking -= 1
+        if values is None:
+            return ElicitResult(action="decline")
+        if mode == "url":
+            return ElicitResult(action="accept")
+        return ElicitResult(action="accept", content=form_values(dict(values), schema))
 
     async def settled(self, seconds: float) -> None:
         """Waits until announced changes are known, at most so long."""
@@ -283,6 +314,7 @@ class McpSession:
         start: Callable[[Client], Awaitable[T]],
         what: str,
         report: Report | None = None,
+        elicit: Elicit | None = None,
     ) -> T:
         """Makes one request within the call's time limit.
 
@@ -294,7 +326,8 @@ class McpSession:
         client = self._client
         if client is None or not self.alive:
             raise SessionLost
-        attempt = http.Attempt()
+        attempt = http.Attempt(elicit=elicit)
+        self._elicitors.append(elicit)
         if report is not None:
             self._reports.add(report)
         self._calls += 1
@@ -309,6 +342,7 @@ class McpSession:
             raise ToolError(f"{what} failed: {one_line(_root(error))}") from error
         finally:
             self._calls -= 1
+            self._elicitors.remove(elicit)
             if report is not None:
                 self._reports.discard(report)
             if not self.alive:
@@ -319,11 +353,14 @@ class McpSession:
         task = asyncio.create_task(work)
         ended = asyncio.create_task(attempt.ended.wait())
         try:
-            await asyncio.wait(
-                {task, ended},
-                timeout=self.config.call_timeout,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            while True:
+                done, _ = await asyncio.wait(
+                    {task, ended},
+                    timeout=self.config.call_timeout,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if done or not self._asking:
+                    break
         finally:
             ended.cancel()
             if not task.done():

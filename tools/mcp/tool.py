@@ -239,7 +239,7 @@ class McpTool(_RemoteTools):
         async def start(client: Client) -> Any:
             return await client.call_tool(self.entry.name, arguments, progress_callback=on_progress)
 
-        result = await self.connection.request(start, self.what, report)
+        result = await self.connection.request(start, self.what, report, context.elicit)
         fault = await self.connection.output_fault(self.entry.name, result)
         if fault:
             log.warning("%s: %s. Its text is kept.", self.name, fault)

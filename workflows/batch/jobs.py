@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.core.errors import InputError, QwenbeltError
-from qwenbelt.core.events import Done, ToolFinished, Usage
+from qwenbelt.core.events import Done, ElicitationAsked, ToolFinished, Usage
 from qwenbelt.core.files import output_folder
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.workflows.batch.durable import (
@@ -90,12 +90,15 @@ async def _answer(agent: Any, task: Task) -> Result:
     content: list[dict[str, str]] = [{"text": task.subject}]
     content += [{"file": name} for name in task.files]
     messages = [{"role": "user", "content": content if task.files else task.subject}]
-    async for event in agent.stream(messages, lang=_language(task, task.subject)):
+    run = agent.stream(messages, lang=_language(task, task.subject))
+    async for event in run:
         if isinstance(event, Usage):
             counts["input_tokens"] += event.input_tokens
             counts["output_tokens"] += event.output_tokens
         elif isinstance(event, ToolFinished):
             counts["calls"] += 1
+        elif isinstance(event, ElicitationAsked):
+            run.answer(event.request_id, None)  # nobody waits at a batch
         elif isinstance(event, Done):
             done = event
     if done is None or done.reason != "answer":

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import re
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ _ITALIC, _FORCE_BOLD = 1 << 6, 1 << 18  # PDF 32000-1, table 123
 _SLANTED = re.compile(rb"italic|oblique", re.I)
 _BOLD = re.compile(rb"bold|black|heavy|semibd|demi(?!l)", re.I)
 
+# objects of open pages that are no text: address and kind; several questions are asked of them
+_OBJECTS: weakref.WeakKeyDictionary[Any, list[tuple[int, int]]] = weakref.WeakKeyDictionary()
 _LINE = re.compile(r"[^\s][^\r\n]*")
 
 _REASONS = {
@@ -214,12 +217,18 @@ def page_characters(page: Any, placement: Placement) -> Iterator[PageCharacters]
 
 def objects_of(page: Any, kinds: frozenset[int]) -> list[Any]:
     """Returns the objects of a page that are of some kinds, such as paths."""
-    handle = ctypes.cast(page.raw, ctypes.c_void_p).value
-    count = max(0, raw.FPDFPage_CountObjects(page.raw))
-    found = list(map(_object_at, repeat(handle), range(count)))
+    if page not in _OBJECTS:
+        handle = ctypes.cast(page.raw, ctypes.c_void_p).value
+        count = max(0, raw.FPDFPage_CountObjects(page.raw))
+        found = list(map(_object_at, repeat(handle), range(count)))
+        _OBJECTS[page] = [
+            (address, kind)
+            for address, kind in zip(found, map(_object_kind, found), strict=True)
+            if kind != raw.FPDF_PAGEOBJ_TEXT
+        ]
     return [
         ctypes.cast(address, raw.FPDF_PAGEOBJECT)
-        for address, kind in zip(found, map(_object_kind, found), strict=True)
+        for address, kind in _OBJECTS[page]
         if kind in kinds
     ]
 

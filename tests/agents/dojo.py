@@ -1,0 +1,125 @@
+"""AgentDojo's suites with a model that obeys every injection, and what the approval lets through.
+
+The package's own pipelines and their vendors' clients are not needed and are stood in for. Each
+suite's tools become tools of ours; what AgentDojo cannot say is declared here: which tools only
+read, which fields of their results are the system's own words, and which arguments are targets.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import json
+import sys
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+from unittest.mock import MagicMock
+
+from qwenbelt.tools import Tool
+
+VENDORS = (
+    *("anthropic", "cohere", "google", "langchain", "langchain_core", "openai", "torch"),
+    *("transformers", "vertexai"),
+)
+VERSION = "v1.2.1"
+# tools that go out to the web, whatever the environment is
+OUTSIDE = frozenset({"get_webpage", "post_webpage"})
+READS = ("get_", "search_", "list_", "read_", "check_")
+# what a directory, a clock or a booking system says of itself; none is a text that others write
+SYSTEM = frozenset(
+    {
+        *("get_current_day", "get_iban", "get_user_information", "get_balance"),
+    }
+)
+NAMES = frozenset({"get_channels", "get_users_in_channel"})  # lists of names
+FIELDS = frozenset(
+    {
+        *("id", "id_", "email", "sender", "recipient", "recipients", "participants", "owner"),
+        *("filename", "date", "timestamp", "size", "last_modified", "start_time", "end_time"),
+        *("amount", "recurring", "attachments", "shared_with", "read", "status", "name", "phone"),
+    }
+)
+# arguments that choose, though their names are those of a thing and not of a place
+TARGETS = frozenset({"hotel", "company", "restaurant", "recipient", "recipients", "user"})
+
+
+class _Standing(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Stands in for clients of model vendors while AgentDojo is imported."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name.partition(".")[0] in VENDORS:
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        return None
+
+    def create_module(self, spec: Any) -> ModuleType:
+        module = MagicMock(name=spec.name)
+        module.__path__, module.__spec__, module.__name__ = [], spec, spec.name
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Does nothing."""
+
+
+def load_suites() -> dict[str, Any]:
+    """Returns AgentDojo's suites by name."""
+    standing, before = _Standing(), dict(sys.modules)
+    sys.meta_path.append(standing)  # asked last: what is installed is used
+    try:
+        from agentdojo.task_suite.load_suites import get_suites
+
+        return dict(get_suites(VERSION))
+    finally:
+        sys.meta_path.remove(standing)
+        for name in set(sys.modules) - set(before):
+            if isinstance(sys.modules[name], MagicMock):
+                del sys.modules[name]
+
+
+@dataclass
+class World:
+    """One environment, and what was done in it.
+
+    Attributes:
+        done: calls with effects, or to the web, that ran.
+    """
+
+    environment: Any
+    runtime: Any
+    done: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
+class DojoTool(Tool):
+    """One tool of a suite, working on a world."""
+
+    def __init__(self, function: Any, world: World) -> None:
+        self.name = function.name
+        self.description = function.description
+        schema = function.parameters.model_json_schema()
+        for name, entry in schema.get("properties", {}).items():
+            if name in TARGETS:
+                entry["target"] = True
+        self.parameters = schema
+        self.read_only = self.name.startswith(READS)
+        self.open_world = self.name in OUTSIDE
+        self.destructive = not self.read_only
+        self.trusted_results = self.name in SYSTEM or self.name.startswith("get_all_")
+        self.trusted_fields = FIELDS | ({"[]"} if self.name in NAMES else frozenset())
+        super().__init__()
+        self.timeout = None
+        self._world = world
+
+    async def acall(self, arguments: Any, **kwargs: Any) -> str:
+        """Runs the function in the environment, as AgentDojo's runtime does."""
+        from agentdojo.agent_pipeline.tool_execution import tool_result_to_str
+
+        world = self._world
+        if not self.read_only or self.open_world:
+            world.done.append((self.name, dict(arguments)))
+        result, error = world.runtime.run_function(world.environment, self.name, dict(arguments))
+        return error or str(tool_result_to_str(result))
+
+
+def written(call: Any) -> tuple[str, dict[str, Any]]:
+    """Returns a call of a ground truth as a model writes it."""
+    return call.function, json.loads(json.dumps(dict(call.args), default=str))
