@@ -30,6 +30,7 @@ from qwenbelt.agents.runtime.code_mode import (
     code_mode_of,
 )
 from qwenbelt.agents.runtime.conversation_files import ConversationFiles, StoredFiles
+from qwenbelt.agents.runtime.deferred_tools import DeferOption, deferred_of
 from qwenbelt.agents.runtime.elicitation import ask_values_in_terminal
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
@@ -75,6 +76,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         code_mode: whether the tools are called from code: True for all of them, or the names of
             some; the model is offered `code_interpreter` in their place. "auto" for all where
             the endpoint's record says that the model writes code, and there are many.
+        defer_tools: which tools are found by a search instead of being declared: True for all,
+            names for some, "auto" for all once they take a tenth of the window.
         hooks: `Hook` objects, classes or names ("module:name"), called one after another.
     """
 
@@ -100,6 +103,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         summarize: bool = False,
         code_mode: CodeModeOption = False,
         hooks: Sequence[Any] = (),
+        defer_tools: DeferOption = False,
     ) -> None:
         self.mem = StoredFiles(files or [], rag_cfg)
         self.approval = checked_policy(approve)
@@ -124,6 +128,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             name=name,
             description=description,
         )
+        window = _max_input_tokens(self.llm, self.extra_generate_cfg)
+        self._deferred = deferred_of(defer_tools, self.function_map, window)
         check_code_mode(code_mode, self.function_map)
         if code_mode not in (False, "auto") and INTERPRETER not in self.function_map:
             self._init_tool(INTERPRETER)
@@ -215,11 +221,13 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             messages = with_system(messages, PLAN[language], last=True)
         model = model_for(self.llm, self.tool_form)
         code, offered = code_mode_of(self.code_mode, self._tools_for_run(), model)
+        offered = self._deferred.over(offered) if self._deferred is not None else offered
         plan = RunConfig(
             agent=self.name or type(self).__name__,
             model=model,
             tools=offered,
             code=code,
+            deferred=self._deferred,
             current_tools=None if code else self._tools_for_run,  # else from the next run on
             tools_settled=self._sources.settled,
             messages=messages,

@@ -36,6 +36,8 @@ _NAMES = {
     "map": "object",
     "none": "null",
 }
+_EXACT = {"string": str, "integer": int, "number": float, "boolean": bool}
+_COMBINED = frozenset(("$ref", "allOf", "anyOf", "oneOf"))
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
 _NULLS = ("null", "none", "nil")
 
@@ -189,7 +191,10 @@ def coerced(values: Mapping[str, Any], schema: Schema, *, written: bool = False)
         written: whether every value is text that stood between tags (Qwen3-Coder's form), where
             null has no other form than its word, and what has no type may be JSON.
     """
-    found = _coerced(dict(values), schema, schema, written, 0)
+    if not _COMBINED.isdisjoint(schema):
+        found = _coerced(dict(values), schema, schema, written, 0)
+    else:
+        found = _object(dict(values), schema, schema, written, 0)
     return found if isinstance(found, dict) else dict(values)
 
 
@@ -231,6 +236,9 @@ def _object(value: dict[str, Any], one: Schema, root: Schema, written: bool, dep
     out = {}
     for key, entry in value.items():
         schema = properties.get(key, others if isinstance(others, Mapping) else {})
+        if isinstance(schema, Mapping) and _is_of(schema.get("type"), entry):
+            out[key] = entry  # the usual case, which costs next to nothing
+            continue
         found = _coerced(entry, schema, root, text, depth + 1)
         if key in properties and key not in required and _is_null(found):
             allowed = kinds(schema, root)
@@ -238,6 +246,10 @@ def _object(value: dict[str, Any], one: Schema, root: Schema, written: bool, dep
                 continue
         out[key] = found
     return out
+
+
+def _is_of(kind: Any, value: Any) -> bool:
+    return isinstance(kind, str) and _EXACT.get(kind) is type(value)
 
 
 def _is_null(value: Any) -> bool:

@@ -32,12 +32,15 @@ def unknown_line(
     A schema that is silent about further properties takes them, unless a model stands behind it
     that neither keeps them nor says that it does without.
     """
+    properties = schema.get("properties") or {}
+    if all(name in properties for name in values):
+        return ""
     closed = schema.get("additionalProperties") is False
     if model is not None:
         closed = closed or model.model_config.get("extra") is None
     if not closed or schema.get("patternProperties"):
         return ""
-    known = [str(name) for name in schema.get("properties") or {}]
+    known = [str(name) for name in properties]
     fields = list(model.model_fields) if model is not None else []
     unknown = [str(name) for name in values if name not in known and name not in fields]
     if not unknown:

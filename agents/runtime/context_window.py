@@ -156,7 +156,7 @@ class Compaction:
         before: the exchanges before the last question: each a question with its steps.
         question: the last question and what stands beside it.
         steps: the steps since: each a reply of the model with the results of its calls.
-        over: estimated tokens that are still too many.
+        over: estimated tokens that are still too many; it fits when this is 0 or less.
         left_out: messages that went whole.
         shortened: how many results were shortened.
         removed: characters that went.
@@ -181,7 +181,8 @@ class Compaction:
         language: Language,
         keep: Keep | None = None,
     ) -> Compaction:
-        """Takes messages apart."""
+        """Takes messages apart: system | before | question | steps, in this order."""
+        # the last question of the user divides what is old from what is being worked on
         start = next((i for i, m in enumerate(messages) if m["role"] != "system"), len(messages))
         users = [i for i, m in enumerate(messages) if m["role"] == "user"]
         last = users[-1] if users else start
@@ -192,13 +193,18 @@ class Compaction:
         return cls(list(messages[:start]), before, question, steps, over, language, keep)
 
     def run(self) -> None:
-        """Does what is needed, the least loss first."""
+        """Does what is needed, the least loss first; each step stops as soon as it fits."""
+        # 1. old results lose their middle and end: the model has used them already
         for group in [*self.before, *self.steps[:-1]]:
             self._shorten_results(group)
+        # 2. whole exchanges go, the oldest first; call and result always go together, since
+        # endpoints refuse a result without its call
         while self.over > 0 and self.before:
             self._leave_out(self.before.pop(0))
+        # 3. the same with steps of the running question, all but the newest
         while self.over > 0 and len(self.steps) > 1:
             self._leave_out(self.steps.pop(0))
+        # 4. the newest results, which the model has not seen yet, are cut last and evenly
         if self.over > 0 and self.steps:
             self._shorten_evenly(self.steps[-1])
 
@@ -220,6 +226,7 @@ class Compaction:
 
     def _shorten(self, group: Group, place: int, most: int) -> None:
         message = group[place]
+        # step 4 comes back to what it has cut: it cuts the full text again, never the cut one
         text = str(message.get("shortened_from") or text_of(message["content"]))
         gone = len(text) - most
         if gone <= _KEPT:
@@ -318,7 +325,7 @@ _RESULT_BYTES = 2000  # of one result in that text
 def summarizer(
     model: Model, language: Language, count: Callable[[Tokens], None]
 ) -> Callable[[Sequence[dict[str, Any]], int], Awaitable[str]]:
-    """Returns a function that sums messages up within a window of so many tokens.
+    """Returns a function that sums messages up within a window of `max_tokens`.
 
     It returns "" when the endpoint fails: then the messages are left out without notes.
 

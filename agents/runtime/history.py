@@ -27,7 +27,13 @@ def as_dict(message: Any) -> dict[str, Any]:
 
 
 class History:
-    """What was said so far.
+    """The conversation so far, kept in four forms, each made once from the one before it.
+
+    1. `messages`: everything, as qwen-agent's message dicts. What people see and what is returned.
+    2. `_base` and what came since: what is still sent after a compaction; else `messages` itself.
+    3. `wire`: that in the codec's form, with our own instructions to the model at its end.
+    4. `encoded()`: the JSON of each wire message, so that a long history is not encoded again for
+       every turn, and its bytes stay the same: servers cache by prefix.
 
     Attributes:
         messages: all messages as qwen-agent message dicts, the given ones first.
@@ -47,8 +53,8 @@ class History:
         self._language = language
         self._pictures = pictures
         self._base = self.messages
-        self._base_covers = 0
-        self._told: list[JsonDict] = []
+        self._base_covers = 0  # how many of `messages` `_base` stands for after a compaction
+        self._instructions: list[JsonDict] = []
         self.wire = to_wire(self.messages, codec, language, pictures)
         self._objects: list[Message] = []
         self._encoded: dict[int, bytes] = {}
@@ -63,24 +69,26 @@ class History:
         return self._encoded
 
     def use(self, codec: Codec, pictures: PictureRule | None = None) -> None:
-        """Writes the history anew for another codec, or with other pictures."""
+        """Rewrites the wire form for another codec, or with other pictures."""
         self._codec = codec
         self._pictures = pictures
         self._write()
 
     def rewrite(self, messages: list[dict[str, Any]]) -> None:
-        """Sends these messages in the place of all that there are now, which stay in `messages`."""
+        """Has these messages sent instead of all there are now, which stay in `messages`."""
         self._base, self._base_covers = messages, len(self.messages)
         self._write()
 
     def _write(self) -> None:
         since = self.messages[self._base_covers :] if self._base is not self.messages else []
         messages = [*self._base, *since]
-        self.wire = to_wire(messages, self._codec, self._language, self._pictures) + self._told
+        self.wire = (
+            to_wire(messages, self._codec, self._language, self._pictures) + self._instructions
+        )
 
     def add(self, reply: ModelReply, outcomes: Sequence[CallOutcome]) -> None:
         """Adds a reply and the outcomes of its calls, in call order."""
-        self._told.clear()
+        self._instructions.clear()  # they stay in this turn's wire form, but not after a rewrite
         self.messages += reply_messages(reply)
         self.wire.append(self._codec.reply_message(reply))
         if not reply.calls:
@@ -106,7 +114,7 @@ class History:
         self.wire += result_messages(self._codec, results, self._pictures, self._language)
 
     def answer(self, calls: Sequence[ToolCall], outcomes: Sequence[CallOutcome]) -> None:
-        """Adds the outcomes of calls that the given messages end with, and writes all anew."""
+        """Adds the outcomes of calls that the given messages end with; rewrites the wire form."""
         for call, outcome in zip(calls, outcomes, strict=True):
             self.messages.append(
                 result_message(
@@ -121,10 +129,10 @@ class History:
         self._base = self.messages
         self._write()
 
-    def tell(self, text: str) -> None:
+    def instruct(self, text: str) -> None:
         """Adds an instruction of ours for the model; it is not part of the conversation."""
-        self._told.append({"role": "user", "content": text})
-        self.wire.append(self._told[-1])
+        self._instructions.append({"role": "user", "content": text})
+        self.wire.append(self._instructions[-1])
 
     def added(self) -> list[dict[str, Any]]:
         """Returns the messages that this run added."""

@@ -53,7 +53,7 @@ from qwenbelt.agents.runtime.hooked import (
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, check_reason, cut_ending
-from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
+from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
 from qwenbelt.agents.runtime.tool_arguments import with_references
 from qwenbelt.agents.runtime.typed_answer import TypedAnswer
 from qwenbelt.core.errors import EndpointError, ToolError
@@ -134,17 +134,7 @@ class AgentLoop:
         self._answer_text: str | None = None
         depth = plan.parent.depth + 1 if plan.parent is not None else 0
         self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
-        self._typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
-
-    @property
-    def value(self) -> Any:
-        """The typed answer, checked; None before it has come."""
-        return self._typed.value if self._typed is not None else None
-
-    @property
-    def has_value(self) -> bool:
-        """Whether a typed answer has come."""
-        return self._typed is not None and self._typed.is_there
+        self.typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
 
     @property
     def history(self) -> History:
@@ -182,8 +172,8 @@ class AgentLoop:
 
     async def _ended(self, ending: Ending) -> Ending:
         """What is left to do once there is an answer."""
-        if self._typed is not None and self._typed.is_there:
-            await asyncio.to_thread(self._typed.form.verify, self.value, self.plan.files)
+        if self.typed is not None and self.typed.is_there:
+            await asyncio.to_thread(self.typed.verify, self.plan.files)
         if self.plan.hooks.has("before_answer"):
             text = self.answer()
             changed = await hooked_answer(self.plan.hooks, text)
@@ -253,8 +243,8 @@ class AgentLoop:
         return None
 
     def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
-        if self._typed is not None and reply.text.strip() and reply.finish_reason in WHOLE:
-            return self._typed_answer(self._typed, reply, last)
+        if self.typed is not None and reply.text.strip() and reply.finish_reason in WHOLE:
+            return self._typed_answer(self.typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
         if reply.finish_reason not in WHOLE:
@@ -264,7 +254,7 @@ class AgentLoop:
         if self._empty >= _EMPTY_REPLIES:
             return Ending("answer", "the model's reply was empty")
         self._empty += 1
-        self.history.tell(EMPTY_REPLY[self.plan.language])
+        self.history.instruct(EMPTY_REPLY[self.plan.language])
         return None
 
     def _typed_answer(
@@ -275,14 +265,14 @@ class AgentLoop:
         fault = typed.settle(text, last=last is not None)
         if fault is None:
             return Ending("answer")
-        self.history.tell(typed.form.repair(fault, self.plan.language))
+        self.history.instruct(typed.form.repair(fault, self.plan.language))
         return None
 
     # -- one model call -----------------------------------------------------------------------
 
     async def _ask(self, last: Ending | None) -> _Incoming:
         if last is not None and self._turn > 1:
-            self.history.tell(self._parting)
+            self.history.instruct(self._parting)
         self._spending.model_calls += 1
         attempt = 0
         await self._fit()
@@ -339,10 +329,10 @@ class AgentLoop:
     def _request(self, last: Ending | None) -> Request:
         plan, history = self.plan, self.history
         tools, extra = self._declared, plan.extra
-        repairing = self._typed is not None and self._typed.repairing
-        if self._typed is not None:
-            extra = {**extra, **self._typed.fields(tools=bool(tools))}
-            if repairing and self._typed.structured:
+        repairing = self.typed is not None and self.typed.repairing
+        if self.typed is not None:
+            extra = {**extra, **self.typed.fields(tools=bool(tools))}
+            if repairing and self.typed.structured:
                 tools = []  # servers take a schema for the reply or tools, not both
         return Request(
             messages=history.wire,
@@ -406,11 +396,8 @@ class AgentLoop:
         if isinstance(part, Text):
             incoming.text.append(part.text)
             self._emit(TextDelta(part.text))
-            if self._typed is not None:
-                size = sum(map(len, incoming.text))
-                partial = self._typed.partial(incoming.text, size)
-                if partial is not None:
-                    self._emit(partial)
+            if self.typed is not None:
+                self.typed.show(incoming.text, self._emit)
         elif isinstance(part, Thought):
             incoming.thoughts.append(part.text)
             self._emit(ThinkingDelta(part.text))
@@ -447,10 +434,13 @@ class AgentLoop:
         """Takes in tools that a server has added or changed; what it dropped stays declared."""
         if self.plan.current_tools is None:
             return
-        for name, tool in self.plan.current_tools().items():
+        current = self.plan.current_tools()
+        for name, tool in current.items():
             if self._tools.get(name) is not tool:
                 self._tools[name] = tool
                 self._stale = True
+        if self._stale and self.plan.deferred is not None:
+            self.plan.deferred.over(current)
 
     def _declare(self) -> None:
         """Declares the tools, and `read_artifact` from the first artifact on."""
@@ -484,6 +474,7 @@ class AgentLoop:
                 code=plan.code,
                 count_nested=self._count_nested,
                 hooks=plan.hooks,
+                unwrap=plan.deferred.unwrapped if plan.deferred is not None else same_call,
             )
         )
 
@@ -582,12 +573,6 @@ class AgentLoop:
                 text = str(message["content"])
                 return final_answer(text) if self.plan.model.codec.form == "react" else text
         return ""
-
-    def plain_value(self) -> Any:
-        """Returns the typed answer as JSON holds it, or None."""
-        if self._typed is None or not self._typed.is_there:
-            return None
-        return self._typed.form.plain(self._typed.value)
 
     def close(self) -> None:
         """Gives up what the run kept."""

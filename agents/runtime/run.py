@@ -18,6 +18,7 @@ from qwenbelt.agents.runtime.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget, Ending
 from qwenbelt.agents.runtime.code_mode import CodeMode
+from qwenbelt.agents.runtime.deferred_tools import DeferredTools
 from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
@@ -50,6 +51,7 @@ class RunConfig:
         untrusted: parts of the messages that were put in from documents, by no person.
         hooks: look at the run, change it, or refuse.
         parent: the run inside of whose call this one runs.
+        deferred: which tools are found by a search instead of being declared.
         recorder: keeps the turn of a session while the run goes on.
     """
 
@@ -81,6 +83,7 @@ class RunConfig:
     hooks: Hooks = NO_HOOKS
     parent: ParentRun | None = None
     recorder: TurnRecorder | None = None
+    deferred: DeferredTools | None = None
 
     def declared(self, tools: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Returns what the model is told of tools."""
@@ -89,7 +92,8 @@ class RunConfig:
             code.declaration(self.language)
             if code is not None and tool is code.interpreter
             else declaration(tool)
-            for tool in tools.values()
+            for name, tool in tools.items()
+            if self.deferred is None or not self.deferred.is_deferred(name)
         ]
 
 
@@ -228,12 +232,12 @@ class Run(AsyncGenerator[Event, None]):
     @property
     def value(self) -> Any:
         """The typed answer, checked; None before the end and without a form."""
-        return self._body.value
+        return self._body.typed.value if self._body.typed is not None else None
 
     @property
     def has_value(self) -> bool:
         """Whether a typed answer has come."""
-        return self._body.has_value
+        return self._body.typed is not None and self._body.typed.is_there
 
     def shown_before(self) -> list[str]:
         """Returns the texts that the model was given before this run's first reply."""
@@ -309,5 +313,11 @@ async def _drive(
     finally:
         body.close()
         channel.close(
-            Done(ending.reason, body.answer(), ending.detail, body.added(), body.plain_value())
+            Done(
+                ending.reason,
+                body.answer(),
+                ending.detail,
+                body.added(),
+                body.typed.plain if body.typed is not None else None,
+            )
         )

@@ -71,6 +71,12 @@ from qwenbelt.core.limits import shorten
 from qwenbelt.tools.base import Tool, ToolContext
 
 monotonic = time.monotonic
+_NAMED = 50  # tools that a model is told of when it calls one that is not there
+
+
+def same_call(call: ToolCall) -> ToolCall:
+    """Returns the call."""
+    return call
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ class SchedulerContext:
         code: which tools code may call, or None.
         count_nested: counts a call from code; returns why it may not run, or "".
         hooks: see each call and its outcome.
+        unwrap: gives the call that a written one stands for.
         labels: knows where the words of the conversation come from.
     """
 
@@ -105,6 +112,7 @@ class SchedulerContext:
     code: CodeMode | None = None
     count_nested: Callable[[], str] = lambda: ""
     hooks: Hooks = NO_HOOKS
+    unwrap: Callable[[ToolCall], ToolCall] = same_call
     labels: ConversationLabels = field(default_factory=ConversationLabels)
 
 
@@ -120,6 +128,7 @@ class ScheduledCall:
         key: equal for calls that may share one execution; "" for none.
         successor: the job that took its place when the call changed after it was sealed.
         parent: the job whose code made the call, or None.
+        written: the call as the model wrote it.
     """
 
     call: ToolCall
@@ -137,6 +146,7 @@ class ScheduledCall:
     execution: Execution | None = None
     successor: ScheduledCall | None = None
     parent: ScheduledCall | None = None
+    written: ToolCall | None = None
 
     @property
     def parent_id(self) -> str:
@@ -160,7 +170,8 @@ class Scheduler:
 
     def seal(self, call: ToolCall) -> ScheduledCall:
         """Takes a call whose arguments are complete."""
-        job = ScheduledCall(call, monotonic(), self._around.context(call))
+        written, call = call, self._around.unwrap(call)
+        job = ScheduledCall(call, monotonic(), self._around.context(call), written=written)
         self._around.emit(ToolCallReady(call.id, call.name, call.arguments, job.sealed))
         self._jobs.append(job)
         try:
@@ -209,7 +220,7 @@ class Scheduler:
 
     async def replace(self, call: ToolCall) -> None:
         """A call's arguments changed after it was sealed: what was started does not count."""
-        old = next((job for job in self._jobs if job.call is call), None)
+        old = next((job for job in self._jobs if job.written is call), None)
         if old is not None:
             self._jobs.remove(old)
             old.successor = self.seal(call)
@@ -279,7 +290,7 @@ class Scheduler:
             raise ToolError(UNREADABLE_CALL[around.language])
         job.tool = around.tools.get(call.name)
         if job.tool is None:
-            names = ", ".join(around.tools)
+            names = ", ".join(list(around.tools)[:_NAMED])
             raise ToolError(UNKNOWN_TOOL[around.language].format(name=call.name, names=names))
         job.values = read_arguments(job.tool, call.arguments)
         job.needs = list(references(job.values))
@@ -291,10 +302,12 @@ class Scheduler:
     def _check(self, job: ScheduledCall) -> None:
         """Has the tool check the arguments, once all values are known."""
         tool = job.tool
-        job.values = typed(tool, job.values)
         if not isinstance(tool, Tool):
+            job.values = typed(tool, job.values)
             return
         job.arguments = tool.parse(job.values)
+        if isinstance(job.arguments, dict):
+            job.values = job.arguments  # in the types of the schema
         if tool.idempotent:
             job.key = f"{tool.name} {json.dumps(job.values, sort_keys=True, default=str)}"
 
@@ -482,7 +495,8 @@ class Scheduler:
 
     def calls(self) -> list[ToolCall]:
         """Returns the sealed calls in the order of the reply."""
-        return sorted((job.call for job in self._jobs), key=lambda call: call.position)
+        calls = (job.written or job.call for job in self._jobs)
+        return sorted(calls, key=lambda call: call.position)
 
     def _stopped(self, job: ScheduledCall) -> CallOutcome:
         error = ToolCancelled(self._why_stopped)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.dialects import structured_fields
@@ -51,6 +52,21 @@ class TypedAnswer:
         if not self.structured or (tools and not self.repairing):
             return {}
         return structured_fields(self.structured, self.form.schema)
+
+    @property
+    def plain(self) -> Any:
+        """The answer as JSON holds it; None before it has come."""
+        return self.form.plain(self.value) if self.is_there else None
+
+    def verify(self, files: Mapping[str, Path]) -> None:
+        """Looks up the quotes of all `Cited` values."""
+        self.form.verify(self.value, files)
+
+    def show(self, pieces: Sequence[str], emit: Callable[[Partial], None]) -> None:
+        """Tells what there is of the answer, when that has grown."""
+        partial = self.partial(pieces, sum(map(len, pieces)))
+        if partial is not None:
+            emit(partial)
 
     def partial(self, pieces: Sequence[str], size: int) -> Partial | None:
         """Returns the event for the text so far, when its value has grown.

@@ -49,6 +49,30 @@ def list_tools(as_json: bool) -> None:
         echo(f"{row['name']:<{width}}  {kind:<11}  {_first_sentence(row['description'])}")
 
 
+@tools.command()
+@click.argument("query")
+@click.option("--mcp", "mcp_file", metavar="FILE", help="Also the tools of these MCP servers.")
+@click.option("--top-k", default=5, show_default=True, type=click.IntRange(1, 100))
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of declarations.")
+def search(query: str, mcp_file: str | None, top_k: int, as_json: bool) -> None:
+    """Find tools by what they do."""
+    from qwenbelt.apps.toolset import declaration, pack_tools
+    from qwenbelt.tools.search import ToolIndex
+
+    found = [declaration(tool) for _, tool in pack_tools() if not isinstance(tool, QwenbeltError)]
+    if mcp_file is not None:
+        from qwenbelt.tools.mcp import mcp_tools
+
+        found += [declaration(tool) for tool in mcp_tools(mcp_file)]
+    by_name = {entry["name"]: entry for entry in found}
+    rows = [by_name[name] for name in ToolIndex(found).search(query, top_k)]
+    if as_json:
+        echo(terminal_json(json.dumps(rows, ensure_ascii=False, indent=2)))
+        return
+    for row in rows:
+        echo(f"{row['name']}  {_first_sentence(row['description'])}")
+
+
 def _first_sentence(text: str) -> str:
     line = one_line(text, 1000)
     for end in (". ", "。"):

@@ -19,7 +19,7 @@ from qwenbelt.apps.agent_choice import AgentChoice, trusted_tools
 from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.core.errors import QwenbeltError
-from qwenbelt.core.events import ApprovalAsked, Done, Event
+from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event
 from qwenbelt.core.trace import TraceWriter
 
 IDLE_SECONDS = 1800.0  # a conversation that rests this long gives its agent and kernel back
@@ -191,6 +191,8 @@ class ChatSession:
         if isinstance(event, ApprovalAsked) and event.name in self._allowed:
             live.run.approve(event.call_id, True)
             return
+        if isinstance(event, ElicitationAsked):
+            live.run.answer(event.request_id, None)  # there is no card for it yet
         live.add(event.to_dict(), event)
         if isinstance(event, Done):
             live.turn.messages += event.messages

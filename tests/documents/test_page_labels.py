@@ -8,7 +8,7 @@ import pytest
 
 from qwenbelt.core.errors import ToolError
 from qwenbelt.tools.documents import DocumentIndex
-from qwenbelt.tools.documents.tool import ReadDocument, page_numbers
+from qwenbelt.tools.documents.tool import DocumentSearch, ReadDocument, page_numbers
 
 LABELS = {1: "i", 2: "ii", 3: "iii", 5: "A-1", 6: "1", 7: "2"}
 
@@ -50,3 +50,10 @@ def test_labels_in_ranges(given: str, pages: list[int]) -> None:
 def test_an_unknown_label_is_refused() -> None:
     with pytest.raises(ToolError, match="not a range"):
         page_numbers("xii", 7, LABELS)
+
+
+def test_what_could_not_be_read_is_told_where_nothing_is_found(labelled: Path) -> None:
+    wide = labelled.with_name("wide.csv")
+    wide.write_text(",".join(f"c{n}" for n in range(5000)), encoding="utf-8")
+    tool = DocumentSearch({"files": [str(labelled), str(wide)]})
+    assert "a table of 5000 columns" in str(tool.call({"query": "zeppelin"}))

@@ -33,7 +33,7 @@ from qwenbelt.tools.code_interpreter.transport import Message, Transport, ZmqTra
 
 _OPEN_SECONDS = 60.0
 _ASK_SECONDS = 0.1
-_CALM_SECONDS = 0.4  # in which a session that has just begun has the processors for itself
+_DELAY_SECONDS = 0.4  # in which a session that has just begun has the processors for itself
 _NOTHING_SECONDS = 10.0
 _MOST_SPARES = 2  # for different options; each is a process that waits
 
@@ -61,8 +61,8 @@ class Launcher:
         self._zygote: Zygote | None = None
         self._zygote_lock = asyncio.Lock()
         self._spares: dict[SessionOptions, asyncio.Task[RunningKernel]] = {}
-        self._not_begun: set[SessionOptions] = set()
-        self._given_up: set[asyncio.Task[None]] = set()
+        self._delayed: set[SessionOptions] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self, folder: Path, options: SessionOptions) -> RunningKernel:
         """Returns a kernel that works in the folder.
@@ -71,6 +71,7 @@ class Launcher:
             ToolRefused: there is no sandbox here and running without one is not allowed.
             ToolError: no kernel can be started.
         """
+        # a Jupyter server or a container of its own: isolation is theirs
         if options.server:
             return await self._distant(
                 RemoteProcess(options.server, options.token, options.kernel, folder, options.limits)
@@ -78,9 +79,11 @@ class Launcher:
         engine = await self._engine(options)
         if engine:
             return await self._distant(ContainerProcess(engine, folder, options))
+        # macOS, Windows: no namespaces, Landlock or seccomp; only where that is allowed
         if sys.platform != "linux":
             check_allowed(Layers(), options)
             return await self._open(PlainProcess(folder))
+        # Linux: a kernel that was forked in advance moves into the folder, else one is forked now
         spare = await self._take_spare(options)
         if spare is not None:
             try:
@@ -88,11 +91,12 @@ class Launcher:
             except ToolError:
                 await spare.close()
                 raise
-            self._keep_spare(options, _CALM_SECONDS)
+            self._keep_spare(options, _DELAY_SECONDS)
             return spare
         kernel = await self._fork(folder, options)
+        # only namespaces can be entered first and given a folder later; Landlock's rules are fixed
         if isinstance(kernel.process, ForkedProcess) and kernel.process.mode == "namespaces":
-            self._keep_spare(options, _CALM_SECONDS)
+            self._keep_spare(options, _DELAY_SECONDS)
         return kernel
 
     async def warm(self, options: SessionOptions) -> None:
@@ -175,8 +179,8 @@ class Launcher:
         return kernel
 
     async def _take_spare(self, options: SessionOptions) -> RunningKernel | None:
-        if options in self._not_begun and options in self._spares:
-            self._forget_spare(options)  # a new one is there sooner
+        if options in self._delayed and options in self._spares:
+            self._forget_spare(options)  # it still waits for its delay: a new one is there sooner
         making = self._spares.pop(options, None)
         if making is None:
             return None
@@ -189,33 +193,33 @@ class Launcher:
             return None
         return kernel
 
-    def _keep_spare(self, options: SessionOptions, calm: float = 0.0) -> None:
+    def _keep_spare(self, options: SessionOptions, delay: float = 0.0) -> None:
         if options not in self._spares:
             while len(self._spares) >= _MOST_SPARES:
                 self._forget_spare(next(iter(self._spares)))
-            self._spares[options] = asyncio.create_task(self._make_spare(options, calm))
+            self._spares[options] = asyncio.create_task(self._make_spare(options, delay))
 
-    async def _make_spare(self, options: SessionOptions, calm: float) -> RunningKernel:
-        self._not_begun.add(options)
+    async def _make_spare(self, options: SessionOptions, delay: float) -> RunningKernel:
+        self._delayed.add(options)
         try:
-            await asyncio.sleep(calm)
+            await asyncio.sleep(delay)
         finally:
-            self._not_begun.discard(options)
+            self._delayed.discard(options)
         kernel = await self._fork(None, options)
         async with _closed_on_failure(kernel):
             await _run_nothing(kernel)
         return kernel
 
     def _forget_spare(self, options: SessionOptions) -> None:
-        ending = asyncio.create_task(_give_up(self._spares.pop(options)))
-        self._given_up.add(ending)
-        ending.add_done_callback(self._given_up.discard)
+        ending = asyncio.create_task(_cancelled(self._spares.pop(options)))
+        self._closing.add(ending)
+        ending.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
         """Gives up the spares and the warm process, not the kernels that were handed out."""
         for options in list(self._spares):
             self._forget_spare(options)
-        await asyncio.gather(*self._given_up, return_exceptions=True)
+        await asyncio.gather(*self._closing, return_exceptions=True)
         if self._zygote is not None:
             await self._zygote.close()
 
@@ -236,7 +240,7 @@ async def _run_nothing(kernel: RunningKernel) -> None:
     kernel.transport.handler = None
 
 
-async def _give_up(making: asyncio.Task[RunningKernel]) -> None:
+async def _cancelled(making: asyncio.Task[RunningKernel]) -> None:
     making.cancel()
     with contextlib.suppress(asyncio.CancelledError, ToolError):
         await (await making).close()

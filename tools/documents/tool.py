@@ -110,7 +110,8 @@ class DocumentSearch(_DocumentTool):
                 for query in queries
             )[: arguments.top_k]
         if not hits:
-            return say("nothing", language, query=" / ".join(queries))
+            nothing = say("nothing", language, query=" / ".join(queries))
+            return "\n".join([nothing, *(in_language(why, language) for why in library.failed)])
         return _limited(_hits_text(hits, library, language, self._sources), language)
 
 

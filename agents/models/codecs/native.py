@@ -1,4 +1,8 @@
-"""Native tool calls: `tools` in the request, `tool_calls` in the reply."""
+"""Native tool calls: `tools` in the request, `tool_calls` in the reply.
+
+A reply's calls arrive in deltas, and servers differ in how a delta says which call it continues.
+The comments below name the cases; each is a recorded form in `tests/endpoints/zoo`.
+"""
 
 from __future__ import annotations
 
@@ -87,6 +91,8 @@ class NativeReader(Reader):
         if not delta.starts:
             known = self._known(delta)
             if known is not None:
+                # servers that send the id after the first delta; a later, different id
+                # (fresh-id-each-delta: proxies) does not replace the first
                 known.id = known.id or delta.id
                 return known
         slot = _Slot(self.new_call("", call_id=delta.id), delta.id)
@@ -96,36 +102,52 @@ class NativeReader(Reader):
         return slot
 
     def _known(self, delta: CallDelta) -> _Slot | None:
-        """Returns the call that a delta goes on with: by index, then id, else the last one."""
+        """Returns the call that a delta continues: by index, then id, else the last one."""
+        # OpenAI's form (openai-two-calls, interleaved-by-index): the index alone decides, unless
+        # the server gives every call the same one
         if delta.index is not None and delta.index in self._by_index:
             slot = self._by_index[delta.index]
             return None if self._is_another(delta, slot) else slot
+        # no index, but an id: deltas of one call share it; with a new index it is another call,
+        # even under an id that is taken (same-id-twice)
         if delta.id:
             known = next((s for s in reversed(self._slots) if s.id == delta.id), None)
             return known if delta.index is None else None
+        # neither index nor id (calls-apart-no-index-no-id): it continues the last call, or begins
+        # another one
         if delta.index is None and self._slots:
             last = self._slots[-1]
             return None if self._is_another(delta, last) else last
         return None
 
     def _is_another(self, delta: CallDelta, slot: _Slot) -> bool:
-        """Says whether a delta begins another call than that of its index, or than the last one."""
+        """Returns whether a delta begins another call than that of its index, or the last one."""
         name, known = delta.name, slot.call.name
+        # every server names a call when it begins it, so a delta without a name continues
         if not name:
             return False
+        # one-index-for-all (Gemini's compatible endpoint has done so): the ids tell them apart
         if delta.id and slot.id:
             return delta.id != slot.id
-        # servers that give every call index 0, or none, and no id
+        # From here: index 0 for every call, or none, and no id (one-index-no-id). What is left is
+        # the name, and whether the arguments so far are complete.
+        # No arguments yet: two full names are two calls; else the name is still being streamed
+        # (name-in-pieces) or grows with each delta.
         if not slot.pieces:
             return known in self.names and name in self.names and not name.startswith(known)
+        # arguments have begun and are open: the same name again is a repetition (name-repeated)
         if slot.seal.end is None:
             return name != known
+        # "{}" came first and the real arguments are still to come (arguments-empty-object-first)
         if name == known and slot.waits:
             return False
+        # complete: more arguments are those of another call, also of the same tool
         return bool(delta.arguments.strip()) or name != known
 
     def _name(self, slot: _Slot, piece: str) -> None:
         """Takes a name whole, again, in pieces, or grown by each delta."""
+        # A full name of ours replaces a beginning ("get" -> "get_weather": grown); anything else
+        # is the next piece ("get_" + "weather"), unless the name is complete already.
         name = slot.call.name
         if not piece or piece == name or (name and slot.pieces):
             return
