@@ -268,7 +268,11 @@ class Fence:
                 now = os.fstat(descriptor)
                 _must_be_regular(now, path)
                 if now.st_nlink == 1:
-                    dirfd.write_all(descriptor, data)
+                    try:
+                        dirfd.write_all(descriptor, data)
+                    except OSError:  # no room: the file is as it was, and not half of it more
+                        os.ftruncate(descriptor, now.st_size)
+                        raise
                     return
             finally:
                 os.close(descriptor)

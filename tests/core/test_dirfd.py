@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from qwenbelt.core import dirfd
-from qwenbelt.core.errors import InputError
+from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.core.files import replacing, write_bytes
+from qwenbelt.core.paths import Fence
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
 
@@ -75,3 +76,19 @@ def test_holes_are_kept(tmp_path: Path) -> None:
         dirfd.copy_data(old.fileno(), new.fileno(), source.stat().st_size)
     assert target.read_bytes() == source.read_bytes()
     assert target.stat().st_blocks <= source.stat().st_blocks + 16
+
+
+def test_an_append_without_room_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.txt"
+    file.write_bytes(b"old")
+
+    def half(number: int, data: bytes) -> None:
+        os.write(number, data[:2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(dirfd, "write_all", half)
+    with pytest.raises(ToolError, match="No space"):
+        Fence([tmp_path]).append(str(file), b"new")
+    assert file.read_bytes() == b"old"

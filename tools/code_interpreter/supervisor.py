@@ -21,7 +21,7 @@ from qwenbelt.tools.code_interpreter import usage
 from qwenbelt.tools.code_interpreter.sandbox import linux
 
 _BUSY_SECONDS, _CALM_SECONDS = 0.1, 1.0
-_SHARE = 4.0  # looking at the limits may take a fifth of a processor
+_LONGEST_PAUSE = 0.4  # with very many processes a look takes long, and most of the time goes by
 _MOST_REAPED = 1000  # processes that have ended, between two looks at anything else
 _MOST_UNDER_WAY = 10  # looks in a row that see descriptors under way
 _CLEANUP_SECONDS = 30.0
@@ -110,7 +110,8 @@ class Supervisor:
 
     def _pause(self) -> float:
         """Returns the seconds between two looks; looking takes a small part of the time only."""
-        return max(_BUSY_SECONDS if self._busy else _CALM_SECONDS, _SHARE * self._took)
+        usual = _BUSY_SECONDS if self._busy else _CALM_SECONDS
+        return max(usual, min(_LONGEST_PAUSE, self._took))
 
     def _tell(self, **what: Any) -> None:
         with contextlib.suppress(OSError):
@@ -181,6 +182,10 @@ class Supervisor:
         if not limits:
             return
         processes = usage.session_processes()
+        if usage.own_memory(processes) > 2 * limits["memory"]:  # told in time even among hundreds
+            self._tell(ended="over its limit of memory")
+            self._over = True
+            return
         private = self._spec["mode"] == "namespaces"
         holding = usage.held(processes)
         self._cpu = max(self._cpu, usage.cpu_seconds(processes))

@@ -138,6 +138,11 @@ def memory(processes: Iterable[int], limit: int, holding: Held, *, private: bool
     return sum(_proportional(place) for place in places) + others
 
 
+def own_memory(processes: Iterable[int]) -> int:
+    """Returns bytes of the processes' own pages, quickly; pages that forks share count in each."""
+    return sum(_own(f"/proc/{process}") for process in processes)
+
+
 def _alive(process: int) -> str:
     """Returns where in /proc the memory is told; a first thread that has ended tells of none."""
     place = f"/proc/{process}"
