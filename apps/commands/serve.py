@@ -6,6 +6,7 @@ import os
 from typing import Any, Literal
 
 import click
+from click.core import ParameterSource
 
 from qwenbelt.apps.agent_choice import AgentChoice, agent_options
 from qwenbelt.apps.echo import echo
@@ -47,6 +48,8 @@ def serve(
     from qwenbelt.apps.serve import ServeOptions, serve_agent
     from qwenbelt.core.settings import load_settings
 
+    if click.get_current_context().get_parameter_source("approve") is ParameterSource.DEFAULT:
+        chosen["approve"] = "ask"  # nobody sits there who could answer: effects are refused
     choice = AgentChoice.of_options(**chosen)
     described = choice.described.name if choice.described else "qwenbelt"
     options = ServeOptions(
