@@ -6,8 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from qwenbelt import TraceWriter
-from qwenbelt.agents import FnCallAgent, endpoint
+from qwenbelt import FnCallAgent, TraceWriter, endpoint
 from qwenbelt.core import read_trace
 from qwenbelt.workflows import TrainingExample, example_of, rows
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.events import Done, Event, Notice, ToolFinished, Usage
+from qwenbelt.core.language import Language
 
 _CITED = re.compile(r"\[(\d{1,3})\](?!\()")
 _CITED_PAGE = re.compile(r"\[([^\[\]\n]+?)\s+p\.\s?(\d+)\](?!\()")
@@ -181,7 +182,7 @@ def citations_in(
         heads = list(_PASSAGE.finditer(text))
         ends = [*(head.start() for head in heads[1:]), len(text)]
         for head, end in zip(heads, ends, strict=False):
-            words = text[head.end() : end].strip()
+            words = _without_advice(text[head.end() : end]).strip()
             shown[int(head["n"])] = (head["file"].strip(), int(head["page"]), words)
     for number in dict.fromkeys(int(n) for n in _CITED.findall(answer)):
         if number in shown:
@@ -194,6 +195,17 @@ def citations_in(
         quote = _quote(next(known, ""))
         verified = bool(quote) and stands_on_page(files, file.strip(), page, quote)
         yield Citation(None, file.strip(), page, quote, verified)
+
+
+def _without_advice(text: str) -> str:
+    """Returns a passage without what the tool says below the last one."""
+    from qwenbelt.tools.documents.strings import say
+
+    languages: tuple[Language, ...] = ("en", "zh")
+    for key in ("more", "more_numbered"):
+        for language in languages:
+            text = text.split(say(key, language))[0]
+    return text
 
 
 def _quote(words: str) -> str:

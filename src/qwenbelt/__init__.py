@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qwenbelt.agents.answers.result import Citation, Result
     from qwenbelt.agents.assistant import Assistant
     from qwenbelt.agents.fncall import FnCallAgent
-    from qwenbelt.agents.hooks import Hook, Refuse
+    from qwenbelt.agents.hooks import Hook, Refuse, TopicGuard
     from qwenbelt.agents.models.endpoints import endpoint
     from qwenbelt.agents.plan import PlanAgent
     from qwenbelt.agents.react import ReActChat
@@ -81,6 +81,7 @@ __all__ = [
     "ToolError",
     "ToolRefused",
     "ToolTimeout",
+    "TopicGuard",
     "TraceWriter",
     "__version__",
     "check_report",
@@ -100,7 +101,7 @@ _lazy, __dir__ = lazy(
         "qwenbelt.agents.answers.result": ("Citation", "Result"),
         "qwenbelt.agents.assistant": ("Assistant",),
         "qwenbelt.agents.fncall": ("FnCallAgent",),
-        "qwenbelt.agents.hooks": ("Hook", "Refuse"),
+        "qwenbelt.agents.hooks": ("Hook", "Refuse", "TopicGuard"),
         "qwenbelt.agents.models.endpoints": ("endpoint",),
         "qwenbelt.agents.plan": ("PlanAgent",),
         "qwenbelt.agents.react": ("ReActChat",),
