@@ -8,6 +8,7 @@
     ├── ToolError          the model: one line that it can act on
     │   ├── ToolTimeout    a tool ran longer than its limit
     │   └── ToolCancelled  the user or the owner of the run stopped the call
+    ├── AnswerInvalid      the model, or who asked: a typed answer that does not fit its form
     ├── ToolRefused        policy: the call is not allowed as things are set up
     └── LimitExceeded      a budget: calls, tokens, seconds or money
 

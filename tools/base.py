@@ -61,6 +61,10 @@ class Structured(str):
         made.data = data
         return made
 
+    def __getnewargs__(self) -> tuple[str, Any]:  # type: ignore[override]
+        """Lets events that hold it be copied and pickled."""
+        return str(self), self.data
+
 
 class CallsFromCode(Protocol):
     """What code of a call may call: tools of the run, by the names that they have in code.

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from qwenbelt.apps import doctor
 from qwenbelt.apps.commands.doctor import doctor as command
+from qwenbelt.core import extras
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +61,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_exit_code_1(
 
 
 def test_an_extra_that_is_missing_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(doctor.EXTRAS, "gui", ("no_such_module.inner", "chat"))
+    monkeypatch.setitem(extras.MODULES, "gui", ("no_such_module.inner",))
     assert finding("extra gui").fix == 'pip install "qwenbelt[gui]"'
     assert not finding("extra gui").needed
 

@@ -142,7 +142,7 @@ def test_stop_and_reload_in_mid_answer(screen: Screen) -> None:
     assert "Stopped." in screen.page.inner_text("#qb-turns")
 
 
-@pytest.mark.parametrize(("answer", "state"), [("allow", "done"), ("refuse", "failed")])
+@pytest.mark.parametrize(("answer", "state"), [("allow", "done"), ("refuse", "refused")])
 def test_an_approval_in_the_conversation(screen: Screen, answer: str, state: str) -> None:
     screen.open()
     screen.ask("Send it")

@@ -124,14 +124,14 @@ _HOST = """
 import os, sys, time
 from pathlib import Path
 from qwenbelt.tools.code_interpreter.host import kernel_host
-from qwenbelt.tools.code_interpreter.options import Options
-from qwenbelt.tools.code_interpreter.session import Call
+from qwenbelt.tools.code_interpreter.options import SessionOptions
+from qwenbelt.tools.code_interpreter.session import CodeCell
 host = kernel_host()
 folder = Path(sys.argv[1])
 def run(name, code):
-    return host.submit(host.run(name, folder / name, options, Call(code, 300)))
+    return host.submit(host.run(name, folder / name, options, CodeCell(code, 300)))
 for level in sys.argv[2:]:
-    options = Options(allow_unsandboxed=True, isolation=level)
+    options = SessionOptions(allow_unsandboxed=True, isolation=level)
     for name in ("a", "b"):
         (folder / (name + level)).mkdir()
     code = "import subprocess; subprocess.Popen(['sleep', '300'], start_new_session=True).pid"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import json
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -19,6 +21,7 @@ from qwenbelt.agents.answers.typed import AnswerForm, DoesNotFit
 from qwenbelt.core.errors import AnswerInvalid, ConfigError, EndpointError, InputError
 from qwenbelt.core.events import Done, Event, Partial, TextDelta
 from qwenbelt.testing import Scenario
+from qwenbelt.tools.base import Structured
 
 
 class Fruit(BaseModel):
@@ -210,3 +213,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(DoesNotFit):
         assert isinstance(form.read(text), Fruit)
     form.partial(text)
+
+
+def test_a_result_with_data_can_be_copied_and_pickled() -> None:
+    made = Structured("2 rows", {"rows": [1, 2]})
+    for again in (copy.copy(made), copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert (again, again.data) == ("2 rows", {"rows": [1, 2]})
