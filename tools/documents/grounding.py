@@ -233,7 +233,7 @@ def _combined(values: Sequence[float]) -> Iterator[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _TableRow:
     """A line of a page, or a sentence of prose: its words and its numbers, ascending."""
 
     words: frozenset[str]
@@ -242,7 +242,7 @@ class _Row:
 
 
 @lru_cache(maxsize=64)
-def _rows(text: str) -> tuple[_Row, ...]:
+def _rows(text: str) -> tuple[_TableRow, ...]:
     rows = []
     before = ""
     for line in text.split("\n"):
@@ -252,7 +252,7 @@ def _rows(text: str) -> tuple[_Row, ...]:
             words = _words(part)
             if values and not words:
                 words = _words(before)  # a label that was broken over two lines
-            rows.append(_Row(words, values, part))
+            rows.append(_TableRow(words, values, part))
             before = part
     return tuple(rows)
 
@@ -280,7 +280,7 @@ def _weights(claim: str, question: str) -> dict[str, float]:
     return weights
 
 
-def _fit(row: _Row, weights: dict[str, float]) -> float:
+def _fit(row: _TableRow, weights: dict[str, float]) -> float:
     """Returns how well a row's label fits: what it shares, less if it says much else."""
     shared = sum(weights.get(word, 0.0) for word in row.words)
     if not shared or len(row.words) > LONG_LINE / 2:
@@ -288,7 +288,9 @@ def _fit(row: _Row, weights: dict[str, float]) -> float:
     return shared * (0.5 + 0.5 * shared / max(shared, float(len(row.words))))
 
 
-def _row_fits(own: Sequence[_Row], every: Sequence[_Row], claim: str, question: str) -> bool:
+def _row_fits(
+    own: Sequence[_TableRow], every: Sequence[_TableRow], claim: str, question: str
+) -> bool:
     weights = _weights(claim, question)
     best = max(_fit(row, weights) for row in own)
     if all(not row.words for row in own):
