@@ -124,7 +124,7 @@ def test_python_gets_the_agent_that_the_file_describes(folders: Any) -> None:
     head = "name: Leser\nagent: assistant\nfiles: [book.txt]\nmcp: servers.json\ntools: [plot]"
     write(own, "reader.md", f"---\n{head}\n---\nYou read.\n")
     script = Scenario().answer(
-        "112 m.", expect={"system": {"contains": ["You read.", "112 m tall"]}}
+        "112 m.", expect={"system": {"contains": "You read."}, "user": {"contains": "112 m tall"}}
     )
     with ScriptedServer(script) as endpoint:
         agent = load_agent("reader", llm=endpoint.llm)

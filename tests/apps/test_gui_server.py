@@ -313,6 +313,7 @@ def test_bad_requests_are_one_line(anna: Client) -> None:
 
 
 def test_a_check_names_the_models_of_an_endpoint(tmp_path: Path) -> None:
+    pytest.importorskip("gradio", reason='needs pip install "qwenbelt[gui]"')
     from qwenbelt.apps.gui.settings import endpoint_health
     from qwenbelt.testing import start_scripted
 
