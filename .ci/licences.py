@@ -45,6 +45,7 @@ SPELLINGS = {
 BY_HAND = {
     "asttokens": "Apache-2.0",
     "dotenv": "BSD-3-Clause",
+    "officemath2latex": "MIT",
     "qwen-agent": "Apache-2.0",
     "pypdfium2": "BSD-3-Clause AND Apache-2.0",
 }

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+RETRIEVAL = {"gen_ai.operation.name": "retrieval"}  # OpenTelemetry's name
 _tracer: Any = None
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from qwenbelt.core.spans import RETRIEVAL, span
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.search.hits import Hit
 from qwenbelt.tools.documents.search.queries import question_parts
@@ -98,6 +99,17 @@ def gather_evidence(
     """
     if not documents or not question.strip():
         return Evidence()
+    with span("retrieval", RETRIEVAL):
+        return _gathered(index, question, documents, budget, paths)
+
+
+def _gathered(
+    index: DocumentIndex,
+    question: str,
+    documents: Mapping[str, int],
+    budget: int,
+    paths: Mapping[str, str] | None,
+) -> Evidence:
     packer = _Packer(index, documents, dict(paths or {}), budget)
     unknown = packer.unknown(question)
     if packer.take_all():

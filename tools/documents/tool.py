@@ -16,7 +16,7 @@ from qwen_agent.llm.schema import ContentItem
 from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.core.files import write_bytes
 from qwenbelt.core.limits import shorten
-from qwenbelt.core.spans import span
+from qwenbelt.core.spans import RETRIEVAL, span
 from qwenbelt.core.translation import in_language
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.documents.library import Library, gather
@@ -30,7 +30,6 @@ from qwenbelt.tools.documents.strings import READ_DESCRIPTION, SEARCH_DESCRIPTIO
 
 MAX_REPLY_BYTES = 24 * 1024
 MAX_PAGES = 20
-RETRIEVAL = {"gen_ai.operation.name": "retrieval"}  # OpenTelemetry's name
 
 
 class DocumentSearchArguments(BaseModel):
