@@ -443,7 +443,8 @@ class DocumentIndex:
         scope = Scope(None if chosen is None else list(names), pages, section)
         limit = max(top_k if per_page is None else 6 * top_k, DEPTH if self._reranker else 0)
         likely = self._likely(query) if chosen is None or len(names) > 1 else {}
-        few = self.focused.few(chosen)
+        # a code ranks above its parts by the store's rule, which the focused ranking does not know
+        few = [] if understood.parts else self.focused.few(chosen)
         match = self.focused.finder(query, few) if few else self._store.match
         finds = [find_terms(match, understood)]
         if self._embedder is not None:
