@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qwenbelt.core.errors import EndpointError
+from qwenbelt.core.retries import PASSING_STATUSES
 
-# statuses that may be another one's next time; 52x are Cloudflare's before a server that is away
-_BUSY = {408, 409, 425, 429, 500, 502, 503, 504, 529, *range(520, 528), 530}
 # names of errors that the request itself is at fault for, whatever words stand beside them
 _FINAL_CODES = (
     "invalidparameter",  # DashScope: InvalidParameter, InternalError.Algo.InvalidParameter
@@ -85,7 +84,7 @@ def may_succeed_later(status: int | None, code: str, message: str) -> bool:
     told = _LEADING_STATUS.match(message)
     status = status or (int(told.group(1)) if told else None)
     if status is not None:
-        return status in _BUSY
+        return status in PASSING_STATUSES
     name = code.lower()
     if any(known in name for known in _FINAL_CODES):
         return False
