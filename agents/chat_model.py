@@ -29,13 +29,13 @@ from qwenbelt.agents.models.deltas import (
 )
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import EndpointModel, Model, Request
+from qwenbelt.agents.models.refusals import check_reason
 from qwenbelt.agents.models.retrying import Attempts
 from qwenbelt.agents.models.stock_model import StockModel
 from qwenbelt.agents.runtime.context_window import Window
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import History, as_dict, reply_messages
 from qwenbelt.agents.runtime.message_list import ShowingPace
-from qwenbelt.agents.runtime.reply_ends import check_reason
 from qwenbelt.agents.telemetry import replying
 from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.language import detect_language

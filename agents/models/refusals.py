@@ -220,3 +220,19 @@ def _quoted(text: str) -> str:
         r"['\"`‘“]([\w.-]{1,64})['\"`’”]|\b(?:function|tool)\s+([\w-]{1,64})", text, re.IGNORECASE
     )
     return " ".join(first or second for first, second in found)
+
+
+# reasons of a server that failed in the middle (vLLM, SGLang, gateways): worth another try
+_FAILED = ("error", "abort", "aborted", "cancelled", "internal_error", "server_error", "timeout")
+
+
+def check_reason(reason: str) -> None:
+    """Raises an error when the endpoint itself says that it failed.
+
+    Raises:
+        EndpointError: it ended its reply as failed; the same request may succeed later.
+    """
+    if reason in _FAILED:
+        raise EndpointError(
+            f"The endpoint ended its reply with the reason {reason}.", code=reason, retryable=True
+        )

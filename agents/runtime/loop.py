@@ -24,6 +24,7 @@ from qwenbelt.agents.models.deltas import (
     ToolCall,
 )
 from qwenbelt.agents.models.endpoint_model import Request
+from qwenbelt.agents.models.refusals import check_reason
 from qwenbelt.agents.models.retrying import Attempts
 from qwenbelt.agents.models.tool_pictures import rule_of
 from qwenbelt.agents.prompts import (
@@ -51,7 +52,7 @@ from qwenbelt.agents.runtime.hooked import (
 )
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.parent_run import ParentRun
-from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, check_reason, cut_ending
+from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, cut_ending
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
 from qwenbelt.agents.runtime.tool_arguments import with_references
 from qwenbelt.agents.runtime.typed_answer import TypedAnswer

@@ -142,7 +142,7 @@ def _data(
         "title": rules.title.get(language) or next(iter(rules.title.values()), ""),
         "subtitle": f"{today} · {say('model', language)}: {inspection.model}",
         "footer": f"qwenbelt · {today}",
-        "words": {name: say(name, language) for name in say},
+        "words": {name: say.template(name, language) for name in say},
         "counts": {
             "pictures": len(pictures),
             "findings": len(with_findings),
