@@ -16,6 +16,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
+
 from qwenbelt.agents.models.deltas import Tokens
 from qwenbelt.agents.models.dialects import Dialect
 from qwenbelt.core.errors import ConfigError
@@ -106,8 +108,8 @@ class Gate:
             self._waiting.append(turn)
         try:
             while (seconds := self._enter(turn)) != 0:
-                with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(turn.woken.wait(), seconds)
+                with anyio.move_on_after(seconds):
+                    await turn.woken.wait()
             yield turn
         finally:
             self._leave(turn)

@@ -53,6 +53,7 @@ from qwenbelt.agents.runtime.hooked import (
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, cut_ending
+from qwenbelt.agents.runtime.reply_telling import ReplyTelling
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
 from qwenbelt.agents.runtime.tool_arguments import with_references
 from qwenbelt.agents.runtime.typed_answer import TypedAnswer
@@ -63,8 +64,6 @@ from qwenbelt.core.events import (
     ModelStarted,
     Notice,
     Retrying,
-    TextDelta,
-    TextRelabelled,
     ThinkingDelta,
     ToolFinished,
     ToolProgress,
@@ -130,6 +129,7 @@ class AgentLoop:
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
         self._ways = EndpointWays()
+        self._telling = ReplyTelling(emit, plan.hooks)
         self._answer_text: str | None = None
         depth = plan.parent.depth + 1 if plan.parent is not None else 0
         self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
@@ -153,13 +153,17 @@ class AgentLoop:
             last = self._farewell or self._spending.last_call()
             try:
                 incoming = await self._ask(last)
-                await hooked_reply(self.plan.hooks, incoming.reply)
+                reply = incoming.reply
+                await hooked_reply(self.plan.hooks, reply)
+                if reply.calls and last is None:
+                    self._telling.release(reply.text)
                 outcomes = await self._outcomes(incoming)
-                ending = self._ending(incoming.reply, outcomes, last)
+                ending = self._ending(reply, outcomes, last)
                 if ending is not None:
                     if not any(message["role"] == "assistant" for message in self.added()[-1:]):
-                        self.history.add(incoming.reply, outcomes)  # an end without text is told
-                    return await self._ended(ending)
+                        self.history.add(reply, outcomes)  # an end without text is told
+                    return await self._ended(ending, reply.text)
+                self._telling.release(reply.text)
             except EndpointError:
                 if self._farewell is None:
                     raise
@@ -167,9 +171,10 @@ class AgentLoop:
             except RunRefused as refusal:
                 await self._discard()
                 self._replace_answer(str(refusal))
+                self._telling.say(str(refusal))
                 return Ending("refused", str(refusal))
 
-    async def _ended(self, ending: Ending) -> Ending:
+    async def _ended(self, ending: Ending, told: str) -> Ending:
         """What is left to do once there is an answer."""
         if self.typed is not None and self.typed.is_there:
             await asyncio.to_thread(self.typed.verify, self.plan.files)
@@ -178,6 +183,8 @@ class AgentLoop:
             changed = await hooked_answer(self.plan.hooks, text)
             if changed != text:
                 self._replace_answer(changed)
+                told = changed
+        self._telling.release(told)
         return ending
 
     def _replace_answer(self, text: str) -> None:
@@ -359,7 +366,8 @@ class AgentLoop:
             incoming.close()
         reason = reply.finish_reason or "stop"
         now = time.monotonic()
-        self._emit(ModelFinished(self._turn, started, reply.first_token, now, reason))
+        finished = ModelFinished(self._turn, started, reply.first_token, now, reason)
+        self._telling.finished(finished)
         if reply.tokens is not None:
             self._window.learn(reply.tokens)
             self._count(reply.tokens)
@@ -382,8 +390,8 @@ class AgentLoop:
     async def _take(self, part: ReplyPiece, incoming: _Incoming) -> None:
         if isinstance(part, Text):
             incoming.text.append(part.text)
-            self._emit(TextDelta(part.text))
-            if self.typed is not None:
+            self._telling.text(part.text)
+            if self.typed is not None and not self._telling.holds:
                 self.typed.show(incoming.text, self._emit)
         elif isinstance(part, Thought):
             incoming.thoughts.append(part.text)
@@ -393,11 +401,11 @@ class AgentLoop:
                 self._follow_tools()
             incoming.scheduler.seal(part.call)
         elif isinstance(part, Relabel):
+            self._telling.relabelled("".join(incoming.text))
             incoming.thoughts += incoming.text
             incoming.text.clear()
             if not incoming.reply.calls:
                 await incoming.scheduler.discard()  # what was started for calls among thoughts
-            self._emit(TextRelabelled())
         elif isinstance(part, Changed):
             await incoming.scheduler.replace(part.call)
 
@@ -538,7 +546,8 @@ class AgentLoop:
         try:
             await scheduler.cancel()
         finally:
-            reply = ModelReply(incoming.reply.text, incoming.reply.thoughts, scheduler.calls())
+            text = "" if self._telling.holds else incoming.reply.text  # no hook has seen it
+            reply = ModelReply(text, incoming.reply.thoughts, scheduler.calls())
             if reply.text.strip() or reply.calls:
                 outcomes = scheduler.outcomes()
                 self.history.add(reply, [outcomes[call.id] for call in reply.calls])

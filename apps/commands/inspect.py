@@ -91,7 +91,7 @@ def _write(done: Inspection, target: Path, options: dict[str, Any], rules: Any, 
     for label, score in sorted(evaluation.scores.items()) if evaluation else ():
         shares = (score.precision, score.recall)
         precision, recall = ("-" if s is None else f"{s:.3f}" for s in shares)
-        text = say("score", lang).format(name=label, precision=precision, recall=recall)
+        text = say("score", lang, name=label, precision=precision, recall=recall)
         echo(text)
     echo("\n".join(map(str, volumes)))
 
@@ -102,7 +102,7 @@ def _summary(done: Inspection, language: Language) -> int:
     failed = [picture for picture in done.pictures if not picture.ok]
     objects = sum(len(picture.objects) for picture in done.pictures)
     counts = {"pictures": len(done.pictures), "objects": objects, "failed": len(failed)}
-    echo(say("summary", language).format(**counts))
+    echo(say("summary", language, **counts))
     for picture in failed[:20]:
         echo(f"  {picture.image}: {in_language(picture.error, language)}", err=True)
     return len(failed)

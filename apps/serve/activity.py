@@ -29,6 +29,7 @@ Kind = Literal["text", "thought"]
 # how ends are told in the words of the chat completions API; an endpoint's own word stays
 _REASONS = {
     "answer": "stop",
+    "refused": "content_filter",  # by a hook, whose text is the answer
     **dict.fromkeys(
         ("model_calls", "tool_calls", "tokens", "seconds", "money", "loop", "error", "cancelled"),
         "length",
@@ -204,6 +205,7 @@ class Teller:
         if self._typed and event.reason == "answer":
             pieces.append(("text", self._links.feed(event.text)))
         pieces.append(("text", self._links.finish()))
-        if event.reason not in ("answer", "length", "content_filter", "error", "cancelled"):
+        plain = ("answer", "refused", "length", "content_filter", "error", "cancelled")
+        if event.reason not in plain:
             pieces += self._note(one_line(event.detail or event.reason, 300))
         return pieces

@@ -39,7 +39,7 @@ from qwenbelt.core.errors import (
 from qwenbelt.core.events import ApprovalAsked, ElicitationAsked, Event
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import remember, scrub
-from qwenbelt.core.urls import is_loopback
+from qwenbelt.core.urls import host_of_header, is_loopback
 
 MAX_BODY = 96 * 1024 * 1024
 MAX_VALUES = 1_000_000
@@ -171,8 +171,7 @@ class AgentServer:
         return answer
 
     def _refusal(self, request: Request) -> Response | None:
-        host = request.headers.get("host", "").rsplit(":", 1)[0]
-        if self._local and not is_loopback(host):
+        if self._local and not is_loopback(host_of_header(request.headers.get("host", ""))):
             return _refused(421, "This host name is not served here.", "invalid_request_error")
         given = request.headers.get("authorization", "").partition(" ")[2]
         token = self._options.token

@@ -236,7 +236,9 @@ def _finding(
     x1, y1, x2, y2 = found.bbox
     width, height = picture.size
     share = 100 * (x2 - x1) * (y2 - y1) / max(1, width * height)
-    where = say("share", language).format(
+    where = say(
+        "share",
+        language,
         place=place(found.bbox, picture.size, language),
         share=f"{share:.0f}" if share >= 1 else "< 1",
     )
