@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pdfplumber
 
-from qwenbelt.tools.documents.parsing.pdf import read_pages
+from qwenbelt.tools.documents.parsing.pdf.reader import read_pages
 
 
 def text(x: float, y: float, words: str, size: float = 10) -> str:

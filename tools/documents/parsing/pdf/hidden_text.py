@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pypdfium2.raw as raw
 
 from qwenbelt.tools.documents.notes import noted
-from qwenbelt.tools.documents.parsing.fragments import clean, has_ink
-from qwenbelt.tools.documents.parsing.pdfium import Characters, Floats, Placement, objects_of
+from qwenbelt.tools.documents.parsing.pdf.fragments import clean, has_ink
+from qwenbelt.tools.documents.parsing.pdf.pdfium import Characters, Floats, Placement, objects_of
 
 TINY = 2.0  # points
 MOST_SHOWN = 160  # characters of hidden text in its note

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from qwenbelt.tools.documents.parsing.fragments import Fragment
+from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment
 
 MIN_COLUMN_LINES = 4
 MIN_WRITTEN_LINES = 2  # of a column that the producer wrote by itself

@@ -15,7 +15,7 @@ import numpy as np
 import pypdfium2.raw as raw
 
 from qwenbelt.tools.documents.model import Box
-from qwenbelt.tools.documents.parsing.pdfium import (
+from qwenbelt.tools.documents.parsing.pdf.pdfium import (
     MAX_FORM_DEPTH,
     MAX_PATH_SEGMENTS,
     Placement,

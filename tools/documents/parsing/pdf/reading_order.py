@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from qwenbelt.tools.documents.model import Box
-from qwenbelt.tools.documents.parsing.columns import blocks, find_gutter, side
-from qwenbelt.tools.documents.parsing.fragments import Fragment
-from qwenbelt.tools.documents.parsing.written_order import (
+from qwenbelt.tools.documents.parsing.pdf.columns import blocks, find_gutter, side
+from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment
+from qwenbelt.tools.documents.parsing.pdf.written_order import (
     in_written_order,
     is_consistent,
     is_tabular,

@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 
-from qwenbelt.tools.documents.parsing.pdfium import Floats
+from qwenbelt.tools.documents.parsing.pdf.pdfium import Floats
 
 SMALLER = 0.86  # of the line's height
 _DESCENT = 0.21  # of a font's height; what it truly is matters little for two sizes of one font

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from qwenbelt.tools.documents.model import Box
-from qwenbelt.tools.documents.parsing.pdfium import Characters, Floats
-from qwenbelt.tools.documents.parsing.raised_text import SMALLER, with_scripts
+from qwenbelt.tools.documents.parsing.pdf.pdfium import Characters, Floats
+from qwenbelt.tools.documents.parsing.pdf.raised_text import SMALLER, with_scripts
 
 WIDE_GAP = 1.2  # of the line's height; a wider gap separates columns or cells
 TOUCHING = 0.12  # of the line's height; letters that are nearer belong to one word

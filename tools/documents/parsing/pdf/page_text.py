@@ -11,9 +11,9 @@ import numpy as np
 
 from qwenbelt.tools.documents.model import Box, Page, PageLine, Table
 from qwenbelt.tools.documents.parsing.cells import without_empty
-from qwenbelt.tools.documents.parsing.fragments import Fragment
-from qwenbelt.tools.documents.parsing.reading_order import Row, joins_next, reading_rows
-from qwenbelt.tools.documents.parsing.ruled_tables import Grid, grid_box
+from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment
+from qwenbelt.tools.documents.parsing.pdf.reading_order import Row, joins_next, reading_rows
+from qwenbelt.tools.documents.parsing.pdf.ruled_tables import Grid, grid_box
 
 MAX_CELL_CHARACTERS = 1500
 _CJK_END = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]$")
