@@ -340,8 +340,9 @@ class _Telling:
         pieces: list[tuple[Kind, str]] = []
         async for event in self._run:
             self._decide(event)
-            pieces += self.teller.tell(event)
-            if pieces and not (self._waiting and _is_of_a_failure(event)):
+            fresh = self.teller.tell(event)
+            pieces += fresh
+            if pieces and (not self._waiting or (fresh and not _is_of_a_failure(event))):
                 return pieces
         return pieces
 

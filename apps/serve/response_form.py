@@ -10,7 +10,6 @@ from typing import Any
 
 from qwenbelt.apps.serve.activity import Kind, Told
 
-
 _TOLD_BACK = (
     *("instructions", "metadata", "max_output_tokens", "reasoning"),
     *("temperature", "text", "top_p"),
