@@ -102,6 +102,8 @@ _TEXTS = {
     # answers in the terminal
     "thinking": ("thinking", "思考中"),
     "thought": ("thought for {seconds}", "思考了 {seconds}"),
+    "was_void": ("What stands above of this reply is void.", "上面这条回复的内容作废。"),
+    "was_thought": ("What stands above was the model's thoughts.", "上面的内容是模型的思考。"),
     "retrying": (
         "The endpoint failed ({reason}); trying again in {delay}.",
         "端点出错（{reason}）；{delay} 后重试。",
