@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator
 
+import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
 
@@ -48,8 +48,9 @@ class BoundedBody:
             return await self._receive()
         left = self._began + self._patience + self._size / SLOWEST - time.monotonic()
         try:
-            message = await asyncio.wait_for(self._receive(), max(0.0, left))
-        except asyncio.TimeoutError:
+            with anyio.fail_after(max(0.0, left)):
+                message = await self._receive()
+        except TimeoutError:
             raise BodyRefused(408, "The request's body came too slowly.") from None
         if message["type"] != "http.request":
             return message

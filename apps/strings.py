@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qwenbelt.core.language import user_language
+from qwenbelt.core.texts import Texts
 from qwenbelt.core.translation import in_language
 
-TEXTS: dict[str, tuple[str, str]] = {
+_TEXTS = {
     # trace show
     "model": ("model", "模型"),
     "summary": (
@@ -124,11 +125,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     # trace show
     "no_events": ("No model call and no tool call in it.", "其中没有模型调用，也没有工具调用。"),
 }
-
-
-def say(key: str, **values: object) -> str:
-    """Returns the text `key` in the person's language, with `values` filled in."""
-    return TEXTS[key][user_language() == "zh"].format(**values)
+say = Texts(_TEXTS).for_user
 
 
 def state_text(state: str, error: str = "") -> str:

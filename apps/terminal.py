@@ -152,7 +152,7 @@ class TerminalView:
     def _on_done(self, event: Done) -> None:
         self._end_thought()
         self._end_text()
-        if event.reason not in ("answer", "cancelled", "error"):
+        if event.reason not in ("answer", "refused", "cancelled", "error"):
             detail = one_line(terminal_text(explain(event.detail or event.reason)))
             self._print(Text(say("stopped", detail=detail), "yellow"))
         if len(self.timeline.calls) > 1 and self._lanes:

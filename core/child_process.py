@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.jsons import loads_bounded
@@ -26,6 +27,9 @@ from qwenbelt.core.processes import PerProcess, per_process, watchdog
 from qwenbelt.core.secrets import clean_environment
 
 _POLL_SECONDS = 0.05  # between two looks at whether the answer is still wanted
+_SLEEPING = (
+    0.02  # of the time that has passed: a child that used less of a processor is not at work
+)
 _numbers = itertools.count(1)
 
 
@@ -91,27 +95,55 @@ class ChildProcess:
             raise ChildEnded from None
 
     def receive(
-        self, seconds: float, is_cancelled: Callable[[], bool] | None = None
+        self,
+        seconds: float,
+        is_cancelled: Callable[[], bool] | None = None,
+        *,
+        slack: float = 1.0,
     ) -> dict[str, Any] | None:
         """Returns the next line of an answer, or None when it was cancelled.
 
+        Args:
+            seconds: how long to wait.
+            is_cancelled: asked now and then whether the answer is still wanted.
+            slack: how many times `seconds` may pass by the clock for a child that is at work but
+                was given less processor time than `seconds`, as on a busy machine.
+
         Raises:
             ChildEnded: the process has ended.
-            ChildTooSlow: no line came within `seconds`.
+            ChildTooSlow: no line came in time.
         """
-        end = time.monotonic() + seconds
+        began, used_before = time.monotonic(), self._cpu_seconds() if slack > 1 else None
+        end = began + seconds
         while not self._lines:
             if is_cancelled is not None and is_cancelled():
                 return None
             left = end - time.monotonic()
             if left <= 0:
-                raise ChildTooSlow
+                passed, used = time.monotonic() - began, self._cpu_since(used_before)
+                if passed >= seconds * slack or not passed * _SLEEPING < used < seconds:
+                    raise ChildTooSlow
+                left = min(seconds - used, seconds * slack - passed) + _POLL_SECONDS
+                end = time.monotonic() + left
             self._read(min(left, _POLL_SECONDS) if is_cancelled is not None else left)
         try:
             answer: dict[str, Any] = loads_bounded(self._lines.popleft())
         except json.JSONDecodeError:  # something took its standard output, or more than we read
             raise ChildEnded from None
         return answer
+
+    def _cpu_since(self, before: float | None) -> float:
+        now = self._cpu_seconds()
+        return 0.0 if before is None or now is None else now - before
+
+    def _cpu_seconds(self) -> float | None:
+        """Returns the processor time the child has used; None where the system does not say."""
+        try:
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
+        except OSError:
+            return None
+        user, system = stat.rpartition(")")[2].split()[11:13]  # after the name: field 3 onwards
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def _read(self, seconds: float) -> None:
         output = self._process.stdout

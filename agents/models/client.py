@@ -8,18 +8,19 @@ own: its transform of typed requests costs 0.2 ms for every message of the histo
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
+
 from qwenbelt.agents.models.deltas import JsonDict
-from qwenbelt.agents.models.rate_limits import retry_after
 from qwenbelt.agents.models.refusals import may_succeed_later
 from qwenbelt.agents.models.sse import DONE, MAX_REPLY, EventDecoder, json_object, too_large
 from qwenbelt.core.errors import EndpointError, one_line
+from qwenbelt.core.retries import retry_after
 from qwenbelt.core.urls import connection_options
 
 if TYPE_CHECKING:
@@ -201,13 +202,9 @@ async def _streamed(blocks: AsyncIterator[bytes]) -> AsyncIterator[JsonDict]:
 
 async def _exhaust(blocks: AsyncIterator[bytes]) -> None:
     """Reads what follows `[DONE]`: only a body that was read to its end frees its connection."""
-
-    async def read() -> None:
+    with anyio.move_on_after(_END_SECONDS):
         async for _ in blocks:
             pass
-
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(read(), _END_SECONDS)
 
 
 def read_whole(raw: bytes) -> list[JsonDict]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+import anyio
+
 from qwenbelt.agents.models.capabilities import Capabilities, save
 from qwenbelt.agents.models.deltas import Finish, JsonDict, Text, Thought, Tokens, ToolCall
 from qwenbelt.agents.models.dialects import structured_fields
@@ -99,8 +101,9 @@ class _Prober:
 
     async def _step(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
         try:
-            await asyncio.wait_for(step(), STEP_SECONDS)
-        except asyncio.TimeoutError:
+            with anyio.fail_after(STEP_SECONDS):
+                await step()
+        except TimeoutError:
             self._found.notes.append(f"{name}: no reply within {STEP_SECONDS:.0f} s")
         except QwenbeltError as error:
             self._found.notes.append(f"{name}: {one_line(error, 160)}")

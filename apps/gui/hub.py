@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from qwenbelt.agents.answers.question import user_message
 from qwenbelt.apps.agent_choice import AgentChoice, trusted_tools
 from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
@@ -136,8 +138,8 @@ class ChatSession:
 
     async def wait(self, seconds: float) -> None:
         """Returns when something has changed, or after `seconds`."""
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+        with anyio.move_on_after(seconds):
+            await self._changed.wait()
 
     # -- running ------------------------------------------------------------------------------
 

@@ -338,7 +338,7 @@ class TurnView:
             self._note(say("ended_cancelled", self._language))
         elif reason == "length":
             self._note(say("ended_length", self._language))
-        elif reason not in ("answer", "error"):
+        elif reason not in ("answer", "refused", "error"):
             detail = in_language(detail or reason, self._language)
             self._note(say("ended_limit", self._language, detail=detail))
         self._footer(float(event.get("t") or 0.0))

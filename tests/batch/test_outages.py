@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-import sqlalchemy
-from sqlalchemy.exc import OperationalError
 
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.workflows.batch import engine, liveness
@@ -64,6 +62,8 @@ def test_a_closed_worker_keeps_no_thread_and_no_program_alive(
 
 
 def away(*arguments: object, **more: object) -> None:
+    from sqlalchemy.exc import OperationalError  # the extra durable; without it the test is skipped
+
     raise OperationalError("SELECT 1", {}, Exception("connection refused"))
 
 
@@ -118,6 +118,8 @@ def test_locks_are_held_again_after_the_server_was_away(
     mine, theirs = (PostgresLocks(postgres_url, "space") for _ in range(2))
     mine.hold("me")
     assert theirs.is_dead("me") is False
+    import sqlalchemy
+
     database = sqlalchemy.create_engine(postgres_url.replace("postgresql", "postgresql+psycopg"))
     with database.connect() as connection:
         query = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"

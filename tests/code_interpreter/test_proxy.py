@@ -118,6 +118,30 @@ def test_a_server_that_is_not_there_is_said():
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("steps", range(12))
+def test_closing_ends_a_connection_at_each_step_of_its_reading(steps):
+    # asyncio.wait_for of Python < 3.12 drops a cancel that comes together with the result: the
+    # connection went on, and closing the session waited for it without end
+    async def main() -> None:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.create_server(("127.0.0.1", 0)) as listener,
+        ):
+            port = server.getsockname()[1]
+            proxy = Proxy((f"127.0.0.1:{port}",))
+            await proxy.start(listener)
+            with socket.create_connection(listener.getsockname()) as client:
+                await asyncio.sleep(0.02)  # the proxy reads
+                client.sendall(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\n".encode())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                closing = asyncio.create_task(proxy.close())
+                done, _ = await asyncio.wait({closing}, timeout=30)
+                assert done
+
+    asyncio.run(main())
+
+
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 

@@ -21,6 +21,11 @@ def main(greeting):
         request = json.loads(line)
         if "sleep" in request:
             time.sleep(request["sleep"])
+        while time.process_time() < request.get("work", 0):
+            began = time.process_time()
+            while time.process_time() < began + 0.02:
+                pass
+            time.sleep(0.04)
         for number in range(request.get("lines", 1)):
             print(json.dumps({"n": number, "text": "é" * request.get("size", 1)}))
         sys.stdout.flush()
@@ -54,6 +59,19 @@ def test_threads_get_the_same_object() -> None:
     assert len(found) == len(made) == 1
     assert one.drop() is made[0]
     assert one() is not made[0]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="looks into /proc")
+def test_a_child_that_works_is_waited_for_where_it_gets_little_of_the_processor(
+    echo: ChildProcess,
+) -> None:
+    echo.receive(30)
+    echo.send({"work": 1.0})  # at most a third of the clock
+    answer = echo.receive(1.5, slack=100)
+    assert answer is not None
+    echo.send({"sleep": 60})
+    with pytest.raises(ChildTooSlow):
+        echo.receive(0.5, slack=100)
 
 
 @forks

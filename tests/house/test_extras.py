@@ -97,6 +97,20 @@ def test_a_missing_part_of_an_extra_is_told_in_one_line(
         assert len([line for line in words.splitlines() if "pip install" in line]) == 1
 
 
+def test_a_scan_that_cannot_be_read_names_the_extra(folder: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (600, 800), "white").save(folder / "scan.pdf")
+    for module in MODULES["ocr"]:  # the reader is another process, which a hook does not reach
+        stub = folder / "gone" / f"{module}.py"
+        stub.parent.mkdir(exist_ok=True)
+        stub.write_text("raise ModuleNotFoundError(__name__, name=__name__)\n", encoding="utf-8")
+    command = ["docs", "add", "scan.pdf", "--index", "scan.db"]
+    ((_, status, words),) = run_without([], [command], folder, PYTHONPATH=str(folder / "gone"))
+    assert status == 0  # the file is known, and what it lacks is told
+    assert 'it was not read: pip install "qwenbelt[ocr]"' in words
+
+
 def test_all_help_works_without_any_extra(folder: Path) -> None:
     def names(members: dict[str, CommandTarget], before: list[str]) -> list[list[str]]:
         found = []

@@ -15,6 +15,8 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from qwenbelt.core import dirfd
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.jsons import loads_bounded
@@ -35,6 +37,7 @@ _FAREWELL_SECONDS = 2.0
 
 _START = """
 import os, sys, tempfile
+import anyio
 result = tempfile.mkdtemp(prefix="qwenbelt-")
 os.chdir(result)
 os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
@@ -106,10 +109,11 @@ async def ask(transport: Transport, source: str, seconds: float, **values: Any) 
     before, transport.handler = transport.handler, take
     try:
         identity = await transport.request("execute_request", content)
-        reply = await asyncio.wait_for(answer, seconds)
+        with anyio.fail_after(seconds):
+            reply = await answer
         text = ast.literal_eval(reply["user_expressions"]["r"]["data"]["text/plain"])
         return str(text)
-    except (asyncio.TimeoutError, TransportClosed, KeyError, TypeError, ValueError, SyntaxError):
+    except (TimeoutError, TransportClosed, KeyError, TypeError, ValueError, SyntaxError):
         raise ToolError("The session's files could not be carried over.") from None
     finally:
         transport.handler = before

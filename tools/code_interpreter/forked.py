@@ -16,6 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.secrets import clean_environment
 from qwenbelt.tools.code_interpreter.calls import CallChannel
@@ -98,11 +100,10 @@ class Zygote:
         """
         loop = asyncio.get_running_loop()
         try:
-            hello = await asyncio.wait_for(
-                loop.sock_recv(self._owner, _LARGEST), timeout=_START_SECONDS
-            )
+            with anyio.fail_after(_START_SECONDS):
+                hello = await loop.sock_recv(self._owner, _LARGEST)
             self.layers = from_json(json.loads(hello)["layers"])
-        except (OSError, asyncio.TimeoutError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise ToolError("The code interpreter could not be started.") from error
 
     def fork(self, spec: dict[str, Any], session: socket.socket, calls: int) -> None:
@@ -264,7 +265,8 @@ class ForkedProcess(KernelProcess):
         Raises:
             ToolError: it could not be started.
         """
-        await asyncio.wait_for(asyncio.shield(self._ready), _START_SECONDS)
+        with anyio.fail_after(_START_SECONDS):
+            await asyncio.shield(self._ready)
         if self._proxy is not None and self._listener is not None:
             await self._proxy.start(self._listener)
 
@@ -276,8 +278,8 @@ class ForkedProcess(KernelProcess):
         """
         self._answer = asyncio.get_running_loop().create_future()
         self._send(do="adopt", folder=str(folder))
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._answer), _START_SECONDS)
+        with anyio.move_on_after(_START_SECONDS):
+            await asyncio.shield(self._answer)
         news = self._answer.result() if self._answer.done() else {"failed": "no answer"}
         if "adopted" not in news:
             raise ToolError(f"The session folder cannot be used ({news.get('failed', 'ended')}).")

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import zmq.asyncio
 
 from qwenbelt.core.errors import ToolError, ToolRefused
@@ -235,8 +236,8 @@ async def _run_nothing(kernel: RunningKernel) -> None:
     kernel.transport.handler = take
     request = {**execute_request("None"), "store_history": False}
     await kernel.transport.request("execute_request", request)
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(replied.wait(), _NOTHING_SECONDS)
+    with anyio.move_on_after(_NOTHING_SECONDS):
+        await replied.wait()
     kernel.transport.handler = None
 
 

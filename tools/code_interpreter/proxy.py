@@ -13,6 +13,8 @@ import functools
 import socket
 from urllib.parse import urlsplit
 
+import anyio
+
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.urls import Target, check_url
 
@@ -87,9 +89,10 @@ class Proxy:
 
     async def _answer(self, client: socket.socket) -> None:
         try:
-            head, rest = await asyncio.wait_for(_read_head(client), _HEAD_SECONDS)
+            with anyio.fail_after(_HEAD_SECONDS):
+                head, rest = await _read_head(client)
             request = _Request(head)
-        except (ValueError, asyncio.TimeoutError):
+        except (ValueError, TimeoutError):
             await _refuse(client, _BAD, "This is not a request that an HTTP proxy takes.")
             return
         target = await self._target(request.host, request.port, request.tunnel)
@@ -98,7 +101,7 @@ class Proxy:
             return
         try:
             server = await _connected(target)
-        except (OSError, asyncio.TimeoutError) as error:
+        except OSError as error:  # a TimeoutError is one
             why = one_line(error) or "no answer in time"
             place = f"{request.host}:{request.port}"
             await _refuse(client, _NO_GATEWAY, f"{place} cannot be reached ({why}).")
@@ -179,8 +182,9 @@ async def _connected(target: Target) -> socket.socket:
     server = socket.socket(family, socket.SOCK_STREAM)
     try:
         server.setblocking(False)
-        connecting = asyncio.get_running_loop().sock_connect(server, (target.address, target.port))
-        await asyncio.wait_for(connecting, _CONNECT_SECONDS)
+        loop = asyncio.get_running_loop()
+        with anyio.fail_after(_CONNECT_SECONDS):
+            await loop.sock_connect(server, (target.address, target.port))
     except BaseException:  # a cancel, too, must not leave the socket open
         server.close()
         raise
@@ -193,8 +197,8 @@ async def _refuse(client: socket.socket, status: str, why: str) -> None:
     head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     await loop.sock_sendall(client, head.encode("ascii") + body)
     client.shutdown(socket.SHUT_WR)
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(_drain(client), _LAST_WORDS_SECONDS)
+    with anyio.move_on_after(_LAST_WORDS_SECONDS):
+        await _drain(client)
 
 
 async def _drain(client: socket.socket) -> None:

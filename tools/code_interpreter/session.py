@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused
 from qwenbelt.tools.code_interpreter import files
 from qwenbelt.tools.code_interpreter.files import Trouble
@@ -247,8 +249,8 @@ class CodeSession:
     async def _stop(self, kernel: RunningKernel, cell: _Cell, grace: float) -> None:
         """Interrupts the cell; a kernel that does not heed it is killed."""
         kernel.process.interrupt()
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(cell.done(), grace)
+        with anyio.move_on_after(grace):
+            await cell.done()
         if not cell.is_done:
             kernel.process.kill()
             await kernel.process.ended.wait()
@@ -303,8 +305,8 @@ class _Cell:
     async def done(self) -> None:
         """Waits for the reply, and a moment for output that is still on its way."""
         await self._replied.wait()
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), _LAST_WORDS_SECONDS)
+        with anyio.move_on_after(_LAST_WORDS_SECONDS):
+            await self._idle.wait()
 
     def take(self, channel: str, message: Message) -> None:
         if not self.identity or message["parent_header"].get("msg_id") != self.identity:

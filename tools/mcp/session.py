@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, TypeVar
 
+import anyio
 import httpx2
 from mcp import Client, MCPError
 from mcp.client.sse import sse_client
@@ -124,8 +125,9 @@ class McpSession:
         ready = asyncio.Event()
         self._task = asyncio.create_task(self._own(ready))
         try:
-            await asyncio.wait_for(ready.wait(), self.config.start_timeout)
-        except asyncio.TimeoutError:
+            with anyio.fail_after(self.config.start_timeout):
+                await ready.wait()
+        except TimeoutError:
             self._task.cancel()
             raise self._start_error(None) from None
         except asyncio.CancelledError:
@@ -234,8 +236,9 @@ class McpSession:
             self._changed = False
             with contextlib.suppress(Exception):  # the old list stays; the next call tells why
                 self._mender.notes.clear()
-                listing = _list_offer(self._client)
-                self._take_offer(await asyncio.wait_for(listing, self.config.start_timeout))
+                with anyio.fail_after(self.config.start_timeout):
+                    offer = await _list_offer(self._client)
+                self._take_offer(offer)
 
     async def _on_elicit(self, context: Any, params: Any) -> ElicitResult:
         """Answers what the server asks of the person; declined where nobody can be asked."""

@@ -20,6 +20,7 @@ RANGE = 16  # pages that one process reads at a time
 OPEN_SECONDS = 30.0
 PAGE_SECONDS = 20.0  # a page that takes longer is left out, and later ones get a quarter of it
 LEAST_SECONDS = 1.0
+_SLACK = 4.0  # times as long by the clock where a busy machine leaves the reader less than that
 MAX_STUCK = 8  # pages that may fail their reader; what comes after them is left out
 MAX_PROCESSES = 4
 _CHILD = "qwenbelt.tools.documents.parsing.worker"
@@ -180,7 +181,7 @@ def _answers(
     try:
         process.send(request)
         while True:
-            answer = process.receive(seconds) or {}
+            answer = process.receive(seconds, slack=_SLACK) or {}
             if "error" in answer:
                 raise InputError(answer["error"], fix=answer.get("fix"))
             yield answer
