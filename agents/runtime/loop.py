@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -25,7 +24,8 @@ from qwenbelt.agents.models.deltas import (
     ToolCall,
 )
 from qwenbelt.agents.models.endpoint_model import Request
-from qwenbelt.agents.models.refusals import is_overflow
+from qwenbelt.agents.models.refusals import check_reason
+from qwenbelt.agents.models.retrying import Attempts
 from qwenbelt.agents.models.tool_pictures import rule_of
 from qwenbelt.agents.prompts import (
     BUDGET_OF_CALLS,
@@ -52,7 +52,7 @@ from qwenbelt.agents.runtime.hooked import (
 )
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.parent_run import ParentRun
-from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, check_reason, cut_ending
+from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, cut_ending
 from qwenbelt.agents.runtime.reply_telling import ReplyTelling
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
 from qwenbelt.agents.runtime.tool_arguments import with_references
@@ -74,7 +74,6 @@ from qwenbelt.tools.base import Tool, ToolContext
 if TYPE_CHECKING:
     from qwenbelt.agents.runtime.run import RunConfig
 
-MAX_BACKOFF = 30.0  # seconds
 _EMPTY_REPLIES = 2
 
 
@@ -281,36 +280,35 @@ class AgentLoop:
         if last is not None and self._turn > 1:
             self.history.instruct(self._parting)
         self._spending.model_calls += 1
-        attempt = 0
+        attempts = Attempts(self.plan.model, self._shorten, self._adapted, self._waiting)
         await self._fit()
         while True:
             request = await hooked_request(self.plan.hooks, self._request(last), self._turn)
             try:
                 return await self._receive(request, self._scheduler(last))
             except EndpointError as error:
-                await self._discard()
-                if await self._adapted(error, request):
-                    continue
-                attempt += 1
-                if not error.retryable or attempt > self.plan.model.max_retries:
-                    raise
-                await self._back_off(error, attempt)
+                told = await self._discard()
+                if not await attempts.again(error, request) and told:
+                    self._emit(Retrying(self._turn, 0, 0.0, str(error)))  # what was told is void
 
-    async def _discard(self) -> None:
+    async def _discard(self) -> bool:
+        """Gives up a reply; returns whether anything of it was told."""
         incoming, self._incoming = self._incoming, None
-        if incoming is not None:
-            await incoming.scheduler.discard()
+        if incoming is None:
+            return False
+        await incoming.scheduler.discard()
+        return bool(incoming.text or incoming.thoughts or incoming.reply.calls)
 
-    async def _adapted(self, error: EndpointError, request: Request) -> bool:
-        """Changes the next request after a refusal that has a remedy."""
-        if is_overflow(error):
-            self._window.narrow(error, self.history, self._declared)
-            return await self._fit()
-        changed = self.plan.model.adapt(error, request)
-        if changed:
-            self.history.use(self.plan.model.codec, rule_of(self.plan.model))
-            self._emit(Notice(changed))
-        return bool(changed)
+    async def _shorten(self, error: EndpointError) -> bool:
+        self._window.narrow(error, self.history, self._declared)
+        return await self._fit()
+
+    def _adapted(self, change: str) -> None:
+        self.history.use(self.plan.model.codec, rule_of(self.plan.model))
+        self._emit(Notice(change))
+
+    def _waiting(self, attempt: int, delay: float, error: EndpointError) -> None:
+        self._emit(Retrying(self._turn, attempt, delay, str(error)))
 
     async def _fit(self) -> bool:
         """Keeps the conversation inside the window; returns whether something had to go."""
@@ -325,13 +323,6 @@ class AgentLoop:
             self._declare()
             self._emit(compacted)
         return compacted is not None
-
-    async def _back_off(self, error: EndpointError, attempt: int) -> None:
-        delay = min(MAX_BACKOFF, 0.5 * 2 ** (attempt - 1)) * (0.75 + random.random() / 2)
-        if error.retry_after is not None:
-            delay = min(MAX_BACKOFF, error.retry_after)
-        self._emit(Retrying(self._turn, attempt, delay, str(error)))
-        await asyncio.sleep(delay)
 
     def _request(self, last: Ending | None) -> Request:
         plan, history = self.plan, self.history
