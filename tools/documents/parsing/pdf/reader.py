@@ -208,7 +208,7 @@ def _check_loss(page: Page, characters: pdfium.Characters) -> None:
     codes = characters.codes
     halves = (codes >= 0xDC00) & (codes <= 0xDFFF)  # of characters that take two
     given = int((has_ink(codes) & ~halves).sum())
-    kept = sum(not c.isspace() for c in page.text)
+    kept = len("".join(page.text.split()))
     if given >= 20 and kept < LOSS * given:
         page.notes.append(noted(f"Only {kept} of {given} characters were placed."))
 
