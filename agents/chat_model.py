@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
+import dataclasses
 import json
-import random
-import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from qwen_agent.llm.base import (
@@ -28,22 +27,23 @@ from qwenbelt.agents.models.deltas import (
     Thought,
     ToolCall,
 )
-from qwenbelt.agents.models.encoding import text_of, to_wire
+from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import EndpointModel, Model, Request
-from qwenbelt.agents.models.refusals import is_overflow
+from qwenbelt.agents.models.refusals import check_reason
+from qwenbelt.agents.models.retrying import Attempts
 from qwenbelt.agents.models.stock_model import StockModel
-from qwenbelt.agents.runtime.context_window import compact, estimate_tokens, sizes_in
+from qwenbelt.agents.runtime.context_window import Window
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
-from qwenbelt.agents.runtime.history import as_dict, reply_messages
+from qwenbelt.agents.runtime.history import History, as_dict, reply_messages
+from qwenbelt.agents.runtime.message_list import ShowingPace
 from qwenbelt.agents.telemetry import replying
 from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.language import detect_language
+from qwenbelt.core.reply_fold import ReplyFold
 from qwenbelt.core.schemas import json_schema
 
 MODEL_TYPE = "qwenbelt"
-_GROWTH = 1 / 16
-_SECONDS = 0.05
-_MAX_BACKOFF = 30.0  # seconds
+_SECONDS = 0.05  # shorter than an agent's: there are no pauses in which a held piece would be shown
 
 
 class ChatServiceError(EndpointError, ModelServiceError):  # type: ignore[misc]
@@ -150,29 +150,32 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
         deltas: bool,
     ) -> Iterator[list[dict[str, Any]]]:
         language = settings.get("lang") or detect_language(str(messages[-1].get("content")))
-        limit = {**self.generate_cfg, **settings}.get("max_input_tokens")
-        if limit and int(limit) > 0 and estimate_tokens(messages) > int(limit):
-            messages, _, _ = compact(messages, int(limit), language)
-        request = Request(
-            to_wire(messages, self.wire_model.codec, language, self.wire_model.picture_rule),
-            tools,
-            "auto",
-            language,
-            {**settings, "stream": stream},
+        limit = int({**self.generate_cfg, **settings}.get("max_input_tokens") or 0)
+        conversation = _Conversation(
+            History(messages, self.wire_model.codec, language, self.wire_model.picture_rule),
+            Window(limit if limit > 0 else None, language),
+            Request([], tools, "auto", language, {**settings, "stream": stream}),
         )
         try:
             with replying(self.wire_model.name, self.wire_model.url):
-                replies = lambda: self._replies(request, messages, deltas)  # noqa: E731
+                replies = lambda: self._replies(conversation, deltas)  # noqa: E731
                 yield from background_loop().iterate(replies)
         except EndpointError as error:
             raise ChatServiceError(error) from error
 
     async def _replies(
-        self, request: Request, messages: list[dict[str, Any]], deltas: bool
+        self, asked: _Conversation, deltas: bool
     ) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Yields the reply as it grows; a broken one is asked for again."""
-        attempt, shown = 0, False
+        model, shown = self.wire_model, False
+        attempts = Attempts(
+            model,
+            asked.shorten,
+            lambda _: asked.history.use(model.codec, model.picture_rule),
+        )
+        await asked.fit()
         while True:
+            request = asked.request()
             try:
                 async for found in self._reply(request):
                     shown = True
@@ -180,39 +183,19 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
                 return
             except EndpointError as error:
                 if shown and deltas:
-                    raise
-                shorter = self._shorter(error, request, messages)
-                if shorter or self.wire_model.adapt(error, request):
-                    messages = shorter or messages
-                    codec = self.wire_model.codec
-                    rule = self.wire_model.picture_rule
-                    request.messages = to_wire(messages, codec, request.language, rule)
-                    continue
-                attempt += 1
-                if not error.retryable or attempt > self.wire_model.max_retries:
-                    raise
-                await asyncio.sleep(backoff(error, attempt))
-
-    def _shorter(
-        self, error: EndpointError, request: Request, messages: list[dict[str, Any]]
-    ) -> list[dict[str, Any]] | None:
-        """Returns messages that fit after a context-length error, or None when nothing can go."""
-        if not is_overflow(error):
-            return None
-        size = estimate_tokens(messages)
-        window = min(sizes_in(error)[0] or size, size) * 3 // 4
-        kept, removed, _ = compact(messages, window, request.language)
-        return kept if removed else None
+                    raise  # what has been shown as deltas cannot be taken back
+                await attempts.again(error, request)
 
     async def _reply(self, request: Request) -> AsyncGenerator[list[dict[str, Any]], None]:
         reader = self.wire_model.codec.reader(request.tools, _so_far(request.messages))
-        grown = _Growing(reader.calls)
+        grown = _GrowingReply(reader.calls)
         reason = ""
         async for piece in self.wire_model.pieces(request):
             if isinstance(piece, Finish):
                 reason = piece.reason
             if grown.take(reader.feed(piece)):
                 yield reply_messages(grown.reply())
+        check_reason(reason)
         grown.take(reader.finish(reason))
         final = grown.reply()
         if self.wire_model.thinks_not and not (final.text.strip() or final.calls):
@@ -243,42 +226,52 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
         return self.chat(messages, None, False, False, generate_cfg)
 
 
-class _Growing:
-    """A reply that grows, told when it is worth showing again."""
+@dataclass
+class _Conversation:
+    """What one call of the chat model asks."""
+
+    history: History
+    window: Window
+    blank: Request  # all but the messages
+
+    def request(self) -> Request:
+        wire, encoded = self.history.wire, self.history.encoded()
+        return dataclasses.replace(self.blank, messages=wire, encoded=encoded)
+
+    async def fit(self) -> bool:
+        return await self.window.fit(self.history, self.blank.tools) is not None
+
+    async def shorten(self, error: EndpointError) -> bool:
+        self.window.narrow(error, self.history, self.blank.tools)
+        return await self.fit()
+
+
+class _GrowingReply:
+    """The reply so far, and whether it is worth showing again."""
 
     def __init__(self, calls: list[ToolCall]) -> None:
         self._calls = calls
-        self._text: list[str] = []
-        self._thoughts: list[str] = []
+        self._fold = ReplyFold()
         self._sealed: set[str] = set()
-        self._length = self._new = 0
-        self._shown = time.monotonic()
+        self._pace = ShowingPace(_SECONDS)
 
     def take(self, parts: Sequence[ReplyPiece]) -> bool:
-        important = False
+        new, sealed = 0, False
         for part in parts:
             if isinstance(part, (Text, Thought)):
-                target = self._text if isinstance(part, Text) else self._thoughts
-                target.append(part.text)
-                self._new += len(part.text)
+                self._fold.take("text" if isinstance(part, Text) else "thinking", part.text)
+                new += len(part.text)
             elif isinstance(part, Relabel):
-                self._thoughts += self._text
-                self._text.clear()
+                self._fold.take("text_relabelled")
                 self._sealed &= {call.id for call in self._calls}
             elif isinstance(part, Sealed):
                 self._sealed.add(part.call.id)
-                important = True
-        self._length = self._length + self._new if important else self._length
-        now = time.monotonic()
-        due = self._new and (self._new >= self._length * _GROWTH or now - self._shown >= _SECONDS)
-        if important or due:
-            self._length, self._new, self._shown = self._length + self._new, 0, now
-            return True
-        return False
+                sealed = True
+        return self._pace.due(new, at_once=sealed)
 
     def reply(self) -> ModelReply:
         calls = [call for call in self._calls if call.id in self._sealed]
-        return ModelReply("".join(self._text), "".join(self._thoughts), calls)
+        return ModelReply("".join(self._fold.text), "".join(self._fold.thoughts), calls)
 
 
 def _so_far(messages: Sequence[Mapping[str, Any]]) -> SoFar:
@@ -287,13 +280,6 @@ def _so_far(messages: Sequence[Mapping[str, Any]]) -> SoFar:
     since = messages[asked + 1 :]
     question = text_of(messages[asked].get("content")) if messages else ""
     return SoFar(called=any(m["role"] == "tool" for m in since), question=question)
-
-
-def backoff(error: EndpointError, attempt: int) -> float:
-    """Returns how many seconds to wait before the next attempt; what the endpoint says counts."""
-    if error.retry_after is not None:
-        return min(_MAX_BACKOFF, error.retry_after)
-    return float(min(_MAX_BACKOFF, 0.5 * 2 ** (attempt - 1)) * (0.75 + random.random() / 2))
 
 
 def _declaration(function: Mapping[str, Any]) -> dict[str, Any]:

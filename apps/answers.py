@@ -7,19 +7,21 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.language import Language
+from qwenbelt.core.texts import Texts
 
 if TYPE_CHECKING:
     from qwenbelt.workflows.longdoc import LongDocumentAnswer
 
-_TEXTS: dict[str, dict[Language, str]] = {
-    "stands": {"en": "stands on the page", "zh": "已在原页核实"},
-    "missing": {"en": "does NOT stand on the page", "zh": "原页上没有此文字"},
-    "left_out": {"en": "Not read: {pages}", "zh": "未读：{pages}"},
-    "summary": {
-        "en": "{parts} parts read, about {tokens} tokens.",
-        "zh": "已读 {parts} 个部分，约 {tokens} 个 token。",
-    },
+_TEXTS = {
+    "verified": ("is on the page", "已在原页核实"),
+    "missing": ("is NOT on the page", "原页上没有此文字"),
+    "left_out": ("Not read: {pages}", "未读：{pages}"),
+    "summary": (
+        "{parts} parts read, about {tokens} tokens.",
+        "已读 {parts} 个部分，约 {tokens} 个 token。",
+    ),
 }
+_say = Texts(_TEXTS)
 
 
 def answer_json(answer: LongDocumentAnswer) -> dict[str, Any]:
@@ -42,12 +44,12 @@ def answer_lines(answer: LongDocumentAnswer, language: Language) -> Iterator[str
     yield answer.text
     yield ""
     for found in answer.findings:
-        state = _TEXTS["stands" if found.verified else "missing"][language]
+        state = _say("verified" if found.verified else "missing", language)
         yield f"[{found.file} p.{found.page}] “{found.quote}” ({state})"
     if answer.left_out:
-        yield _TEXTS["left_out"][language].format(pages=_pages(answer.left_out))
+        yield _say("left_out", language, pages=_pages(answer.left_out))
     yield from answer.problems
-    yield _TEXTS["summary"][language].format(parts=answer.parts, tokens=answer.tokens)
+    yield _say("summary", language, parts=answer.parts, tokens=answer.tokens)
 
 
 def _pages(places: Sequence[tuple[str, int]]) -> str:

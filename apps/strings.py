@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qwenbelt.core.language import user_language
+from qwenbelt.core.texts import Texts
 from qwenbelt.core.translation import in_language
 
-TEXTS: dict[str, tuple[str, str]] = {
+_TEXTS = {
     # trace show
     "model": ("model", "模型"),
     "summary": (
@@ -101,6 +102,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # answers in the terminal
     "thinking": ("thinking", "思考中"),
     "thought": ("thought for {seconds}", "思考了 {seconds}"),
+    "was_void": ("What stands above of this reply is void.", "上面这条回复的内容作废。"),
+    "was_thought": ("What stands above was the model's thoughts.", "上面的内容是模型的思考。"),
     "retrying": (
         "The endpoint failed ({reason}); trying again in {delay}.",
         "端点出错（{reason}）；{delay} 后重试。",
@@ -116,6 +119,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "May {name} run? ({reason}) [y]es / [n]o / [a]lways: ",
         "允许 {name} 运行吗？（{reason}）[y] 是 / [n] 否 / [a] 总是：",
     ),
+    "imitation": (
+        "The model's own words follow; the program asks and reports nothing here:",
+        "以下是模型自己的文字，程序在此没有提问，也没有报告：",
+    ),
     "cut": ("… and {left} characters more", "……还有 {left} 个字符"),
     "refused_quietly": (
         "{name} needs an approval and nobody can be asked; refused. --approve auto allows it.",
@@ -124,11 +131,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     # trace show
     "no_events": ("No model call and no tool call in it.", "其中没有模型调用，也没有工具调用。"),
 }
-
-
-def say(key: str, **values: object) -> str:
-    """Returns the text `key` in the person's language, with `values` filled in."""
-    return TEXTS[key][user_language() == "zh"].format(**values)
+say = Texts(_TEXTS).for_user
 
 
 def state_text(state: str, error: str = "") -> str:

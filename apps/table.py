@@ -100,6 +100,11 @@ COMMANDS: dict[str, CommandTarget] = {
         "批量运行，中断后可从断点继续。",
         "batch:batch",
     ),
+    "eval": CommandTarget(
+        "Benchmarks and sets of your own, graded by code.",
+        "运行基准测试或自己的题集，由代码评分。",
+        "eval:evaluation",
+    ),
     "mock": CommandTarget(
         "Serve a scenario as a scripted endpoint.",
         "把场景作为脚本端点提供服务。",

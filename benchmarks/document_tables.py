@@ -26,7 +26,7 @@ from typing import Any
 import pdfplumber
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.tools.documents.parsing.pdf import read_pages
+from qwenbelt.tools.documents.parsing.pdf.reader import read_pages
 
 
 @dataclass

@@ -68,11 +68,11 @@ _READERS = {
         "    count += len(parse_pdf(file))",
     ),
     "ours, text and tables": (
-        "from qwenbelt.tools.documents.parsing.pdf import read_pages",
+        "from qwenbelt.tools.documents.parsing.pdf.reader import read_pages",
         "    count += sum(1 for page in read_pages(file))",
     ),
     "ours, text alone": (
-        "from qwenbelt.tools.documents.parsing.pdf import read_pages",
+        "from qwenbelt.tools.documents.parsing.pdf.reader import read_pages",
         "    count += sum(1 for page in read_pages(file, layout=False))",
     ),
 }
@@ -80,7 +80,7 @@ _READERS = {
 _WARM = """
 import pypdfium2, pdfplumber.table, numpy
 if "read_pages" in globals():
-    import qwenbelt.tools.documents.parsing.ruled_tables, PIL.Image
+    import qwenbelt.tools.documents.parsing.pdf.ruled_tables, PIL.Image
 """
 
 

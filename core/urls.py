@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from qwenbelt.core.errors import InputError, ToolRefused
 
 _SCHEMES = {"http": 80, "https": 443}
+_AUTHORITY = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[^:/@\[\]\s]+))(?::\d*)?")
 _OLD_ADDRESS = re.compile(r"(0x[0-9a-f]+|\d+)(\.(0x[0-9a-f]+|\d+)){0,3}")  # as inet_aton reads
 
 
@@ -51,6 +52,15 @@ def is_this_machine(place: str) -> bool:
     """
     address = _address_of(_host_of(place))
     return is_loopback(place) or (not isinstance(address, str) and address.is_unspecified)
+
+
+def host_of_header(value: str) -> str:
+    """Returns the name or address in a `Host` header or an authority, without port and brackets.
+
+    What is neither is "", which is no loopback address.
+    """
+    found = _AUTHORITY.fullmatch(value.strip())
+    return (found["address"] or found["name"] or "").lower() if found else ""
 
 
 def connection_options(url: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import anyio.to_thread
 from mcp.server.lowlevel import Server
 
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.urls import is_loopback
+from qwenbelt.core.urls import host_of_header, is_loopback
 from qwenbelt.mcp_servers.options import HttpOptions
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -100,7 +100,7 @@ class Doorman:
         await send({"type": "http.response.body", "body": text.encode()})
 
     def _is_ours(self, host: str) -> bool:
-        name = _name(host)
+        name = host_of_header(host)
         return name in self._hosts or is_loopback(name)
 
     def _refusal(self, headers: dict[str, str]) -> tuple[int, str] | None:
@@ -114,12 +114,6 @@ class Doorman:
         kind, _, given = headers.get("authorization", "").partition(" ")
         known = hmac.compare_digest(given.encode("latin-1"), self._token.encode("utf-8"))
         return None if kind.lower() == "bearer" and known else (401, "A bearer token is needed")
-
-
-def _name(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower()
 
 
 def http_app(server: Server[Any], options: HttpOptions) -> App:

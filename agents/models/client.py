@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 
 from qwenbelt.agents.models.deltas import JsonDict
-from qwenbelt.agents.models.rate_limits import retry_after
 from qwenbelt.agents.models.refusals import may_succeed_later
 from qwenbelt.agents.models.sse import DONE, MAX_REPLY, EventDecoder, json_object, too_large
 from qwenbelt.core.errors import EndpointError, one_line
+from qwenbelt.core.retries import retry_after
 from qwenbelt.core.urls import connection_options
 
 if TYPE_CHECKING:

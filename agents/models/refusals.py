@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qwenbelt.core.errors import EndpointError
+from qwenbelt.core.retries import PASSING_STATUSES
 
-# statuses that may be another one's next time; 52x are Cloudflare's before a server that is away
-_BUSY = {408, 409, 425, 429, 500, 502, 503, 504, 529, *range(520, 528), 530}
 # names of errors that the request itself is at fault for, whatever words stand beside them
 _FINAL_CODES = (
     "invalidparameter",  # DashScope: InvalidParameter, InternalError.Algo.InvalidParameter
@@ -85,7 +84,7 @@ def may_succeed_later(status: int | None, code: str, message: str) -> bool:
     told = _LEADING_STATUS.match(message)
     status = status or (int(told.group(1)) if told else None)
     if status is not None:
-        return status in _BUSY
+        return status in PASSING_STATUSES
     name = code.lower()
     if any(known in name for known in _FINAL_CODES):
         return False
@@ -221,3 +220,19 @@ def _quoted(text: str) -> str:
         r"['\"`‘“]([\w.-]{1,64})['\"`’”]|\b(?:function|tool)\s+([\w-]{1,64})", text, re.IGNORECASE
     )
     return " ".join(first or second for first, second in found)
+
+
+# reasons of a server that failed in the middle (vLLM, SGLang, gateways): worth another try
+_FAILED = ("error", "abort", "aborted", "cancelled", "internal_error", "server_error", "timeout")
+
+
+def check_reason(reason: str) -> None:
+    """Raises an error when the endpoint itself says that it failed.
+
+    Raises:
+        EndpointError: it ended its reply as failed; the same request may succeed later.
+    """
+    if reason in _FAILED:
+        raise EndpointError(
+            f"The endpoint ended its reply with the reason {reason}.", code=reason, retryable=True
+        )

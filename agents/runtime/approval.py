@@ -124,6 +124,11 @@ def looks_at_labels(tool: Any, policy: ApprovalPolicy) -> bool:
     )
 
 
+def rules_of(policy: ApprovalPolicy) -> ApprovalRules | None:
+    """Returns the rules of a policy that has some."""
+    return policy.rules if isinstance(policy, RuledPolicy) else None
+
+
 def is_harmless(tool: Any) -> bool:
     """Says whether a tool declares no side effect; stock tools declare nothing and so do not."""
     return bool(getattr(tool, "read_only", False))

@@ -2,13 +2,16 @@
 
 A pattern is `tool` or `tool(argument)`, both with `*` and `?` as in file names. `never` beats
 `ask`, and `ask` beats `allow`.
+
+`{"sources": {"web_fetch(url)": ["read_channel"]}}` says whose results may choose an argument: there
+is no question for a value that stands in what one of those tools gave back.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -54,14 +57,41 @@ class ApprovalRule:
         )
 
 
+@dataclass(frozen=True)
+class SourceRule:
+    """Whose results may choose an argument.
+
+    Attributes:
+        tool: a glob for the tool's name.
+        argument: a glob for the argument's name.
+        sources: the names of the tools that give such results.
+    """
+
+    tool: str
+    argument: str
+    sources: tuple[str, ...]
+
+
 class ApprovalRules:
     """Rules in their order of weight."""
 
-    def __init__(self, rules: Iterable[ApprovalRule] = ()) -> None:
+    def __init__(
+        self, rules: Iterable[ApprovalRule] = (), sources: Iterable[SourceRule] = ()
+    ) -> None:
         self._rules = sorted(rules, key=lambda rule: _KINDS.index(rule.kind))
+        self.sources = tuple(sources)
 
     def __bool__(self) -> bool:
-        return bool(self._rules)
+        return bool(self._rules or self.sources)
+
+    def sources_of(self, tool: str, argument: str) -> list[str]:
+        """Returns the tools whose results may choose an argument of a tool."""
+        return [
+            name
+            for rule in self.sources
+            if fnmatch.fnmatchcase(tool, rule.tool) and fnmatch.fnmatchcase(argument, rule.argument)
+            for name in rule.sources
+        ]
 
     def of(self, tool: Any, name: str, values: Any) -> Kind | None:
         """Returns what the rules say of a call, or None when they say nothing."""
@@ -75,16 +105,31 @@ def checked_rules(table: Mapping[str, Any]) -> ApprovalRules:
     Raises:
         ConfigError: it has other keys, or a pattern cannot be read.
     """
-    found = []
+    found, sources = [], tuple(_sources(table.get("sources", {})))
     for key, patterns in table.items():
+        if key == "sources":
+            continue
         kind = next((kind for kind in _KINDS if kind == key), None)
         if kind is None:
-            raise ConfigError(f"Approval rules are allow, ask and never, not {key!r}.")
+            raise ConfigError(f"Approval rules are allow, ask, never and sources, not {key!r}.")
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
-            match = _PATTERN.fullmatch(pattern) if isinstance(pattern, str) else None
-            if match is None:
-                raise ConfigError(
-                    f"{pattern!r} is no pattern of a call; write tool or tool(argument)."
-                )
-            found.append(ApprovalRule(kind, match.group(1), match.group(2)))
-    return ApprovalRules(found)
+            found.append(ApprovalRule(kind, *_parts(pattern)))
+    return ApprovalRules(found, sources)
+
+
+def _parts(pattern: object) -> tuple[str, str | None]:
+    match = _PATTERN.fullmatch(pattern) if isinstance(pattern, str) else None
+    if match is None:
+        raise ConfigError(f"{pattern!r} is no pattern of a call; write tool or tool(argument).")
+    return match.group(1), match.group(2)
+
+
+def _sources(table: object) -> Iterator[SourceRule]:
+    if not isinstance(table, Mapping):
+        raise ConfigError('Sources are a table: {"tool(argument)": ["tool that gives it"]}.')
+    for pattern, names in table.items():
+        tool, argument = _parts(pattern)
+        listed = [names] if isinstance(names, str) else names
+        if not isinstance(listed, (list, tuple)) or not all(isinstance(n, str) for n in listed):
+            raise ConfigError(f"The sources of {pattern!r} are names of tools, not {names!r}.")
+        yield SourceRule(tool, argument or "*", tuple(listed))

@@ -59,7 +59,7 @@ def _bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
-def sizes_in(error: EndpointError) -> tuple[int | None, int | None]:
+def _sizes_in(error: EndpointError) -> tuple[int | None, int | None]:
     """Returns the window that a context-length error names and the size of the request, in tokens.
 
     The wordings are those of OpenAI, vLLM, SGLang, llama.cpp and DashScope.
@@ -81,7 +81,9 @@ class Window:
         keep: keeps a text that is shortened, and returns the name by which it can be read.
     """
 
-    def __init__(self, max_tokens: int | None, language: Language, keep: Keep) -> None:
+    def __init__(
+        self, max_tokens: int | None, language: Language, keep: Keep | None = None
+    ) -> None:
         self.max_tokens = max_tokens
         self._language = language
         self._keep = keep
@@ -108,7 +110,7 @@ class Window:
     ) -> None:
         """Takes the window from an endpoint's refusal; without a number, a smaller one."""
         size = self._size(history, declared)
-        window, requested = sizes_in(error)
+        window, requested = _sizes_in(error)
         if requested is not None:
             self.learn(Tokens(requested, 0))
             size = self._size(history, declared)
@@ -272,15 +274,6 @@ class Compaction:
             summed, gone = f"{count} messages summed up", f"{count} messages left out"
             parts.append(summed if summed_up else gone)
         return "; ".join(parts)
-
-
-def compact(
-    messages: Sequence[dict[str, Any]], max_tokens: int, language: Language
-) -> tuple[list[dict[str, Any]], int, str]:
-    """Returns messages that fit, the characters removed, and what went in words."""
-    work = Compaction.of(messages, max_tokens, language)
-    work.run()
-    return work.messages(), work.removed, work.detail()
 
 
 def _exchanges(messages: Sequence[dict[str, Any]]) -> list[Group]:

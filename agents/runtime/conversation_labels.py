@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from qwenbelt.agents.runtime.approval_rules import ApprovalRules
 from qwenbelt.agents.runtime.provenance import ContentLabel, Influence, Provenance, label_for
 
 _PERSON = ContentLabel("person", trusted=True)
@@ -46,7 +47,9 @@ class ConversationLabels:
         if self._keeps:
             self._waiting.append((name, call_id, text))
 
-    def influence(self, tool: Any, values: Any) -> Influence | None:
+    def influence(
+        self, tool: Any, values: Any, rules: ApprovalRules | None = None
+    ) -> Influence | None:
         """Returns the first value of a call that untrusted text may have chosen.
 
         With no untrusted text about, what the model wants is what people said; only a target of a
@@ -55,7 +58,9 @@ class ConversationLabels:
         provenance = self._followed()
         if provenance.is_clean and getattr(tool, "destructive", False):
             return provenance.unsaid(tool, values)
-        return provenance.influence(tool, values)
+        if rules is None or not rules.sources:
+            return provenance.influence(tool, values)
+        return provenance.influence(tool, values, rules.sources_of)
 
     def _followed(self) -> Provenance:
         if self._provenance is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -25,7 +24,8 @@ from qwenbelt.agents.models.deltas import (
     ToolCall,
 )
 from qwenbelt.agents.models.endpoint_model import Request
-from qwenbelt.agents.models.refusals import is_overflow
+from qwenbelt.agents.models.refusals import check_reason
+from qwenbelt.agents.models.retrying import Attempts
 from qwenbelt.agents.models.tool_pictures import rule_of
 from qwenbelt.agents.prompts import (
     BUDGET_OF_CALLS,
@@ -52,7 +52,8 @@ from qwenbelt.agents.runtime.hooked import (
 )
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed
 from qwenbelt.agents.runtime.parent_run import ParentRun
-from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, check_reason, cut_ending
+from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, cut_ending
+from qwenbelt.agents.runtime.reply_telling import ReplyTelling
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
 from qwenbelt.agents.runtime.tool_arguments import with_references
 from qwenbelt.agents.runtime.typed_answer import TypedAnswer
@@ -63,8 +64,6 @@ from qwenbelt.core.events import (
     ModelStarted,
     Notice,
     Retrying,
-    TextDelta,
-    TextRelabelled,
     ThinkingDelta,
     ToolFinished,
     ToolProgress,
@@ -75,7 +74,6 @@ from qwenbelt.tools.base import Tool, ToolContext
 if TYPE_CHECKING:
     from qwenbelt.agents.runtime.run import RunConfig
 
-MAX_BACKOFF = 30.0  # seconds
 _EMPTY_REPLIES = 2
 
 
@@ -131,6 +129,7 @@ class AgentLoop:
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
         self._ways = EndpointWays()
+        self._telling = ReplyTelling(emit, plan.hooks)
         self._answer_text: str | None = None
         depth = plan.parent.depth + 1 if plan.parent is not None else 0
         self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
@@ -154,13 +153,17 @@ class AgentLoop:
             last = self._farewell or self._spending.last_call()
             try:
                 incoming = await self._ask(last)
-                await hooked_reply(self.plan.hooks, incoming.reply)
+                reply = incoming.reply
+                await hooked_reply(self.plan.hooks, reply)
+                if reply.calls and last is None:
+                    self._telling.release(reply.text)
                 outcomes = await self._outcomes(incoming)
-                ending = self._ending(incoming.reply, outcomes, last)
+                ending = self._ending(reply, outcomes, last)
                 if ending is not None:
                     if not any(message["role"] == "assistant" for message in self.added()[-1:]):
-                        self.history.add(incoming.reply, outcomes)  # an end without text is told
-                    return await self._ended(ending)
+                        self.history.add(reply, outcomes)  # an end without text is told
+                    return await self._ended(ending, reply.text)
+                self._telling.release(reply.text)
             except EndpointError:
                 if self._farewell is None:
                     raise
@@ -168,9 +171,10 @@ class AgentLoop:
             except RunRefused as refusal:
                 await self._discard()
                 self._replace_answer(str(refusal))
+                self._telling.say(str(refusal))
                 return Ending("refused", str(refusal))
 
-    async def _ended(self, ending: Ending) -> Ending:
+    async def _ended(self, ending: Ending, told: str) -> Ending:
         """What is left to do once there is an answer."""
         if self.typed is not None and self.typed.is_there:
             await asyncio.to_thread(self.typed.verify, self.plan.files)
@@ -179,6 +183,8 @@ class AgentLoop:
             changed = await hooked_answer(self.plan.hooks, text)
             if changed != text:
                 self._replace_answer(changed)
+                told = changed
+        self._telling.release(told)
         return ending
 
     def _replace_answer(self, text: str) -> None:
@@ -274,36 +280,35 @@ class AgentLoop:
         if last is not None and self._turn > 1:
             self.history.instruct(self._parting)
         self._spending.model_calls += 1
-        attempt = 0
+        attempts = Attempts(self.plan.model, self._shorten, self._adapted, self._waiting)
         await self._fit()
         while True:
             request = await hooked_request(self.plan.hooks, self._request(last), self._turn)
             try:
                 return await self._receive(request, self._scheduler(last))
             except EndpointError as error:
-                await self._discard()
-                if await self._adapted(error, request):
-                    continue
-                attempt += 1
-                if not error.retryable or attempt > self.plan.model.max_retries:
-                    raise
-                await self._back_off(error, attempt)
+                told = await self._discard()
+                if not await attempts.again(error, request) and told:
+                    self._emit(Retrying(self._turn, 0, 0.0, str(error)))  # what was told is void
 
-    async def _discard(self) -> None:
+    async def _discard(self) -> bool:
+        """Gives up a reply; returns whether anything of it was told."""
         incoming, self._incoming = self._incoming, None
-        if incoming is not None:
-            await incoming.scheduler.discard()
+        if incoming is None:
+            return False
+        await incoming.scheduler.discard()
+        return bool(incoming.text or incoming.thoughts or incoming.reply.calls)
 
-    async def _adapted(self, error: EndpointError, request: Request) -> bool:
-        """Changes the next request after a refusal that has a remedy."""
-        if is_overflow(error):
-            self._window.narrow(error, self.history, self._declared)
-            return await self._fit()
-        changed = self.plan.model.adapt(error, request)
-        if changed:
-            self.history.use(self.plan.model.codec, rule_of(self.plan.model))
-            self._emit(Notice(changed))
-        return bool(changed)
+    async def _shorten(self, error: EndpointError) -> bool:
+        self._window.narrow(error, self.history, self._declared)
+        return await self._fit()
+
+    def _adapted(self, change: str) -> None:
+        self.history.use(self.plan.model.codec, rule_of(self.plan.model))
+        self._emit(Notice(change))
+
+    def _waiting(self, attempt: int, delay: float, error: EndpointError) -> None:
+        self._emit(Retrying(self._turn, attempt, delay, str(error)))
 
     async def _fit(self) -> bool:
         """Keeps the conversation inside the window; returns whether something had to go."""
@@ -318,13 +323,6 @@ class AgentLoop:
             self._declare()
             self._emit(compacted)
         return compacted is not None
-
-    async def _back_off(self, error: EndpointError, attempt: int) -> None:
-        delay = min(MAX_BACKOFF, 0.5 * 2 ** (attempt - 1)) * (0.75 + random.random() / 2)
-        if error.retry_after is not None:
-            delay = min(MAX_BACKOFF, error.retry_after)
-        self._emit(Retrying(self._turn, attempt, delay, str(error)))
-        await asyncio.sleep(delay)
 
     def _request(self, last: Ending | None) -> Request:
         plan, history = self.plan, self.history
@@ -372,7 +370,8 @@ class AgentLoop:
             incoming.close()
         reason = reply.finish_reason or "stop"
         now = time.monotonic()
-        self._emit(ModelFinished(self._turn, started, reply.first_token, now, reason))
+        finished = ModelFinished(self._turn, started, reply.first_token, now, reason)
+        self._telling.finished(finished)
         if reply.tokens is not None:
             self._window.learn(reply.tokens)
             self._count(reply.tokens)
@@ -395,8 +394,8 @@ class AgentLoop:
     async def _take(self, part: ReplyPiece, incoming: _Incoming) -> None:
         if isinstance(part, Text):
             incoming.text.append(part.text)
-            self._emit(TextDelta(part.text))
-            if self.typed is not None:
+            self._telling.text(part.text)
+            if self.typed is not None and not self._telling.holds:
                 self.typed.show(incoming.text, self._emit)
         elif isinstance(part, Thought):
             incoming.thoughts.append(part.text)
@@ -406,11 +405,11 @@ class AgentLoop:
                 self._follow_tools()
             incoming.scheduler.seal(part.call)
         elif isinstance(part, Relabel):
+            self._telling.relabelled("".join(incoming.text))
             incoming.thoughts += incoming.text
             incoming.text.clear()
             if not incoming.reply.calls:
                 await incoming.scheduler.discard()  # what was started for calls among thoughts
-            self._emit(TextRelabelled())
         elif isinstance(part, Changed):
             await incoming.scheduler.replace(part.call)
 
@@ -560,7 +559,8 @@ class AgentLoop:
         try:
             await scheduler.cancel()
         finally:
-            reply = ModelReply(incoming.reply.text, incoming.reply.thoughts, scheduler.calls())
+            text = "" if self._telling.holds else incoming.reply.text  # no hook has seen it
+            reply = ModelReply(text, incoming.reply.thoughts, scheduler.calls())
             if reply.text.strip() or reply.calls:
                 outcomes = scheduler.outcomes()
                 self.history.add(reply, [outcomes[call.id] for call in reply.calls])

@@ -27,9 +27,38 @@ from qwenbelt.core.events import (
 )
 from qwenbelt.core.reply_fold import ReplyFold
 
-GROWTH = 1 / 16
 SECONDS = 0.2
+_GROWTH = 1 / 16
 _MESSAGE = 50  # characters that a message counts beside its text
+
+
+class ShowingPace:
+    """Decides when a growing text is worth showing again as a whole.
+
+    Args:
+        seconds: after which anything new is shown, however little it is.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._new = self._length = 0
+        self._shown_at = clock()
+
+    def due(self, new: int, *, at_once: bool = False) -> bool:
+        """Returns whether to show the text now.
+
+        Args:
+            new: characters since the last question.
+            at_once: whether they are worth showing whatever their number.
+        """
+        self._new, self._length = self._new + new, self._length + new
+        now = self._clock()
+        grown = self._new >= self._length * _GROWTH or now - self._shown_at >= self._seconds
+        if not (at_once or (self._new and grown)):
+            return False
+        self._new, self._shown_at = 0, now
+        return True
 
 
 class MessageList:
@@ -39,23 +68,20 @@ class MessageList:
         react: whether the whole transcript is one assistant message, as in qwen-agent's ReActChat.
 
     Attributes:
-        finished: so many messages at the front will not change any more.
+        finished: number of leading messages that are final.
     """
 
     def __init__(self, *, react: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._react = react
-        self._clock = clock
+        self._pace = ShowingPace(SECONDS, clock)
         self._done: list[dict[str, Any]] = []
         self._reply = ReplyFold()
         self._calls: dict[str, ToolCallReady] = {}
         self._results: dict[str, ToolFinished] = {}
-        self._new = 0
-        self._length = 0
-        self._shown_at = clock()
 
     @property
     def finished(self) -> int:
-        """So many messages at the front will not change any more."""
+        """Number of leading messages that are final."""
         return 0 if self._react else len(self._done)
 
     def take(self, event: Event | None) -> bool:
@@ -64,15 +90,7 @@ class MessageList:
             self._done = list(event.messages)
             self._clear()
             return True
-        new = self._add(event) if event is not None else 0
-        self._new, self._length = self._new + new, self._length + new
-        now = self._clock()
-        if not self._new:
-            return False
-        if self._new < self._length * GROWTH and now - self._shown_at < SECONDS:
-            return False
-        self._new, self._shown_at = 0, now
-        return True
+        return self._pace.due(self._add(event) if event is not None else 0)
 
     def _add(self, event: Event) -> int:
         """Returns how many characters are new."""

@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from qwenbelt.agents.runtime.asked_effects import asks_for, templates_in
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.schemas import json_schema
@@ -41,11 +42,31 @@ _ACTING = re.compile(
     r"[a-z]{2}\d{2}[a-z0-9]{8,30}|\+?\d[\d -]{9,18}\d)",
     re.IGNORECASE,
 )
+# arguments that are words for people to read
+_WORDS_TO_READ = re.compile(
+    r"(?:^|_)(?:body|content|contents|text|message|description|summary|notes?|comments?|subject|"
+    r"title|reason)$",
+    re.IGNORECASE,
+)
+# targets that are places of one's own: what is copied to them goes out to nobody
+_OWN_PLACES = re.compile(
+    r"(?:^|_)(?:paths?|files?|filenames?|folders?|director(?:y|ies)|ids?|query|sql)$", re.IGNORECASE
+)
 _WORDS_TO_FIND = re.compile(r"(?:^|_)(?:query|queries|keywords?)$", re.IGNORECASE)
 # what tells one person's papers from another's, and is no date
 _IDENTIFIER = re.compile(r"\b(?=(?:[\w-]*\d){4})[\w-]{7,}\b")
 _FEW_DIGITS = 4
 _NUMBERED = r"(?:\bid|#|\bno\.?|\bnumber|\bnr\.?|编号|第)\W{{0,4}}{}\b"
+# figures that name nothing: of dates, times, shares, prices, and the steps of a list
+_COUNTED = re.compile(
+    r"\b\d{1,4}(?:[-/.:]\d{1,4})+\b|^\s*\d{1,3}[.)](?=\s)|\b\d{1,3}(?=\s?%)|[$€£¥]\s?\d+|"
+    r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?\s+\d{1,2}(?:st|nd|rd|th)?\b|"
+    r"\b\d{1,2}(?:st|nd|rd|th)?\s+(?:of\s+)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)|"
+    r"\d{1,2}\s*[年月日号]",
+    re.IGNORECASE | re.MULTILINE,
+)
+_IDENTIFIES = re.compile(r"(?:^|_)(?:id|ids|uuid|key|number|no)_?$", re.IGNORECASE)
+_NAMES_A_THING = re.compile(r"(?:^|_)(?:name|filename|title|subject)$", re.IGNORECASE)
 _FIELD = re.compile(r"^[\s\-*]*([A-Za-z_][\w ]{0,40}?)\s*:\s*(.*)$", re.MULTILINE)
 _ITEMS = "[]"  # in the place of a field's name: the entries of a list that are one word
 _ITEM = re.compile(r"^\s*-\s+['\"]?([^\s'\"]{1,60})['\"]?\s*$", re.MULTILINE)
@@ -113,16 +134,22 @@ def normalised(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+def _no_sources(tool: str, argument: str) -> Sequence[str]:
+    return ()
+
+
 class Provenance:
     """The labelled content of one conversation."""
 
     def __init__(self) -> None:
         self._trusted = ""
         self._dates: set[tuple[int, int]] = set()
+        self._templates: list[re.Pattern[str]] = []
         self._untrusted: list[_LabelledText] = []
         self._size = 0
-        self._vouched: set[str] = set()
+        self._vouched: dict[str, set[str]] = {}  # by value: the tools that vouch for it
         self._vouched_text = ""
+        self._records: dict[str, list[set[str]]] = {}  # by identifier: what else its records hold
         self._private: list[_LabelledText] = []
 
     @property
@@ -143,6 +170,7 @@ class Provenance:
         if label.trusted and label.origin in ("person", "system"):
             self._trusted += " \n " + normalised(text)
             self._dates |= set(_dates_in(text))
+            self._templates += templates_in(text)
             return
         if label.trusted:  # a tool's own words choose nothing, but they may be private
             self._private.append(_LabelledText(label, text, normalised(text)))
@@ -151,8 +179,12 @@ class Provenance:
         vouched = {name.casefold() for name in fields}
         free = text
         if vouched:
-            found, free = _split(text, vouched)
-            self._vouched |= {normalised(value) for value in found}
+            records: list[tuple[str, set[str]]] = []
+            found, free = _split(text, vouched, records)
+            for identifier, others in records:
+                self._records.setdefault(identifier, []).append(others)
+            for value in found:
+                self._vouched.setdefault(normalised(value), set()).add(label.name)
         piece = _LabelledText(label, free, normalised(free))
         self._untrusted.append(piece)
         self._size += len(piece.plain)
@@ -161,20 +193,59 @@ class Provenance:
 
     # -- judging ------------------------------------------------------------------------------
 
-    def influence(self, tool: Any, values: Any) -> Influence | None:
-        """Returns the first value of a call that untrusted text may have chosen."""
+    def influence(
+        self, tool: Any, values: Any, sources: Callable[[str, str], Sequence[str]] = _no_sources
+    ) -> Influence | None:
+        """Returns the first value of a call that untrusted text may have chosen.
+
+        Args:
+            tool: the tool.
+            values: the call's arguments.
+            sources: gives, for a tool and an argument, the tools whose results may choose it.
+        """
         if not isinstance(values, Mapping):
-            return self._of_target("", str(values))
+            return self._of_target("", str(values), tool)
         named = targets_of(tool)
-        known = {name for name in values if name in named}
+        known, words = {name for name in values if name in named}, set[str]()
+        if not known and not getattr(tool, "read_only", False):
+            known, words = self._judged(values)
+        inside = not getattr(tool, "open_world", False) and all(
+            _OWN_PLACES.search(name) for name in named if values.get(name)
+        )
         for name, value in values.items():
-            everything = not known and not getattr(tool, "read_only", False)
             for leaf in leaves(value):
-                judge = self._of_target if name in known or everything else self._of_content
-                found = judge(str(name), leaf)
-                if found is not None:
+                if name in known:
+                    found = self._of_target(str(name), leaf, tool)
+                elif name in words:
+                    found = self._of_words(str(name), leaf)
+                else:
+                    found = self._of_content(str(name), leaf, inside)
+                if found is not None and not self._comes_from(
+                    sources(str(tool.name), str(name)), leaf if name in known else found.value
+                ):
                     return found
         return None
+
+    def _judged(self, values: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+        """Returns what is judged as a target where no name says what the targets are, and the rest.
+
+        All of it; but when a person said a part, as the day of an event, words that people read
+        need only be no others' words.
+        """
+        words = {name for name in values if _WORDS_TO_READ.search(str(name))}
+        others = [leaf for name in values if name not in words for leaf in leaves(values[name])]
+        said = any(self.is_said(leaf) for leaf in others if len(leaf) >= _FEW_DIGITS)
+        return (set(values) - words, words) if said else (set(values), set())
+
+    def _comes_from(self, sources: Sequence[str], value: str) -> bool:
+        """Says whether a value stands in what one of these tools gave back."""
+        plain = normalised(value)
+        if not sources or not plain:
+            return False
+        if any(name in sources for name in self._vouched.get(plain, ())):
+            return True
+        pieces = [*self._private, *self._untrusted]
+        return any(p.label.name in sources and _stands_in(plain, p.plain) for p in pieces)
 
     def unsaid(self, tool: Any, values: Any) -> Influence | None:
         """Returns the first target of a call that stands in no trusted text."""
@@ -192,7 +263,7 @@ class Provenance:
         plain = normalised(value)
         if plain.isdigit() and len(plain) < _FEW_DIGITS:  # as a day or an amount it says nothing
             return re.search(_NUMBERED.format(plain), self._trusted) is not None
-        if not plain or _stands_in(plain, self._trusted):
+        if not plain or _stands_in(plain, self._trusted) or self._is_filled_in(value):
             return True
         date = _DATE.fullmatch(value.strip())
         return date is not None and (int(date[2]), int(date[3])) in self._dates
@@ -203,25 +274,58 @@ class Provenance:
             return False
         return all(self.is_said(word) for word in re.findall(r"\w{2,}", value))
 
-    def _of_target(self, argument: str, value: str) -> Influence | None:
+    def _is_filled_in(self, value: str) -> bool:
+        """Says whether a value is a person's own text with its places filled in."""
+        flat = " ".join(value.split())
+        return any(
+            not _ACTING.search(" ".join(match.groups()))
+            for match in (template.fullmatch(flat) for template in self._templates)
+            if match is not None
+        )
+
+    def _is_of_a_named_thing(self, value: str) -> bool:
+        """Says whether a tool gives this identifier to one thing only, by a name that was said."""
+        records = self._records.get(normalised(value), [])
+        return bool(records) and all(
+            any(len(name) >= _FEW_DIGITS and not name.isdigit() and self.is_said(name)
+                for name in others)
+            for others in records
+        )  # fmt: skip
+
+    def _of_target(self, argument: str, value: str, tool: Any) -> Influence | None:
         if self.is_clean or self.is_said(value) or self._is_asked(argument, value):
+            return None
+        if _IDENTIFIES.search(argument) and self._is_of_a_named_thing(value):
             return None
         plain = normalised(value)
         for piece in reversed(self._untrusted):
-            if _stands_in(plain, piece.plain):
+            if _names(plain, piece):
                 return Influence(argument, _short(value), _quote(piece.text, value), piece.label)
         if plain in self._vouched or _stands_in(plain, self._vouched_text):
-            return None
+            harmless = getattr(tool, "read_only", False)
+            if harmless or asks_for(str(getattr(tool, "name", "")), self._trusted):
+                return None
         # an address that is put together of what was read (`https://host/?q=` and a secret)
         return Influence(argument, _short(value))
 
-    def _of_content(self, argument: str, value: str) -> Influence | None:
+    def _of_words(self, argument: str, value: str) -> Influence | None:
         plain = normalised(value)
+        if self.is_said(value):
+            return None
+        for piece in reversed(self._untrusted):
+            if _stands_in(plain, piece.plain):
+                return Influence(argument, _short(value), _quote(piece.text, value), piece.label)
+        return self._of_content(argument, value, inside=False)
+
+    def _of_content(self, argument: str, value: str, inside: bool) -> Influence | None:
+        plain = normalised(value)
+        copies = len(plain) >= _RUN and not inside and not self._is_filled_in(value)
+        words = _WORDS_TO_READ.search(argument) is not None
         return (
             self._of_acting(argument, value)
-            or self._of_day(argument, value)
+            or (None if words else self._of_day(argument, value))
             or self._of_identifier(argument, value)
-            or (self._copied(argument, plain) if len(plain) >= _RUN else None)
+            or (self._copied(argument, plain) if copies else None)
         )
 
     def _of_acting(self, argument: str, value: str) -> Influence | None:
@@ -308,6 +412,15 @@ def _stands_in(plain: str, text: str) -> bool:
     return False
 
 
+def _names(plain: str, piece: _LabelledText) -> bool:
+    """Says whether text names a value; a short number is named where it counts nothing else."""
+    if not _stands_in(plain, piece.plain):
+        return False
+    if not (plain.isdigit() and len(plain) < _FEW_DIGITS):
+        return True
+    return _stands_in(plain, normalised(_COUNTED.sub(" ", piece.text)))
+
+
 def _quote(text: str, value: str) -> str:
     flat = " ".join(text.split())
     at = flat.casefold().find(" ".join(value.split()).casefold())
@@ -334,13 +447,20 @@ def _dates_in(text: str) -> Iterator[tuple[int, int]]:
         yield _MONTHS.index(month) + 1, int(day)
 
 
-def _split(text: str, vouched: set[str]) -> tuple[list[str], str]:
-    """Returns the values of the fields that are vouched for, and the text without them."""
+def _split(
+    text: str, vouched: set[str], records: list[tuple[str, set[str]]]
+) -> tuple[list[str], str]:
+    """Returns the values of the fields that are vouched for, and the text without them.
+
+    Identifiers and the names beside them are put into `records`.
+    """
     value = _structure(text)
     if not isinstance(value, (dict, list)):
         return _split_lines(text, vouched)
     found: list[str] = []
-    return found, json.dumps(_without(value, vouched, found), ensure_ascii=False)
+    rest = json.dumps(_without(value, vouched, found, records), ensure_ascii=False)
+    # as people read it: what stands at the beginning of a line is a word of its own
+    return found, rest.replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t")
 
 
 def _structure(text: str) -> Any:
@@ -358,22 +478,37 @@ def _structure(text: str) -> Any:
         return None
 
 
-def _without(value: Any, vouched: set[str], found: list[str]) -> Any:
+def _without(
+    value: Any, vouched: set[str], found: list[str], records: list[tuple[str, set[str]]]
+) -> Any:
     if isinstance(value, Mapping):
         kept = {}
+        own = {key: entry for key, entry in value.items() if str(key).casefold() in vouched}
+        for entry in own.values():
+            found += [leaf for leaf in leaves(entry) if _is_atom(leaf)]
+        names = _atoms(own, _NAMES_A_THING)
+        records += [(identifier, names) for identifier in _atoms(own, _IDENTIFIES)]
         for key, entry in value.items():
-            if str(key).casefold() in vouched:
-                found += [leaf for leaf in leaves(entry) if _is_atom(leaf)]
-            else:
-                kept[key] = _without(entry, vouched, found)
+            if key not in own:
+                kept[key] = _without(entry, vouched, found, records)
         return kept
     if isinstance(value, list):
         if _ITEMS in vouched:
             words = [entry for entry in value if isinstance(entry, str) and " " not in entry]
             found += words
             value = [entry for entry in value if entry not in words]
-        return [_without(entry, vouched, found) for entry in value]
+        return [_without(entry, vouched, found, records) for entry in value]
     return value
+
+
+def _atoms(fields: Mapping[str, Any], named: re.Pattern[str]) -> set[str]:
+    return {
+        normalised(leaf)
+        for key, entry in fields.items()
+        if named.search(str(key)) and not isinstance(entry, (Mapping, list))
+        for leaf in leaves(entry)
+        if _is_atom(leaf)
+    }
 
 
 def _split_lines(text: str, vouched: set[str]) -> tuple[list[str], str]:

@@ -9,23 +9,8 @@ from qwenbelt.agents.models.codecs import SoFar
 from qwenbelt.agents.models.deltas import CallDelta, Thought, WirePiece
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.runtime.budget import Ending
-from qwenbelt.core.errors import EndpointError
 
 WHOLE = ("", "stop", "tool_calls")  # reasons for the end of a reply that is whole
-# reasons of a server that failed in the middle (vLLM, SGLang, gateways): worth another try
-_FAILED = ("error", "abort", "aborted", "cancelled", "internal_error", "server_error", "timeout")
-
-
-def check_reason(reason: str) -> None:
-    """Raises an error when the endpoint itself says that it failed.
-
-    Raises:
-        EndpointError: it ended its reply as failed; the same request may succeed later.
-    """
-    if reason in _FAILED:
-        raise EndpointError(
-            f"The endpoint ended its reply with the reason {reason}.", code=reason, retryable=True
-        )
 
 
 def cut_ending(reason: str) -> Ending:

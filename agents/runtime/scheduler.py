@@ -42,6 +42,7 @@ from qwenbelt.agents.runtime.approval import (
     policy_for,
     request_for,
     ruled,
+    rules_of,
 )
 from qwenbelt.agents.runtime.code_mode import CodeMode, NestedCalls, held_by
 from qwenbelt.agents.runtime.conversation_labels import ConversationLabels
@@ -360,7 +361,8 @@ class Scheduler:
         around, tool = self._around, job.tool
         influence = None
         if looks_at_labels(tool, around.policy):
-            influence = around.labels.influence(tool, job.values)
+            rules = rules_of(policy_for(tool, around.policy))
+            influence = around.labels.influence(tool, job.values, rules)
         request = request_for(tool, job.call.id, as_json(job.values), influence)
         policy = ruled(policy_for(tool, around.policy), tool, job.values)
         verdict, by = await decide(policy, request), ""

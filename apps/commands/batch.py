@@ -79,7 +79,7 @@ def batch(tasks: str | None, out: str, order: str | None, as_json: bool, **optio
 
 def _work(tasks: str, out: str, as_json: bool, options: dict[str, Any]) -> int:
     from qwenbelt.workflows.batch.job import batch as run_batch
-    from qwenbelt.workflows.batch.strings import word
+    from qwenbelt.workflows.batch.strings import say
     from qwenbelt.workflows.batch.tasks import TaskOptions, read_tasks
 
     language = user_language()
@@ -106,7 +106,7 @@ def _work(tasks: str, out: str, as_json: bool, options: dict[str, Any]) -> int:
             )
         except KeyboardInterrupt:
             # a thread that waits for the model would hold up the end; its task is recovered
-            echo(word("stopped", language), err=True)
+            echo(say("stopped", language), err=True)
             sys.stderr.flush()
             os._exit(130)
     counts = {
@@ -120,8 +120,8 @@ def _work(tasks: str, out: str, as_json: bool, options: dict[str, Any]) -> int:
         echo(terminal_json(json.dumps(shown, ensure_ascii=False)))
     else:
         if not made.complete:
-            echo(word("paused", language))
-        echo(word("ended", language, path=made.results, **counts))
+            echo(say("paused", language))
+        echo(say("ended", language, path=made.results, **counts))
     return EXIT_FAILED if made.failed else EXIT_OK
 
 
@@ -135,7 +135,7 @@ def _order(order: str, out: str, as_json: bool, options: dict[str, Any]) -> None
         Ledger,
         store_for,
     )
-    from qwenbelt.workflows.batch.strings import word
+    from qwenbelt.workflows.batch.strings import say
 
     language = user_language()
     ledger = Ledger(store_for(Path(out), options["db"], options["name"]))
@@ -160,12 +160,12 @@ def _order(order: str, out: str, as_json: bool, options: dict[str, Any]) -> None
         echo(terminal_json(json.dumps({**table, "paused": paused})))
         return
     if order == "cancel":
-        echo(word("stopping", language, count=cancelled))
+        echo(say("stopping", language, count=cancelled))
     elif order == "resume":
-        echo(word("resumed", language))
+        echo(say("resumed", language))
     elif paused:
-        echo(word("paused", language))
-    echo(word("progress", language, **table))
+        echo(say("paused", language))
+    echo(say("progress", language, **table))
 
 
 def _absolute(path: str | None) -> str | None:
@@ -190,13 +190,13 @@ class _Line:
         """Writes the line."""
         if not self._live:
             return
-        from qwenbelt.workflows.batch.strings import word
+        from qwenbelt.workflows.batch.strings import say
 
         language = user_language()
         counts = ("done", "failed", "running", "waiting")
-        text = word("progress", language, **{n: getattr(progress, n) for n in counts})
+        text = say("progress", language, **{n: getattr(progress, n) for n in counts})
         if progress.rate and progress.left is not None:
-            text += word("pace", language, rate=progress.rate, left=_time(progress.left))
+            text += say("pace", language, rate=progress.rate, left=_time(progress.left))
         self._written = True
         click.echo(f"\r{text}\x1b[K", nl=False, err=True)
 

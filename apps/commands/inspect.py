@@ -78,7 +78,7 @@ def inspect(images: tuple[str, ...], out: str, **options: Any) -> None:
 def _write(done: Inspection, target: Path, options: dict[str, Any], rules: Any, lang: Any) -> None:
     from qwenbelt.workflows.inspection import report
     from qwenbelt.workflows.inspection.evaluation import evaluate, load_truth
-    from qwenbelt.workflows.inspection.strings import word
+    from qwenbelt.workflows.inspection.strings import say
 
     truth = options["truth"]
     evaluation = evaluate(done.pictures, load_truth(truth)) if truth else None
@@ -91,18 +91,18 @@ def _write(done: Inspection, target: Path, options: dict[str, Any], rules: Any, 
     for label, score in sorted(evaluation.scores.items()) if evaluation else ():
         shares = (score.precision, score.recall)
         precision, recall = ("-" if s is None else f"{s:.3f}" for s in shares)
-        text = word("score", lang).format(name=label, precision=precision, recall=recall)
+        text = say("score", lang, name=label, precision=precision, recall=recall)
         echo(text)
     echo("\n".join(map(str, volumes)))
 
 
 def _summary(done: Inspection, language: Language) -> int:
-    from qwenbelt.workflows.inspection.strings import word
+    from qwenbelt.workflows.inspection.strings import say
 
     failed = [picture for picture in done.pictures if not picture.ok]
     objects = sum(len(picture.objects) for picture in done.pictures)
     counts = {"pictures": len(done.pictures), "objects": objects, "failed": len(failed)}
-    echo(word("summary", language).format(**counts))
+    echo(say("summary", language, **counts))
     for picture in failed[:20]:
         echo(f"  {picture.image}: {in_language(picture.error, language)}", err=True)
     return len(failed)

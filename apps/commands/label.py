@@ -42,7 +42,7 @@ def label(images: tuple[str, ...], out: str, **options: Any) -> None:
     from qwenbelt.workflows.labelling.export import read_review, write_all
     from qwenbelt.workflows.labelling.job import LabellingJob
     from qwenbelt.workflows.labelling.labels import load_labels
-    from qwenbelt.workflows.labelling.strings import word
+    from qwenbelt.workflows.labelling.strings import say
 
     language = options["lang"] or user_language()
     labels = load_labels(options["labels_path"])
@@ -65,10 +65,10 @@ def label(images: tuple[str, ...], out: str, **options: Any) -> None:
     else:
         counts = {"doubtful": len(doubtful), "failed": len(failed)}
         sure = len(pictures) - len(doubtful) - len(failed)
-        echo(word("summary", language, total=len(pictures), sure=sure, **counts))
+        echo(say("summary", language, total=len(pictures), sure=sure, **counts))
         voted = [p.agreement for p in pictures if p.ok]
         if labels.votes > 1 and voted:
-            echo(word("mean", language, share=sum(voted) / len(voted)))
+            echo(say("mean", language, share=sum(voted) / len(voted)))
         echo(str(folder))
     for picture in failed[:20]:
         echo(f"  {picture.image}: {in_language(picture.error, language)}", err=True)

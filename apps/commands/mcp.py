@@ -13,6 +13,7 @@ from qwenbelt.apps.strings import explain
 from qwenbelt.core.errors import EXIT_FAILED
 from qwenbelt.core.language import user_language
 from qwenbelt.core.terminal import terminal_json
+from qwenbelt.core.texts import Texts
 
 if TYPE_CHECKING:
     from qwenbelt.apps.mcp_view import ServerView
@@ -37,10 +38,7 @@ _TEXTS = {
     "none": ("  no tool could be called without knowing it", "  没有可以安全试调的工具"),
     "ok": ("ok", "成功"),
 }
-
-
-def _say(key: str, **values: object) -> str:
-    return _TEXTS[key][user_language() == "zh"].format(**values)
+_say = Texts(_TEXTS).for_user
 
 
 class _Servers(click.Group):

@@ -59,20 +59,20 @@ def probe(problems: str, **options: Any) -> None:
 
 
 def _show(probe: WindowProbe, language: Language) -> None:
-    from qwenbelt.workflows.probe.strings import word
+    from qwenbelt.workflows.probe.strings import say
 
     names = ("given", "exact", "rouge", "answered")
     for group, scores in (("tested", probe.tested), ("control", probe.control)):
         count = max(score.asked for score in scores.values())
-        echo(f"{word(group, language)} ({count})")
-        echo("  " + " | ".join(word(name, language) for name in names))
+        echo(f"{say(group, language)} ({count})")
+        echo("  " + " | ".join(say(name, language) for name in names))
         for share, score in scores.items():
             echo(f"  {share:.0%} | {_row(score)}")
     if probe.skipped:
-        echo(word("skipped", language, count=probe.skipped))
+        echo(say("skipped", language, count=probe.skipped))
     if probe.failed:
         problem = in_language(probe.problem, language)
-        echo(word("failed", language, count=probe.failed, error=problem), err=True)
+        echo(say("failed", language, count=probe.failed, error=problem), err=True)
     echo(verdict_line(probe, language))
 
 
@@ -91,7 +91,7 @@ def _rate(count: int, total: int, interval: tuple[float, float]) -> str:
 def verdict_line(probe: WindowProbe, language: Language) -> str:
     """Returns the verdict in words, and how sure it is."""
     from qwenbelt.workflows.probe.job import JUDGED
-    from qwenbelt.workflows.probe.strings import word
+    from qwenbelt.workflows.probe.strings import say
 
     score, control = probe.tested[JUDGED], probe.control[JUDGED]
     by_answer = probe.verdict == "answers"
@@ -99,8 +99,8 @@ def verdict_line(probe: WindowProbe, language: Language) -> str:
     fresh = control.exact / control.asked if control.asked else 0.0
     more = ""
     if score.asked < probe.enough:
-        more = word("more", language, count=probe.enough)
-    return word(
+        more = say("more", language, count=probe.enough)
+    return say(
         probe.verdict,
         language,
         low=low,

@@ -24,7 +24,7 @@ from qwenbelt.apps.gui.attempts import Attempts
 from qwenbelt.apps.gui.login_page import login_page
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.secrets import remember
-from qwenbelt.core.urls import is_loopback
+from qwenbelt.core.urls import host_of_header, is_loopback
 
 USER_COOKIE, LOGIN_COOKIE, LANGUAGE_COOKIE = "qb_user", "qb_login", "qb_lang"
 LOGIN_SECONDS = 7 * 24 * 3600.0
@@ -148,9 +148,7 @@ class Guard:
     def _host_fits(self, scope: Scope) -> bool:
         if not self._loopback:
             return True
-        host = Headers(scope=scope).get("host", "")
-        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-        return is_loopback(name)
+        return is_loopback(host_of_header(Headers(scope=scope).get("host", "")))
 
     def _user(self, request: Request, cookies: list[str]) -> str | None:
         if self._accounts:

@@ -16,7 +16,7 @@ import gradio as gr
 from qwenbelt.apps.gui.asking import MAX_FILE_MB, TurnStarter
 from qwenbelt.apps.gui.given import Looks, Suggestion
 from qwenbelt.apps.gui.settings import agent_settings, given_agents, user_of
-from qwenbelt.apps.gui.strings import TEXTS, PageError, explain, say
+from qwenbelt.apps.gui.strings import PageError, explain, say
 from qwenbelt.core.errors import InputError, QwenbeltError
 
 _HERE = Path(__file__).parent
@@ -63,7 +63,7 @@ def head(language: str, asker: TurnStarter) -> str:
     The style stands here and not in Gradio's `css`, which would rewrite its selectors.
     """
     style = (_HERE / "chat.css").read_text(encoding="utf-8")
-    words = {key: TEXTS[key][language == "zh"] for key in _SCRIPT_WORDS}
+    words = {key: say.template(key, language) for key in _SCRIPT_WORDS}
     setup = {"language": language, "words": words, "limit": MAX_FILE_MB * 1024 * 1024}
     data = json.dumps(setup, ensure_ascii=False)
     body = (_HERE / "chat.js").read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ def _looks(looks: Looks) -> str:
 
 _SCRIPT_WORDS = [
     key
-    for key in TEXTS
+    for key in say
     if key
     in {
         *("untitled", "rename", "delete", "delete_sure", "export", "offline", "close", "send"),

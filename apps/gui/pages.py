@@ -40,7 +40,7 @@ async def page_png(session: ChatSession, name: str, page: int, boxes: Any) -> by
     Raises:
         InputError: there is no such document or page, or the boxes are no list of boxes.
     """
-    from qwenbelt.tools.documents.parsing.page_pictures import render_page
+    from qwenbelt.tools.documents.parsing.pdf.page_pictures import render_page
 
     try:
         places = [tuple(float(edge) for edge in box[:4]) for box in boxes[:_MOST_BOXES]]
@@ -62,7 +62,7 @@ def _document(session: ChatSession, name: str) -> Path:
 
 def _found(path: Path, page: int, words: str) -> dict[str, Any]:
     from qwenbelt.tools.documents.citations import cited_page as read_page
-    from qwenbelt.tools.documents.parsing.pdf import pdf_facts
+    from qwenbelt.tools.documents.parsing.pdf.reader import pdf_facts
 
     found = read_page(path.parent, path.name, page)
     if found is None:

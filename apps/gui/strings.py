@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.texts import Texts
 from qwenbelt.core.translation import in_language
 
-TEXTS: dict[str, tuple[str, str]] = {
+_TEXTS = {
     # the page
     "title": ("qwenbelt chat", "qwenbelt 聊天"),
     "new_chat": ("New chat", "新对话"),
@@ -88,6 +89,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "result": ("Result", "结果"),
     "error": ("Error", "错误"),
     "state_waiting": ("waiting", "等待中"),
+    "imitation": (
+        "The model's own words; the page asks and reports nothing here.",
+        "以下是模型自己的文字，页面在此没有提问，也没有报告。",
+    ),
     "state_asked": ("asks for approval", "请求批准"),
     "state_running": ("running", "运行中"),
     "state_done": ("done", "完成"),
@@ -197,11 +202,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "login_wrong": ("The user or the password is wrong.", "用户名或密码错误。"),
     "logout": ("Log out", "退出登录"),
 }
-
-
-def say(key: str, language: str, **values: object) -> str:
-    """Returns the text `key` in a language ("en" or "zh"), with `values` filled in."""
-    return TEXTS[key][language == "zh"].format(**values)
+say = Texts(_TEXTS)
 
 
 class PageError(InputError):

@@ -29,6 +29,7 @@ Kind = Literal["text", "thought"]
 # how ends are told in the words of the chat completions API; an endpoint's own word stays
 _REASONS = {
     "answer": "stop",
+    "refused": "content_filter",  # by a hook, whose text is the answer
     **dict.fromkeys(
         ("model_calls", "tool_calls", "tokens", "seconds", "money", "loop", "error", "cancelled"),
         "length",
@@ -87,6 +88,7 @@ class Teller:
         self._reply = ReplyFold()
         self._holds = not live or wary
         self._ahead: dict[str, str] = {}  # sent by an earlier try, and not said again so far
+        self._parted = True  # whether the next text stands apart from that of earlier replies
         self.told = Told()
         self.relabelled = False
         self._handlers: dict[type[Event], Callable[[Any], list[tuple[Kind, str]]]] = {
@@ -136,6 +138,8 @@ class Teller:
         if self._ahead.get("text"):
             raise SpokenTooSoon
         self._ahead.clear()
+        if self._reply.text and not self._typed:
+            self._parted = False
         self._reply = ReplyFold()
         self._holds = not self._live or self._wary
         return pieces
@@ -161,7 +165,17 @@ class Teller:
         self._ahead[kind] = ""
         if kind == "thinking":
             return [("thought", said[len(ahead) :])]
-        return [] if self._typed else [("text", self._links.feed(said[len(ahead) :]))]
+        return [] if self._typed else [("text", self._links.feed(self._apart(said[len(ahead) :])))]
+
+    def _apart(self, text: str) -> str:
+        """Returns a text of a reply; what another reply said before it is a paragraph of its own.
+
+        Otherwise "Let me look." and "It is so." are glued.
+        """
+        if self._parted or not text:
+            return text
+        self._parted = True
+        return f"\n\n{text}"
 
     def tell(self, event: Event) -> list[tuple[Kind, str]]:
         """Returns the pieces that an event adds."""
@@ -171,7 +185,8 @@ class Teller:
     def _note(self, line: str) -> list[tuple[Kind, str]]:
         if self._activity == "none":
             return []
-        if self._activity == "notes":
+        if self._activity == "notes" and not self._typed:
+            self._parted = True
             return [("text", f"\n\n> {line}\n\n")]
         return [("thought", f"\n{line}\n")]
 
@@ -203,7 +218,8 @@ class Teller:
         pieces = self._complete()
         if self._typed and event.reason == "answer":
             pieces.append(("text", self._links.feed(event.text)))
-        pieces.append(("text", self._links.finish()))
-        if event.reason not in ("answer", "length", "content_filter", "error", "cancelled"):
+        pieces.append(("text", self._links.finish(pictures=not self._typed)))
+        plain = ("answer", "refused", "length", "content_filter", "error", "cancelled")
+        if event.reason not in plain:
             pieces += self._note(one_line(event.detail or event.reason, 300))
         return pieces

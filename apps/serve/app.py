@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -36,10 +37,10 @@ from qwenbelt.core.errors import (
     ToolRefused,
     one_line,
 )
-from qwenbelt.core.events import ApprovalAsked, ElicitationAsked, Event
+from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event, Retrying
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import remember, scrub
-from qwenbelt.core.urls import is_loopback
+from qwenbelt.core.urls import host_of_header, is_loopback
 
 MAX_BODY = 96 * 1024 * 1024
 MAX_VALUES = 1_000_000
@@ -145,7 +146,9 @@ class AgentServer:
                     allow_headers=["*"],
                 )
             )
-        return Starlette(routes=routes, middleware=middleware)
+        return Starlette(
+            routes=routes, middleware=middleware, exception_handlers={HTTPException: _no_route}
+        )
 
     # -- around every request -----------------------------------------------------------------
 
@@ -171,8 +174,7 @@ class AgentServer:
         return answer
 
     def _refusal(self, request: Request) -> Response | None:
-        host = request.headers.get("host", "").rsplit(":", 1)[0]
-        if self._local and not is_loopback(host):
+        if self._local and not is_loopback(host_of_header(request.headers.get("host", ""))):
             return _refused(421, "This host name is not served here.", "invalid_request_error")
         given = request.headers.get("authorization", "").partition(" ")[2]
         token = self._options.token
@@ -235,7 +237,7 @@ class AgentServer:
     async def _responses(self, request: Request) -> Response:
         body = await self._body(request)
         name = self._check_model(body)
-        return await self._answer(request, body, response_messages, ResponseForm(name))
+        return await self._answer(request, body, response_messages, ResponseForm(name, body))
 
     async def _body(self, request: Request) -> dict[str, Any]:
         with self._room.taking() as take:
@@ -331,15 +333,18 @@ class _Telling:
         self.teller = teller
         self._trusted = trusted
         self._first: asyncio.Future[list[tuple[Kind, str]]] | None = None
+        self._waiting = False  # for the first sign, which the note of a failed try is not
 
     async def _next(self) -> list[tuple[Kind, str]]:
         """Returns the next pieces; none at the end."""
+        pieces: list[tuple[Kind, str]] = []
         async for event in self._run:
             self._decide(event)
-            pieces = self.teller.tell(event)
-            if pieces:
+            fresh = self.teller.tell(event)
+            pieces += fresh
+            if pieces and (not self._waiting or (fresh and not _is_of_a_failure(event))):
                 return pieces
-        return []
+        return pieces
 
     def _decide(self, event: Event) -> None:
         if isinstance(event, ApprovalAsked):
@@ -353,8 +358,10 @@ class _Telling:
         Raises:
             QwenbeltError: the run failed before it.
         """
+        self._waiting = True
         self._first = asyncio.ensure_future(self._next())
         done, _ = await asyncio.wait({self._first}, timeout=FIRST_SIGN)
+        self._waiting = False
         if done:
             self._first.result()
 
@@ -370,6 +377,10 @@ class _Telling:
             if self._first is not None:
                 self._first.cancel()
             await self._run.aclose()
+
+
+def _is_of_a_failure(event: Event) -> bool:
+    return isinstance(event, Retrying) or (isinstance(event, Done) and event.reason == "error")
 
 
 async def _streamed(
@@ -464,6 +475,13 @@ def error_body(error: QwenbeltError) -> tuple[int, dict[str, Any]]:
         kind = "invalid_request_error"
         return 400, {"message": message, "type": kind, "param": None, "code": None}
     return 500, {"message": message, "type": "server_error", "param": None, "code": None}
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    """Answers what is not served here as clients of OpenAI's API read it."""
+    assert isinstance(error, HTTPException)
+    text = f"{request.method} {request.url.path} is not served here: {error.detail}."
+    return _refused(error.status_code, text, "invalid_request_error")
 
 
 def _refused(status: int, message: str, code: str) -> JSONResponse:

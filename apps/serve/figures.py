@@ -67,15 +67,19 @@ class Links:
             self._held = ""
         return _LINK.sub(self._address, whole)
 
-    def finish(self) -> str:
-        """Returns what was held back, and the pictures that the text does not show itself."""
+    def finish(self, *, pictures: bool = True) -> str:
+        """Returns what was held back, and the pictures that the text does not show itself.
+
+        Args:
+            pictures: whether they may stand behind the text; JSON would be none with them.
+        """
         rest, self._held = self._held, ""
-        pictures = [
+        shown = [
             f"\n\n![{name}]({address})"
             for name, address in self._known.items()
             if name not in self._shown and PurePath(name).suffix in (".png", ".jpg", ".jpeg")
         ]
-        return _LINK.sub(self._address, rest) + "".join(pictures)
+        return _LINK.sub(self._address, rest) + "".join(shown if pictures else [])
 
     def _address(self, match: re.Match[str]) -> str:
         name = PurePath(match.group(1)).name

@@ -162,8 +162,9 @@ def response_messages(body: Mapping[str, Any], inbox: Inbox) -> list[dict[str, A
     Raises:
         InputError: see `chat_messages`.
     """
-    if body.get("previous_response_id"):
-        raise InputError("`previous_response_id` is not known here; send the messages so far.")
+    for key in ("previous_response_id", "conversation"):
+        if body.get(key):
+            raise InputError(f"`{key}` is not known here; send the messages so far.")
     given = body.get("input")
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]

@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from qwenbelt.apps.serve.activity import Kind, Told
+
+_TOLD_BACK = (
+    *("instructions", "metadata", "max_output_tokens", "reasoning"),
+    *("temperature", "text", "top_p"),
+)
 
 
 class ResponseForm:
@@ -15,9 +21,10 @@ class ResponseForm:
 
     Args:
         model: the name that the client asked for.
+        asked: the request; clients (LangChain's parser of typed answers) read it in the reply.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, asked: Mapping[str, Any]) -> None:
         self._id = f"resp_{uuid.uuid4().hex}"
         self._base = {
             "id": self._id,
@@ -27,6 +34,8 @@ class ResponseForm:
             "parallel_tool_calls": True,
             "tool_choice": "auto",
             "tools": [],
+            "text": {"format": {"type": "text"}},
+            **{key: asked[key] for key in _TOLD_BACK if asked.get(key) is not None},
         }
         self._number = 0
         self._items: list[dict[str, Any]] = []

@@ -30,7 +30,10 @@ def settings_of(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     for key in _REFUSED:
         value = body.get(key)
         if value not in _NOTHING and value != {} and value != []:
-            raise InputError(f"`{key}` cannot be honoured here: an agent answers.")
+            raise InputError(
+                f"`{key}` cannot be honoured here: an agent answers.",
+                fix="Leave it out; for an answer of a given form send `response_format`.",
+            )
     if "audio" in (body.get("modalities") or ()):
         raise InputError("`modalities` must be text: this server gives no audio.")
     settings = {}

@@ -7,7 +7,7 @@ import math
 Z95 = 1.959963984540054
 
 
-def wilson(passed: int, trials: int, z: float = Z95) -> tuple[float, float]:
+def wilson(passed: float, trials: int, z: float = Z95) -> tuple[float, float]:
     """Returns the interval of a rate (Wilson 1927), 95 % unless another `z` is given."""
     if trials == 0:
         return 0.0, 1.0

@@ -40,6 +40,25 @@ FIELDS = frozenset(
         *("amount", "recurring", "attachments", "shared_with", "read", "status", "name", "phone"),
     }
 )
+# tools that give one field of a directory: the booking system's own words
+DIRECTORY = ("_address",)
+# what a firm that uses these tools may lay down: whose results choose an argument unasked
+RULES: dict[str, Any] = {
+    "sources": {
+        # members are colleagues: their links are read, and whom they name is added
+        "get_webpage(url)": ["read_channel_messages", "read_inbox"],
+        "invite_user_to_slack(user)": ["read_inbox"],
+        "invite_user_to_slack(user_email)": ["get_webpage"],  # of a user that was said
+        "add_user_to_channel(user)": ["read_inbox"],
+        "add_user_to_channel(channel)": ["read_inbox", "get_channels"],
+        "send_channel_message(channel)": ["get_channels"],
+        # one's own things, which nobody else hears of
+        "append_to_file(file_id)": ["search_files_by_filename"],
+        "create_calendar_event([!p]*)": ["search_emails"],  # all but participants
+        "update_scheduled_transaction(id)": ["get_scheduled_transactions"],
+        "update_user_info": ["read_file"],
+    }
+}
 # arguments that choose, though their names are those of a thing and not of a place
 TARGETS = frozenset({"hotel", "company", "restaurant", "recipient", "recipients", "user"})
 
@@ -103,7 +122,9 @@ class DojoTool(Tool):
         self.read_only = self.name.startswith(READS)
         self.open_world = self.name in OUTSIDE
         self.destructive = not self.read_only
-        self.trusted_results = self.name in SYSTEM or self.name.startswith("get_all_")
+        self.trusted_results = (
+            self.name in SYSTEM or self.name.startswith("get_all_") or self.name.endswith(DIRECTORY)
+        )
         self.trusted_fields = FIELDS | ({"[]"} if self.name in NAMES else frozenset())
         super().__init__()
         self.timeout = None

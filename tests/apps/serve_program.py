@@ -60,7 +60,7 @@ class Files(Draw):
 def main() -> None:
     scenario, folder = sys.argv[1:]
     tools = [Draw(), Wait(), Mail(), Files()]
-    agent = FnCallAgent(tools, endpoint(f"scripted:{scenario}", max_retries=0), approve="ask")
+    agent = FnCallAgent(tools, endpoint(f"scripted:{scenario}", max_retries=1), approve="ask")
     options = ServeOptions(folder=Path(folder), token="")
     app = AgentServer(agent, options, set()).app()
     run_app(app, "127.0.0.1", 0, lambda url: print(url, flush=True))

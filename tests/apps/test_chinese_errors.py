@@ -35,7 +35,7 @@ def an_index(folder: Path) -> None:
 
 
 def a_pdf(folder: Path) -> None:
-    from qwenbelt.tools.documents.parsing.pdfium import open_pdf
+    from qwenbelt.tools.documents.parsing.pdf.pdfium import open_pdf
 
     (folder / "a.pdf").write_text("plain text", encoding="utf-8")
     open_pdf(folder / "a.pdf")

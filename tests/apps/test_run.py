@@ -82,12 +82,7 @@ def test_no_endpoint_is_3(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_unreachable_endpoint_is_3(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qwenbelt.agents.runtime.loop import AgentLoop
-
-    async def at_once(self: object, error: object, attempt: int) -> None:
-        return None
-
-    monkeypatch.setattr(AgentLoop, "_back_off", at_once)
+    monkeypatch.setattr("qwenbelt.agents.models.retrying.retry_delay", lambda *_: 0.0)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

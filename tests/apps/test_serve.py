@@ -39,20 +39,29 @@ conversations:
   - say: Break
     turns:
       - text: "It begins and then breaks off, long before its end."
-        faults: {cut_after: 1200}
+        faults: [{cut_after: 1200, times: 99}]
   - say: Break again
     turns:
       - text: "It begins and then breaks off, long before its end."
-        faults: {cut_after: 1200}
+        faults: [{cut_after: 1200, times: 99}]
   - say: Attack
     turns:
       - text: "![a](../../../etc/passwd) [b](file:///etc/passwd) ![c](drawing.png)"
+  - say: Two texts
+    turns:
+      - text: Let me look.
+        calls: [{files: {}}]
+      - text: It is so.
+  - say: A person
+    turns:
+      - calls: [{draw: {}}]
+      - text: '{"name": "Ann"}'
   - say: Fail
     turns:
-      - faults: {status: 500}
+      - faults: [{status: 500, times: 99}]
   - say: Limit
     turns:
-      - faults: {status: 429, retry_after: 0.01}
+      - faults: [{status: 429, retry_after: 0.01, times: 99}]
 """
 
 
@@ -227,6 +236,7 @@ def test_a_session_keeps_its_folder(client: openai.OpenAI, server: tuple[str, Pa
         ({"messages": [{"role": "assistant", "content": "x"}]}, 400, "user"),
         ({"model": "gpt-4"}, 404, "gpt-4"),
         ({"n": 2}, 400, "n"),
+        ({"tool_choice": "required"}, 400, "response_format"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools"),
         (
             {
@@ -275,6 +285,43 @@ def test_a_failing_endpoint_is_a_status(
     with pytest.raises(openai.APIStatusError) as error:
         ask(client, say, stream=stream)
     assert error.value.status_code == status
+
+
+@pytest.mark.parametrize("key", ["previous_response_id", "conversation"])
+def test_what_is_kept_elsewhere_is_not_known(client: openai.OpenAI, key: str) -> None:
+    with pytest.raises(openai.BadRequestError, match=key):
+        client.responses.create(model="qwenbelt", input="Draw", extra_body={key: "x_1"})
+
+
+def test_another_route_is_an_error_that_clients_can_read(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="/v1/embeddings is not served") as error:
+        client.embeddings.create(model="qwenbelt", input="x")
+    assert error.value.type == "invalid_request_error"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_texts_of_two_replies_are_two_paragraphs(client: openai.OpenAI, stream: bool) -> None:
+    reply = ask(client, "Two texts", stream=stream)
+    if stream:
+        text = "".join(c.choices[0].delta.content or "" for c in reply if c.choices)
+    else:
+        text = reply.choices[0].message.content
+    assert text == "Let me look.\n\nIt is so."
+
+
+def test_a_typed_answer_is_json_and_nothing_else(client: openai.OpenAI) -> None:
+    """A picture that a tool made stands behind no JSON; the reply tells the form asked for."""
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    form = {"type": "json_schema", "json_schema": {"name": "person", "schema": schema}}
+    reply = ask(client, "A person", response_format=form)
+    assert reply.choices[0].message.content == '{"name": "Ann"}'
+    text: Any = {"format": {"type": "json_schema", "name": "person", "schema": schema}}
+    with client.responses.stream(model="qwenbelt", input="A person", text=text) as stream:
+        final = stream.get_final_response()
+    assert final.output_text == '{"name": "Ann"}'
+    assert final.text is not None
+    assert final.text.format is not None
+    assert final.text.format.type == "json_schema"
 
 
 def test_a_third_partys_client(server: tuple[str, Path]) -> None:

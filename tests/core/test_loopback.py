@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from qwenbelt.agents.models.client import ModelConnection, open_reply
 from qwenbelt.agents.models.endpoints import list_models, server_facts
 from qwenbelt.core.errors import EndpointError
-from qwenbelt.core.urls import is_loopback, is_this_machine
+from qwenbelt.core.urls import host_of_header, is_loopback, is_this_machine
 from qwenbelt.tools.documents.search import http_post
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,3 +138,18 @@ def test_nobody_has_a_rule_of_his_own() -> None:
                     if any("localhost" in t or "://127." in t for t in texts):
                         own.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert own == []
+
+
+@pytest.mark.parametrize(
+    ("value", "local"),
+    [
+        *[
+            (host, True)
+            for host in ("[::1]", "[::1]:8808", "localhost", "LOCALHOST:1", "127.0.0.1:9")
+        ],
+        *[(host, False) for host in ("", "::1", "[::1", "[::1]x", "[::1]@evil.com", "evil.com:80")],
+        *[(host, False) for host in ("localhost:80@evil.com", "localhost evil.com", "[evil]:80")],
+    ],
+)
+def test_the_host_of_a_header(value: str, local: bool) -> None:
+    assert is_loopback(host_of_header(value)) is local

@@ -7,8 +7,8 @@ import pytest
 from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.parsing.encodings import decode
 from qwenbelt.tools.documents.parsing.formats import open_document
-from qwenbelt.tools.documents.parsing.html_blocks import html_blocks
-from qwenbelt.tools.documents.parsing.html_page import html_page
+from qwenbelt.tools.documents.parsing.html.blocks import html_blocks
+from qwenbelt.tools.documents.parsing.html.page import html_page
 from qwenbelt.tools.documents.parsing.pagination import pages_of
 from qwenbelt.tools.documents.parsing.raised import lowered, raised
 from qwenbelt.tools.web.readable import readable

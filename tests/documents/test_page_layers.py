@@ -8,7 +8,7 @@ import pytest
 
 from qwenbelt.tools.documents import DocumentIndex
 from qwenbelt.tools.documents.citations import quote_spans
-from qwenbelt.tools.documents.parsing.pdf import pdf_facts, read_pages
+from qwenbelt.tools.documents.parsing.pdf.reader import pdf_facts, read_pages
 from qwenbelt.tools.images.reading import read_text
 
 SEEN = "BT /F1 12 Tf 0 0 0 rg 72 700 Td (The price is 10 EUR for each piece.) Tj ET "

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents.citations import quote_spans
-from qwenbelt.tools.documents.parsing.pdf import pdf_facts, read_pages
+from qwenbelt.tools.documents.parsing.pdf.reader import pdf_facts, read_pages
 
 PAGE = (612.0, 792.0)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from qwenbelt.tools.documents.citations import quote_spans
-from qwenbelt.tools.documents.parsing.pdf import read_pages
-from qwenbelt.tools.documents.parsing.raised_text import raised
+from qwenbelt.tools.documents.parsing.pdf.raised_text import raised
+from qwenbelt.tools.documents.parsing.pdf.reader import read_pages
 
 
 def scripted(parts: list[tuple[str, float]]) -> str:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pdfplumber
+from hypothesis import given
+from hypothesis import strategies as st
+from pdfplumber.table import edges_to_intersections, intersections_to_cells
 
-from qwenbelt.tools.documents.parsing.pdf import read_pages
+from qwenbelt.tools.documents.parsing.pdf import ruled_tables
+from qwenbelt.tools.documents.parsing.pdf.reader import read_pages
 
 
 def text(x: float, y: float, words: str, size: float = 10) -> str:
@@ -70,3 +74,19 @@ def test_signs_and_raised_marks_stay_in_their_cells(make_pdf) -> None:
     ours = page.tables[0].rows
     assert [["".join(cell.split()) for cell in row] for row in ours] == theirs
     assert theirs == [["Salesa", "$", "1,250", "%"], ["Costsa", "$", "(975)", "%"]]
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), *[st.integers(0, 6)] * 3), min_size=4, max_size=24),
+)
+def test_cells_are_those_that_pdfplumber_finds(drawn: list[tuple[bool, int, int, int]]) -> None:
+    edges = []
+    for level, at, one, other in drawn:
+        first, last = 20.0 * min(one, other), 20.0 * max(one, other) + 20
+        x0, x1, top, bottom = (
+            (first, last, 20 * at, 20 * at) if level else (20 * at, 20 * at, first, last)
+        )
+        name = "h" if level else "v"
+        edges.append({"x0": x0, "x1": x1, "top": top, "bottom": bottom, "orientation": name})
+    known = intersections_to_cells(edges_to_intersections(edges, 3.0, 3.0))
+    assert ruled_tables._cells(edges) == known

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.tools.documents.parsing.pdf import read_pages
+from qwenbelt.tools.documents.parsing.pdf.reader import read_pages
 
 
 @pytest.fixture
@@ -52,6 +52,6 @@ def test_blank_page_has_nothing_to_say(make_pdf) -> None:
 
 def test_lost_text_is_told(make_pdf, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_pdf("a.pdf", ["BT /F1 10 Tf 72 700 Td (Twenty letters and some more.) Tj ET"])
-    monkeypatch.setattr("qwenbelt.tools.documents.parsing.pdf.fragments_of", lambda part: [])
+    monkeypatch.setattr("qwenbelt.tools.documents.parsing.pdf.reader.fragments_of", lambda part: [])
     (page,) = read_pages(path)
     assert page.notes == ["Only 0 of 25 characters were placed."]

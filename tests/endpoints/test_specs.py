@@ -9,8 +9,8 @@ import pytest
 from qwenbelt.agents.models.dialects import DIALECTS, dialect_of
 from qwenbelt.agents.models.endpoint_model import EndpointModel
 from qwenbelt.agents.models.endpoints import endpoint, key_of, list_models, local_servers
-from qwenbelt.agents.models.rate_limits import retry_after
 from qwenbelt.core.errors import ConfigError, EndpointError, NoEndpointError
+from qwenbelt.core.retries import retry_after
 
 LOCAL = [name for name, dialect in DIALECTS.items() if dialect.is_local]
 

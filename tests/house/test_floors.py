@@ -139,6 +139,25 @@ def test_no_circle_of_imports_not_even_inside_functions() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
+def test_the_chat_model_can_be_imported_while_qwen_agent_is() -> None:
+    """It is registered in the middle of `import qwen_agent.llm`, which `tools.base` may have begun.
+
+    So nothing that it imports may import `tools.base` in its turn.
+    """
+    seen, wanted = set(), ["qwenbelt.agents.chat_model"]
+    while wanted:
+        name = wanted.pop()
+        parts = name.split(".")[1:]
+        path = ROOT.joinpath(*parts).with_suffix(".py")
+        path = path if path.exists() else ROOT.joinpath(*parts, "__init__.py")
+        if name not in seen and parts and path.exists():
+            seen.add(name)
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            wanted += [found for _, found in at_import_time(tree) if found.startswith("qwenbelt")]
+    assert "qwenbelt.agents.runtime.history" in seen
+    assert "qwenbelt.tools.base" not in seen
+
+
 def test_the_map_has_a_line_for_each_file() -> None:
     """The page about the architecture lists every file by the first sentence of its docstring."""
     found = subprocess.run(

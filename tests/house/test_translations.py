@@ -90,7 +90,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "str(error)": ANOTHER_ERROR,
     },
     "tools/documents/parsing/formats.py": {"note": ANOTHER_ERROR},
-    "tools/documents/parsing/html_blocks.py": {"note": ANOTHER_ERROR},
+    "tools/documents/parsing/html/blocks.py": {"note": ANOTHER_ERROR},
     "tools/documents/parsing/worker_pool.py": {
         "answer.get('fix')": ANOTHER_ERROR,
         "answer['error']": ANOTHER_ERROR,

@@ -159,7 +159,7 @@ def test_the_command(
     found = json.loads(run(str(book), "--json").stdout)
     assert [f["page"] for f in found["findings"] if f["verified"]] == [3, 21, 39]
     shown = run("book.pdf").stdout  # in the index by now
-    assert "(stands on the page)" in shown
+    assert "(is on the page)" in shown
     assert "1 parts read" in shown
     refused = run("book.pdf", "--budget", "300")
     assert isinstance(refused.exception, LimitExceeded)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from qwenbelt.core.errors import QwenbeltError, ToolError
 from qwenbelt.core.limits import shorten
 from qwenbelt.tools.audio.speech import speech_endpoint, transcribe
-from qwenbelt.tools.audio.strings import NOTICE, SILENCE, SPEECH
+from qwenbelt.tools.audio.strings import SPEECH, say
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.images.picture import named_picture
 
@@ -54,5 +54,5 @@ class SpeechToText(Tool):
         except QwenbeltError as error:
             raise ToolError(str(error)) from error
         if not text:
-            return SILENCE[context.language]
-        return f"{NOTICE[context.language]}\n{shorten(text)[0]}"
+            return say("silence", context.language)
+        return f"{say('notice', context.language)}\n{shorten(text)[0]}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from qwenbelt.core.texts import Texts
+
 Language = Literal["en", "zh"]
 MOST_TROUBLES = 5
 
-_TEXTS: dict[str, tuple[str, str]] = {
+_TEXTS = {
     "stderr": ("Standard error:", "标准错误："),
     "value": ("Value:", "值："),
     "error": ("Error:", "错误："),
@@ -101,12 +103,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "提示：不能在会话中安装包；请用现有的包，或请用户在工具配置中加入 packages=[...]。",
     ),
 }
-
-
-def say(key: str, language: str, **values: object) -> str:
-    """Returns one text in the language ("zh" or, for anything else, English)."""
-    english, chinese = _TEXTS[key]
-    return (chinese if language == "zh" else english).format(**values)
+say = Texts(_TEXTS)
 
 
 def troubles(found: Sequence[tuple[str, str]], language: str) -> list[str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from qwenbelt.tools.documents.citations import find_quote, verify_citation
     from qwenbelt.tools.documents.index import Added, DocumentIndex, Progress
     from qwenbelt.tools.documents.model import Box, Page, Table
-    from qwenbelt.tools.documents.parsing.page_pictures import page_picture, render_page
+    from qwenbelt.tools.documents.parsing.pdf.page_pictures import page_picture, render_page
     from qwenbelt.tools.documents.search.hits import Hit
     from qwenbelt.tools.documents.stock import replace_stock_retrieval
     from qwenbelt.tools.documents.store import Document
@@ -64,7 +64,7 @@ __getattr__, __dir__ = lazy(
             "Page",
             "Table",
         ),
-        "qwenbelt.tools.documents.parsing.page_pictures": (
+        "qwenbelt.tools.documents.parsing.pdf.page_pictures": (
             "page_picture",
             "render_page",
         ),

@@ -22,7 +22,7 @@ from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.documents.library import Library, gather
 from qwenbelt.tools.documents.model import Page, Table
 from qwenbelt.tools.documents.notes import page_name
-from qwenbelt.tools.documents.parsing.page_pictures import render_page
+from qwenbelt.tools.documents.parsing.pdf.page_pictures import render_page
 from qwenbelt.tools.documents.search.hits import Hit
 from qwenbelt.tools.documents.sources import SourceBook
 from qwenbelt.tools.documents.store import Document

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from qwenbelt.core.language import Language
+from qwenbelt.core.texts import Texts
 
-_TEXTS: dict[str, tuple[str, str]] = {
+_TEXTS = {
     "more_text": (
         "[{shown} of {total} bytes; go on with cursor {cursor}]",
         "[共 {total} 字节，已到 {shown}；用 cursor {cursor} 继续]",
@@ -28,8 +28,4 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "[图片已从 {old} 像素缩小到 {new} 像素，以便放入回复]",
     ),
 }
-
-
-def say(key: str, language: Language, **values: object) -> str:
-    """Returns a text in the language, with its values filled in."""
-    return _TEXTS[key][language == "zh"].format(**values)
+say = Texts(_TEXTS)

@@ -63,8 +63,8 @@ def page_picture(path: Path, number: int) -> tuple[Image, float]:
     Raises:
         InputError: the file cannot be read, or has no such page.
     """
-    from qwenbelt.tools.documents.parsing import page_pictures as pictures
-    from qwenbelt.tools.documents.parsing import pdfium
+    from qwenbelt.tools.documents.parsing.pdf import page_pictures as pictures
+    from qwenbelt.tools.documents.parsing.pdf import pdfium
 
     picture = pictures.page_picture(path, number, scale=_PAGE_SCALE)
     with pdfium.opened(path) as document:

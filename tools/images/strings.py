@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qwenbelt.core.language import Language
+from qwenbelt.core.texts import Texts
 
 ANNOTATE = (
     "Draws boxes with labels on a copy of a picture of this conversation. "
@@ -13,4 +13,8 @@ OCR = (
     "Reads the text in a picture (Chinese and English); each line with its box in pixels and the "
     "confidence. 识别图片中的文字（中英文），给出每行的位置和置信度。"
 )
-NO_TEXT: dict[Language, str] = {"en": "No text was found.", "zh": "没有识别到文字。"}
+
+_TEXTS = {
+    "no_text": ("No text was found.", "没有识别到文字。"),
+}
+say = Texts(_TEXTS)

@@ -20,7 +20,7 @@ from qwenbelt.tools.images.picture import (
     save_picture,
 )
 from qwenbelt.tools.images.reading import TextLine, page_picture, read_text
-from qwenbelt.tools.images.strings import ANNOTATE, NO_TEXT, OCR, ZOOM
+from qwenbelt.tools.images.strings import ANNOTATE, OCR, ZOOM, say
 
 MAX_BOXES = 200
 
@@ -166,7 +166,7 @@ class Ocr(_PictureTool):
             picture = picture.crop(region)
         lines = read_text(picture)
         if not lines:
-            return NO_TEXT[context.language]
+            return say("no_text", context.language)
         return "\n".join(_line(line, left, top, scale) for line in lines)
 
 

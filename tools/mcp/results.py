@@ -31,7 +31,7 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Item, ItemKind
 from qwenbelt.core.files import write_bytes
 from qwenbelt.core.limits import shorten
-from qwenbelt.tools.mcp.strings import text
+from qwenbelt.tools.mcp.strings import say
 
 _ENDINGS = {"audio/wav": ".wav", "audio/mpeg": ".mp3", "image/webp": ".webp", "image/jpg": ".jpg"}
 _SAID = object()
@@ -68,12 +68,12 @@ class ResultReader:
             rest = _unsaid("\n".join(said), _without_blocks(structured, result.content))
             if rest is not None:
                 items.append(Item("text", shorten(json.dumps(rest, ensure_ascii=False))[0]))
-        return items or [Item("text", text("nothing", self._language))]
+        return items or [Item("text", say("nothing", self._language))]
 
     def resource_items(self, result: ReadResourceResult) -> list[Item]:
         """Returns the items of a resource that was read."""
         items = [self._contents(entry) for entry in result.contents]
-        return items or [Item("text", text("nothing", self._language))]
+        return items or [Item("text", say("nothing", self._language))]
 
     def _block(self, block: Any) -> Item:
         if isinstance(block, TextContent):
@@ -86,7 +86,7 @@ class ResultReader:
             return self._contents(block.resource)
         if isinstance(block, ResourceLink):
             name = block.title or block.name
-            return Item("text", text("link", self._language, uri=block.uri, name=name))
+            return Item("text", say("link", self._language, uri=block.uri, name=name))
         return Item("text", shorten(str(block))[0])
 
     def _contents(self, contents: TextResourceContents | BlobResourceContents) -> Item:
@@ -99,7 +99,7 @@ class ResultReader:
         try:
             raw = base64.b64decode(data, validate=True)
         except (binascii.Error, ValueError):
-            return Item("text", text("unreadable", self._language, kind=kind))
+            return Item("text", say("unreadable", self._language, kind=kind))
         essence = mime_type.partition(";")[0].strip().lower()
         ending = _ENDINGS.get(essence) or mimetypes.guess_extension(essence) or ".bin"
         digest = hashlib.sha256(raw).hexdigest()[:12]
@@ -109,7 +109,7 @@ class ResultReader:
         try:
             write_bytes(path, raw)
         except InputError:
-            return Item("text", text("unreadable", self._language, kind=kind))
+            return Item("text", say("unreadable", self._language, kind=kind))
         return Item(kind, str(path))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qwenbelt.core.language import Language
+from qwenbelt.core.texts import Texts
 
 _TEXTS = {
     "nothing": ("(the tool returned nothing)", "（工具没有返回任何内容）"),
@@ -22,9 +22,4 @@ _TEXTS = {
     ),
     "uri": ("The URI of the resource", "资源的 URI"),
 }
-
-
-def text(key: str, language: str | Language = "en", **values: object) -> str:
-    """Returns a text in the language, with its values filled in."""
-    english, chinese = _TEXTS[key]
-    return (chinese if language == "zh" else english).format(**values)
+say = Texts(_TEXTS)

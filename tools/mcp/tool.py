@@ -27,7 +27,7 @@ from qwenbelt.tools.mcp.connection import ServerConnection
 from qwenbelt.tools.mcp.results import ResultReader, plain_text
 from qwenbelt.tools.mcp.servers import RESOURCE_TOOLS, McpServers, allowed_tools, log
 from qwenbelt.tools.mcp.session import Offer, Report, list_resources
-from qwenbelt.tools.mcp.strings import text
+from qwenbelt.tools.mcp.strings import say
 
 _NAME_LENGTH = 64  # the longest function name that OpenAI-compatible endpoints accept
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
@@ -243,7 +243,7 @@ class McpTool(_RemoteTools):
         fault = await self.connection.output_fault(self.entry.name, result)
         if fault:
             log.warning("%s: %s. Its text is kept.", self.name, fault)
-            report(text("unfit", context.language, fault=fault))
+            report(say("unfit", context.language, fault=fault))
         items = self._reader(context).tool_items(result)
         if result.is_error:
             said = " ".join(i.value for i in items if i.kind == "text")
@@ -272,7 +272,7 @@ class ListResources(_RemoteTools):
     def __init__(self, connection: ServerConnection, offer: Offer) -> None:
         server = connection.config.name
         self.name = tool_name(server, self.action)
-        self.description = text("list_resources", server=server)
+        self.description = say("list_resources", "en", server=server)
         super().__init__(connection)
 
     async def work(self, arguments: dict[str, Any], context: ToolContext) -> list[Item]:
@@ -303,13 +303,13 @@ class ReadResource(_RemoteTools):
     def __init__(self, connection: ServerConnection, offer: Offer) -> None:
         server = connection.config.name
         self.name = tool_name(server, self.action)
-        self.description = text("read_resource", server=server)
+        self.description = say("read_resource", "en", server=server)
         if offer.templates:
             known = "; ".join(t.uri_template for t in offer.templates[:20])
             self.description += f" {one_line(known, 1000)}"
         self.parameters = {
             "type": "object",
-            "properties": {"uri": {"type": "string", "description": text("uri")}},
+            "properties": {"uri": {"type": "string", "description": say("uri", "en")}},
             "required": ["uri"],
         }
         super().__init__(connection)

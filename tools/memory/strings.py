@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from qwenbelt.core.language import Language
+from qwenbelt.core.texts import Texts
 
-_TEXTS: dict[str, tuple[str, str]] = {
+_TEXTS = {
     "more": (
         "[there is more; go on with cursor {cursor!r}]",
         "[还有更多；用 cursor {cursor!r} 继续]",
@@ -13,8 +13,4 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "observations": ("Observations deleted successfully", "观察已删除"),
     "relations": ("Relations deleted successfully", "关系已删除"),
 }
-
-
-def say(key: str, language: Language, **values: object) -> str:
-    """Returns a text in the language, with its values filled in."""
-    return _TEXTS[key][language == "zh"].format(**values)
+say = Texts(_TEXTS)

@@ -24,7 +24,7 @@ from qwenbelt.tools.plot.chart import Chart
 from qwenbelt.tools.plot.fonts import cjk_font
 from qwenbelt.tools.plot.painters import PAINTERS
 from qwenbelt.tools.plot.shortening import distinct
-from qwenbelt.tools.plot.strings import SOURCE
+from qwenbelt.tools.plot.strings import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,7 +95,7 @@ def _figure(chart: Chart, language: Language) -> Figure:
         title = _wrapped(chart.title, columns)
         figure.suptitle(title, x=0.012, ha="left", fontsize=13, color=INK, linespacing=1.3)
     if chart.source:
-        source = _wrapped(SOURCE[language].format(source=chart.source), columns + 60)
+        source = _wrapped(say("source", language, source=chart.source), columns + 60)
         figure.supxlabel(source, x=0.012, ha="left", fontsize=7.5, color=FAINT)
     return figure
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbelt.core.language import Language
 from qwenbelt.tools.plot.chart import Chart, Series
 from qwenbelt.tools.plot.shortening import distinct
-from qwenbelt.tools.plot.strings import FREQUENCY
+from qwenbelt.tools.plot.strings import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -304,7 +304,9 @@ def histogram(axes: Axes, chart: Chart, language: Language) -> None:
     if not chart.log_y:
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(number_text))
-    _axis_labels(axes, _label(chart.x_label, chart.unit), chart.y_label or FREQUENCY[language])
+    _axis_labels(
+        axes, _label(chart.x_label, chart.unit), chart.y_label or say("frequency", language)
+    )
     _legend(axes, chart)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qwenbelt.core.language import Language
+from qwenbelt.core.texts import Texts
 
 DESCRIPTION = (
     "Draws a chart from data given in the arguments and returns it as a picture (png) and a file "
@@ -33,18 +34,19 @@ KINDS: dict[Language, dict[str, str]] = {
     },
 }
 
-NOTE: dict[Language, str] = {
-    "en": "{kind} “{title}” drawn: {series} series, {points} values. Show it in the answer as "
-    "![{title}]({name}).",
-    "zh": "已绘制{kind}“{title}”：{series} 个系列，{points} 个数值。在回答中用 "
-    "![{title}]({name}) 展示。",
+_TEXTS = {
+    "note": (
+        "{kind} “{title}” drawn: {series} series, {points} values. Show it in the answer as "
+        "![{title}]({name}).",
+        "已绘制{kind}“{title}”：{series} 个系列，{points} 个数值。在回答中用 "
+        "![{title}]({name}) 展示。",
+    ),
+    "no_cjk_font": (
+        " No font with Chinese characters was found, so they were left out; "
+        "`pip install pylopdf-fonts-zh-cn` mends it.",
+        " 未找到中文字体，中文字符已省略；请运行 `pip install pylopdf-fonts-zh-cn`。",
+    ),
+    "frequency": ("Count", "频数"),
+    "source": ("Source: {source}", "来源：{source}"),
 }
-
-NO_CJK_FONT: dict[Language, str] = {
-    "en": " No font with Chinese characters was found, so they were left out; "
-    "`pip install pylopdf-fonts-zh-cn` mends it.",
-    "zh": " 未找到中文字体，中文字符已省略；请运行 `pip install pylopdf-fonts-zh-cn`。",
-}
-
-FREQUENCY: dict[Language, str] = {"en": "Count", "zh": "频数"}
-SOURCE: dict[Language, str] = {"en": "Source: {source}", "zh": "来源：{source}"}
+say = Texts(_TEXTS)

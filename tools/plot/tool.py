@@ -55,11 +55,13 @@ class Plot(Tool):
 
 def _note(chart: Chart, drawn: Drawn, language: Language) -> str:
     kind = strings.KINDS[language][chart.kind]
-    text = strings.NOTE[language].format(
+    text = strings.say(
+        "note",
+        language,
         kind=kind,
         title=" ".join(chart.title.split())[:120] or kind,
         series=len(chart.series),
         points=chart.points,
         name=Path(drawn.png).name,
     )
-    return text + (strings.NO_CJK_FONT[language] if drawn.characters_missing else "")
+    return text + (strings.say("no_cjk_font", language) if drawn.characters_missing else "")

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.tools.documents.parsing.html_blocks import table_places
-from qwenbelt.tools.documents.parsing.html_page import html_page
+from qwenbelt.tools.documents.parsing.html.blocks import table_places
+from qwenbelt.tools.documents.parsing.html.page import html_page
 
 if TYPE_CHECKING:
     from bs4 import Tag

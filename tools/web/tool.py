@@ -13,7 +13,7 @@ from qwenbelt.tools.documents.parsing.encodings import decode
 from qwenbelt.tools.web.download import Downloaded, download
 from qwenbelt.tools.web.readable import readable
 from qwenbelt.tools.web.search import search
-from qwenbelt.tools.web.strings import FETCH, MORE, NOTHING, NOTICE, SEARCH
+from qwenbelt.tools.web.strings import FETCH, SEARCH, say
 
 PAGE_CHARACTERS = 12_000
 _TEXT = ("text/", "application/json", "application/xml", "application/javascript")
@@ -45,9 +45,9 @@ class WebSearch(Tool):
         except QwenbeltError as error:
             raise ToolError(str(error)) from error
         if not hits:
-            return NOTHING[language]
+            return say("nothing", language)
         rows = [f"[{n}] {h.title}\n{h.url}\n{h.snippet}" for n, h in enumerate(hits, 1)]
-        return NOTICE[language] + "\n\n" + "\n\n".join(rows)
+        return say("notice", language) + "\n\n" + "\n\n".join(rows)
 
 
 class WebFetch(Tool):
@@ -81,8 +81,8 @@ class WebFetch(Tool):
         title, text = _text_of(found, language)
         end = arguments.offset + PAGE_CHARACTERS
         part = text[arguments.offset : end]
-        head = f"{NOTICE[language]}\n{found.url}\n# {title}\n\n"
-        more = MORE[language].format(end=end, total=len(text)) if end < len(text) else ""
+        head = f"{say('notice', language)}\n{found.url}\n# {title}\n\n"
+        more = say("more", language, end=end, total=len(text)) if end < len(text) else ""
         return f"{head}{part}{more}"
 
 

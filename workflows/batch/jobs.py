@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,15 +43,29 @@ def run_task(task: Task, out: Path, steps: Steps) -> Result:
     Raises:
         QwenbeltError: the task failed.
     """
-    return _JOBS[task.kind](task, out / "files" / _file_name(task.id), _llm(task, steps))
+    job = _JOBS.get(task.kind)
+    if job is None:
+        raise InputError(f"{task.id}: tasks of the kind {task.kind!r} are not known here.")
+    return job(task, task_folder(out, task.id), _llm(task, steps))
+
+
+def task_folder(out: Path, identity: str) -> Path:
+    """Returns where the files of a task of a batch are."""
+    return out / "files" / _file_name(identity)
+
+
+def register_job(kind: str, job: Callable[[Task, Path, DurableChat], Result]) -> None:
+    """Adds a kind of task, for packages above this one."""
+    _JOBS[kind] = job
 
 
 def _llm(task: Task, steps: Steps) -> DurableChat:
     from qwenbelt.agents import endpoint
 
-    thinking = task.options.thinking
-    extra = {} if thinking is None else {"thinking": thinking}
-    return DurableChat(endpoint(task.options.endpoint, **extra), steps)
+    options = task.options
+    names = ("thinking", "tool_format", "temperature", "max_tokens")
+    extra = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return DurableChat(endpoint(options.endpoint, **extra), steps)
 
 
 def _language(task: Task, text: str = "") -> Language:
@@ -58,6 +73,13 @@ def _language(task: Task, text: str = "") -> Language:
 
 
 def _ask(task: Task, folder: Path, llm: DurableChat) -> Result:
+    with agent_for(task, folder, llm) as agent:
+        return background_loop().run(_answer(agent, task))
+
+
+@contextmanager
+def agent_for(task: Task, folder: Path, llm: DurableChat) -> Iterator[Any]:
+    """Makes the agent of a task; its tools are closed afterwards."""
     import qwenbelt.tools  # noqa: F401  registers the tools by name
 
     options = task.options
@@ -76,7 +98,7 @@ def _ask(task: Task, folder: Path, llm: DurableChat) -> Result:
     )
     agent.steps = llm.steps
     try:
-        return background_loop().run(_answer(agent, task))
+        yield agent
     finally:
         for tool in agent.function_map.values():
             close = getattr(tool, "close", None)
@@ -163,7 +185,7 @@ def _label(task: Task, folder: Path, llm: DurableChat) -> Result:
     return found.to_dict()
 
 
-_JOBS: Mapping[str, Callable[[Task, Path, DurableChat], Result]] = {
+_JOBS: dict[str, Callable[[Task, Path, DurableChat], Result]] = {
     "ask": _ask,
     "report": _report,
     "inspect": _inspect,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from qwenbelt.core.language import Language
+from qwenbelt.core.texts import Texts
 
-WORDS: dict[str, tuple[str, str]] = {
+_TEXTS = {
     "title": ("Batch", "批量运行"),
     "tasks": ("Tasks", "任务"),
     "done": ("Done", "完成"),
@@ -42,8 +42,4 @@ WORDS: dict[str, tuple[str, str]] = {
         "已中断。用同一命令可从断点继续。",
     ),
 }
-
-
-def word(name: str, language: Language, **values: object) -> str:
-    """Returns a text of a batch."""
-    return WORDS[name][language == "zh"].format(**values)
+say = Texts(_TEXTS)

@@ -13,7 +13,7 @@ from typing import Any
 from qwenbelt.core.files import write_text
 from qwenbelt.core.language import Language
 from qwenbelt.core.translation import in_language
-from qwenbelt.workflows.batch.strings import word
+from qwenbelt.workflows.batch.strings import say
 
 _SHOWN = 200
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;
@@ -95,10 +95,10 @@ def write_summary(path: Path, summary: Summary, language: Language) -> None:
 
 
 def _page(summary: Summary, rows: list[tuple[str, object]], language: Language) -> str:
-    title = word("title", language)
+    title = say("title", language)
     lang = "zh-CN" if language == "zh" else "en"
     table = "".join(
-        f'<tr><th>{word(name, language)}</th><td class="n">{html.escape(str(value))}</td></tr>'
+        f'<tr><th>{say(name, language)}</th><td class="n">{html.escape(str(value))}</td></tr>'
         for name, value in rows
     )
     return (
@@ -128,6 +128,6 @@ def _failures(summary: Summary, language: Language) -> str:
         for reason in [in_language(error, language)]
     )
     hidden = summary.failed - len(summary.failures)
-    more = f"<p>{word('more', language, count=hidden)}</p>" if hidden > 0 else ""
-    head = f"<tr><th>{word('task', language)}</th><th>{word('error', language)}</th></tr>"
-    return f"<h2>{word('failures', language)}</h2><table>{head}{rows}</table>{more}"
+    more = f"<p>{say('more', language, count=hidden)}</p>" if hidden > 0 else ""
+    head = f"<tr><th>{say('task', language)}</th><th>{say('error', language)}</th></tr>"
+    return f"<h2>{say('failures', language)}</h2><table>{head}{rows}</table>{more}"

@@ -42,6 +42,9 @@ class TaskOptions(BaseModel):
         rules: YAML file of an inspection's rules.
         labels: YAML file of labels.
         thinking: switches the model's thoughts on or off; None leaves it to the model.
+        tool_format: how calls are written; None for what suits the endpoint.
+        temperature: of the model; None for its own.
+        max_tokens: of a reply; None for no limit.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -55,6 +58,9 @@ class TaskOptions(BaseModel):
     rules: str | None = None
     labels: str | None = None
     thinking: bool | None = None
+    tool_format: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
 
 
 Options = TaskOptions  # its name in 0.1

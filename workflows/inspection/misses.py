@@ -13,7 +13,7 @@ from qwenbelt.tools.images.annotate import PictureBox, draw_boxes
 from qwenbelt.workflows.inspection.evaluation import Evaluation
 from qwenbelt.workflows.inspection.job import Inspection
 from qwenbelt.workflows.inspection.rules import Found, Inspected, Rules
-from qwenbelt.workflows.inspection.strings import word
+from qwenbelt.workflows.inspection.strings import say
 
 MISSED, WRONG = "#c2188b", "#f58231"
 
@@ -43,7 +43,7 @@ def draw_misses(
         if not (missed or wrong) or "copy" not in picture.files:
             continue
         parts = [
-            _words(word(name, language), objects, rules, language)
+            _words(say(name, language), objects, rules, language)
             for name, objects in (("missed", missed), ("wrong", wrong))
             if objects
         ]
@@ -66,8 +66,8 @@ def _boxes(
     rules: Rules,
     language: Language,
 ) -> list[PictureBox]:
-    kinds = [(found, word("missed", language), MISSED) for found in missed]
-    kinds += [(found, word("wrong", language), WRONG) for found in wrong]
+    kinds = [(found, say("missed", language), MISSED) for found in missed]
+    kinds += [(found, say("wrong", language), WRONG) for found in wrong]
     return [
         PictureBox(*found.bbox, f"{what} · {rules.name(found.label, language)}", color)
         for found, what, color in kinds

@@ -21,7 +21,7 @@ from qwenbelt.workflows.inspection.job import Inspection
 from qwenbelt.workflows.inspection.misses import draw_misses
 from qwenbelt.workflows.inspection.rules import Found, Inspected, Rules
 from qwenbelt.workflows.inspection.setting import set_volumes
-from qwenbelt.workflows.inspection.strings import WORDS, place, word
+from qwenbelt.workflows.inspection.strings import place, say
 
 _CELL, _GAP, _CAPTION, _FONT = 200, 8, 20, 13  # pixels of a contact sheet
 _COLUMNS, _ON_A_SHEET = 6, 120
@@ -140,9 +140,9 @@ def _data(
     return {
         "language": language,
         "title": rules.title.get(language) or next(iter(rules.title.values()), ""),
-        "subtitle": f"{today} · {word('model', language)}: {inspection.model}",
+        "subtitle": f"{today} · {say('model', language)}: {inspection.model}",
         "footer": f"qwenbelt · {today}",
-        "words": {name: word(name, language) for name in WORDS},
+        "words": {name: say.template(name, language) for name in say},
         "counts": {
             "pictures": len(pictures),
             "findings": len(with_findings),
@@ -236,7 +236,9 @@ def _finding(
     x1, y1, x2, y2 = found.bbox
     width, height = picture.size
     share = 100 * (x2 - x1) * (y2 - y1) / max(1, width * height)
-    where = word("share", language).format(
+    where = say(
+        "share",
+        language,
         place=place(found.bbox, picture.size, language),
         share=f"{share:.0f}" if share >= 1 else "< 1",
     )

@@ -16,7 +16,7 @@ from qwenbelt.core.translation import in_language
 from qwenbelt.workflows.inspection.sources import unique_stems
 from qwenbelt.workflows.labelling.asking import Labelled
 from qwenbelt.workflows.labelling.labels import Labels
-from qwenbelt.workflows.labelling.strings import prompt, word
+from qwenbelt.workflows.labelling.strings import prompt, say
 
 JOINT = "|"  # between several labels in one cell
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
@@ -107,12 +107,12 @@ def _cell(value: str) -> str:
 
 
 def _page(pictures: Sequence[Labelled], places: Mapping[str, str], language: Language) -> str:
-    title = word("review", language)
+    title = say("review", language)
     heads = ("picture", "label", "votes", "why", "reason")
-    head = "".join(f"<th>{word(name, language)}</th>" for name in heads)
+    head = "".join(f"<th>{say(name, language)}</th>" for name in heads)
     rows = "".join(_row(p, places[p.image], language) for p in pictures)
-    table = f"<p>{word('how', language)}</p><table><tr>{head}</tr>{rows}</table>"
-    body = table if pictures else f"<p>{word('nothing', language)}</p>"
+    table = f"<p>{say('how', language)}</p><table><tr>{head}</tr>{rows}</table>"
+    body = table if pictures else f"<p>{say('nothing', language)}</p>"
     return (
         f'<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{title}</title>'
         f"<style>{_STYLE}</style><h1>{title}</h1>{body}</html>\n"
@@ -121,11 +121,11 @@ def _page(pictures: Sequence[Labelled], places: Mapping[str, str], language: Lan
 
 def _row(picture: Labelled, place: str, language: Language) -> str:
     votes = ", ".join(f"{JOINT.join(names)} ×{count}" for names, count in picture.votes)
-    why = word("few", language)
+    why = say("few", language)
     if not picture.ok:
-        why = word("failed", language, error=in_language(picture.error, language))
+        why = say("failed", language, error=in_language(picture.error, language))
     elif picture.unread:
-        why += f"; {word('unreadable', language)}"
+        why += f"; {say('unreadable', language)}"
     texts = (JOINT.join(picture.labels), votes, why, picture.reason)
     cells = "".join(f"<td>{html.escape(text)}</td>" for text in texts)
     shown = html.escape(picture.image)

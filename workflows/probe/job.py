@@ -23,7 +23,7 @@ from qwenbelt.workflows.probe.comparing import (
     without_echo,
 )
 from qwenbelt.workflows.probe.problems import Problem
-from qwenbelt.workflows.probe.strings import ANSWER, COMPLETE
+from qwenbelt.workflows.probe.strings import say
 
 SHARES = (0.4, 0.6, 0.8)
 JUDGED = 0.6  # the share that the verdict stands on: at 80 % a rest may be guessed
@@ -204,7 +204,7 @@ class Prober:
         language: Language = detect_language(problem.text)
         wanted, score = tokens(rest), scores[given]
         limit = 3 * len(wanted) + _SPARE_TOKENS
-        written = await self._ask(COMPLETE[language].format(start=start), limit, probe)
+        written = await self._ask(say("complete_prompt", language, start=start), limit, probe)
         tell()
         if written is not None:
             found = without_echo(written, start)
@@ -215,7 +215,9 @@ class Prober:
             if exact and given == JUDGED and scores is probe.tested:
                 probe.known.append(one_line(problem.text, 200))
         if problem.answer:
-            said = await self._ask(ANSWER[language].format(start=start), _ANSWER_TOKENS, probe)
+            said = await self._ask(
+                say("answer_prompt", language, start=start), _ANSWER_TOKENS, probe
+            )
             tell()
             if said is not None:
                 score.answered += 1

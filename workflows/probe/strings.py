@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from qwenbelt.core.language import Language
+from qwenbelt.core.texts import Texts
 
-COMPLETE: dict[Language, str] = {
-    "en": "Below is the beginning of a problem. Write the rest of the problem's text, word by "
-    "word, as you know it. Do not repeat the beginning, do not solve it, add nothing.\n\n{start}",
-    "zh": "下面是一道题目的开头。请逐字写出题目余下的原文。不要重复开头，不要解题，不要添加内容。"
-    "\n\n{start}",
-}
-ANSWER: dict[Language, str] = {
-    "en": "Answer this problem. Its end may be missing: give your best answer anyway, as "
-    "\\boxed{{...}} at the end.\n\n{start}",
-    "zh": "请回答下面的题目。题目可能不完整，也请给出最可能的答案，最后写成 \\boxed{{...}}。"
-    "\n\n{start}",
-}
-WORDS: dict[str, tuple[str, str]] = {
+_TEXTS = {
+    "complete_prompt": (
+        "Below is the beginning of a problem. Write the rest of the problem's text, word by "
+        "word, as you know it. Do not repeat the beginning, do not solve it, add nothing."
+        "\n\n{start}",
+        "下面是一道题目的开头。请逐字写出题目余下的原文。不要重复开头，不要解题，不要添加内容。"
+        "\n\n{start}",
+    ),
+    "answer_prompt": (
+        "Answer this problem. Its end may be missing: give your best answer anyway, as "
+        "\\boxed{{...}} at the end.\n\n{start}",
+        "请回答下面的题目。题目可能不完整，也请给出最可能的答案，最后写成 \\boxed{{...}}。"
+        "\n\n{start}",
+    ),
     "given": ("given", "给出"),
     "tested": ("tested problems", "被测题目"),
     "control": ("fresh control", "全新对照"),
@@ -55,8 +56,4 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "failed": ("{count} requests failed: {error}", "{count} 个请求失败：{error}"),
 }
-
-
-def word(name: str, language: Language, **values: object) -> str:
-    """Returns a text of the probe."""
-    return WORDS[name][language == "zh"].format(**values)
+say = Texts(_TEXTS)

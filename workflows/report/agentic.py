@@ -26,7 +26,7 @@ from qwenbelt.workflows.report.figures import Gallery
 from qwenbelt.workflows.report.grounded import is_grounded, repair_prompt, report_checks
 from qwenbelt.workflows.report.inputs import Documents
 from qwenbelt.workflows.report.numbers import numbers_without_source
-from qwenbelt.workflows.report.prompts import system_prompt
+from qwenbelt.workflows.report.prompts import documents_line, system_prompt
 from qwenbelt.workflows.report.prose import Node, parse_prose, plain_text
 from qwenbelt.workflows.report.record import RunRecord
 from qwenbelt.workflows.report.strings import say
@@ -139,7 +139,9 @@ def _asked(
         paths = {file.name: str(file.path) for file in documents.files}
         evidence = gather_evidence(index, question, numbers, paths=paths)
     more = not evidence.whole
-    return evidence, evidence_text(question, evidence, language, book=book, more=more)
+    named = documents_line(language, [file.name for file in documents.files])
+    text = evidence_text(question, evidence, language, book=book, more=more, lines=[named])
+    return evidence, text
 
 
 def _reading(llm: Any) -> Any:
@@ -164,13 +166,12 @@ def _agent(
     if can_run_code(setup.allow_unsandboxed):
         code = CodeInterpreter({"allow_unsandboxed": setup.allow_unsandboxed})
         tools.append(code)
-    names = [file.name for file in documents.files]
     calls = setup.model_calls or load_settings().max_model_calls
     try:
         yield (FnCallAgent if setup.kind == "fncall" else ReActChat)(
             function_list=tools,
             llm=_reading(setup.llm),
-            system_message=system_prompt(language, names, can_compute=code is not None),
+            system_message=system_prompt(language, can_compute=code is not None),
             name="report",
             files=[str(file.path) for file in documents.files],
             folder=work,

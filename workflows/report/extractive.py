@@ -154,7 +154,7 @@ class _Writer:
         return blocks
 
     def _picture(self, cited: _Cited) -> Path | None:
-        from qwenbelt.tools.documents.parsing.page_pictures import page_picture
+        from qwenbelt.tools.documents.parsing.pdf.page_pictures import page_picture
 
         path = Path(cited.hit.path)
         if path.suffix.lower() != ".pdf":

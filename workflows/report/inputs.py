@@ -85,7 +85,7 @@ def read_cited(path: str | Path, number: int, password: str | None = None) -> Ci
 
 def _raw_text(path: str | Path, number: int, password: str | None) -> str:
     """Returns the text of a PDF's page in the order of the file."""
-    from qwenbelt.tools.documents.parsing import pdfium
+    from qwenbelt.tools.documents.parsing.pdf import pdfium
 
     with pdfium.opened(path, password) as document:
         with pdfium.page_of(document, number - 1, str(path)) as page:

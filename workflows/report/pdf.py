@@ -18,7 +18,7 @@ from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.tools.plot.fonts import cjk_font
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportStep
 from qwenbelt.workflows.report.prose import Node
-from qwenbelt.workflows.report.strings import TEXTS, say
+from qwenbelt.workflows.report.strings import say
 from qwenbelt.workflows.report.summary import banner, facts, method
 
 PAGE_WIDTH, PAGE_HEIGHT = 16.4, 25.2  # centimetres that text takes on A4
@@ -70,7 +70,7 @@ def pdf_data(report: ReportDocument, folder: Path) -> dict[str, Any]:
     unverified = {c.n for c in report.citations if not c.verified}
     names = ("report", "references", "method", "notes", "call", "with", "timeline", "time")
     words = {name: say(name, language) for name in (*names, "failed")}
-    words["page_of"] = TEXTS["page_of"][language == "zh"]
+    words["page_of"] = say.template("page_of", language)
     return {
         "language": language,
         "words": words,

@@ -8,8 +8,6 @@ _EN = """\
 You write short, exact reports on documents. Answer the question from the documents with the \
 tools; what you know from elsewhere does not count.
 
-Documents: {documents}.
-
 How to work
 1. The passages in the first message were looked up for the question. If they hold the answer, \
 write it at once. If something is missing, search for it with words that the documents would use; \
@@ -32,8 +30,6 @@ followed by the passage that holds its inputs.
 
 _ZH = """\
 你负责就文档撰写简短、准确的报告。请使用工具，依据文档回答问题；文档以外的知识不作为依据。
-
-文档：{documents}。
 
 工作方法
 1. 第一条消息中的段落是针对问题检索得到的。如果已含答案，请直接作答；如有缺失，\
@@ -66,10 +62,20 @@ _COMPUTE: dict[Language, tuple[str, str]] = {
 }
 
 
-def system_prompt(language: Language, documents: list[str], *, can_compute: bool) -> str:
-    """Returns the system message of the report's agent."""
+_DOCUMENTS: dict[Language, str] = {"en": "Documents: {names}.", "zh": "文档：{names}。"}
+
+
+def system_prompt(language: Language, *, can_compute: bool) -> str:
+    """Returns the system message of the report's agent.
+
+    It is the same for all reports: a server that keeps what it has read reads it, and the tools'
+    declarations behind it, once.
+    """
     text = _ZH if language == "zh" else _EN
+    return text.format(compute=_COMPUTE[language][int(can_compute)])
+
+
+def documents_line(language: Language, names: list[str]) -> str:
+    """Returns the line that names the documents."""
     joint = "、" if language == "zh" else ", "
-    return text.format(
-        documents=joint.join(documents), compute=_COMPUTE[language][int(can_compute)]
-    )
+    return _DOCUMENTS[language].format(names=joint.join(names))

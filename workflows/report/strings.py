@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from qwenbelt.core.language import Language
+from qwenbelt.core.texts import Texts
 
-TEXTS: dict[str, tuple[str, str]] = {
+_TEXTS = {
     "report": ("Report", "报告"),
     "question": ("Question", "问题"),
     "documents": ("Documents", "文档"),
@@ -159,8 +159,4 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "unreadable": ("Left out: {reason}", "已略去：{reason}"),
 }
-
-
-def say(key: str, language: Language, **values: object) -> str:
-    """Returns the text `key` in a language, with `values` filled in."""
-    return TEXTS[key][language == "zh"].format(**values)
+say = Texts(_TEXTS)

@@ -152,3 +152,51 @@ def test_a_guard_that_breaks_ends_the_run(served: Any) -> None:
     assert not served.asked
     with pytest.raises(ConfigError, match="cannot be loaded"):
         served(two_turns(), hooks=["no.such.module:Hook"], plays=None)
+
+
+class Careful(Hook):
+    """Changes, or refuses, what must not be shown."""
+
+    def before_answer(self, answer: Any) -> Any:
+        if "secret" in answer.text:
+            return Refuse("That may not be said.")
+        answer.text = answer.text.replace("Bob", "***")
+        return answer
+
+
+class Masked(Hook):
+    def after_model(self, reply: Any) -> Any:
+        reply.text = reply.text.replace("Bob", "***")
+        return reply
+
+
+def told(events: Any) -> list[str]:
+    """The texts between the beginnings and ends of replies."""
+    shown: list[str] = []
+    for event in events:
+        if event.kind == "model_started":
+            shown.append("")
+        elif event.kind == "text":
+            shown[-1] += event.text
+        elif event.kind == "model_finished":
+            shown.append("")
+    return [text for text in shown if text]
+
+
+@pytest.mark.parametrize("hook", [Careful, Masked])
+def test_no_face_is_told_what_a_hook_changes(served: Any, hook: type[Hook]) -> None:
+    play = Scenario().turn(text="I note.", calls=[("note", {"text": "a"})]).answer("Bob has it.")
+    result = served(play, [note], hooks=[hook]).ask("Who?")
+    assert told(result.trace) == ["I note.", "*** has it."]
+    kinds = [event.kind for event in result.trace]
+    assert kinds.index("text") < kinds.index("model_finished") < kinds.index("tool_finished")
+    assert "Bob" not in str(result.trace)
+
+
+def test_a_refusal_is_all_that_is_told(served: Any) -> None:
+    result = served(two_turns(), [note], hooks=[Careful]).ask("Note it.")
+    assert result.reason == "refused"
+    assert told(result.trace) == ["That may not be said."]
+    asked = served(two_turns(), hooks=[TopicGuard(lambda question: False, "Only numbers.")])
+    events = asked.ask("Hello?").trace
+    assert [event.text for event in events if event.kind == "text"] == ["Only numbers."]

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from qwenbelt.agents import Budget, FnCallAgent, Limits, ReActChat
-from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.core.errors import ConfigError, EndpointError
 from qwenbelt.core.events import (
     Done,
@@ -42,10 +41,7 @@ def kinds(events: list[Any], kind: type[Any]) -> list[Any]:
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def at_once(self: Any, error: Any, attempt: int) -> None:
-        self._emit(Retrying(self._turn, attempt, 0.0, str(error)))
-
-    monkeypatch.setattr(AgentLoop, "_back_off", at_once)
+    monkeypatch.setattr("qwenbelt.agents.models.retrying.retry_delay", lambda *_: 0.0)
 
 
 # -- broken streams -----------------------------------------------------------------------------

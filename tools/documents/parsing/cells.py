@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from qwenbelt.tools.documents.parsing.fragments import Fragment
+from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment
 
 _NUMBER = re.compile(
     r"^[(\[+\-−–—~<>]*\s*[$€£¥￥]?\s*[(\-−–]?\d[\d,.\s]*[)\]]?\s*"

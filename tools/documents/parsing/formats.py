@@ -86,7 +86,7 @@ def open_document(
 
 
 def _open_pdf(file: Path, password: str | None, layout: bool) -> Opened:
-    from qwenbelt.tools.documents.parsing.pdf import pdf_facts, read_pages
+    from qwenbelt.tools.documents.parsing.pdf.reader import pdf_facts, read_pages
 
     facts = pdf_facts(file, password)
     outline = [(e.level, e.title, e.page) for e in facts.outline]
@@ -151,8 +151,8 @@ def _read_text(data: bytes, suffix: str) -> tuple[str, list[Page]]:
     from qwenbelt.tools.documents.parsing import separated
     from qwenbelt.tools.documents.parsing import text_formats as prose
     from qwenbelt.tools.documents.parsing.encodings import decode
-    from qwenbelt.tools.documents.parsing.html_blocks import html_blocks
-    from qwenbelt.tools.documents.parsing.html_page import html_page
+    from qwenbelt.tools.documents.parsing.html.blocks import html_blocks
+    from qwenbelt.tools.documents.parsing.html.page import html_page
     from qwenbelt.tools.documents.parsing.pagination import Block, Note, pages_of
 
     if suffix in (".html", ".htm"):

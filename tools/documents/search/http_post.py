@@ -6,14 +6,12 @@ import time
 from typing import Any
 
 from qwenbelt.core.errors import EndpointError, one_line
+from qwenbelt.core.retries import PASSING_STATUSES, retry_after, retry_delay
 from qwenbelt.core.secrets import scrub
 from qwenbelt.core.urls import connection_options
 
 TRIES = 4
 SECONDS = 60.0
-_FIRST_WAIT = 0.5  # doubled after each try
-_MAX_WAIT = 20.0
-_AGAIN = frozenset((408, 409, 429, 500, 502, 503, 504))
 
 
 def post(url: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
@@ -30,7 +28,7 @@ def post(url: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     reason = ""
     for number in range(TRIES):
-        wait = _FIRST_WAIT * 2**number
+        asked = None
         try:
             reply = httpx.post(
                 url, json=body, headers=headers, timeout=SECONDS, **connection_options(url)
@@ -41,11 +39,11 @@ def post(url: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
             if reply.status_code < 400:
                 return _json(url, reply)
             reason = f"{reply.status_code} {one_line(reply.text, 200)}"
-            if reply.status_code not in _AGAIN:
+            if reply.status_code not in PASSING_STATUSES:
                 break
-            wait = _wait(reply.headers.get("retry-after", ""), wait)
+            asked = retry_after(reply.headers)
         if number + 1 < TRIES:
-            time.sleep(wait)
+            time.sleep(retry_delay(number + 1, asked))
     raise EndpointError(scrub(f"{url}: {reason}"))
 
 
@@ -57,10 +55,3 @@ def _json(url: str, reply: Any) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise EndpointError(f"{url}: the answer is not a JSON object.")
     return answer
-
-
-def _wait(told: str, usual: float) -> float:
-    try:
-        return min(max(float(told), 0.0), _MAX_WAIT)
-    except ValueError:
-        return usual

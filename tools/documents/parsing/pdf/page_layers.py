@@ -12,8 +12,8 @@ import pypdfium2.raw as raw
 
 from qwenbelt.tools.documents.model import Box
 from qwenbelt.tools.documents.notes import noted
-from qwenbelt.tools.documents.parsing.fragments import clean
-from qwenbelt.tools.documents.parsing.pdfium import Placement
+from qwenbelt.tools.documents.parsing.pdf.fragments import clean
+from qwenbelt.tools.documents.parsing.pdf.pdfium import Placement
 
 MAX_ANNOTATIONS = 1000  # of a page
 MAX_CHARACTERS = 4000  # of one of them

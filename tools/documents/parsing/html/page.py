@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing.encodings import declared_encoding, decode
 from qwenbelt.tools.documents.parsing.equations import latex_of_mathml
-from qwenbelt.tools.documents.parsing.hidden_html import elements, hidden_elements
+from qwenbelt.tools.documents.parsing.html.hidden import elements, hidden_elements
 from qwenbelt.tools.documents.parsing.numbering import html_number
 from qwenbelt.tools.documents.parsing.raised import lowered, raised
 

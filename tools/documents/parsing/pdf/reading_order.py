@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from qwenbelt.tools.documents.model import Box
-from qwenbelt.tools.documents.parsing.columns import blocks, find_gutter, side
-from qwenbelt.tools.documents.parsing.fragments import Fragment
-from qwenbelt.tools.documents.parsing.written_order import (
+from qwenbelt.tools.documents.parsing.pdf.columns import blocks, find_gutter, side
+from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment
+from qwenbelt.tools.documents.parsing.pdf.written_order import (
     in_written_order,
     is_consistent,
     is_tabular,
@@ -72,7 +72,7 @@ def reading_rows(fragments: list[Fragment]) -> list[Row]:
 
 def _region_rows(region: list[Fragment]) -> list[list[Fragment]]:
     rows = _rows(region)
-    if is_tabular(rows):
+    if _is_written_down(rows) or is_tabular(rows):
         return rows
     written = in_written_order(region)
     if written is None:
@@ -80,6 +80,17 @@ def _region_rows(region: list[Fragment]) -> list[list[Fragment]]:
     for line in written:
         line.sort(key=lambda f: (f.x0, f.order))
     return written
+
+
+def _is_written_down(rows: list[list[Fragment]]) -> bool:
+    """Says whether the producer wrote row after row, as it does most pages."""
+    last = -1
+    for row in rows:
+        orders = [f.order for f in row]
+        if min(orders) < last:
+            return False
+        last = max(orders)
+    return True
 
 
 def _regions(fragments: list[Fragment], depth: int) -> Iterator[list[Fragment]]:

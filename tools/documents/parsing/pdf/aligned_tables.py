@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from qwenbelt.tools.documents.model import Box, Page, Table
 from qwenbelt.tools.documents.parsing.cells import Cell, cells_of
-from qwenbelt.tools.documents.parsing.page_text import Written
+from qwenbelt.tools.documents.parsing.pdf.page_text import Written
 
 MIN_DATA_ROWS = 3
 MAX_GAP = 2.6  # of a row's height; a wider gap ends a table

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from qwenbelt.tools.documents.model import Heading
-from qwenbelt.tools.documents.parsing.page_text import Written
-from qwenbelt.tools.documents.parsing.reading_order import Row
+from qwenbelt.tools.documents.parsing.pdf.page_text import Written
+from qwenbelt.tools.documents.parsing.pdf.reading_order import Row
 
 MAX_TITLE = 140
 _LARGER = 1.12  # of the body's line height

@@ -7,6 +7,7 @@ White text on white paper, text of under two points, beside the page, invisible 
 from __future__ import annotations
 
 import ctypes
+from collections import deque
 from itertools import repeat
 from typing import Any
 
@@ -15,8 +16,14 @@ import numpy.typing as npt
 import pypdfium2.raw as raw
 
 from qwenbelt.tools.documents.notes import noted
-from qwenbelt.tools.documents.parsing.fragments import clean, has_ink
-from qwenbelt.tools.documents.parsing.pdfium import Characters, Floats, Placement, objects_of
+from qwenbelt.tools.documents.parsing.pdf.fragments import clean, has_ink
+from qwenbelt.tools.documents.parsing.pdf.pdfium import (
+    Characters,
+    Floats,
+    Placement,
+    objects_of,
+    unchecked,
+)
 
 TINY = 2.0  # points
 MOST_SHOWN = 160  # characters of hidden text in its note
@@ -26,15 +33,10 @@ _PICTURES = frozenset((raw.FPDF_PAGEOBJ_IMAGE,))
 
 _Mask = npt.NDArray[np.bool_]
 
-_fill = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, *[ctypes.c_void_p] * 4)(
-    ctypes.cast(raw.FPDFText_GetFillColor, ctypes.c_void_p).value or 0
-)
-_object_of = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)(
-    ctypes.cast(raw.FPDFText_GetTextObject, ctypes.c_void_p).value or 0
-)
-_mode_of = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(
-    ctypes.cast(raw.FPDFTextObj_GetTextRenderMode, ctypes.c_void_p).value or 0
-)
+_PLACE = (ctypes.c_void_p, ctypes.c_int)
+_fill = unchecked(raw.FPDFText_GetFillColor, ctypes.c_int, *_PLACE, *[ctypes.c_void_p] * 4)
+_object_of = unchecked(raw.FPDFText_GetTextObject, ctypes.c_size_t, *_PLACE)
+_mode_of = unchecked(raw.FPDFTextObj_GetTextRenderMode, ctypes.c_int, ctypes.c_void_p)
 
 
 def hidden_characters(
@@ -60,25 +62,22 @@ def hidden_characters(
 
 
 def _unpainted(text_page: Any, inked: _Mask, places: npt.NDArray[np.intp]) -> _Mask:
-    """Says which characters are white or have no ink; looked at once a word."""
+    """Says which characters are white or have no ink; looked at once an object of text."""
     begins = np.flatnonzero(inked & ~np.r_[False, inked[:-1]])
     found = np.zeros(len(inked), bool)
     if not len(begins):
         return found
     handle = ctypes.cast(text_page.raw, ctypes.c_void_p).value
-    colours = np.zeros((len(begins), 4), np.uint32)
-    start = colours.ctypes.data
-    for number, place in enumerate(places[begins].tolist()):
-        at = start + 16 * number
-        _fill(handle, place, at, at + 4, at + 8, at + 12)
-    modes = np.fromiter(
-        (_mode_of(found_object) if found_object else 0
-         for found_object in map(_object_of, repeat(handle), places[begins].tolist())),
-        np.int32,
-        len(begins),
-    )  # fmt: skip
+    words = places[begins].tolist()
+    owners = np.fromiter(map(_object_of, repeat(handle), words), np.uint64, len(words))
+    objects, firsts, which = np.unique(owners, return_index=True, return_inverse=True)
+    colours = np.zeros((len(objects), 4), np.uint32)
+    start, end = colours.ctypes.data, colours.ctypes.data + colours.nbytes
+    shades = (range(start + 4 * n, end + 4 * n, 16) for n in range(4))
+    deque(map(_fill, repeat(handle), places[begins[firsts]].tolist(), *shades), maxlen=0)
+    modes = np.fromiter((_mode_of(o) if o else 0 for o in objects.tolist()), np.int32)
     white = (colours[:, :3] >= _WHITE).all(1) & (modes == 0)
-    odd = white | (colours[:, 3] < 16) | (modes == _INVISIBLE)
+    odd = (white | (colours[:, 3] < 16) | (modes == _INVISIBLE))[which]
     for number in np.flatnonzero(odd).tolist():
         end = int(begins[number + 1]) if number + 1 < len(begins) else len(inked)
         found[begins[number] : end] = True

@@ -15,11 +15,12 @@ import numpy as np
 import pypdfium2.raw as raw
 
 from qwenbelt.tools.documents.model import Box
-from qwenbelt.tools.documents.parsing.pdfium import (
+from qwenbelt.tools.documents.parsing.pdf.pdfium import (
     MAX_FORM_DEPTH,
     MAX_PATH_SEGMENTS,
     Placement,
     objects_of,
+    unchecked,
 )
 
 MAX_EDGES = 20_000
@@ -27,6 +28,11 @@ SNAP = JOIN = INTERSECT = 3.0  # points; pdfplumber's defaults
 MIN_EDGE = 3.0
 
 _DRAWN = frozenset((raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_FORM))
+
+_segment_at = unchecked(raw.FPDFPath_GetPathSegment, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+_point_of = unchecked(raw.FPDFPathSegment_GetPoint, ctypes.c_int, *[ctypes.c_void_p] * 3)
+_kind_of = unchecked(raw.FPDFPathSegment_GetType, ctypes.c_int, ctypes.c_void_p)
+_closes = unchecked(raw.FPDFPathSegment_GetClose, ctypes.c_int, ctypes.c_void_p)
 
 Matrix = tuple[float, float, float, float, float, float]
 Point = tuple[float, float]
@@ -48,24 +54,85 @@ def find_grids(page: Any, placement: Placement) -> list[Grid]:
 
 
 def _grids(edges: list[Edge]) -> list[Grid]:
-    from pdfplumber.table import (
-        Table,
-        cells_to_tables,
-        edges_to_intersections,
-        intersections_to_cells,
-        merge_edges,
-    )
+    from pdfplumber.table import Table, cells_to_tables, merge_edges
     from pdfplumber.utils import filter_edges
 
     merged = filter_edges(merge_edges(edges, SNAP, SNAP, JOIN, JOIN), min_length=MIN_EDGE)
     if len(merged) > MAX_EDGES // 10:
         return []
-    crossings = edges_to_intersections(merged, INTERSECT, INTERSECT)
-    tables = cells_to_tables(intersections_to_cells(crossings))
+    tables = cells_to_tables(_cells(merged))
     return [
         [[None if c is None else Box(*c) for c in row.cells] for row in Table(None, cells).rows]
         for cells in tables
     ]
+
+
+def _cells(edges: list[Edge]) -> list[tuple[float, ...]]:
+    """Returns the smallest cells between crossing edges, as pdfplumber's `intersections_to_cells`.
+
+    That took a quarter of the time of reading a page of tables.
+    """
+    upright = np.unique([[e["x0"], e["top"], e["bottom"]] for e in edges if _is(e, "v")], axis=0)
+    level = np.unique([[e["top"], e["x0"], e["x1"]] for e in edges if _is(e, "h")], axis=0)
+    if not len(upright) or not len(level):
+        return []
+    x, top, bottom = (upright[:, n : n + 1] for n in range(3))
+    y, left, right = level.T
+    reach = INTERSECT
+    met = (top <= y + reach) & (bottom >= y - reach) & (x >= left - reach) & (x <= right + reach)
+    down: dict[Point, set[int]] = {}
+    across: dict[Point, set[int]] = {}
+    columns: dict[float, list[float]] = {}
+    rows: dict[float, list[float]] = {}
+    xs, ys = x[:, 0].tolist(), y.tolist()
+    for one, other in np.argwhere(met).tolist():
+        point = xs[one], ys[other]
+        if point not in down:
+            columns.setdefault(point[0], []).append(point[1])
+            rows.setdefault(point[1], []).append(point[0])
+        down.setdefault(point, set()).add(one)
+        across.setdefault(point, set()).add(other)
+    return list(_smallest_cells(down, across, columns, rows))
+
+
+def _is(edge: Edge, orientation: str) -> bool:
+    return bool(edge["orientation"] == orientation)
+
+
+def _smallest_cells(
+    down: dict[Point, set[int]],
+    across: dict[Point, set[int]],
+    columns: dict[float, list[float]],
+    rows: dict[float, list[float]],
+) -> Iterator[tuple[float, ...]]:
+    """Yields the smallest cell right of and below each point, where edges go all around.
+
+    Args:
+        down: the upright edges through each point.
+        across: the level edges through each point.
+        columns: where points stand on each upright line.
+        rows: where points stand on each level line.
+    """
+    for x, y in sorted(down):
+        here, level = down[x, y], across[x, y]
+        right = [r for r in sorted(rows[y]) if r > x and not level.isdisjoint(across[r, y])]
+        for b in sorted(columns[x]):
+            if b <= y or not right or here.isdisjoint(down[x, b]):
+                continue
+            below = across[x, b]
+            r = next(
+                (
+                    r
+                    for r in right
+                    if (r, b) in down
+                    and not down[r, b].isdisjoint(down[r, y])
+                    and not below.isdisjoint(across[r, b])
+                ),
+                None,
+            )
+            if r is not None:
+                yield x, y, r, b
+                break
 
 
 def _edges(page: Any, placement: Placement) -> Iterator[Edge]:
@@ -123,18 +190,20 @@ def _subpaths(path: Any, matrix: Matrix, budget: list[int]) -> Iterator[list[Poi
     """Yields the points of each subpath; a closed one ends where it began."""
     a, b, c, d, e, f = matrix
     points: list[Point] = []
-    x, y = ctypes.c_float(), ctypes.c_float()
+    spot = (ctypes.c_float * 2)()
+    at = ctypes.addressof(spot)
+    handle = ctypes.cast(path, ctypes.c_void_p).value
     count = raw.FPDFPath_CountSegments(path)
     budget[0] -= count
     for index in range(count if budget[0] > 0 else 0):
-        segment = raw.FPDFPath_GetPathSegment(path, index)
-        raw.FPDFPathSegment_GetPoint(segment, x, y)
-        kind = raw.FPDFPathSegment_GetType(segment)
-        if kind == raw.FPDF_SEGMENT_MOVETO and points:
+        segment = _segment_at(handle, index)
+        _point_of(segment, at, at + 4)
+        x, y = spot
+        if points and _kind_of(segment) == raw.FPDF_SEGMENT_MOVETO:
             yield points
             points = []
-        points.append((a * x.value + c * y.value + e, b * x.value + d * y.value + f))
-        if raw.FPDFPathSegment_GetClose(segment) and points[-1] != points[0]:
+        points.append((a * x + c * y + e, b * x + d * y + f))
+        if _closes(segment) and points[-1] != points[0]:
             points.append(points[0])
     if len(points) > 1:
         yield points

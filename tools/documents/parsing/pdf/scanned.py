@@ -15,9 +15,9 @@ import pypdfium2.raw as raw
 
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.tools.documents.notes import noted
-from qwenbelt.tools.documents.parsing.fragments import Fragment, has_ink
-from qwenbelt.tools.documents.parsing.hidden_text import picture_boxes
-from qwenbelt.tools.documents.parsing.pdfium import Characters, Placement, objects_of
+from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment, has_ink
+from qwenbelt.tools.documents.parsing.pdf.hidden_text import picture_boxes
+from qwenbelt.tools.documents.parsing.pdf.pdfium import Characters, Placement, objects_of
 
 FEW_CHARACTERS = 10  # fewer on a page with pictures: a scan
 PICTURE_SHARE = 0.1  # of the page's area

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.tools.documents.parsing import pdfium
+from qwenbelt.tools.documents.parsing.pdf import pdfium
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -32,19 +32,18 @@ MAX_PATH_SEGMENTS = 60_000  # a drawing, not a table
 
 Floats = npt.NDArray[np.float64]
 
-# the same functions without argument conversion, for loops over every character
-_loose_box = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
-    ctypes.cast(raw.FPDFText_GetLooseCharBox, ctypes.c_void_p).value or 0
-)
-_object_at = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)(
-    ctypes.cast(raw.FPDFPage_GetObject, ctypes.c_void_p).value or 0
-)
-_object_kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(
-    ctypes.cast(raw.FPDFPageObj_GetType, ctypes.c_void_p).value or 0
-)
-_unicode = ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_void_p, ctypes.c_int)(
-    ctypes.cast(raw.FPDFText_GetUnicode, ctypes.c_void_p).value or 0
-)
+
+def unchecked(function: Any, result: Any, *arguments: Any) -> Any:
+    """Returns a function of pdfium without argument conversion, for loops over every character."""
+    address = ctypes.cast(function, ctypes.c_void_p).value or 0
+    return ctypes.CFUNCTYPE(result, *arguments)(address)
+
+
+_PLACE = (ctypes.c_void_p, ctypes.c_int)
+_loose_box = unchecked(raw.FPDFText_GetLooseCharBox, ctypes.c_int, *_PLACE, ctypes.c_void_p)
+_object_at = unchecked(raw.FPDFPage_GetObject, ctypes.c_void_p, *_PLACE)
+_object_kind = unchecked(raw.FPDFPageObj_GetType, ctypes.c_int, ctypes.c_void_p)
+_unicode = unchecked(raw.FPDFText_GetUnicode, ctypes.c_uint, *_PLACE)
 
 _ITALIC, _FORCE_BOLD = 1 << 6, 1 << 18  # PDF 32000-1, table 123
 _SLANTED = re.compile(rb"italic|oblique", re.I)

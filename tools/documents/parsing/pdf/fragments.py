@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from qwenbelt.tools.documents.model import Box
-from qwenbelt.tools.documents.parsing.pdfium import Characters, Floats
-from qwenbelt.tools.documents.parsing.raised_text import SMALLER, with_scripts
+from qwenbelt.tools.documents.parsing.pdf.pdfium import Characters, Floats
+from qwenbelt.tools.documents.parsing.pdf.raised_text import SMALLER, may_hold_scripts, with_scripts
 
 WIDE_GAP = 1.2  # of the line's height; a wider gap separates columns or cells
 TOUCHING = 0.12  # of the line's height; letters that are nearer belong to one word
@@ -38,6 +38,8 @@ class Fragment:
         hyphen: whether it ends with a hyphen where the line was broken.
         order: its place in the order of the content.
         place: its first character's number in pdfium's list of the page.
+        height: of its line in points.
+        middle: its vertical centre in points.
     """
 
     text: str
@@ -48,16 +50,12 @@ class Fragment:
     hyphen: bool
     order: int
     place: int = -1
+    height: float = field(init=False)
+    middle: float = field(init=False)
 
-    @property
-    def height(self) -> float:
-        """Line height in points."""
-        return self.bottom - self.top
-
-    @property
-    def middle(self) -> float:
-        """Vertical centre in points."""
-        return (self.top + self.bottom) / 2
+    def __post_init__(self) -> None:
+        self.height = self.bottom - self.top
+        self.middle = (self.top + self.bottom) / 2
 
 
 class Frame:
@@ -171,8 +169,7 @@ def fragments_of(characters: Characters, cells: Sequence[Box] = ()) -> list[Frag
         ],
         axis=1,
     ).tolist()
-    heights = placed[:, 3] - placed[:, 1]
-    uneven = np.minimum.reduceat(heights, starts) < SMALLER * np.maximum.reduceat(heights, starts)
+    uneven = may_hold_scripts(placed, starts).tolist()
     found = []
     for order, (first, last) in enumerate(zip(inked[starts], inked[ends], strict=True)):
         part = text[first : last + 1]

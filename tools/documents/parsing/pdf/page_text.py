@@ -11,9 +11,10 @@ import numpy as np
 
 from qwenbelt.tools.documents.model import Box, Page, PageLine, Table
 from qwenbelt.tools.documents.parsing.cells import without_empty
-from qwenbelt.tools.documents.parsing.fragments import Fragment
-from qwenbelt.tools.documents.parsing.reading_order import Row, joins_next, reading_rows
-from qwenbelt.tools.documents.parsing.ruled_tables import Grid, grid_box
+from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment
+from qwenbelt.tools.documents.parsing.pdf.pdfium import Floats
+from qwenbelt.tools.documents.parsing.pdf.reading_order import Row, joins_next, reading_rows
+from qwenbelt.tools.documents.parsing.pdf.ruled_tables import Grid, grid_box
 
 MAX_CELL_CHARACTERS = 1500
 _CJK_END = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]$")
@@ -90,54 +91,65 @@ def _filled(
     grids: Sequence[Grid], fragments: list[Fragment]
 ) -> Iterator[tuple[Grid, Cells | None, list[Fragment]]]:
     """Yields each grid with its filled cells, or None, and the fragments that are then left."""
-    boxes = [grid_box(grid) for grid in grids]
+    if not grids:
+        return
+    outer = np.array([grid_box(grid) for grid in grids])
+    x = np.array([(f.x0 + f.x1) / 2 for f in fragments])
+    y = np.array([f.middle for f in fragments])
+    heights = np.array([f.height for f in fragments])
+    held = (x >= outer[:, :1]) & (x < outer[:, 2:3]) & (y >= outer[:, 1:2]) & (y < outer[:, 3:])
+    shared = held.sum(0)
+    left = np.ones(len(fragments), bool)
     for number, grid in enumerate(grids):
-        others = boxes[:number] + boxes[number + 1 :]
-        cells, fragments = _fill(grid, fragments, others)
-        yield grid, cells, fragments
+        inside = held[number] & left
+        cells, placed = _fill(grid, [(n, fragments[n]) for n in np.flatnonzero(inside).tolist()])
+        if cells is not None:
+            without = left.copy()
+            without[placed] = False
+            beside = np.sort(y[without & (shared == held[number])])
+            if _is_shading(y[inside], heights[inside], beside):
+                cells = None
+            else:
+                left = without
+        yield grid, cells, [fragments[n] for n in np.flatnonzero(left).tolist()]
 
 
-def _fill(
-    grid: Grid, fragments: list[Fragment], others: Sequence[Box]
-) -> tuple[Cells | None, list[Fragment]]:
-    """Puts fragments into the cells of a grid.
+def _fill(grid: Grid, inside: list[tuple[int, Fragment]]) -> tuple[Cells | None, list[int]]:
+    """Puts numbered fragments into the cells of a grid; returns which of them have a place.
 
-    Returns None for cells, and all fragments, when the grid is no table: fewer than two rows or
-    columns hold text, or one cell holds most of a page.
+    Returns None for cells when the grid is no table: fewer than two rows or columns hold text, or
+    one cell holds most of a page.
     """
-    outer = grid_box(grid)
-    inside = [f for f in fragments if _holds(outer, f)]
-    if not inside:
-        return None, fragments
     cells: Cells = [[[] for _ in row] for row in grid]
-    for fragment in inside:
-        place = _cell_of(grid, fragment)
+    placed: list[int] = []
+    tops = [min(c.top for c in row if c is not None) for row in grid]
+    for number, fragment in inside:
+        place = _cell_of(grid, tops, fragment)
         if place is not None:
             cells[place[0]][place[1]].append(fragment)
-    placed = {id(f) for row in cells for cell in row for f in cell}
-    outside = [f for f in fragments if id(f) not in placed]
-    beside = [f for f in outside if not any(_holds(box, f) for box in others)]
-    if _is_shading(inside, beside):
-        return None, fragments
+            placed.append(number)
     rows = sum(1 for row in cells if any(row))
     columns = sum(1 for column in zip(*cells, strict=True) if any(column))
     longest = max(sum(len(f.text) for f in cell) for row in cells for cell in row)
     if rows < 2 or columns < 2 or longest > MAX_CELL_CHARACTERS:
-        return None, fragments
-    return cells, outside
+        return None, placed
+    return cells, placed
 
 
-def _is_shading(inside: list[Fragment], outside: list[Fragment]) -> bool:
-    """Says whether a grid covers only part of each row, like the shaded column of a statement."""
-    middles = np.sort([f.middle for f in outside])
-    if not len(middles):
+def _is_shading(inside: Floats, heights: Floats, outside: Floats) -> bool:
+    """Says whether a grid covers only part of each row, like the shaded column of a statement.
+
+    Args:
+        inside: where the lines in the grid stand, by their middle.
+        heights: their heights.
+        outside: where the lines beside it stand, from the top.
+    """
+    if not len(outside):
         return False
-    shared = 0
-    for fragment in inside:
-        reach = 0.12 * fragment.height
-        low = np.searchsorted(middles, fragment.middle - reach)
-        shared += bool(low < len(middles) and middles[low] <= fragment.middle + reach)
-    return shared >= 0.6 * len(inside)
+    reach = 0.12 * heights
+    low = np.searchsorted(outside, inside - reach)
+    shared = np.r_[outside, np.inf][low] <= inside + reach
+    return bool(shared.sum() >= 0.6 * len(inside))
 
 
 def _holds(box: Box, fragment: Fragment) -> bool:
@@ -145,10 +157,8 @@ def _holds(box: Box, fragment: Fragment) -> bool:
     return box.x0 <= x < box.x1 and box.top <= fragment.middle < box.bottom
 
 
-def _cell_of(grid: Grid, fragment: Fragment) -> tuple[int, int] | None:
-    tops = [min(c.top for c in row if c is not None) for row in grid]
-    row = bisect_right(tops, fragment.middle) - 1
-    for number in range(row, -1, -1):
+def _cell_of(grid: Grid, tops: list[float], fragment: Fragment) -> tuple[int, int] | None:
+    for number in range(bisect_right(tops, fragment.middle) - 1, -1, -1):
         for column, cell in enumerate(grid[number]):
             if cell is not None and _holds(cell, fragment):
                 return number, column

@@ -12,21 +12,21 @@ import numpy as np
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents.model import Box, Page, PageLine
 from qwenbelt.tools.documents.notes import noted
-from qwenbelt.tools.documents.parsing import pdfium
-from qwenbelt.tools.documents.parsing.aligned_tables import aligned_tables
-from qwenbelt.tools.documents.parsing.fragments import (
+from qwenbelt.tools.documents.parsing.pdf import pdfium
+from qwenbelt.tools.documents.parsing.pdf.aligned_tables import aligned_tables
+from qwenbelt.tools.documents.parsing.pdf.fragments import (
     clean,
     fragments_of,
     has_ink,
     split_by_direction,
     without_marks,
 )
-from qwenbelt.tools.documents.parsing.headings import find_headings
-from qwenbelt.tools.documents.parsing.hidden_text import hidden_characters, hidden_note
-from qwenbelt.tools.documents.parsing.page_layers import document_layers, page_layers
-from qwenbelt.tools.documents.parsing.page_text import PageText, compose, table_cells
-from qwenbelt.tools.documents.parsing.ruled_tables import find_grids
-from qwenbelt.tools.documents.parsing.scanned import beside, note, read_by_ocr, what_is_wrong
+from qwenbelt.tools.documents.parsing.pdf.headings import find_headings
+from qwenbelt.tools.documents.parsing.pdf.hidden_text import hidden_characters, hidden_note
+from qwenbelt.tools.documents.parsing.pdf.page_layers import document_layers, page_layers
+from qwenbelt.tools.documents.parsing.pdf.page_text import PageText, compose, table_cells
+from qwenbelt.tools.documents.parsing.pdf.ruled_tables import find_grids
+from qwenbelt.tools.documents.parsing.pdf.scanned import beside, note, read_by_ocr, what_is_wrong
 
 MAX_OUTLINE = 5000
 MAX_PAGES = 20_000
@@ -208,7 +208,7 @@ def _check_loss(page: Page, characters: pdfium.Characters) -> None:
     codes = characters.codes
     halves = (codes >= 0xDC00) & (codes <= 0xDFFF)  # of characters that take two
     given = int((has_ink(codes) & ~halves).sum())
-    kept = sum(not c.isspace() for c in page.text)
+    kept = len("".join(page.text.split()))
     if given >= 20 and kept < LOSS * given:
         page.notes.append(noted(f"Only {kept} of {given} characters were placed."))
 

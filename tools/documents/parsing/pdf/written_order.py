@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qwenbelt.tools.documents.parsing.cells import is_number
-from qwenbelt.tools.documents.parsing.fragments import Fragment
+from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment
 
 MAX_INVERTED = 0.08  # of the pairs of lines that share a column
 MAX_LINES = 1500

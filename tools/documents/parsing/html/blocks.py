@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.tools.documents.parsing.grids import Places
-from qwenbelt.tools.documents.parsing.html_page import NOT_SHOWN, HtmlPage
+from qwenbelt.tools.documents.parsing.html.page import NOT_SHOWN, HtmlPage
 from qwenbelt.tools.documents.parsing.pagination import Block, Note, Paragraph, TableRows, Title
 
 if TYPE_CHECKING:

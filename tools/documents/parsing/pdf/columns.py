@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from qwenbelt.tools.documents.parsing.fragments import Fragment
+from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment
 
 MIN_COLUMN_LINES = 4
 MIN_WRITTEN_LINES = 2  # of a column that the producer wrote by itself
@@ -94,6 +94,10 @@ def blocks(band: list[Fragment], gutter: Gutter) -> list[list[Fragment]]:
 
 def _candidates(rows: list[list[Fragment]]) -> Iterator[Gutter]:
     """Yields strips that rows leave free, those first with the most text on both sides."""
+    ends = sorted(min(f.x1 for f in row) for row in rows)
+    begins = sorted(max(f.x0 for f in row) for row in rows)
+    if ends[MIN_WRITTEN_LINES - 1] > begins[-MIN_WRITTEN_LINES]:  # nothing stands beside another
+        return
     x0 = min(f.x0 for row in rows for f in row)
     size = int((max(f.x1 for row in rows for f in row) - x0) / _BIN) + 1
     if size * _BIN < 100:
@@ -140,20 +144,16 @@ def _bands(
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Returns for each strip the first and last row of the band that leaves it free (Kadane)."""
     count, size = beside.shape
-    weights = beside.astype(np.float64) - _CROSSED * covered
-    best = np.zeros(size)
-    running = np.zeros(size)
-    begun = np.zeros(size, np.intp)
-    first, last = np.zeros(size, np.intp), np.full(size, -1, np.intp)
-    for number in range(count):
-        anew = running <= 0
-        begun[anew] = number
-        running = np.where(anew, 0.0, running) + weights[number]
-        better = running > best
-        best[better] = running[better]
-        first[better] = begun[better]
-        last[better] = number
-    return first, last
+    sums = np.zeros((count + 1, size))
+    np.cumsum(beside - _CROSSED * covered, axis=0, out=sums[1:])
+    lowest = np.minimum.accumulate(sums[:-1], axis=0)
+    rows = np.arange(count)[:, None]
+    begun = np.maximum.accumulate(np.where(sums[:-1] == lowest, rows, 0), axis=0)
+    gained = sums[1:] - lowest
+    last = gained.argmax(axis=0)
+    columns = np.arange(size)
+    first = begun[last, columns]
+    return first, np.where(gained[last, columns] > 0, last, -1)
 
 
 def _strength(

@@ -1,0 +1,1 @@
+"""Web pages and HTML files as a browser shows them."""

@@ -1,0 +1,1 @@
+"""PDF files: characters, fragments, rows, columns and tables of their pages."""

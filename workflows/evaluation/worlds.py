@@ -1,0 +1,129 @@
+"""Cases that are played: tools that change a world, over several turns of a user."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from qwenbelt.agents import Budget, FnCallAgent
+from qwenbelt.agents.runtime.event_loop_thread import background_loop
+from qwenbelt.core.errors import QwenbeltError
+from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.tools.base import Tool
+from qwenbelt.workflows.batch.durable import DurableChat
+from qwenbelt.workflows.evaluation.bfcl import MODEL, data_folder, offered, official
+from qwenbelt.workflows.evaluation.cases import EvalRecord
+from qwenbelt.workflows.evaluation.following import AttemptMeter, followed
+
+MOST_STEPS = 20  # replies of a turn, as the leaderboard allows
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_MORE = "I have updated some more functions you can choose from. What about now?"
+
+
+def play(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> EvalRecord:
+    """Plays a case in its world.
+
+    Raises:
+        QwenbeltError: the endpoint failed, or the world is not known.
+    """
+    if ask["world"] == "bfcl":
+        return _berkeley(ask, llm, meter)
+    raise QwenbeltError(f"There is no world {ask['world']!r}.")
+
+
+class WorldTool(Tool):
+    """A tool of a world; calls run one after another, and again when a run is taken up."""
+
+    name = "world"
+    description = "A tool of a world."
+
+    def __init__(self, declaration: Mapping[str, Any], run: Callable[[str, Any], str]) -> None:
+        self.name = str(declaration["name"])
+        self.description = str(declaration.get("description") or "")
+        self.parameters = declaration["parameters"]
+        self._run = run
+        super().__init__({})
+
+    def resources(self, arguments: Any) -> tuple[set[str], set[str]]:
+        """Says that every call changes the world."""
+        return set(), {"kernel:world"}
+
+    def call(self, params: Any, **kwargs: Any) -> str:
+        """Runs the call in the world."""
+        values = loads_bounded(params) if isinstance(params, str) else dict(params)
+        return self._run(self.name, values)
+
+
+def _berkeley(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> EvalRecord:
+    entry = copy.deepcopy(ask["entry"])
+    folder = data_folder(Path(ask["data"]))
+    functions = _functions(entry, folder)
+    later = {int(turn): names for turn, names in (entry.get("missed_function") or {}).items()}
+    held = {name for names in later.values() for name in names}
+    utils = official("eval_checker.multi_turn_eval.multi_turn_utils")
+    name = f"{MODEL}_{id(meter)}"
+    steps: list[str] = []
+
+    def run(tool: str, values: Any) -> str:
+        call = as_python(tool, values)
+        steps.append(call)
+        results, _ = utils.execute_multi_turn_func_call(
+            [call],
+            entry["initial_config"],
+            entry["involved_classes"],
+            name,
+            entry["id"],
+            long_context="long_context" in entry["id"],
+        )
+        return str(results[0])
+
+    turns: list[list[list[str]]] = []
+    messages: list[dict[str, Any]] = []
+    answer = ""
+    for number, asked in enumerate(entry["question"]):
+        if number in later:
+            held -= set(later[number])
+            asked = asked or [{"role": "user", "content": _MORE}]
+        tools = [WorldTool(f, run) for f in functions if f["name"] not in held]
+        agent = FnCallAgent(
+            function_list=list(tools),
+            llm=llm,
+            budget=Budget(model_calls=MOST_STEPS),
+            approve="auto",
+        )
+        messages += [dict(message) for message in asked]
+        steps.clear()
+        record = background_loop().run(followed(agent.stream(messages), meter))
+        messages += record.pop("history")
+        turns.append([[step] for step in steps] or [[]])
+        answer = record["answer"]
+    return {"answer": answer, "calls": [], "turns": turns, "ended": ""}
+
+
+def _functions(entry: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
+    files = official("constants.executable_backend_config").MULTI_TURN_FUNC_DOC_FILE_MAPPING
+    found = []
+    for world in entry["involved_classes"]:
+        text = (folder / "multi_turn_func_doc" / files[world]).read_text("utf-8")
+        found += [offered(loads_bounded(line)) for line in text.splitlines() if line.strip()]
+    left_out = set(entry.get("excluded_function") or ())
+    return [function for function in found if function["name"] not in left_out]
+
+
+def as_python(name: str, values: Any) -> str:
+    """Returns a call as Python; a model's values become literals, and names are names.
+
+    The leaderboard's worlds evaluate what this returns.
+
+    Raises:
+        QwenbeltError: a name is none.
+    """
+    given = values if isinstance(values, dict) else {}
+    for word in (name, *given):
+        if not _NAME.fullmatch(str(word)):
+            raise QwenbeltError(f"{json.dumps(str(word))} is not a name.")
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in given.items())})"
