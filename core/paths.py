@@ -7,8 +7,8 @@ and walked in the same manner, and only while it stays inside. The last step act
 descriptor that the walk ended with. (openat2 with RESOLVE_BENEATH does the same in the Linux
 kernel, but refuses absolute links that lead inside.)
 
-Hard links cannot be distinguished from other names of a file. Whatever is written goes to a new file that
-then takes the name, so a file outside that shares the old content keeps it.
+Hard links cannot be distinguished from other names of a file. Whatever is written goes to a new
+file that then takes the name, so a file outside that shares the old content keeps it.
 """
 
 from __future__ import annotations
