@@ -15,6 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from qwenbelt.apps.imitations import imitates
 from qwenbelt.apps.interrupt import quiet_keys
 from qwenbelt.apps.lanes import draw, ink_for
 from qwenbelt.apps.markdown_stream import MarkdownStream
@@ -196,10 +197,16 @@ class TerminalView:
             self._print(Text(say("thought", seconds=took), "dim italic"))
 
     def _print_block(self, block: str) -> None:
-        if block.strip():
-            self._printed = True
+        if not block.strip():
+            return
+        self._printed = True
+        if imitates(block):  # shown as what it is: each line behind a bar, nothing drawn
+            self._print(Text(say("imitation"), "yellow"))
+            for line in block.rstrip("\n").split("\n"):
+                self._print(Text(f"│ {line}", "dim"))
+        else:
             self._print(_markdown(block))
-            self._print("")
+        self._print("")
 
     def _region(self) -> RenderableType:
         """Returns what still moves; called from the refresh thread."""
@@ -217,6 +224,8 @@ class TerminalView:
         return Group(*parts)
 
     def _open_block(self, rest: str) -> RenderableType:
+        if imitates(rest):
+            return Text("\n".join(f"│ {line}" for line in rest[-_LONGEST_OPEN_BLOCK:].split("\n")))
         if len(rest) <= _LONGEST_OPEN_BLOCK and rest.count("\n") < self.console.height // 2:
             return _markdown(rest)
         lines = rest[-_LONGEST_OPEN_BLOCK:].split("\n")

@@ -73,8 +73,10 @@ if TYPE_CHECKING:
     )
     from qwenbelt.testing.checks.wire import (
         append_only,
+        cost,
         delivered,
         no_secrets,
+        prefix,
     )
     from qwenbelt.testing.errors import (
         CassetteMissed,
@@ -160,8 +162,10 @@ __getattr__, __dir__ = lazy(
         ),
         "qwenbelt.testing.checks.wire": (
             "append_only",
+            "cost",
             "delivered",
             "no_secrets",
+            "prefix",
         ),
         "qwenbelt.testing.errors": (
             "CassetteMissed",
@@ -233,6 +237,7 @@ __all__ = [
     "calls",
     "citations",
     "contains",
+    "cost",
     "delivered",
     "ended",
     "equals",
@@ -250,6 +255,7 @@ __all__ = [
     "overlapped",
     "parse_scenario",
     "play",
+    "prefix",
     "record",
     "regex",
     "result",

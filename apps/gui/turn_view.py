@@ -20,6 +20,7 @@ from qwenbelt.apps.gui.cards import card_html
 from qwenbelt.apps.gui.lanes_html import lanes_html
 from qwenbelt.apps.gui.safe_html import RenderContext, code_block, markdown_html
 from qwenbelt.apps.gui.strings import say
+from qwenbelt.apps.imitations import imitates
 from qwenbelt.apps.markdown_stream import MarkdownStream
 from qwenbelt.apps.strings import seconds
 from qwenbelt.apps.timeline import Timeline
@@ -166,10 +167,17 @@ class TurnView:
         """Shows a block that is complete."""
         if block.strip():
             part = self._text_part()
-            html = markdown_html(block, self._around)
+            html = self._drawn(block)
             self._put(part, f'<div class="qb-text" id="{part}">{html}</div>')
         self._text_id, self._in_code = "", False
         self._fresh.clear()
+
+    def _drawn(self, block: str) -> str:
+        html = markdown_html(block, self._around)
+        if not imitates(block):
+            return html
+        label = escape(say("imitation", self._language))
+        return f'<div class="qb-imitation"><div class="qb-note">{label}</div>{html}</div>'
 
     def _text_part(self) -> str:
         if not self._text_id:
@@ -199,7 +207,7 @@ class TurnView:
                 "</code>", "<!--more--></code>"
             )
         else:
-            html = markdown_html(rest, self._around)
+            html = self._drawn(rest)
         self._put(part, f'<div class="qb-text" id="{part}">{html}</div>')
         if len(rest) > LONGEST_PARAGRAPH and not self._text.in_code:
             self._show_block(self._text.finish())
