@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _TEXTS = {
     "verified": ("is on the page", "已在原页核实"),
     "missing": ("is NOT on the page", "原页上没有此文字"),
+    "not_grounded": (
+        "Not verified: this answer does not stand on the pages that it cites.",
+        "未核实：该回答未能在所引页面上证实。",
+    ),
     "left_out": ("Not read: {pages}", "未读：{pages}"),
     "summary": (
         "{parts} parts read, about {tokens} tokens.",
@@ -36,11 +40,19 @@ def answer_json(answer: LongDocumentAnswer) -> dict[str, Any]:
         "tokens": answer.tokens,
         "left_out": [{"file": file, "page": page} for file, page in answer.left_out],
         "problems": list(answer.problems),
+        "grounded": answer.grounded,
+        "checks": [check.to_dict() for check in answer.checks],
     }
 
 
 def answer_lines(answer: LongDocumentAnswer, language: Language) -> Iterator[str]:
     """Yields an answer as lines for a person: the text, its quotes, and what was not read."""
+    from qwenbelt.workflows.report.grounded import problems
+
+    if not answer.grounded:
+        yield _say("not_grounded", language)
+        yield from problems(answer.checks, language)
+        yield ""
     yield answer.text
     yield ""
     for found in answer.findings:
