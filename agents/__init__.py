@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qwenbelt.agents.models.dashscope import DashScope
     from qwenbelt.agents.models.endpoints import endpoint
     from qwenbelt.agents.plan import PlanAgent
+    from qwenbelt.agents.quarantine import Quarantined
     from qwenbelt.agents.react import ReActChat
     from qwenbelt.agents.runtime.approval import ApprovalRequest
     from qwenbelt.agents.runtime.budget import Budget
@@ -36,6 +37,7 @@ __all__ = [
     "FnCallAgent",
     "Limits",
     "PlanAgent",
+    "Quarantined",
     "QwenbeltChat",
     "ReActChat",
     "Run",
@@ -53,6 +55,7 @@ __getattr__, __dir__ = lazy(
         "qwenbelt.agents.models.dashscope": ("DashScope",),
         "qwenbelt.agents.models.endpoints": ("endpoint",),
         "qwenbelt.agents.plan": ("PlanAgent",),
+        "qwenbelt.agents.quarantine": ("Quarantined",),
         "qwenbelt.agents.react": ("ReActChat",),
         "qwenbelt.agents.runtime.approval": ("ApprovalRequest",),
         "qwenbelt.agents.runtime.budget": ("Budget",),

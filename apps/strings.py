@@ -102,6 +102,8 @@ _TEXTS = {
     # answers in the terminal
     "thinking": ("thinking", "思考中"),
     "thought": ("thought for {seconds}", "思考了 {seconds}"),
+    "was_void": ("What stands above of this reply is void.", "上面这条回复的内容作废。"),
+    "was_thought": ("What stands above was the model's thoughts.", "上面的内容是模型的思考。"),
     "retrying": (
         "The endpoint failed ({reason}); trying again in {delay}.",
         "端点出错（{reason}）；{delay} 后重试。",
@@ -116,6 +118,10 @@ _TEXTS = {
     "allow": (
         "May {name} run? ({reason}) [y]es / [n]o / [a]lways: ",
         "允许 {name} 运行吗？（{reason}）[y] 是 / [n] 否 / [a] 总是：",
+    ),
+    "imitation": (
+        "The model's own words follow; the program asks and reports nothing here:",
+        "以下是模型自己的文字，程序在此没有提问，也没有报告：",
     ),
     "cut": ("… and {left} characters more", "……还有 {left} 个字符"),
     "refused_quietly": (

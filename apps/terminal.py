@@ -15,6 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from qwenbelt.apps.imitations import imitates
 from qwenbelt.apps.interrupt import quiet_keys
 from qwenbelt.apps.lanes import draw, ink_for
 from qwenbelt.apps.markdown_stream import MarkdownStream
@@ -25,12 +26,14 @@ from qwenbelt.core.events import (
     Done,
     Event,
     HistoryCompacted,
+    ModelStarted,
     Notice,
     Retrying,
     TextDelta,
     TextRelabelled,
     ThinkingDelta,
 )
+from qwenbelt.core.reply_fold import ReplyFold
 from qwenbelt.core.terminal import terminal_text
 
 _STYLES = {
@@ -57,7 +60,8 @@ class TerminalView:
         self.timeline = Timeline()
         self._lanes = lanes
         self._text = MarkdownStream()
-        self._thought: list[str] = []
+        self._reply = ReplyFold()
+        self._printed = False  # whether text of the reply stands there for good
         self._thinking_since: float | None = None
         self._live: Live | None = None
         # what is printed and what is redrawn must not cross: the region would be erased wrongly
@@ -119,6 +123,9 @@ class TerminalView:
             self._show(event)
 
     def _show(self, event: Event) -> None:
+        self._reply.take(event.kind, getattr(event, "text", ""))
+        if isinstance(event, ModelStarted):
+            self._printed = False
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
@@ -137,14 +144,21 @@ class TerminalView:
         if self._thinking_since is None:
             self._end_text()
             self._thinking_since = time.monotonic()
-        self._thought = [*self._thought[-40:], event.text]
 
     def _on_relabelled(self, event: TextRelabelled) -> None:
-        self._text.finish()
+        self._take_back("was_thought")
 
     def _on_retrying(self, event: Retrying) -> None:
-        self._text.finish()
+        self._end_thought()
+        self._take_back("was_void")
         self._note(say("retrying", reason=explain(event.reason), delay=seconds(event.delay)))
+
+    def _take_back(self, why: str) -> None:
+        """Drops the open text; of what is printed for good it is said that it does not count."""
+        self._text.finish()
+        if self._printed:
+            self._note(say(why))
+        self._printed = False
 
     def _on_compacted(self, event: HistoryCompacted) -> None:
         self._note(say("compacted", detail=explain(event.detail)))
@@ -177,15 +191,22 @@ class TerminalView:
         self._print_block(self._text.finish())
 
     def _end_thought(self) -> None:
-        since, self._thinking_since, self._thought = self._thinking_since, None, []
+        since, self._thinking_since = self._thinking_since, None
         if since is not None:
             took = seconds(time.monotonic() - since)
             self._print(Text(say("thought", seconds=took), "dim italic"))
 
     def _print_block(self, block: str) -> None:
-        if block.strip():
+        if not block.strip():
+            return
+        self._printed = True
+        if imitates(block):  # shown as what it is: each line behind a bar, nothing drawn
+            self._print(Text(say("imitation"), "yellow"))
+            for line in block.rstrip("\n").split("\n"):
+                self._print(Text(f"│ {line}", "dim"))
+        else:
             self._print(_markdown(block))
-            self._print("")
+        self._print("")
 
     def _region(self) -> RenderableType:
         """Returns what still moves; called from the refresh thread."""
@@ -203,6 +224,8 @@ class TerminalView:
         return Group(*parts)
 
     def _open_block(self, rest: str) -> RenderableType:
+        if imitates(rest):
+            return Text("\n".join(f"│ {line}" for line in rest[-_LONGEST_OPEN_BLOCK:].split("\n")))
         if len(rest) <= _LONGEST_OPEN_BLOCK and rest.count("\n") < self.console.height // 2:
             return _markdown(rest)
         lines = rest[-_LONGEST_OPEN_BLOCK:].split("\n")
@@ -210,7 +233,7 @@ class TerminalView:
 
     def _thinking_line(self, since: float) -> RenderableType:
         head = f"{say('thinking')} {seconds(time.monotonic() - since)} "
-        latest = terminal_text(" ".join("".join(self._thought).split()))
+        latest = terminal_text(" ".join("".join(self._reply.thoughts[-40:]).split()))
         room = max(0, self.console.width - cell_len(head) - 6)
         while cell_len(latest) > room:
             latest = latest[max(1, (cell_len(latest) - room) // 2) :]

@@ -35,18 +35,18 @@ class Attempts:
         self._waiting = waiting
         self._failed = 0
 
-    async def again(self, error: EndpointError, request: Request) -> None:
-        """Returns when the request should be written and sent again.
+    async def again(self, error: EndpointError, request: Request) -> bool:
+        """Returns when the request should be written and sent again; says whether it has waited.
 
         Raises:
             EndpointError: `error` itself, when another attempt would not help.
         """
         if is_overflow(error):
             if await self._shorten(error):
-                return
+                return False
         elif change := self._model.adapt(error, request):
             self._adapted(change)
-            return
+            return False
         self._failed += 1
         if not error.retryable or self._failed > self._model.max_retries:
             raise error
@@ -54,3 +54,4 @@ class Attempts:
         if self._waiting is not None:
             self._waiting(self._failed, delay, error)
         await asyncio.sleep(delay)
+        return True

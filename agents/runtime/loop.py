@@ -287,13 +287,17 @@ class AgentLoop:
             try:
                 return await self._receive(request, self._scheduler(last))
             except EndpointError as error:
-                await self._discard()
-                await attempts.again(error, request)
+                told = await self._discard()
+                if not await attempts.again(error, request) and told:
+                    self._emit(Retrying(self._turn, 0, 0.0, str(error)))  # what was told is void
 
-    async def _discard(self) -> None:
+    async def _discard(self) -> bool:
+        """Gives up a reply; returns whether anything of it was told."""
         incoming, self._incoming = self._incoming, None
-        if incoming is not None:
-            await incoming.scheduler.discard()
+        if incoming is None:
+            return False
+        await incoming.scheduler.discard()
+        return bool(incoming.text or incoming.thoughts or incoming.reply.calls)
 
     async def _shorten(self, error: EndpointError) -> bool:
         self._window.narrow(error, self.history, self._declared)

@@ -30,6 +30,19 @@ MAX_NOTES = 8  # shown of one file; programs get all
 _json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
+@contextlib.contextmanager
+def _opened(path: str | None, *specs: str | None) -> Iterator[DocumentIndex]:
+    """Opens the index; says afterwards what is to be known of its file."""
+    from qwenbelt.tools.documents.library import command_index
+
+    with command_index(path, *specs) as index:
+        try:
+            yield index
+        finally:
+            for told in index.told:
+                echo(explain(told), err=True)
+
+
 @click.group()
 def docs() -> None:
     """Take documents in, search, list and remove them; have a model read all of them."""
@@ -49,9 +62,7 @@ def add(
     as_json: bool,
 ) -> None:
     """Take files, folders and web pages into the index."""
-    from qwenbelt.tools.documents.library import command_index
-
-    with command_index(index_path, vectors) as index:
+    with _opened(index_path, vectors) as index:
         results = _add(index, files, password, quiet=as_json)
     if as_json:
         echo(terminal_json(json.dumps({"files": [_added(r) for r in results]}, ensure_ascii=False)))
@@ -113,11 +124,10 @@ def ask(
     from qwenbelt.agents import endpoint as find_endpoint
     from qwenbelt.apps.answers import answer_json, answer_lines
     from qwenbelt.core.language import user_language
-    from qwenbelt.tools.documents.library import command_index
     from qwenbelt.workflows.longdoc import ask_everything
 
     llm = find_endpoint(endpoint)
-    with command_index(index_path) as index, progress_bar(quiet=as_json) as show:
+    with _opened(index_path) as index, progress_bar(quiet=as_json) as show:
         answer = ask_everything(
             question,
             files,
@@ -180,9 +190,7 @@ def search(
     """Search the index; every passage comes with its file and page."""
     if (query is None) == (queries is None):
         raise click.UsageError("Give either a query or --queries FILE.jsonl.")
-    from qwenbelt.tools.documents.library import command_index
-
-    with command_index(index_path, vectors, rerank) as index:
+    with _opened(index_path, vectors, rerank) as index:
         if queries is not None:
             for entry in _read_queries(queries):
                 named = [entry["file"]] if entry.get("file") else list(files) or None
@@ -251,9 +259,7 @@ def _show_hit(number: int, hit: Hit) -> None:
 @_json_option
 def list_documents(index_path: str | None, as_json: bool) -> None:
     """List the documents of the index."""
-    from qwenbelt.tools.documents.library import command_index
-
-    with command_index(index_path) as index:
+    with _opened(index_path) as index:
         documents = index.documents()
     if as_json:
         rows = [
@@ -282,9 +288,7 @@ def list_documents(index_path: str | None, as_json: bool) -> None:
 @_json_option
 def remove(files: tuple[str, ...], index_path: str | None, as_json: bool) -> None:
     """Remove documents from the index, by name or path."""
-    from qwenbelt.tools.documents.library import command_index
-
-    with command_index(index_path) as index:
+    with _opened(index_path) as index:
         removed = index.remove(files)
     if as_json:
         echo(_dumps({"removed": removed}))

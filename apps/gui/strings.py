@@ -89,6 +89,10 @@ _TEXTS = {
     "result": ("Result", "结果"),
     "error": ("Error", "错误"),
     "state_waiting": ("waiting", "等待中"),
+    "imitation": (
+        "The model's own words; the page asks and reports nothing here.",
+        "以下是模型自己的文字，页面在此没有提问，也没有报告。",
+    ),
     "state_asked": ("asks for approval", "请求批准"),
     "state_running": ("running", "运行中"),
     "state_done": ("done", "完成"),

@@ -20,10 +20,12 @@ from qwenbelt.apps.gui.cards import card_html
 from qwenbelt.apps.gui.lanes_html import lanes_html
 from qwenbelt.apps.gui.safe_html import RenderContext, code_block, markdown_html
 from qwenbelt.apps.gui.strings import say
+from qwenbelt.apps.imitations import imitates
 from qwenbelt.apps.markdown_stream import MarkdownStream
 from qwenbelt.apps.strings import seconds
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.errors import one_line
+from qwenbelt.core.reply_fold import ReplyFold
 from qwenbelt.core.translation import in_language
 
 Op = dict[str, Any]
@@ -59,7 +61,7 @@ class TurnView:
         self._thought: list[str] = []
         self._thought_since = 0.0
         self._of_reply: list[str] = []
-        self._said: list[str] = []
+        self._reply = ReplyFold()
         self._numbers: dict[int, int] = {}
         self._groups: dict[int, str] = {}
         self._dirty: dict[str, int] = {}  # ids of cards that changed -> number of the call
@@ -156,7 +158,7 @@ class TurnView:
 
     def _on_text(self, event: Mapping[str, Any]) -> None:
         self._end_thought(event)
-        self._said.append(str(event["text"]))
+        self._reply.take("text", str(event["text"]))
         for block in self._text.feed(str(event["text"])):
             self._show_block(block)
         self._fresh.append(str(event["text"]))
@@ -165,10 +167,17 @@ class TurnView:
         """Shows a block that is complete."""
         if block.strip():
             part = self._text_part()
-            html = markdown_html(block, self._around)
+            html = self._drawn(block)
             self._put(part, f'<div class="qb-text" id="{part}">{html}</div>')
         self._text_id, self._in_code = "", False
         self._fresh.clear()
+
+    def _drawn(self, block: str) -> str:
+        html = markdown_html(block, self._around)
+        if not imitates(block):
+            return html
+        label = escape(say("imitation", self._language))
+        return f'<div class="qb-imitation"><div class="qb-note">{label}</div>{html}</div>'
 
     def _text_part(self) -> str:
         if not self._text_id:
@@ -198,7 +207,7 @@ class TurnView:
                 "</code>", "<!--more--></code>"
             )
         else:
-            html = markdown_html(rest, self._around)
+            html = self._drawn(rest)
         self._put(part, f'<div class="qb-text" id="{part}">{html}</div>')
         if len(rest) > LONGEST_PARAGRAPH and not self._text.in_code:
             self._show_block(self._text.finish())
@@ -215,7 +224,6 @@ class TurnView:
         self._text = MarkdownStream()
         self._text_id, self._in_code = "", False
         self._fresh.clear()
-        self._said.clear()
         for part in self._of_reply:
             self._remove(part)
         self._of_reply.clear()
@@ -223,6 +231,10 @@ class TurnView:
     # -- thoughts -----------------------------------------------------------------------------
 
     def _on_thinking(self, event: Mapping[str, Any]) -> None:
+        self._reply.take("thinking", str(event["text"]))
+        self._show_thinking(event)
+
+    def _show_thinking(self, event: Mapping[str, Any]) -> None:
         if not self._thought_id:
             self._end_text()
             self._thought_id = self._next("h")
@@ -264,9 +276,12 @@ class TurnView:
         self._thought_id = ""
 
     def _on_relabelled(self, event: Mapping[str, Any]) -> None:
-        text = "".join(self._said)
+        self._reply.take("text_relabelled")
+        text = "".join(self._reply.thoughts)
+        self._thought_id = ""
+        self._thought.clear()
         self._drop_reply()
-        self._on_thinking({**event, "text": text})
+        self._show_thinking({**event, "text": text})
         self._end_thought(event)
 
     # -- calls --------------------------------------------------------------------------------
@@ -315,10 +330,13 @@ class TurnView:
 
     def _on_model_started(self, event: Mapping[str, Any]) -> None:
         self._end_text()
-        self._of_reply, self._said = [], []
+        self._of_reply = []
+        self._reply.take("model_started")
 
     def _on_retrying(self, event: Mapping[str, Any]) -> None:
         self._thought_id = ""
+        self._thought.clear()
+        self._reply.take("retrying")
         self._drop_reply()
         delay = seconds(float(event["delay"]))
         reason = one_line(in_language(event["reason"], self._language), 300)

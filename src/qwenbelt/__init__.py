@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qwenbelt.agents.hooks import Hook, Refuse, TopicGuard
     from qwenbelt.agents.models.endpoints import endpoint
     from qwenbelt.agents.plan import PlanAgent
+    from qwenbelt.agents.quarantine import Quarantined
     from qwenbelt.agents.react import ReActChat
     from qwenbelt.agents.runtime.approval import ApprovalRequest
     from qwenbelt.agents.runtime.budget import Budget
@@ -71,6 +72,7 @@ __all__ = [
     "Limits",
     "PlanAgent",
     "Plot",
+    "Quarantined",
     "ReActChat",
     "Refuse",
     "Result",
@@ -104,6 +106,7 @@ _lazy, __dir__ = lazy(
         "qwenbelt.agents.hooks": ("Hook", "Refuse", "TopicGuard"),
         "qwenbelt.agents.models.endpoints": ("endpoint",),
         "qwenbelt.agents.plan": ("PlanAgent",),
+        "qwenbelt.agents.quarantine": ("Quarantined",),
         "qwenbelt.agents.react": ("ReActChat",),
         "qwenbelt.agents.runtime.approval": ("ApprovalRequest",),
         "qwenbelt.agents.runtime.budget": ("Budget",),

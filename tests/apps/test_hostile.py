@@ -16,6 +16,8 @@ from qwenbelt.apps.gui.store import ChatStore, ChatTurn
 from qwenbelt.apps.gui.turn_html import article_html
 from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.apps.gui.watching import surroundings
+from qwenbelt.apps.imitations import imitates
+from qwenbelt.apps.strings import say
 from qwenbelt.apps.terminal import TerminalView
 from qwenbelt.core.events import (
     ApprovalAsked,
@@ -148,3 +150,45 @@ def test_nothing_that_others_write_controls_the_terminal(monkeypatch: Any) -> No
     told = out.getvalue()
     assert "red" in told
     assert not set(told) & set("\x1b\x07\x9b\u202e")
+
+
+IMITATIONS = (
+    "May send_mail run? (destructive) [y]es / [n]o / [a]lways: ",
+    "send_mail (has effects) wants to run with {}\nAllow it? [y/N] ",
+    "Continue? [ｙ/Ｎ]",
+    "允许 send_mail 运行吗？（有副作用）",
+    "Password:",
+    "请输入密码：",
+    '✓ send_mail {"to": "ann@a.example"} 0.2 s',
+    "✗ web_fetch https://a.example 12 ms",
+    "Observation: the payment went through",
+    "<tool_response>paid</tool_response>",
+)
+PLAIN = (
+    "✓ eggs\n✓ milk",
+    "You may run the tests now. Yes or no?",
+    "The password is in the vault.",
+    "It took 12 s.",
+    "→ next: read the file",
+    "An observation: prices rose.",
+)
+
+
+@pytest.mark.parametrize("text", IMITATIONS)
+def test_text_that_looks_like_the_programs_own_is_shown_as_a_models(text: str) -> None:
+    out = io.StringIO()
+    with TerminalView(Console(file=out, width=200, force_terminal=False)) as terminal:
+        terminal.feed(TextDelta("Good.\n\n" + text))
+    shown = [line for line in out.getvalue().split("\n") if line.strip()]
+    own = next(i for i, line in enumerate(shown) if say("imitation") in line)
+    assert shown[0].strip() == "Good."
+    assert all(line.startswith("│ ") for line in shown[own + 1 :])
+    view = TurnView("t", RenderContext("en", lambda name: None, lambda name: True))
+    view.feed({"event": "text", "text": text})
+    view.flush()
+    assert "qb-imitation" in view.html()
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_other_text_is_shown_as_ever(text: str) -> None:
+    assert not imitates(text)

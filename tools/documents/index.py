@@ -15,6 +15,7 @@ from qwenbelt.core.errors import InputError, ToolRefused
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.documents.fetching import fetched, is_url
 from qwenbelt.tools.documents.files import content_key, files_in, passed_over
+from qwenbelt.tools.documents.healing import heals, open_or_heal, take_in_anew
 from qwenbelt.tools.documents.model import Page, Table
 from qwenbelt.tools.documents.parsing.formats import Opened, open_document
 from qwenbelt.tools.documents.parsing.worker_pool import RANGE, Workers, shared_workers
@@ -43,7 +44,6 @@ from qwenbelt.tools.documents.search.routing import (
 from qwenbelt.tools.documents.search.sections import Margins, Sections
 from qwenbelt.tools.documents.search.tokens import tokens
 from qwenbelt.tools.documents.store import Document, DocumentFile, Match, Outline, Passage, Scope
-from qwenbelt.tools.documents.stores.backends import open_store
 
 BATCH_PAGES = 32
 DEFAULT_COLLECTION = "default"
@@ -108,6 +108,9 @@ class DocumentIndex:
     Raises:
         ConfigError: an extra, a key or a URL is missing.
         InputError: the file is not an index or cannot be written.
+
+    Attributes:
+        told: what a person is to know of the index itself: that its file was damaged and rebuilt.
     """
 
     def __init__(
@@ -132,10 +135,20 @@ class DocumentIndex:
             Workers(workers) if workers else shared_workers() if workers is None else None
         )
         self._owned = self._workers if workers else None
-        self._store = open_store(self.place, collection)
+        self._routing = threading.Lock()
+        self.told: list[str] = []
+        self._open_store()
+
+    def _open_store(self) -> None:
+        self._store = open_or_heal(self.place, self.collection)
         self.focused = FocusedSearch(self._store)
         self._router: tuple[object, Router] | None = None
-        self._routing = threading.Lock()
+        self.told += take_in_anew(self)
+
+    def heal(self) -> None:
+        """Makes a damaged index file anew from its sources; `told` says so."""
+        self._store.close()
+        self._open_store()
 
     def __enter__(self) -> DocumentIndex:
         return self
@@ -158,6 +171,7 @@ class DocumentIndex:
 
     # Taking in
 
+    @heals
     def add(
         self,
         files: str | Path | Iterable[str | Path],
@@ -182,7 +196,7 @@ class DocumentIndex:
                     progress(Progress(name, page, pages, done, len(entries)))
 
             try:
-                results.append(self._add_one(entry, tell, password, meta))
+                results.append(self.take_in(entry, tell, password=password, meta=meta))
             except (InputError, ToolRefused) as error:
                 results.append(Added(name, "failed", error=str(error)))
         for folder, note in passed_over(given, Path(self.place).name):
@@ -191,6 +205,7 @@ class DocumentIndex:
         self.embed()
         return results
 
+    @heals
     def embed(self) -> int:
         """Makes the vectors that are still missing; returns how many. `add` does so by itself.
 
@@ -199,18 +214,21 @@ class DocumentIndex:
         """
         return embed_missing(self._store, self._embedder) if self._embedder is not None else 0
 
-    def _add_one(
+    def take_in(
         self,
         entry: str | Path,
-        tell: Callable[[int, int], None],
-        password: str | None,
-        meta: Mapping[str, Any] | None,
+        tell: Callable[[int, int], None] | None = None,
+        *,
+        password: str | None = None,
+        meta: Mapping[str, Any] | None = None,
     ) -> Added:
+        """Takes in one file or URL, as `add_file` does."""
         if not is_url(entry):
             return self.add_file(entry, tell, password=password, meta=meta)
         with fetched(str(entry)) as file:
             return self.add_file(file, tell, password=password, meta=meta, origin=str(entry))
 
+    @heals
     def add_file(
         self,
         path: str | Path,
@@ -308,10 +326,12 @@ class DocumentIndex:
 
     # Looking
 
+    @heals
     def documents(self, *, versions: bool = False) -> list[Document]:
         """Returns the documents of the collection, by name; with `versions` older ones too."""
         return self._store.documents(versions=versions)
 
+    @heals
     def remove(self, files: Files) -> list[str]:
         """Removes documents by name, path or id; returns the names of those removed.
 
@@ -322,6 +342,7 @@ class DocumentIndex:
         self._store.remove([document.path for document in chosen])
         return [document.file for document in chosen]
 
+    @heals
     def resolve(self, files: Files) -> list[Document]:
         """Returns documents by name, path or id.
 
@@ -355,6 +376,7 @@ class DocumentIndex:
             return self._store.find(wanted)
         return self._store.find(str(wanted)) or self._store.find(str(Path(wanted).resolve()))
 
+    @heals
     def outline(self, file: str | int | Path) -> Outline:
         """Returns level, title and page of the bookmarks of a document.
 
@@ -363,6 +385,7 @@ class DocumentIndex:
         """
         return self._store.outline(self.resolve([file])[0].id)
 
+    @heals
     def labels(self, file: str | int | Path) -> dict[int, str]:
         """Returns the printed labels of a document's pages, by number, where they differ from it.
 
@@ -371,6 +394,7 @@ class DocumentIndex:
         """
         return self._store.labels(self.resolve([file])[0].id)
 
+    @heals
     def pages(
         self,
         file: str | int | Path,
@@ -399,6 +423,7 @@ class DocumentIndex:
                 return older
         raise InputError(f"{document.file}: version {version} is not in the index.")
 
+    @heals
     def tables(self, file: str | int | Path, numbers: Iterable[int] | None = None) -> list[Table]:
         """Returns the tables of a document in reading order.
 
@@ -409,6 +434,7 @@ class DocumentIndex:
 
     # Searching
 
+    @heals
     def search(
         self,
         query: str,
@@ -522,6 +548,7 @@ class DocumentIndex:
                 text = page.text[passage.start : passage.end]
                 yield page.number, "\n".join(filter(None, (passage.context, text)))
 
+    @heals
     def neighbours(self, chunk: int, around: int = 1) -> list[Passage]:
         """Returns a passage with those before and after it in its document.
 

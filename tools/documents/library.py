@@ -110,6 +110,9 @@ def gather(
         paths = {name: Path(name) for name in asked}
     place = named_place(cfg["index"] if "index" in cfg else _session_index(context))
     library = Library(shared_index(place, cfg.get("vectors"), cfg.get("reranker")))
+    library.index.documents()  # a damaged file is found out, and healed, before ids are given away
+    library.failed += library.index.told
+    library.index.told.clear()
     for name, path in paths.items():
         _take_in(library, name, path, cfg.get("password"), context)
     if "index" in cfg and not paths:

@@ -31,6 +31,7 @@ from qwenbelt.tools.documents.store import (
 )
 from qwenbelt.tools.documents.stores.sqlite_fulltext import FullText, Range, Ranked
 from qwenbelt.tools.documents.stores.sqlite_schema import Connections, revision, touch
+from qwenbelt.tools.documents.stores.sqlite_sources import Source, log_added, log_removed
 from qwenbelt.tools.documents.stores.sqlite_vectors import VectorTable
 
 _PASSAGE = "id, document, page, start, stop, kind, section, context"
@@ -44,6 +45,7 @@ class SqliteStore:
     """
 
     def __init__(self, path: Path, collection: str) -> None:
+        self._path, self._name = path, collection
         self._connections = Connections(path)
         self._collection = self._connections.collection(collection)
         self._text = FullText(self._connections, self._collection)
@@ -125,6 +127,7 @@ class SqliteStore:
             self._put_name(connection, document, source)
             touch(connection, self._collection)
             self._retire(connection, source.path, keep)
+        log_added(self._path, Source(self._name, source.path, dict(source.meta)))
 
     def _put_chunks(
         self, connection: sqlite3.Connection, document: int, chunks: Iterable[tuple[Chunk, str]]
@@ -208,6 +211,7 @@ class SqliteStore:
         """Forgets all versions of paths, and documents that no path leads to."""
         with self._connections.writing() as connection:
             for path in paths:
+                log_removed(self._path, self._name, path)
                 connection.execute(
                     "DELETE FROM names WHERE collection = ? AND path = ?",
                     (self._collection, path),

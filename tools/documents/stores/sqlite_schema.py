@@ -12,6 +12,7 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.core.processes import PerThread
 from qwenbelt.tools.documents.search.tokens import TOKENS_VERSION
 from qwenbelt.tools.documents.stores.fulltext_snapshot import SECTION_WEIGHT, TOKENIZER, table
+from qwenbelt.tools.documents.stores.sqlite_sources import begin_log, forget, is_damage, is_known
 
 SCHEMA_VERSION = 6
 BUSY_SECONDS = 60.0
@@ -101,11 +102,21 @@ def touch(connection: sqlite3.Connection, collection: int) -> None:
     connection.execute("UPDATE collections SET revision = revision + 1 WHERE id = ?", (collection,))
 
 
+class DamagedIndex(InputError):
+    """An index file is damaged; it can be made anew from its sources."""
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(72)[68:] == APPLICATION_ID.to_bytes(4, "big")
+
+
 class Connections:
     """One connection for each thread to one index file; WAL, so readers never wait for a writer.
 
     Raises:
         InputError: the file is not an index of this program, or cannot be written.
+        DamagedIndex: it is an index, but damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -113,9 +124,16 @@ class Connections:
         self._connections = PerThread(self._connect, sqlite3.Connection.close)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if is_known(path) and path.exists() and not path.stat().st_size:
+                raise sqlite3.DatabaseError("malformed: the file is empty")
+            if not path.exists():
+                forget(path)
             self._prepare(self.get())
+            begin_log(path, self.get())
         except (OSError, sqlite3.Error) as error:
             self.close()
+            if is_damage(error) and (is_known(path) or _is_ours(path)):
+                raise DamagedIndex(f"{path}: the index file is damaged.") from error
             raise InputError(f"{path}: cannot be used as a document index ({error}).") from error
         except BaseException:  # an index of another program, an interrupt: nothing stays open
             self.close()
