@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.language import Language
@@ -26,6 +27,19 @@ _TEXTS = {
     ),
 }
 _say = Texts(_TEXTS)
+
+
+def is_uncited(text: str, files: Iterable[str | Path]) -> bool:
+    """Says whether an answer about documents neither cites a passage nor says that none tells."""
+    from qwenbelt.tools.data_files import DATA_SUFFIXES
+    from qwenbelt.tools.documents.answer_checks import CITATION
+    from qwenbelt.tools.documents.grounding import abstains
+
+    pictures = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"}
+    suffixes = {Path(str(file)).suffix.lower() for file in files}
+    if not suffixes - DATA_SUFFIXES - pictures or not text.strip():
+        return False
+    return CITATION.search(text) is None and not abstains(text)
 
 
 def answer_json(answer: LongDocumentAnswer) -> dict[str, Any]:

@@ -33,3 +33,14 @@ def page(file: str, number: int) -> str | None:
 def test_figures_are_looked_for_where_they_are_cited(answer: str, statuses: list[str]) -> None:
     checks = check_answer(answer, QUESTION, numbered={1: SALES}, page_text=page)
     assert [check.status for check in checks] == statuses
+
+
+def test_a_mark_on_answers_about_files_that_cite_nothing() -> None:
+    from qwenbelt.apps.answers import is_uncited
+
+    assert is_uncited("Net sales were 12.", ["a.pdf"])
+    assert not is_uncited("Net sales were 12 [1].", ["a.pdf"])
+    assert not is_uncited("Net sales were 12 [a.pdf p.3].", ["a.pdf"])
+    assert not is_uncited("The file does not tell.", ["a.pdf"])
+    assert not is_uncited("The mean is 12.", ["a.csv", "b.png"])
+    assert not is_uncited("Hello!", [])
