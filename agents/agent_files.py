@@ -25,17 +25,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from qwenbelt.agents.kinds import AGENT_KINDS, AgentKind, agent_class
 from qwenbelt.core.errors import ConfigError, InputError, one_line
-from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import detect_language
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.settings import config_folder
+from qwenbelt.tools.mcp.config import server_entries
 
 if TYPE_CHECKING:
     from qwenbelt.agents.fncall import FnCallAgent
 
-Kind = Literal["fncall", "react", "assistant"]
-KINDS: tuple[Kind, ...] = ("fncall", "react", "assistant")
 MAX_BYTES = 256 * 1024
 CODE_TOOL = "code"  # among tools, says that the others are called from code
 INSTRUCTIONS = "AGENTS.md"  # the name that https://agents.md gives to a folder's instructions
@@ -68,7 +67,7 @@ class DescribedAgent(BaseModel):
     name: str
     prompt: str = Field(min_length=1)
     description: str = ""
-    agent: Kind = "fncall"
+    agent: AgentKind = "fncall"
     tools: list[str] = Field(default_factory=list)
     mcp: dict[str, dict[str, Any]] = Field(default_factory=dict)
     endpoint: str | None = None
@@ -87,7 +86,7 @@ class DescribedAgent(BaseModel):
             ConfigError: a tool is not known, a server does not start, or there is no endpoint.
         """
         import qwenbelt.tools  # noqa: F401  registers our tools
-        from qwenbelt.agents import Assistant, FnCallAgent, ReActChat, endpoint
+        from qwenbelt.agents.models.endpoints import endpoint
 
         tools: list[Any] = [*self.tools]
         if self.mcp:
@@ -103,8 +102,7 @@ class DescribedAgent(BaseModel):
             "files": self.files,
             "code_mode": self.code_mode,
         }
-        classes = {"fncall": FnCallAgent, "react": ReActChat, "assistant": Assistant}
-        return classes[self.agent](**{**known, **settings})
+        return agent_class(self.agent)(**{**known, **settings})
 
 
 def load_agent(which: str | os.PathLike[str], **settings: Any) -> FnCallAgent:
@@ -158,7 +156,7 @@ def agent_file(which: str | os.PathLike[str]) -> Path:
         folders = " or ".join(str(folder) for folder in agent_folders())
         there = f"There are: {', '.join(known)}. " if known else ""
         raise ConfigError(
-            f"There is no agent {name!r}; kinds are {', '.join(KINDS)}.",
+            f"There is no agent {name!r}; kinds are {', '.join(AGENT_KINDS)}.",
             fix=f"{there}Put {name}.md into {folders}.",
         )
     return known[name]
@@ -182,7 +180,7 @@ def read_agent(path: Path) -> DescribedAgent:
         table = {"code_mode": True, **table, "tools": others}
     try:
         if isinstance(table.get("mcp"), str):
-            table["mcp"] = _servers(folder / table["mcp"])
+            table["mcp"] = dict(server_entries(folder / table["mcp"]))
         given = {"name": path.stem, **table, "path": path}
         described = DescribedAgent.model_validate(given)
     except ValidationError as error:
@@ -215,13 +213,6 @@ def _mapping(path: Path, text: str, above: int = 0) -> dict[str, Any]:
     if not isinstance(table, dict) or not all(isinstance(key, str) for key in table):
         raise ConfigError(f"{path}: must hold names and values.")
     return table
-
-
-def _servers(path: Path) -> Any:
-    try:
-        return loads_bounded(path.read_text(encoding="utf-8"))["mcpServers"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f'{path}: cannot be read as JSON with "mcpServers" ({error}).') from error
 
 
 def folder_instructions(folder: str | os.PathLike[str]) -> str:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from qwenbelt.agents.kinds import AGENT_KINDS, AgentKind
 from qwenbelt.apps.strings import say
 from qwenbelt.apps.toolset import pack_tools, tool_named
-from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError
-from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.core.errors import InputError, QwenbeltError
 
 if TYPE_CHECKING:
     from qwenbelt.agents.agent_files import DescribedAgent
     from qwenbelt.agents.runtime.code_mode import CodeModeOption
 
 Face = TypeVar("Face", bound=Callable[..., Any])
-Kind = Literal["fncall", "react", "assistant"]
 NO_TOOLS, ALL_TOOLS = "none", "all"
 DEFAULT_TOOLS = ("code_interpreter", "document_search", "read_document", "plot")
 # these write nothing but what belongs to the session; others that write are asked about
@@ -46,7 +44,7 @@ class AgentChoice:
     """
 
     endpoint: str | None = None
-    kind: Kind = "fncall"
+    kind: AgentKind = "fncall"
     tools: tuple[str, ...] = ()
     mcp: str | Mapping[str, Any] | None = None
     mcp_off: tuple[str, ...] = ()
@@ -74,8 +72,8 @@ class AgentChoice:
         if CODE_TOOL in options.get("tools", ()):
             others = tuple(name for name in options["tools"] if name != CODE_TOOL)
             options = {**options, "tools": others, "code_mode": True}
-        if kind in get_args(Kind):
-            choice = cls(kind=kind, **options)  # type: ignore[arg-type]
+        if kind in AGENT_KINDS:
+            choice = cls(kind=kind, **options)
         else:
             choice = cls(**options)._filled_from(kind)
         if instructions is None:
@@ -181,7 +179,8 @@ def make_agent(choice: AgentChoice, made: dict[str, Any] | None = None, **settin
         ConfigError: there is no endpoint, or the MCP file cannot be used.
         InputError: there is no tool of a name.
     """
-    from qwenbelt.agents import Assistant, Budget, FnCallAgent, ReActChat, endpoint
+    from qwenbelt.agents import Budget, endpoint
+    from qwenbelt.agents.kinds import agent_class
 
     extra: dict[str, Any] = {} if choice.think is None else {"thinking": choice.think}
     if choice.tool_format:
@@ -190,12 +189,11 @@ def make_agent(choice: AgentChoice, made: dict[str, Any] | None = None, **settin
         budget = Budget(seconds=choice.max_seconds, tokens=choice.max_tokens)
         settings = {"budget": budget, **settings}
     llm = endpoint(choice.endpoint, **extra)
-    classes = {"fncall": FnCallAgent, "react": ReActChat, "assistant": Assistant}
     found = choice.described
     if found is not None:
         known = {"name": found.name, "description": found.description}
         settings = {**known, "files": found.files, **settings}
-    return classes[choice.kind](
+    return agent_class(choice.kind)(
         function_list=function_list(choice, {} if made is None else made),
         llm=llm,
         system_message=choice.system,
@@ -224,27 +222,10 @@ def function_list(choice: AgentChoice, made: dict[str, Any]) -> list[Any]:
 
 def _mcp_tools(file: str | Mapping[str, Any], off: Sequence[str]) -> list[Any]:
     from qwenbelt.tools.mcp import mcp_tools
+    from qwenbelt.tools.mcp.config import server_entries
 
-    servers = {name: cfg for name, cfg in mcp_servers(file).items() if name not in off}
+    servers = {name: cfg for name, cfg in server_entries(file).items() if name not in off}
     return mcp_tools({"mcpServers": servers}) if servers else []
-
-
-def mcp_servers(file: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns the servers in a file of MCP servers, by name; servers by name as they are.
-
-    Raises:
-        ConfigError: it cannot be read, or has no `mcpServers`.
-    """
-    if not isinstance(file, str):
-        return file
-    try:
-        found = loads_bounded(Path(file).expanduser().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file}: cannot be read as JSON ({error}).") from error
-    servers = found.get("mcpServers") if isinstance(found, dict) else None
-    if not isinstance(servers, dict):
-        raise ConfigError(f'{file}: has no "mcpServers" table.')
-    return servers
 
 
 def tool_names(names: Sequence[str]) -> list[str]:

@@ -247,6 +247,7 @@ class Usage(Event):
     reasoning_tokens: int = 0
     cost: float | None = None
     currency: str = ""
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +279,8 @@ class Done(Event):
         detail: one line about a reason other than "answer".
         messages: the messages that this run added, as qwen-agent message dicts.
         value: the typed answer, as JSON holds it.
+        cost: money for the whole run, subagents included; None when no price is known.
+        currency: of the cost, "" when nobody told it.
     """
 
     kind: ClassVar[str] = "done"
@@ -286,3 +289,5 @@ class Done(Event):
     detail: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
     value: Any = None
+    cost: float | None = None
+    currency: str = ""

@@ -19,6 +19,7 @@ from typing import Any
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, Notice, TextDelta, ThinkingDelta
 from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.core.kept_files import keep, let_go
 from qwenbelt.core.secrets import scrub
 
 
@@ -40,6 +41,7 @@ class TraceWriter:
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("w", encoding="utf-8")
+            keep(self.path)
 
     def write(self, event: Event) -> None:
         """Adds one event; may be called from any thread."""
@@ -84,6 +86,8 @@ class TraceWriter:
             if self._file is not None:
                 self._file.close()
                 self._file = None
+                if self.path is not None:
+                    let_go(self.path)
 
     def __enter__(self) -> TraceWriter:
         return self

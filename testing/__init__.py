@@ -74,8 +74,10 @@ if TYPE_CHECKING:
     )
     from qwenbelt.testing.checks.wire import (
         append_only,
+        cost,
         delivered,
         no_secrets,
+        prefix,
     )
     from qwenbelt.testing.errors import (
         CassetteMissed,
@@ -162,8 +164,10 @@ __getattr__, __dir__ = lazy(
         ),
         "qwenbelt.testing.checks.wire": (
             "append_only",
+            "cost",
             "delivered",
             "no_secrets",
+            "prefix",
         ),
         "qwenbelt.testing.errors": (
             "CassetteMissed",
@@ -235,6 +239,7 @@ __all__ = [
     "calls",
     "citations",
     "contains",
+    "cost",
     "delivered",
     "ended",
     "equals",
@@ -253,6 +258,7 @@ __all__ = [
     "overlapped",
     "parse_scenario",
     "play",
+    "prefix",
     "record",
     "regex",
     "result",

@@ -26,7 +26,6 @@ from qwenbelt.testing.scenarios.scenario import Conversation, Scenario
 from qwenbelt.testing.server.server import ScriptedServer
 
 AgentMaker = Callable[[dict[str, Any]], Any]
-_OURS = {"fncall": "FnCallAgent", "react": "ReActChat", "assistant": "Assistant"}
 
 
 def record(agent: Any, *questions: str, server: ScriptedServer | None = None) -> Trajectory:
@@ -135,21 +134,23 @@ def maker_of(scenario: Scenario) -> AgentMaker:
     Raises:
         ConfigError: the scenario names an agent or a tool that is not there.
     """
+    from qwenbelt.agents.kinds import AGENT_KINDS, agent_class
+
     kind = scenario.agent or "fncall"
     if ":" in kind:
         return _named(kind, scenario)
-    if kind not in _OURS:
-        hint = nearest(kind, _OURS)
+    known = next((name for name in AGENT_KINDS if name == kind), None)
+    if known is None:
+        hint = nearest(kind, AGENT_KINDS)
         raise ConfigError(f"There is no agent {kind!r}.{hint}", fix="Or write module:function.")
 
     def make(llm: dict[str, Any]) -> Any:
-        import qwenbelt.agents
-
-        made = getattr(qwenbelt.agents, _OURS[kind])
         base = scenario.source.parent if scenario.source else Path()
         files = [str(base / name) for name in scenario.files]
         system = scenario.system or ""
-        return made(function_list=tools_of(scenario), llm=llm, system_message=system, files=files)
+        return agent_class(known)(
+            function_list=tools_of(scenario), llm=llm, system_message=system, files=files
+        )
 
     return make
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import copy
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -137,6 +138,28 @@ class ToolContext:
     calls: CallsFromCode | None = None
 
 
+class CheckedValues(dict[str, Any]):
+    """The values of a call whose tool has checked them: `Tool.parse` does not check them again.
+
+    The scheduler checks arguments before it asks for approval or looks at resources, and a tool's
+    own `call` begins with `self.parse(params)`.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self._made: Any = None
+        self._made_of: dict[str, Any] | None = None
+
+    def made(self, make: Callable[[dict[str, Any]], Any]) -> Any:
+        """Returns what `make` gives for these values; it is called once while they stay the same.
+
+        Each answer is a copy, since a tool may change what it gets.
+        """
+        if self._made_of != self:
+            self._made_of, self._made = dict(self), make(dict(self))
+        return copy.copy(self._made)
+
+
 class ToolSource(Protocol):
     """Where tools come from that may change while they are used, such as a server."""
 
@@ -230,7 +253,11 @@ class Tool(BaseTool):  # type: ignore[misc]
         """
         if isinstance(params, BaseModel):
             return params
-        values = loads_arguments(params) if isinstance(params, str) else dict(params)
+        if isinstance(params, CheckedValues):
+            return params.made(self._checked)
+        return self._checked(loads_arguments(params) if isinstance(params, str) else dict(params))
+
+    def _checked(self, values: dict[str, Any]) -> Any:
         values = coerced(values, json_schema(self.parameters))
         unknown = unknown_line(values, json_schema(self.parameters), self.Arguments)
         if unknown:

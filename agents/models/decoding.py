@@ -183,12 +183,15 @@ def _read_usage(usage: Mapping[str, Any]) -> Tokens:
         values = [source.get(name) for name in names] if isinstance(source, Mapping) else []
         return next((v for v in values if isinstance(v, int)), 0)
 
+    details = usage.get("prompt_tokens_details")
+    written = "cache_creation_input_tokens"  # DashScope reports it, 0 too, for requests with marks
     return Tokens(
         number(usage, "prompt_tokens", "input_tokens"),
         number(usage, "completion_tokens", "output_tokens"),
-        number(usage.get("prompt_tokens_details"), "cached_tokens")
-        or number(usage, "prompt_cache_hit_tokens"),
+        number(details, "cached_tokens") or number(usage, "prompt_cache_hit_tokens"),
         number(usage.get("completion_tokens_details"), "reasoning_tokens"),
+        number(details, written),
+        isinstance(details, Mapping) and written in details,
     )
 
 

@@ -49,12 +49,21 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Token counts as the endpoint reports them."""
+    """Token counts as the endpoint reports them.
+
+    Attributes:
+        input: all that was sent; `cached` and `written` are parts of it.
+        cached: what was read from a cache of the endpoint.
+        written: what was newly put into an explicit cache.
+        explicit: whether the cache is one that requests mark (DashScope's), with its prices.
+    """
 
     input: int
     output: int
     cached: int = 0
     reasoning: int = 0
+    written: int = 0
+    explicit: bool = False
 
 
 WirePiece = Text | Thought | CallDelta | Finish | Tokens

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from qwenbelt.agents.models import tool_pictures
+from qwenbelt.agents.models import cache_planner, tool_pictures
 from qwenbelt.agents.models.capabilities import capabilities, save
 from qwenbelt.agents.models.client import ModelConnection, open_reply
 from qwenbelt.agents.models.codecs import Codec, codec_for
@@ -54,6 +54,7 @@ _OWN = {
     "skip_stopword_postproc",
     "cache_dir",
     "return_thoughts",
+    "cache",
 }
 _TOOLS_REFUSED = re.compile(
     r"not support\w*( \w+){0,2} (tools?|functions?)\b|(tools?|functions?)\b( \w+){0,3} not support"
@@ -66,6 +67,7 @@ _DISPENSABLE = (
     *("stream_options", "parallel_tool_calls", "tool_choice"),
     *THINKING_FIELDS,
     *_STRUCTURED,
+    cache_planner.FIELD,
 )
 _RESULT_MARKS = ("<tool_response>", "Observation", RESULT_OF, PICTURES_MARK)
 _REFUSALS = (400, 404, 415, 422, 500, 501)
@@ -155,6 +157,7 @@ class EndpointModel:
         self.left_out: set[str] = set()  # tools whose declarations the endpoint refuses
         self.max_retries = int(self.generate_cfg.get("max_retries", 3))
         self._pictures_refused = False
+        self._cache = self._cache_planner()
 
     def _codec(self, form: str) -> Codec:
         codec = codec_for(form)
@@ -165,6 +168,13 @@ class EndpointModel:
         elif wanted is None and self.dialect.keeps_steps:
             codec.keeps_thoughts = "steps"
         return codec
+
+    def _cache_planner(self) -> cache_planner.CachePlanner | None:
+        setting = self.generate_cfg.get("cache", "auto")
+        if setting not in ("auto", "off"):
+            raise ConfigError(f'cache must be "auto" or "off", not {setting!r}.')
+        able = cache_planner.has_explicit_cache(self.dialect.name, self.name)
+        return cache_planner.CachePlanner() if able and setting == "auto" else None
 
     @property
     def thinks_not(self) -> bool:
@@ -276,7 +286,7 @@ class EndpointModel:
         settings = {**self.generate_cfg, **request.extra}
         choice = self._choice(request, settings) if request.tools else "none"
         if self.codec.form != "constrained" or choice == "none":
-            source = self._send(self.body(request), request.encoded)
+            source = self._send(self._cached(self.body(request), choice), request.encoded)
         else:
             steps = ConstrainedSteps(
                 lambda body: self._send(body, request.encoded),
@@ -289,6 +299,12 @@ class EndpointModel:
         async with aclosing(source):
             async for piece in source:
                 yield piece
+
+    def _cached(self, body: JsonDict, choice: str) -> JsonDict:
+        """Returns a body whose beginning the endpoint keeps where that pays."""
+        if self._cache is not None and cache_planner.FIELD not in self.known.refused:
+            body["messages"] = self._cache.marked(body, goes_on=choice != "none")
+        return body
 
     def _quiet(self) -> JsonDict:
         fields = {} if self.known.thinking == "never" else without_thoughts(self.dialect)
@@ -316,6 +332,8 @@ class EndpointModel:
                     finished = finished or isinstance(piece, Finish)
                     if isinstance(piece, Tokens):
                         turn.count(piece)
+                        if self._cache is not None:
+                            self._cache.read(piece.cached)
                     yield piece
                 finished = finished or "done" in chunk
             for piece in halves.rest():
@@ -385,6 +403,8 @@ class EndpointModel:
         if self.codec.keeps_thoughts and "reasoning_content" in error.message:
             self.codec.keeps_thoughts, self.codec.demands_thoughts = "", False
             return "the endpoint refuses the thoughts of earlier replies; they are left out"
+        if self._cache is not None:
+            sent[cache_planner.FIELD] = True
         named = [n for n in _DISPENSABLE if n in sent and n in error.message]
         if not named or self.known.refused.issuperset(named):
             return ""

@@ -13,20 +13,32 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from qwenbelt.agents.models.deltas import Tokens
 from qwenbelt.core.settings import load_settings
+
+# shares of the input price in DashScope's explicit cache; see `cache_planner` for the source
+EXPLICIT_HIT, EXPLICIT_WRITE = 0.1, 1.25
 
 
 @dataclass(frozen=True)
 class Price:
-    """Money for a million tokens in and a million out; `currency` is "" when nobody told it."""
+    """Money for a million tokens in and a million out; `currency` is "" when nobody told it.
+
+    Attributes:
+        cached: the share of `input` that tokens cost which an endpoint found in its own cache.
+    """
 
     input: float
     output: float
     currency: str = ""
+    cached: float = 1.0
 
-    def of(self, input_tokens: int, output_tokens: int) -> float:
-        """Returns what so many tokens cost."""
-        return (input_tokens * self.input + output_tokens * self.output) / 1e6
+    def of(self, tokens: Tokens) -> float:
+        """Returns what the tokens of a reply cost."""
+        hit = EXPLICIT_HIT if tokens.explicit else self.cached
+        full = tokens.input - tokens.cached - tokens.written
+        read = full + tokens.cached * hit + tokens.written * EXPLICIT_WRITE
+        return (read * self.input + tokens.output * self.output) / 1e6
 
 
 def price_of(url: str, model: str) -> Price | None:
@@ -39,7 +51,9 @@ def price_of(url: str, model: str) -> Price | None:
         return Price(*own)
     host = _table()["hosts"].get(urlsplit(url).hostname or "", {})
     listed = host.get("models", {}).get(model)
-    return Price(listed[0], listed[1], host["currency"]) if listed else None
+    return (
+        Price(listed[0], listed[1], host["currency"], host.get("cached", 1.0)) if listed else None
+    )
 
 
 @functools.cache

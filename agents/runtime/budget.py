@@ -120,9 +120,14 @@ class Spending:
         self.tokens += tokens.input + tokens.output
         if self.price is None:
             return None
-        cost = self.price.of(tokens.input, tokens.output)
+        cost = self.price.of(tokens)
         self.money += cost
         return cost
+
+    @property
+    def cost(self) -> float | None:
+        """What the run has cost so far, subagents included; None when no price is known."""
+        return self.money if self.price is not None else None
 
     def add_usage(self, usage: Usage) -> None:
         """Counts what a run inside a call has used."""

@@ -54,6 +54,7 @@ class DeferredTools:
     def __init__(self, wanted: bool | Sequence[str]) -> None:
         self._names = None if wanted is True else {*(wanted or ())}
         self._tools: dict[str, Any] = {}
+        self._added: dict[str, Any] = {}
         self._index: ToolIndex | None = None
         self._lock = threading.Lock()
         self._own = {SEARCH: _SearchTools(self), CALL: _CallTool(self)}
@@ -66,18 +67,25 @@ class DeferredTools:
                 self._tools, self._index = deferred, None
         return {**tools, **self._own}
 
+    def add(self, name: str, tool: Any) -> None:
+        """Takes in a tool that came in the middle of a run: it is called as the others are."""
+        with self._lock:
+            self._added[name], self._index = tool, None
+
     def _defers(self, name: str) -> bool:
         return self._names is None or name in self._names
 
     def is_deferred(self, name: str) -> bool:
         """Says whether a tool is left out of what is declared."""
-        return name in self._tools
+        return name in self._tools or name in self._added
 
     def found(self, query: str) -> list[dict[str, Any]]:
         """Returns the declarations of the tools that fit a question."""
         with self._lock:
             if self._index is None:
-                self._index = ToolIndex(declaration(tool) for tool in self._tools.values())
+                self._index = ToolIndex(
+                    declaration(tool) for tool in {**self._tools, **self._added}.values()
+                )
             return self._index.declarations(query, _FOUND)
 
     def unwrapped(self, call: ToolCall) -> ToolCall:
@@ -89,7 +97,7 @@ class DeferredTools:
             name, arguments = given["name"], given.get("arguments") or {}
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError):
             return call  # the tool itself says what is wrong
-        if name not in self._tools:
+        if not self.is_deferred(name):
             return call
         text = (
             arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)

@@ -414,7 +414,7 @@ class AgentLoop:
             await incoming.scheduler.replace(part.call)
 
     def _count(self, tokens: Tokens) -> None:
-        cost, price = self._spending.add_tokens(tokens), self._spending.price
+        cost = self._spending.add_tokens(tokens)
         self._emit(
             Usage(
                 turn=self._turn,
@@ -423,7 +423,8 @@ class AgentLoop:
                 cached_tokens=tokens.cached,
                 reasoning_tokens=tokens.reasoning,
                 cost=cost,
-                currency=price.currency if price is not None else "",
+                currency=self.currency,
+                cache_write_tokens=tokens.written,
             )
         )
 
@@ -442,10 +443,18 @@ class AgentLoop:
             self.plan.deferred.over(current)
 
     def _declare(self) -> None:
-        """Declares the tools, and `read_artifact` from the first artifact on."""
-        if self._artifacts.names and "read_artifact" not in self._tools:
-            page = min(PAGE_BYTES, self.plan.limits.result_bytes * 3 // 4)
-            self._tools["read_artifact"] = ReadArtifact(self._artifacts, page)
+        """Declares the tools, `read_artifact` among them from the start, so that prefixes stay.
+
+        Where tools are searched it is called as those are; in code mode it is declared late, since
+        the model has the interpreter alone.
+        """
+        plan = self.plan
+        early = bool(self._tools) and plan.code is None and plan.deferred is None
+        if (early or self._artifacts.names) and "read_artifact" not in self._tools:
+            page = min(PAGE_BYTES, plan.limits.result_bytes * 3 // 4)
+            reader = self._tools["read_artifact"] = ReadArtifact(self._artifacts, page)
+            if plan.deferred is not None:
+                plan.deferred.add("read_artifact", reader)
         elif self._declared and not self._stale:
             return
         self._stale = False
@@ -573,6 +582,16 @@ class AgentLoop:
                 text = str(message["content"])
                 return final_answer(text) if self.plan.model.codec.form == "react" else text
         return ""
+
+    @property
+    def cost(self) -> float | None:
+        """Money for the run so far; None when no price is known."""
+        return self._spending.cost
+
+    @property
+    def currency(self) -> str:
+        """The cost's currency, "" when nobody told it."""
+        return self._spending.price.currency if self._spending.price is not None else ""
 
     def close(self) -> None:
         """Gives up what the run kept."""

@@ -319,5 +319,7 @@ async def _drive(
                 ending.detail,
                 body.added(),
                 body.typed.plain if body.typed is not None else None,
+                body.cost,
+                body.currency,
             )
         )

@@ -69,7 +69,7 @@ from qwenbelt.core.events import (
 )
 from qwenbelt.core.language import Language
 from qwenbelt.core.limits import shorten
-from qwenbelt.tools.base import Tool, ToolContext
+from qwenbelt.tools.base import CheckedValues, Tool, ToolContext
 
 monotonic = time.monotonic
 _NAMED = 50  # tools that a model is told of when it calls one that is not there
@@ -306,9 +306,10 @@ class Scheduler:
         if not isinstance(tool, Tool):
             job.values = typed(tool, job.values)
             return
-        job.arguments = tool.parse(job.values)
+        values = job.values if isinstance(job.values, str) else CheckedValues(job.values)
+        job.values, job.arguments = values, tool.parse(values)
         if isinstance(job.arguments, dict):
-            job.values = job.arguments  # in the types of the schema
+            job.values = CheckedValues(job.arguments)  # in the types of the schema
         if tool.idempotent:
             job.key = f"{tool.name} {json.dumps(job.values, sort_keys=True, default=str)}"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.agents.kinds import SEARCHING_KINDS
 from qwenbelt.apps.agent_choice import with_run_options
 from qwenbelt.apps.echo import echo
 from qwenbelt.core.errors import EXIT_FAILED, InputError
@@ -76,7 +77,7 @@ def _say(key: str, **values: object) -> str:
 @click.option("--out", metavar="DIR", help="Folder for the report.")
 @click.option("-e", "--endpoint", metavar="SPEC", help="Model, e.g. dashscope:qwen-plus.")
 @click.option(
-    "--agent", type=click.Choice(["fncall", "react"]), default="fncall", help="How it decides."
+    "--agent", type=click.Choice(SEARCHING_KINDS), default="fncall", help="How it decides."
 )
 @with_run_options
 @click.option("--extractive", is_flag=True, help="Without a model, even where there is one.")
@@ -221,7 +222,7 @@ def _verify(folder: str, files: tuple[str, ...], password: str | None, as_json: 
 @click.option("--scripted", is_flag=True, help="Written replies, even where there is a model.")
 @click.option("--ask", metavar="QUESTION", help="Another question (needs a model).")
 @click.option(
-    "--agent", type=click.Choice(["fncall", "react"]), default="fncall", help="How it decides."
+    "--agent", type=click.Choice(SEARCHING_KINDS), default="fncall", help="How it decides."
 )
 @click.option("--language", type=click.Choice(["en", "zh"]), help="Of question and report.")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run model code without a sandbox.")

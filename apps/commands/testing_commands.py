@@ -5,13 +5,16 @@ from __future__ import annotations
 import signal
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from qwenbelt.apps.echo import echo
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.language import user_language
+
+if TYPE_CHECKING:
+    from qwenbelt.testing.server.billing import BillKind
 
 _WORDS = {
     "mock": (
@@ -27,6 +30,12 @@ _WORDS = {
         "正在 {url} 录制 {upstream} 到 {file}；按 Ctrl-C 停止。",
     ),
     "kept": ("Recordings in {file}: {count}", "{file} 中有 {count} 条录制"),
+    "billed": (
+        "{requests} requests, {tokens} tokens: repeated {repeated}, from the cache {cached}, "
+        "written to it {written}; price {price} of the full one.",
+        "{requests} 次请求，{tokens} 个 token：重复 {repeated}，缓存命中 {cached}，"
+        "写入缓存 {written}；价格为原价的 {price}。",
+    ),
     "saved": ("{file} written; run it with: pytest {file}", "已写入 {file}；运行：pytest {file}"),
 }
 
@@ -66,14 +75,36 @@ _host = click.option("--host", default="127.0.0.1", show_default=True, help="Whe
 @click.option("--once", is_flag=True, help="Refuse a second run of a conversation.")
 @click.option("--lenient", is_flag=True, help="Take requests that strict servers refuse.")
 @click.option("--check", is_flag=True, help="Exit with 1 unless all turns were played.")
-def mock(scenario: str, port: int, host: str, once: bool, lenient: bool, check: bool) -> None:
+@click.option(
+    "--bill",
+    type=click.Choice(["dashscope", "implicit", "vllm", "none"]),
+    help="Count what an endpoint's cache would have held, and say so at the end.",
+)
+def mock(
+    scenario: str,
+    port: int,
+    host: str,
+    once: bool,
+    lenient: bool,
+    check: bool,
+    bill: BillKind | None,
+) -> None:
     """Serve SCENARIO as a scripted OpenAI-compatible endpoint, for any language and client."""
     from qwenbelt.testing import ScriptedServer
+    from qwenbelt.testing.server.billing import bill_summary
 
     server = ScriptedServer(
-        Path(scenario), plays=1 if once else None, strict=not lenient, host=host, port=port
+        Path(scenario),
+        plays=1 if once else None,
+        strict=not lenient,
+        bill=bill,
+        host=host,
+        port=port,
     )
     _serve(server, "mock", file=scenario)
+    if bill is not None:
+        billed = [e.billed for e in server.requests if e.billed is not None]
+        echo(_say("billed", **bill_summary(billed)))
     for problem in server.problems:
         echo(problem, err=True)
     if check:

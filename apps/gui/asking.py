@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.apps.agent_choice import AgentChoice, mcp_servers
+from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.export import message_text
 from qwenbelt.apps.gui.given import Given, Suggestion
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
@@ -19,6 +19,7 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, ModelFinished, ModelStarted
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.reply_fold import ReplyFold
+from qwenbelt.tools.mcp.config import server_entries
 
 MAX_FILE_MB = 100
 MAX_FILES = 20
@@ -68,7 +69,7 @@ class TurnStarter:
 
     def servers(self) -> list[str]:
         """Returns the names of the MCP servers that people may switch on and off."""
-        return list(mcp_servers(self.defaults.mcp)) if self.defaults.mcp else []
+        return list(server_entries(self.defaults.mcp)) if self.defaults.mcp else []
 
     def ask(
         self, session: ChatSession, question: str, files: Sequence[str], parent: str | None

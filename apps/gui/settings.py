@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from qwenbelt.agents.kinds import AGENT_KINDS
 from qwenbelt.apps.agent_choice import tool_names
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.given import Given
@@ -21,7 +22,6 @@ QUIET: dict[str, Any] = {
     "queue": False,
     "api_visibility": "private",
 }
-KINDS = ("fncall", "react", "assistant")
 MODES = ("untrusted", "ask", "auto", "never")
 THINKING = {"default": None, "on": True, "off": False}
 MAX_SYSTEM = 20_000
@@ -37,7 +37,7 @@ def agent_settings(asker: TurnStarter, language: str) -> None:
     """Makes the settings of an agent; each holds what the user chose last."""
     endpoint, check, health = _endpoint(asker, language)
     kind = gr.Radio(
-        [(say(f"kind_{kind}", language), kind) for kind in KINDS],
+        [(say(f"kind_{kind}", language), kind) for kind in AGENT_KINDS],
         label=say("agent_kind", language),
     )
     tools = gr.CheckboxGroup(_offered(asker), label=say("tools", language), elem_id="qb-tools")
@@ -148,7 +148,7 @@ def _saver(asker: TurnStarter) -> Any:
     ) -> None:
         body = {
             "endpoint": (endpoint or "").strip() or None,
-            "kind": kind if kind in KINDS else KINDS[0],
+            "kind": kind if kind in AGENT_KINDS else AGENT_KINDS[0],
             "tools": [name for name in tools if name in offered] or ["none"],
             "mcp_off": [name for name in asker.servers() if name not in servers],
             "think": THINKING.get(think),

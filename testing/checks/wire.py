@@ -2,7 +2,7 @@
 
     with ScriptedServer(scenario) as server:
         run = record(agent, "What is …?", server=server)
-    run.check(delivered(), append_only(), no_secrets("sk-…"))
+    run.check(delivered(), append_only(), prefix(stable=True), no_secrets("sk-…"))
 
 They need a run that was recorded beside its server.
 """
@@ -12,12 +12,15 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.secrets import is_secret_name, looks_like_key
 from qwenbelt.testing.checks.checks import Check, FunctionCheck, call_text
 from qwenbelt.testing.checks.matchers import shown
 from qwenbelt.testing.checks.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from qwenbelt.testing.server.reply_sender import Exchange
 
 _MAY_HOLD_KEYS = ("authorization", "api-key", "x-api-key")
 
@@ -54,7 +57,8 @@ def append_only() -> Check:
         for before, now in itertools.pairwise(run.requests):
             if before.finished is None or before.conversation != now.conversation:
                 continue
-            earlier, later = before.request.messages, now.request.messages
+            earlier = [_without_marks(message) for message in before.request.messages]
+            later = [_without_marks(message) for message in now.request.messages]
             for index, message in enumerate(earlier):
                 grown = later[index] if index < len(later) else None
                 if message != grown and not _grown(message, grown):
@@ -65,6 +69,80 @@ def append_only() -> Check:
                     break
 
     return FunctionCheck(check)
+
+
+def prefix(*, stable: bool = True) -> Check:
+    """Checks that each request begins with all of the one before: tools, messages, their order.
+
+    Then an endpoint that keeps prefixes (vLLM, llama.cpp, Ollama, DashScope) reads only what is
+    new. Where a conversation was compacted the check does not hold, nor should it.
+
+    Args:
+        stable: False checks that a prefix was changed somewhere.
+    """
+
+    def check(run: Trajectory) -> Iterator[str]:
+        changes = list(_changes(run))
+        if stable:
+            yield from changes
+        elif not changes:
+            yield "every request begins with all of the one before"
+
+    return FunctionCheck(check)
+
+
+def _changes(run: Trajectory) -> Iterator[str]:
+    latest: dict[tuple[str, int], Exchange] = {}
+    for now in run.requests:
+        before = latest.get((now.conversation, now.play))
+        latest[now.conversation, now.play] = now
+        if before is None:
+            continue
+        number, body = now.request.number, now.request.body
+        if json.dumps(before.request.body.get("tools")) != json.dumps(body.get("tools")):
+            yield f"request {number} declares other tools than the one before"
+        earlier = [_without_marks(message) for message in before.request.messages]
+        later = [_without_marks(message) for message in now.request.messages]
+        for index, message in enumerate(earlier):
+            grown = later[index] if index < len(later) else None
+            if json.dumps(message) != json.dumps(grown) and not _grown(message, grown):
+                yield (
+                    f"request {number} does not begin with the one before: messages[{index}] was "
+                    f"{shown(message, 80)} and is {shown(grown, 80)}"
+                )
+                break
+
+
+def cost(*, at_most: float) -> Check:
+    """Checks what a run cost: money where prices are known.
+
+    Beside a server that bills (`ScriptedServer(…, bill="dashscope")`) and without a price, it is
+    the input in tokens at the full price: a hit counts a tenth, what is written five quarters.
+    """
+
+    def check(run: Trajectory) -> Iterator[str]:
+        billed = [e.billed.price for e in run.requests if e.billed is not None]
+        if run.cost is not None:
+            used, unit = run.cost, "money"
+        elif billed:
+            used, unit = sum(billed), "tokens at the full price"
+        else:
+            yield "what the run cost is not known: no price, and no server that bills"
+            return
+        if used > at_most:
+            yield f"over budget: {used:.4g} {unit}, at most {at_most:g}"
+
+    return FunctionCheck(check)
+
+
+def _without_marks(message: Any) -> Any:
+    """Returns a message without marks of an explicit cache, which are no part of what is read."""
+    content = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(content, list) or not any("cache_control" in part for part in content):
+        return message
+    parts = [{k: v for k, v in part.items() if k != "cache_control"} for part in content]
+    alone = len(parts) == 1 and parts[0].get("type") == "text"
+    return {**message, "content": parts[0]["text"] if alone else parts}
 
 
 def _grown(message: Any, later: Any) -> bool:

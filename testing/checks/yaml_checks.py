@@ -20,6 +20,8 @@ as its name with the arguments that matter.
       repeats: false                            # no call twice with the same arguments
       secrets: false                            # no key in bodies, traces, or a wrong header
       append_only: true                         # no request changes what was said before
+      prefix: {stable: true}                    # each request begins with all of the one before
+      cost: {at_most: 0.02}                     # money, or tokens where the server bills
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from qwenbelt.testing.checks import checks
 from qwenbelt.testing.checks.checks import Check, Order, Step, tool
 from qwenbelt.testing.checks.matchers import Matcher, matcher_of, subset
 from qwenbelt.testing.checks.sequences import MODES, Calls
-from qwenbelt.testing.checks.wire import append_only, no_secrets
+from qwenbelt.testing.checks.wire import append_only, cost, no_secrets, prefix
 from qwenbelt.testing.errors import nearest
 
 
@@ -145,6 +147,17 @@ def _citations(value: Any) -> list[Check]:
     return [citations(**value)]
 
 
+def _named(key: str, value: Any, name: str) -> dict[str, Any]:
+    wanted = bool if name == "stable" else (int, float)
+    if (
+        not isinstance(value, Mapping)
+        or set(value) != {name}
+        or not isinstance(value[name], wanted)
+    ):
+        raise InputError(f"`then.{key}` must be a mapping with `{name}`.")
+    return dict(value)
+
+
 def _only(key: str, wanted: bool, make: Callable[[], Check]) -> Callable[[Any], list[Check]]:
     def read(value: Any) -> list[Check]:
         if value is not wanted:
@@ -171,4 +184,6 @@ _READERS: dict[str, Callable[[Any], list[Check]]] = {
     "repeats": _only("repeats", False, checks.no_repeats),
     "secrets": _only("secrets", False, no_secrets),
     "append_only": _only("append_only", True, append_only),
+    "prefix": lambda value: [prefix(**_named("prefix", value, "stable"))],
+    "cost": lambda value: [cost(**_named("cost", value, "at_most"))],
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.testing.checks.made_call import MadeCall, value_of
 from qwenbelt.testing.scenarios.request import text_of
-from qwenbelt.testing.server.reply_writer import CHARACTERS_A_TOKEN
+from qwenbelt.testing.server.billing import CHARACTERS_A_TOKEN
 
 if TYPE_CHECKING:
     from qwenbelt.testing.checks.trajectory import Trajectory

@@ -11,9 +11,9 @@ from typing import Any
 
 from qwenbelt.testing.scenarios.request import ChatRequest
 from qwenbelt.testing.scenarios.scenario import Call, Fault, Timing, Turn
+from qwenbelt.testing.server.billing import CHARACTERS_A_TOKEN, Billed
 from qwenbelt.testing.server.http import ClientConnection
 from qwenbelt.testing.server.reply_writer import (
-    CHARACTERS_A_TOKEN,
     Piece,
     WrittenReply,
     pieces,
@@ -45,6 +45,7 @@ class Exchange:
         calls: the calls in it, whatever their form.
         ids: their ids.
         connection: the number of the client's connection, from 1.
+        billed: what a cache of the endpoint would have held of it, for a server that bills.
     """
 
     request: ChatRequest
@@ -62,6 +63,7 @@ class Exchange:
     calls: tuple[Call, ...] = ()
     ids: tuple[str, ...] = ()
     connection: int = 0
+    billed: Billed | None = None
 
 
 def error_body(status: int, message: str, *, code: str | None = None) -> dict[str, Any]:
@@ -127,7 +129,7 @@ class Sender:
             "message": self.exchange.reply,
             "finish_reason": self.reply.finish_reason,
         }
-        usage = usage_of(self.turn, self.reply, self.exchange.request)
+        usage = self._usage()
         data = _encode({**self.frame, "choices": [choice], "usage": usage}).encode()
         if self.fault.bad_body:
             data = data[: len(data) // 2]
@@ -162,6 +164,9 @@ class Sender:
             sealing += piece.seals is not None
         await self._write(self._events(waiting) + self._ending(), sealing, last=True)
 
+    def _usage(self) -> dict[str, Any]:
+        return usage_of(self.turn, self.reply, self.exchange.request, self.exchange.billed)
+
     def _finish(self, now: float) -> None:
         """Notes that the client has all; before it can know, so that nobody sees half of it."""
         self.exchange.finished = now
@@ -184,8 +189,7 @@ class Sender:
             return out[: len(out) // 2] + "\n\n"
         options = self.exchange.request.body.get("stream_options")
         if isinstance(options, dict) and options.get("include_usage"):
-            usage = usage_of(self.turn, self.reply, self.exchange.request)
-            last = {**self.frame, "choices": [], "usage": usage}
+            last = {**self.frame, "choices": [], "usage": self._usage()}
             out += f"data: {_encode(last)}\n\n"
         return out if self.fault.no_done else out + "data: [DONE]\n\n"
 

@@ -15,8 +15,7 @@ from typing import Any, Literal
 from qwenbelt.core.errors import InputError
 from qwenbelt.testing.scenarios.request import ChatRequest
 from qwenbelt.testing.scenarios.scenario import Call, CallForm, Fault, Turn, Wire, overlaid
-
-CHARACTERS_A_TOKEN = 4
+from qwenbelt.testing.server.billing import CHARACTERS_A_TOKEN, Billed
 
 _HABITS = {
     "openai": Wire(thoughts="reasoning_content"),
@@ -370,9 +369,14 @@ def _chunks(text: str, size: int | None) -> Iterator[str]:
     return (text[at : at + step] for at in range(0, len(text), step))
 
 
-def usage_of(turn: Turn, reply: WrittenReply, request: ChatRequest) -> dict[str, Any]:
+def usage_of(
+    turn: Turn, reply: WrittenReply, request: ChatRequest, billed: Billed | None = None
+) -> dict[str, Any]:
     """Returns the token counts: those of the turn, else four characters a token."""
     given: Mapping[str, int] = turn.usage
+    if billed is not None:
+        written = sum(len(s.text) for s in reply.segments)
+        return billed.usage(given.get("output", -(-written // CHARACTERS_A_TOKEN)))
     asked = sum(len(json.dumps(m.get("content") or "")) for m in request.messages)
     wrote = sum(len(s.text) for s in reply.segments)
     prompt = given.get("input", -(-asked // CHARACTERS_A_TOKEN))

@@ -27,6 +27,7 @@ from qwenbelt.testing.scenarios.request import ChatRequest
 from qwenbelt.testing.scenarios.result_slots import inserted
 from qwenbelt.testing.scenarios.scenario import Scenario, Turn, overlaid, turn_of
 from qwenbelt.testing.scenarios.yaml_file import as_scenario
+from qwenbelt.testing.server.billing import BillKind, CacheBill
 from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServer
 from qwenbelt.testing.server.reply_sender import Exchange, Sender, error_body, send_failure
 from qwenbelt.testing.server.reply_writer import compose, damaged, message_of, settled
@@ -44,6 +45,8 @@ class ScriptedServer:
         scenario: a `Scenario`, a path, or YAML text.
         plays: how often each conversation may be played; None for any number.
         strict: refuse requests that a strict server would refuse.
+        bill: count what a prefix cache would have held of each request: "dashscope", "implicit",
+            "vllm" or "none" (see `billing`); the token counts say so, and `Exchange.billed`.
         host: the address to listen on; the loopback interface unless given.
         port: the port; 0 takes a free one.
 
@@ -60,6 +63,7 @@ class ScriptedServer:
         *,
         plays: int | None = 1,
         strict: bool = True,
+        bill: BillKind | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -69,6 +73,7 @@ class ScriptedServer:
         self._stage = Stage(self.scenario, plays)
         self._http = HttpServer(self._handle, host=host, port=port)
         self._lock = threading.Lock()
+        self.bill = CacheBill(bill) if bill is not None else None
         self._many = len(self.scenario.conversations) > 1
 
     @property
@@ -230,10 +235,17 @@ class ScriptedServer:
         exchange.status = 200
         exchange.reply, exchange.ids = message_of(reply, fault), ids
         exchange.calls = () if fault.empty else turn.calls
+        if self.bill is not None:
+            exchange.billed = self.bill.of(request.body, turn.usage.get("input"))
         sender = Sender(exchange, connection, reply, turn, fault)
-        sender.arrived = lambda: self._stage.arrived(placed, turn, ids)
+        sender.arrived = lambda: self._arrived(placed, turn, exchange)
         timing = overlaid(self.scenario.timing, turn.timing)
         await (sender.stream(timing) if request.stream else sender.whole(timing))
+
+    def _arrived(self, placed: Placed, turn: Turn, exchange: Exchange) -> None:
+        self._stage.arrived(placed, turn, exchange.ids)
+        if self.bill is not None and exchange.billed is not None:
+            self.bill.settle(exchange.billed)
 
 
 def _body(raw: bytes) -> dict[str, Any]:

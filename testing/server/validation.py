@@ -16,6 +16,7 @@ from typing import Any
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.testing.checks.matchers import shown
 from qwenbelt.testing.errors import nearest
+from qwenbelt.testing.server.billing import MOST_MARKS
 
 _NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 _MESSAGE_KEYS = {
@@ -29,8 +30,8 @@ _MESSAGE_KEYS = {
     "tool": {"role", "content", "tool_call_id", "name"},
 }
 _PART_KEYS = {
-    "text": {"type", "text"},
-    "image_url": {"type", "image_url", "min_pixels", "max_pixels"},
+    "text": {"type", "text", "cache_control"},  # DashScope's explicit cache
+    "image_url": {"type", "image_url", "min_pixels", "max_pixels", "cache_control"},
     "input_audio": {"type", "input_audio"},
     "video_url": {"type", "video_url"},
     "video": {"type", "video"},
@@ -62,7 +63,25 @@ def faults_in(body: Any) -> list[str]:
     """Returns what is wrong with a request's body, one line each; empty when nothing is."""
     if not isinstance(body, dict):
         return [f"the body must be a JSON object, not {shown(body)}"]
-    return [*_parameters(body), *_tools(body), *_messages(body.get("messages"))]
+    messages = body.get("messages")
+    return [*_parameters(body), *_tools(body), *_messages(messages), *_marks(messages)]
+
+
+def _marks(messages: Any) -> Iterator[str]:
+    """Checks the marks of DashScope's explicit cache."""
+    parts = (
+        part
+        for message in (messages if isinstance(messages, list) else ())
+        if isinstance(message, dict) and isinstance(message.get("content"), list)
+        for part in message["content"]
+        if isinstance(part, dict)
+    )
+    marks = [part["cache_control"] for part in parts if "cache_control" in part]
+    if len(marks) > MOST_MARKS:
+        yield f"a request takes at most {MOST_MARKS} marks `cache_control`, not {len(marks)}"
+    for mark in marks:
+        if not isinstance(mark, dict) or mark.get("type") != "ephemeral":
+            yield f'`cache_control` must be {{"type": "ephemeral"}}, not {shown(mark)}'
 
 
 def _parameters(body: Mapping[str, Any]) -> Iterator[str]:

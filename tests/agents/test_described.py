@@ -83,7 +83,7 @@ def test_the_users_own_agent_counts_before_the_folders(folders: Any) -> None:
         ("---\nagent: clever\n---\nx", "agent: Input should be 'fncall', 'react' or 'assistant'"),
         ("---\ntools: []\n---\n", "prompt: String should have at least 1 character"),
         ("---\nprompt: y\n---\nx", "prompt: the text below the head is the prompt"),
-        ("---\nmcp: none.json\n---\nx", 'none.json: cannot be read as JSON with "mcpServers"'),
+        ("---\nmcp: none.json\n---\nx", "none.json: cannot be read as JSON"),
         ("---\nname: !!python/object/apply:os.getcwd []\n---\nx", "is not YAML"),
         ("", "the file is empty"),
     ],

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.code_interpreter.sandbox.level import layers
+from qwenbelt.tools.documents.stores.sqlite_schema import Connections
 
 MB = 1 << 20
 on_linux = pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="descriptors of folders")
@@ -132,3 +134,26 @@ def test_a_pipe_under_any_temporary_name_holds_nobody_up(make):
     thread.start()
     thread.join(30)
     assert "drawn" in got[0]
+
+
+@on_linux
+def test_code_writes_neither_to_the_runs_trace_nor_to_an_open_index(make):
+    run = make({"isolation": _mode("namespaces")})
+    trace, index = run.context.folder / "trace.jsonl", run.context.folder / "index.db"
+    with TraceWriter(trace) as writer:
+        writer.note("begun")
+        connections = Connections(index)
+        connections.get()
+        said = "for n in ('trace.jsonl', 'index.db', 'index.db-journal', 'own.txt'):\n"
+        text = run(said + "    open(n, 'w').write('EVIL')\nprint('done')")
+        writer.note("ended")
+    connections.close()
+    assert "done" in text
+    assert "trace.jsonl" in text
+    assert "EVIL" not in trace.read_text("utf-8")
+    assert trace.read_text("utf-8").count("\n") == 2
+    assert index.read_bytes().startswith(b"SQLite format 3")
+    assert not (run.context.folder / "index.db-journal").exists()
+    assert (run.context.folder / "own.txt").read_text("utf-8") == "EVIL"
+    run("open('trace.jsonl', 'w').write('later')")  # a run that is over keeps nothing
+    assert trace.read_text("utf-8") == "later"

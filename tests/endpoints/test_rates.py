@@ -164,7 +164,7 @@ def test_prices_are_data_and_peoples_own_come_first(settings_file: Path) -> None
     china, abroad = DIALECTS["dashscope"].url, DASHSCOPE_INTL_URL
     price = price_of(china, "qwen-plus")
     assert price is not None
-    assert (price.currency, price.of(1_000_000, 0)) == ("CNY", price.input)
+    assert (price.currency, price.of(Tokens(1_000_000, 0))) == ("CNY", price.input)
     assert getattr(price_of(abroad, "qwen-plus"), "currency", "") == "USD"
     assert price_of(china, "qwen-plus-of-tomorrow") is None
     assert price_of("http://127.0.0.1:8000/v1", "qwen-plus") is None

@@ -40,7 +40,7 @@ def served(*arguments: str, code: int = 0) -> Iterator[str]:
         yield re.findall(r"http://127\.0\.0\.1:\d+/v1", line)[-1]
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=120)
         assert process.returncode == code, (line, out, err)
 
 

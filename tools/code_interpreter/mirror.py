@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qwenbelt.core import dirfd
+from qwenbelt.core.kept_files import is_kept
 from qwenbelt.tools.code_interpreter.files import (
     DEEPEST,
     Carried,
@@ -155,6 +156,9 @@ class Mirror:
             os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
     def _take_out(self, name: str, stamp: Stamp, carried: Carried) -> None:
+        if is_kept(os.path.join(os.path.realpath(self.folder), name)):
+            self._trouble(name, "it is written by the run itself", stamp)
+            return
         try:
             with dirfd.parent_of(self.inside, name) as (at, leaf):
                 source = dirfd.open_regular(at, leaf)

@@ -114,13 +114,22 @@ def read_config(config: Mapping[str, Any] | str | os.PathLike[str]) -> list[Serv
     Raises:
         ConfigError: the file cannot be read or an entry is wrong; names the server and the key.
     """
+    found = [_server(str(name), entry) for name, entry in server_entries(config).items()]
+    return [server for server in found if server is not None]
+
+
+def server_entries(config: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping[str, Any]:
+    """Returns the entries of a configuration by the names of the servers, as they are written.
+
+    Raises:
+        ConfigError: the file cannot be read, or has no servers.
+    """
     if not isinstance(config, Mapping):
         path = Path(config).expanduser()
         config = load_json(path)
         if not isinstance(config, dict):
             raise ConfigError(f"{path}: must hold a JSON object with the key mcpServers.")
-    found = [_server(str(name), entry) for name, entry in servers_of(config).items()]
-    return [server for server in found if server is not None]
+    return servers_of(config)
 
 
 def _server(name: str, given: object) -> ServerConfig | None:

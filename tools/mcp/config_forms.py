@@ -6,7 +6,6 @@ passed over. What only decorates (icons, descriptions, galleries) is.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.jsons import loads_bounded
 
 # where the servers stand: qwen-agent, Claude, Cursor and Qwen Code; VS Code; Codex; Zed
 _PLACES = ("mcpServers", "servers", "mcp_servers", "context_servers")
@@ -71,11 +71,11 @@ def load_json(path: Path) -> Any:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{path}: cannot be read as JSON ({reason}).") from error
     try:
-        return json.loads(text)
+        return loads_bounded(text)
     except ValueError as error:
         try:
-            return json.loads(_TOKENS.sub(lambda m: m[0] if m[0][0] == '"' else " ", text))
-        except (ValueError, RecursionError):
+            return loads_bounded(_TOKENS.sub(lambda m: m[0] if m[0][0] == '"' else " ", text))
+        except ValueError:
             raise ConfigError(f"{path}: cannot be read as JSON ({error}).") from error
 
 
@@ -187,7 +187,7 @@ def _split_command(where: str, entry: dict[str, Any]) -> dict[str, Any]:
 
 def _program(command: str) -> bool:
     if "\0" in command:
-        return True  # told by the check of the command itself
+        return True  # the check of the command itself reports it
     return Path(command).expanduser().exists() or shutil.which(command) is not None
 
 

@@ -177,7 +177,7 @@ class _RemoteTools(Tool):
     async def acall(self, arguments: Any, **kwargs: Any) -> ToolResult:
         """Calls the server's tool; cancelling this tells the server to stop."""
         context = kwargs.get("context") or ToolContext()
-        items = await asyncio.wrap_future(self._submit(self.parse(arguments), context))
+        items = await asyncio.wrap_future(self._submit(arguments, context))
         return self._result(items)
 
     def _submit(

@@ -20,8 +20,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from qwenbelt.agents.agent_files import KINDS as KINDS_OF_AGENTS
 from qwenbelt.agents.agent_files import agent_file, read_agent
+from qwenbelt.agents.kinds import AGENT_KINDS, SEARCHING_KINDS
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.limits import input_file
 
@@ -179,7 +179,7 @@ def _task(line: str, base: Path, options: TaskOptions, place: str, taken: set[st
         if len(merged.tools) > 1:
             raise InputError(f'{place}: tools: "{NO_TOOLS}" stands alone.')
         merged.tools = []
-    if given.kind != "ask" and merged.agent not in ("fncall", "react"):
+    if given.kind != "ask" and merged.agent not in SEARCHING_KINDS:
         raise InputError(f"{place}: agent: {given.kind} takes fncall or react.")
     for name in ("rules", "labels"):
         value = getattr(given, name)
@@ -202,7 +202,7 @@ def _task(line: str, base: Path, options: TaskOptions, place: str, taken: set[st
 
 def _with_agent(options: TaskOptions) -> tuple[TaskOptions, list[str]]:
     """Returns the options filled in from an agent's file, and the files that belong to it."""
-    if options.agent in KINDS_OF_AGENTS:
+    if options.agent in AGENT_KINDS:
         return options, []
     found = read_agent(agent_file(options.agent))
     filled = {

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
 
+from qwenbelt.agents.kinds import SearchingKind
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.events import Event
 from qwenbelt.core.files import output_folder, write_bytes
 from qwenbelt.core.language import Language
-from qwenbelt.workflows.report.agentic import AgentKind
 from qwenbelt.workflows.report.job import ReportResult, report
 
 PDF = "eia-923-instructions.pdf"
@@ -36,7 +36,7 @@ def demo(
     *,
     llm: Any = None,
     ask: str | None = None,
-    agent: AgentKind = "fncall",
+    agent: SearchingKind = "fncall",
     language: Language = "en",
     allow_unsandboxed: bool = False,
     listener: Callable[[Event], None] = lambda event: None,

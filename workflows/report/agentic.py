@@ -8,8 +8,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from qwenbelt.agents.kinds import SearchingKind, agent_class
 from qwenbelt.core.errors import EndpointError, QwenbeltError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language
@@ -31,7 +32,6 @@ from qwenbelt.workflows.report.prose import Node, parse_prose, plain_text
 from qwenbelt.workflows.report.record import RunRecord
 from qwenbelt.workflows.report.strings import say
 
-AgentKind = Literal["fncall", "react"]
 Listener = Callable[[Event], None]
 LONGEST_TITLE = 140
 
@@ -51,7 +51,7 @@ class AgentSetup:
     """
 
     llm: Any
-    kind: AgentKind = "fncall"
+    kind: SearchingKind = "fncall"
     scripted: bool = False
     allow_unsandboxed: bool = False
     model_calls: int | None = None
@@ -159,7 +159,7 @@ def _reading(llm: Any) -> Any:
 def _agent(
     documents: Documents, setup: AgentSetup, book: SourceBook, work: Path, language: Language
 ) -> Iterator[Any]:
-    from qwenbelt.agents import Budget, FnCallAgent, ReActChat
+    from qwenbelt.agents import Budget
     from qwenbelt.tools.code_interpreter.tool import CodeInterpreter
     from qwenbelt.tools.documents.tool import DocumentSearch, ReadDocument
     from qwenbelt.tools.plot.tool import Plot
@@ -172,7 +172,7 @@ def _agent(
         tools.append(code)
     calls = setup.model_calls or load_settings().max_model_calls
     try:
-        yield (FnCallAgent if setup.kind == "fncall" else ReActChat)(
+        yield agent_class(setup.kind)(
             function_list=tools,
             llm=_reading(setup.llm),
             system_message=system_prompt(language, can_compute=code is not None),

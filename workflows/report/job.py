@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qwenbelt.agents.kinds import SearchingKind
 from qwenbelt.core.errors import InputError, NoEndpointError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language, detect_language
-from qwenbelt.workflows.report.agentic import AgentKind, AgentSetup, agentic_report
+from qwenbelt.workflows.report.agentic import AgentSetup, agentic_report
 from qwenbelt.workflows.report.document import ReportDocument
 from qwenbelt.workflows.report.extractive import Tell, extractive_report
 from qwenbelt.workflows.report.folder import FIGURES, staged
@@ -58,7 +59,7 @@ def report(
     *,
     llm: Any = None,
     endpoint: str | None = None,
-    agent: AgentKind = "fncall",
+    agent: SearchingKind = "fncall",
     extractive: bool = False,
     scripted: bool = False,
     language: Language | None = None,

@@ -126,7 +126,7 @@ def test_an_unknown_name_brings_near_ones(served: Any) -> None:
     assert "convert_money" in finished.result
 
 
-@pytest.mark.parametrize(("option", "declared"), [(False, 31), ("auto", 31), (["thing_1"], 32)])
+@pytest.mark.parametrize(("option", "declared"), [(False, 32), ("auto", 32), (["thing_1"], 32)])
 def test_what_is_small_or_not_named_stays_declared(served: Any, option: Any, declared: int) -> None:
     agent = served(Scenario().answer("Hi."), many(), defer_tools=option)
     agent.ask("Hi?")
@@ -138,3 +138,22 @@ def test_automatic_deferring_begins_at_a_share_of_the_window(served: Any) -> Non
     assert agent._deferred is None
     tight = DeferredTools(True)
     assert set(tight.over({"a": Convert()})) == {"a", "search_tools", "call_tool"}
+
+
+def test_what_a_long_result_left_out_is_read_as_a_found_tool_is(served: Any) -> None:
+    class Long(Convert):
+        """Gives more than a result may hold."""
+
+        name = "long_list"
+
+        def call(self, params: Any, **kwargs: Any) -> str:
+            return "line of a list\n" * 50_000
+
+    scenario = Scenario().turn(calls=[("call_tool", {"name": "long_list", "arguments": {}})])
+    page = {"name": "long_list-1.txt", "offset": 70_000}
+    scenario.turn(calls=[("call_tool", {"name": "read_artifact", "arguments": page})])
+    result = served(scenario.answer("Long."), [*many(), Long()], defer_tools=True).ask("x")
+    finished = [(e.name, e.ok) for e in result.trace if isinstance(e, ToolFinished)]
+    assert finished == [("long_list", True), ("read_artifact", True)]
+    bodies = [request.body for request in served.asked]
+    assert all(body["tools"] == bodies[0]["tools"] for body in bodies)

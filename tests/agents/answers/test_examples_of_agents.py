@@ -77,7 +77,7 @@ def test_subagents_work_side_by_side(play: Play) -> None:
     tasks = [{"agent": name, "task": "Look up the bolt."} for name in ("buyer", "keeper")]
 
     def reply(request: Any) -> dict[str, Any]:
-        (tool,) = [entry["function"]["name"] for entry in request.body["tools"]]
+        tool, _ = [entry["function"]["name"] for entry in request.body["tools"]]
         last = request.messages[-1]
         if last["role"] == "tool":
             return {"answer": f"It says: {last['content']}"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from pydantic import BaseModel, model_validator
 from qwen_agent.tools.base import BaseTool
 
 from qwenbelt.agents.models.deltas import ToolCall
@@ -604,3 +605,47 @@ def test_arguments_are_checked_when_the_inputs_are_there(in_virtual_time: Run, b
 
     outcomes = in_virtual_time(main())
     assert [o.text for o in outcomes] == ['{"n": 2}', '{"n": 3}', "Error: n must be a number."]
+
+
+class Counted(BaseModel):
+    """Counts how often it is made."""
+
+    made: ClassVar[int] = 0
+    n: int = 0
+    seen: list[int] = []
+
+    @model_validator(mode="after")
+    def count(self) -> Counted:
+        Counted.made += 1
+        return self
+
+
+class OnceChecked(Tool):
+    """A sync tool in the form that the documentation shows, which also changes what it got."""
+
+    name = "once"
+    description = "Doubles."
+    Arguments = Counted
+
+    def parse(self, params: Any) -> Any:
+        arguments = super().parse(params)
+        arguments.n *= 2
+        return arguments
+
+    def call(self, params: Any, **kwargs: Any) -> str:
+        first = self.parse(params)
+        params["n"] = 10
+        return f"{first.n} {self.parse(params).n}"
+
+
+def test_arguments_are_validated_once(in_virtual_time: Run, bench: Any) -> None:
+    """The scheduler and the tool's own `call` share one validation, unless the values change."""
+    b = bench([OnceChecked()])
+    Counted.made = 0
+
+    async def main() -> list[Any]:
+        b.call("once", '{"n": 1}')
+        return await b.results()
+
+    assert in_virtual_time(main())[0].text == "2 20"
+    assert Counted.made == 2

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qwenbelt.core import transactions
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.kept_files import keep
 from qwenbelt.core.processes import PerThread
 from qwenbelt.tools.documents.search.tokens import TOKENS_VERSION
 from qwenbelt.tools.documents.stores.fulltext_snapshot import SECTION_WEIGHT, TOKENIZER, table
@@ -144,6 +145,7 @@ class Connections:
         return self._connections.get()
 
     def _connect(self) -> sqlite3.Connection:
+        keep(self.path)  # for good: code in the folder writes to no index that was ever open
         made = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
