@@ -12,6 +12,7 @@ from qwenbelt.tools.plot.dates import days_of
 from qwenbelt.tools.plot.numbers import read_number
 
 Aggregate = Literal["sum", "mean", "count", "min", "max"]
+Table = list[list[float | int | str | None]]
 MAX_ROWS = 200_000
 JOINED = ("line", "bar", "pie")  # kinds that show one value for each x
 
@@ -32,7 +33,7 @@ def rows_of_file(
     x: str | None,
     y: Sequence[str],
     aggregate: Aggregate | None,
-) -> tuple[list[list[float | int | str | None]], str]:
+) -> tuple[Table, str]:
     """Returns a table with a header for a chart, and how rows of the same x were joined, or "".
 
     Args:
@@ -62,7 +63,7 @@ def rows_of_file(
     numeric = [n for n, type_ in enumerate(types) if type_ in ("integer", "number")]
     if kind in ("histogram", "box"):
         picked = [_column(one, header) for one in y] or numeric
-        return [[header[n] for n in picked], *([row[n] for n in picked] for row in body)], ""
+        return _picked([header, *body], picked), ""
     at = _column(x, header) if x else next((n for n in range(len(header)) if n not in numeric), 0)
     picked = [_column(one, header) for one in y] or [n for n in numeric if n != at]
     if not picked:
@@ -71,17 +72,18 @@ def rows_of_file(
         picked = [at]
     labels = [row[at] for row in body]
     if kind not in JOINED or (len(set(labels)) == len(labels) and aggregate != "count"):
-        return [
-            [header[at], *(header[n] for n in picked)],
-            *([row[at], *(row[n] for n in picked)] for row in body),
-        ], ""
+        return _picked([header, *body], [at, *picked]), ""
     how = aggregate or "sum"
     return _joined(header, body, at, picked, how), how
 
 
+def _picked(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> Table:
+    return [[row[n] for n in columns] for row in rows]
+
+
 def _joined(
     header: Sequence[str], body: Sequence[Sequence[str]], at: int, picked: Sequence[int], how: str
-) -> list[list[float | int | str | None]]:
+) -> Table:
     """Joins the rows of each x; dates stand in the order of time, others as they come."""
     groups: dict[str, list[Sequence[str]]] = {}
     for row in body:
@@ -90,7 +92,7 @@ def _joined(
     days = days_of(labels)
     if days is not None:
         labels = [label for _, label in sorted(zip(days, labels, strict=True))]
-    made: list[list[float | int | str | None]] = [[header[at], *(header[n] for n in picked)]]
+    made: Table = [[header[at], *(header[n] for n in picked)]]
     for label in labels:
         cells: list[float | int | str | None] = [label]
         for n in picked:
