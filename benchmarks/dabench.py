@@ -94,17 +94,20 @@ def model_for(row: dict[str, Any], spec: str, path: Path, *, code_mode: bool) ->
 
 def play(rows: list[dict[str, Any]], data: Path, spec: str, *, code_mode: bool) -> dict[str, Any]:
     """Asks all questions, each in a folder of its own; returns the figures."""
-    interpreter = CodeInterpreter()
+    interpreter, common = CodeInterpreter(), Path(tempfile.mkdtemp())
     began, right, requests, tokens, wrong = time.monotonic(), 0, 0, 0, []
     for row in rows:
         with tempfile.TemporaryDirectory() as place, ExitStack() as around:
-            path = Path(shutil.copy(data / "da-dev-tables" / row["file_name"], place))
+            table = data / "da-dev-tables" / row["file_name"]
+            # the oracle's cells leave nothing behind, so that one session does for all of them
+            own, folder = (f"q{row['id']}", Path(place)) if spec else ("oracle", common)
+            path = Path(shutil.copy(table, folder))
             llm = around.enter_context(model_for(row, spec, path, code_mode=code_mode))
             agent = FnCallAgent(
                 [table_columns, interpreter], llm, code_mode=code_mode, budget=Budget(model_calls=8)
             )
             try:
-                result = agent.ask(asked(row), folder=place)
+                result = agent.ask(asked(row), folder=folder, session=own)
             except QwenbeltError as error:  # a question that fails is wrong; the next is asked
                 result = Result(text=str(error))
             requests += sum(isinstance(event, ModelFinished) for event in result.trace)
@@ -116,6 +119,7 @@ def play(rows: list[dict[str, Any]], data: Path, spec: str, *, code_mode: bool) 
         else:
             wrong.append((row["id"], text[-160:]))
     interpreter.close()
+    shutil.rmtree(common, ignore_errors=True)
     seconds = time.monotonic() - began
     return {"asked": len(rows), "right": right, "seconds": seconds, "wrong": wrong,
             "requests": requests, "tokens": tokens}  # fmt: skip
