@@ -24,7 +24,7 @@ def scan(tmp_path: Path) -> Path:
 
 
 def test_scan_is_read_by_ocr(scan: Path) -> None:
-    pytest.importorskip("rapidocr_onnxruntime")
+    pytest.importorskip("rapidocr")
     (page,) = read_pages(scan)
     words = page.text.lower().replace(" ", "")
     assert "harbourwasclosed" in words
@@ -32,6 +32,26 @@ def test_scan_is_read_by_ocr(scan: Path) -> None:
     assert page.notes == ["A picture; read by OCR."]
     box = page.lines[0].box
     assert (box.x0, box.top) == pytest.approx((75, 100), abs=15)
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_scan_that_lies_on_its_side_is_read_upright(tmp_path: Path, turn: int) -> None:
+    pytest.importorskip("rapidocr")
+    picture = Image.new("RGB", (1000, 500), "white")
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(size=48)
+    draw.text((100, 60), "The harbour was closed", "black", font=font)
+    draw.text((100, 200), "in the winter of 1912.", "black", font=font)
+    path = tmp_path / "turned.pdf"
+    picture.rotate(turn, expand=True).save(path, resolution=144)
+    (page,) = read_pages(path)
+    words = page.text.lower().replace(" ", "")
+    assert words.index("harbourwasclosed") < words.index("1912")
+    assert page.notes == ["A picture that is turned; read by OCR."]
+    box = page.lines[0].box  # of the first line, where it stands on the page
+    found = {90: box.x0, 180: box.bottom, 270: box.x1}[turn]
+    right = {90: 30, 180: 220, 270: 220}[turn]
+    assert abs(found - right) < 15
 
 
 def test_without_the_extra_the_page_says_so(scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
