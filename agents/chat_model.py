@@ -275,7 +275,7 @@ class _GrowingReply:
 
 
 def _so_far(messages: Sequence[Mapping[str, Any]]) -> SoFar:
-    """Returns what a conversation in the wire's form tells of how this model calls."""
+    """Returns what a conversation in the wire's form shows of how this model calls."""
     asked = max((n for n, m in enumerate(messages) if m["role"] == "user"), default=0)
     since = messages[asked + 1 :]
     question = text_of(messages[asked].get("content")) if messages else ""

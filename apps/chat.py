@@ -213,7 +213,7 @@ class Chat:
         self._say("chat_approve", mode=self.choice.approve)
 
     def _change(self, **changes: Any) -> None:
-        """Makes the agent anew; when that fails, the old one stays."""
+        """Makes the agent again; when that fails, the old one stays."""
         before = self.choice
         self.choice = dataclasses.replace(before, **changes)
         try:

@@ -167,7 +167,7 @@ class AgentLoop:
             except EndpointError:
                 if self._farewell is None:
                     raise
-                return self._farewell  # the loop was ended; only the parting words are missing
+                return self._farewell  # the loop was ended; only the final reply is missing
             except RunRefused as refusal:
                 await self._discard()
                 self._replace_answer(str(refusal))
@@ -594,7 +594,7 @@ class AgentLoop:
         return self._spending.price.currency if self._spending.price is not None else ""
 
     def close(self) -> None:
-        """Gives up what the run kept."""
+        """Releases what the run kept."""
         self.elicitor.close()
         if self._own_artifacts:
             self._artifacts.close()

@@ -58,7 +58,7 @@ class ChunkedReader:
             except ValueError:
                 raise BadRequest("a chunk's size is not a number") from None
             if size == 0:
-                close = data.find(b"\r\n\r\n", end)  # trailers stand in between
+                close = data.find(b"\r\n\r\n", end)  # trailers are in between
                 if close < 0:
                     return False
                 del data[: close + 4]

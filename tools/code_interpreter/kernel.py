@@ -88,7 +88,7 @@ class CappedStream(OutStream):  # type: ignore[misc]
             self._dropped += len(gone)
 
     def end_cell(self) -> None:
-        """Sends the tail and begins to count anew."""
+        """Sends the tail and starts counting again."""
         with self._buffer_lock:
             tail = "".join(self._tail)
             dropped = self._dropped
@@ -153,7 +153,7 @@ class BoundedDisplay(ZMQDisplayPublisher):  # type: ignore[misc]
             self._last = send
 
     def end_cell(self) -> None:
-        """Sends the last value, if it was kept, and begins to count anew."""
+        """Sends the last value, if it was kept, and starts counting again."""
         last, dropped = self._last, self._dropped
         self._begin()
         if dropped:

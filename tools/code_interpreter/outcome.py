@@ -20,7 +20,7 @@ _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)(?=[^\n\r])")
 _FRAMES_KEPT = 10
 _LIBRARY_RUN = 3
 _MOST_RICH = 100
-_MOST_REPORTED = 16_384  # characters of one piece of printed text that are told as they come
+_MOST_REPORTED = 16_384  # characters of one piece of printed text that are reported as they come
 _RICH_TOTAL = 64 * 1024 * 1024
 _PLOTLY = "application/vnd.plotly.v1+json"
 _RICH = {
@@ -145,7 +145,7 @@ class Collector:
     Args:
         limit: characters of printed text and of values that are kept.
         rich_limit: bytes of one displayed value.
-        report: told each piece of printed text as it comes.
+        report: called with each piece of printed text as it comes.
     """
 
     def __init__(self, limit: int, rich_limit: int, report: Callable[[str], None]) -> None:

@@ -146,7 +146,7 @@ class DocumentIndex:
         self.told += take_in_anew(self)
 
     def heal(self) -> None:
-        """Makes a damaged index file anew from its sources; `told` says so."""
+        """Makes a damaged index file again from its sources; `told` says so."""
         self._store.close()
         self._open_store()
 

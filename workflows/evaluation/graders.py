@@ -102,7 +102,7 @@ def plain(text: str) -> str:
 
 
 def holds(answer: str, wanted: str) -> bool:
-    """Says whether words stand in an answer; numbers only as a whole, `*` ends an open word."""
+    """Returns whether words are in an answer; numbers only as a whole, `*` ends an open word."""
     text, open_end = plain(answer), wanted.endswith("*")
     part = plain(wanted.removesuffix("*")).strip()
     if not part:
@@ -119,7 +119,7 @@ def _contains(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
 
 
 def _accept(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
-    """One string of each group has to stand in the answer."""
+    """One string of each group has to be in the answer."""
     for group in wanted:
         if not any(holds(answer, str(one)) for one in group):
             return EvalGrade(False, f"has none of {', '.join(map(str, group))}")

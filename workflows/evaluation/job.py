@@ -34,7 +34,7 @@ class EvalSetting:
         max_tokens: of a reply.
         system: the system message.
         trials: attempts at each case.
-        limit: at most so many cases.
+        limit: at most this many cases.
         groups: only these groups of the set.
         data: the folder of the set's data, or of its files.
         in_flight: attempts at the same time.
@@ -71,7 +71,7 @@ def evaluate(
         name: a benchmark's name, or a JSONL file.
         out: the folder for `report.json`, `report.html`, the attempts' files and the database.
         setting: how it is run.
-        tell: is told how it stands, again and again.
+        tell: called with the state, repeatedly.
 
     Raises:
         InputError: the set cannot be read.

@@ -106,7 +106,7 @@ class OfficePackage:
         ]
 
     def has(self, part: str) -> bool:
-        """Says whether a part is there."""
+        """Returns whether a part is there."""
         return part.lower() in self._names
 
     def _read_relations(self, part: str) -> Iterator[tuple[str, Relation]]:

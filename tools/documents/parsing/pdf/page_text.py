@@ -22,7 +22,7 @@ _CJK_START = re.compile(r"^[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef
 
 
 class PageText:
-    """The text of a page as it grows, and where each piece of it stands."""
+    """The text of a page as it grows, and where each piece of it is."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
@@ -50,7 +50,7 @@ class PageText:
 
 
 class Written(NamedTuple):
-    """A row and where its text stands in the page's text; `opens` when it begins a paragraph."""
+    """A row and where its text is in the page's text; `opens` when it begins a paragraph."""
 
     row: Row
     start: int
@@ -137,12 +137,12 @@ def _fill(grid: Grid, inside: list[tuple[int, Fragment]]) -> tuple[Cells | None,
 
 
 def _is_shading(inside: Floats, heights: Floats, outside: Floats) -> bool:
-    """Says whether a grid covers only part of each row, like the shaded column of a statement.
+    """Returns whether a grid covers only part of each row, like the shaded column of a statement.
 
     Args:
-        inside: where the lines in the grid stand, by their middle.
+        inside: where the lines in the grid are, by their middle.
         heights: their heights.
-        outside: where the lines beside it stand, from the top.
+        outside: where the lines beside it are, from the top.
     """
     if not len(outside):
         return False
