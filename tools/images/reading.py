@@ -6,7 +6,6 @@ Pages that lie on their side or upside down are found out by reading a few lines
 from __future__ import annotations
 
 import functools
-import logging
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,8 +47,7 @@ class _Engine:
     def __init__(self) -> None:
         from rapidocr import RapidOCR
 
-        logging.getLogger("RapidOCR").setLevel(logging.ERROR)
-        self._engine = RapidOCR()
+        self._engine = RapidOCR(params={"Global.log_level": "error"})  # else it tells of its models
 
     def lines(self, pixels: Any) -> Found:
         found = self._engine(pixels, use_det=True, use_cls=True, use_rec=True)
