@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.tools.documents.parsing.pdf.reader import read_pages
+from qwenbelt.tools.images import reading
 
 
 @pytest.fixture
@@ -23,9 +24,11 @@ def scan(tmp_path: Path) -> Path:
     return path
 
 
-def test_scan_is_read_by_ocr(scan: Path) -> None:
+def test_scan_is_read_by_ocr(scan: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("rapidocr")
+    reading._engine.cache_clear()
     (page,) = read_pages(scan)
+    assert capfd.readouterr() == ("", "")
     words = page.text.lower().replace(" ", "")
     assert "harbourwasclosed" in words
     assert "1912" in words

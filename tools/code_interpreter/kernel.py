@@ -26,6 +26,7 @@ from ipykernel.zmqshell import ZMQDisplayPublisher, ZMQInteractiveShell
 from traitlets import Float, Type
 
 from qwenbelt.tools.code_interpreter import asyncio_run
+from qwenbelt.tools.code_interpreter.plotly_figures import drawn
 from qwenbelt.tools.code_interpreter.text import lenient, sendable
 
 _HEAD = 256 * 1024  # characters of a cell's output that are sent as they come
@@ -110,7 +111,7 @@ class OneProcessIOPub(IOPubThread):  # type: ignore[misc]
 def _bounded(data: dict[str, Any]) -> dict[str, Any]:
     """Returns displayed data without parts that are too large, and shortened text."""
     kept = {}
-    for mime, value in data.items():
+    for mime, value in drawn(data).items():
         size = len(value) if isinstance(value, (str, bytes)) else 0
         if mime in ("text/plain", "text/markdown") and size > _LARGEST_TEXT:
             left = size - _LARGEST_TEXT
@@ -308,6 +309,7 @@ def serve(place: str, key: str, ports: dict[str, int], ready: Callable[[], None]
 
 
 def _use_inline_figures() -> None:
+    os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"  # which `drawn` makes a page of
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     matplotlib = sys.modules.get("matplotlib")
     if matplotlib is not None:

@@ -22,6 +22,7 @@ _LIBRARY_RUN = 3
 _MOST_RICH = 100
 _MOST_REPORTED = 16_384  # characters of one piece of printed text that are reported as they come
 _RICH_TOTAL = 64 * 1024 * 1024
+_PLOTLY = "application/vnd.plotly.v1+json"
 _RICH = {
     "image/png": "png",
     "image/jpeg": "jpg",
@@ -211,6 +212,10 @@ class Collector:
         rich = self._rich(data)
         if rich is not None:
             self._keep(rich, content, kind)
+        if rich is not None and _PLOTLY in data and rich.ending == "png":  # the page beside it
+            page = self._rich({"text/html": data.get("text/html")})
+            if page is not None:
+                self._keep(page, {}, "display_data")
         text = data.get("text/plain", data.get("text/markdown", ""))
         is_picture = rich is not None and rich.ending in ("png", "jpg", "svg")
         if isinstance(text, str) and text and not is_picture:

@@ -6,7 +6,6 @@ Pages that lie on their side or upside down are found out by reading a few lines
 from __future__ import annotations
 
 import functools
-import logging
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,8 +47,7 @@ class _Engine:
     def __init__(self) -> None:
         from rapidocr import RapidOCR
 
-        logging.getLogger("RapidOCR").setLevel(logging.ERROR)
-        self._engine = RapidOCR()
+        self._engine = RapidOCR(params={"Global.log_level": "error"})  # else it tells of its models
 
     def lines(self, pixels: Any) -> Found:
         found = self._engine(pixels, use_det=True, use_cls=True, use_rec=True)
@@ -62,31 +60,10 @@ class _Engine:
         return (found.txts[0], float(found.scores[0])) if found.txts else ("", 0.0)
 
 
-class _OlderEngine:
-    """RapidOCR 1, with the PP-OCRv4 models: what older installations have."""
-
-    def __init__(self) -> None:
-        from rapidocr_onnxruntime import RapidOCR
-
-        self._engine = RapidOCR()
-
-    def lines(self, pixels: Any) -> Found:
-        found, _ = self._engine(pixels, use_det=True, use_cls=True, use_rec=True)
-        return [(corners, text, float(sure)) for corners, text, sure in found or ()]
-
-    def one(self, pixels: Any) -> tuple[str, float]:
-        found, _ = self._engine(pixels, use_det=False, use_cls=False, use_rec=True)
-        return (found[0][0], float(found[0][1])) if found else ("", 0.0)
-
-
 @functools.cache
-def _engine() -> _Engine | _OlderEngine:
+def _engine() -> _Engine:
     try:
         return _Engine()
-    except ImportError:
-        pass
-    try:
-        return _OlderEngine()
     except ImportError as error:
         raise ConfigError(
             "Reading text in pictures needs an extra.", fix='pip install "qwenbelt[ocr]"'
