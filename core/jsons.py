@@ -20,6 +20,7 @@ MAX_DEPTH = 100  # what walks a value takes some frames a level, and Python allo
 MAX_REPAIR = 256 * 1024  # characters; json_repair looks at each of them in Python
 # a string that is never closed runs to the end, so that every character is looked at once
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.S)
+_LENIENT = json.JSONDecoder(strict=False)  # `json.loads` makes one anew for every text
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _OTHERS = bytes(set(range(256)) - set(b"[{]}"))
 
@@ -69,10 +70,15 @@ def loads_bounded(
     """
     if len(text) > max_bytes:
         raise JsonRefused(f"More than {max_bytes} bytes", "", 0)
-    if is_deeper(text, max_depth):
+    few = isinstance(text, str) and text.count("[") + text.count("{") <= max_depth
+    if not few and is_deeper(text, max_depth):
         raise JsonRefused(f"Nested more than {max_depth} levels deep", "", 0)
     try:
-        return json.loads(text, strict=strict)
+        if strict:
+            return json.loads(text)
+        if isinstance(text, str):
+            return _LENIENT.decode(text)
+        return json.loads(text, strict=False)
     except json.JSONDecodeError:
         raise
     except (ValueError, RecursionError) as error:

@@ -36,7 +36,7 @@ _NAMES = {
     "map": "object",
     "none": "null",
 }
-_EXACT = {"string": str, "integer": int, "number": float, "boolean": bool}
+_EXACT = {"string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,)}
 _COMBINED = frozenset(("$ref", "allOf", "anyOf", "oneOf"))
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
 _NULLS = ("null", "none", "nil")
@@ -249,7 +249,7 @@ def _object(value: dict[str, Any], one: Schema, root: Schema, written: bool, dep
 
 
 def _is_of(kind: Any, value: Any) -> bool:
-    return isinstance(kind, str) and _EXACT.get(kind) is type(value)
+    return isinstance(kind, str) and type(value) in _EXACT.get(kind, ())
 
 
 def _is_null(value: Any) -> bool:

@@ -33,6 +33,7 @@ _REASONS = {
     "sensitive": "content_filter",
     "safety": "content_filter",
 }
+# what is read here was decoded from JSON, so `dict` is asked for; `Mapping` takes ten times as long
 _HALF = re.compile("[\ud800-\udfff]")
 _THOUGHT_PARTS = ("thinking", "reasoning", "reasoning_content")
 
@@ -48,10 +49,11 @@ def read_chunk(chunk: Mapping[str, Any]) -> list[WirePiece]:
     if chunk.get("object") == "error" or ("choices" not in chunk and chunk.get("message")):
         raise error_in_stream(chunk)
     out: list[WirePiece] = []
-    choices = [c for c in _sequence(chunk.get("choices")) if isinstance(c, Mapping)]
-    for choice in [c for c in choices if c.get("index") in (None, 0, "0")][:1]:
-        out += _read_choice(choice)
-    if isinstance(chunk.get("usage"), Mapping):
+    for choice in _sequence(chunk.get("choices")):
+        if isinstance(choice, dict) and choice.get("index") in (None, 0, "0"):
+            out += _read_choice(choice)
+            break
+    if isinstance(chunk.get("usage"), dict):
         out.append(_read_usage(chunk["usage"]))
     return out
 
@@ -66,6 +68,9 @@ class Halves:
         """Yields the pieces with whole characters; a half at the end waits for the other."""
         for piece in pieces:
             if isinstance(piece, (Text, Thought)):
+                if not self._kept and piece.text.isascii():
+                    yield piece
+                    continue
                 yield type(piece)(self._whole((type(piece), None), piece.text))
             elif isinstance(piece, CallDelta):
                 text = self._whole((CallDelta, piece.index), piece.arguments)
@@ -92,12 +97,14 @@ class Halves:
 def _read_choice(choice: Mapping[str, Any]) -> list[WirePiece]:
     delta, message = choice.get("delta"), choice.get("message")
     out: list[WirePiece] = []
-    if isinstance(delta, Mapping):
+    if isinstance(delta, dict):
         out += _read_delta(delta, whole=False)
-    if isinstance(message, Mapping) and not delta:
+    if isinstance(message, dict) and not delta:
         out += _read_delta(message, whole=True)
-    reason = finish_reason(choice.get("finish_reason"))
-    return [*out, Finish(reason)] if reason else out
+    reason = choice.get("finish_reason")
+    if reason is not None and (word := finish_reason(reason)):
+        out.append(Finish(word))
+    return out
 
 
 def finish_reason(value: object) -> str:
@@ -116,15 +123,19 @@ def _read_delta(delta: Mapping[str, Any], *, whole: bool) -> list[WirePiece]:
     thought = delta.get("reasoning_content") or delta.get("reasoning")
     if isinstance(thought, str) and thought:
         out.append(Thought(thought))
-    out += _read_content(delta.get("content"))
+    content = delta.get("content")
+    if content:
+        out += _read_content(content)
     refusal = delta.get("refusal")
     if isinstance(refusal, str) and refusal:
         out.append(Text(refusal))
-    calls = [call for call in _sequence(delta.get("tool_calls")) if isinstance(call, Mapping)]
-    apart = whole or len(calls) > 1
-    out += [_read_call(call, apart) for call in calls]
+    calls = delta.get("tool_calls")
+    if calls:
+        calls = [call for call in _sequence(calls) if isinstance(call, dict)]
+        apart = whole or len(calls) > 1
+        out += [_read_call(call, apart) for call in calls]
     old = delta.get("function_call")  # the form before tool calls; some servers still use it
-    if isinstance(old, Mapping) and not calls:
+    if isinstance(old, dict) and not calls:
         out.append(CallDelta(0, "", _name(old), _arguments(old)))
     return out
 
@@ -135,7 +146,7 @@ def _read_content(content: object) -> Iterator[WirePiece]:
             yield Text(content)
         return
     for part in _sequence(content):
-        if not isinstance(part, Mapping):
+        if not isinstance(part, dict):
             continue
         if part.get("type") in _THOUGHT_PARTS:
             yield from (Thought(p.text) for p in _read_content(_thought_in(part)) if p)  # type: ignore[union-attr]
@@ -149,7 +160,7 @@ def _thought_in(part: Mapping[str, Any]) -> object:
 
 def _read_call(call: Mapping[str, Any], apart: bool) -> CallDelta:
     function = call.get("function")
-    if not isinstance(function, Mapping):
+    if not isinstance(function, dict):
         function = call  # a few servers leave the inner object out
     index = call.get("index")
     if isinstance(index, str) and index.isdigit():

@@ -30,13 +30,14 @@ _lock = threading.Lock()
 
 def needs_placing(messages: Sequence[JsonDict], dialect: Dialect) -> bool:
     """Says whether a message has parts that this endpoint does not take as they are."""
-    return any(
-        _holds_file(part) or _is_sound_url(part, dialect)
-        for message in messages
-        if isinstance(message.get("content"), list)
-        for part in message["content"]
-        if part["type"] != "text"
-    )
+    for message in messages:  # a plain loop: it looks at each message of each request
+        content = message.get("content")
+        if not isinstance(content, list):
+            continue
+        for part in content:
+            if part["type"] != "text" and (_holds_file(part) or _is_sound_url(part, dialect)):
+                return True
+    return False
 
 
 def placed(

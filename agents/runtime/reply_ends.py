@@ -28,6 +28,9 @@ class EndpointWays:
 
     def __init__(self) -> None:
         self._native = self._thoughts_apart = False
+        self._seen = 0  # messages that were looked at
+        self._asked: Mapping[str, Any] = {}
+        self._ids: set[str] = set()
 
     def note(self, piece: WirePiece) -> None:
         """Looks at a piece of a reply."""
@@ -44,17 +47,20 @@ class EndpointWays:
             given: how many of them the run was given.
             form: of the calls.
         """
-        asked: Mapping[str, Any] = next((m for m in reversed(messages) if m["role"] == "user"), {})
-        ids = (
-            str((message.get("extra") or {}).get("function_id") or "")
-            for message in messages[given:]
-            if message.get("function_call")
-        )
-        used = frozenset(ids)
+        if len(messages) < self._seen:  # it was made shorter; ids stay used
+            self._seen = 0
+        for place in range(self._seen, len(messages)):  # only new ones: a run may be long
+            message = messages[place]
+            if message["role"] == "user":
+                self._asked = message
+            elif place >= given and message.get("function_call"):
+                self._ids.add(str((message.get("extra") or {}).get("function_id") or ""))
+        self._seen = len(messages)
+        used = frozenset(self._ids)
         return SoFar(
             native=self._native and form == "native",
             thoughts_apart=self._thoughts_apart,
             called=bool(used),
-            question=text_of(asked.get("content")),
+            question=text_of(self._asked.get("content")),
             ids=used,
         )
