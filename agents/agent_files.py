@@ -135,7 +135,7 @@ def find_agents() -> dict[str, Path]:
 
 
 def _is_agent(path: Path) -> bool:
-    """Says whether a file is meant as an agent: Markdown only with a head."""
+    """Returns whether a file is meant as an agent: Markdown only with a head."""
     if path.suffix != ".md":
         return True
     with path.open("rb") as file:

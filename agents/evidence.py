@@ -1,4 +1,4 @@
-"""Evidence first: what the conversation's files say stands in the first message, with the question.
+"""Evidence first: what the conversation's files say is in the first message, with the question.
 
 A model that has to search before it can answer often does not, and then invents; a small one
 always. So the question is looked up before the model is asked: passages of documents, numbered,

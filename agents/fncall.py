@@ -362,7 +362,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
     def _lists(
         self, given: list[dict[str, Any]], kwargs: dict[str, Any]
     ) -> Iterator[tuple[list[dict[str, Any]], int]]:
-        """Yields the messages so far, and how many of them will not change any more."""
+        """Yields the messages so far, and how many of them are final."""
         options = {key: kwargs.pop(key) for key in _RUN_KEYS if key in kwargs}
         on_event: Callable[[Event], None] | None = kwargs.pop("on_event", None)
         growing = MessageList(react=self.tool_form == "react")
@@ -416,7 +416,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
 
 
 class _Shown:
-    """Turns messages into what is yielded; those that will not change any more only once."""
+    """Turns messages into what is yielded; those that are final only once."""
 
     def __init__(self, turn: Callable[[dict[str, Any]], Any]) -> None:
         self._turn = turn

@@ -132,7 +132,7 @@ class Hooks:
         return bool(self._all)
 
     def has(self, name: str) -> bool:
-        """Says whether any hook overrides a method."""
+        """Returns whether any hook overrides a method."""
         return bool(self._by_name[name])
 
     def _overriding(self, name: str) -> list[Callable[..., Any]]:

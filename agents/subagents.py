@@ -136,7 +136,7 @@ def delegate(agents: Sequence[FnCallAgent] | Mapping[str, FnCallAgent]) -> Deleg
 
 
 def only_reads(agents: Sequence[Any]) -> bool:
-    """Says whether no tool of these agents has effects."""
+    """Returns whether no tool of these agents has effects."""
     tools = [tool for agent in agents for tool in agent.function_map.values()]
     return all(getattr(tool, "read_only", False) for tool in tools)
 

@@ -10,7 +10,7 @@ and results are left out unless `content=True`, or
 Names are those of https://opentelemetry.io/docs/specs/semconv/gen-ai/ as OpenTelemetry's own
 Python package for them (`opentelemetry-util-genai` 1.3) uses them; what it has no name for begins
 with `qwenbelt.`. Instrumentation made for qwen-agent's and openai's classes wraps methods that our
-agents replace or do not call, so nothing is told twice.
+agents replace or do not call, so nothing is reported twice.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ def _says_yes(name: str) -> bool:
 
 
 def observer() -> RunSpans | None:
-    """Returns what a new run tells its events to, or None while telemetry is off."""
+    """Returns what a new run reports its events to, or None while telemetry is off."""
     telemetry = _current()
     return None if telemetry is None else RunSpans(telemetry)
 
 
 def replying(model: str, url: str) -> AbstractContextManager[None]:
-    """Tells of a reply that our chat model gives to an agent that is not ours."""
+    """Reports a reply that our chat model gives to an agent that is not ours."""
     telemetry = _current()
     return nullcontext() if telemetry is None else lone_chat(telemetry, model, url)
 
@@ -97,7 +97,7 @@ def enable(
     content: bool | None = None,
     _exporting: bool = False,
 ) -> None:
-    """Tells every run of this process from now on.
+    """Reports every run of this process from now on.
 
     Args:
         tracers: where spans go; by default the provider that the program has set.
@@ -118,7 +118,7 @@ def enable(
 
 
 def disable() -> None:
-    """Tells nothing any more."""
+    """Stops reporting."""
     global _telemetry
     _telemetry = None
     tell_spans(None)
@@ -365,7 +365,7 @@ class RunSpans:
 
 @contextlib.contextmanager
 def lone_chat(telemetry: Telemetry, model: str, url: str) -> Iterator[None]:
-    """Tells of a reply that is no part of a run of ours, such as one that a stock agent wants."""
+    """Reports a reply that is no part of a run of ours, such as one that a stock agent wants."""
     from opentelemetry.trace import SpanKind
 
     values = {

@@ -37,6 +37,9 @@ class AgentChoice:
         approve: who says whether a call that is not read-only may run.
         code_mode: whether tools are called from code; None for "auto", or what the agent's file
             says.
+        tool_format: how calls are written; None for what suits the endpoint.
+        max_seconds: of a run; None for no limit.
+        max_tokens: of a run, read and written; None for no limit.
         described: the agent's file, which everything else overrules, or None.
     """
 
@@ -49,6 +52,9 @@ class AgentChoice:
     system: str | None = None
     approve: Literal["untrusted", "ask", "auto", "never"] = "untrusted"
     code_mode: CodeModeOption | None = None
+    tool_format: str | None = None
+    max_seconds: float | None = None
+    max_tokens: int | None = None
     described: DescribedAgent | None = None
 
     @classmethod
@@ -117,6 +123,7 @@ def agent_options(function: Face) -> Face:
         ),
         click.option("--think/--no-think", default=None, help="The model's thoughts on or off."),
         click.option("--system", metavar="TEXT", help="The system message."),
+        *run_options(),
         click.option("--instructions", metavar="FOLDER", help="Add this folder's AGENTS.md to it."),
         click.option(
             "--approve",
@@ -127,6 +134,34 @@ def agent_options(function: Face) -> Face:
         ),
     ]
     for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def run_options() -> list[Callable[[Face], Face]]:
+    """Returns the options of how calls are written and of what a run may use up."""
+    return [
+        click.option(
+            "--tool-format",
+            type=click.Choice(["native", "nous", "constrained", "react"]),
+            help="How calls are written; by default what suits the endpoint.",
+        ),
+        click.option(
+            "--max-seconds",
+            type=click.FloatRange(0, min_open=True),
+            help="A run's time; then the model has to answer.",
+        ),
+        click.option(
+            "--max-tokens",
+            type=click.IntRange(1),
+            help="A run's tokens, read and written; then the model has to answer.",
+        ),
+    ]
+
+
+def with_run_options(function: Face) -> Face:
+    """Adds `run_options` to a command."""
+    for option in reversed(run_options()):
         function = option(function)
     return function
 
@@ -144,10 +179,15 @@ def make_agent(choice: AgentChoice, made: dict[str, Any] | None = None, **settin
         ConfigError: there is no endpoint, or the MCP file cannot be used.
         InputError: there is no tool of a name.
     """
-    from qwenbelt.agents import endpoint
+    from qwenbelt.agents import Budget, endpoint
     from qwenbelt.agents.kinds import agent_class
 
-    extra = {} if choice.think is None else {"thinking": choice.think}
+    extra: dict[str, Any] = {} if choice.think is None else {"thinking": choice.think}
+    if choice.tool_format:
+        extra["tool_format"] = choice.tool_format
+    if choice.max_seconds or choice.max_tokens:
+        budget = Budget(seconds=choice.max_seconds, tokens=choice.max_tokens)
+        settings = {"budget": budget, **settings}
     llm = endpoint(choice.endpoint, **extra)
     found = choice.described
     if found is not None:

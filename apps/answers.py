@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.language import Language
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 _TEXTS = {
     "verified": ("is on the page", "已在原页核实"),
     "missing": ("is NOT on the page", "原页上没有此文字"),
+    "not_grounded": (
+        "Not verified: this answer does not stand on the pages that it cites.",
+        "未核实：该回答未能在所引页面上证实。",
+    ),
     "left_out": ("Not read: {pages}", "未读：{pages}"),
     "summary": (
         "{parts} parts read, about {tokens} tokens.",
@@ -22,6 +27,19 @@ _TEXTS = {
     ),
 }
 _say = Texts(_TEXTS)
+
+
+def is_uncited(text: str, files: Iterable[str | Path]) -> bool:
+    """Says whether an answer about documents neither cites a passage nor says that none tells."""
+    from qwenbelt.tools.data_files import DATA_SUFFIXES
+    from qwenbelt.tools.documents.answer_checks import CITATION
+    from qwenbelt.tools.documents.grounding import abstains
+
+    pictures = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"}
+    suffixes = {Path(str(file)).suffix.lower() for file in files}
+    if not suffixes - DATA_SUFFIXES - pictures or not text.strip():
+        return False
+    return CITATION.search(text) is None and not abstains(text)
 
 
 def answer_json(answer: LongDocumentAnswer) -> dict[str, Any]:
@@ -36,11 +54,19 @@ def answer_json(answer: LongDocumentAnswer) -> dict[str, Any]:
         "tokens": answer.tokens,
         "left_out": [{"file": file, "page": page} for file, page in answer.left_out],
         "problems": list(answer.problems),
+        "grounded": answer.grounded,
+        "checks": [check.to_dict() for check in answer.checks],
     }
 
 
 def answer_lines(answer: LongDocumentAnswer, language: Language) -> Iterator[str]:
     """Yields an answer as lines for a person: the text, its quotes, and what was not read."""
+    from qwenbelt.workflows.report.grounded import problems
+
+    if not answer.grounded:
+        yield _say("not_grounded", language)
+        yield from problems(answer.checks, language)
+        yield ""
     yield answer.text
     yield ""
     for found in answer.findings:

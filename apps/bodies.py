@@ -105,7 +105,7 @@ async def read_body(
         request: the request.
         largest: bytes that it may have.
         patience: seconds that it may take, however small.
-        take: told of each piece's size; see `Room`.
+        take: called with each piece's size; see `Room`.
 
     Raises:
         BodyRefused: it is larger or slower than it may be, by its own word or in fact, or the

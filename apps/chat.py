@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from qwenbelt.apps.agent_choice import AgentChoice, make_agent, trusted_tools
+from qwenbelt.apps.answers import is_uncited
 from qwenbelt.apps.approver import terminal_approver
 from qwenbelt.apps.conversation import Approver, ChatConversation, Follower
 from qwenbelt.apps.echo import echo
@@ -57,6 +58,7 @@ class Chat:
         self._made: dict[str, Any] = {}
         self.conversation = ChatConversation(self._agent(), messages or [])
         self.files: list[Path] = []
+        self._told_of: list[Path] = []  # files of the conversation
         self.timeline = Timeline()
         self._live = console.is_terminal
         self._allowed = trusted_tools(self.conversation.agent)
@@ -119,6 +121,7 @@ class Chat:
             EndpointError: the endpoint failed.
         """
         run = self.conversation.ask(text, self.files)
+        self._told_of += self.files
         self.files = []
         self.timeline = Timeline()
         with contextlib.ExitStack() as stack:
@@ -139,6 +142,8 @@ class Chat:
             echo(done.text)
         if done.reason == "cancelled":
             self._say("interrupted")
+        elif done.reason == "answer" and is_uncited(done.text, self._told_of):
+            self._say("uncited")
 
     def _note_times(self, event: Event) -> None:
         self.timeline.add(event.to_dict())
@@ -213,7 +218,7 @@ class Chat:
         self._say("chat_approve", mode=self.choice.approve)
 
     def _change(self, **changes: Any) -> None:
-        """Makes the agent anew; when that fails, the old one stays."""
+        """Makes the agent again; when that fails, the old one stays."""
         before = self.choice
         self.choice = dataclasses.replace(before, **changes)
         try:
@@ -235,6 +240,7 @@ class Chat:
 
     def _clear(self, rest: str) -> None:
         self.conversation.messages.clear()
+        self._told_of.clear()
         self._say("chat_cleared")
 
     def _quit(self, rest: str) -> None:

@@ -107,7 +107,7 @@ def run(arguments: Sequence[str]) -> int:
     """Runs the command line and returns the exit code; no exception leaves it.
 
     Args:
-        arguments: as typed, without the program's name. `--debug` may stand anywhere before a
+        arguments: as typed, without the program's name. `--debug` may be anywhere before a
             lone `--`; it (or QWENBELT_DEBUG=1) shows tracebacks.
     """
     words, debug = _without_debug(arguments)
@@ -140,7 +140,7 @@ def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
 
 
 def _told(error: BaseException) -> int:
-    """Says what went wrong on stderr and returns the exit code."""
+    """Returns what went wrong on stderr and returns the exit code."""
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, SystemExit):

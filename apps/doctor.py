@@ -1,4 +1,4 @@
-"""What works on this machine, and the one command that mends what does not.
+"""What works on this machine, and the one command that fixes what does not.
 
 Each check is a function that returns a `DoctorFinding` or a list of them; `@check` registers it. A
 check that raises is reported as failed with the error's line, so that one never hides the others.
@@ -33,7 +33,7 @@ class DoctorFinding:
         name: what was looked at.
         ok: whether it works.
         detail: what was found, one line.
-        fix: the command or sentence that mends it, or "" when nothing is to mend.
+        fix: the command or sentence that fixes it, or "" when there is nothing to fix.
         needed: whether qwenbelt cannot do its main job without it.
     """
 

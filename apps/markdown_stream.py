@@ -44,7 +44,7 @@ class MarkdownStream:
         return [block for block in blocks if block]
 
     def finish(self) -> str:
-        """Returns what is left and begins anew."""
+        """Returns what is left and starts again."""
         rest = self.rest
         self._lines, self._tail, self._fence = [], "", ""
         return rest

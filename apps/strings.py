@@ -109,6 +109,10 @@ _TEXTS = {
         "端点出错（{reason}）；{delay} 后重试。",
     ),
     "compacted": ("Older messages were shortened: {detail}", "较早的消息已压缩：{detail}"),
+    "uncited": (
+        "This answer cites no passage of the files: nothing in it was checked.",
+        "该回答没有引用文件中的任何段落：其内容未经核实。",
+    ),
     "stopped": ("Stopped: {detail}", "已停止：{detail}"),
     "interrupted": ("Interrupted.", "已中断。"),
     "turn_line": (

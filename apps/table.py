@@ -127,7 +127,7 @@ COMMANDS: dict[str, CommandTarget] = {
     ),
     "trace": CommandTarget("Look at the trace of a run.", "查看运行记录。", members=TRACE),
     "doctor": CommandTarget(
-        "What works here, and what mends the rest.",
+        "What works here, and what fixes the rest.",
         "检查本机环境，并给出修复命令。",
         "doctor:doctor",
     ),

@@ -45,14 +45,14 @@ _STYLES = {
     "timeout": ("⊘", "red"),
 }
 _REFRESHES = 8  # a second
-_LONGEST_OPEN_BLOCK = 4000  # characters that are rendered anew at each refresh
+_LONGEST_OPEN_BLOCK = 4000  # characters that are rendered again at each refresh
 
 
 class TerminalView:
     """Takes in the events of one run and shows them.
 
     What is finished is printed for good; what still grows (the open paragraph, running calls, the
-    latest thought) stands below it in a region that is redrawn.
+    latest thought) is below it in a region that is redrawn.
     """
 
     def __init__(self, console: Console, *, lanes: bool = True) -> None:
@@ -61,7 +61,7 @@ class TerminalView:
         self._lanes = lanes
         self._text = MarkdownStream()
         self._reply = ReplyFold()
-        self._printed = False  # whether text of the reply stands there for good
+        self._printed = False  # whether text of the reply is there for good
         self._thinking_since: float | None = None
         self._live: Live | None = None
         # what is printed and what is redrawn must not cross: the region would be erased wrongly

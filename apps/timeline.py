@@ -55,7 +55,7 @@ class CallTiming:
 
     @property
     def state(self) -> State:
-        """Where the call stands."""
+        """The state of the call."""
         if self.finished is not None:
             told = _ENDS.get(self.status)  # traces of earlier versions tell no status
             return told or ("cancelled" if self.cancelled else "done" if self.ok else "failed")

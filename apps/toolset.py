@@ -1,4 +1,4 @@
-"""The tools that the faces offer: those of this pack, and by name also qwen-agent's own."""
+"""The tools that the front ends offer: those of this pack, and by name also qwen-agent's own."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class ChildProcess:
         environment: variables beside those that are safe to pass on.
 
     Attributes:
-        number: tells this process from all others that this one has started.
+        number: distinguishes this process from all others that this one has started.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ class QwenbeltError(Exception):
     """The base of all errors that this package raises on purpose.
 
     Attributes:
-        fix: what mends it, as one sentence or command, or None.
+        fix: what fixes it, as one sentence or command, or None.
         exit_code: the exit code of the command line for this error.
     """
 

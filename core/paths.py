@@ -7,8 +7,8 @@ and walked in the same manner, and only while it stays inside. The last step act
 descriptor that the walk ended with. (openat2 with RESOLVE_BENEATH does the same in the Linux
 kernel, but refuses absolute links that lead inside.)
 
-Hard links cannot be told from other names of a file. Whatever is written goes to a new file that
-then takes the name, so a file outside that shares the old content keeps it.
+Hard links cannot be distinguished from other names of a file. Whatever is written goes to a new
+file that then takes the name, so a file outside that shares the old content keeps it.
 """
 
 from __future__ import annotations
@@ -423,7 +423,7 @@ class _Walk:
                 raise
 
     def _is_link(self, name: str, todo: list[str]) -> bool:
-        """Says whether `name` is a link, and if so puts what it stands for before the rest."""
+        """Returns whether `name` is a link, and if so puts what it stands for before the rest."""
         try:
             target = os.readlink(name, dir_fd=self._here)
         except OSError:

@@ -35,12 +35,12 @@ def remember(value: str | None) -> None:
 
 
 def is_secret_name(name: str) -> bool:
-    """Says whether a variable, header or key of this name usually holds a secret."""
+    """Returns whether a variable, header or key of this name usually holds a secret."""
     return _NAMES.search(name) is not None
 
 
 def looks_like_key(text: str) -> bool:
-    """Says whether `text` contains a known secret or a value in the shape of one."""
+    """Returns whether `text` contains a known secret or a value in the shape of one."""
     return scrub(text) != text
 
 

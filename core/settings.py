@@ -45,7 +45,7 @@ class Settings:
     Attributes:
         endpoint: the endpoint spec used when none is given, for example "dashscope:qwen3-max".
         max_model_calls: model calls a run may make.
-        max_repeats: so many identical calls with identical results, one after another, end a run
+        max_repeats: this many identical calls with identical results, one after another, end a run
             as a loop; 0 for never. Without a value it is 3, but 0 when max_model_calls is set
             above 100: who allows such long runs wants that budget alone to end them.
         workspace: folder of sessions, indexes and artifacts.
@@ -154,7 +154,7 @@ _TABLES: dict[str, Any] = {"rates": _rates, "prices": _prices}  # in the file on
 
 
 def load_settings() -> Settings:
-    """Reads the settings anew.
+    """Reads the settings again.
 
     Raises:
         ConfigError: the file cannot be read, or a value or name in it is not understood.

@@ -1,4 +1,4 @@
-"""Spans that tools tell of their own work while telemetry is on; else they cost nothing.
+"""Spans that tools report about their own work while telemetry is on; else they cost nothing.
 
 `qwenbelt.agents.telemetry` hands in the tracer, so nothing here needs OpenTelemetry.
 """
@@ -14,14 +14,14 @@ _tracer: Any = None
 
 
 def tell_spans(tracer: Any) -> None:
-    """Has spans told to an OpenTelemetry tracer from now on, or to nobody when it is None."""
+    """Reports spans to an OpenTelemetry tracer from now on, or to none when it is None."""
     global _tracer
     _tracer = tracer
 
 
 @contextlib.contextmanager
 def span(name: str, attributes: Mapping[str, str | int]) -> Iterator[None]:
-    """Tells of what is done inside, as a part of the call or run that it happens in."""
+    """Records what is done inside as a span of the call or run that it happens in."""
     if _tracer is None:
         yield
         return

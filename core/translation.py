@@ -44,7 +44,7 @@ class _Read(NamedTuple):
 
 
 def in_language(error: BaseException | str, language: str) -> str:
-    """Returns what an error says in a language ("en" or "zh"): the message, then its mend.
+    """Returns what an error says in a language ("en" or "zh"): the message, then its fix.
 
     Args:
         error: the error, or the text of one.
@@ -76,7 +76,7 @@ class _Reading:
 
         Args:
             text: what to read.
-            depth: in how many rows it stands.
+            depth: in how many rows it is.
             joints: at how many places, one after the other, it may be taken apart.
             words: whether it may be a single word of the catalogue.
         """
@@ -129,9 +129,9 @@ class _Reading:
 
 
 def _values(row: _Row, text: str) -> list[str] | None:
-    """Returns what stands in the holes, each as short as can be, or None where the row is not it.
+    """Returns what is in the holes, each as short as can be, or None where the row is not it.
 
-    It takes one pass over the text, whatever stands in it.
+    It takes one pass over the text, whatever is in it.
     """
     first, last = row.parts[0], row.parts[-1]
     end = len(text) - len(last)

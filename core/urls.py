@@ -104,7 +104,7 @@ def _address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | st
 
 
 def is_public(address: str) -> bool:
-    """Says whether an IP address is reachable from everywhere, so that fetching it is harmless.
+    """Returns whether an IP address is reachable from everywhere, so that fetching it is harmless.
 
     Mapped and translated IPv4 addresses inside IPv6 (RFC 4291, 6052, 3056, 4380) are unwrapped.
     """

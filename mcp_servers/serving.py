@@ -212,7 +212,7 @@ def _client(ctx: Context) -> str:
 
 
 def _reporter(ctx: Context) -> Callable[..., None]:
-    """Returns what tells the client of progress, from any thread, and not too often."""
+    """Returns what reports progress to the client, from any thread, and not too often."""
     loop_token = anyio.lowlevel.current_token()
     last = done = 0.0
 

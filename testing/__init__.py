@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from qwenbelt.testing.checks.golden import (
         Golden,
     )
+    from qwenbelt.testing.checks.grounding import grounded
     from qwenbelt.testing.checks.lanes import (
         lanes,
     )
@@ -140,6 +141,7 @@ __getattr__, __dir__ = lazy(
             "tool",
         ),
         "qwenbelt.testing.checks.citations": ("citations",),
+        "qwenbelt.testing.checks.grounding": ("grounded",),
         "qwenbelt.testing.checks.golden": ("Golden",),
         "qwenbelt.testing.checks.lanes": ("lanes",),
         "qwenbelt.testing.checks.matchers": (
@@ -242,6 +244,7 @@ __all__ = [
     "ended",
     "equals",
     "every",
+    "grounded",
     "ignore",
     "lanes",
     "load_scenario",

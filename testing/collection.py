@@ -84,7 +84,7 @@ class ScenarioItem(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
-        """Returns where the test stands."""
+        """Returns where the test is."""
         return self.path, 0, f"scenario {self.name}"
 
 

@@ -29,7 +29,7 @@ def unknown_line(
     """Returns what is said of arguments that the tool does not have, or "".
 
     Pydantic would leave them out in silence, and the call would do something else than was asked.
-    A schema that is silent about further properties takes them, unless a model stands behind it
+    A schema that is silent about further properties takes them, unless a model is behind it
     that neither keeps them nor says that it does without.
     """
     properties = schema.get("properties") or {}

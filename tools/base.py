@@ -115,7 +115,7 @@ class ToolContext:
         session: names the conversation; kernels and working folders belong to it.
         folder: the session's working folder, or None to let the tool choose.
         files: the conversation's files by the name that the model sees.
-        report: tells progress: a text and, if known, the fraction done.
+        report: reports progress: a text and, if known, the fraction done.
         on_output: takes the next piece of what the call prints; None for `report`.
         so_far: gives what there is of the result, for a call that is stopped; a tool may set it.
         cancelled: set when the run no longer wants the result.

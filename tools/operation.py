@@ -29,8 +29,8 @@ class OperationCall:
     """One running call.
 
     Attributes:
-        report: tells progress: a text and, if known, the fraction done.
-        cancelled: set when nobody wants the reply any more.
+        report: reports progress: a text and, if known, the fraction done.
+        cancelled: set when the reply is no longer wanted.
         language: of notes in the reply.
         client: names the client's session, where a server has several; "" for the only one.
     """
@@ -41,7 +41,7 @@ class OperationCall:
     client: str = ""
 
     def check(self) -> None:
-        """Raises `ToolCancelled` when nobody wants the reply any more."""
+        """Raises `ToolCancelled` when the reply is no longer wanted."""
         if self.cancelled.is_set():
             raise ToolCancelled("The call was cancelled.")
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Health:
-    """Tells an endpoint that is down from one picture that it cannot answer."""
+    """Distinguishes an endpoint that is down from one picture that it cannot answer."""
 
     def __init__(self) -> None:
         self._failures = self._successes = 0
@@ -46,13 +46,13 @@ async def each(
     slots: asyncio.Semaphore,
     progress: Callable[[T], None] | None = None,
 ) -> list[T]:
-    """Does `work` for all sources, so many at once as there are slots; results in their order.
+    """Does `work` for all sources, this many at once as there are slots; results in their order.
 
     Args:
         sources: the pictures.
         work: gets a source and a file name without ending that no other source has.
         slots: bounds what is done at the same time.
-        progress: is told each result as soon as it is there.
+        progress: called with each result as soon as it is there.
     """
 
     async def one(source: PictureSource, stem: str) -> T:

@@ -1,6 +1,6 @@
 """`Cited[T]`: a value of a typed answer with the place that it was read from.
 
-The model fills in value, file, page and quote; whether the quote stands on that page is looked up
+The model fills in value, file, page and quote; whether the quote is on that page is looked up
 by code when the answer is complete, and kept as `verified`. A model that says it itself is not
 heard.
 """
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Cited(BaseModel, Generic[T]):
-    """A value and where it stands.
+    """A value and where it is.
 
     Attributes:
         value: the value.
@@ -87,7 +87,7 @@ def verify_all(value: Any, files: Mapping[str, Path]) -> None:
 
 
 def stands_on_page(files: Mapping[str, Path], file: str, page: int, quote: str) -> bool:
-    """Says whether a quote stands on a page of one of these files; any of them for an odd name."""
+    """Returns whether a quote is on a page of one of these files; any of them for an odd name."""
     from qwenbelt.tools.documents import verify_citation
     from qwenbelt.tools.documents.library import default_index, shared_index
 

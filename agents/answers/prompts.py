@@ -1,4 +1,4 @@
-"""What the model is told of typed answers, in English and Chinese."""
+"""What the model reads about typed answers, in English and Chinese."""
 
 from __future__ import annotations
 

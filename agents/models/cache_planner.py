@@ -31,7 +31,7 @@ _WITHOUT = ("qwen-turbo", "qwen-long", "qwen-mt", "qwen-omni", "qwen2", "qwq", "
 
 
 def has_explicit_cache(dialect: str, model: str) -> bool:
-    """Says whether an endpoint is known to take marks for a model."""
+    """Returns whether an endpoint is known to take marks for a model."""
     return dialect == "dashscope" and not model.lower().startswith(_WITHOUT)
 
 

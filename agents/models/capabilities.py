@@ -106,7 +106,7 @@ def forget(url: str, model: str) -> None:
 
 
 def is_lasting(url: str) -> bool:
-    """Says whether the same server will be found under this URL another day."""
+    """Returns whether the same server will be found under this URL another day."""
     return not (is_loopback(url) and (urlsplit(url).port or 0) >= _FIRST_EPHEMERAL_PORT)
 
 

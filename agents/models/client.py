@@ -225,7 +225,7 @@ async def _each(chunks: list[JsonDict]) -> AsyncIterator[JsonDict]:
 
 
 def status_error(error: APIStatusError, connection: ModelConnection) -> EndpointError:
-    """Returns an error status of the endpoint as one line with its mend."""
+    """Returns an error status of the endpoint as one line with its fix."""
     status = error.status_code
     body: Any = error.body
     if isinstance(body, dict) and isinstance(body.get("error"), dict):

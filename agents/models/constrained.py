@@ -157,7 +157,7 @@ class ConstrainedSteps:
 
 
 def repeats_itself(text: str) -> bool:
-    """Says whether a text ends in the same few words over and over."""
+    """Returns whether a text ends in the same few words over and over."""
     units = (text[-size:] for size in range(1, _REPEATED + 1))
     return len(text) >= _REPETITION and any(
         text.endswith(unit * (_REPETITION // len(unit))) for unit in units

@@ -65,7 +65,7 @@ class Ranked:
 
 @dataclass
 class BatchState:
-    """A batch as its service tells it.
+    """A batch as its service reports it.
 
     Attributes:
         status: "validating", "in_progress", "finalizing", "completed", "failed", "expired",
@@ -81,7 +81,7 @@ class BatchState:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether everything is final."""
         return self.status in ("completed", "failed", "expired", "cancelled")
 
 
@@ -194,7 +194,7 @@ class DashScope:
     def upload_media(self, path: str | Path, model: str) -> str:
         """Uploads a large picture, sound or video for one model; returns an `oss://` URL.
 
-        Such a URL may stand wherever a message takes one, for 48 hours.
+        Such a URL may be used wherever a message takes one, for 48 hours.
         """
         from dashscope.common.error import DashScopeException
         from dashscope.utils.oss_utils import OssUtils
@@ -307,13 +307,13 @@ class DashScope:
         return _batch_state(made)
 
     def batch(self, identity: str) -> BatchState:
-        """Returns how a batch stands."""
+        """Returns the state of a batch."""
         return _batch_state(self._call(lambda: self._client.batches.retrieve(identity)))
 
     def wait_batch(
         self, identity: str, *, every: float = 30.0, most: float = 86400.0
     ) -> BatchState:
-        """Polls until a batch is over, or `most` seconds have passed; returns how it stands."""
+        """Polls until a batch is over, or `most` seconds have passed; returns its state."""
         until = time.monotonic() + most
         while True:
             state = self.batch(identity)

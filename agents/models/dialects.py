@@ -54,7 +54,7 @@ class Dialect:
         return is_loopback(self.url)
 
     def needs_key(self, url: str) -> bool:
-        """Says whether an endpoint at this URL refuses requests without a key."""
+        """Returns whether an endpoint at this URL refuses requests without a key."""
         host = urlsplit(url).hostname or ""
         return any(host == known or host.endswith(f".{known}") for known in self.hosts)
 
@@ -164,7 +164,7 @@ THINKING_FIELDS = (
 
 
 def thinking_fields(dialect: Dialect, thinking: bool | int | None) -> JsonDict:
-    """Returns the body fields that switch thinking on or off, or limit it to so many tokens.
+    """Returns the body fields that switch thinking on or off, or limit it to this many tokens.
 
     None leaves the endpoint's default.
     """
@@ -224,7 +224,7 @@ def structured_fields(field: str, schema: JsonDict) -> JsonDict:
 
 
 def _is_strict(schema: Any) -> bool:
-    """Says whether OpenAI takes a schema as strict: no object has optional or further properties.
+    """Whether OpenAI takes a schema as strict: no object has optional or further properties.
 
     Source: OpenAI's guide to structured outputs, supported schemas.
     """

@@ -424,7 +424,7 @@ class EndpointModel:
 
 
 def _has_results(messages: Sequence[JsonDict]) -> bool:
-    """Says whether calls were made and answered since the last question."""
+    """Returns whether calls were made and answered since the last question."""
     if not messages:
         return False
     last = messages[-1]

@@ -173,7 +173,7 @@ def list_models(url: str, *, key: str = "", timeout: float = 5.0) -> list[str]:
 
 
 def server_facts(url: str, model: str, key: str = "") -> dict[str, Any]:
-    """Returns what a server tells about a model: `context_tokens`, `tool_template`.
+    """Returns what a server reports about a model: `context_tokens`, `tool_template`.
 
     Asked are llama.cpp's `/props` and the fields of vLLM and SGLang in `/v1/models`; what a server
     does not tell is left out.

@@ -1,4 +1,4 @@
-"""Tells when the arguments of a streamed call are complete.
+"""Detects when the arguments of a streamed call are complete.
 
 A JSON value delimits itself: when a scanner of braces, brackets and strings returns to depth
 zero, nothing that follows can belong to it. Every character is looked at once.

@@ -77,7 +77,7 @@ def find_model(name: str) -> Path:
     """Returns the file of a model: a path, a known name, or the name of a pulled file.
 
     Raises:
-        ConfigError: it is not on this machine; the mend says how to get it.
+        ConfigError: it is not on this machine; the fix says how to get it.
         InputError: the file is not a model.
     """
     path = Path(name).expanduser()

@@ -1,6 +1,6 @@
 """How much an endpoint may be asked at a time and in a minute, shared by all agents of a process.
 
-Limits stand in `qwenbelt.toml` under `[rates.NAME]`, NAME being a dialect or a base URL, or as
+Limits are in `qwenbelt.toml` under `[rates.NAME]`, NAME being a dialect or a base URL, or as
 `rate` in an llm dict. Requests wait in the order in which they came, whatever thread or event loop
 they come from.
 """

@@ -1,6 +1,6 @@
 """What a refusal of an endpoint means: by its status first, by its code next, by its words last.
 
-The words are those of the sources beside them; general rules stand behind the tables, since
+The words are those of the sources beside them; general rules are behind the tables, since
 gateways put words of their own round those of others.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.retries import PASSING_STATUSES
 
-# names of errors that the request itself is at fault for, whatever words stand beside them
+# names of errors that the request itself is at fault for, whatever words are beside them
 _FINAL_CODES = (
     "invalidparameter",  # DashScope: InvalidParameter, InternalError.Algo.InvalidParameter
     "invalid_parameter",
@@ -72,13 +72,13 @@ _BUSY_WORDS = (
     "too many requests",
     "try again",
 )
-# what no waiting mends, though it comes as 429: the account has run out (OpenAI, DashScope)
+# what waiting does not fix, though it comes as 429: the account has run out (OpenAI, DashScope)
 _SPENT = ("insufficient_quota", "arrearage", "billing", "prepaid", "freetieronly")
 _LEADING_STATUS = re.compile(r"\A<([45]\d\d)>")  # DashScope: "<400> InternalError.Algo…"
 
 
 def may_succeed_later(status: int | None, code: str, message: str) -> bool:
-    """Says whether the same request may succeed when it is sent again."""
+    """Returns whether the same request may succeed when it is sent again."""
     if _is_spent(code, message):
         return False
     told = _LEADING_STATUS.match(message)
@@ -146,7 +146,7 @@ _NO_OVERFLOW = re.compile(
 
 
 def is_overflow(error: EndpointError) -> bool:
-    """Says whether an error means that the conversation is longer than the model's window."""
+    """Returns whether an error means that the conversation is longer than the model's window."""
     if error.status == 429:
         return False
     if error.status == 413 or str(error.code or "").lower() in _OVERFLOW_CODES:
@@ -189,7 +189,7 @@ _BAD = re.compile(
 
 
 def wants_thoughts(error: EndpointError) -> bool:
-    """Says whether an endpoint refuses since the thoughts of earlier replies were left out."""
+    """Returns whether an endpoint refuses since the thoughts of earlier replies were left out."""
     return bool(_THOUGHTS_WANTED.search(error.message))
 
 
@@ -215,7 +215,7 @@ def refused_tools(error: EndpointError, tools: Sequence[Mapping[str, Any]]) -> l
 
 
 def _quoted(text: str) -> str:
-    """Returns what stands in quotation marks or after the word function or tool."""
+    """Returns what is in quotation marks or after the word function or tool."""
     found = re.findall(
         r"['\"`‘“]([\w.-]{1,64})['\"`’”]|\b(?:function|tool)\s+([\w-]{1,64})", text, re.IGNORECASE
     )

@@ -3,7 +3,7 @@
 The rules are those of the WHATWG HTML standard, section 9.2, with what servers get wrong allowed
 for: events that no blank line separates, an `error:` line of older llama.cpp servers, and a stream
 that ends without a blank line. Lines end at CR, LF or CRLF only: U+2028 and its kind, at which
-`str.splitlines` also cuts, may stand unescaped inside JSON text.
+`str.splitlines` also cuts, may be unescaped inside JSON text.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ UNABLE = re.compile(
 
 
 def reads_pictures(model: str, known: bool | None) -> bool:
-    """Says whether a model is to be sent pictures that nobody asked for by hand."""
+    """Returns whether a model is to be sent pictures that nobody asked for by hand."""
     return bool(_READS.search(model)) if known is None else known
 
 
@@ -106,7 +106,7 @@ def rule_of(model: object) -> PictureRule | None:
 
 
 def takes(form: str) -> bool:
-    """Says whether a codec's form has room for pictures."""
+    """Returns whether a codec's form has room for pictures."""
     return form in _FORMS
 
 

@@ -100,7 +100,7 @@ def policy_for(tool: Any, policy: ApprovalPolicy) -> ApprovalPolicy:
 
 
 def needs_nobody(tool: Any, policy: ApprovalPolicy) -> bool:
-    """Says whether calls of a tool may run without asking; only a function has a say in all."""
+    """Returns whether calls of a tool may run without asking; only a function has a say in all."""
     applies = policy_for(tool, policy)
     if applies == "auto":
         return True
@@ -110,14 +110,14 @@ def needs_nobody(tool: Any, policy: ApprovalPolicy) -> bool:
 
 
 def stays_inside(tool: Any) -> bool:
-    """Says whether calls of a tool neither reach outside nor change anything but their folder."""
+    """Whether calls of a tool neither reach outside nor change anything but their folder."""
     if getattr(tool, "contained", False) is True:
         return True
     return is_harmless(tool) and not getattr(tool, "open_world", False)
 
 
 def looks_at_labels(tool: Any, policy: ApprovalPolicy) -> bool:
-    """Says whether the policy for a tool asks where a call's values come from."""
+    """Returns whether the policy for a tool asks where a call's values come from."""
     applies = policy_for(tool, policy)
     return applies == "untrusted" or (
         isinstance(applies, RuledPolicy) and applies.otherwise == "untrusted"
@@ -130,7 +130,7 @@ def rules_of(policy: ApprovalPolicy) -> ApprovalRules | None:
 
 
 def is_harmless(tool: Any) -> bool:
-    """Says whether a tool declares no side effect; stock tools declare nothing and so do not."""
+    """Returns whether a tool declares no side effect; stock tools declare nothing and so do not."""
     return bool(getattr(tool, "read_only", False))
 
 

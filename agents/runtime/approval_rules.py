@@ -4,7 +4,7 @@ A pattern is `tool` or `tool(argument)`, both with `*` and `?` as in file names.
 `ask`, and `ask` beats `allow`.
 
 `{"sources": {"web_fetch(url)": ["read_channel"]}}` says whose results may choose an argument: there
-is no question for a value that stands in what one of those tools gave back.
+is no question for a value that is in what one of those tools gave back.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ApprovalRule:
     argument: str | None
 
     def fits(self, tool: Any, name: str, values: Any) -> bool:
-        """Says whether the rule speaks of a call.
+        """Returns whether the rule speaks of a call.
 
         What forbids or asks fits when any value does; what allows must fit all targets.
         """

@@ -32,7 +32,7 @@ class Budget:
         money: in the currency of `prices`.
         prices: money for a million input tokens and a million output tokens; without it what
             `agents.prices` knows of the model.
-        repeats: so many identical calls with identical results, in replies one after another, are
+        repeats: this many identical calls with identical results, in replies one after another, are
             a loop, which is stopped; 0 for never.
     """
 
@@ -59,7 +59,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why a run ends, as `Done` tells it: a word, and a line for people."""
+    """Why a run ends, as `Done` reports it: a word, and a line for people."""
 
     reason: str
     detail: str = ""

@@ -33,7 +33,7 @@ async def call_all(
         arguments: of each call.
         in_flight: calls at the same time.
         language: of notes about calls that fail.
-        listener: is told of each call that begins and ends.
+        listener: called for each call that begins and ends.
     """
     count = len(arguments)
     scheduler = Scheduler(

@@ -1,7 +1,7 @@
 """Code mode: the model is offered the interpreter, and code in it calls the other tools.
 
 Every call from code takes the way of any other call: the run's scheduler, with its resources,
-limits, approvals, budgets and events. Here stands what is different: names that Python takes, what
+limits, approvals, budgets and events. Here is what is different: names that Python takes, what
 the model is told, and results as values.
 """
 
@@ -285,7 +285,7 @@ def code_mode_of(
 
 
 def pays(tools: Mapping[str, Any], model: Any) -> bool:
-    """Says whether calls from code pay: a probe has shown that the model writes code, many tools.
+    """Whether calls from code pay: a probe has shown that the model writes code, many tools.
 
     The interpreter must be there already: nobody gets code run who has not chosen it.
     """
@@ -308,6 +308,6 @@ def held_by(job: ScheduledCall | None) -> set[str]:
 
 
 def is_interpreter(tool: Any) -> bool:
-    """Says whether a tool can run code that calls others."""
+    """Returns whether a tool can run code that calls others."""
     inner = getattr(tool, "tool", tool)
     return isinstance(inner, Tool) and bool(getattr(inner, "calls_tools", False))

@@ -156,7 +156,7 @@ class Compaction:
     Attributes:
         system: the system messages, which stay.
         before: the exchanges before the last question: each a question with its steps.
-        question: the last question and what stands beside it.
+        question: the last question and what is beside it.
         steps: the steps since: each a reply of the model with the results of its calls.
         over: estimated tokens that are still too many; it fits when this is 0 or less.
         left_out: messages that went whole.
@@ -253,7 +253,7 @@ class Compaction:
         self.removed += sum(len(text_of(message["content"])) for message in group)
 
     def messages(self, notes: str = "") -> list[dict[str, Any]]:
-        """Returns what is left; notes on what went stand before the first question."""
+        """Returns what is left; notes on what went are before the first question."""
         kept = [*self.system, *_flat(self.before), *self.question, *_flat(self.steps)]
         if not self.left_out:
             return kept

@@ -53,7 +53,7 @@ class ConversationLabels:
         """Returns the first value of a call that untrusted text may have chosen.
 
         With no untrusted text about, what the model wants is what people said; only a target of a
-        destructive call must even then stand in their words.
+        destructive call must even then be in their words.
         """
         provenance = self._followed()
         if provenance.is_clean and getattr(tool, "destructive", False):

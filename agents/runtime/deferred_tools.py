@@ -1,6 +1,6 @@
 """Tools that are found when they are needed: the model is told of a search instead of them all.
 
-What a search finds stands in the conversation, and `call_tool` calls it, so that the declared
+What a search finds is in the conversation, and `call_tool` calls it, so that the declared
 tools, and with them the beginning of every request, never change. The scheduler sees the real
 tool: its arguments, locks, approvals and events are its own.
 """
@@ -76,7 +76,7 @@ class DeferredTools:
         return self._names is None or name in self._names
 
     def is_deferred(self, name: str) -> bool:
-        """Says whether a tool is left out of what is declared."""
+        """Returns whether a tool is left out of what is declared."""
         return name in self._tools or name in self._added
 
     def found(self, query: str) -> list[dict[str, Any]]:

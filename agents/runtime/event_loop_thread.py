@@ -55,7 +55,7 @@ class BackgroundLoop:
     def iterate_with_pauses(
         self, make: Callable[[], AsyncGenerator[T, None]], seconds: float | None
     ) -> Iterator[T | None]:
-        """Yields what an async generator yields, and None whenever so many seconds bring nothing.
+        """Yields what an async generator yields, and None whenever this many seconds bring nothing.
 
         Closing this closes the generator and stops its work.
         """

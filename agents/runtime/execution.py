@@ -84,7 +84,7 @@ class Execution:
         return function
 
     async def _stop(self, work: asyncio.Future[Any]) -> None:
-        """Tells the call to stop and gives it a moment; threads can only be left behind."""
+        """Asks the call to stop and gives it a moment; threads can only be left behind."""
         self._context.cancelled.set()
         work.add_done_callback(_forget)
         if isinstance(work, asyncio.Task):

@@ -45,7 +45,7 @@ class CallOutcome:
         text: what the model sees.
         full_text: the same without the cap on its size.
         artifacts: paths of pictures and files that the call made.
-        status: how it ended, as `ToolFinished` tells it.
+        status: how it ended, as in `ToolFinished`.
         error: the name of the exception that code raised.
         value: what the tool returned, with the text that it has, for calls from code.
     """
@@ -94,7 +94,7 @@ def failed(error: BaseException, *, abandoned: bool = False, so_far: str = "") -
     Args:
         error: the error.
         abandoned: whether a thread was left behind.
-        so_far: what the call had shown before; it stands below the line.
+        so_far: what the call had shown before; it is below the line.
     """
     if isinstance(error, QwenbeltError):
         text = one_line(error)

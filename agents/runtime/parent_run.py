@@ -31,7 +31,7 @@ class ParentRun:
     """The outer run, as seen from one of its calls.
 
     Attributes:
-        emit: tells an event of the outer run; on its loop.
+        emit: reports an event of the outer run; on its loop.
         asked: gives a future for a person's answer about a call.
         spending: what the outer run has used up.
         policy: how the outer run approves calls.
@@ -55,7 +55,7 @@ class ParentRun:
         return self.policy if own == "auto" else own
 
     def tell(self, event: Event, prefix: str, answer: Callable[[str, bool], None]) -> None:
-        """Tells an event of an inner run as a nested one of the outer run.
+        """Reports an event of an inner run as a nested one of the outer run.
 
         Args:
             event: the event.

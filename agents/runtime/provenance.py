@@ -2,8 +2,8 @@
 
 What the person and the system said is trusted. What a tool gave back is not: a page, a document, a
 mail or a server may hold orders for the model, and a model may obey them. Labels do not go through
-a model, so a call is judged by its values: a target (to whom, where, which) must stand in trusted
-text, or in a field of a result that its tool vouches for; what stands in untrusted text, or, once
+a model, so a call is judged by its values: a target (to whom, where, which) must be in trusted
+text, or in a field of a result that its tool vouches for; what is in untrusted text, or, once
 there is some, in no text at all, counts as chosen by it.
 """
 
@@ -35,7 +35,7 @@ _TARGETS = re.compile(
     r"branch|query|sql|commands?|cmd|script|ids?|keys?|passwords?|secrets?|tokens?|permissions?)$",
     re.IGNORECASE,
 )
-# what acts as a target wherever it stands: addresses of pages and people, numbers of accounts
+# what acts as a target wherever it is: addresses of pages and people, numbers of accounts
 _ACTING = re.compile(
     r"\b(?:https?://[^\s<>\"'`]+|www\.[^\s<>\"'`]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|"
     r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|io|cn|de|info|biz|co|app|dev|ai|me|xyz)\b(?:/[^\s<>\"'`]*)?|"
@@ -98,8 +98,8 @@ class Influence:
     Attributes:
         argument: the argument's name.
         value: the value, shortened.
-        quote: the words in which it stands, or "" when it stands nowhere.
-        label: where they stand; None when it stands nowhere.
+        quote: the words in which it is, or "" when it is nowhere.
+        label: where they are; None when it is nowhere.
     """
 
     argument: str
@@ -238,7 +238,7 @@ class Provenance:
         return (set(values) - words, words) if said else (set(values), set())
 
     def _comes_from(self, sources: Sequence[str], value: str) -> bool:
-        """Says whether a value stands in what one of these tools gave back."""
+        """Returns whether a value is in what one of these tools gave back."""
         plain = normalised(value)
         if not sources or not plain:
             return False
@@ -248,7 +248,7 @@ class Provenance:
         return any(p.label.name in sources and _stands_in(plain, p.plain) for p in pieces)
 
     def unsaid(self, tool: Any, values: Any) -> Influence | None:
-        """Returns the first target of a call that stands in no trusted text."""
+        """Returns the first target of a call that is in no trusted text."""
         if not isinstance(values, Mapping):
             return None
         named = targets_of(tool)
@@ -259,7 +259,7 @@ class Provenance:
         return None
 
     def is_said(self, value: str) -> bool:
-        """Says whether a value stands in trusted text."""
+        """Returns whether a value is in trusted text."""
         plain = normalised(value)
         if plain.isdigit() and len(plain) < _FEW_DIGITS:  # as a day or an amount it says nothing
             return re.search(_NUMBERED.format(plain), self._trusted) is not None
@@ -269,13 +269,13 @@ class Provenance:
         return date is not None and (int(date[2]), int(date[3])) in self._dates
 
     def _is_asked(self, argument: str, value: str) -> bool:
-        """Says whether words to search for are all a person's own, in whatever order."""
+        """Returns whether words to search for are all a person's own, in whatever order."""
         if not _WORDS_TO_FIND.search(argument) or _ACTING.search(value):
             return False
         return all(self.is_said(word) for word in re.findall(r"\w{2,}", value))
 
     def _is_filled_in(self, value: str) -> bool:
-        """Says whether a value is a person's own text with its places filled in."""
+        """Returns whether a value is a person's own text with its places filled in."""
         flat = " ".join(value.split())
         return any(
             not _ACTING.search(" ".join(match.groups()))
@@ -284,7 +284,7 @@ class Provenance:
         )
 
     def _is_of_a_named_thing(self, value: str) -> bool:
-        """Says whether a tool gives this identifier to one thing only, by a name that was said."""
+        """Whether a tool gives this identifier to one thing only, by a name that was said."""
         records = self._records.get(normalised(value), [])
         return bool(records) and all(
             any(len(name) >= _FEW_DIGITS and not name.isdigit() and self.is_said(name)
@@ -401,7 +401,7 @@ def leaves(value: Any) -> Iterator[str]:
 
 
 def _stands_in(plain: str, text: str) -> bool:
-    """Says whether a value stands in text as a whole: not as a part of a longer word or number."""
+    """Returns whether a value is in text as a whole: not as a part of a longer word or number."""
     at = text.find(plain)
     while at >= 0:
         before, after = text[at - 1 : at] if at else "", text[at + len(plain) : at + len(plain) + 1]
@@ -413,7 +413,7 @@ def _stands_in(plain: str, text: str) -> bool:
 
 
 def _names(plain: str, piece: _LabelledText) -> bool:
-    """Says whether text names a value; a short number is named where it counts nothing else."""
+    """Returns whether text names a value; a short number is named where it counts nothing else."""
     if not _stands_in(plain, piece.plain):
         return False
     if not (plain.isdigit() and len(plain) < _FEW_DIGITS):
@@ -459,7 +459,7 @@ def _split(
         return _split_lines(text, vouched)
     found: list[str] = []
     rest = json.dumps(_without(value, vouched, found, records), ensure_ascii=False)
-    # as people read it: what stands at the beginning of a line is a word of its own
+    # as people read it: what is at the beginning of a line is a word of its own
     return found, rest.replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t")
 
 
@@ -529,5 +529,5 @@ def _split_lines(text: str, vouched: set[str]) -> tuple[list[str], str]:
 
 
 def _is_atom(value: str) -> bool:
-    """Says whether a field's value is a name or number and no text that could hold another."""
+    """Returns whether a field's value is a name or number and no text that could hold another."""
     return 0 < len(value.strip()) <= 100 and "\n" not in value

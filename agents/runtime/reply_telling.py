@@ -9,7 +9,7 @@ from qwenbelt.core.events import Event, ModelFinished, TextDelta, TextRelabelled
 
 
 class ReplyTelling:
-    """Tells the text of replies, one after another.
+    """Reports the text of replies, one after another.
 
     Attributes:
         holds: whether hooks may still change or refuse a text, so that nobody is told it before.
@@ -39,12 +39,12 @@ class ReplyTelling:
             self._end()
 
     def release(self, text: str) -> None:
-        """Tells the text of the last reply, which the hooks have seen; once."""
+        """Reports the text of the last reply, which the hooks have seen; once."""
         if self._finished is not None:
             self.say(text)
 
     def say(self, text: str) -> None:
-        """Tells a text, held or of a hook, as the end of the last reply."""
+        """Reports a text, held or of a hook, as the end of the last reply."""
         if text:
             self._emit(TextDelta(text))
         self._end()

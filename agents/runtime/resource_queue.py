@@ -128,7 +128,7 @@ class Admission:
         await ticket.admitted
 
     def would_wait(self, ticket: Ticket) -> bool:
-        """Says whether the call cannot start at once."""
+        """Returns whether the call cannot start at once."""
         return bool(self._waiting) or not self._may_start(ticket)
 
     def leave(self, ticket: Ticket) -> None:

@@ -86,7 +86,7 @@ class RunConfig:
     deferred: DeferredTools | None = None
 
     def declared(self, tools: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Returns what the model is told of tools."""
+        """Returns what the model reads about tools."""
         code = self.code
         return [
             code.declaration(self.language)
@@ -114,7 +114,7 @@ class Channel:
         self._closed = False
 
     def emit(self, event: Event) -> None:
-        """Tells an event; what comes after the end, from tools left behind, is dropped."""
+        """Reports an event; what comes after the end, from tools left behind, is dropped."""
         if self._closed:
             return
         if self._trace is not None:
@@ -126,7 +126,7 @@ class Channel:
         self.events.put_nowait(event)
 
     def open(self, plan: RunConfig) -> None:
-        """Begins to tell telemetry of the run, in the task that drives it."""
+        """Begins to report the run to telemetry, in the task that drives it."""
         if self._spans is not None:
             self._spans.open(plan.agent, plan.model.name, plan.model.url)
 
@@ -143,7 +143,7 @@ class Channel:
             future.set_result(allowed)
 
     def close(self, last: Event) -> None:
-        """Tells the last event."""
+        """Reports the last event."""
         self.emit(last)
         self._closed = True
         self.events.put_nowait(None)
@@ -222,7 +222,7 @@ class Run(AsyncGenerator[Event, None]):
         if driver is not None and loop is not None and not (driver.done() or loop.is_closed()):
             loop.call_soon_threadsafe(driver.cancel)
 
-    # -- for people and faces -----------------------------------------------------------------
+    # -- for people and front ends -----------------------------------------------------------------
 
     @property
     def messages(self) -> list[dict[str, Any]]:

@@ -235,7 +235,7 @@ class Scheduler:
     async def results(self, seconds: float | None = None) -> dict[str, CallOutcome]:
         """Waits for all calls; returns their outcomes by their ids.
 
-        What is not there after so many seconds is stopped.
+        What is not there after this many seconds is stopped.
         """
         tasks = [job.task for job in self._jobs if job.task]
         if tasks:
@@ -418,7 +418,7 @@ class Scheduler:
         )
 
     def _may_call(self, job: ScheduledCall) -> bool:
-        """Says whether a call's code may call tools, whose slots it must not take."""
+        """Returns whether a call's code may call tools, whose slots it must not take."""
         code = self._around.code
         return code is not None and job.parent is None and job.tool is code.interpreter
 

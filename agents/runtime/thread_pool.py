@@ -30,7 +30,7 @@ class Work:
         self.future: asyncio.Future[Any] = self._loop.create_future()
 
     def run(self) -> None:
-        """Runs the function in this thread, unless nobody wants it any more."""
+        """Runs the function in this thread, unless it is no longer wanted."""
         if self.future.cancelled():
             return
         result, error = None, None

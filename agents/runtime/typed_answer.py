@@ -26,7 +26,7 @@ class TypedAnswer:
     Attributes:
         value: the checked answer.
         is_there: whether it has come.
-        repairing: whether the next reply mends an answer that did not fit.
+        repairing: whether the next reply corrects an answer that did not fit.
     """
 
     def __init__(self, form: AnswerForm, model: Any) -> None:
@@ -63,7 +63,7 @@ class TypedAnswer:
         self.form.verify(self.value, files)
 
     def show(self, pieces: Sequence[str], emit: Callable[[Partial], None]) -> None:
-        """Tells what there is of the answer, when that has grown."""
+        """Reports what there is of the answer, when that has grown."""
         partial = self.partial(pieces, sum(map(len, pieces)))
         if partial is not None:
             emit(partial)

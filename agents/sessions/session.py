@@ -60,7 +60,7 @@ class Session:
             name: of the new session; "NAME~2" and so on by default.
 
         Raises:
-            InputError: a session of that name is there, or there are not so many turns.
+            InputError: a session of that name is there, or there are fewer turns.
         """
         count = len(self.turns)
         wanted = count if at is None else at
@@ -76,7 +76,7 @@ class Session:
         """Forgets the last turns.
 
         Raises:
-            InputError: there are not so many.
+            InputError: there are fewer.
         """
         count = len(self.turns)
         if not 0 <= turns <= count:

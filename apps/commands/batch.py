@@ -173,7 +173,7 @@ def _absolute(path: str | None) -> str | None:
 
 
 class _Line:
-    """How the batch stands, in one line that is written again; only in a terminal."""
+    """The state of the batch, in one line that is written again; only in a terminal."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()

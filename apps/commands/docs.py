@@ -138,9 +138,11 @@ def ask(
         )
     if as_json:
         echo(_dumps(answer_json(answer)))
-        return
-    for line in answer_lines(answer, user_language()):
-        echo(line)
+    else:
+        for line in answer_lines(answer, user_language()):
+            echo(line)
+    if not answer.grounded:
+        raise click.exceptions.Exit(EXIT_FAILED)
 
 
 def _added(result: Added) -> dict[str, Any]:

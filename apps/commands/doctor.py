@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("-e", "--endpoint", metavar="SPEC", help="Try out this endpoint only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(probe: bool, endpoint: str | None, as_json: bool) -> int:
-    """Say what works here, and the one command that mends what does not.
+    """Say what works here, and the one command that fixes what does not.
 
     Trying out an endpoint takes about ten short requests; what they show is kept and used from then
     on. Exit code 1 when something that the main job needs does not work.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwenbelt.agents.kinds import SEARCHING_KINDS
+from qwenbelt.apps.agent_choice import with_run_options
 from qwenbelt.apps.echo import echo
 from qwenbelt.core.errors import EXIT_FAILED, InputError
 from qwenbelt.core.language import user_language
@@ -78,6 +79,7 @@ def _say(key: str, **values: object) -> str:
 @click.option(
     "--agent", type=click.Choice(SEARCHING_KINDS), default="fncall", help="How it decides."
 )
+@with_run_options
 @click.option("--extractive", is_flag=True, help="Without a model, even where there is one.")
 @click.option("--password", metavar="TEXT", help="Opens encrypted files.")
 @click.option("--language", type=click.Choice(["en", "zh"]), help="The question's by default.")
@@ -115,7 +117,8 @@ def _report(files: tuple[str, ...], as_json: bool, **options: Any) -> None:
         from qwenbelt.agents import endpoint
 
         with contextlib.suppress(NoEndpointError):
-            llm = endpoint(options["endpoint"])
+            form = options["tool_format"]
+            llm = endpoint(options["endpoint"], **({"tool_format": form} if form else {}))
     quiet = as_json
     if llm is None:
         _tell(_say("extractive"), quiet)
@@ -136,6 +139,8 @@ def _report(files: tuple[str, ...], as_json: bool, **options: Any) -> None:
             language=options["language"],
             password=options["password"],
             allow_unsandboxed=options["allow_unsandboxed"],
+            max_seconds=options["max_seconds"],
+            max_tokens=options["max_tokens"],
             listener=progress.event,
             tell=progress.tell,
         )
@@ -179,11 +184,18 @@ def _show(result: ReportResult, as_json: bool) -> None:
     if as_json:
         paths = {"folder": str(result.folder), "pdf": str(result.pdf), "md": str(result.markdown)}
         known = {"model": made.model, "scripted": made.scripted, "notes": result.document.notes}
+        known["grounded"] = result.document.grounded
         echo(terminal_json(json.dumps({**paths, **known, **facts}, ensure_ascii=False, indent=2)))
-        return
+    else:
+        _show_lines(result, facts)
+    if not result.document.grounded:
+        raise click.exceptions.Exit(EXIT_FAILED)  # what was asked for is not there
+
+
+def _show_lines(result: ReportResult, facts: dict[str, Any]) -> None:
     for note in result.document.notes:
         echo(f"- {note}")
-    echo(_say("summary" if made.model else "extracted", **facts))
+    echo(_say("summary" if result.document.made.model else "extracted", **facts))
     for path in (result.markdown, result.pdf):
         echo(str(path))
 

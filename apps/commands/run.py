@@ -43,6 +43,7 @@ def run(
     What is piped in is read too: it is the question, or follows it.
     """
     from qwenbelt.apps.agent_choice import make_agent, trusted_tools
+    from qwenbelt.apps.answers import is_uncited
     from qwenbelt.apps.approver import terminal_approver
     from qwenbelt.apps.conversation import ChatConversation, Follower
     from qwenbelt.apps.interrupt import InterruptibleLoop
@@ -65,6 +66,8 @@ def run(
         loop = stack.enter_context(InterruptibleLoop())
         done = loop.run(follower.follow(), follower.stop)
     output.end(done)
+    if done.reason == "answer" and is_uncited(done.text, files):
+        echo(say("uncited"), err=True)
     codes = {"answer": EXIT_OK, "cancelled": EXIT_INTERRUPTED}
     return codes.get(done.reason, EXIT_FAILED)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 _FREE = 5  # wrong passwords in a row without a delay
-_FREE_OF_ADDRESS = 20  # several people may stand behind one address
+_FREE_OF_ADDRESS = 20  # several people may be behind one address
 _LONGEST = 900.0
 _MOST = 10_000  # keys that are remembered; the oldest are forgotten first
 _FORGOTTEN = 3600.0

@@ -1,4 +1,4 @@
-"""A tool call as a card: what it was asked, how it stands, what came of it."""
+"""A tool call as a card: what was asked, its state, and its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands before every request: host names, login, cookies, and headers that fence the page in.
+"""What checks every request first: host names, login, cookies, and headers that fence the page in.
 
 The content security policy lets the page load and send nothing outside this server, whatever text
 a model or a document brings into it.

@@ -233,7 +233,7 @@ class ChatSession:
     # -- the agent ----------------------------------------------------------------------------
 
     def agent(self, choice: AgentChoice, make: Callable[..., Any]) -> Any:
-        """Returns this conversation's agent; made anew only when the choice has changed.
+        """Returns this conversation's agent; made again only when the choice has changed.
 
         The tool objects stay the same, and so does what they hold, such as a kernel.
         """

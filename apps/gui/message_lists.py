@@ -25,7 +25,7 @@ _ITEM_KINDS = ("text", "image", "file", "audio", "video")
 
 
 class MessageLists:
-    """Tells what is new in each list.
+    """Reports what is new in each list.
 
     Args:
         emit: takes the events.
@@ -123,7 +123,7 @@ class MessageLists:
         self._emit(ToolStarted(call_id, ready.name, now))
 
     def _finished(self, message: dict[str, Any]) -> None:
-        """Tells a result; results come in the order of their calls."""
+        """Reports a result; results come in the order of their calls."""
         name = str(message.get("name") or "")
         place = next((n for n, (_, c) in enumerate(self._open) if c.name == name), None)
         if place is None:

@@ -60,7 +60,7 @@ def theme() -> Any:
 def head(language: str, asker: TurnStarter) -> str:
     """Returns what goes into the page's head: its style, its texts and its script.
 
-    The style stands here and not in Gradio's `css`, which would rewrite its selectors.
+    The style is here and not in Gradio's `css`, which would rewrite its selectors.
     """
     style = (_HERE / "chat.css").read_text(encoding="utf-8")
     words = {key: say.template(key, language) for key in _SCRIPT_WORDS}

@@ -19,7 +19,7 @@ _MOST_BOXES = 60
 
 
 async def cited_page(session: ChatSession, name: str, page: int, words: str) -> dict[str, Any]:
-    """Returns where the cited words stand: `{"found", "pages", "boxes"}`.
+    """Returns where the cited words are: `{"found", "pages", "boxes"}`.
 
     Args:
         session: the conversation.
@@ -74,7 +74,7 @@ def _found(path: Path, page: int, words: str) -> dict[str, Any]:
 
 
 def _spans(page: Page, words: str) -> list[tuple[int, int]]:
-    """Returns where the words stand: quotes if there are any, else the passage most like them."""
+    """Returns where the words are: quotes if there are any, else the passage most like them."""
     from qwenbelt.tools.documents.citations import quote_spans
     from qwenbelt.tools.documents.search.hits import best_quote
     from qwenbelt.tools.documents.search.tokens import index_text

@@ -203,7 +203,7 @@ def run_app(app: Any, host: str, port: int, ready: Any = None) -> None:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-        listening.listen(512)  # who is told the address can connect at once, and waits
+        listening.listen(512)  # who knows the address can connect at once, and waits
     except OSError as error:
         listening.close()
         reason = error.strerror or str(error)

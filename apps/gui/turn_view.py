@@ -29,7 +29,7 @@ from qwenbelt.core.reply_fold import ReplyFold
 from qwenbelt.core.translation import in_language
 
 Op = dict[str, Any]
-LONGEST_PARAGRAPH = 6000  # characters that are rendered anew while they grow
+LONGEST_PARAGRAPH = 6000  # characters that are rendered again while they grow
 
 
 class TurnView:
@@ -376,5 +376,5 @@ class TurnView:
 
 
 def part_running(part: Timeline) -> bool:
-    """Says whether a call of this part has not ended."""
+    """Returns whether a call of this part has not ended."""
     return any(call.finished is None for call in part.calls)

@@ -39,7 +39,7 @@ _REASONS = {
 
 @dataclass
 class Told:
-    """What the whole run has told."""
+    """What the whole run has reported."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -161,7 +161,7 @@ class Teller:
         if not said.startswith(ahead):
             if kind == "text":
                 raise SpokenTooSoon
-            ahead = ""  # thoughts of another try may stand beside those of the first
+            ahead = ""  # thoughts of another try may be beside those of the first
         self._ahead[kind] = ""
         if kind == "thinking":
             return [("thought", said[len(ahead) :])]

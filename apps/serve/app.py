@@ -409,7 +409,7 @@ async def _whole(
     leaving = asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not reading.done():  # nobody waits for the answer any more
+        if not reading.done():  # the answer is no longer waited for
             reading.cancel()
             await asyncio.wait({reading})
             return Response(status_code=499)

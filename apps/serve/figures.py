@@ -71,7 +71,7 @@ class Links:
         """Returns what was held back, and the pictures that the text does not show itself.
 
         Args:
-            pictures: whether they may stand behind the text; JSON would be none with them.
+            pictures: whether they may be behind the text; JSON would be none with them.
         """
         rest, self._held = self._held, ""
         shown = [

@@ -259,7 +259,7 @@ def _parsed(text: str) -> Any:
 
 
 def without_caller(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the body without what only tells who asks: seed, user, metadata and the like."""
+    """Returns the body without what only says who asks: seed, user, metadata and the like."""
     return {key: value for key, value in body.items() if key not in _CALLER}
 
 

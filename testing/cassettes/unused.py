@@ -111,7 +111,7 @@ class Accounts:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Tells about unused files, and about pass rates."""
+        """Reports unused files and pass rates."""
         if self.unused:
             terminalreporter.section("unused files")
             for path in self.unused:

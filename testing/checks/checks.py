@@ -190,7 +190,7 @@ class Order:
         return " >> ".join(f"{{{p}}}" if " and " in p else p for p in parts)
 
     def failures(self, run: Trajectory) -> list[str]:
-        """Says which step has no place, and the nearest call for it."""
+        """Returns which step has no place, and the nearest call for it."""
         for step in itertools.chain(*self.layers):
             if not step.fitting(run):
                 return [f"{self}: {step} was never called.{near(step, run)}"]

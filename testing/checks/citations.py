@@ -81,9 +81,13 @@ def cited_in(text: str) -> list[str]:
 
 
 def sources_of(run: Trajectory) -> Iterator[CitedPassage]:
-    """Returns the passages that the run's tool results name with file and page."""
-    for call in run.calls:
-        text = call.result or ""
+    """Returns the passages that the run was shown with file and page.
+
+    These are in tool results, and in front of the question, where a scripted endpoint saw it.
+    """
+    first = run.requests[0].request.messages if run.requests else []
+    asked = [str(m.get("content") or "") for m in first if m.get("role") == "user"]
+    for text in [*asked, *(call.result or "" for call in run.calls)]:
         heads = list(_SOURCE.finditer(text))
         ends = [head.start() for head in heads[1:]] + [len(text)]
         for head, end in zip(heads, ends, strict=False):

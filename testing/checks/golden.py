@@ -109,7 +109,7 @@ class Golden:
 
         Args:
             run: what to compare.
-            name: tells several golden files of a test apart.
+            name: distinguishes several golden files of a test.
             ignore: further patterns that differ from run to run, and what replaces them.
 
         Raises:

@@ -23,7 +23,7 @@ class MadeCall:
         finished: when the tool ended, or None.
         ok: whether it ended well; None when that is not known.
         cancelled: whether it was stopped.
-        status: how it ended, as the event `tool_finished` tells it; "" when that is not known.
+        status: how it ended, as in the event `tool_finished`; "" when that is not known.
         error: the name of the exception that code raised.
         parent: the id of the call that made it; "" for calls of the model itself.
         result: the text that the model got, or None when there was none.

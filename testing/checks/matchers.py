@@ -99,7 +99,7 @@ def _list_difference(wanted: Sequence[Any], value: Sequence[Any]) -> str | None:
 
 
 def contains(*parts: Any) -> Matcher:
-    """A text in which all parts stand, or a list or mapping that has them."""
+    """A text that has all parts, or a list or mapping that has them."""
 
     def check(value: Any) -> str | None:
         if not isinstance(value, (str, Mapping)) and not _is_list(value):

@@ -25,7 +25,7 @@ class Calls:
     mode: str = "strict"
 
     def failures(self, run: Trajectory) -> list[str]:
-        """Says which call is wrong first, or which are missing or too many."""
+        """Returns which call is wrong first, or which are missing or too many."""
         if self.mode == "strict":
             return _strict(self.steps, run)
         left, missing = _matched(self.steps, run.calls)

@@ -98,7 +98,7 @@ class Trajectory:
         """Reads what a scripted endpoint saw, for agents that write no trace.
 
         A call lasts from its arguments' end to the request that brings its result, so overlap
-        cannot be told from this.
+        cannot be seen from this.
         """
         from qwenbelt.testing.server.observed_run import observed
 

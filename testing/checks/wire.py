@@ -155,7 +155,7 @@ def no_secrets(*values: str) -> Check:
     """Checks that no key left its place.
 
     Neither the values given, nor known secrets, nor texts in the shape of a well-known key may
-    stand in a request's body or URL, in a header other than those for keys, or in the trace.
+    be in a request's body or URL, in a header other than those for keys, or in the trace.
     """
 
     def found(text: str) -> bool:

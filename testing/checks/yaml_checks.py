@@ -13,6 +13,7 @@ as its name with the arguments that matter.
       results: {sql_query: {contains: "412"}}
       answer: {contains: "405"}
       citations: true                           # or {at_least: 2, folder: ...}
+      grounded: true                            # figures stand where the answer cites them
       budget: {turns: 3, calls: 4, tokens: 9000, seconds: 10}
       ended: answer
       failed: [flaky_tool]                      # calls of these may fail; no others
@@ -128,6 +129,14 @@ def _budget(value: Any) -> list[Check]:
     return [checks.budget(**value)]
 
 
+def _grounded(value: Any) -> list[Check]:
+    from qwenbelt.testing.checks.grounding import grounded
+
+    if value is not True:
+        raise InputError("`then.grounded` must be true.")
+    return [grounded()]
+
+
 def _citations(value: Any) -> list[Check]:
     from qwenbelt.testing.checks.citations import citations
 
@@ -168,6 +177,7 @@ _READERS: dict[str, Callable[[Any], list[Check]]] = {
     "results": _results,
     "answer": lambda value: [checks.answer(_text(matcher_of(value)))],
     "citations": _citations,
+    "grounded": _grounded,
     "budget": _budget,
     "ended": lambda value: [checks.ended(str(value))],
     "failed": lambda value: [checks.all_ok(*_list("failed", value))],

@@ -56,7 +56,7 @@ class Fault:
         message: the text of the error.
         code: the error's code, for example "context_length_exceeded".
         html: the error body is a proxy's HTML page and not JSON.
-        cut_after: the connection breaks after so many bytes of the reply's body.
+        cut_after: the connection breaks after this many bytes of the reply's body.
         reset: the connection breaks before a reply.
         hang: nothing is sent until the client goes away.
         bad_body: the body, or one of the streamed lines, is not JSON.
@@ -66,7 +66,7 @@ class Fault:
         bad_json: the arguments of the last call are broken JSON.
         null_arguments: the arguments of every call are null.
         finish_reason: a finish reason other than the right one.
-        truncate_after: the reply stops after so many characters, with finish reason "length".
+        truncate_after: the reply stops after this many characters, with finish reason "length".
     """
 
     status: int | None = None

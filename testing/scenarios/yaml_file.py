@@ -1,4 +1,4 @@
-"""Reads scenarios from YAML, strictly: every mistake is told with its file and line."""
+"""Reads scenarios from YAML, strictly: every mistake is reported with its file and line."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def load_scenario(path: str | os.PathLike[str]) -> Scenario:
 
 
 def parse_scenario(text: str, *, name: str = "scenario") -> Scenario:
-    """Reads a scenario from YAML text; `name` stands before the line in errors.
+    """Reads a scenario from YAML text; `name` is before the line in errors.
 
     Raises:
         InputError: something is not understood.
@@ -166,7 +166,7 @@ def parse_scenario(text: str, *, name: str = "scenario") -> Scenario:
 
 
 def scenario_of(document: YamlDocument, place: Place = (), value: Any = None) -> Scenario:
-    """Returns the scenario that stands at `place` of a document."""
+    """Returns the scenario that is at `place` of a document."""
     doc = document
     entries = doc.check_keys(doc.value if value is None else value, place, _SCENARIO_KEYS)
     texts: dict[str, Any] = {

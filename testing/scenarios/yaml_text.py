@@ -8,7 +8,7 @@ import yaml
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes equal values out wherever they stand, and indents lists."""
+    """Writes equal values out wherever they are, and indents lists."""
 
     def ignore_aliases(self, data: Any) -> bool:
         """Never writes an alias."""

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import ConfigError
@@ -58,7 +57,7 @@ class ChunkedReader:
             except ValueError:
                 raise BadRequest("a chunk's size is not a number") from None
             if size == 0:
-                close = data.find(b"\r\n\r\n", end)  # trailers stand in between
+                close = data.find(b"\r\n\r\n", end)  # trailers are in between
                 if close < 0:
                     return False
                 del data[: close + 4]
@@ -363,10 +362,5 @@ class HttpServer:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()

@@ -57,12 +57,12 @@ class Play:
         return self.conversation.title(min(self.next, len(self.conversation.turns)))
 
     def closeness(self, messages: Sequence[Any]) -> float:
-        """How much of the last request stands at the front of this one, in messages."""
+        """How much of the last request is at the front of this one, in messages."""
         if list(self.messages) == list(messages):
             return 0  # the same request does not continue it
         same = 0
         if self.ids and set(self.ids) <= set(_sent_calls(messages)):
-            same = len(messages)  # its own call ids tell it from other plays
+            same = len(messages)  # its own call ids distinguish it from other plays
         for before, now in zip(self.messages, messages, strict=False):
             if before != now:
                 return same + _common(before, now)

@@ -22,8 +22,10 @@ def reply(request: Any) -> dict[str, Any]:
         return {"answer": json.dumps(FIRE)}
     if request.images:
         return {"answer": '{"reason": "it is red", "label": "red"}'}
+    if "How much" in str(request.messages):
+        return {"answer": "It is 4,711 units."}
     if any(m["role"] == "tool" for m in request.messages):
-        return {"answer": "The search found what stands in the file."}
+        return {"answer": "The file does not tell this."}
     if request.body.get("tools"):
         return {"calls": [{"document_search": {"query": "energy"}}]}
     return {"answer": "yes"}
@@ -36,6 +38,7 @@ def test_each_kind_of_task_has_its_result(tmp_path: Path) -> None:
     tasks = [
         {"id": "ask", "ask": "Is it so?"},
         {"id": "report", "report": "What does it say about energy?", "files": [str(demo)]},
+        {"id": "invented", "report": "How much energy is it?", "files": [str(demo)]},
         {"id": "inspect", "inspect": "a.png"},
         {"id": "label", "label": "a.png", "labels": "labels.yaml"},
         {"id": "gone", "inspect": "none.png"},
@@ -49,9 +52,10 @@ def test_each_kind_of_task_has_its_result(tmp_path: Path) -> None:
         options = TaskOptions(endpoint=f"openai:qwen3-vl@{server.url}")
         made = batch(path, tmp_path / "out", options=options)
     lines = {line["id"]: line for line in lines_of(tmp_path / "out")}
-    assert made.failed == 2, lines
+    assert made.failed == 3, lines
     assert lines["ask"]["result"]["answer"] == "yes"
     assert Path(lines["report"]["result"]["pdf"]).is_file()
+    assert "does not stand on the pages" in lines["invented"]["error"]
     assert lines["inspect"]["result"]["objects"][0]["bbox"] == [30, 40, 150, 120]
     assert Path(lines["inspect"]["result"]["annotated"]).is_file()
     assert lines["label"]["result"]["labels"] == ["red"]

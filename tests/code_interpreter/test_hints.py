@@ -124,3 +124,20 @@ def test_hints(outcome: CellOutcome, code: str, told: str, tmp_path: Path) -> No
 
 def test_no_hints_where_all_is_well(tmp_path: Path) -> None:
     assert not hints(CellOutcome(stdout="[5 rows]\nopen('/mnt/data')"), "print(1)", tmp_path, "en")
+
+
+@pytest.mark.parametrize("shown", ["figure", "figure.show()"])
+def test_a_plotly_figure_is_a_page_that_needs_no_network(make, shown):
+    pytest.importorskip("plotly", reason="the extra `data`")
+    pytest.importorskip("nbformat", reason="the extra `data`")
+    run = make()
+    text = run(
+        "import plotly.graph_objects as go\n"
+        f"figure = go.Figure(go.Bar(x=['a', 'b'], y=[3, 4711]))\n{shown}"
+    )
+    pages = list(run.context.folder.rglob("*.html"))
+    assert len(pages) == 1, text
+    page = pages[0].read_text("utf-8")
+    assert "4711" in page
+    assert '<script src="http' not in page
+    assert "Plotly.newPlot" in page

@@ -89,7 +89,7 @@ def test_attachments_are_named(make_pdf) -> None:
 
 
 def test_a_scan_beside_typed_text_is_read(make_pdf) -> None:
-    pytest.importorskip("rapidocr_onnxruntime")
+    pytest.importorskip("rapidocr")
     from PIL import Image, ImageDraw, ImageFont
 
     picture = Image.new("L", (1000, 1200), 250)

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.tools.documents.parsing.pdf.reader import read_pages
+from qwenbelt.tools.images import reading
 
 
 @pytest.fixture
@@ -23,15 +24,37 @@ def scan(tmp_path: Path) -> Path:
     return path
 
 
-def test_scan_is_read_by_ocr(scan: Path) -> None:
-    pytest.importorskip("rapidocr_onnxruntime")
+def test_scan_is_read_by_ocr(scan: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rapidocr")
+    reading._engine.cache_clear()
     (page,) = read_pages(scan)
+    assert capfd.readouterr() == ("", "")
     words = page.text.lower().replace(" ", "")
     assert "harbourwasclosed" in words
     assert "1912" in words
     assert page.notes == ["A picture; read by OCR."]
     box = page.lines[0].box
     assert (box.x0, box.top) == pytest.approx((75, 100), abs=15)
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_scan_that_lies_on_its_side_is_read_upright(tmp_path: Path, turn: int) -> None:
+    pytest.importorskip("rapidocr")
+    picture = Image.new("RGB", (1000, 500), "white")
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(size=48)
+    draw.text((100, 60), "The harbour was closed", "black", font=font)
+    draw.text((100, 200), "in the winter of 1912.", "black", font=font)
+    path = tmp_path / "turned.pdf"
+    picture.rotate(turn, expand=True).save(path, resolution=144)
+    (page,) = read_pages(path)
+    words = page.text.lower().replace(" ", "")
+    assert words.index("harbourwasclosed") < words.index("1912")
+    assert page.notes == ["A picture that is turned; read by OCR."]
+    box = page.lines[0].box  # of the first line, where it stands on the page
+    found = {90: box.x0, 180: box.bottom, 270: box.x1}[turn]
+    right = {90: 30, 180: 220, 270: 220}[turn]
+    assert abs(found - right) < 15
 
 
 def test_without_the_extra_the_page_says_so(scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,26 +115,3 @@ def test_docs_and_examples_import_what_is_public() -> None:
         and (module not in FACES or name not in importlib.import_module(module).__all__)
     ]
     assert deep == []
-
-
-# names of the public interface that must never go; `DocumentIndex` and others are aliases elsewhere
-PROMISED = {
-    "qwenbelt": (
-        "FnCallAgent ReActChat Assistant PlanAgent endpoint load_agent Tool ToolContext Budget "
-        "Limits mcp_tools CodeInterpreter Plot DocumentIndex TraceWriter __version__"
-    ),
-    "qwenbelt.agents": "FnCallAgent ReActChat Assistant endpoint",
-    "qwenbelt.tools": "Tool",
-    "qwenbelt.tools.mcp": "mcp_tools",
-    # names that were public in 0.1 under other names than their classes have today
-    "qwenbelt.workflows.report": "Check check_report report ReportResult",
-    "qwenbelt.workflows.longdoc": "Answer Finding ask_everything",
-}
-
-
-@pytest.mark.parametrize("module", PROMISED)
-def test_what_was_promised_is_there(module: str) -> None:
-    face = importlib.import_module(module)
-    for name in PROMISED[module].split():
-        assert getattr(face, name)
-        assert name in face.__all__

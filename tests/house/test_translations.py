@@ -102,6 +102,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "one_line(error)": ANOTHER_ERROR,
         "one_line(said, 4000) or f'{self.name} failed.'": OTHER_PROGRAM,
     },
+    "tools/plot/file_rows.py": {"str(error)": ANOTHER_ERROR},
     "tools/plot/tool.py": {"str(error)": ANOTHER_ERROR},
     "tools/sqlite/tool.py": {"error.message": ANOTHER_ERROR},
     "tools/web/tool.py": {"str(error)": ANOTHER_ERROR},

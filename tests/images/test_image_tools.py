@@ -89,9 +89,7 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path: Path) -> None:
             open_picture(tmp_path / name)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("rapidocr_onnxruntime") is None, reason="the ocr extra is missing"
-)
+@pytest.mark.skipif(importlib.util.find_spec("rapidocr") is None, reason="the ocr extra is missing")
 def test_text_is_read_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "scan.png"
     scan = Image.new("RGB", (400, 120), "white")

@@ -180,3 +180,26 @@ def test_the_example(
     runpy.run_path(str(example))["main"]("When did mills burn?", str(book), llm=reader.llm)
     out = capsys.readouterr().out
     assert "“The flour mill burned in 1888.” stands on book.pdf p. 21" in out
+
+
+def test_a_figure_that_stands_nowhere_is_asked_for_again_and_then_told(
+    book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QWENBELT_LANG", "en")
+
+    def invents(request: ChatRequest) -> str:
+        if "taken from all parts" not in request.user:
+            return "NONE"
+        return "The flour mill burned after 4,711 days [book.pdf p.21]."
+
+    with Scenario().turn(invents).serve(plays=None) as server:
+        answer = ask_everything(
+            "When did the flour mill burn?", [book], server.llm, part_tokens=900
+        )
+        last = server.requests[-1].request.user
+    assert not answer.grounded
+    assert [check.status for check in answer.checks] == ["not_on_page"]
+    assert "The figure 4,711 stands nowhere" in last  # the repair turn
+    assert "The flour mill burned in 1888." in last  # search found it where the reader did not
+    assert next(answer_lines(answer, "en")).startswith("Not verified")
+    assert next(answer_lines(answer, "zh")).startswith("未核实")

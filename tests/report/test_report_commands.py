@@ -61,6 +61,28 @@ def test_report_with_a_scripted_endpoint_and_its_check(
     assert json.loads(output(capsys)[0])["problems"]
 
 
+INVENTED = """
+say: How strong is lot B?
+turns:
+  - answer: Lot B reached 777 MPa on average [1].
+  - answer: Lot B reached 778 MPa on average [1].
+"""
+
+
+@pytest.mark.parametrize("bounds", [[], ["--max-tokens", "100000", "--max-seconds", "600"]])
+def test_a_report_that_is_not_grounded_fails(
+    steel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], bounds: list[str]
+) -> None:
+    (tmp_path / "s.yaml").write_text(INVENTED, encoding="utf-8")
+    asked = ["--ask", "How strong is lot B?", "-e", f"scripted:{tmp_path / 's.yaml'}", *bounds]
+    assert run(["report", str(steel), *asked, "--out", str(tmp_path / "out"), "--json"]) == 1
+    assert json.loads(output(capsys)[0])["grounded"] is False
+    record = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert record["grounded"] is False
+    assert {check["status"] for check in record["checks"]} == {"not_on_page"}
+    assert run(["report", "--verify", str(tmp_path / "out")]) == 1
+
+
 def test_report_without_an_endpoint_says_so_and_serves(
     steel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,7 @@ from qwenbelt.testing import (
     ended,
     equals,
     every,
+    grounded,
     ignore,
     lanes,
     never,
@@ -162,6 +163,21 @@ def test_order_without_times_goes_by_turns() -> None:
     run = run_of(*made)
     run.check(tool("a") >> {"b", "c"})
     assert "does not hold" in told(tool("b") >> tool("c"), run)
+
+
+def test_figures_must_stand_where_the_answer_cites_them() -> None:
+    found = call("document_search", 0, 1)
+    found.result = (
+        "[1] a.pdf p.3 (Results)\nThe mean strength was 405 MPa.\nThe mean elongation was 12.5 %."
+    )
+    asked = {"asked": "What was the mean strength?"}
+    run_of(found, answer="The mean strength was 405 MPa [1].", **asked).check(grounded())
+    run_of(found, answer="The files do not tell.", **asked).check(grounded())
+    wrong = run_of(found, answer="The mean strength was 470 MPa [a.pdf p.3].", **asked)
+    assert "470 stands in no passage" in told(grounded(), wrong)
+    row = run_of(found, answer="The mean strength was 12.5 MPa [1].", **asked)
+    assert "a row about something else" in told(grounded(), row)
+    assert "cites nothing" in told(grounded(), run_of(found, answer="It was 405 MPa.", **asked))
 
 
 def test_citations_must_come_from_results() -> None:

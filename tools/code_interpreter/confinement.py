@@ -1,7 +1,7 @@
 """From a forked process to a confined kernel: the order of the steps matters.
 
 Surroundings (namespaces, root) are built by the session's first process. The kernel's process then
-drops its descriptors, sets limits, gives up rights, and restricts itself by Landlock and seccomp
+drops its descriptors, sets limits, drops rights, and restricts itself by Landlock and seccomp
 while it still has a single thread; only then does ipykernel start its threads.
 """
 
@@ -107,7 +107,7 @@ def _environment(spec: Spec) -> None:
     os.environ.update(
         PATH=os.pathsep.join(dict.fromkeys(searched)),
         PIP_DISABLE_PIP_VERSION_CHECK="1",
-        PIP_RETRIES="0",  # there is no network; what asks for it is told at once
+        PIP_RETRIES="0",  # there is no network; what asks for it fails at once
         HOME=temporary,
         TMPDIR=temporary,
         IPYTHONDIR=f"{temporary}/.ipython",

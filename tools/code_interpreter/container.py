@@ -224,7 +224,7 @@ class ContainerProcess(DistantProcess):
         await _quietly([self._engine, "rm", "--force", self._name])
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()  # the client; there is nothing more for it to tell
+                self._process.kill()  # the client; it has nothing more to report
 
     async def close(self) -> None:
         """Ends the container and waits for its end."""

@@ -91,7 +91,7 @@ class Carried:
         self._sizes: dict[str, int] = {}
 
     def has_room(self, name: str, size: int) -> bool:
-        """Says whether a file may take `size` bytes in place of what it takes now."""
+        """Returns whether a file may take `size` bytes in place of what it takes now."""
         others = sum(self._sizes.values()) - self._sizes.get(name, 0)
         few = len(self._sizes) < MOST_FILES or name in self._sizes
         return few and others + size <= self._limit
@@ -106,7 +106,7 @@ class Carried:
 
 
 def is_shown(name: str) -> bool:
-    """Says whether a name can be shown: valid Unicode without control characters."""
+    """Returns whether a name can be shown: valid Unicode without control characters."""
     return name.isprintable() and not any(0xD800 <= ord(c) <= 0xDFFF for c in name)
 
 

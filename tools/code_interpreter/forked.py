@@ -296,7 +296,7 @@ class ForkedProcess(KernelProcess):
         self._send(do="interrupt")
 
     def busy(self, busy: bool) -> None:
-        """Tells the supervisor whether a cell runs, so that it looks at the limits more often."""
+        """Reports the supervisor whether a cell runs, so that it looks at the limits more often."""
         self._send(do="busy", busy=busy)
 
     def kill(self) -> None:

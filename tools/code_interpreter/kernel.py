@@ -26,6 +26,7 @@ from ipykernel.zmqshell import ZMQDisplayPublisher, ZMQInteractiveShell
 from traitlets import Float, Type
 
 from qwenbelt.tools.code_interpreter import asyncio_run
+from qwenbelt.tools.code_interpreter.plotly_figures import drawn
 from qwenbelt.tools.code_interpreter.text import lenient, sendable
 
 _HEAD = 256 * 1024  # characters of a cell's output that are sent as they come
@@ -87,7 +88,7 @@ class CappedStream(OutStream):  # type: ignore[misc]
             self._dropped += len(gone)
 
     def end_cell(self) -> None:
-        """Sends the tail and begins to count anew."""
+        """Sends the tail and starts counting again."""
         with self._buffer_lock:
             tail = "".join(self._tail)
             dropped = self._dropped
@@ -110,7 +111,7 @@ class OneProcessIOPub(IOPubThread):  # type: ignore[misc]
 def _bounded(data: dict[str, Any]) -> dict[str, Any]:
     """Returns displayed data without parts that are too large, and shortened text."""
     kept = {}
-    for mime, value in data.items():
+    for mime, value in drawn(data).items():
         size = len(value) if isinstance(value, (str, bytes)) else 0
         if mime in ("text/plain", "text/markdown") and size > _LARGEST_TEXT:
             left = size - _LARGEST_TEXT
@@ -152,7 +153,7 @@ class BoundedDisplay(ZMQDisplayPublisher):  # type: ignore[misc]
             self._last = send
 
     def end_cell(self) -> None:
-        """Sends the last value, if it was kept, and begins to count anew."""
+        """Sends the last value, if it was kept, and starts counting again."""
         last, dropped = self._last, self._dropped
         self._begin()
         if dropped:
@@ -308,6 +309,7 @@ def serve(place: str, key: str, ports: dict[str, int], ready: Callable[[], None]
 
 
 def _use_inline_figures() -> None:
+    os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"  # which `drawn` makes a page of
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     matplotlib = sys.modules.get("matplotlib")
     if matplotlib is not None:

@@ -217,7 +217,7 @@ class Launcher:
         ending.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """Gives up the spares and the warm process, not the kernels that were handed out."""
+        """Ends the spares and the warm process, not the kernels that were handed out."""
         for options in list(self._spares):
             self._forget_spare(options)
         await asyncio.gather(*self._closing, return_exceptions=True)

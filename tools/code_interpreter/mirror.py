@@ -3,7 +3,7 @@
 Inside, hostile code may put links, pipes and files that change while they are read; outside, the
 folder is a person's, with links to other places of his. So both sides are walked by descriptors
 (see `core.dirfd`), no link is followed on either, and only regular files are copied. What cannot be
-carried is a trouble that is told with the result; it never costs the result.
+carried is a trouble that is reported with the result; it never costs the result.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ def _write_outside(at: int, leaf: str, source: int, facts: os.stat_result) -> os
 
 
 def _make_way(at: int, leaf: str, depth: int = 0) -> None:
-    """Removes empty folders that stand where a file is to be; others are left as they are.
+    """Removes empty folders that are where a file is to be; others are left as they are.
 
     Raises:
         OSError: a folder is not empty.

@@ -20,8 +20,9 @@ _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)(?=[^\n\r])")
 _FRAMES_KEPT = 10
 _LIBRARY_RUN = 3
 _MOST_RICH = 100
-_MOST_REPORTED = 16_384  # characters of one piece of printed text that are told as they come
+_MOST_REPORTED = 16_384  # characters of one piece of printed text that are reported as they come
 _RICH_TOTAL = 64 * 1024 * 1024
+_PLOTLY = "application/vnd.plotly.v1+json"
 _RICH = {
     "image/png": "png",
     "image/jpeg": "jpg",
@@ -144,7 +145,7 @@ class Collector:
     Args:
         limit: characters of printed text and of values that are kept.
         rich_limit: bytes of one displayed value.
-        report: told each piece of printed text as it comes.
+        report: called with each piece of printed text as it comes.
     """
 
     def __init__(self, limit: int, rich_limit: int, report: Callable[[str], None]) -> None:
@@ -211,6 +212,10 @@ class Collector:
         rich = self._rich(data)
         if rich is not None:
             self._keep(rich, content, kind)
+        if rich is not None and _PLOTLY in data and rich.ending == "png":  # the page beside it
+            page = self._rich({"text/html": data.get("text/html")})
+            if page is not None:
+                self._keep(page, {}, "display_data")
         text = data.get("text/plain", data.get("text/markdown", ""))
         is_picture = rich is not None and rich.ending in ("png", "jpg", "svg")
         if isinstance(text, str) and text and not is_picture:

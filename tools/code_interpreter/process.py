@@ -38,7 +38,7 @@ class KernelProcess(ABC):
         ending: how it ended, for example "signal 9"; empty while it runs.
         calls: the way of code in it to the agent's tools; None where there is none.
         mirror: keeps `folder` and the sandbox's own copy alike; None where there is no copy.
-        troubles: files that could not be carried and why; whoever tells it clears it.
+        troubles: files that could not be carried and why; whoever reports it clears it.
     """
 
     mirror: Mirror | None = None
@@ -56,7 +56,7 @@ class KernelProcess(ABC):
         """Asks the running cell to stop, as Ctrl-C does."""
 
     def busy(self, busy: bool) -> None:  # noqa: B027  most need not know
-        """Tells whether a cell runs."""
+        """Reports whether a cell runs."""
 
     async def push(self) -> None:
         """Brings what is new in the session folder to where the code runs."""

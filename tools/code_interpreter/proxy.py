@@ -56,7 +56,7 @@ class Proxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def allows(self, host: str, port: int) -> bool:
-        """Says whether code may connect to the host on the port."""
+        """Returns whether code may connect to the host on the port."""
         host = host.lower().strip(".")
         if f"{host}:{port}" in self._hosts:
             return True

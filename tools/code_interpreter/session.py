@@ -42,7 +42,7 @@ class RunningKernel:
     """A running kernel: its process and the connection to it.
 
     Attributes:
-        on_closed: told when it has been closed.
+        on_closed: called when it has been closed.
     """
 
     def __init__(self, process: KernelProcess, transport: Transport) -> None:
@@ -76,7 +76,7 @@ class CodeCell:
         seconds: its time limit.
         restart: whether to begin with a fresh kernel.
         files: the conversation's files by name.
-        report: told each piece of printed text.
+        report: called with each piece of printed text.
         cancelled: set when the result is no longer wanted.
         calls: the tools that the code may call, or None.
     """

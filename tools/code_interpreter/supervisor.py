@@ -85,7 +85,7 @@ class Supervisor:
         self._under_way = 0
 
     def watch(self) -> None:
-        """Waits for the kernel's end, the owner's wishes or his end."""
+        """Waits for the kernel to end, for the owner's requests or for his end."""
         poll = select.poll()
         for number in (self.owner.fileno(), self._ready, self._wakeup):
             poll.register(number, select.POLLIN)
@@ -206,7 +206,7 @@ class Supervisor:
             self._over = True
 
     def _disk(self, holding: usage.Held, limit: int) -> str:
-        """Returns "disk" when more of it is used, or when it cannot be told how much is."""
+        """Returns "disk" when more of it is used, or when it cannot be known how much is."""
         try:
             used = sum(usage.folder_bytes(folder) for folder in self._spec["writable"])
         except usage.TooMany:

@@ -30,7 +30,7 @@ from typing import Any, Literal
 LARGEST_FRAME = 4 * 1024 * 1024  # of a call's arguments; the other side closes at more
 _HEAD = struct.Struct(">I")
 _PIECE = 1 << 18
-# what takes an awaitable: a call written as their argument is not waited for where it stands
+# what takes an awaitable: a call written as their argument is not waited for where it is
 _TAKES_AWAITABLES = {
     "gather",
     "create_task",
@@ -218,7 +218,7 @@ def _plain(value: Any) -> Any:
 
 
 def value_of(answer: dict[str, Any]) -> Any:
-    """Returns the value of an answer, or raises what it tells."""
+    """Returns the value of an answer, or raises the error in it."""
     if not answer.get("ok"):
         raise _ERRORS.get(str(answer.get("kind", "")), FailedCall)(str(answer.get("error", "")))
     return _read_value(answer.get("value"), str(answer.get("form", "json")))
@@ -366,7 +366,7 @@ def function_of(line: Any, entry: dict[str, Any]) -> Callable[..., Any]:
 class Awaiting(ast.NodeTransformer):
     """Lets calls of tools be written both ways.
 
-    A call is waited for where it stands, so that the next statement has its value; where it is the
+    A call is waited for where it is, so that the next statement has its value; where it is the
     operand of `await`, or the argument of what takes awaitables, it is a coroutine instead. What is
     awaited otherwise may be a value.
     """
@@ -516,7 +516,7 @@ def _with_cell(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def install(line: Any, shell: Any, entries: list[dict[str, Any]]) -> None:
-    """Makes the module `tools` anew, with these functions, and puts it into the namespace."""
+    """Makes a fresh module `tools` with these functions, and puts it into the namespace."""
     module = types.ModuleType("tools", "The tools of this conversation, as functions.")
     names = []
     for entry in entries:

@@ -56,7 +56,7 @@ class Transport(ABC):
 
 
 def _is_message(message: object) -> bool:
-    """Says whether it has the parts that every message must have; kernels are not trusted."""
+    """Returns whether it has the parts that every message must have; kernels are not trusted."""
     return (
         isinstance(message, dict)
         and all(isinstance(message.get(k), dict) for k in ("header", "parent_header", "content"))

@@ -3,7 +3,7 @@
 Code that wants more than its share hides it: in mappings that nobody has resident, in the buffers
 of sockets, in files without a name, in descriptors that are under way between two sockets, in a
 process whose first thread has ended (the others keep all it has), in folders deeper than a path can
-be. Each is counted here, from above where the system tells no more.
+be. Each is counted here, from above where the system reports no more.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Held:
     """What the descriptors of a session hold.
 
     Attributes:
-        deleted: bytes of files that have no name any more, by device and number.
+        deleted: bytes of files that no longer have a name, by device and number.
         pipes: numbers of the pipes.
         sockets: numbers of the sockets.
         pending: descriptors under way between two sockets.
@@ -144,7 +144,7 @@ def own_memory(processes: Iterable[int]) -> int:
 
 
 def _alive(process: int) -> str:
-    """Returns where in /proc the memory is told; a first thread that has ended tells of none."""
+    """Returns where /proc reports the memory; a first thread that has ended reports none."""
     place = f"/proc/{process}"
     with contextlib.suppress(OSError), open(f"{place}/statm", "rb") as facts:
         if not facts.read().startswith(b"0 "):

@@ -62,7 +62,7 @@ def import_path() -> list[str]:
 
 
 def _holds(path: str, home: Path) -> bool:
-    """Says whether the folder is the root, or holds the user's home."""
+    """Returns whether the folder is the root, or holds the user's home."""
     return path == "/" or home == Path(path) or Path(path) in home.parents
 
 

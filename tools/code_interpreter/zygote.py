@@ -223,7 +223,7 @@ def _use_font(path: str) -> None:
     entry = next(entry for entry in fonts.ttflist if entry.name == name)
     there = {entry.name for entry in fonts.ttflist}
     fonts.ttflist += [dataclasses.replace(entry, name=n) for n in _CHINESE_FONTS if n not in there]
-    # as the last font of every search: styles, seaborn and code itself set the families anew
+    # as the last font of every search: styles, seaborn and code itself set the families again
     found = fonts._find_fonts_by_props
 
     @functools.wraps(found)

@@ -1,4 +1,4 @@
-"""Checking citations: does the quoted text stand on the page?
+"""Checking citations: is the quoted text on the page?
 
 Comparison is by letters and digits: spaces, line breaks, hyphens at line ends, the form of quotes
 and dashes, full-width forms, simplified or traditional characters (see `folding`) and case do not
@@ -30,7 +30,7 @@ _RAISED = frozenset("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
 
 
 def find_quote(page: Page, quote: str) -> list[Box]:
-    """Returns the boxes of a quote on a page, one a line; empty if it does not stand there.
+    """Returns the boxes of a quote on a page, one a line; empty if it is not there.
 
     In a format without places the list holds one empty box when the quote was found.
     """
@@ -40,7 +40,7 @@ def find_quote(page: Page, quote: str) -> list[Box]:
 
 
 def quote_spans(text: str, quote: str) -> list[tuple[int, int]]:
-    """Returns where the pieces of a quote stand in a text, in order; empty if not all do."""
+    """Returns where the pieces of a quote are in a text, in order; empty if one is missing."""
     folded, places = _fold(text)
     pieces = [_fold(piece)[0] for piece in _LEFT_OUT.split(quote)]
     pieces = [piece for piece in pieces if piece]
@@ -79,7 +79,7 @@ def _fold(text: str) -> tuple[str, list[int]]:
 def verify_citation(
     source: DocumentIndex | str | Path, file: str | Path, page: int, quote: str
 ) -> Box | None:
-    """Returns the box of a quote that stands on the cited page, or None if it does not.
+    """Returns the box of a quote that is on the cited page, or None if it is not.
 
     Args:
         source: an index that holds the document, or the folder or file to read it from.

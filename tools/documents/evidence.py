@@ -155,7 +155,7 @@ class _Packer:
         self._budget = budget
 
     def unknown(self, question: str) -> tuple[str, ...]:
-        """Returns the distinctive words of a question that stand on no page."""
+        """Returns the distinctive words of a question that are on no page."""
         if len(self._held) < len(self._names):
             return ()  # too much to be sure
         return unknown_words(question, list(self._held.values()), self._index.focused.stems)

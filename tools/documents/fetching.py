@@ -28,13 +28,13 @@ _SUFFIX = {
 
 
 def is_url(entry: object) -> bool:
-    """Says whether something names a web page rather than a file."""
+    """Returns whether something names a web page rather than a file."""
     return isinstance(entry, str) and entry.lower().startswith(("http://", "https://"))
 
 
 @contextlib.contextmanager
 def fetched(url: str) -> Iterator[Path]:
-    """Downloads a URL into a temporary file with a name that tells its format.
+    """Downloads a URL into a temporary file with a name that shows its format.
 
     Raises:
         InputError: it cannot be fetched, or is too large.

@@ -1,8 +1,8 @@
-"""Checks by code whether an answer stands on the pages that it cites.
+"""Checks by code whether an answer is on the pages that it cites.
 
-A figure has to stand on a *cited* page, as it is, rounded, or in another unit, or be computed from
+A figure has to be on a *cited* page, as it is, rounded, or in another unit, or be computed from
 figures that do; and its row has to be about what the sentence says: small models copy the right
-kind of number from the wrong row. Years that are asked for have to stand there as well.
+kind of number from the wrong row. Years that are asked for have to be there as well.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class GroundingCheck:
 
 
 def abstains(answer: str) -> bool:
-    """Says whether an answer tells that the documents do not tell."""
+    """Returns whether an answer says that the documents do not answer the question."""
     return bool(_ABSTAINS.search(answer))
 
 
@@ -104,7 +104,7 @@ def check_claims(
     Args:
         claims: its sentences.
         question: what was asked; sentences lean on its words.
-        unknown: distinctive words of the question that stand nowhere in the documents.
+        unknown: distinctive words of the question that are nowhere in the documents.
         computed: what tools printed that compute.
     """
     answer = " ".join(claim.text for claim in claims)
@@ -138,7 +138,7 @@ class _Checker:
         self._question = question
         self._every = every
         self._computed = computed
-        self._standing: list[float] = []  # figures of the answer that stand on pages
+        self._standing: list[float] = []  # figures of the answer that are on pages
 
     def check(self, claim: Claim) -> Iterator[GroundingCheck]:
         """Yields a check for each figure; of a sentence that cites nothing, on all cited pages."""
@@ -215,7 +215,7 @@ def _holds_scaled(known: Sequence[float], value: float, step: float) -> bool:
 
 
 def _holds(known: Sequence[float], value: float, step: float) -> bool:
-    """Says whether one of ascending numbers rounds to `value` at a step."""
+    """Returns whether one of ascending numbers rounds to `value` at a step."""
     margin = step * 0.5 + abs(value) * 1e-9
     place = bisect.bisect_left(known, value - margin)
     return place < len(known) and known[place] <= value + margin
@@ -323,7 +323,7 @@ def _best_values(page: CitedText, claim: str, question: str) -> list[float]:
 
 
 def _unit_is_wrong(after: str, figure: str, page: str) -> bool:
-    """Says whether a figure is copied as printed but with a unit that its page does not have."""
+    """Returns whether a figure is copied as printed but with a unit that its page does not have."""
     named = _UNIT_AFTER.match(after)
     units = {unit.lower() for unit in _IN_UNITS.findall(page)}
     if named is None or len(units) != 1 or figure not in page or "," not in figure:

@@ -1,4 +1,4 @@
-"""A damaged index file is made anew from its sources: it is a cache of what they say."""
+"""A damaged index file is made again from its sources: it is a cache of what they say."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Box(NamedTuple):
 
 
 class PageLine(NamedTuple):
-    """A stretch of `Page.text` that stands on one line of the page."""
+    """A stretch of `Page.text` that is on one line of the page."""
 
     start: int
     end: int
@@ -56,9 +56,9 @@ class Table:
 
     Attributes:
         page: the page's number, from 1.
-        box: where it stands, or None in formats without places.
+        box: where it is, or None in formats without places.
         rows: its cells; every row has the same length.
-        caption: the caption or heading that stands above or below it, or "".
+        caption: the caption or heading that is above or below it, or "".
         ruled: whether rules draw its grid; else its columns were found by alignment.
         start: where its text begins in the page's text.
         end: where it ends.
@@ -82,7 +82,7 @@ class Page:
         width: in points; 0 in formats without places.
         height: in points.
         text: in reading order; paragraphs are separated by newlines.
-        lines: where the text stands, ordered by `start` and by `end`.
+        lines: where the text is, ordered by `start` and by `end`.
         tables: in reading order.
         headings: titles of sections that begin on the page.
         captions: captions of figures.

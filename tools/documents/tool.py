@@ -72,13 +72,13 @@ class _DocumentTool(Tool):
 
     @property
     def _sources(self) -> SourceBook | None:
-        """Numbers passages for a whole run, where one was given; else each call counts anew."""
+        """Numbers passages for a whole run, where one was given; else each call counts from 1."""
         book: SourceBook | None = self.cfg.get("sources")
         return book
 
 
 class DocumentSearch(_DocumentTool):
-    """Searches documents; every passage comes with file, page and the words that stand there.
+    """Searches documents; every passage comes with its file, page and words.
 
     Configuration: `files` (paths that may be searched), `index` (an index file to search as a
     whole), `password`, `sources` (a `SourceBook` that numbers passages for a whole run).

@@ -19,7 +19,7 @@ class Edit:
 
     Attributes:
         old: the text to replace; must occur once unless `every`.
-        new: what stands there afterwards.
+        new: what is there afterwards.
         every: whether all its places are replaced.
     """
 

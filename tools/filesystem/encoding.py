@@ -29,7 +29,7 @@ _PROBE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class TextFile:
-    """A decoded file. Bytes that are not valid stand as lone surrogates, as in PEP 383.
+    """A decoded file. Bytes that are not valid become lone surrogates, as in PEP 383.
 
     Attributes:
         text: its text, line ends as they are.
@@ -134,11 +134,11 @@ def _decode_as(raw: bytes, encoding: str) -> TextFile:
 
 
 def is_binary(raw: bytes) -> bool:
-    """Says whether bytes are no text: null bytes without a mark of UTF-16 or UTF-32."""
+    """Returns whether bytes are no text: null bytes without a mark of UTF-16 or UTF-32."""
     head = raw[:8192]
     return b"\0" in head and not any(head.startswith(mark) for mark, _ in _MARKS)
 
 
 def is_wide(raw: bytes) -> bool:
-    """Says whether a file begins with the mark of UTF-16 or UTF-32."""
+    """Returns whether a file begins with the mark of UTF-16 or UTF-32."""
     return any(raw.startswith(mark) for mark, name in _MARKS if name != "utf-8")

@@ -93,8 +93,8 @@ class Files:
         Args:
             path: the file.
             call: the running call.
-            head: only so many lines from the beginning.
-            tail: only so many lines from the end.
+            head: only this many lines from the beginning.
+            tail: only this many lines from the end.
             start: the first line wanted, from 1.
             count: how many lines from `start`.
             cursor: how many characters to leave out, as the last reply said.

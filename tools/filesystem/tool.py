@@ -136,7 +136,7 @@ class FileGrep(FileTool):
 
 
 class FileInfo(FileTool):
-    """Tells size, times and kind of a file."""
+    """Reports size, times and kind of a file."""
 
     name = "file_info"
     operation = _BY_NAME["get_file_info"]

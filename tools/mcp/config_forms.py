@@ -16,7 +16,7 @@ from typing import Any
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.jsons import loads_bounded
 
-# where the servers stand: qwen-agent, Claude, Cursor and Qwen Code; VS Code; Codex; Zed
+# where the servers are: qwen-agent, Claude, Cursor and Qwen Code; VS Code; Codex; Zed
 _PLACES = ("mcpServers", "servers", "mcp_servers", "context_servers")
 _FORM = 'The form is {"mcpServers": {"NAME": {"command": "…", "args": ["…"]}}}.'
 _TOKENS = re.compile(
@@ -116,7 +116,7 @@ def _are_servers(entries: Iterable[Any]) -> bool:
 
 
 def is_off(where: str, entry: Mapping[str, Any]) -> bool:
-    """Says whether a server is switched off, in any client's spelling.
+    """Returns whether a server is switched off, in any client's spelling.
 
     Raises:
         ConfigError: such a key is neither true nor false.

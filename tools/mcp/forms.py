@@ -15,7 +15,7 @@ _SECRET = re.compile(
 
 
 def asks_for_secrets(schema: Mapping[str, Any]) -> bool:
-    """Says whether a form asks for passwords, keys or card numbers."""
+    """Returns whether a form asks for passwords, keys or card numbers."""
     for name, field in (schema.get("properties") or {}).items():
         said = [str(field.get(key) or "") for key in ("title", "format")] if field else []
         if any(_SECRET.search(text) for text in (str(name), *said)):

@@ -68,7 +68,7 @@ class Attempt:
 
 
 def says_session_lost(words: str) -> bool:
-    """Says whether an error's words tell that the server does not know the session."""
+    """Returns whether an error's words mean that the server does not know the session."""
     return bool(_SESSION.search(words))
 
 

@@ -36,7 +36,7 @@ _MOST_WAITING = 10_000
 
 
 class Mender:
-    """Mends the replies of one session.
+    """Repairs the replies of one session.
 
     Attributes:
         notes: what was left out or changed, one line each.

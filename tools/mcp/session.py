@@ -151,7 +151,7 @@ class McpSession:
                     listening.cancel()
         except asyncio.CancelledError as error:
             self._failure = self._failure or error
-        except Exception as error:  # whatever ends the session is told to its callers
+        except Exception as error:  # whatever ends the session is reported to its callers
             self._failure = _root(error)
         finally:
             self.alive = False
@@ -234,7 +234,7 @@ class McpSession:
     async def _relist(self) -> None:
         while self._changed and self.alive and self._client is not None:
             self._changed = False
-            with contextlib.suppress(Exception):  # the old list stays; the next call tells why
+            with contextlib.suppress(Exception):  # the old list stays; the next call reports why
                 self._mender.notes.clear()
                 with anyio.fail_after(self.config.start_timeout):
                     offer = await _list_offer(self._client)
@@ -322,7 +322,7 @@ class McpSession:
         """Makes one request within the call's time limit.
 
         Raises:
-            SessionLost: the server does not know the session any more; nothing has run.
+            SessionLost: the server no longer knows the session; nothing has run.
             ToolTimeout: no answer in time; the server was told to stop.
             ToolError: the server refused, failed or ended.
         """
@@ -377,7 +377,7 @@ class McpSession:
         return task.result()
 
     def _http_error(self, what: str, attempt: http.Attempt) -> Exception:
-        """Returns the error of a request whose reply will not come; its session is given up."""
+        """Returns the error of a request whose reply will not come; its session is abandoned."""
         self._retire()
         said = one_line(attempt.words, 300)
         if attempt.lost:

@@ -80,7 +80,7 @@ def server_tools(servers: McpServers, name: str, offer: Offer) -> list[Tool]:
 class ServerTools:
     """The tools of one server, as it offers them now.
 
-    It holds them weakly, so that the server ends when nobody has its tools any more.
+    It holds them weakly, so that the server ends when its tools are no longer used.
     """
 
     def __init__(self, connection: ServerConnection, offer: Offer) -> None:
@@ -276,7 +276,7 @@ class ListResources(_RemoteTools):
         super().__init__(connection)
 
     async def work(self, arguments: dict[str, Any], context: ToolContext) -> list[Item]:
-        """Asks anew, since resources come and go."""
+        """Asks each time, since resources come and go."""
         found = await self.connection.request(_listed, self.what)
         return [Item("text", json.dumps(found, ensure_ascii=False, indent=1))]
 

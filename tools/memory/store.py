@@ -21,7 +21,7 @@ from qwenbelt.tools.memory.words import indexed, loose_phrases, phrases
 _BUSY_SECONDS = 30.0
 _SCAN_SECONDS = 2.0
 _MOST_FOUND = 20_000
-_FEW = 2_000  # entities; a term that so many have is common
+_FEW = 2_000  # entities; a term that this many have is common
 _APPLICATION = 0x71626D31  # "qbm1", so that another program's file is not taken for ours
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entities (

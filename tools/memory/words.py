@@ -2,7 +2,7 @@
 
 SQLite's tokenizer takes a run of Chinese characters for one word. So each such character is set
 apart before it is indexed, and a Chinese word is looked up as a phrase of its characters, which
-finds it wherever it stands, without a dictionary.
+finds it wherever it is, without a dictionary.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qwenbelt.core.errors import ToolError
 from qwenbelt.tools.plot.dates import days_of
+from qwenbelt.tools.plot.file_rows import Aggregate
 from qwenbelt.tools.plot.numbers import read_number
 
 Kind = Literal["line", "bar", "scatter", "histogram", "box", "heatmap", "pie"]
@@ -84,6 +85,15 @@ class ChartArguments(BaseModel):
         list[list[Cell]] | None,
         Field(description="Instead of csv: the same table as rows, the header first."),
     ] = None
+    file: Annotated[
+        str | None,
+        Field(description="Instead of data: a CSV or Excel file of the conversation, by name."),
+    ] = None
+    x: Annotated[str | None, Field(description="file: the column of labels or x values.")] = None
+    y: Annotated[list[str] | None, Field(description="file: the columns to draw.")] = None
+    aggregate: Annotated[
+        Aggregate | None, Field(description="file: how rows with the same x are joined.")
+    ] = None
     x_label: Annotated[str, Field(description="Label of the x axis.")] = ""
     y_label: Annotated[str, Field(description="Label of the y axis, without the unit.")] = ""
     unit: Annotated[str, Field(description="Unit of the values, for example USD million.")] = ""
@@ -112,7 +122,15 @@ class ChartArguments(BaseModel):
             out["series"] = _series_of_dict(out["series"])
         if out.get("series") is None and out.get("values") is not None:
             out["series"] = [{"values": out["values"]}]
+        if isinstance(out.get("y"), str):
+            out["y"] = [out["y"]]
+        if out.get("file"):
+            _from_file_alone(out)
         return out
+
+    def with_rows(self, rows: list[list[Cell]]) -> ChartArguments:
+        """Returns the arguments with the rows of the file in its place."""
+        return self.model_copy(update={"file": None, "rows": rows})
 
     def chart(self) -> Chart:
         """Returns the chart.
@@ -123,7 +141,9 @@ class ChartArguments(BaseModel):
         given = [n for n in ("series", "csv", "rows") if getattr(self, n) is not None]
         if len(given) != 1:
             said = " and ".join(given) or "none of them"
-            raise ToolError(f"Give the data as exactly one of series, csv or rows, not {said}.")
+            raise ToolError(
+                f"Give the data as exactly one of series, csv, rows or file, not {said}."
+            )
         if self.series is not None:
             labels, series = _from_series(self.kind, self.labels, self.series)
         else:
@@ -163,6 +183,22 @@ class ChartArguments(BaseModel):
             return [list(row) for row in csv.reader(io.StringIO(text), dialect)]
         except csv.Error as error:
             raise ToolError(f"The CSV text cannot be read: {error}.") from None
+
+
+def _from_file_alone(out: dict[str, Any]) -> None:
+    """Small models name the columns in the place of the data; the file has the data."""
+    series = out.pop("series", None)
+    names = [
+        one if isinstance(one, str) else one.get("name") if isinstance(one, dict) else None
+        for one in (series if isinstance(series, list) else [])
+    ]
+    if not out.get("y") and names and all(isinstance(name, str) and name for name in names):
+        out["y"] = names
+    labels = out.pop("labels", None)
+    if not out.get("x") and isinstance(labels, str):
+        out["x"] = labels
+    for name in ("csv", "rows"):
+        out.pop(name, None)
 
 
 def _series_of_dict(series: dict[Any, Any]) -> list[Any]:

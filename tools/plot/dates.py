@@ -1,4 +1,4 @@
-"""Labels that are dates: as days, so that they stand at their places in time."""
+"""Labels that are dates: as days, so that they are at their places in time."""
 
 from __future__ import annotations
 

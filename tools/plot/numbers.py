@@ -73,7 +73,7 @@ def _without_units(body: str) -> tuple[str, float]:
 
 
 def is_number(text: str) -> bool:
-    """Says whether a cell holds a number; a blank cell does not."""
+    """Returns whether a cell holds a number; a blank cell does not."""
     try:
         return read_number(text) is not None
     except ValueError:

@@ -262,7 +262,7 @@ def scatter(axes: Axes, chart: Chart, _: Language) -> None:
 
 
 def _name_points(axes: Axes, series: Series) -> None:
-    """Writes names beside points; below the point where one stands close above."""
+    """Writes names beside points; below the point where one is close above."""
     known = [
         (name, x, y)
         for name, x, y in zip(series.points, series.x or (), series.values, strict=False)

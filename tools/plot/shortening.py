@@ -57,7 +57,7 @@ def _difference(names: Sequence[str]) -> Callable[[str, int], str]:
 
 
 def _common(first: str, second: str) -> str:
-    """Returns how both begin; of sorted texts, the first and the last tell it for all."""
+    """Returns how both begin; of sorted texts, the first and the last decide it for all."""
     pairs = zip(first, second, strict=False)
     count = next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
     return first[:count]

@@ -6,10 +6,11 @@ from qwenbelt.core.language import Language
 from qwenbelt.core.texts import Texts
 
 DESCRIPTION = (
-    "Draws a chart from data given in the arguments and returns it as a picture (png) and a file "
-    "(svg). Kinds: line, bar (grouped, stacked or horizontal), scatter, histogram, box, heatmap, "
-    "pie. Give the data as labels and series, or as csv, or as rows. Give a title, axis labels "
-    "and the unit. To show the chart in an answer, write its name as a Markdown picture: "
+    "Draws a chart and returns it as a picture (png) and a file (svg). Kinds: line, bar (grouped, "
+    "stacked or horizontal), scatter, histogram, box, heatmap, pie. Give the data as labels and "
+    "series, or as csv, or as rows, or a file of the conversation with its columns x and y. Give "
+    "a title, axis labels and the unit. To show the chart in an answer, write its name as a "
+    "Markdown picture: "
     "![caption](name.png)."
 )
 
@@ -40,6 +41,10 @@ _TEXTS = {
         "![{title}]({name}).",
         "已绘制{kind}“{title}”：{series} 个系列，{points} 个数值。在回答中用 "
         "![{title}]({name}) 展示。",
+    ),
+    "joined": (
+        " Rows of the file with the same x were joined ({how}).",
+        "文件中 x 相同的行已合并（{how}）。",
     ),
     "no_cjk_font": (
         " No font with Chinese characters was found, so they were left out; "

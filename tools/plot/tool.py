@@ -15,6 +15,7 @@ from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.plot import strings
 from qwenbelt.tools.plot.chart import Chart, ChartArguments
 from qwenbelt.tools.plot.draw import Drawn, draw
+from qwenbelt.tools.plot.file_rows import rows_of_file
 
 
 class Plot(Tool):
@@ -39,6 +40,18 @@ class Plot(Tool):
         """
         arguments: ChartArguments = self.parse(params)
         context: ToolContext = kwargs.get("context") or ToolContext()
+        joined = ""
+        if arguments.file:
+            rows, joined = rows_of_file(
+                arguments.file,
+                context.files,
+                context.folder,
+                arguments.kind,
+                arguments.x,
+                arguments.y or (),
+                arguments.aggregate,
+            )
+            arguments = arguments.with_rows(rows)
         chart = arguments.chart()
         language: Language = "zh" if context.language == "zh" else "en"
         try:
@@ -47,13 +60,13 @@ class Plot(Tool):
         except InputError as error:
             raise ToolError(str(error)) from error
         return [
-            ContentItem(text=_note(chart, drawn, language)),
+            ContentItem(text=_note(chart, drawn, language, joined)),
             ContentItem(image=str(drawn.png)),
             ContentItem(file=str(drawn.svg)),
         ]
 
 
-def _note(chart: Chart, drawn: Drawn, language: Language) -> str:
+def _note(chart: Chart, drawn: Drawn, language: Language, joined: str) -> str:
     kind = strings.KINDS[language][chart.kind]
     text = strings.say(
         "note",
@@ -64,4 +77,6 @@ def _note(chart: Chart, drawn: Drawn, language: Language) -> str:
         points=chart.points,
         name=Path(drawn.png).name,
     )
+    if joined:
+        text += strings.say("joined", language, how=joined)
     return text + (strings.say("no_cjk_font", language) if drawn.characters_missing else "")

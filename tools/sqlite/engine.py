@@ -73,7 +73,7 @@ class _Statement:
 
 
 class _Clock:
-    """Ends a statement that takes too long or that nobody wants any more."""
+    """Ends a statement that takes too long or that is no longer wanted."""
 
     def __init__(self) -> None:
         self.end = math.inf
@@ -385,7 +385,7 @@ class Database:
             ToolError: there is no such table.
         """
         sql = 'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_xinfo(?)'
-        with contextlib.suppress(ToolError):  # a view that does not work any more
+        with contextlib.suppress(ToolError):  # a view that no longer works
             rows = self.query(sql, [table], max_rows=10_000).rows
             return [
                 {"name": n, "type": t, "notnull": bool(nn), "default": d, "primary_key": bool(pk)}

@@ -26,7 +26,7 @@ _CHILD = "qwenbelt.tools.sqlite.worker"
 
 @dataclass
 class _Here:
-    """What callers of one process share; a forked copy of the process begins anew."""
+    """What callers of one process share; a forked copy of the process starts with its own."""
 
     slots: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(_MOST_WORKERS)
@@ -195,7 +195,7 @@ def _receive(
 
     Raises:
         ToolTimeout: none came within `seconds` and some `grace`, for a query that stops by itself.
-        ToolCancelled: nobody wants it any more.
+        ToolCancelled: it is no longer wanted.
         ChildEnded: the process has ended.
     """
     try:

@@ -1,7 +1,7 @@
 """Readable text of a web page, as Markdown, without scripts, menus and forms.
 
 The page is read by the reader of HTML documents (`html_page`): what a browser does not show is
-left out here as there, and told.
+left out here as there, and reported.
 """
 
 from __future__ import annotations

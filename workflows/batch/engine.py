@@ -14,7 +14,6 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.deltas import JsonDict, WirePiece
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 VERSION = 1
 POLL_SECONDS = 0.1  # how often a worker looks for tasks to start
 WATCH_SECONDS = 0.5
-OUTAGE_SECONDS = 60.0  # how long a database may be away before the worker gives up
+OUTAGE_SECONDS = 60.0  # how long a database may be away before the worker ends
 _WATCH_SHARE = 20  # watching takes at most a twentieth of the time
 
 
@@ -94,7 +93,7 @@ class Worker:
         out: the folder for the tasks' files.
         in_flight: tasks that this worker does at the same time, for each endpoint.
         limit: the same over all workers together; None for no such limit.
-        rate: at most so many tasks are started in so many seconds, for each endpoint.
+        rate: at most this many tasks are started in this many seconds, for each endpoint.
 
     Attributes:
         ahead: gives replies that were got in another way; see `workflows.batch.ahead`.
@@ -141,12 +140,7 @@ class Worker:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _locks(self) -> Liveness:
@@ -263,7 +257,7 @@ class Worker:
         """Waits until no task waits or runs; False when the batch was paused meanwhile.
 
         Args:
-            tell: is told how many tasks run and how many wait, again and again.
+            tell: called with how many tasks run and how many wait, repeatedly.
 
         Raises:
             ConfigError: the database was away for more than `OUTAGE_SECONDS`.

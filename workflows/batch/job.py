@@ -21,7 +21,7 @@ from qwenbelt.workflows.batch.tasks import Task, TaskOptions, read_tasks
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """How a batch stands.
+    """The state of a batch.
 
     Attributes:
         rate: tasks finished a minute since this worker began, by all workers; None at first.
@@ -86,12 +86,12 @@ def batch(
         name: names the batch in the database; the folder's name by default.
         in_flight: tasks at the same time in this process, for each endpoint.
         limit: the same over all processes together.
-        rate: at most so many tasks started in so many seconds, for each endpoint.
+        rate: at most this many tasks started in this many seconds, for each endpoint.
         retry: try the failed tasks again.
         dashscope_batch: get the replies to the tasks' first requests by DashScope's Batch API,
             which is slower (up to 24 hours) and half the price.
         language: of the summary page.
-        tell: is told how the batch stands, again and again.
+        tell: called with the state of the batch, repeatedly.
 
     Raises:
         InputError: the tasks cannot be read, or the folder cannot be written.
@@ -141,7 +141,7 @@ def write_results(
 
 
 class _RateMeter:
-    """Turns what the worker tells into progress with rates."""
+    """Turns what the worker reports into progress with rates."""
 
     def __init__(
         self, ledger: Ledger, ids: set[str], tell: Callable[[BatchProgress], None]
@@ -153,7 +153,7 @@ class _RateMeter:
         self._first: int | None = None
 
     def told(self, running: int, waiting: int) -> None:
-        """Tells how the batch stands now."""
+        """Reports the state of the batch."""
         counts = self._ledger.counts()
         done, failed = counts[DONE], counts[FAILED]
         ended = done + failed

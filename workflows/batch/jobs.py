@@ -140,12 +140,13 @@ def _report(task: Task, folder: Path, llm: DurableChat) -> Result:
         agent="react" if task.options.agent == "react" else "fncall",
         language=task.options.language,
     )
+    if not made.document.grounded:
+        raise QwenbeltError(f"The answer does not stand on the pages that it cites: {made.folder}.")
     return {
         "folder": str(made.folder),
         "pdf": str(made.pdf),
         "citations": len(made.document.citations),
         "verified": made.verified,
-        "grounded": made.document.grounded,
     }
 
 

@@ -1,4 +1,4 @@
-"""What the database knows of a batch: how its tasks stand, and orders to its workers."""
+"""What the database knows of a batch: the states of its tasks, and orders to its workers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _digest(text: str) -> str:
 
 
 class Ledger:
-    """Reads and changes how a batch stands; needs no worker.
+    """Reads and changes the state of a batch; needs no worker.
 
     Args:
         store: where the batch is kept.
@@ -104,7 +104,7 @@ class Ledger:
         """Closes the connections."""
         self._client.destroy()
 
-    # -- how it stands ------------------------------------------------------------------------
+    # -- its state ----------------------------------------------------------------------------
 
     def open_tasks(self) -> list[Any]:
         """Returns the statuses of the tasks that wait or run."""

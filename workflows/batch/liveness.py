@@ -39,7 +39,7 @@ class Liveness(Protocol):
         """Makes sure that what is held is still held; call it again and again."""
 
     def is_dead(self, worker: str) -> bool:
-        """Says whether nobody holds a worker's lock."""
+        """Returns whether nobody holds a worker's lock."""
 
     def close(self) -> None:
         """Lets go."""
@@ -67,7 +67,7 @@ class FileLocks:
         """Does nothing: a file's lock is not lost."""
 
     def is_dead(self, worker: str) -> bool:
-        """Says whether the lock can be had; the file of a dead worker is removed."""
+        """Returns whether the lock can be had; the file of a dead worker is removed."""
         if worker in self._held:
             return False
         path = self._path(worker)
@@ -137,7 +137,7 @@ class PostgresLocks:
             self._ask("SELECT pg_try_advisory_lock(%s)", name)
 
     def is_dead(self, worker: str) -> bool:
-        """Says whether nobody has held a worker's lock for a while.
+        """Returns whether nobody has held a worker's lock for a while.
 
         At once would be too early: a worker whose session was cut, for example because the server
         was started again, needs a moment to hold its lock on a new one.

@@ -174,7 +174,7 @@ def _task(line: str, base: Path, options: TaskOptions, place: str, taken: set[st
         reason = f"{where}: {first['msg']}" if where else first["msg"]
         raise InputError(f"{place}: {one_line(reason, 200)}.") from error
     own = given.model_dump(include=set(TaskOptions.model_fields), exclude_unset=True)
-    merged, belonging = _with_agent(TaskOptions.model_validate({**options.model_dump(), **own}))
+    merged, belonging = with_agent(TaskOptions.model_validate({**options.model_dump(), **own}))
     if NO_TOOLS in merged.tools:
         if len(merged.tools) > 1:
             raise InputError(f'{place}: tools: "{NO_TOOLS}" stands alone.')
@@ -200,7 +200,7 @@ def _task(line: str, base: Path, options: TaskOptions, place: str, taken: set[st
     return task_of(table)
 
 
-def _with_agent(options: TaskOptions) -> tuple[TaskOptions, list[str]]:
+def with_agent(options: TaskOptions) -> tuple[TaskOptions, list[str]]:
     """Returns the options filled in from an agent's file, and the files that belong to it."""
     if options.agent in AGENT_KINDS:
         return options, []

@@ -1,7 +1,7 @@
 """One attempt at a case: an agent's run, a single reply with calls, or a world that is played.
 
 Each is a task of a durable batch: every reply of the model is a recorded step, so that an
-evaluation that is killed goes on where it was, and the same again asks nothing anew.
+evaluation that is killed goes on where it was, and a repeated one asks nothing.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class EvalSet(Protocol):
         ...
 
     def grade(self, case: EvalCase, record: EvalRecord) -> EvalGrade:
-        """Says whether a record passes; a record without anything in it never does."""
+        """Returns whether a record passes; a record without anything in it never does."""
         ...
 
     def oracle(self, case: EvalCase) -> EvalRecord | None:

@@ -80,7 +80,7 @@ class DataAnalysisSet:
         ]
 
     def grade(self, case: EvalCase, record: EvalRecord) -> EvalGrade:
-        """Says whether every value that is wanted is there; the last one of a name counts."""
+        """Returns whether every value that is wanted is there; the last one of a name counts."""
         given = dict(_VALUE.findall(str(record.get("answer") or "")))
         for name, wanted in dict(case.expect["values"]).items():
             if name not in given:

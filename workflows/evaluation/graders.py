@@ -7,16 +7,16 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from qwenbelt.core.closing import Closing
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.tools.base import result_items
 from qwenbelt.workflows.evaluation.cases import EvalGrade
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 KINDS = ("exact", "number", "contains", "accept", "schema", "code", "judge")
 _NUMBER = re.compile(
@@ -102,7 +102,7 @@ def plain(text: str) -> str:
 
 
 def holds(answer: str, wanted: str) -> bool:
-    """Says whether words stand in an answer; numbers only as a whole, `*` ends an open word."""
+    """Returns whether words are in an answer; numbers only as a whole, `*` ends an open word."""
     text, open_end = plain(answer), wanted.endswith("*")
     part = plain(wanted.removesuffix("*")).strip()
     if not part:
@@ -119,7 +119,7 @@ def _contains(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
 
 
 def _accept(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
-    """One string of each group has to stand in the answer."""
+    """One string of each group has to be in the answer."""
     for group in wanted:
         if not any(holds(answer, str(one)) for one in group):
             return EvalGrade(False, f"has none of {', '.join(map(str, group))}")
@@ -149,7 +149,7 @@ _PLAIN = {
 }
 
 
-class CodeGrader:
+class CodeGrader(Closing):
     """Runs `def grade(answer)` in the code interpreter's sandbox, one session for all.
 
     A grader returns whether the answer passes, or that and why.
@@ -188,17 +188,6 @@ class CodeGrader:
             self._tool = CodeInterpreter(cfg)
         result = self._tool.call({"code": code, "timeout": CODE_SECONDS})
         return "\n".join(item.value for item in result_items(result) if item.kind == "text")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Ends the session."""

@@ -11,8 +11,8 @@ from typing import Any
 from qwenbelt.core.files import output_folder
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.workflows.batch.job import BatchProgress, batch
-from qwenbelt.workflows.batch.tasks import Task, TaskOptions, task_of
-from qwenbelt.workflows.evaluation.attempts import JOB
+from qwenbelt.workflows.batch.tasks import NO_TOOLS, Task, TaskOptions, task_of, with_agent
+from qwenbelt.workflows.evaluation.attempts import JOB, REPORT
 from qwenbelt.workflows.evaluation.cases import EvalCase, EvalSet, answer_record
 from qwenbelt.workflows.evaluation.graders import CodeGrader
 from qwenbelt.workflows.evaluation.outcome import EvalOutcome, EvalTrial
@@ -34,7 +34,7 @@ class EvalSetting:
         max_tokens: of a reply.
         system: the system message.
         trials: attempts at each case.
-        limit: at most so many cases.
+        limit: at most this many cases.
         groups: only these groups of the set.
         data: the folder of the set's data, or of its files.
         in_flight: attempts at the same time.
@@ -71,7 +71,7 @@ def evaluate(
         name: a benchmark's name, or a JSONL file.
         out: the folder for `report.json`, `report.html`, the attempts' files and the database.
         setting: how it is run.
-        tell: is told how it stands, again and again.
+        tell: called with the state, repeatedly.
 
     Raises:
         InputError: the set cannot be read.
@@ -127,7 +127,7 @@ def check_set(found: EvalSet, limit: int | None = None) -> dict[str, tuple[int, 
 
 
 def _options(found: EvalSet, chosen: EvalSetting) -> TaskOptions:
-    return TaskOptions(
+    options = TaskOptions(
         endpoint=chosen.endpoint,
         agent=chosen.agent,
         tools=list(chosen.tools or found.tools),
@@ -136,11 +136,14 @@ def _options(found: EvalSet, chosen: EvalSetting) -> TaskOptions:
         temperature=chosen.temperature,
         max_tokens=chosen.max_tokens,
     )
+    return options if chosen.agent == REPORT else with_agent(options)[0]
 
 
 def _task(case: EvalCase, trial: int, options: TaskOptions) -> Task:
-    if case.files and not options.tools and options.agent in ("fncall", "react", "assistant"):
+    if case.files and not options.tools and options.agent != REPORT:
         options = options.model_copy(update={"tools": list(FILE_TOOLS)})
+    elif NO_TOOLS in options.tools:
+        options = options.model_copy(update={"tools": []})
     return task_of(
         {
             "id": f"{case.id}#{trial}",

@@ -36,7 +36,7 @@ _SCORE_HEAD = {
 
 
 def has_findings(picture: Inspected, rules: Rules) -> bool:
-    """Says whether a picture shows something that the rules count as a finding."""
+    """Returns whether a picture shows something that the rules count as a finding."""
     return any(rules.classes[o.label].is_alarm(o.sub_label) for o in picture.objects)
 
 

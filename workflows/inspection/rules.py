@@ -48,7 +48,7 @@ class ClassRule(BaseModel):
         return value
 
     def is_alarm(self, grade: str) -> bool:
-        """Says whether an object of this grade is a finding."""
+        """Returns whether an object of this grade is a finding."""
         return self.alarms is None or grade in self.alarms
 
 

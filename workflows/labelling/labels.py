@@ -10,7 +10,7 @@ votes: 3                 # how often each picture is asked about
 ocr: true                # tell the model the text that OCR finds (`ocr` extra)
 agree: 0.66              # a smaller share of votes for the winner is doubtful
 examples:
-  - {image: examples/a.jpg, label: ok, reason: the needle stands in the green part}
+  - {image: examples/a.jpg, label: ok, reason: the needle is in the green part}
 """
 
 from __future__ import annotations

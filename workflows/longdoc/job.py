@@ -14,16 +14,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.core.errors import InputError, LimitExceeded, QwenbeltError
+from qwenbelt.core.errors import EndpointError, InputError, LimitExceeded, QwenbeltError
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.tools.documents import DocumentIndex, verify_citation
+from qwenbelt.tools.documents.answer_checks import check_answer
+from qwenbelt.tools.documents.citations import cited_page
+from qwenbelt.tools.documents.evidence import gather_evidence
+from qwenbelt.tools.documents.grounding import GroundingCheck
+from qwenbelt.tools.documents.store import Document
 from qwenbelt.workflows.longdoc.parts import Cost, PageRange, affordable, parts_of, tokens_in
 from qwenbelt.workflows.longdoc.reading import PartFailed, ask_all
 from qwenbelt.workflows.longdoc.strings import NOTHING, say
+from qwenbelt.workflows.report.grounded import is_grounded, problems
 
 PART_TOKENS = 6000
 BUDGET = 400_000
 CONCURRENCY = 8
+BUDGET_OF_EVIDENCE = 6000  # characters; of a part's tokens a third
 REPLY_TOKENS = 500  # that a part's answer may take, for the budget
 _QUOTED = re.compile(
     r"[\"“「](?P<quote>[^\"”」]{4,400})[\"”」][^\[\n]*\[(?P<file>[^\[\]]+?) p\.(?P<page>\d+)\]"
@@ -51,6 +58,8 @@ class LongDocumentAnswer:
         tokens: roughly how many tokens were sent and received.
         left_out: file and page of what the budget did not allow, or what failed.
         problems: why parts failed, one line each.
+        grounded: whether the answer stands on the pages that it cites.
+        checks: what became of each of its claims.
     """
 
     text: str
@@ -59,6 +68,8 @@ class LongDocumentAnswer:
     tokens: int = 0
     left_out: tuple[tuple[str, int], ...] = ()
     problems: tuple[str, ...] = ()
+    grounded: bool = True
+    checks: tuple[GroundingCheck, ...] = ()
 
 
 Answer = LongDocumentAnswer  # its name in 0.1
@@ -139,19 +150,80 @@ def ask_everything(
         [say("part", language, question=question, text=p.text) for p in chosen], progress=progress
     )
     failed = [p for p, r in zip(chosen, replies, strict=True) if isinstance(r, PartFailed)]
-    problems = tuple(dict.fromkeys(str(r) for r in replies if isinstance(r, PartFailed)))
+    reasons = tuple(dict.fromkeys(str(r) for r in replies if isinstance(r, PartFailed)))
     if failed and len(failed) == len(chosen):
-        raise QwenbeltError(f"No part of the documents got an answer: {problems[0]}")
+        raise QwenbeltError(f"No part of the documents got an answer: {reasons[0]}")
     facts = [r for r in replies if isinstance(r, str) and r.strip(" .。\"'").upper() != NOTHING]
-    text = _put_together(question, facts, language, part_tokens, ask_each, meter)
+    shown = _evidence(index, question, documents, part_tokens)
+    text = _put_together(question, facts, shown, language, part_tokens, ask_each, meter)
+    text, checks = _checked(index, question, text, facts, shown, language, meter)
     return LongDocumentAnswer(
         text,
         tuple(_findings(index, "\n".join(facts))),
         len(chosen) - len(failed),
         meter.spent,
         _pages([*left, *failed]),
-        problems,
+        reasons,
+        is_grounded(checks),
+        tuple(checks),
     )
+
+
+def _evidence(
+    index: DocumentIndex, question: str, documents: Sequence[Document], part_tokens: int
+) -> str:
+    """Returns the passages that a search finds, for documents that are more than one request.
+
+    A small model that reads part by part says of the right one, too, that nothing helps.
+    """
+    numbers = {document.file: document.id for document in documents}
+    budget = min(BUDGET_OF_EVIDENCE, part_tokens)
+    found = gather_evidence(index, question, numbers, budget=budget)
+    if found.whole:
+        return ""
+    return "\n\n".join(f"[{page.file} p.{page.page}]\n{page.text}" for page in found.pages)
+
+
+def _checked(
+    index: DocumentIndex,
+    question: str,
+    text: str,
+    facts: list[str],
+    shown: str,
+    language: Language,
+    meter: _TokenMeter,
+) -> tuple[str, list[GroundingCheck]]:
+    """Returns the answer and its checks, after one repair where they fail."""
+
+    def check(answer: str) -> list[GroundingCheck]:
+        return check_answer(answer, question, page_text=partial(_page_text, index))
+
+    checks = check(text)
+    if is_grounded(checks) or not (facts or shown):
+        return text, checks
+    prompt = say("whole", language, question=question, text=_told(facts, shown, language))
+    told = "\n".join(problems(checks, language))
+    prompt += "\n\n" + say("again", language, answer=text, problems=told)
+    try:
+        again = meter.ask(prompt)
+    except (EndpointError, LimitExceeded):
+        return text, checks
+    second = check(again)
+    better = sum(not c.ok for c in second) < sum(not c.ok for c in checks)
+    return (again, second) if again and better else (text, checks)
+
+
+def _page_text(index: DocumentIndex, file: str, page: int) -> str | None:
+    try:
+        found = cited_page(index, file, page)
+    except InputError:
+        return None
+    return found.text if found is not None else None
+
+
+def _told(facts: Sequence[str], shown: str, language: Language) -> str:
+    parts = ["\n".join(facts), *([say("searched", language, text=shown)] if shown else [])]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _taken_in(index: DocumentIndex, files: Sequence[str | Path | int]) -> list[int]:
@@ -169,22 +241,31 @@ def _taken_in(index: DocumentIndex, files: Sequence[str | Path | int]) -> list[i
 def _put_together(
     question: str,
     facts: list[str],
+    shown: str,
     language: Language,
     size: int,
     ask_each: Callable[[Sequence[str]], list[str | PartFailed]],
     meter: _TokenMeter,
 ) -> str:
     """Merges facts until they fit into one request, then answers."""
-    if not facts:
+    if not facts and not shown:
         return say("nothing", language)
+    size -= tokens_in(shown)
     while len(facts) > 1 and tokens_in("\n".join(facts)) > size:
         groups = _grouped(facts, size)
         if len(groups) == len(facts):
             break  # nothing can be merged any more
         prompts = [say("shorten", language, question=question, text=g) for g in groups]
         facts = [r for r in ask_each(prompts) if isinstance(r, str)] or facts[:1]
-    prompt = say("whole", language, question=question, text=_fitting(facts, size))
-    return meter.ask(prompt)
+    kept = _fitting(facts, size)
+    try:
+        told = _told([kept], shown, language)
+        return meter.ask(say("whole", language, question=question, text=told))
+    except EndpointError:
+        if not (kept and shown):
+            raise
+    # the endpoint may refuse what the pages say, as it did when they were read
+    return meter.ask(say("whole", language, question=question, text=kept))
 
 
 def _grouped(facts: list[str], size: int) -> list[str]:

@@ -58,7 +58,7 @@ def ask_all(
         prompts: what to ask.
         concurrency: requests at the same time.
         language: of notes about calls that fail.
-        progress: is told how many prompts are answered or failed, of how many.
+        progress: called with how many prompts are answered or failed, of how many.
 
     Returns:
         the answers in the order of the prompts; a failed one as `PartFailed`.

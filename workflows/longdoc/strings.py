@@ -30,6 +30,17 @@ _TEXTS = {
         "请合并下面的事实：去掉重复和无助于回答问题的内容，保留引文和出处。\n"
         "问题：{question}\n\n{text}",
     ),
+    "again": (
+        "{answer}\n\nThis answer was checked against the pages:\n{problems}\nWrite it again. Copy "
+        "each figure from the row and the year that the question asks for, and put its place in "
+        "brackets behind it, as in [file p.3]. Say so if the facts do not answer the question.",
+        "{answer}\n\n该回答已与原文核对：\n{problems}\n请重写：数字取自所问的行和年份，"
+        "其后用方括号注明出处，例如 [文件 p.3]。如果不足以回答，请说明。",
+    ),
+    "searched": (
+        "Passages that a search found, each behind its place:\n\n{text}",
+        "检索得到的段落，出处在前：\n\n{text}",
+    ),
     "nothing": ("Nothing in the documents answers the question.", "文档中没有回答该问题的内容。"),
 }
 say = Texts(_TEXTS)

@@ -1,4 +1,4 @@
-"""Comparing what a model wrote with what stands in the problem."""
+"""Comparing what a model wrote with what is in the problem."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def without_echo(written: str, start: str) -> list[str]:
 
 
 def is_exact(written: Sequence[str], rest: Sequence[str]) -> bool:
-    """Says whether a continuation begins with the whole rest, word by word."""
+    """Returns whether a continuation begins with the whole rest, word by word."""
     return bool(rest) and list(written[: len(rest)]) == list(rest)
 
 
@@ -78,7 +78,7 @@ def _boxed(text: str) -> str | None:
 
 
 def same_answer(given: str, right: str) -> bool:
-    """Says whether two answers are equal, as numbers or as text."""
+    """Returns whether two answers are equal, as numbers or as text."""
     one, two = _value(given), _value(answer_in(right) if "\\boxed" in right else right)
     if isinstance(one, Fraction) and isinstance(two, Fraction):
         return one == two

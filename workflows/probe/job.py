@@ -26,7 +26,7 @@ from qwenbelt.workflows.probe.problems import Problem
 from qwenbelt.workflows.probe.strings import say
 
 SHARES = (0.4, 0.6, 0.8)
-JUDGED = 0.6  # the share that the verdict stands on: at 80 % a rest may be guessed
+JUDGED = 0.6  # the share that the verdict is based on: at 80 % a rest may be guessed
 SHARE = 0.05  # of the problems; fewer that are known count as none
 _SPARE_TOKENS = 64
 _ANSWER_TOKENS = 1024

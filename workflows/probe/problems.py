@@ -36,7 +36,7 @@ class Problem:
         return self.text[:place].rstrip(), self.text[place:].strip()
 
     def is_long_enough(self, share: float) -> bool:
-        """Says whether enough is left after the cut that nobody writes it by chance."""
+        """Returns whether enough is left after the cut that nobody writes it by chance."""
         start, rest = self.cut(share)
         return bool(start) and len(tokens(rest)) >= _SHORTEST_REST
 

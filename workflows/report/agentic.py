@@ -46,6 +46,8 @@ class AgentSetup:
         scripted: whether the model's replies were written in advance.
         allow_unsandboxed: whether code may run where there is no sandbox.
         model_calls: requests to the model that the run may make, or None for the setting.
+        max_seconds: time of the run, or None.
+        max_tokens: tokens of the run, read and written, or None.
     """
 
     llm: Any
@@ -53,6 +55,8 @@ class AgentSetup:
     scripted: bool = False
     allow_unsandboxed: bool = False
     model_calls: int | None = None
+    max_seconds: float | None = None
+    max_tokens: int | None = None
 
 
 def agentic_report(
@@ -94,7 +98,7 @@ def agentic_report(
 
             given: list[dict[str, Any]] = [{"role": "user", "content": asked}]
             report, gallery = ask(given)
-            if not report.grounded:  # once more, behind the same prefix
+            if not report.grounded and record.reason == "answer":  # once more, same prefix
                 repair = {"role": "user", "content": repair_prompt(report.checks, language)}
                 with suppress(EndpointError):  # then the first answer is all there is
                     report, gallery = ask([*given, *record.messages, repair])
@@ -175,7 +179,7 @@ def _agent(
             name="report",
             files=[str(file.path) for file in documents.files],
             folder=work,
-            budget=Budget(model_calls=calls),
+            budget=Budget(model_calls=calls, seconds=setup.max_seconds, tokens=setup.max_tokens),
         )
     finally:
         if code is not None:

@@ -1,4 +1,4 @@
-"""Checks a finished report: does every quoted text stand on the page that is cited?"""
+"""Checks a finished report: is every quoted text on the page that is cited?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ReportCheck:
 
     Attributes:
         citations: how many the report has.
-        verified: how many of them stand on their pages.
+        verified: how many of them are on their pages.
         problems: what is wrong, one line each.
     """
 
@@ -45,7 +45,7 @@ Check = ReportCheck  # its name in 0.1
 def check_report(
     folder: str | Path, files: Iterable[str | Path] = (), *, password: str | None = None
 ) -> ReportCheck:
-    """Reads every cited page anew and looks for the quoted words on it.
+    """Reads every cited page again and looks for the quoted words on it.
 
     Also looks whether `report.md` quotes the same words, cites no other number, and whether its
     figures are there.

@@ -2,7 +2,7 @@
 
 The model cites passages by the numbers that the document tools gave them. For each mark, the words
 of the passage that support the sentence best are looked up on the page itself; the marks are
-numbered anew in reading order, and a mark whose words do not stand on the page is kept, but marked.
+numbered again in reading order, and a mark whose words are not on the page is kept, but marked.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ PageReader = Callable[[NumberedSource], "CitedPage | None"]
 class CitedPage:
     """A page as the document engine reads it, and its text in the order of the file.
 
-    Words that stand next to each other in both are found by any reader of the file.
+    Words that are next to each other in both are found by any reader of the file.
     """
 
     page: Page
     raw: str
 
     def holds(self, quote: str) -> bool:
-        """Says whether a quote stands in both texts."""
+        """Returns whether a quote is in both texts."""
         return _squeezed(quote) in _squeezed(self.raw) and bool(quote_spans(self.page.text, quote))
 
 
@@ -102,7 +102,7 @@ class Citer:
         Args:
             source: the passage.
             claim: the sentence that it supports.
-            quoted: words that the writer says stand there; the best ones are chosen when empty.
+            quoted: words that the writer says are there; the best ones are chosen when empty.
         """
         page = self._page_of(source)
         quote = quoted or self._best(source, page, claim)
@@ -121,7 +121,7 @@ class Citer:
         return self._known[key]
 
     def _best(self, source: NumberedSource, page: CitedPage | None, claim: str) -> str:
-        """The stretch of the passage that shares most with the claim, and stands on the page."""
+        """The stretch of the passage that shares most with the claim, and is on the page."""
         terms = self._terms(claim, source.text)
         shared = set(_terms_of(source.text)) & terms.keys()
         if not shared and source.quote:
@@ -135,7 +135,7 @@ class Citer:
         return source.quote or _cut(source.text, terms)
 
     def _terms(self, claim: str, text: str) -> dict[str, float]:
-        """Weighs the words of a claim; one that stands everywhere in a text tells little."""
+        """Weighs the words of a claim; one that is everywhere in a text says little."""
         identifiers = {t for word in _IDENTIFIER.findall(claim) for t in _terms_of(word)}
         lines = [frozenset(_terms_of(line)) for line in text.split("\n") if line.strip()]
         weights = dict.fromkeys(self._question, QUESTION)

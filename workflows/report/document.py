@@ -22,7 +22,7 @@ class ReportCitation:
         file: the document's name.
         page: from 1.
         quote: the words.
-        box: where they stand, in points from the page's top left, or None.
+        box: where they are, in points from the page's top left, or None.
         verified: whether they were found on that page.
         label: the page's printed label, where it is another than its number.
     """
@@ -109,7 +109,7 @@ class ReportDocument:
         made: how the report came about.
         notes: what a reader should know, one line each.
         title: the heading; the question when empty.
-        grounded: whether what the model wrote stands on the pages that it cites; without it, the
+        grounded: whether what the model wrote is on the pages that it cites; without it, the
             blocks are passages of the documents and not what the model wrote.
         checks: what became of each claim of the model.
     """

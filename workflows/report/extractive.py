@@ -1,4 +1,4 @@
-"""The report without a model: the best passages as they stand, page pictures, tables as CSV."""
+"""The report without a model: the best passages as they are, page pictures, tables as CSV."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def extractive_report(
     `work` is a temporary folder.
 
     Raises:
-        InputError: a document cannot be read any more.
+        InputError: a document can no longer be read.
     """
     begun = time.monotonic()
     writer = _Writer(documents, question, stage, work, language)
@@ -130,7 +130,7 @@ class _Writer:
             cited.boxes += find_quote(page.page, citation.quote)
 
     def _is_known(self, quote: str) -> bool:
-        """Says whether the same words are quoted already, from another page perhaps."""
+        """Returns whether the same words are quoted already, from another page perhaps."""
         words = quote.casefold().split()
         known = [citation.quote.casefold().split() for citation in self.citer.citations]
         return any(words == k[: len(words)] or k == words[: len(k)] for k in known)

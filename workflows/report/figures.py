@@ -117,7 +117,7 @@ def _short(stem: str) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copies a picture as PNG, reading it whole, so that only a picture can come to stand there.
+    """Copies a picture as PNG, reading it whole, so that only a picture can end up there.
 
     Raises:
         InputError: it is no picture, or too large.
@@ -142,7 +142,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def is_picture(path: Path) -> bool:
-    """Says whether a file is a picture of a reasonable size."""
+    """Returns whether a file is a picture of a reasonable size."""
     from PIL import Image
 
     try:

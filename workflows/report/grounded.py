@@ -33,7 +33,7 @@ def report_checks(
     Args:
         report: the report.
         page_text: reads the page that a citation names.
-        unknown: distinctive words of the question that stand nowhere in the documents.
+        unknown: distinctive words of the question that are nowhere in the documents.
         computed: what tools printed that compute.
     """
     cited = {c.n: CitedText(c.page, page_text(c)) for c in report.citations}
@@ -49,12 +49,12 @@ def report_checks(
 
 
 def is_grounded(checks: Sequence[GroundingCheck]) -> bool:
-    """Says whether every check passed."""
+    """Returns whether every check passed."""
     return all(check.ok for check in checks)
 
 
 def says_nothing_found(report: ReportDocument) -> bool:
-    """Says whether a report tells that the documents do not tell."""
+    """Returns whether a report says that the documents do not answer the question."""
     return not report.citations and abstains(" ".join(c.text for c in _claims(report.blocks, {})))
 
 
@@ -69,7 +69,7 @@ def problems(checks: Sequence[GroundingCheck], language: Language) -> list[str]:
 
 
 def repair_prompt(checks: Sequence[GroundingCheck], language: Language) -> str:
-    """Returns what the model is told, so that it mends its answer."""
+    """Returns what the model is told, so that it corrects its answer."""
     lines = "\n".join(f"- {line}" for line in problems(checks, language))
     return say("repair", language, problems=lines)
 

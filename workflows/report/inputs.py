@@ -57,7 +57,7 @@ class Documents:
         return {file.name: file.path for file in self.files}
 
     def page(self, source: NumberedSource) -> CitedPage | None:
-        """Reads the page of a source anew from its file; None if there is no such page."""
+        """Reads the page of a source again from its file; None if there is no such page."""
         key = (source.path, source.page)
         if key not in self._pages:
             try:

@@ -66,6 +66,8 @@ def report(
     password: str | None = None,
     allow_unsandboxed: bool = False,
     model_calls: int | None = None,
+    max_seconds: float | None = None,
+    max_tokens: int | None = None,
     listener: Callable[[Event], None] = lambda event: None,
     tell: Callable[[str, float | None], None] = lambda text, fraction: None,
 ) -> ReportResult:
@@ -87,6 +89,8 @@ def report(
         password: opens encrypted files.
         allow_unsandboxed: let the model run code even where there is no sandbox.
         model_calls: requests to the model that the run may make.
+        max_seconds: time of the run, after which the model has to answer.
+        max_tokens: tokens of the run, read and written, after which it has to.
         listener: is given every event of the run.
         tell: is given progress outside the run: a text, and the fraction done or None.
 
@@ -110,7 +114,8 @@ def report(
         if chosen is None:
             made = extractive_report(documents, question, stage, work, language, tell)
         else:
-            setup = AgentSetup(chosen, agent, scripted, allow_unsandboxed, model_calls)
+            bounds = (model_calls, max_seconds, max_tokens)
+            setup = AgentSetup(chosen, agent, scripted, allow_unsandboxed, *bounds)
             made = agentic_report(documents, question, stage, setup, language, listener)
             if not made.grounded:
                 made = _without_answer(made, documents, stage, work, tell)

@@ -16,7 +16,7 @@ _SCALES = (1.0, 100.0, 0.01, 1e3, 1e-3, 1e6, 1e-6, 1e4, 1e-4, 1e8, 1e-8)
 
 
 def numbers_without_source(blocks: list[Node], sources: Iterable[str]) -> list[str]:
-    """Returns the numbers of the blocks that stand in none of the sources.
+    """Returns the numbers of the blocks that are in none of the sources.
 
     A number counts as found when a source has one that rounds to it, as it is or in another unit
     (per cent, thousands, millions, 万, 亿). Single digits and years are not looked at.
@@ -46,7 +46,7 @@ def _numbers(text: str) -> Iterator[tuple[str, float, float]]:
 
 
 def _holds(known: list[float], value: float, step: float) -> bool:
-    """Says whether a known number rounds to `value` at a step; exact halves may go either way."""
+    """Whether a known number rounds to `value` at a step; exact halves may go either way."""
     margin = step * 0.5 + abs(value) * 1e-9
     place = bisect.bisect_left(known, value - margin)
     return place < len(known) and known[place] <= value + margin

@@ -82,6 +82,10 @@ _TEXTS = {
         "“{claim}” does not appear anywhere: it is not found in the documents.",
         "文档中没有出现“{claim}”。",
     ),
+    "check_no_page": (
+        "{claim} is cited, and there is no such passage or page.",
+        "引用了 {claim}，但没有这样的段落或页面。",
+    ),
     "check_quote_not_found": (
         "Words that are quoted from page {page} do not stand there.",
         "引自第 {page} 页的文字不在该页。",

@@ -10,7 +10,7 @@ from qwenbelt.workflows.report.strings import say
 
 
 def facts(report: ReportDocument) -> list[tuple[str, str]]:
-    """Returns names and values that stand below the title."""
+    """Returns names and values that are below the title."""
     language = report.language
     rows = []
     if report.title and report.title != report.question:

@@ -1,4 +1,4 @@
-"""Tables as they stand in documents, brought into a header and rows; and what can be drawn of one.
+"""Tables as they are in documents, brought into a header and rows; and what can be drawn of one.
 
 Tables in PDFs have headers over several rows, empty columns that come from spanning cells, and
 rows that only hold a group's name.

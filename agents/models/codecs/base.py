@@ -35,7 +35,7 @@ class SoFar:
         thoughts_apart: whether thoughts came in a field of their own: then `</think>` is text.
         called: whether any call was made.
         question: what was asked last.
-        ids: of calls that were made; some servers begin to count anew in each reply.
+        ids: of calls that were made; some servers count from the start in each reply.
     """
 
     native: bool = False
@@ -73,7 +73,7 @@ class Reader(ABC):
         return call
 
     def drop(self) -> None:
-        """Forgets all calls: the text that they stood in has turned out to be thoughts."""
+        """Forgets all calls: the text that they were in has turned out to be thoughts."""
         self.calls.clear()
 
 

@@ -1,4 +1,4 @@
-"""One container of calls in text: what stands from `<tool_call>` or `<function=NAME>` on.
+"""One container of calls in text: the text from `<tool_call>` or `<function=NAME>` on.
 
 However a model fills it, all calls in it are found: JSON objects one after the other or in a list,
 several functions, an opening tag where the closing one belongs. JSON delimits itself, so a tag

@@ -53,7 +53,7 @@ class WrittenFunction:
 def read_function(
     text: str, start: int, schemas: Schemas, *, final: bool
 ) -> WrittenFunction | None:
-    """Returns the function whose tag stands at `start`; None while it may go on, or is cut off.
+    """Returns the function whose tag is at `start`; None while it may go on, or is cut off.
 
     Args:
         text: the reply from somewhere before the tag, as far as it has come.
@@ -105,7 +105,7 @@ class _Function:
                 return self._json(place) if not self.values else self._unreadable(place)
 
     def _is_over(self, place: int) -> bool:
-        """Says whether the function has no end tag, and another container's begins here."""
+        """Returns whether the function has no end tag, and another container's begins here."""
         following = ("</tool_call>", "<tool_call>")
         return self.text.startswith(following, place) or bool(FUNCTION.match(self.text, place))
 
@@ -220,13 +220,13 @@ class _Function:
         return None
 
     def _is_next(self, opening: re.Match[str], current: str) -> bool:
-        """Says whether a parameter of the tool begins that has no value yet."""
+        """Returns whether a parameter of the tool begins that has no value yet."""
         found = _PARAMETER.match(opening.group())
         key = found.group(1).strip() if found else ""
         return key in self.known and key not in self.values and key != current
 
     def _closes_well(self, start: int) -> bool | None:
-        """Says whether a parameter that begins here is followed by structure where it closes."""
+        """Returns whether a parameter that begins here is followed by structure where it closes."""
         close, opening = _CLOSE.search(self.text, start), _PARAMETER.search(self.text, start)
         end = self.text.find(FUNCTION_END, start)
         first = min(p for p in (
@@ -239,7 +239,7 @@ class _Function:
         return True if close is None or first < close.start() else self._goes_on(close.end(), "")
 
     def _goes_on(self, place: int, current: str) -> bool | None:
-        """Says whether structure follows a closing tag; None while that cannot be told."""
+        """Returns whether structure follows a closing tag; None while that is undecided."""
         place = _skip_space(self.text, place)
         rest = self.text[place : place + 400]
         if rest.startswith(_AFTER[:3]) or FUNCTION.match(self.text, place):
@@ -279,7 +279,7 @@ def _skip_space(text: str, place: int) -> int:
 
 
 def _begins_line(text: str, place: int) -> bool:
-    """Says whether only white space stands before this on its line."""
+    """Returns whether only white space is before this on its line."""
     return not text[max(0, text.rfind("\n", 0, place) + 1) : place].strip()
 
 

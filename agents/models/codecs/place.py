@@ -1,4 +1,4 @@
-"""Where in its Markdown a mark stands: at the beginning of a line, in code, in a quotation.
+"""Where in its Markdown a mark is: at the beginning of a line, in code, in a quotation.
 
 A tag that is quoted, mentioned or shown in a fence is text; models that explain tool calling write
 such text. This is the one rule for all forms that are read from text.
@@ -60,7 +60,7 @@ class Place:
 
     @property
     def begins_line(self) -> bool:
-        """Whether a line begins here, outside fenced code; white space may stand before it."""
+        """Whether a line begins here, outside fenced code; white space may be before it."""
         return not self._fence and not self._head.strip()
 
     @property
@@ -74,7 +74,7 @@ class Place:
         return ends_words and not (self._fence or quoted or self._ticks % 2)
 
     def is_mentioned(self, after: str, final: bool) -> bool | None:
-        """Says whether a mark here is only mentioned; None while what follows may tell.
+        """Returns whether a mark here is only mentioned; None while what follows may decide it.
 
         Args:
             after: the text behind the mark, so far.

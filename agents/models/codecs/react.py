@@ -81,7 +81,7 @@ class ReActReader(Reader):
         return out + self._actions(final=not cut, cut=cut)
 
     def _counts(self, place: int) -> bool:
-        """Says whether an action there is one: neither part of the answer nor shown in a fence.
+        """Returns whether an action there is one: neither part of the answer nor shown in a fence.
 
         A fence round the whole reply is none.
         """

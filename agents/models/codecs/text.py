@@ -215,7 +215,7 @@ class TextCallReader:
         return True
 
     def _counts(self, tag: str, after: str) -> bool | None:
-        """Says whether a mark is structure here; None while what follows may tell."""
+        """Returns whether a mark is structure here; None while what follows may decide it."""
         if tag == THINK_END:
             if self._thought_apart or self._closed_thoughts or self._place.in_fence:
                 return False
@@ -306,7 +306,7 @@ class TextCallReader:
         return True
 
     def _is_real(self, block: CallBlock) -> bool:
-        """Says whether a container in the middle of a line is more than a mention of one."""
+        """Returns whether a container in the middle of a line is more than a mention of one."""
         names = [call.name for call in block.calls]
         whole = block.closed and all(call.whole for call in block.calls)
         return whole and bool(names) and all(name in self._schemas for name in names)
@@ -324,7 +324,7 @@ class TextCallReader:
     # -- the end ---------------------------------------------------------------------------------
 
     def only_text(self) -> None:
-        """A native call came: what stands in the text of this reply is no call."""
+        """A native call came: what is in the text of this reply is no call."""
         if not self._schemas:
             return
         self._schemas = {}

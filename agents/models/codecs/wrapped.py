@@ -1,4 +1,4 @@
-"""Calls where they should not stand: in wrappers of small models, between words, among thoughts.
+"""Calls where they should not be: in wrappers of small models, between words, among thoughts.
 
 Each of these is read under its own condition only, since the same text may be an example.
 """
@@ -56,7 +56,7 @@ _WORD = re.compile(r"[A-Za-z]{3,}|\d+|[\u4e00-\u9fff]{2}")
 
 
 def may_be_wrapped(text: str, names: Schemas) -> bool:
-    """Says whether a reply that has just begun may be a wrapper round calls, and nothing else."""
+    """Whether a reply that has just begun may be a wrapper round calls, and nothing else."""
     rest = text.lstrip()
     if rest.startswith("```"[: len(rest)]):
         fence = _FENCE.match(rest)
@@ -117,14 +117,14 @@ def _in_tags(body: str, schemas: Schemas) -> Iterator[Written]:
 
 
 def is_example(before: str) -> bool:
-    """Says whether the words right before a call say that it is an example."""
+    """Returns whether the words right before a call say that it is an example."""
     return bool(_EXAMPLE.search(before[-_SENTENCE:]))
 
 
 def shown_by_words(
     before: str, held: str, schemas: Schemas, so_far: SoFar
 ) -> tuple[list[Written], str]:
-    """Returns the calls that stand between words, and the words that follow them.
+    """Returns the calls that are between words, and the words that follow them.
 
     Small models introduce a call, write it in a fence, and explain it. It counts while the run has
     called nothing, when no word says that it is an example, and when its arguments take something

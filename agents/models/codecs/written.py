@@ -17,7 +17,7 @@ _NAME = re.compile(r'"name"\s*:\s*"([^"]+)"')
 _ARGUMENTS = re.compile(r'"(?:arguments|parameters)"\s*:\s*')
 _BETWEEN = re.compile(r"(?:\s|,|;|```[a-zA-Z_]*|</tool_call>)*")
 _FOREIGN = re.compile(r'[^"]{1,64}"\s*,\s*"(?:arguments|parameters)"')
-_HEAD = 400  # characters in which the first key and name of a call must stand
+_HEAD = 400  # characters in which the first key and name of a call must be
 _LANGUAGES = ("json", "tool_call", "tool_calls", "tool", "tool_code", "function", "python", "xml")
 _NAMES = ("name", "tool_name", "function", "tool")
 _GIVEN = ("arguments", "parameters", "args", "params", "input")
@@ -29,7 +29,7 @@ def calls_of(value: Any, *, flat: bool = False) -> list[Written]:
 
     Args:
         value: the JSON value.
-        flat: whether arguments may stand beside the name, as they do where nothing but a call can
+        flat: whether arguments may be beside the name, as they do where nothing but a call can
             be meant.
     """
     if isinstance(value, Mapping) and isinstance(value.get("tool_calls"), list):
@@ -73,7 +73,7 @@ def read_broken(body: str) -> Written:
 
 
 def is_whole(arguments: str) -> bool:
-    """Says whether arguments are a JSON object, or text that is meant to be one, to their end."""
+    """Whether arguments are a JSON object, or text that is meant to be one, to their end."""
     return loads_lenient(arguments) is not None
 
 
@@ -89,7 +89,7 @@ def _first_value(text: str) -> str:
 
 
 def may_be_calls(text: str, names: Schemas) -> bool:
-    """Says whether text that has just begun may still turn out to be JSON calls of these names.
+    """Returns whether text that has just begun may still turn out to be JSON calls of these names.
 
     Looks at the beginning only: fence, bracket, first key, first name.
     """
@@ -122,7 +122,7 @@ def may_be_calls(text: str, names: Schemas) -> bool:
 
 
 def _may_be_foreign(value: str, whole_head: bool) -> bool:
-    """Says whether a name that is not offered may begin calls of which others are."""
+    """Returns whether a name that is not offered may begin calls of which others are."""
     if _FOREIGN.match(value[1:]):
         return True
     name, closed, rest = value[1:].partition('"')

@@ -136,7 +136,7 @@ def seccomp(operation: int, flags: int, argument: object) -> None:
 
 
 def clear_capabilities() -> None:
-    """Gives up every capability of this thread for good."""
+    """Drops every capability of this thread for good."""
     for number in range(64):
         try:
             prctl(PR_CAPBSET_DROP, number)

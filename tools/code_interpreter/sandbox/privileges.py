@@ -1,4 +1,4 @@
-"""Limits of resources and rights given up, in the process that will run a model's code."""
+"""Limits of resources and rights dropped, in the process that will run a model's code."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _address_space() -> int:
 
 
 def drop(user: int | None) -> None:
-    """Gives up root, when `user` is given, and every capability, for good."""
+    """Drops root, when `user` is given, and every capability, for good."""
     if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)

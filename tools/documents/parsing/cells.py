@@ -34,7 +34,7 @@ class Cell:
 
 
 def is_number(text: str) -> bool:
-    """Says whether a cell's text is one number, or a sign that there is none."""
+    """Returns whether a cell's text is one number, or a sign that there is none."""
     return bool(_NUMBER.match(text) or _NOTHING.match(text))
 
 

@@ -1,7 +1,7 @@
 """Bytes become text: by marks, by what is declared as browsers understand it, or by a guess.
 
 Pages that say gb2312 mean GBK or GB 18030, those that say latin-1 mean windows-1252: labels are
-read as the WHATWG's standard reads them. A damaged byte costs one character. A guess is told.
+read as the WHATWG's standard reads them. A damaged byte costs one character. A guess is reported.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _COMMON = re.compile(
 _MULTIBYTE = ("gb18030", "big5hkscs", "cp932", "cp949", "euc_jp")
 _RESYNC = "qwenbelt.resync"
 _AHEAD = 24  # bytes that are looked at after a damaged one
-_FEW = 0.02  # of the characters that are not ASCII: so many may be damaged
+_FEW = 0.02  # of the characters that are not ASCII: this many may be damaged
 
 
 class Decoded(NamedTuple):
@@ -160,7 +160,7 @@ def _guess(sample: bytes) -> str:
 
 
 def _looks_thai(text: str, high: int) -> bool:
-    """Says whether vowel signs stand where Thai has them, and no letters of ours among Thai ones.
+    """Returns whether vowel signs are where Thai has them, and no letters of ours among Thai ones.
 
     Bytes of Big5 and GBK are Thai letters too, here and there with an ASCII letter.
     """

@@ -37,7 +37,7 @@ class Places:
             text: its value.
             across: how many columns it covers.
             down: how many rows it covers.
-            column: where it stands, if that is known.
+            column: where it is, if that is known.
         """
         row = len(self._begun) - 1
         taken = self._taken[row]

@@ -180,7 +180,7 @@ def _split(grid: TableRows, fixed: bool) -> Iterator[TableRows]:
 
 
 def _without_titles(grid: TableRows) -> tuple[list[str], TableRows]:
-    """Returns the titles that stand in rows of their own above a table's header, and the rest.
+    """Returns the titles that are in rows of their own above a table's header, and the rest.
 
     Such a row has one value in the first of at least three columns, or one that covers all.
     """

@@ -23,7 +23,7 @@ def raised(before: str, text: str, *, linked: bool = False) -> str:
     """Returns what to write for raised text.
 
     Args:
-        before: what stands before it on the line.
+        before: what is before it on the line.
         text: the raised characters.
         linked: whether they lead to a note.
     """
@@ -38,7 +38,7 @@ def raised(before: str, text: str, *, linked: bool = False) -> str:
 
 
 def _is_mark(before: str, text: str) -> bool:
-    """Says whether raised characters are a footnote's mark: not after units, variables and 10."""
+    """Whether raised characters are a footnote's mark: not after units, variables and 10."""
     if not before[-1:].strip():
         return _DIGITS.fullmatch(text) is not None
     if _DIGITS.fullmatch(text):

@@ -46,7 +46,7 @@ class SeparatedDialect(NamedTuple):
 
 
 def separated_blocks(text: str, suffix: str) -> Iterator[Block]:
-    """Yields the table of a CSV or TSV file, and what stands above it."""
+    """Yields the table of a CSV or TSV file, and what is above it."""
     csv.field_size_limit(MAX_FIELD)
     named = _NAMED.match(text)
     if named:

@@ -33,10 +33,10 @@ class Chunk:
         page: the page's number, from 1.
         start: where it begins in the page's text.
         end: where it ends.
-        box: where it stands on the page, or None.
+        box: where it is on the page, or None.
         kind: "text" or "table".
-        section: the titles of the sections that it stands in, outermost first, joined by " > ".
-        context: what is searched with it but does not stand in it: its table's caption and header.
+        section: the titles of the sections that it is in, outermost first, joined by " > ".
+        context: what is searched with it but is not in it: its table's caption and header.
     """
 
     page: int
@@ -84,7 +84,7 @@ def chunks_of(page: Page, sections: Sections, margins: Margins) -> Iterator[Chun
 
 
 def _opens(piece: _Piece, group: list[_Piece]) -> bool:
-    """Says whether a piece begins a new chunk."""
+    """Returns whether a piece begins a new chunk."""
     size = sum(p.words for p in group)
     last = group[-1]
     if piece.table is not last.table:

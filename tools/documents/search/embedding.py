@@ -28,7 +28,7 @@ class Embedder(Protocol):
     """Makes vectors.
 
     Attributes:
-        name: tells models and sizes apart, and is part of every cache key.
+        name: distinguishes models and sizes, and is part of every cache key.
         batch: how many texts are best given at a time.
         columns: how wide the parts of a passage are that get a vector each; None for one vector a
             passage. A small model does better with parts (`benchmarks/RESULTS.md`).

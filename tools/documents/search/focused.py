@@ -3,7 +3,7 @@
 The full-text table of an index weighs a word by how many passages of *all* documents have it, so
 that what was taken in before changes what is found. Here the words of the chosen documents are
 counted alone. There is time, too, for what a large index cannot afford: a passage counts more when
-its page is about the question, when words of the question stand side by side in it as they do in
+its page is about the question, when words of the question are side by side in it as they do in
 the question, and when it is the statement that the question names or implies.
 """
 
@@ -129,7 +129,7 @@ class FocusedSearch:
         return known[1]
 
     def _is_current(self, document: int, held: DocumentWords) -> bool:
-        """Says whether the passages have the same ids: removed and added again, they are new."""
+        """Returns whether the passages have the same ids: removed and added again, they are new."""
         first = held.passages[0] if held.passages else None
         return first is not None and self._store.passage(first.id) == first
 
@@ -240,7 +240,7 @@ class FocusedSearch:
     def _pairs(
         self, question: str, asked: list[str], weights: dict[str, float]
     ) -> dict[tuple[str, str], float]:
-        """Returns words that stand side by side in the question, function words left out."""
+        """Returns words that are side by side in the question, function words left out."""
         stems = self.stems(question)
         known = set(asked)
         return {

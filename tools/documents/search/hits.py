@@ -23,9 +23,9 @@ class Hit:
     Attributes:
         file: the document's name.
         page: from 1.
-        quote: the words of the passage that fit best; they stand on the page.
+        quote: the words of the passage that fit best; they are on the page.
         score: higher is better; comparable within one search only.
-        box: where the quote stands, in points from the page's top left, or None.
+        box: where the quote is, in points from the page's top left, or None.
         section: titles of its sections, outermost first, joined by " > ".
         text: the whole passage.
         context: a table's caption and header, where the passage starts below them.
@@ -104,7 +104,7 @@ def _terms_in_parts(text: str, starts: list[int], terms: Iterable[str]) -> list[
 
 
 def _places_of_code(term: str, text: str, lowered: str) -> Iterator[int]:
-    """Yields where a code stands, whatever signs join its parts, or a word in capitals."""
+    """Yields where a code is, whatever signs join its parts, or a word in capitals."""
     if term.startswith(UPPER):
         spread = re.escape(term[1:].upper())
     else:
@@ -125,7 +125,7 @@ def _parts(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Yields where sentences and lines stand, without the space before them."""
+    """Yields where sentences and lines are, without the space before them."""
     at = 0
     for stop, after in [
         *((m.start() if m.group() == "\n" else m.end(), m.end()) for m in _END.finditer(text)),

@@ -48,7 +48,7 @@ _CJK_ASKING = (
 MOST_CAPITALS = 3  # words of a question in capitals that may all be names
 LEAST_WORD = 4  # letters of a part of a code that is a word of its own: "python" of "python3"
 
-# the form that a filing has: its name stands on every cover and says nothing of the matter
+# the form that a filing has: its name is on every cover and says nothing of the matter
 _FORM = re.compile(
     r"\b(?:form\s+)?(?:10-?[kq]|8-?k|20-?f|6-?k)(?:\s+(?:filings?|reports?))?\b", re.I
 )
@@ -117,7 +117,7 @@ def understand(question: str) -> Query:
 
 
 def _parts_of_codes(text: str) -> set[str]:
-    """Returns what of a text stands only in its codes; whole words count on their own."""
+    """Returns what of a text is only in its codes; whole words count on their own."""
     parts: list[str] = []
     for code in codes(text):
         if code.strict:

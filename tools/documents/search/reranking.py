@@ -15,7 +15,7 @@ _DASHSCOPE = "https://dashscope.aliyuncs.com/api/v1/services/rerank/text-rerank/
 
 
 class Reranker(Protocol):
-    """Says how well passages answer a question."""
+    """Returns how well passages answer a question."""
 
     def scores(self, question: str, passages: Sequence[str]) -> list[float]:
         """Returns one score a passage; higher is better."""

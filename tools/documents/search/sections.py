@@ -17,7 +17,7 @@ MAX_SECTION = 300
 
 
 class Margins:
-    """Lines that stand at the top or bottom of many pages, page numbers aside."""
+    """Lines that are at the top or bottom of many pages, page numbers aside."""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
@@ -31,7 +31,7 @@ class Margins:
         self._repeated = None
 
     def holds(self, line: str) -> bool:
-        """Says whether a line stands at the edge of at least a fifth of the pages."""
+        """Returns whether a line is at the edge of at least a fifth of the pages."""
         if self._repeated is None:
             least = max(_MIN_PAGES, 0.2 * self._pages)
             self._repeated = frozenset(k for k, n in self._seen.items() if n >= least)

@@ -27,7 +27,7 @@ def parts_of(head: Sequence[str], text: str, kind: str, columns: int | None) -> 
     """Returns the texts that a passage gets vectors for; at least one.
 
     Args:
-        head: the titles that it stands under and what else explains it; may be empty texts.
+        head: the titles that it is under and what else explains it; may be empty texts.
         text: its own words.
         kind: "table" for rows that only say something together.
         columns: about how wide a part may be, a Chinese character counting two; None keeps the

@@ -105,7 +105,7 @@ _NUMBER = re.compile(r"\(?[$€£¥]?\s?\d[\d,]*(?:\.\d+)?\)?|—|–")
 _REASON = re.compile(
     r"\b(?:(?<!explain )why|drove|drivers?|driven|reasons?|caused?)\b|为什么|为何|原因", re.I
 )
-# what stands in other tables: parts of the business, and figures that leave something out
+# what is in other tables: parts of the business, and figures that leave something out
 _ELSEWHERE = re.compile(
     r"\b(?:segments?|divisions?|regions?|geograph\w+|countr(?:y|ies)|product|categor(?:y|ies)|"
     r"brands?|stores?|organic\w*|adjusted|non-gaap|core|constant currency|exclud\w+|pro forma)\b|"

@@ -77,11 +77,11 @@ def _words(text: str) -> Iterator[str]:
 
 
 class Code(NamedTuple):
-    """A code that stands in a text.
+    """A code that is in a text.
 
     Attributes:
         tokens: it in one word, and what of it people leave off: "gbt50016", "gbt500162014".
-        text: as it stands there, in lower case.
+        text: as it is there, in lower case.
         strict: whether a text with its parts alone is about something else; not so for amounts
             ("10kg"), nor for a name and a year.
     """
@@ -122,7 +122,7 @@ def _joined(name: str, segments: list[str]) -> list[str]:
 
 @functools.lru_cache(maxsize=20_000)
 def is_code(form: str) -> bool:
-    """Says whether a token is a code: letters and digits."""
+    """Returns whether a token is a code: letters and digits."""
     if form.isalpha() or form.isdigit():
         return False
     return any(c.isalpha() for c in form) and any(c.isdigit() for c in form)

@@ -1,4 +1,4 @@
-"""Distinctive words of a question that stand nowhere in the documents.
+"""Distinctive words of a question that are nowhere in the documents.
 
 Who asks for the drones of a company whose report has no drone cannot be answered from it. Only
 words count that name a thing: names, and nouns by their place and ending. Words of asking, of
@@ -95,7 +95,7 @@ def unknown_words(question: str, held: Sequence[DocumentWords], stem: Stem) -> t
 def distinctive_words(question: str) -> list[str]:
     """Returns the words of a question that name a thing."""
     if _CJK.search(question):
-        return []  # words without spaces cannot be told from their parts
+        return []  # words without spaces cannot be distinguished from their parts
     rest = without_terms(question)
     found = []
     for match in _WORD.finditer(rest):
@@ -123,7 +123,7 @@ def _is_general(word: str) -> bool:
 
 
 def _is_joined(word: str, known: Sequence[object], stem: Stem) -> bool:
-    """Says whether two words of the documents make it: footlocker, cashflow."""
+    """Returns whether two words of the documents make it: footlocker, cashflow."""
     for cut in range(3, len(word) - 2):
         parts = [*stem(word[:cut]), *stem(word[cut:])]
         if len(parts) == 2 and all(any(p in page for page in known) for p in parts):  # type: ignore[operator]

@@ -11,7 +11,7 @@ _QDRANT = "qdrant:"
 
 
 def is_server(place: str | Path) -> bool:
-    """Says whether an index's place is something other than a SQLite file."""
+    """Returns whether an index's place is something other than a SQLite file."""
     return isinstance(place, str) and place.startswith((*_POSTGRES, _QDRANT))
 
 

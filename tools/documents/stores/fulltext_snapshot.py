@@ -18,7 +18,7 @@ import numpy.typing as npt
 TOKENIZER = "porter unicode61 tokenchars '.'"  # of FTS5
 SECTION_WEIGHT = 2.0  # of words in section titles and table headers, against 1 in the passage
 LEAST = 256  # fewer chunks are searched by FTS5 alone
-GROWTH = 1.25  # a snapshot is made anew when it lacks a fifth of the chunks
+GROWTH = 1.25  # a snapshot is made again when it lacks a fifth of the chunks
 BATCH = 2000  # terms that are written at once, so that other writers need not wait
 K1, B = 1.2, 0.75  # the constants of FTS5's bm25()
 _TOP = K1 + 1.0  # the limit of a term's weight before its rarity

@@ -104,7 +104,7 @@ class Server:
             raise
 
     def get(self) -> Any:
-        """Returns this thread's connection; a lost one is opened anew."""
+        """Returns this thread's connection; a lost one is reopened."""
         return self._connections.get()
 
     def _connect(self) -> Any:

@@ -109,7 +109,7 @@ class FullText:
         return rows.fetchall()
 
     def settle(self) -> None:
-        """Makes the snapshot anew when too many chunks are new or gone."""
+        """Makes the snapshot again when too many chunks are new or gone."""
         with self._connections.reading() as connection:
             covered = len(Snapshot(connection, self._fast).ids())
             (total,) = connection.execute(

@@ -104,7 +104,7 @@ def touch(connection: sqlite3.Connection, collection: int) -> None:
 
 
 class DamagedIndex(InputError):
-    """An index file is damaged; it can be made anew from its sources."""
+    """An index file is damaged; it can be made again from its sources."""
 
 
 def _is_ours(path: Path) -> bool:

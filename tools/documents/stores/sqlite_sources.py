@@ -1,4 +1,4 @@
-"""What an index file was made from: kept beside it, so that a damaged one can be made anew.
+"""What an index file was made from: kept beside it, so that a damaged one can be made again.
 
 `documents.db.sources` has a line for each document that was taken in or removed. A damaged file is
 set aside as `documents.db.damaged`, and `documents.db.rebuild` lists what is still to be taken in,
@@ -32,7 +32,7 @@ class Source(NamedTuple):
 
 
 def is_damage(error: BaseException) -> bool:
-    """Says whether an error is that of a damaged file, or came while one was dealt with."""
+    """Returns whether an error is that of a damaged file, or came while one was dealt with."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, sqlite3.DatabaseError) and any(d in str(seen) for d in _DAMAGE):
@@ -64,7 +64,7 @@ def forget(index: Path) -> None:
 
 
 def set_aside(index: Path) -> None:
-    """Moves a damaged index file away and writes the list of what is to be taken in anew."""
+    """Moves a damaged index file away and writes the list of what is to be taken in again."""
     sources = _read(_log(index)) or list(_salvaged(index))
     _write(index, [*_read(_todo(index)), *sources])
     if index.exists():
@@ -75,7 +75,7 @@ def set_aside(index: Path) -> None:
 
 
 def is_sound(index: Path) -> bool:
-    """Says whether an index file can be read, as when another program has rebuilt it already."""
+    """Returns whether an index file can be read, as when another program has rebuilt it already."""
     try:
         with contextlib.closing(sqlite3.connect(index)) as connection:
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -86,17 +86,17 @@ def is_sound(index: Path) -> bool:
 
 
 def is_known(index: Path) -> bool:
-    """Says whether there is a list of what an index file was made from."""
+    """Returns whether there is a list of what an index file was made from."""
     return _log(index).exists()
 
 
 def waiting(index: Path, collection: str) -> list[Source]:
-    """Returns what is still to be taken in anew."""
+    """Returns what is still to be taken in again."""
     return [s for s in _read(_todo(index)) if s.collection == collection]
 
 
 def rebuilt(index: Path, collection: str) -> None:
-    """Notes that all of a collection was taken in anew."""
+    """Notes that all of a collection was taken in again."""
     _write(index, [s for s in _read(_todo(index)) if s.collection != collection])
 
 

@@ -77,7 +77,7 @@ def _caption(table: Tag) -> str:
 
 
 def text_of(node: Any) -> str:
-    """Returns the text of an element; what stands in blocks of its own is apart."""
+    """Returns the text of an element; what is in blocks of its own is apart."""
     parts: list[str] = []
     waiting: list[Any] = [node]
     for _ in range(MAX_NODES):
@@ -148,7 +148,7 @@ def _own(parent: Tag, *names: str) -> Iterator[Tag]:
 
 
 def _is_layout(table: Tag) -> bool:
-    """Says whether a table that holds others is a frame for them."""
+    """Returns whether a table that holds others is a frame for them."""
     if str(table.get("role") or "") in ("presentation", "none"):
         return True
     if next(_own(table, "th"), None) is not None:

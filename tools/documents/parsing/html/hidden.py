@@ -73,7 +73,7 @@ def _by_attributes(tag: Tag) -> str:
 
 
 def _on_bare_page(tag: Tag, sheets: dict[int, Style]) -> bool:
-    """Says whether nothing around an element may have given the page another colour than white."""
+    """Whether nothing around an element may have given the page another colour than white."""
     for around in (tag, *tag.parents):
         style = {**sheets.get(id(around), {}), **declarations(str(around.get("style") or ""))}
         colours = [style.get("background-color", ""), style.get("background", "")]

@@ -1,6 +1,6 @@
 """The one reader of HTML: a page as a browser shows it, with what it hides left out and told.
 
-Values that markup alone carries become text where they stand: raised and lowered characters, values
+Values that markup alone carries become text where they are: raised and lowered characters, values
 of fields, alternative texts, numbers of lists, readings beside ruby, equations as LaTeX. Documents
 make pages of the result (`html_blocks`), `web_fetch` makes Markdown.
 """
@@ -78,7 +78,7 @@ def html_page(data: bytes, charset: str = "") -> HtmlPage:
 
 
 def _drop_unseen(page: HtmlPage) -> None:
-    """Drops characters that nobody sees, such as soft hyphens; whole texts of them are told."""
+    """Drops invisible characters, such as soft hyphens; whole texts of them are reported."""
     from bs4.element import NavigableString
 
     for text in page.soup.find_all(string=_UNSEEN):
@@ -143,7 +143,7 @@ def _rewrite(page: HtmlPage) -> None:
 
 
 def _before(tag: Tag) -> str:
-    """Returns what stands before an element on its line."""
+    """Returns what is before an element on its line."""
     parts: list[str] = []
     for node in tag.previous_elements:
         if isinstance(node, str):

@@ -44,7 +44,7 @@ def _tables(root: Any) -> Iterator[TableRows]:
 
 
 def _axes(root: Any) -> dict[str, tuple[str, str]]:
-    """Returns the title of each axis by its id, and "x" for one that lies, "y" for one that stands.
+    """Returns the title of each axis by its id, and "x" for one that lies, "y" for one upright.
 
     A chart of bars that lie has its categories upright; what counts is which axis is which.
     """

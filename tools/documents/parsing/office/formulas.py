@@ -153,7 +153,7 @@ def _loaded(ironcalc: Any, data: bytes) -> Any:
 
 
 def _has_unsolved(source: Path | io.BytesIO) -> bool:
-    """Says whether a sheet has a formula that no value follows, by its bytes alone."""
+    """Returns whether a sheet has a formula that no value follows, by its bytes alone."""
     unsolved = re.compile(rb"<f\b[^>]*(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>")
     with zipfile.ZipFile(source) as archive:
         for name in archive.namelist():

@@ -78,7 +78,7 @@ def general(value: float) -> str:
 
 
 def is_date(code: str) -> bool:
-    """Says whether a code shows dates or times."""
+    """Returns whether a code shows dates or times."""
     return any(section.is_date for section in _sections(code))
 
 
@@ -107,7 +107,7 @@ def _section(text: str) -> Section:
 
 
 def _bracket(text: str, tokens: list[Token]) -> tuple[str, Decimal] | None:
-    """Takes in what stands in brackets: a currency, an elapsed time; or returns a condition."""
+    """Takes in what is in brackets: a currency, an elapsed time; or returns a condition."""
     if text.startswith("$"):
         symbol = text[1:].partition("-")[0]
         if symbol:
@@ -206,7 +206,7 @@ def _decimal(tokens: tuple[Token, ...], number: Decimal, places: list[int]) -> s
 
 
 def _spread(digits: str, whole: list[int], grouped: bool) -> dict[int, str]:
-    """Returns which digits stand in which place: one in each from the right, the rest in the first.
+    """Returns which digits are in which place: one in each from the right, the rest in the first.
 
     Literals between the places stay between digits: 0000-0000.
     """
@@ -299,7 +299,7 @@ def _half_day(text: str, moment: datetime.datetime) -> str:
 
 
 def _is_minutes(tokens: tuple[Token, ...], at: int) -> bool:
-    """Says whether an m after hours or before seconds means minutes."""
+    """Returns whether an m after hours or before seconds means minutes."""
     parts = [n for n, t in enumerate(tokens) if t.kind in ("date", "elapsed")]
     place = parts.index(at)
     before = tokens[parts[place - 1]].text.lower() if place else ""

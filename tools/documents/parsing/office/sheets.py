@@ -89,7 +89,7 @@ def _sheet(
 def _tables(
     seen: dict[int, dict[int, str]], spans: list[tuple[int, int, int, int]], layers: SheetLayers
 ) -> Iterator[tuple[Rows, Rows, str]]:
-    """Yields what is shown of a sheet, then what stands in its hidden rows and columns."""
+    """Yields what is shown of a sheet, then what is in its hidden rows and columns."""
     filled = {row: dict(values) for row, values in sorted(seen.items())}
     for top, left, bottom, right in spans:
         value = seen.get(top, {}).get(left)

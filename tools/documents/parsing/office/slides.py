@@ -28,7 +28,7 @@ MAX_SLIDES = 20_000
 
 
 class _Shape(NamedTuple):
-    """A shape of a slide and where it stands, in EMU; unknown places come in order."""
+    """A shape of a slide and where it is, in EMU; unknown places come in order."""
 
     node: Any
     top: float

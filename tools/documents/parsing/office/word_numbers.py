@@ -18,7 +18,7 @@ class _Level:
     start: int = 1
     kind: str = "decimal"
     text: str = ""
-    restart: int = -1  # the level after which it begins anew; -1 for any above it
+    restart: int = -1  # the level after which it restarts; -1 for any above it
     plain: bool = False  # whether the levels above are shown in digits
 
 

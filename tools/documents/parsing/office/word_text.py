@@ -84,7 +84,7 @@ class WordText:
     numbers: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def of(self, paragraph: Any) -> str:
-        """Returns the text of a paragraph; a form feed stands where a page ends."""
+        """Returns the text of a paragraph; a form feed is where a page ends."""
         parts: list[str] = []
         for node in self._pieces(paragraph, 0):
             parts.append(self._piece(node, parts))
@@ -185,7 +185,7 @@ def _on(node: Any) -> bool:
 
 
 def _is_hidden(properties: Any) -> bool:
-    """Says whether a run is not shown: hidden, white without a ground, or too small to read."""
+    """Returns whether a run is not shown: hidden, white without a ground, or too small to read."""
     if _on(properties.find(f"{W}vanish")) or _on(properties.find(f"{W}webHidden")):
         return True
     size = properties.find(f"{W}sz")

@@ -1,4 +1,4 @@
-"""Tables without rules: rows whose numbers stand in columns, as in financial statements."""
+"""Tables without rules: rows whose numbers are in columns, as in financial statements."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _follows(above: _Candidate, below: _Candidate) -> bool:
 
 
 def _with_header(candidates: list[_Candidate], first: int, floor: int) -> int:
-    """Returns the first row of the header that stands above a block."""
+    """Returns the first row of the header that is above a block."""
     left = min(c.x0 for c in candidates[first].cells)
     numbers = [c.x0 for c in candidates[first].cells[1:]]
     edge = min(numbers) if numbers else left
@@ -163,7 +163,7 @@ def _caption(candidates: list[_Candidate], first: int) -> str:
 
 
 def _is_contents(page: Page, table: Table) -> bool:
-    """Says whether a block is a table of contents: titles and rising page numbers."""
+    """Returns whether a block is a table of contents: titles and rising page numbers."""
     if sum(bool(_LEADER.search(cell)) for row in table.rows for cell in row) >= 2:
         return True
     numbers = [row[-1] for row in table.rows if row[-1]]

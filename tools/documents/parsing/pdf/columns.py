@@ -1,4 +1,4 @@
-"""Where text stands in columns: band by band of a page, not for the page as a whole.
+"""Where text is in columns: band by band of a page, not for the page as a whole.
 
 A gutter is a strip that most rows of a band leave free, with text on both sides. Whether it parts
 columns of prose or the cells of a table is told by two signs: the order in which the producer
@@ -60,7 +60,7 @@ def find_gutter(rows: list[list[Fragment]]) -> Gutter | None:
 
 
 def side(fragment: Fragment, gutter: Gutter) -> int:
-    """Returns -1 for what stands left of a gutter, 1 for right, 0 for what spans it."""
+    """Returns -1 for what is left of a gutter, 1 for right, 0 for what spans it."""
     if fragment.x1 <= gutter.left + 1 or fragment.x0 >= gutter.right - 1:
         return -1 if (fragment.x0 + fragment.x1) / 2 <= gutter.middle else 1
     width = max(fragment.x1 - fragment.x0, 1e-6)
@@ -96,7 +96,7 @@ def _candidates(rows: list[list[Fragment]]) -> Iterator[Gutter]:
     """Yields strips that rows leave free, those first with the most text on both sides."""
     ends = sorted(min(f.x1 for f in row) for row in rows)
     begins = sorted(max(f.x0 for f in row) for row in rows)
-    if ends[MIN_WRITTEN_LINES - 1] > begins[-MIN_WRITTEN_LINES]:  # nothing stands beside another
+    if ends[MIN_WRITTEN_LINES - 1] > begins[-MIN_WRITTEN_LINES]:  # nothing is beside another
         return
     x0 = min(f.x0 for row in rows for f in row)
     size = int((max(f.x1 for row in rows for f in row) - x0) / _BIN) + 1
@@ -121,7 +121,7 @@ def _candidates(rows: list[list[Fragment]]) -> Iterator[Gutter]:
 def _marks(
     rows: list[list[Fragment]], x0: float, size: int
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Says which strips each row covers, and whether it has text left and right of them."""
+    """Returns which strips each row covers, and whether it has text left and right of them."""
     covered = np.zeros((len(rows), size), bool)
     left, right = covered.copy(), covered.copy()
     for number, row in enumerate(rows):
@@ -135,7 +135,7 @@ def _marks(
 
 
 def _taller_side(left: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> bool:
-    """Says whether some strip has rows on both sides, though no row has text on both."""
+    """Returns whether some strip has rows on both sides, though no row has text on both."""
     return bool(np.minimum(left.sum(0), right.sum(0)).max() >= MIN_WRITTEN_LINES)
 
 
@@ -195,7 +195,7 @@ def _alike(one: int, other: int, first: npt.NDArray[np.intp], last: npt.NDArray[
 
 
 def _parts_columns(band: list[Fragment], gutter: Gutter, rows: int) -> bool:
-    """Says whether a gutter parts columns of text, not the cells of a table or a form."""
+    """Returns whether a gutter parts columns of text, not the cells of a table or a form."""
     left = [f for f in band if side(f, gutter) < 0]
     right = [f for f in band if side(f, gutter) > 0]
     if _is_prose(left) and _is_prose(right):
@@ -215,7 +215,7 @@ def _is_prose(part: list[Fragment]) -> bool:
 
 
 def _is_text(part: list[Fragment]) -> bool:
-    """Says whether a side that was written by itself holds lines of words."""
+    """Returns whether a side that was written by itself holds lines of words."""
     if len(part) < MIN_WRITTEN_LINES:
         return False
     return median(_measure(f.text) for f in part) >= 0.5 * MIN_COLUMN_CHARACTERS
@@ -227,7 +227,7 @@ def _is_tabular(part: list[Fragment]) -> bool:
 
 
 def _is_short(left: list[Fragment], right: list[Fragment]) -> bool:
-    """Says whether one of two sides has few lines, as labels or values have beside each other."""
+    """Whether one of two sides has few lines, as labels or values have beside each other."""
     return min(len(left), len(right)) < MIN_COLUMN_LINES
 
 
@@ -238,7 +238,7 @@ def _crossings(left: list[Fragment], right: list[Fragment]) -> int:
 
 
 def _apart(left: list[Fragment], right: list[Fragment]) -> bool:
-    """Says whether the producer wrote one side after the other."""
+    """Returns whether the producer wrote one side after the other."""
     fewer = min(len(left), len(right))
     header = 2 if fewer >= 2 * MIN_COLUMN_LINES else 0  # a running title and its page number
     return _crossings(left, right) <= max(1, 0.2 * fewer) + header

@@ -61,7 +61,8 @@ class Fragment:
 class Frame:
     """Coordinates in which text runs from left to right; maps boxes back to the page.
 
-    `turn` is 0 for upright text, 1 for text that runs downwards, 3 for text that runs upwards.
+    `turn` is 0 for upright text, 1 for text that runs downwards, 2 for text that is upside down,
+    3 for text that runs upwards.
     """
 
     def __init__(self, turn: int, width: float, height: float) -> None:
@@ -88,6 +89,8 @@ class Frame:
         x0, top, x1, bottom = box
         if self.turn == 1:
             return Box(self.width - bottom, x0, self.width - top, x1)
+        if self.turn == 2:
+            return Box(self.width - x1, self.height - bottom, self.width - x0, self.height - top)
         if self.turn == 3:
             return Box(top, self.height - x1, bottom, self.height - x0)
         return box

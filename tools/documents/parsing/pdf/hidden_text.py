@@ -1,4 +1,4 @@
-"""Text that nobody sees on a page: found, kept apart, and told as a note with its first words.
+"""Invisible text on a page: found, kept apart, and reported as a note with its first words.
 
 White text on white paper, text of under two points, beside the page, invisible by its render mode
 (unless it lies on a scan, as the text of an OCR layer does), and tag characters.
@@ -42,7 +42,7 @@ _mode_of = unchecked(raw.FPDFTextObj_GetTextRenderMode, ctypes.c_int, ctypes.c_v
 def hidden_characters(
     page: Any, text_page: Any, placement: Placement, characters: Characters
 ) -> _Mask:
-    """Says which characters of a page nobody sees."""
+    """Returns which characters of a page nobody sees."""
     codes, boxes = characters.codes, characters.boxes
     inked = has_ink(codes)
     hidden: _Mask = (codes >= 0xE0000) & (codes <= 0xE007F)
@@ -62,7 +62,7 @@ def hidden_characters(
 
 
 def _unpainted(text_page: Any, inked: _Mask, places: npt.NDArray[np.intp]) -> _Mask:
-    """Says which characters are white or have no ink; looked at once an object of text."""
+    """Returns which characters are white or have no ink; looked at once an object of text."""
     begins = np.flatnonzero(inked & ~np.r_[False, inked[:-1]])
     found = np.zeros(len(inked), bool)
     if not len(begins):
@@ -85,7 +85,7 @@ def _unpainted(text_page: Any, inked: _Mask, places: npt.NDArray[np.intp]) -> _M
 
 
 def _seen(page: Any, boxes: Floats) -> _Mask:
-    """Says where something is drawn: white letters on a dark ground, or a scan below a text."""
+    """Returns where something is drawn: white letters on a dark ground, or a scan below a text."""
     width, height = page.get_size()
     scale = min(2.0, (2_000_000 / max(width * height, 1)) ** 0.5)
     grey = np.asarray(page.render(scale=scale, grayscale=True).to_numpy())

@@ -38,7 +38,7 @@ _SWITCHES = {raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON}
 
 
 class Layer(NamedTuple):
-    """A line that says what stands in a form field or a comment, and where that is."""
+    """A line that says what is in a form field or a comment, and where that is."""
 
     text: str
     box: Box

@@ -22,7 +22,7 @@ _CJK_START = re.compile(r"^[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef
 
 
 class PageText:
-    """The text of a page as it grows, and where each piece of it stands."""
+    """The text of a page as it grows, and where each piece of it is."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
@@ -50,7 +50,7 @@ class PageText:
 
 
 class Written(NamedTuple):
-    """A row and where its text stands in the page's text; `opens` when it begins a paragraph."""
+    """A row and where its text is in the page's text; `opens` when it begins a paragraph."""
 
     row: Row
     start: int
@@ -137,12 +137,12 @@ def _fill(grid: Grid, inside: list[tuple[int, Fragment]]) -> tuple[Cells | None,
 
 
 def _is_shading(inside: Floats, heights: Floats, outside: Floats) -> bool:
-    """Says whether a grid covers only part of each row, like the shaded column of a statement.
+    """Returns whether a grid covers only part of each row, like the shaded column of a statement.
 
     Args:
-        inside: where the lines in the grid stand, by their middle.
+        inside: where the lines in the grid are, by their middle.
         heights: their heights.
-        outside: where the lines beside it stand, from the top.
+        outside: where the lines beside it are, from the top.
     """
     if not len(outside):
         return False
@@ -195,12 +195,24 @@ def _comes_before(box: Box, row: Row) -> bool:
 
 def _write_row(target: PageText, row: Row) -> None:
     previous: Fragment | None = None
-    for fragment in row.fragments:
+    for fragment in in_line(row.fragments):
         if previous is not None:
-            wide = fragment.x0 - previous.x1 > row.height
-            target.add("  " if wide else " ")
+            gap = max(fragment.x0 - previous.x1, previous.x0 - fragment.x1)
+            target.add("  " if gap > row.height else " ")
         target.add(fragment.text, Box(fragment.x0, fragment.top, fragment.x1, fragment.bottom))
         previous = fragment
+
+
+def in_line(fragments: list[Fragment]) -> list[Fragment]:
+    """Returns the fragments of a row as they are read: Hebrew and Arabic from the right.
+
+    Numbers and Latin words between them keep their place in such a line; each is read as it is.
+    """
+    if len(fragments) < 2:
+        return fragments
+    letters = [c for f in fragments for c in f.text if c.isalpha()]
+    leftward = sum("\u0590" <= c <= "\u08ff" or "\ufb1d" <= c <= "\ufefc" for c in letters)
+    return fragments if 2 * leftward <= len(letters) else fragments[::-1]
 
 
 def _write_joint(target: PageText, row: Row, following: Row) -> bool:

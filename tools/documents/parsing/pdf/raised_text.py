@@ -26,7 +26,7 @@ _SIGNED = re.compile(r"^[+\-−–]")
 
 
 def may_hold_scripts(boxes: Floats, starts: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
-    """Says which lines hold characters of other sizes off the line's baseline.
+    """Returns which lines hold characters of other sizes off the line's baseline.
 
     Args:
         boxes: rows `x0, top, x1, bottom` of all lines.

@@ -26,7 +26,13 @@ from qwenbelt.tools.documents.parsing.pdf.hidden_text import hidden_characters, 
 from qwenbelt.tools.documents.parsing.pdf.page_layers import document_layers, page_layers
 from qwenbelt.tools.documents.parsing.pdf.page_text import PageText, compose, table_cells
 from qwenbelt.tools.documents.parsing.pdf.ruled_tables import find_grids
-from qwenbelt.tools.documents.parsing.pdf.scanned import beside, note, read_by_ocr, what_is_wrong
+from qwenbelt.tools.documents.parsing.pdf.scanned import (
+    beside,
+    note,
+    read_by_ocr,
+    turned_back,
+    what_is_wrong,
+)
 
 MAX_OUTLINE = 5000
 MAX_PAGES = 20_000
@@ -151,21 +157,27 @@ def _lay_out(source: Any, number: int, *, tables: bool) -> Page:
         if fault:
             page.notes.append(note(fault, seen))
         grids = find_grids(source, placement) if tables else []
-        if seen and fault != "beside":
-            written, turned = compose(page, seen, grids), []
+        if seen and seen.fragments and fault != "beside":
+            written, turned = compose(page, seen.fragments, [] if seen.frame.turn else grids), []
         else:
             (_, upright), *turned = split_by_direction(visible, page.width, page.height)
             fragments = fragments_of(upright)
             cells = table_cells(grids, fragments) if grids else []
             fragments = fragments_of(upright, cells) if cells else fragments
-            written = compose(page, beside(fragments, seen or []), grids)
+            written = compose(
+                page,
+                beside(fragments, seen.fragments if seen and not seen.frame.turn else []),
+                grids,
+            )
         page.headings = find_headings(written, characters.weight)
     if tables:
         page.tables = sorted(page.tables + aligned_tables(page, written), key=lambda t: t.start)
         page.headings = [h for h in page.headings if not _in_table(page, h.start)]
     for frame, part in turned:
         _append(page, frame, fragments_of(part))
-    if not seen:
+    if seen and seen.fragments and fault != "beside":
+        turned_back(page, seen.frame)
+    else:
         _check_loss(page, visible)
     _add_layers(page, source, placement)
     return page

@@ -20,7 +20,7 @@ _MAX_DEPTH = 12
 
 @dataclass(slots=True)
 class Row:
-    """Fragments on one baseline, from left to right, and the column that they stand in."""
+    """Fragments on one baseline, from left to right, and the column that they are in."""
 
     fragments: list[Fragment]
     left: float = 0.0
@@ -83,7 +83,7 @@ def _region_rows(region: list[Fragment]) -> list[list[Fragment]]:
 
 
 def _is_written_down(rows: list[list[Fragment]]) -> bool:
-    """Says whether the producer wrote row after row, as it does most pages."""
+    """Returns whether the producer wrote row after row, as it does most pages."""
     last = -1
     for row in rows:
         orders = [f.order for f in row]
@@ -117,7 +117,7 @@ def _regions(fragments: list[Fragment], depth: int) -> Iterator[list[Fragment]]:
 def _bands(
     spanning: list[Fragment], rest: list[Fragment]
 ) -> Iterator[tuple[list[Fragment], list[Fragment]]]:
-    """Yields what stands in columns above each stretch of spanning lines, and those lines."""
+    """Yields what is in columns above each stretch of spanning lines, and those lines."""
     waiting = sorted(rest, key=lambda f: f.middle)
     group: list[Fragment] = []
     for fragment in sorted(spanning, key=lambda f: f.middle):
@@ -153,7 +153,7 @@ def _rows(fragments: Iterable[Fragment]) -> list[list[Fragment]]:
 
 
 def joins_next(row: Row, following: Row) -> bool:
-    """Says whether the next row goes on with the same paragraph."""
+    """Returns whether the next row goes on with the same paragraph."""
     if row.column != following.column or len(row.fragments) > 1 or len(following.fragments) > 1:
         return False
     first, second = row.fragments[0], following.fragments[0]

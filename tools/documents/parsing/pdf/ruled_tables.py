@@ -110,8 +110,8 @@ def _smallest_cells(
     Args:
         down: the upright edges through each point.
         across: the level edges through each point.
-        columns: where points stand on each upright line.
-        rows: where points stand on each level line.
+        columns: where points are on each upright line.
+        rows: where points are on each level line.
     """
     for x, y in sorted(down):
         here, level = down[x, y], across[x, y]

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pypdfium2.raw as raw
 
 from qwenbelt.core.errors import ConfigError
+from qwenbelt.tools.documents.model import Page, PageLine
 from qwenbelt.tools.documents.notes import noted
-from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment, has_ink
+from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment, Frame, has_ink
 from qwenbelt.tools.documents.parsing.pdf.hidden_text import picture_boxes
 from qwenbelt.tools.documents.parsing.pdf.pdfium import Characters, Placement, objects_of
 
@@ -112,39 +113,60 @@ def _is_picture(page: Any, placement: Placement) -> bool:
     return len(objects_of(page, _PATHS)) > MANY_PATHS
 
 
-def read_by_ocr(page: Any) -> list[Fragment] | None:
+class Seen(NamedTuple):
+    """What OCR read of a page: its lines, and the frame in which they stand upright."""
+
+    fragments: list[Fragment]
+    frame: Frame
+
+
+def read_by_ocr(page: Any) -> Seen | None:
     """Returns the text in the page's picture, or None without the `ocr` extra."""
-    from qwenbelt.tools.images.reading import read_text
+    from qwenbelt.tools.images.reading import read_upright
 
     width, height = page.get_size()
     scale = min(SCALE, (MAX_PIXELS / max(width * height, 1)) ** 0.5)
     picture = page.render(scale=scale).to_pil()
     try:
-        lines = read_text(picture)
+        lines, turn = read_upright(picture)
     except ConfigError:
         return None
-    return [
-        Fragment(
-            line.text,
-            line.x1 / scale,
-            line.y1 / scale,
-            line.x2 / scale,
-            line.y2 / scale,
-            line.text.endswith("-"),
-            order,
-        )
-        for order, line in enumerate(lines)
-        if line.text.strip()
-    ]
+    return Seen(
+        [
+            Fragment(
+                line.text,
+                line.x1 / scale,
+                line.y1 / scale,
+                line.x2 / scale,
+                line.y2 / scale,
+                line.text.endswith("-"),
+                order,
+            )
+            for order, line in enumerate(lines)
+            if line.text.strip()
+        ],
+        Frame(turn, width, height),
+    )
 
 
-def note(fault: str, fragments: list[Fragment] | None) -> str:
+def turned_back(page: Page, frame: Frame) -> None:
+    """Moves lines and tables of a page that was read in another frame to where they stand."""
+    if frame.turn:
+        page.lines = [PageLine(li.start, li.end, frame.on_page(li.box)) for li in page.lines]
+        for table in page.tables:
+            if table.box is not None:
+                table.box = frame.on_page(table.box).rounded()
+
+
+def note(fault: str, seen: Seen | None) -> str:
     """Returns what to tell the person about a page that is no ordinary text."""
     what = {"picture": "A picture", "beside": "A picture beside text"}.get(
         fault, "Text that cannot be decoded"
     )
-    if fragments is None:
+    if seen is None:
         return noted(f'{what}; it was not read: pip install "qwenbelt[ocr]" reads it.')
-    if not fragments:
+    if not seen.fragments:
         return noted(f"{what}; no text was found in it.")
+    if seen.frame.turn:
+        return noted(f"{what} that is turned; read by OCR.")
     return noted(f"{what}; read by OCR.")

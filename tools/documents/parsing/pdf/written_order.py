@@ -1,6 +1,6 @@
 """The order in which a page's producer wrote its text: followed where it can be a reading order.
 
-It can be where hardly a line is written after one that stands below it in the same column. Tables
+It can be where hardly a line is written after one that is below it in the same column. Tables
 are left out: their rows are read across, however they were written.
 """
 
@@ -54,7 +54,7 @@ def in_written_order(fragments: list[Fragment]) -> list[list[Fragment]] | None:
 
 
 def is_consistent(fragments: list[Fragment]) -> bool:
-    """Says whether text was written in an order to read in."""
+    """Returns whether text was written in an order to read in."""
     return in_written_order(fragments) is not None
 
 
@@ -90,6 +90,6 @@ def _place(line: list[Fragment], lines: list[list[Fragment]]) -> int:
 
 
 def is_tabular(rows: list[list[Fragment]]) -> bool:
-    """Says whether rows hold numbers beside other text, as those of tables do."""
+    """Returns whether rows hold numbers beside other text, as those of tables do."""
     found = sum(1 for row in rows if len(row) > 1 and any(is_number(f.text) for f in row[1:]))
     return found >= max(_TABLE_ROWS, _TABLE_SHARE * len(rows))

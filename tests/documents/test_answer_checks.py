@@ -1,0 +1,46 @@
+"""An answer's text is checked against what it cites, in both forms of citations."""
+
+from __future__ import annotations
+
+import pytest
+
+from qwenbelt.tools.documents.answer_checks import check_answer
+from qwenbelt.tools.documents.grounding import CitedText
+
+SALES = CitedText(4, "in millions  2022  2021\nNet sales  1,577  1,210\nCost of sales  903  771")
+QUESTION = "What were net sales in 2022?"
+
+
+def page(file: str, number: int) -> str | None:
+    return SALES.text if (file, number) == ("a.pdf", 4) else None
+
+
+@pytest.mark.parametrize(
+    ("answer", "statuses"),
+    [
+        ("Net sales were 1,577 million in 2022 [1].", ["ok"]),
+        ("Net sales were 1,577 million in 2022 [a.pdf p.4].", ["ok"]),
+        ("Net sales were 903 million in 2022 [1].", ["wrong_row"]),
+        ("Net sales were 1,999 million in 2022 [1].", ["not_on_page"]),
+        ("Net sales were 1,577 million in 2022 [a.pdf p.9].", ["no_citations", "no_page"]),
+        ("Net sales were 1,577 million in 2022 [1][7].", ["ok", "no_page"]),
+        ("Net sales were 1,577 million in 2022 [1, 7].", ["ok", "no_page"]),
+        ("Net sales were 1,577 million in 2022.", ["no_citations"]),
+        ("See [the table](a.md); net sales were 1,577 million [1].", ["ok"]),
+        ("The documents do not tell this.", []),
+    ],
+)
+def test_figures_are_looked_for_where_they_are_cited(answer: str, statuses: list[str]) -> None:
+    checks = check_answer(answer, QUESTION, numbered={1: SALES}, page_text=page)
+    assert [check.status for check in checks] == statuses
+
+
+def test_a_mark_on_answers_about_files_that_cite_nothing() -> None:
+    from qwenbelt.apps.answers import is_uncited
+
+    assert is_uncited("Net sales were 12.", ["a.pdf"])
+    assert not is_uncited("Net sales were 12 [1].", ["a.pdf"])
+    assert not is_uncited("Net sales were 12 [a.pdf p.3].", ["a.pdf"])
+    assert not is_uncited("The file does not tell.", ["a.pdf"])
+    assert not is_uncited("The mean is 12.", ["a.csv", "b.png"])
+    assert not is_uncited("Hello!", [])
