@@ -195,12 +195,24 @@ def _comes_before(box: Box, row: Row) -> bool:
 
 def _write_row(target: PageText, row: Row) -> None:
     previous: Fragment | None = None
-    for fragment in row.fragments:
+    for fragment in in_line(row.fragments):
         if previous is not None:
-            wide = fragment.x0 - previous.x1 > row.height
-            target.add("  " if wide else " ")
+            gap = max(fragment.x0 - previous.x1, previous.x0 - fragment.x1)
+            target.add("  " if gap > row.height else " ")
         target.add(fragment.text, Box(fragment.x0, fragment.top, fragment.x1, fragment.bottom))
         previous = fragment
+
+
+def in_line(fragments: list[Fragment]) -> list[Fragment]:
+    """Returns the fragments of a row as they are read: Hebrew and Arabic from the right.
+
+    Numbers and Latin words between them keep their place in such a line; each is read as it is.
+    """
+    if len(fragments) < 2:
+        return fragments
+    letters = [c for f in fragments for c in f.text if c.isalpha()]
+    leftward = sum("\u0590" <= c <= "\u08ff" or "\ufb1d" <= c <= "\ufefc" for c in letters)
+    return fragments if 2 * leftward <= len(letters) else fragments[::-1]
 
 
 def _write_joint(target: PageText, row: Row, following: Row) -> bool:
