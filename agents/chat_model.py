@@ -30,7 +30,7 @@ from qwenbelt.agents.models.deltas import (
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import EndpointModel, Model, Request
 from qwenbelt.agents.models.refusals import check_reason
-from qwenbelt.agents.models.retrying import Attempts
+from qwenbelt.agents.models.retrying import ReplyAttempts
 from qwenbelt.agents.models.stock_model import StockModel
 from qwenbelt.agents.runtime.context_window import Window
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
@@ -168,7 +168,7 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
     ) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Yields the reply as it grows; a broken one is asked for again."""
         model, shown = self.wire_model, False
-        attempts = Attempts(
+        attempts = ReplyAttempts(
             model,
             asked.shorten,
             lambda _: asked.history.use(model.codec, model.picture_rule),

@@ -13,9 +13,9 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from qwenbelt.core.closing import Closing
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, Notice, TextDelta, ThinkingDelta
 from qwenbelt.core.jsons import loads_bounded
@@ -23,7 +23,7 @@ from qwenbelt.core.kept_files import keep, let_go
 from qwenbelt.core.secrets import scrub
 
 
-class TraceWriter:
+class TraceWriter(Closing):
     """Writes events to a file, or keeps them in memory when `path` is None.
 
     Text and thinking deltas are joined: one line for each stretch of text, so a trace grows with
@@ -88,17 +88,6 @@ class TraceWriter:
                 self._file = None
                 if self.path is not None:
                     let_go(self.path)
-
-    def __enter__(self) -> TraceWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def read_trace(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.retries import retry_delay
 
 
-class Attempts:
+class ReplyAttempts:
     """Decides after each failed request whether, how and when it is sent again.
 
     Args:

@@ -25,7 +25,7 @@ from qwenbelt.agents.models.deltas import (
 )
 from qwenbelt.agents.models.endpoint_model import Request
 from qwenbelt.agents.models.refusals import check_reason
-from qwenbelt.agents.models.retrying import Attempts
+from qwenbelt.agents.models.retrying import ReplyAttempts
 from qwenbelt.agents.models.tool_pictures import rule_of
 from qwenbelt.agents.prompts import (
     BUDGET_OF_CALLS,
@@ -280,7 +280,7 @@ class AgentLoop:
         if last is not None and self._turn > 1:
             self.history.instruct(self._parting)
         self._spending.model_calls += 1
-        attempts = Attempts(self.plan.model, self._shorten, self._adapted, self._waiting)
+        attempts = ReplyAttempts(self.plan.model, self._shorten, self._adapted, self._waiting)
         await self._fit()
         while True:
             request = await hooked_request(self.plan.hooks, self._request(last), self._turn)

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from qwenbelt.core.closing import Closing
 from qwenbelt.core.errors import InputError, ToolRefused
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.documents.fetching import fetched, is_url
@@ -89,7 +89,7 @@ class Added:
     notes: tuple[str, ...] = ()
 
 
-class DocumentIndex:
+class DocumentIndex(Closing):
     """Documents in one place; many threads and processes may read while one writes.
 
     Args:
@@ -149,17 +149,6 @@ class DocumentIndex:
         """Makes a damaged index file again from its sources; `told` says so."""
         self._store.close()
         self._open_store()
-
-    def __enter__(self) -> DocumentIndex:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the file."""

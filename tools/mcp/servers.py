@@ -7,12 +7,12 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any
 
 from mcp_types import GetPromptResult, Prompt
 from mcp_types import Tool as Declaration
 
+from qwenbelt.core.closing import Closing
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.tools.mcp.config import ServerConfig, read_config
 from qwenbelt.tools.mcp.connection import ServerConnection
@@ -22,7 +22,7 @@ RESOURCE_TOOLS = ("list_resources", "read_resource")
 log = logging.getLogger("qwenbelt.mcp")
 
 
-class McpServers:
+class McpServers(Closing):
     """The servers of a configuration; they start when this is made, none waits for another.
 
     Attributes:
@@ -102,17 +102,6 @@ class McpServers:
         """Ends all servers; at most 5 s."""
         closing = [c.loop.submit(c.close()) for c in self.connections.values()]
         concurrent.futures.wait(closing, 6)
-
-    def __enter__(self) -> McpServers:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def allowed_tools(config: ServerConfig, offer: Offer) -> list[Declaration]:

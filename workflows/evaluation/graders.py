@@ -7,16 +7,16 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from qwenbelt.core.closing import Closing
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.tools.base import result_items
 from qwenbelt.workflows.evaluation.cases import EvalGrade
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 KINDS = ("exact", "number", "contains", "accept", "schema", "code", "judge")
 _NUMBER = re.compile(
@@ -149,7 +149,7 @@ _PLAIN = {
 }
 
 
-class CodeGrader:
+class CodeGrader(Closing):
     """Runs `def grade(answer)` in the code interpreter's sandbox, one session for all.
 
     A grader returns whether the answer passes, or that and why.
@@ -188,17 +188,6 @@ class CodeGrader:
             self._tool = CodeInterpreter(cfg)
         result = self._tool.call({"code": code, "timeout": CODE_SECONDS})
         return "\n".join(item.value for item in result_items(result) if item.kind == "text")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Ends the session."""

@@ -12,7 +12,6 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 MAX_PART = 256 * 1024 * 1024
@@ -44,12 +43,7 @@ class OfficePackage:
     def __enter__(self) -> OfficePackage:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._archive.close()
 
     def data(self, part: str) -> bytes | None:
