@@ -12,7 +12,7 @@ _MOST = 10_000  # keys that are remembered; the oldest are forgotten first
 _FORGOTTEN = 3600.0
 
 
-class Attempts:
+class LoginAttempts:
     """Counts wrong passwords. Nobody can shut out another who comes from elsewhere.
 
     Args:

@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwenbelt.apps.bodies import BodyRefused, BoundedBody, read_body
-from qwenbelt.apps.gui.attempts import Attempts
+from qwenbelt.apps.gui.attempts import LoginAttempts
 from qwenbelt.apps.gui.login_page import login_page
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.secrets import remember
@@ -89,7 +89,7 @@ class Guard:
         self._accounts = dict(accounts)
         self._loopback = loopback
         self._logins: dict[str, tuple[str, float]] = {}
-        self._attempts = Attempts()
+        self._attempts = LoginAttempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on, or answers it."""

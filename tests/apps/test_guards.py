@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 from qwenbelt.apps.bodies import BodyRefused, Room, read_body
-from qwenbelt.apps.gui.attempts import Attempts
+from qwenbelt.apps.gui.attempts import LoginAttempts
 from qwenbelt.apps.gui.guards import Guard, read_accounts
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.urls import is_loopback
@@ -120,7 +120,7 @@ def test_accounts_from_words_and_a_file(tmp_path: Path) -> None:
 
 def test_who_guesses_shuts_nobody_else_out() -> None:
     now = 0.0
-    attempts = Attempts(lambda: now)
+    attempts = LoginAttempts(lambda: now)
     for _ in range(12):
         attempts.failed("anna", "10.0.0.1")
     assert attempts.wait("anna", "10.0.0.1") > attempts.wait("ben", "10.0.0.1") == 0
