@@ -21,7 +21,11 @@ from qwenbelt.agents.chat_model import model_for
 from qwenbelt.agents.hooks import Hooks
 from qwenbelt.agents.openai_form import from_openai
 from qwenbelt.agents.prompts import PLAN
-from qwenbelt.agents.runtime.approval import answer_in_terminal, ask_in_terminal, checked_policy
+from qwenbelt.agents.runtime.approvals.approval import (
+    answer_in_terminal,
+    ask_in_terminal,
+    checked_policy,
+)
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
 from qwenbelt.agents.runtime.code_mode import (

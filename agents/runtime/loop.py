@@ -37,11 +37,11 @@ from qwenbelt.agents.prompts import (
     REPEATED,
     TOO_MANY_CALLS,
 )
-from qwenbelt.agents.runtime.approval import looks_at_labels
+from qwenbelt.agents.runtime.approvals.approval import looks_at_labels
+from qwenbelt.agents.runtime.approvals.conversation_labels import ConversationLabels
 from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
 from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.agents.runtime.context_window import Window, summarizer
-from qwenbelt.agents.runtime.conversation_labels import ConversationLabels
 from qwenbelt.agents.runtime.elicitation import Elicitor
 from qwenbelt.agents.runtime.history import History, unanswered_calls
 from qwenbelt.agents.runtime.hooked import (

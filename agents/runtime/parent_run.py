@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from qwenbelt.agents.runtime.approval import ApprovalPolicy
+from qwenbelt.agents.runtime.approvals.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.budget import Budget, Spending
 from qwenbelt.core.events import ApprovalAsked, Event, Notice, Usage
 

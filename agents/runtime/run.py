@@ -14,7 +14,7 @@ from qwenbelt.agents import telemetry
 from qwenbelt.agents.hooks import NO_HOOKS, Hooks
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model
-from qwenbelt.agents.runtime.approval import ApprovalPolicy
+from qwenbelt.agents.runtime.approvals.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget, Ending
 from qwenbelt.agents.runtime.code_mode import CodeMode

@@ -33,7 +33,7 @@ from qwenbelt.agents.prompts import (
     UNKNOWN_TOOL,
     UNREADABLE_CALL,
 )
-from qwenbelt.agents.runtime.approval import (
+from qwenbelt.agents.runtime.approvals.approval import (
     ApprovalPolicy,
     decide,
     is_harmless,
@@ -44,8 +44,8 @@ from qwenbelt.agents.runtime.approval import (
     ruled,
     rules_of,
 )
+from qwenbelt.agents.runtime.approvals.conversation_labels import ConversationLabels
 from qwenbelt.agents.runtime.code_mode import CodeMode, NestedCalls, held_by
-from qwenbelt.agents.runtime.conversation_labels import ConversationLabels
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed, shaped

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from qwenbelt.agents.plan import PlanAgent
     from qwenbelt.agents.quarantine import Quarantined
     from qwenbelt.agents.react import ReActChat
-    from qwenbelt.agents.runtime.approval import ApprovalRequest
+    from qwenbelt.agents.runtime.approvals.approval import ApprovalRequest
     from qwenbelt.agents.runtime.budget import Budget
     from qwenbelt.agents.runtime.resource_queue import Limits
     from qwenbelt.agents.runtime.run import Run
@@ -108,7 +108,7 @@ _lazy, __dir__ = lazy(
         "qwenbelt.agents.plan": ("PlanAgent",),
         "qwenbelt.agents.quarantine": ("Quarantined",),
         "qwenbelt.agents.react": ("ReActChat",),
-        "qwenbelt.agents.runtime.approval": ("ApprovalRequest",),
+        "qwenbelt.agents.runtime.approvals.approval": ("ApprovalRequest",),
         "qwenbelt.agents.runtime.budget": ("Budget",),
         "qwenbelt.agents.runtime.resource_queue": ("Limits",),
         "qwenbelt.agents.runtime.run": ("Run",),

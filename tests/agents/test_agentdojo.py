@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from qwenbelt.agents.runtime.approval import (
+from qwenbelt.agents.runtime.approvals.approval import (
     checked_policy,
     decide,
     request_for,
     rules_of,
     stays_inside,
 )
-from qwenbelt.agents.runtime.conversation_labels import ConversationLabels
+from qwenbelt.agents.runtime.approvals.conversation_labels import ConversationLabels
 from tests.agents import dojo
 
 pytest.importorskip("agentdojo", reason="the benchmark's tasks, as .ci/run installs them")

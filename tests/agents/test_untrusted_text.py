@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import pytest
 
 from qwenbelt.agents import FnCallAgent
-from qwenbelt.agents.runtime.approval import checked_policy, needs_nobody, ruled
-from qwenbelt.agents.runtime.asked_effects import asks_for
-from qwenbelt.agents.runtime.provenance import ContentLabel, Provenance, targets_of
+from qwenbelt.agents.runtime.approvals.approval import checked_policy, needs_nobody, ruled
+from qwenbelt.agents.runtime.approvals.asked_effects import asks_for
+from qwenbelt.agents.runtime.approvals.provenance import ContentLabel, Provenance, targets_of
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import ApprovalAsked, ToolFinished
 from qwenbelt.testing import Scenario, ScriptedServer

@@ -21,8 +21,12 @@ import pytest
 
 from qwenbelt.core.errors import ConfigError, ToolRefused
 from qwenbelt.tools.code_interpreter import launch, tool
-from qwenbelt.tools.code_interpreter.container import IMAGE, find_engine, run_arguments
 from qwenbelt.tools.code_interpreter.options import SessionLimits, SessionOptions
+from qwenbelt.tools.code_interpreter.remote_kernels.container import (
+    IMAGE,
+    find_engine,
+    run_arguments,
+)
 from qwenbelt.tools.code_interpreter.sandbox.level import Layers
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the player needs POSIX")

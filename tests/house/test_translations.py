@@ -79,7 +79,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "text.format(name=source.call.name)": BILINGUAL,
     },
     "agents/models/stock_model.py": {"one_line(error)": OTHER_PROGRAM},
-    "agents/runtime/approval.py": {
+    "agents/runtime/approvals/approval.py": {
         "text.format(name=name, reason=NOBODY_TO_ASK[language])": BILINGUAL,
     },
     "testing/scenarios/yaml_file.py": {"error.message": ANOTHER_ERROR, "str(error)": ANOTHER_ERROR},

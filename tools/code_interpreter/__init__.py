@@ -22,6 +22,6 @@ def isolation_level() -> str:
     level = found()
     if level != "none":
         return level
-    from qwenbelt.tools.code_interpreter.container import container_level
+    from qwenbelt.tools.code_interpreter.remote_kernels.container import container_level
 
     return container_level()

@@ -16,18 +16,18 @@ import zmq.asyncio
 from qwenbelt.core.errors import ToolError, ToolRefused
 from qwenbelt.core.settings import load_settings
 from qwenbelt.tools.code_interpreter import strings
-from qwenbelt.tools.code_interpreter.container import (
+from qwenbelt.tools.code_interpreter.forked import ForkedProcess, Zygote
+from qwenbelt.tools.code_interpreter.options import SessionOptions
+from qwenbelt.tools.code_interpreter.packages import package_folder
+from qwenbelt.tools.code_interpreter.process import KernelProcess, PlainProcess
+from qwenbelt.tools.code_interpreter.remote_kernels.container import (
     IMAGE,
     ContainerProcess,
     container_level,
     find_engine,
 )
-from qwenbelt.tools.code_interpreter.distant import DistantProcess
-from qwenbelt.tools.code_interpreter.forked import ForkedProcess, Zygote
-from qwenbelt.tools.code_interpreter.options import SessionOptions
-from qwenbelt.tools.code_interpreter.packages import package_folder
-from qwenbelt.tools.code_interpreter.process import KernelProcess, PlainProcess
-from qwenbelt.tools.code_interpreter.remote import RemoteProcess
+from qwenbelt.tools.code_interpreter.remote_kernels.distant import DistantProcess
+from qwenbelt.tools.code_interpreter.remote_kernels.remote import RemoteProcess
 from qwenbelt.tools.code_interpreter.sandbox.level import Layers
 from qwenbelt.tools.code_interpreter.session import RunningKernel, execute_request
 from qwenbelt.tools.code_interpreter.transport import Message, Transport, ZmqTransport

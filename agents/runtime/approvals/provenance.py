@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from qwenbelt.agents.runtime.asked_effects import asks_for, templates_in
+from qwenbelt.agents.runtime.approvals.asked_effects import asks_for, templates_in
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.schemas import json_schema

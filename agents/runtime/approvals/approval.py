@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from qwenbelt.agents.prompts import NOBODY_TO_ASK, REFUSED
-from qwenbelt.agents.runtime.approval_rules import ApprovalRules, checked_rules
-from qwenbelt.agents.runtime.provenance import Influence
+from qwenbelt.agents.runtime.approvals.approval_rules import ApprovalRules, checked_rules
+from qwenbelt.agents.runtime.approvals.provenance import Influence
 from qwenbelt.agents.runtime.thread_pool import shared_pool
 from qwenbelt.core.errors import ConfigError, ToolRefused, one_line
 from qwenbelt.core.language import user_language

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from qwenbelt.agents.runtime.approval_rules import ApprovalRules
-from qwenbelt.agents.runtime.provenance import ContentLabel, Influence, Provenance, label_for
+from qwenbelt.agents.runtime.approvals.approval_rules import ApprovalRules
+from qwenbelt.agents.runtime.approvals.provenance import (
+    ContentLabel,
+    Influence,
+    Provenance,
+    label_for,
+)
 
 _PERSON = ContentLabel("person", trusted=True)
 _SYSTEM = ContentLabel("system", trusted=True)

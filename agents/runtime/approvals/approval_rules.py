@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from qwenbelt.agents.runtime.provenance import leaves, targets_of
+from qwenbelt.agents.runtime.approvals.provenance import leaves, targets_of
 from qwenbelt.core.errors import ConfigError
 
 Kind = Literal["never", "ask", "allow"]

@@ -21,8 +21,8 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 from qwenbelt.core.errors import ConfigError, ToolError
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import remember
-from qwenbelt.tools.code_interpreter.distant import DistantProcess
 from qwenbelt.tools.code_interpreter.options import SessionLimits
+from qwenbelt.tools.code_interpreter.remote_kernels.distant import DistantProcess
 from qwenbelt.tools.code_interpreter.transport import Message, Transport, TransportClosed
 
 _LARGEST_MESSAGE = 64 * 1024 * 1024

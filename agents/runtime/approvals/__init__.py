@@ -1,0 +1,1 @@
+"""Who may call what: approvals, their rules, and the labels of what was read."""

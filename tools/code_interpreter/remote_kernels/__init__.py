@@ -1,0 +1,1 @@
+"""Kernels that run elsewhere: in containers and on Jupyter servers."""
