@@ -28,7 +28,8 @@ from qwenbelt.agents.models.deltas import (
     ToolCall,
 )
 from qwenbelt.agents.models.encoding import text_of
-from qwenbelt.agents.models.endpoint_model import EndpointModel, Model, Request
+from qwenbelt.agents.models.endpoint_model import Model, Request
+from qwenbelt.agents.models.fallback import model_of
 from qwenbelt.agents.models.refusals import check_reason
 from qwenbelt.agents.models.retrying import ReplyAttempts
 from qwenbelt.agents.models.stock_model import StockModel
@@ -74,7 +75,7 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
         self.cfg = dict(cfg or {})
         super().__init__({**self.cfg, "model_type": MODEL_TYPE})
         self.generate_cfg = dict(self.cfg.get("generate_cfg") or {})
-        self.wire_model = EndpointModel(self.cfg)
+        self.wire_model = model_of(self.cfg)
 
     @property
     def support_multimodal_input(self) -> bool:
@@ -88,7 +89,7 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
 
     def loop_model(self, form: str | None) -> Model:
         """Returns the model that an agent's loop asks; subclasses may wrap it."""
-        return EndpointModel(self.cfg, form) if form else EndpointModel(self.cfg)
+        return model_of(self.cfg, form)
 
     def chat(
         self,

@@ -60,7 +60,8 @@ _STORES = 64  # conversations whose large results are kept at the same time
 class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
     """An agent that calls tools, in parallel, and tells what happens as events.
 
-    Takes the arguments of qwen-agent's class, and:
+    Takes the arguments of qwen-agent's class; `llm` may also be an endpoint spec, or a list of
+    specs and llm dicts of which the next one goes on where one has an outage. And:
 
     Args:
         approve: "auto" (default), "ask", "never", "untrusted" (asks when text of others may have
@@ -444,6 +445,10 @@ def with_model_type(llm: Any) -> Any:
         from qwenbelt.agents.models.endpoints import endpoint
 
         return endpoint(llm)
+    if isinstance(llm, (list, tuple)):
+        from qwenbelt.agents.models.fallback import chain_of
+
+        return with_model_type(chain_of(llm))
     if isinstance(llm, Mapping) and not llm.get("model_type"):
         return {**llm, "model_type": "qwenbelt"}
     return llm

@@ -260,6 +260,14 @@ class HistoryCompacted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class MessageSent(Event):
+    """What the person said in the middle of a run was taken into the conversation."""
+
+    kind: ClassVar[str] = "message_sent"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Notice(Event):
     """Something a person should know, in one line."""
 

@@ -88,6 +88,11 @@ class Spending:
         self._started = time.monotonic()
         self._repeated: dict[tuple[str, str], tuple[str, int]] = {}
 
+    def use(self, url: str, model: str) -> None:
+        """Counts what comes at the price of a model, where the budget names no price."""
+        if not self.budget.prices:
+            self.price = price_of(url, model) or self.price
+
     def last_call(self) -> Ending | None:
         """Returns why the next model call is the last that the budgets allow, or None."""
         used = {

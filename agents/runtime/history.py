@@ -129,6 +129,11 @@ class History:
         self._base = self.messages
         self._write()
 
+    def say(self, text: str) -> None:
+        """Adds a message of the person."""
+        self.messages.append({"role": "user", "content": text})
+        self.wire.append({"role": "user", "content": text})
+
     def instruct(self, text: str) -> None:
         """Adds an instruction of ours for the model; it is not part of the conversation."""
         self._instructions.append({"role": "user", "content": text})

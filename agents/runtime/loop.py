@@ -56,20 +56,21 @@ from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, cut_ending
 from qwenbelt.agents.runtime.reply_telling import ReplyTelling
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
 from qwenbelt.agents.runtime.tool_arguments import with_references
+from qwenbelt.agents.runtime.tool_context import context_of, keywords_of
 from qwenbelt.agents.runtime.typed_answer import TypedAnswer
 from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.core.events import (
     Event,
+    MessageSent,
     ModelFinished,
     ModelStarted,
     Notice,
     Retrying,
     ThinkingDelta,
     ToolFinished,
-    ToolProgress,
     Usage,
 )
-from qwenbelt.tools.base import Tool, ToolContext
+from qwenbelt.tools.base import ToolContext
 
 if TYPE_CHECKING:
     from qwenbelt.agents.runtime.run import RunConfig
@@ -112,6 +113,7 @@ class AgentLoop:
         self._turn = 0
         self._empty = 0
         self._farewell: Ending | None = None
+        self._sent: list[str] = []  # by the person, while the run goes on
         self._parting = LAST_CALL[plan.language]
         self._history: History | None = None
         self._spending = Spending(plan.budget, plan.model.url, plan.model.name)
@@ -159,6 +161,8 @@ class AgentLoop:
                     self._telling.release(reply.text)
                 outcomes = await self._outcomes(incoming)
                 ending = self._ending(reply, outcomes, last)
+                if last is None and self._goes_on(ending) and self._take_sent():
+                    ending = None
                 if ending is not None:
                     if not any(message["role"] == "assistant" for message in self.added()[-1:]):
                         self.history.add(reply, outcomes)  # an end without text is told
@@ -173,6 +177,24 @@ class AgentLoop:
                 self._replace_answer(str(refusal))
                 self._telling.say(str(refusal))
                 return Ending("refused", str(refusal))
+
+    def send(self, text: str) -> None:
+        """Takes a message of the person, for the next request."""
+        self._sent.append(text)
+
+    def _goes_on(self, ending: Ending | None) -> bool:
+        """Says whether a message of the person still finds a request to go with."""
+        if self.typed is not None and self.typed.is_there:
+            return False
+        return ending is None or ending.reason == "answer"
+
+    def _take_sent(self) -> bool:
+        """Adds what the person has sent meanwhile; says whether there is any."""
+        sent, self._sent = self._sent, []
+        for text in sent:
+            self.history.say(text)
+            self._emit(MessageSent(text))
+        return bool(sent)
 
     async def _ended(self, ending: Ending, told: str) -> Ending:
         """What is left to do once there is an answer."""
@@ -304,7 +326,9 @@ class AgentLoop:
         return await self._fit()
 
     def _adapted(self, change: str) -> None:
-        self.history.use(self.plan.model.codec, rule_of(self.plan.model))
+        model = self.plan.model
+        self.history.use(model.codec, rule_of(model))
+        self._spending.use(model.url, model.name)
         self._emit(Notice(change))
 
     def _waiting(self, attempt: int, delay: float, error: EndpointError) -> None:
@@ -513,40 +537,10 @@ class AgentLoop:
         return ""
 
     def _context(self, call: ToolCall) -> ToolContext:
-        plan, loop = self.plan, asyncio.get_running_loop()
-
-        def tell(event: ToolProgress) -> None:
-            if not context.cancelled.is_set() and not loop.is_closed():
-                loop.call_soon_threadsafe(self._emit, event)
-
-        def report(text: str = "", fraction: float | None = None) -> None:
-            tell(ToolProgress(call.id, call.name, text, fraction))
-
-        def printed(text: str) -> None:
-            tell(ToolProgress(call.id, call.name, text, output=True))
-
-        context = ToolContext(
-            session=plan.session,
-            folder=plan.folder,
-            files=plan.files,
-            report=report,
-            on_output=printed,
-            language=plan.language,
-            call_id=call.id,
-            parent=self._as_parent,
-            elicit=lambda question: self.elicitor.ask(loop, question),
-        )
-        return context
+        return context_of(self.plan, call, self._emit, self._as_parent, self.elicitor)
 
     def _keywords(self, tool: Any, context: ToolContext) -> dict[str, Any]:
-        keywords = dict(self.plan.keywords)
-        if isinstance(tool, Tool):
-            keywords["context"] = context
-        stock = getattr(tool, "wants_message_objects", not isinstance(tool, Tool))
-        keywords["messages"] = self.history.objects() if stock else list(self.history.messages)
-        if getattr(tool, "file_access", False):
-            keywords["files"] = list(self.plan.file_list)
-        return keywords
+        return keywords_of(self.plan, self.history, tool, context)
 
     # -- ends ---------------------------------------------------------------------------------
 

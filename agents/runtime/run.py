@@ -23,7 +23,7 @@ from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.tool_arguments import declaration
-from qwenbelt.core.errors import ConfigError, QwenbeltError, one_line
+from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError, one_line
 from qwenbelt.core.events import Done, Event, RunStarted
 from qwenbelt.core.language import Language
 from qwenbelt.core.trace import TraceWriter
@@ -254,6 +254,22 @@ class Run(AsyncGenerator[Event, None]):
             self._ending = True
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._end)
+
+    def send(self, text: str) -> None:
+        """Says more in the middle of the run; from any thread.
+
+        It is taken up after the calls that run now, or in place of the end when the answer is
+        there already; an event `MessageSent` tells when.
+
+        Raises:
+            InputError: the run has ended.
+        """
+        if self.is_over:
+            raise InputError("The run has ended.", fix="Ask again with its messages.")
+        if self._loop is None:
+            self._body.send(text)
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._body.send, text)
 
     def approve(self, call_id: str, allowed: bool = True) -> None:
         """Answers an `ApprovalAsked` event; from any thread."""

@@ -75,6 +75,7 @@ class TurnView:
             "history_compacted": lambda e: self._note(
                 say("compacted", self._language, detail=in_language(e["detail"], self._language))
             ),
+            "message_sent": lambda e: self._note(str(e["text"])),
             "notice": lambda e: self._note(str(e["text"])),
             "failed": self._on_failed,
             "done": self._on_done,

@@ -66,8 +66,8 @@ class Reader(ABC):
 
     def new_call(self, name: str, arguments: str = "", call_id: str = "") -> ToolCall:
         """Adds a call in the order of the reply."""
-        taken = {call.id for call in self.calls} | self._used
-        identity = call_id if call_id and call_id not in taken else new_call_id()
+        taken = call_id in self._used or any(call.id == call_id for call in self.calls)
+        identity = call_id if call_id and not taken else new_call_id()
         call = ToolCall(len(self.calls), identity, name, arguments)
         self.calls.append(call)
         return call

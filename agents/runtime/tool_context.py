@@ -1,0 +1,65 @@
+"""What a tool is given beside its arguments: its context, and qwen-agent's keywords."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qwenbelt.agents.models.deltas import ToolCall
+from qwenbelt.agents.runtime.elicitation import Elicitor
+from qwenbelt.agents.runtime.history import History
+from qwenbelt.agents.runtime.parent_run import ParentRun
+from qwenbelt.core.events import Event, ToolProgress
+from qwenbelt.tools.base import Tool, ToolContext
+
+if TYPE_CHECKING:
+    from qwenbelt.agents.runtime.run import RunConfig
+
+
+def context_of(
+    plan: RunConfig,
+    call: ToolCall,
+    emit: Callable[[Event], None],
+    parent: ParentRun,
+    elicitor: Elicitor,
+) -> ToolContext:
+    """Returns the context of a call; what it reports becomes events until it is cancelled."""
+    loop = asyncio.get_running_loop()
+
+    def tell(event: ToolProgress) -> None:
+        if not context.cancelled.is_set() and not loop.is_closed():
+            loop.call_soon_threadsafe(emit, event)
+
+    def report(text: str = "", fraction: float | None = None) -> None:
+        tell(ToolProgress(call.id, call.name, text, fraction))
+
+    def printed(text: str) -> None:
+        tell(ToolProgress(call.id, call.name, text, output=True))
+
+    context = ToolContext(
+        session=plan.session,
+        folder=plan.folder,
+        files=plan.files,
+        report=report,
+        on_output=printed,
+        language=plan.language,
+        call_id=call.id,
+        parent=parent,
+        elicit=lambda question: elicitor.ask(loop, question),
+    )
+    return context
+
+
+def keywords_of(
+    plan: RunConfig, history: History, tool: Any, context: ToolContext
+) -> dict[str, Any]:
+    """Returns the keywords of a call: ours get the context, stock tools qwen-agent's messages."""
+    keywords = dict(plan.keywords)
+    if isinstance(tool, Tool):
+        keywords["context"] = context
+    stock = getattr(tool, "wants_message_objects", not isinstance(tool, Tool))
+    keywords["messages"] = history.objects() if stock else list(history.messages)
+    if getattr(tool, "file_access", False):
+        keywords["files"] = list(plan.file_list)
+    return keywords
