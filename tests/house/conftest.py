@@ -65,7 +65,8 @@ def any_model() -> Iterator[ScriptedServer]:
         seen = isinstance(content, list) and any(part["type"] == "image_url" for part in content)
         if seen and "day" in json.dumps(content):
             return {"answer": '{"label": "day"}'}
-        return {"answer": "[]" if seen else "Coal grew most."}
+        # an answer that claims something and cites nothing would make a report fail
+        return {"answer": "[]" if seen else "The files do not tell."}
 
     llm = ScriptedLLM(model="any")
     llm.turn(reply)
