@@ -157,6 +157,8 @@ class EndpointModel:
         self.left_out: set[str] = set()  # tools whose declarations the endpoint refuses
         self.max_retries = int(self.generate_cfg.get("max_retries", 3))
         self._pictures_refused = False
+        self._looked_at: list[JsonDict] = []
+        self._looked, self._places = 0, False
         self._cache = self._cache_planner()
 
     def _codec(self, form: str) -> Codec:
@@ -279,7 +281,7 @@ class EndpointModel:
             EndpointError: the endpoint failed, refused, or the stream was cut.
             InputError: a large file of the conversation cannot be sent.
         """
-        if needs_placing(request.messages, self.dialect):
+        if self._needs_placing(request.messages):
             to = (self.dialect, self.connection(), self.name)
             messages = await asyncio.to_thread(placed, request.messages, *to)
             request = replace(request, messages=messages)
@@ -299,6 +301,15 @@ class EndpointModel:
         async with aclosing(source):
             async for piece in source:
                 yield piece
+
+    def _needs_placing(self, messages: list[JsonDict]) -> bool:
+        """Looks at each message once: a run's list only grows, and is replaced when it changes."""
+        if messages is not self._looked_at:
+            self._looked_at, self._looked, self._places = messages, 0, False
+        if not self._places:
+            self._places = needs_placing(messages[self._looked :], self.dialect)
+            self._looked = len(messages)
+        return self._places
 
     def _cached(self, body: JsonDict, choice: str) -> JsonDict:
         """Returns a body whose beginning the endpoint keeps where that pays."""
