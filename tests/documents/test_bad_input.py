@@ -38,14 +38,18 @@ def test_scripts_and_embedded_files_of_a_pdf_are_left_alone(index: DocumentIndex
             91: attached,
         },
     )
-    before = sorted(file.parent.iterdir())
+
+    def others() -> list[Path]:
+        return sorted(path for path in file.parent.iterdir() if not path.name.startswith("i.db"))
+
+    before = others()
     (added,) = index.add(file)
     assert added.state == "added"
     assert [page.text.strip() for page in index.pages("active.pdf")] == [
         "The harbour was closed in winter."
     ]
     assert not index.search("secret words alert")
-    assert sorted(file.parent.iterdir()) == before  # nothing was unpacked
+    assert others() == before  # nothing was unpacked
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.99])

@@ -78,3 +78,18 @@ def test_lost_text_is_told(make_pdf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qwenbelt.tools.documents.parsing.pdf.reader.fragments_of", lambda part: [])
     (page,) = read_pages(path)
     assert page.notes == ["Only 0 of 25 characters were placed."]
+
+
+def test_a_whole_page_fits_into_what_a_reading_process_may_use() -> None:
+    pytest.importorskip("rapidocr")
+    from importlib.resources import files
+
+    from qwenbelt.tools.documents.parsing.worker_pool import Workers
+
+    document = Path(str(files("qwenbelt.workflows"))) / "demo" / "eia-923-instructions.pdf"
+    pool = Workers(1)
+    try:
+        (page,) = pool.read(document, [37], None, layout=True)
+    finally:
+        pool.close()
+    assert any("read by OCR" in note for note in page.notes), page.notes

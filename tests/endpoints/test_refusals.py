@@ -186,7 +186,7 @@ def test_a_tool_whose_schema_is_refused_is_left_out_and_named(wire: Any) -> None
 
     wire.answers(answer)
     done, events = run(wire)
-    assert done.text == "look"
+    assert done.text == "look,read_artifact"
     assert "the endpoint refuses the tool find; it is left out" in [
         getattr(event, "text", "") for event in events
     ]

@@ -58,8 +58,8 @@ def test_the_next_turn_offers_a_new_tool(faulty) -> None:
         *_, messages = agent.run([{"role": "user", "content": "grow"}])
         assert "from grown: hi" in str(messages)
         offered = [names(server, turn) for turn in (0, 1)]
-    assert offered[0] == ["s-grow", "s-old"]
-    assert offered[1] == ["s-grow", "s-old", "s-grown"]  # what was said before stays as it was
+    assert offered[0] == ["s-grow", "s-old", "read_artifact"]
+    assert offered[1] == [*offered[0], "s-grown"]  # what was said before stays as it was
     assert list(agent.function_map) == ["s-grow", "s-grown"]
 
 
@@ -68,7 +68,7 @@ def test_who_picked_some_tools_gets_no_others(faulty, tools_of) -> None:
     with ScriptedServer(scenario(("s-grow", {}))) as server:
         agent = FnCallAgent([tools["s-grow"]], llm=server.llm)
         *_, _ = agent.run([{"role": "user", "content": "grow"}])
-        assert names(server, 1) == ["s-grow"]
+        assert names(server, 1) == ["s-grow", "read_artifact"]
 
 
 def test_excluded_tools_stay_out_when_they_come_later(faulty) -> None:
@@ -76,7 +76,7 @@ def test_excluded_tools_stay_out_when_they_come_later(faulty) -> None:
     with ScriptedServer(scenario(("s-grow", {}))) as server:
         agent = FnCallAgent([{"mcpServers": {"s": config}}], llm=server.llm)
         *_, _ = agent.run([{"role": "user", "content": "grow"}])
-        assert names(server, 1) == ["s-grow", "s-old"]
+        assert names(server, 1) == ["s-grow", "s-old", "read_artifact"]
 
 
 JSON = st.recursive(

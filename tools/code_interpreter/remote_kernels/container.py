@@ -88,7 +88,7 @@ def run_arguments(name: str, options: SessionOptions) -> list[str]:
     words += [f"--volume={path}:{path}:ro" for path in folders]
     places = {"HOME": "", "TMPDIR": "", "IPYTHONDIR": "/.ipython", "MPLCONFIGDIR": "/.matplotlib"}
     words += [f"--env={variable}={_HOME}{place}" for variable, place in places.items()]
-    source = Path(__file__).with_name("bridge.py").read_text(encoding="utf-8")
+    source = Path(__file__).parent.with_name("bridge.py").read_text(encoding="utf-8")
     return [*fixed, *words, "--entrypoint", "python3", options.image or IMAGE, "-c", source]
 
 

@@ -26,6 +26,7 @@ from qwenbelt.tools.documents.parsing.page_rows import page_of, page_row
 
 MAX_MEMORY = 6 * 1024**3  # bytes of address space
 MAX_DATA = 768 * 1024**2  # bytes that are written to: what a bomb of 2 KB unpacks to
+MAX_DATA_OF_OCR = 1200 * 1024**2  # its models take some 850 MB for a page; see `scanned`
 
 
 def encode(page: Page) -> list[Any]:
@@ -87,7 +88,7 @@ def _limit_memory() -> None:
 
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
         if sys.platform == "linux":  # elsewhere it leaves out what is mapped
-            resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA, MAX_DATA))
+            resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA, MAX_DATA_OF_OCR))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

