@@ -15,7 +15,8 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
 
-PATIENCE = 90_000  # milliseconds; what is waited for takes one or two seconds on an idle machine
+# on an idle machine it is seconds; half a minute where pages of a document are read by OCR
+PATIENCE = 240_000  # milliseconds
 
 
 class Screen:
