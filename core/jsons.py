@@ -20,6 +20,7 @@ MAX_DEPTH = 100  # what walks a value takes some frames a level, and Python allo
 MAX_REPAIR = 256 * 1024  # characters; json_repair looks at each of them in Python
 # a string that is never closed runs to the end, so that every character is looked at once
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.S)
+_STRICT = json.JSONDecoder()
 _LENIENT = json.JSONDecoder(strict=False)  # `json.loads` makes one anew for every text
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _OTHERS = bytes(set(range(256)) - set(b"[{]}"))
@@ -74,10 +75,10 @@ def loads_bounded(
     if not few and is_deeper(text, max_depth):
         raise JsonRefused(f"Nested more than {max_depth} levels deep", "", 0)
     try:
+        if isinstance(text, str):
+            return (_STRICT if strict else _LENIENT).decode(text)
         if strict:
             return json.loads(text)
-        if isinstance(text, str):
-            return _LENIENT.decode(text)
         return json.loads(text, strict=False)
     except json.JSONDecodeError:
         raise

@@ -42,6 +42,18 @@ _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
 _NULLS = ("null", "none", "nil")
 
 
+def is_exact(values: Mapping[str, Any], schema: Schema) -> bool:
+    """Says whether all values are known and plainly of their types: nothing is to be changed."""
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        return False
+    for name, value in values.items():
+        one = properties.get(name)
+        if type(one) is not dict or not _is_of(one.get("type"), value):
+            return False
+    return True
+
+
 def json_schema(parameters: Any) -> dict[str, Any]:
     """Returns qwen-agent's list form of parameters as a JSON schema; a schema stays as it is."""
     if isinstance(parameters, dict):

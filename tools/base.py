@@ -20,7 +20,7 @@ from qwenbelt.core.errors import ToolError
 from qwenbelt.core.events import CallStatus, Item
 from qwenbelt.core.jsons import loads_bounded, loads_lenient, repaired
 from qwenbelt.core.language import Language
-from qwenbelt.core.schemas import coerced, json_schema
+from qwenbelt.core.schemas import coerced, is_exact, json_schema
 from qwenbelt.tools.arguments import schema_of, unknown_line, validation_line
 
 ToolResult: TypeAlias = str | dict[str, Any] | list[Any] | ContentItem
@@ -145,10 +145,10 @@ class CheckedValues(dict[str, Any]):
     own `call` begins with `self.parse(params)`.
     """
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], made: Any = None) -> None:
         super().__init__(values)
-        self._made: Any = None
-        self._made_of: dict[str, Any] | None = None
+        self._made = made
+        self._made_of: dict[str, Any] | None = dict(values) if made is not None else None
 
     def made(self, make: Callable[[dict[str, Any]], Any]) -> Any:
         """Returns what `make` gives for these values; it is called once while they stay the same.
@@ -258,10 +258,12 @@ class Tool(BaseTool):  # type: ignore[misc]
         return self._checked(loads_arguments(params) if isinstance(params, str) else dict(params))
 
     def _checked(self, values: dict[str, Any]) -> Any:
-        values = coerced(values, json_schema(self.parameters))
-        unknown = unknown_line(values, json_schema(self.parameters), self.Arguments)
-        if unknown:
-            raise ToolError(f"Wrong arguments for {self.name}: {unknown}")
+        schema = json_schema(self.parameters)
+        if not is_exact(values, schema):  # the usual case costs next to nothing
+            values = coerced(values, schema)
+            unknown = unknown_line(values, schema, self.Arguments)
+            if unknown:
+                raise ToolError(f"Wrong arguments for {self.name}: {unknown}")
         if self.Arguments is None:
             return values
         try:

@@ -309,7 +309,8 @@ class Scheduler:
         values = job.values if isinstance(job.values, str) else CheckedValues(job.values)
         job.values, job.arguments = values, tool.parse(values)
         if isinstance(job.arguments, dict):
-            job.values = CheckedValues(job.arguments)  # in the types of the schema
+            # in the types of the schema, and not to be checked again by the tool's own `call`
+            job.values = CheckedValues(job.arguments, job.arguments)
         if tool.idempotent:
             job.key = f"{tool.name} {json.dumps(job.values, sort_keys=True, default=str)}"
 
