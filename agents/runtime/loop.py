@@ -470,10 +470,12 @@ class AgentLoop:
         """Declares the tools, `read_artifact` among them from the start, so that prefixes stay.
 
         Where tools are searched it is called as those are; in code mode it is declared late, since
-        the model has the interpreter alone.
+        the model has the interpreter alone, and in the constrained form too: the smallest models
+        choose worse among more tools (SmolLM2 calls it for everything).
         """
         plan = self.plan
         early = bool(self._tools) and plan.code is None and plan.deferred is None
+        early = early and plan.model.codec.form != "constrained"
         if (early or self._artifacts.names) and "read_artifact" not in self._tools:
             page = min(PAGE_BYTES, plan.limits.result_bytes * 3 // 4)
             reader = self._tools["read_artifact"] = ReadArtifact(self._artifacts, page)
