@@ -339,7 +339,7 @@ def open_regular(folder: int, name: str, shown: str) -> tuple[int, os.stat_resul
     try:
         facts = os.fstat(descriptor)
         _must_be_regular(facts, shown)
-    except BaseException:
+    except BaseException:  # an interrupt, too, must not leave it open
         os.close(descriptor)
         raise
     return descriptor, facts

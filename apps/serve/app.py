@@ -479,9 +479,11 @@ def error_body(error: QwenbeltError) -> tuple[int, dict[str, Any]]:
 
 async def _no_route(request: Request, error: Exception) -> Response:
     """Answers what is not served here as clients of OpenAI's API read it."""
-    assert isinstance(error, HTTPException)
-    text = f"{request.method} {request.url.path} is not served here: {error.detail}."
-    return _refused(error.status_code, text, "invalid_request_error")
+    status, detail = 500, type(error).__name__
+    if isinstance(error, HTTPException):  # what it is registered for, though typed as any error
+        status, detail = error.status_code, error.detail
+    text = f"{request.method} {request.url.path} is not served here: {detail}."
+    return _refused(status, text, "invalid_request_error")
 
 
 def _refused(status: int, message: str, code: str) -> JSONResponse:

@@ -147,7 +147,7 @@ def test_a_client_that_leaves_ends_the_run(
     body = {"model": "qwenbelt", "messages": [{"role": "user", "content": "Wait"}]}
     headers = {"x-session-id": name}
     before = set(server[1].glob("*/begun"))
-    with httpx.Client(trust_env=False, timeout=1.5) as http:
+    with httpx.Client(trust_env=False, timeout=8) as http:
         url = f"{server[0]}v1/chat/completions"
         with pytest.raises(httpx.ReadTimeout):
             with http.stream("POST", url, json={**body, "stream": stream}, headers=headers) as r:

@@ -66,7 +66,7 @@ class JsonTransport(Transport):
         return identity
 
     async def _send(self, text: str) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # each transport sends in its own way
 
     def _take(self, text: str | bytes) -> None:
         # whatever a hostile kernel makes the server send, it is a message or it is not

@@ -33,7 +33,7 @@ def latex_of_omml(element: Any) -> str:
         from officemath2latex import process_math_node
 
         found = _SPACES.sub(" ", str(process_math_node(element))).strip()
-    except Exception:
+    except Exception:  # the library stumbles over odd equations in many ways; their text is kept
         return plain
     for accent in element.iter(f"{_OMML}acc"):
         mark = accent.find(f"{_OMML}accPr/{_OMML}chr")

@@ -120,7 +120,7 @@ class Formulas:
             return ""
         try:
             value = self._model.get_cell_value(self._numbers[sheet], row, column)
-        except Exception:
+        except Exception:  # its errors are of no documented kind; the formula is shown instead
             return ""
         if isinstance(value, bool):
             return "TRUE" if value else "FALSE"

@@ -10,6 +10,7 @@ import io
 import posixpath
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,12 +54,15 @@ class OfficePackage:
             return None
         try:
             return self._archive.read(name)
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError):
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            OSError,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+        ):
             return None
-        except Exception as error:
-            if type(error).__name__ == "error":  # zlib's
-                return None
-            raise
 
     def xml(self, part: str) -> Any:
         """Returns the root element of a part, or None where it is missing or damaged."""
