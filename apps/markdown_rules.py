@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from markdown_it import MarkdownIt
+from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
@@ -32,7 +33,7 @@ def add_rules(markdown: MarkdownIt, *, addresses: bool = True) -> None:
         markdown: the parser.
         addresses: whether bare addresses become links.
     """
-    around = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    around: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     markdown.block.ruler.before("fence", "maths", _block_maths, around)
     markdown.block.ruler.before("reference", "footnote", _footnote, around)
     markdown.inline.ruler.before("escape", "maths", _inline_maths)
@@ -158,14 +159,14 @@ def _tasks(state: StateCore) -> None:
         if before.type != "list_item_open" or paragraph.type != "paragraph_open":
             continue
         match = _TASK.match(inline.content)
-        first = (inline.children or [None])[0]
-        if match is None or first is None or first.type != "text":
+        if match is None or not inline.children or inline.children[0].type != "text":
             continue
+        first = inline.children[0]
         if not first.content.startswith(match.group()):
             continue
         first.content = first.content[match.end() :]
         task = Token("task", "span", 0, meta={"ticked": match[1] != " "})
-        inline.children = [task, *(inline.children or [])]
+        inline.children = [task, *inline.children]
         before.attrJoin("class", "qb-task-item")
 
 

@@ -75,7 +75,7 @@ class TurnView:
         self._cards: dict[str, int] = {}
         self._retrying = ""  # the note that a reply is asked for again
         self._retries: list[str] = []  # why
-        self._handlers: dict[str, Callable[[Mapping[str, Any]], None]] = {
+        self._handlers: dict[str, Callable[[Mapping[str, Any]], object]] = {
             "text": self._on_text,
             "thinking": self._on_thinking,
             "text_relabelled": self._on_relabelled,
