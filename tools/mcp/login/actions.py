@@ -101,8 +101,9 @@ def _revoke(login: Login, options: LoginOptions) -> None:
     # the Python SDK's server wants the key client_secret, be it empty
     data = {"token": token, "token_type_hint": kind, "client_id": name, "client_secret": secret}
     basic = login.client.get("token_endpoint_auth_method") == "client_secret_basic"
+    auth = httpx2.BasicAuth(quote(name), quote(secret)) if basic else None
     try:
         with httpx2.Client(timeout=_REVOKE_SECONDS, **connection_options(place)) as client:
-            client.post(place, data=data, auth=(quote(name), quote(secret)) if basic else None)
+            client.post(place, data=data, auth=auth)
     except httpx2.HTTPError:
         return  # it is forgotten here all the same, and ends by itself
