@@ -57,6 +57,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     "agents/chat_model.py": {"error": ANOTHER_ERROR},
     "agents/runtime/hooked.py": {"changed.why": HOOK},
     "agents/telemetry.py": {"fix_of('otel')": COMMAND},
+    "tools/skills/skill.py": {"error.message": ANOTHER_ERROR},
     "core/extras.py": {"fix_of(extra)": COMMAND},
     "agents/models/dashscope.py": {
         "one_line(error.get('message') or 'failed', 300)": OTHER_PROGRAM,
