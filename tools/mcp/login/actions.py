@@ -103,7 +103,9 @@ def _revoke(login: Login, options: LoginOptions) -> None:
     basic = login.client.get("token_endpoint_auth_method") == "client_secret_basic"
     auth = httpx2.BasicAuth(quote(name), quote(secret)) if basic else None
     try:
-        with httpx2.Client(timeout=_REVOKE_SECONDS, **connection_options(place)) as client:
-            client.post(place, data=data, auth=auth)
+        with httpx2.Client(
+            auth=auth, timeout=_REVOKE_SECONDS, **connection_options(place)
+        ) as client:
+            client.post(place, data=data)
     except httpx2.HTTPError:
         return  # it is forgotten here all the same, and ends by itself
