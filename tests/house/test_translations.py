@@ -97,6 +97,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "answer['error']": ANOTHER_ERROR,
     },
     "tools/images/tool.py": {"str(error)": ANOTHER_ERROR},
+    "tools/mcp/login/provider.py": {"error.fix": ANOTHER_ERROR},
     "tools/mcp/session.py": {"error.fix": ANOTHER_ERROR},
     "tools/mcp/tool.py": {
         "first.fix": ANOTHER_ERROR,
