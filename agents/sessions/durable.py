@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwenbelt.agents.models.codecs import codec_for
+from qwenbelt.agents.models.codecs.base import Codec
 from qwenbelt.agents.models.deltas import Finish, Text, WirePiece
 from qwenbelt.agents.models.encoding import text_of
-from qwenbelt.agents.models.endpoint_model import Codec, Model, Request
+from qwenbelt.agents.models.endpoint_model import Model, Request
 from qwenbelt.agents.sessions.database import Message
 from qwenbelt.agents.sessions.session import Session, TurnRecorder
 from qwenbelt.core.errors import EndpointError, InputError
