@@ -63,6 +63,7 @@ EXTRAS = {  # what each is for
     "qdrant": "a document index in Qdrant",
     "vision": "HEIC pictures and videos",
     "durable": "batch runs that survive a crash",
+    "skills": "the shipped skills for slides and PDF forms",
     "otel": "traces to OpenTelemetry",
 }
 

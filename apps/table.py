@@ -74,6 +74,11 @@ COMMANDS: dict[str, CommandTarget] = {
         "不用模型，直接列出、查看和调用工具。",
         "tools:tools",
     ),
+    "skills": CommandTarget(
+        "Skills: list, show, lint, new.",
+        "技能：列出、查看、检查、新建。",
+        "skills:skills",
+    ),
     "docs": CommandTarget(
         "Index and search documents without a model.",
         "不用模型，建立文档索引并检索。",

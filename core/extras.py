@@ -23,6 +23,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "qdrant": ("qdrant_client",),
     "vision": ("pillow_heif", "imageio_ffmpeg"),
     "durable": ("dbos", "sqlalchemy", "psycopg"),
+    "skills": ("pptx", "pypdf"),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
 }
 

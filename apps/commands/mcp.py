@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.commands.mcp_login import login, logout
 from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import explain
 from qwenbelt.core.errors import EXIT_FAILED
@@ -61,6 +62,10 @@ class _Servers(click.Group):
 @click.group(context_settings=_SETTINGS)
 def mcp() -> None:
     """Run MCP servers, and look at others."""
+
+
+mcp.add_command(login)
+mcp.add_command(logout)
 
 
 @mcp.group(cls=_Servers, context_settings=_SETTINGS)
