@@ -178,7 +178,7 @@ class TurnStarter:
         return [
             Suggestion(say("example_1", language)),
             Suggestion(say("example_2", language)),
-            Suggestion(say("example_3", language), [str(demo_document())]),
+            Suggestion(say("example_3", language), (str(demo_document()),)),
         ]
 
     def attach(self, session: ChatSession, uploads: Sequence[str]) -> list[str]:
