@@ -131,6 +131,16 @@ COMMANDS: dict[str, CommandTarget] = {
         "model:model",
     ),
     "trace": CommandTarget("Look at the trace of a run.", "查看运行记录。", members=TRACE),
+    "new": CommandTarget(
+        "Make a small project: an agent, its test, and a CI file.",
+        "新建一个小项目：智能体、测试和 CI 文件。",
+        "new:new",
+    ),
+    "completion": CommandTarget(
+        "Let the Tab key complete qwenbelt in bash, zsh or fish.",
+        "让 bash、zsh 或 fish 用 Tab 键补全 qwenbelt。",
+        "completion:completion",
+    ),
     "doctor": CommandTarget(
         "What works here, and what fixes the rest.",
         "检查本机环境，并给出修复命令。",

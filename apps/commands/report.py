@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,16 @@ TEXTS = {
     "real_demo": (
         "{model} answers; every tool runs for real on the bundled PDF.",
         "由 {model} 作答；所有工具均在内置 PDF 上真实运行。",
+    ),
+    "next": (
+        "Try next:\n"
+        '  qwenbelt report YOUR.pdf --ask "What changed most?" --out report\n'
+        "  qwenbelt trace show {folder}/trace.jsonl\n"
+        "  qwenbelt chat -f YOUR.pdf",
+        "接下来可以试试：\n"
+        '  qwenbelt report 您的文件.pdf --ask "变化最大的是什么？" --out report\n'
+        "  qwenbelt trace show {folder}/trace.jsonl\n"
+        "  qwenbelt chat -f 您的文件.pdf",
     ),
     "demo_question": ("Question: {question}", "问题：{question}"),
 }
@@ -271,3 +282,5 @@ def demo(as_json: bool, scripted: bool, **options: Any) -> None:
             tell=progress.tell,
         )
     _show(result, as_json)
+    if not as_json:
+        echo("\n" + _say("next", folder=shlex.quote(options["out"])))
