@@ -64,19 +64,19 @@ class Halves:
     def __init__(self) -> None:
         self._kept: dict[tuple[type, int | None], str] = {}
 
-    def joined(self, pieces: Sequence[WirePiece]) -> Iterator[WirePiece]:
-        """Yields the pieces with whole characters; a half at the end waits for the other."""
-        for piece in pieces:
-            if isinstance(piece, (Text, Thought)):
-                if not self._kept and piece.text.isascii():
-                    yield piece
-                    continue
-                yield type(piece)(self._whole((type(piece), None), piece.text))
-            elif isinstance(piece, CallDelta):
-                text = self._whole((CallDelta, piece.index), piece.arguments)
-                yield piece if text is piece.arguments else replace(piece, arguments=text)
-            else:
-                yield piece
+    def joined(self, pieces: list[WirePiece]) -> list[WirePiece]:
+        """Returns the pieces with whole characters; a half at the end waits for the other."""
+        if not self._kept and all(_is_ascii(piece) for piece in pieces):
+            return pieces
+        return [self._joined(piece) for piece in pieces]
+
+    def _joined(self, piece: WirePiece) -> WirePiece:
+        if isinstance(piece, (Text, Thought)):
+            return type(piece)(self._whole((type(piece), None), piece.text))
+        if isinstance(piece, CallDelta):
+            text = self._whole((CallDelta, piece.index), piece.arguments)
+            return piece if text is piece.arguments else replace(piece, arguments=text)
+        return piece
 
     def _whole(self, key: tuple[type, int | None], text: str) -> str:
         kept = self._kept.pop(key, "") if self._kept else ""
@@ -92,6 +92,12 @@ class Halves:
         for kind, _ in self._kept:
             if kind in (Text, Thought):
                 yield kind("\ufffd")
+
+
+def _is_ascii(piece: WirePiece) -> bool:
+    if isinstance(piece, CallDelta):
+        return piece.arguments.isascii()
+    return not isinstance(piece, (Text, Thought)) or piece.text.isascii()
 
 
 def _read_choice(choice: Mapping[str, Any]) -> list[WirePiece]:
