@@ -8,7 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from qwenbelt.agents.models.codecs.base import compact_json
-from qwenbelt.agents.models.deltas import CallDelta, Finish, Text, Thought, Tokens, WirePiece
+from qwenbelt.agents.models.deltas import (
+    BuiltinUse,
+    CallDelta,
+    Finish,
+    Text,
+    Thought,
+    Tokens,
+    WirePiece,
+)
 from qwenbelt.agents.models.refusals import may_succeed_later
 from qwenbelt.core.errors import EndpointError, one_line
 
@@ -55,6 +63,9 @@ def read_chunk(chunk: Mapping[str, Any]) -> list[WirePiece]:
             break
     if isinstance(chunk.get("usage"), dict):
         out.append(_read_usage(chunk["usage"]))
+    if "builtin_tool" in chunk:
+        used = chunk["builtin_tool"]
+        out.append(BuiltinUse(used["name"], used["detail"], tuple(used["sources"])))
     return out
 
 
