@@ -22,11 +22,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qwenbelt.agents.kinds import AGENT_KINDS, AgentKind, agent_class
 from qwenbelt.core.errors import ConfigError, InputError, one_line
+from qwenbelt.core.front_matter import front_matter, yaml_mapping
 from qwenbelt.core.language import detect_language
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.settings import config_folder
@@ -39,7 +39,6 @@ MAX_BYTES = 256 * 1024
 CODE_TOOL = "code"  # among tools, says that the others are called from code
 INSTRUCTIONS = "AGENTS.md"  # the name that https://agents.md gives to a folder's instructions
 _SUFFIXES = (".md", ".yaml", ".yml")
-_HEAD = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$\n?(.*)\Z", re.DOTALL | re.MULTILINE)
 _OF_FOLDER = {
     "en": "Instructions of the folder {folder}, from its {file}:",
     "zh": "文件夹 {folder} 的说明（{file}）：",
@@ -59,6 +58,9 @@ class DescribedAgent(BaseModel):
         thinking: switches the model's thoughts on or off; None leaves it to the model.
         code_mode: whether the tools are called from code, "auto", or the names of those that are.
         files: documents that belong to it, absolute.
+        skills: folders of skills, absolute, or names of skills.
+        hooks: names of hooks, each "module:name".
+        subagents: names or files of agents that it may give tasks to.
         path: the file itself.
     """
 
@@ -74,12 +76,16 @@ class DescribedAgent(BaseModel):
     thinking: bool | None = None
     code_mode: bool | Literal["auto"] | list[str] = False
     files: list[str] = Field(default_factory=list)
+    skills: list[str | dict[str, Any]] = Field(default_factory=list)
+    hooks: list[str] = Field(default_factory=list)
+    subagents: list[str] = Field(default_factory=list)
     path: Path
 
-    def make(self, **settings: Any) -> FnCallAgent:
+    def make(self, *, above: tuple[Path, ...] = (), **settings: Any) -> FnCallAgent:
         """Makes the agent.
 
         Args:
+            above: files of the agents whose subagent it is.
             **settings: constructor arguments of the agent, in place of what the file says.
 
         Raises:
@@ -101,8 +107,33 @@ class DescribedAgent(BaseModel):
             "description": self.description,
             "files": self.files,
             "code_mode": self.code_mode,
+            "hooks": self.hooks,
+            "skills": self.skills,
         }
+        tools += self.subagent_tools(settings["llm"], above)
         return agent_class(self.agent)(**{**known, **settings})
+
+    def subagent_tools(self, llm: Any, above: tuple[Path, ...] = ()) -> list[Any]:
+        """Returns its subagents as tools.
+
+        Args:
+            llm: the model of those whose files name none.
+            above: files of the agents whose subagent this one is.
+
+        Raises:
+            ConfigError: there is no such agent, or one is its own subagent.
+        """
+        own = (*above, self.path.resolve())
+        tools = []
+        for which in self.subagents:
+            beside = self.path.parent / which
+            found = read_agent(beside if beside.suffix in _SUFFIXES else agent_file(which))
+            if found.path.resolve() in own:
+                raise ConfigError(f"{self.path}: subagents: {which!r} would be its own subagent.")
+            settings = {} if found.endpoint else {"llm": llm}
+            agent = found.make(**settings, above=own)
+            tools.append(agent.as_tool(_tool_name(found.name), found.description or found.name))
+        return tools
 
 
 def load_agent(which: str | os.PathLike[str], **settings: Any) -> FnCallAgent:
@@ -172,7 +203,7 @@ def read_agent(path: Path) -> DescribedAgent:
         text = input_file(path, max_bytes=MAX_BYTES).read_text(encoding="utf-8-sig")
     except (InputError, OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as an agent ({one_line(error)}).") from error
-    table = _front_matter(path, text) if path.suffix == ".md" else _mapping(path, text)
+    table = _front_matter(path, text) if path.suffix == ".md" else yaml_mapping(path, text)
     folder = path.resolve().parent
     tools = table.get("tools")
     if isinstance(tools, list) and CODE_TOOL in tools:
@@ -188,31 +219,32 @@ def read_agent(path: Path) -> DescribedAgent:
         where = ".".join(str(step) for step in first["loc"])
         raise ConfigError(f"{path}: {where}: {one_line(first['msg'])}.") from error
     files = [str(folder / Path(name).expanduser()) for name in described.files]
-    return described.model_copy(update={"files": files})
+    skills = [_skill_source(folder, entry) for entry in described.skills]
+    return described.model_copy(update={"files": files, "skills": skills})
+
+
+def _skill_source(folder: Path, entry: str | dict[str, Any]) -> str | dict[str, Any]:
+    """Returns a source of skills, a path in it taken from the agent's folder."""
+    if isinstance(entry, dict):
+        return {**entry, "folder": _skill_source(folder, str(entry.get("folder", "")))}
+    is_path = entry.startswith((".", "~")) or "/" in entry or os.sep in entry
+    return str(folder / Path(entry).expanduser()) if is_path else entry
+
+
+def _tool_name(name: str) -> str:
+    """Returns an agent's name as models take the name of a tool."""
+    return re.sub(r"[^\w-]", "_", name)[:64]
 
 
 def _front_matter(path: Path, text: str) -> dict[str, Any]:
-    match = _HEAD.match(text.replace("\r\n", "\n"))
-    if match is None:
+    found = front_matter(text)
+    if found is None:
         raise ConfigError(f"{path}: has no head between two lines of ---.")
-    table = _mapping(path, match[1], above=1)
+    head, body = found
+    table = yaml_mapping(path, head, above=1)
     if "prompt" in table:
         raise ConfigError(f"{path}: prompt: the text below the head is the prompt.")
-    return {**table, "prompt": match[2].strip()}
-
-
-def _mapping(path: Path, text: str, above: int = 0) -> dict[str, Any]:
-    try:
-        table = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1 + above}:" if mark is not None else ""
-        reason = getattr(error, "problem", None) or error
-        raise ConfigError(f"{path}:{line} is not YAML ({one_line(reason)}).") from error
-    table = {} if table is None else table
-    if not isinstance(table, dict) or not all(isinstance(key, str) for key in table):
-        raise ConfigError(f"{path}: must hold names and values.")
-    return table
+    return {**table, "prompt": body.strip()}
 
 
 def folder_instructions(folder: str | os.PathLike[str]) -> str:

@@ -56,6 +56,7 @@ from qwenbelt.tools.function import FunctionTool
 if TYPE_CHECKING:
     from qwenbelt.agents.sessions.session import Session, TurnRecorder
     from qwenbelt.agents.subagents import Subagent
+    from qwenbelt.tools.skills.library import SkillLibrary
 
 _RUN_KEYS = ("session", "trace", "folder")
 _STORES = 64  # conversations whose large results are kept at the same time
@@ -85,6 +86,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         defer_tools: which tools are found by a search instead of being declared: True for all,
             names for some, "auto" for all once they take a tenth of the window.
         hooks: `Hook` objects, classes or names ("module:name"), called one after another.
+        skills: folders of skills, names of the user's or shipped ones, or a `SkillLibrary`.
     """
 
     tool_form: str | None = None
@@ -111,6 +113,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         code_mode: CodeModeOption = False,
         hooks: Sequence[Any] = (),
         defer_tools: DeferOption = False,
+        skills: Sequence[Any] | SkillLibrary = (),
     ) -> None:
         self.mem = StoredFiles(files or [], rag_cfg)
         self.approval = checked_policy(approve)
@@ -123,13 +126,14 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         self.summarize = summarize
         self.code_mode = code_mode
         self.hooks = Hooks(hooks)
+        self.skills, given = with_skills(skills, function_list or ())
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
         self._sources = ToolSources()
         self._wrapped: dict[str, OverriddenTool] = {}
         self._stores: dict[tuple[str, Path | None], ArtifactStore] = {}
         self._lock = threading.Lock()
         super().__init__(
-            function_list=list(function_list or []),
+            function_list=given,
             llm=with_model_type(llm),
             system_message=system_message,
             name=name,
@@ -226,6 +230,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         place = Path(folder) if folder is not None else self.folder
         if self.dependent_calls and self.function_map:
             messages = with_system(messages, PLAN[language], last=True)
+        if self.skills is not None:
+            messages = with_system(messages, self.skills.listing(language), last=True)
         model = model_for(self.llm, self.tool_form)
         code, offered = code_mode_of(self.code_mode, self._tools_for_run(), model)
         offered = self._deferred.over(offered) if self._deferred is not None else offered
@@ -456,6 +462,21 @@ def with_model_type(llm: Any) -> Any:
     if isinstance(llm, Mapping) and not llm.get("model_type"):
         return {**llm, "model_type": "qwenbelt"}
     return llm
+
+
+def with_skills(
+    skills: Sequence[Any] | SkillLibrary, tools: Sequence[Any]
+) -> tuple[SkillLibrary | None, list[Any]]:
+    """Returns an agent's skills, if it has any, and its tools with those that use skills."""
+    if not isinstance(skills, Sequence) and not hasattr(skills, "names"):
+        raise ConfigError("skills must be a list of folders or names.")
+    if isinstance(skills, (list, tuple, str)) and not skills:
+        return None, list(tools)
+    from qwenbelt.tools.skills.library import SkillLibrary
+    from qwenbelt.tools.skills.tool import skill_tools
+
+    library = skills if isinstance(skills, SkillLibrary) else SkillLibrary(skills)
+    return (library, [*tools, *skill_tools(library)]) if len(library) else (None, list(tools))
 
 
 def _check_name(tool: Any) -> None:

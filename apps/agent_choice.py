@@ -21,7 +21,7 @@ Face = TypeVar("Face", bound=Callable[..., Any])
 NO_TOOLS, ALL_TOOLS = "none", "all"
 DEFAULT_TOOLS = ("code_interpreter", "document_search", "read_document", "plot")
 # these write nothing but what belongs to the session; others that write are asked about
-TRUSTED_TOOLS = frozenset({*DEFAULT_TOOLS, "image_annotate"})
+TRUSTED_TOOLS = frozenset({*DEFAULT_TOOLS, "image_annotate", "shell", "run_skill_script"})
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class AgentChoice:
         tool_format: how calls are written; None for what suits the endpoint.
         max_seconds: of a run; None for no limit.
         max_tokens: of a run, read and written; None for no limit.
+        skills: folders of skills, or names; beside these the user's own; ("none",) for none.
         described: the agent's file, which everything else overrules, or None.
     """
 
@@ -55,6 +56,7 @@ class AgentChoice:
     tool_format: str | None = None
     max_seconds: float | None = None
     max_tokens: int | None = None
+    skills: tuple[Any, ...] = ()
     described: DescribedAgent | None = None
 
     @classmethod
@@ -96,6 +98,7 @@ class AgentChoice:
             think=found.thinking if self.think is None else self.think,
             code_mode=found.code_mode if self.code_mode is None else self.code_mode,
             system=found.prompt if self.system is None else self.system,
+            skills=self.skills or tuple(found.skills),
             described=found,
         )
 
@@ -116,6 +119,12 @@ def agent_options(function: Face) -> Face:
             "-t", "--tool", "tools", multiple=True, metavar="NAME", help="A tool, all, or none."
         ),
         click.option("--mcp", metavar="FILE.json", help="MCP servers whose tools are added."),
+        click.option(
+            "--skills",
+            multiple=True,
+            metavar="FOLDER",
+            help="Skills, by folder or name, beside the user's own; none for none.",
+        ),
         click.option(
             "--code-mode/--no-code-mode",
             default=None,
@@ -190,12 +199,15 @@ def make_agent(choice: AgentChoice, made: dict[str, Any] | None = None, **settin
         settings = {"budget": budget, **settings}
     llm = endpoint(choice.endpoint, **extra)
     found = choice.described
+    tools = function_list(choice, {} if made is None else made)
     if found is not None:
-        known = {"name": found.name, "description": found.description}
+        known = {"name": found.name, "description": found.description, "hooks": found.hooks}
         settings = {**known, "files": found.files, **settings}
+        tools += found.subagent_tools(llm)
     return agent_class(choice.kind)(
-        function_list=function_list(choice, {} if made is None else made),
+        function_list=tools,
         llm=llm,
+        skills=skill_sources(choice.skills),
         system_message=choice.system,
         approve=choice.approve,
         code_mode="auto" if choice.code_mode is None else choice.code_mode,
@@ -218,6 +230,17 @@ def function_list(choice: AgentChoice, made: dict[str, Any]) -> list[Any]:
             made[key] = _mcp_tools(choice.mcp, choice.mcp_off)
         tools += made[key]
     return tools
+
+
+def skill_sources(given: Sequence[Any]) -> list[Any]:
+    """Returns the sources of an agent's skills: what was chosen, and the user's own."""
+    from qwenbelt.tools.skills.library import user_folder
+
+    if NO_TOOLS in given:
+        if len(given) > 1:
+            raise InputError(say("none_alone"))
+        return []
+    return [*given, "user"] if user_folder().is_dir() else list(given)
 
 
 def _mcp_tools(file: str | Mapping[str, Any], off: Sequence[str]) -> list[Any]:
@@ -257,6 +280,8 @@ def trusted_tools(agent: Any) -> set[str]:
 def _keeps_to_itself(tool: Any) -> bool:
     if tool.name not in TRUSTED_TOOLS or not type(tool).__module__.startswith("qwenbelt.tools."):
         return False
+    if tool.name in ("shell", "run_skill_script"):
+        return bool(tool.contained)
     return tool.name != "code_interpreter" or code_is_isolated()
 
 

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import io
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
@@ -27,7 +28,9 @@ from qwenbelt.core.errors import (
 from qwenbelt.core.extras import missing_extra
 from qwenbelt.core.language import user_language
 
+COMPLETION_VARIABLE = "_QWENBELT_COMPLETE"
 _HOME = "qwenbelt.apps.commands"
+_NO_COMMAND = re.compile(r"^(?:No such command|没有命令) ['\"“]?([^'\"”]{1,80}?)['\"”]?(?:[.。]|$)")
 _BRIEF = {
     "en": "A tool belt for Qwen agents.\n\n--debug, anywhere, shows tracebacks.",
     "zh": "Qwen 智能体的工具带。\n\n任意位置加 --debug 可显示完整的错误回溯。",
@@ -54,7 +57,9 @@ class LazyGroup(click.Group):
             return LazyGroup(cmd_name, place.members, help=_line(place))
         module, _, attribute = place.home.partition(":")
         found = getattr(importlib.import_module(f"{_HOME}.{module}"), attribute, None)
-        return found if isinstance(found, click.Command) else None
+        if not isinstance(found, click.Command):
+            return None
+        return _dressed(found, self.name or "")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list of commands from the table, importing none of them."""
@@ -62,6 +67,19 @@ class LazyGroup(click.Group):
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+
+def _dressed(command: click.Command, group: str) -> click.Command:
+    """Returns a command as this person and this shell need it: in Chinese, with completion."""
+    if user_language() == "zh":
+        from qwenbelt.apps.help_words import in_chinese
+
+        command = in_chinese(command)
+    if os.environ.get(COMPLETION_VARIABLE):
+        from qwenbelt.apps.completion import equipped
+
+        command = equipped(command, group)
+    return command
 
 
 def _line(place: CommandTarget) -> str:
@@ -111,6 +129,10 @@ def run(arguments: Sequence[str]) -> int:
             lone `--`; it (or QWENBELT_DEBUG=1) shows tracebacks.
     """
     words, debug = _without_debug(arguments)
+    if user_language() == "zh":
+        from qwenbelt.apps.help_words import speak_chinese
+
+        speak_chinese()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="replace")
@@ -149,6 +171,8 @@ def _told(error: BaseException) -> int:
         _say("Interrupted." if user_language() == "en" else "已中断。")
         return EXIT_INTERRUPTED
     if isinstance(error, click.ClickException):
+        if isinstance(error, click.UsageError):
+            error = _with_guess(error)
         error.show()
         return error.exit_code
     if isinstance(error, QwenbeltError):
@@ -163,6 +187,26 @@ def _told(error: BaseException) -> int:
     kind = type(error).__name__
     _say(f"Internal error: {kind}: {one_line(error)} (--debug shows where).")
     return EXIT_FAILED
+
+
+def _with_guess(error: click.UsageError) -> click.UsageError:
+    """Returns the error of an unknown command with the commands that it may have meant."""
+    group = error.ctx.command if error.ctx is not None else None
+    found = _NO_COMMAND.search(error.message)
+    if found is None or error.ctx is None or not isinstance(group, click.Group):
+        return error
+    import difflib
+
+    known = group.list_commands(error.ctx)
+    # letters in another order ("rnu") count as much as letters in common
+    close = [name for name in known if sorted(name) == sorted(found[1].casefold())]
+    close += difflib.get_close_matches(found[1].casefold(), known, n=3, cutoff=0.6)
+    names = ", ".join(dict.fromkeys(close))
+    chinese = user_language() == "zh"
+    text = f"没有命令“{found[1]}”。" if chinese else f"No such command '{found[1]}'."
+    if names:
+        text += f"您是否想输入：{names}？" if chinese else f" Did you mean {names}?"
+    return click.UsageError(text, error.ctx)
 
 
 def _reader_gone(output: TextIO) -> int:

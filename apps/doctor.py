@@ -55,12 +55,15 @@ EXTRAS = {  # what each is for
     "gui": "the chat in the browser",
     "local": "a small model inside this process",
     "ocr": "text in scanned pages and pictures",
+    "fonts": "bold Chinese in reports",
+    "docx": "reports as Word files",
     "sheets": "formulas of workbooks that no program has computed",
     "embed": "search by meaning",
     "postgres": "a document index in PostgreSQL",
     "qdrant": "a document index in Qdrant",
     "vision": "HEIC pictures and videos",
     "durable": "batch runs that survive a crash",
+    "skills": "the shipped skills for slides and PDF forms",
     "otel": "traces to OpenTelemetry",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,12 @@ class ServerView:
         error: why it did not start, or "".
         seconds: how long it took to start and list its tools.
         server: how it names itself.
+        tools: each with its cost in tokens.
+        resources: how many it lists; `templates` of them take arguments.
+        prompts: their names.
+        instructions: how many characters they have.
+        tokens: what its tools cost in each request, roughly.
+        findings: what is wrong with its tools, one line each.
         called: the tool that was tried, or None.
         call_error: what it answered if it failed, or "".
     """
@@ -38,6 +45,11 @@ class ServerView:
     protocol: str = ""
     tools: list[dict[str, Any]] = field(default_factory=list)
     resources: int = 0
+    templates: int = 0
+    prompts: list[str] = field(default_factory=list)
+    instructions: int = 0
+    tokens: int = 0
+    findings: list[str] = field(default_factory=list)
     called: str | None = None
     call_seconds: float = 0.0
     call_error: str = ""
@@ -74,12 +86,16 @@ def look(config: Mapping[str, Any] | str, *, try_one: bool) -> Iterator[ServerVi
 
 
 def _viewed(servers: McpServers, name: str, offer: Offer, try_one: bool) -> ServerView:
+    from qwenbelt.apps.mcp_findings import findings, tokens_of
+
     view = ServerView(
         name,
         seconds=servers.seconds.get(name, 0.0),
         server=f"{offer.name} {offer.version}".strip(),
         protocol=offer.protocol,
         resources=len(offer.resources),
+        templates=len(offer.templates),
+        instructions=len(offer.instructions),
     )
     try:
         chosen = servers.chosen_tools(servers.connections[name].config, offer)
@@ -92,9 +108,14 @@ def _viewed(servers: McpServers, name: str, offer: Offer, try_one: bool) -> Serv
             "description": one_line(tool.description or tool.title or "", 90),
             "parameters": tool.input_schema,
             "read_only": bool(tool.annotations and tool.annotations.read_only_hint),
+            "tokens": tokens_of(tool),
         }
         for tool in chosen
     ]
+    view.tokens = sum(tool["tokens"] for tool in view.tools)
+    view.findings = [*map(one_line, offer.notes), *findings(name, chosen)]
+    with contextlib.suppress(QwenbeltError):  # a server that offers prompts and lists none
+        view.prompts = [prompt.name for prompt in servers.prompts(name)]
     if try_one:
         _try(servers, view)
     return view

@@ -32,6 +32,11 @@ _TEXTS = {
         "{run} runs  {wait} waits  {read} model reads  {write} model writes",
         "{run} 运行  {wait} 等待  {read} 模型读入  {write} 模型输出",
     ),
+    # skills
+    "no_skills": ("There are no skills.", "没有技能。"),
+    "skill_error": ("error", "错误"),
+    "skill_advice": ("advice", "建议"),
+    "skills_linted": ("{good} of {count} skills are fine", "{count} 项技能中 {good} 项无误"),
     # tools
     "reads": ("reads only", "只读"),
     "effects": ("has effects", "有副作用"),

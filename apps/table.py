@@ -74,6 +74,11 @@ COMMANDS: dict[str, CommandTarget] = {
         "不用模型，直接列出、查看和调用工具。",
         "tools:tools",
     ),
+    "skills": CommandTarget(
+        "Skills: list, show, lint, new.",
+        "技能：列出、查看、检查、新建。",
+        "skills:skills",
+    ),
     "docs": CommandTarget(
         "Index and search documents without a model.",
         "不用模型，建立文档索引并检索。",
@@ -126,6 +131,16 @@ COMMANDS: dict[str, CommandTarget] = {
         "model:model",
     ),
     "trace": CommandTarget("Look at the trace of a run.", "查看运行记录。", members=TRACE),
+    "new": CommandTarget(
+        "Make a small project: an agent, its test, and a CI file.",
+        "新建一个小项目：智能体、测试和 CI 文件。",
+        "new:new",
+    ),
+    "completion": CommandTarget(
+        "Let the Tab key complete qwenbelt in bash, zsh or fish.",
+        "让 bash、zsh 或 fish 用 Tab 键补全 qwenbelt。",
+        "completion:completion",
+    ),
     "doctor": CommandTarget(
         "What works here, and what fixes the rest.",
         "检查本机环境，并给出修复命令。",

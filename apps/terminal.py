@@ -10,7 +10,6 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markdown import Markdown
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +19,7 @@ from qwenbelt.apps.interrupt import quiet_keys
 from qwenbelt.apps.lanes import draw, ink_for
 from qwenbelt.apps.markdown_stream import MarkdownStream
 from qwenbelt.apps.strings import explain, say, seconds, state_text
+from qwenbelt.apps.terminal_markdown import terminal_markdown
 from qwenbelt.apps.timeline import CallTiming, Timeline
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.events import (
@@ -209,7 +209,7 @@ class TerminalView:
             for line in block.rstrip("\n").split("\n"):
                 self._print(Text(f"│ {line}", "dim"))
         else:
-            self._print(_markdown(block))
+            self._print(terminal_markdown(block))
         self._print("")
 
     def _region(self) -> RenderableType:
@@ -231,7 +231,7 @@ class TerminalView:
         if imitates(rest):
             return Text("\n".join(f"│ {line}" for line in rest[-_LONGEST_OPEN_BLOCK:].split("\n")))
         if len(rest) <= _LONGEST_OPEN_BLOCK and rest.count("\n") < self.console.height // 2:
-            return _markdown(rest)
+            return terminal_markdown(rest)
         lines = rest[-_LONGEST_OPEN_BLOCK:].split("\n")
         return Text("\n".join(lines[-self.console.height // 2 :]))
 
@@ -242,11 +242,6 @@ class TerminalView:
         while cell_len(latest) > room:
             latest = latest[max(1, (cell_len(latest) - room) // 2) :]
         return Spinner("dots", Text(head + latest, "dim italic"))
-
-
-def _markdown(block: str) -> Markdown:
-    # hyperlinks off: the address stays visible, so that a link cannot pose as another
-    return Markdown(block, hyperlinks=False)
 
 
 def _signature(call: CallTiming, room: int) -> str:

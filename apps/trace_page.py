@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import mimetypes
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -34,7 +35,8 @@ body { margin: 0 auto; max-width: 62rem; padding: 1rem; font: 16px/1.5 system-ui
 .trace-run th + th, .trace-run td + td { text-align: right !important;
   font-variant-numeric: tabular-nums; }
 .trace-system { white-space: pre-wrap; overflow-wrap: anywhere; color: var(--qb-dim); }
-.qb-copy { display: none; }
+.qb-copy, .qb-ways-out { display: none; }
+.qb-enlarge { cursor: default; }
 """
 
 
@@ -86,7 +88,7 @@ def _run(records: Records, element: str, around: RenderContext) -> str:
     return (
         f'<section class="trace-run"><h2>{escape(who)}</h2>{lanes_html(timeline, None, language)}'
         f"{_costs(timeline, language)}<h3>{escape(say('messages', language))}</h3>"
-        f"{_given(began.get('messages') or (), around)}"
+        f"{_given(began.get('messages') or (), replace(around, prefix=f'{element}-q'))}"
         f'<div class="qb-answer">{view.html()}</div></section>'
     )
 
@@ -124,13 +126,14 @@ def _cells(kind: str, values: Iterable[str]) -> str:
 def _given(messages: Sequence[Mapping[str, Any]], around: RenderContext) -> str:
     """Returns what the run was given: the system message folded, the conversation as bubbles."""
     parts = []
-    for message in messages:
+    for number, message in enumerate(messages):
         text = message_text(message)
+        here = replace(around, prefix=f"{around.prefix}{number}")
         if message["role"] == "user":
             inner = f'<div class="qb-bubble"><div class="qb-question-text">{escape(text)}</div>'
             parts.append(f'<div class="qb-question">{inner}</div></div>')
         elif message["role"] == "assistant":
-            parts.append(f'<div class="qb-text">{markdown_html(text, around)}</div>')
+            parts.append(f'<div class="qb-text">{markdown_html(text, here)}</div>')
         else:
             name = message.get("name") or say("system", around.language)
             parts.append(

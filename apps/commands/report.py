@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,16 @@ TEXTS = {
         "{model} answers; every tool runs for real on the bundled PDF.",
         "由 {model} 作答；所有工具均在内置 PDF 上真实运行。",
     ),
+    "next": (
+        "Try next:\n"
+        '  qwenbelt report YOUR.pdf --ask "What changed most?" --out report\n'
+        "  qwenbelt trace show {folder}/trace.jsonl\n"
+        "  qwenbelt chat -f YOUR.pdf",
+        "接下来可以试试：\n"
+        '  qwenbelt report 您的文件.pdf --ask "变化最大的是什么？" --out report\n'
+        "  qwenbelt trace show {folder}/trace.jsonl\n"
+        "  qwenbelt chat -f 您的文件.pdf",
+    ),
     "demo_question": ("Question: {question}", "问题：{question}"),
 }
 
@@ -83,13 +94,15 @@ def _say(key: str, **values: object) -> str:
 @click.option("--extractive", is_flag=True, help="Without a model, even where there is one.")
 @click.option("--password", metavar="TEXT", help="Opens encrypted files.")
 @click.option("--language", type=click.Choice(["en", "zh"]), help="The question's by default.")
+@click.option("--template", metavar="FILE.typ", help="A Typst file of your own for the PDF.")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run model code without a sandbox.")
 @click.option("--verify", metavar="DIR", help="Check the citations of a finished report instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def report(verify: str | None, as_json: bool, files: tuple[str, ...], **options: Any) -> None:
     """Ask about PDF files; get a report with checked citations and figures.
 
-    Writes report.md, report.pdf, citations.json, figures/ and, with a model, trace.jsonl into DIR.
+    Writes report.pdf, report.html, report.md, report.docx (with the extra docx), citations.json,
+    figures/, crops/ and, with a model, trace.jsonl into DIR.
     Without a model endpoint the report quotes the best passages as they stand.
 
     With --verify DIR nothing is written: every quoted text is looked up on the page that it cites;
@@ -138,6 +151,7 @@ def _report(files: tuple[str, ...], as_json: bool, **options: Any) -> None:
             scripted=(options["endpoint"] or "").startswith("scripted:"),
             language=options["language"],
             password=options["password"],
+            template=options["template"],
             allow_unsandboxed=options["allow_unsandboxed"],
             max_seconds=options["max_seconds"],
             max_tokens=options["max_tokens"],
@@ -183,6 +197,7 @@ def _show(result: ReportResult, as_json: bool) -> None:
     }
     if as_json:
         paths = {"folder": str(result.folder), "pdf": str(result.pdf), "md": str(result.markdown)}
+        paths |= {"html": str(result.html), "docx": str(result.docx or "")}
         known = {"model": made.model, "scripted": made.scripted, "notes": result.document.notes}
         known["grounded"] = result.document.grounded
         echo(terminal_json(json.dumps({**paths, **known, **facts}, ensure_ascii=False, indent=2)))
@@ -196,8 +211,9 @@ def _show_lines(result: ReportResult, facts: dict[str, Any]) -> None:
     for note in result.document.notes:
         echo(f"- {note}")
     echo(_say("summary" if result.document.made.model else "extracted", **facts))
-    for path in (result.markdown, result.pdf):
-        echo(str(path))
+    for path in (result.markdown, result.html, result.docx, result.pdf):
+        if path is not None:
+            echo(str(path))
 
 
 def _verify(folder: str, files: tuple[str, ...], password: str | None, as_json: bool) -> None:
@@ -266,3 +282,5 @@ def demo(as_json: bool, scripted: bool, **options: Any) -> None:
             tell=progress.tell,
         )
     _show(result, as_json)
+    if not as_json:
+        echo("\n" + _say("next", folder=shlex.quote(options["out"])))

@@ -53,7 +53,9 @@ class Api:
             "stop": lambda session, body: session.stop(),
             "approve": _approve,
             "show": lambda session, body: session.show(_turn(session, body).id),
-            "undo": lambda session, body: session.undo(),
+            "undo": _undo,
+            "queue_now": lambda session, body: asker.send_now(session, str(body.get("id", ""))),
+            "queue_take": _queue_take,
             "retry": self._retry,
             "edit": self._edit,
             "branch": self._branch,
@@ -207,6 +209,16 @@ def _approve(session: ChatSession, body: dict[str, Any]) -> None:
     answer = body.get("answer")
     tool = str(body.get("tool", "")) if answer == "always" else ""
     session.approve(str(body.get("call", "")), answer in ("allow", "always"), always_tool=tool)
+
+
+def _undo(session: ChatSession, body: dict[str, Any]) -> dict[str, Any]:
+    turn = session.undo()
+    return {} if turn is None else {"text": turn.question, "files": turn.files}
+
+
+def _queue_take(session: ChatSession, body: dict[str, Any]) -> dict[str, Any]:
+    taken = session.dequeue(str(body.get("id", "")) or "-")
+    return {"text": taken.text, "files": taken.files}
 
 
 def _turn(session: ChatSession, body: dict[str, Any]) -> Any:

@@ -71,6 +71,32 @@ class TurnStarter:
         """Returns the names of the MCP servers that people may switch on and off."""
         return list(server_entries(self.defaults.mcp)) if self.defaults.mcp else []
 
+    def send(self, session: ChatSession, question: str, files: Sequence[str]) -> None:
+        """Asks below what is shown; while an answer is coming the message waits for its end.
+
+        Raises:
+            PageError: a file is gone.
+        """
+        session.start_queued = self._start_queued
+        if session.live is not None:
+            session.enqueue(question, files)
+        else:
+            self.ask(session, question, files, session.row.leaf)
+
+    def send_now(self, session: ChatSession, message: str) -> None:
+        """Sends a waiting message at once; what runs is stopped.
+
+        Raises:
+            PageError: it does not wait any more, or a file is gone.
+        """
+        session.start_queued = self._start_queued
+        session.send_now(message)
+
+    def _start_queued(self, session: ChatSession) -> None:
+        waiting = session.queue[0]
+        self.ask(session, waiting.text, waiting.files, session.row.leaf)
+        session.dequeue(waiting.id)
+
     def ask(
         self, session: ChatSession, question: str, files: Sequence[str], parent: str | None
     ) -> ChatTurn:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection
 from html import escape
 from pathlib import PurePath
 from typing import Any
 
-from qwenbelt.apps.gui.safe_html import RenderContext, citation_button, code_block, file_link
+from qwenbelt.apps.gui.code_html import code_block
+from qwenbelt.apps.gui.found_passages import HIT
+from qwenbelt.apps.gui.safe_html import (
+    RenderContext,
+    citation_button,
+    figure,
+    file_link,
+)
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.strings import seconds
 from qwenbelt.apps.timeline import CallTiming
@@ -17,7 +23,6 @@ from qwenbelt.core.errors import one_line
 from qwenbelt.core.jsons import loads_bounded
 
 SHOWN_CHARACTERS = 1500
-_HIT = re.compile(r"^(\[\d+\]) (.{1,200}?) p\.(\d{1,5})(?=\s|$)", re.MULTILINE)
 _ICONS = {
     "waiting": "…",
     "asked": "?",
@@ -112,7 +117,8 @@ def _arguments(call: CallTiming, language: str) -> str:
         elif len(text) <= SHORT_VALUE and "\n" not in text:
             short.append(f"<dt>{label}</dt><dd>{escape(text)}</dd>")
         else:
-            long.append(f'<h5>{label}</h5><div class="qb-value">{_shortened(text, language)}</div>')
+            shown = _shortened(text, language)
+            long.append(f'<p class="qb-label">{label}</p><div class="qb-value">{shown}</div>')
     listed = f'<dl class="qb-arguments">{"".join(short)}</dl>' if short else ""
     return listed + "".join(long)
 
@@ -125,7 +131,7 @@ def _outcome(call: CallTiming, around: RenderContext) -> str:
     text = text or call.result
     files = "".join(_file(path, around) for path in call.artifacts)
     return (
-        f"<h5>{escape(say(kind, around.language))}</h5>"
+        f'<p class="qb-label">{escape(say(kind, around.language))}</p>'
         f'<div class="qb-value qb-{kind}">{_shortened(text, around.language, around)}</div>'
         f'<div class="qb-files">{files}</div>'
     )
@@ -149,7 +155,7 @@ def _linked(text: str, around: RenderContext | None) -> str:
     if around is None:
         return escape(text)
     out, at = "", 0
-    for match in _HIT.finditer(text):
+    for match in HIT.finditer(text):
         number, file, page = match.groups()
         if around.has_document(file):
             out += escape(text[at : match.start()])
@@ -207,5 +213,5 @@ def _figures(call: CallTiming, around: RenderContext, embedded: Collection[str])
             url = around.file_url(name)
             label = escape(say("picture", around.language, name=name))
             if url:
-                shown.append(f'<img class="qb-figure" src="{escape(url)}" alt="{label}">')
+                shown.append(figure(url, label))
     return f'<div class="qb-figures">{"".join(shown)}</div>' if shown else ""

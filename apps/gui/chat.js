@@ -3,8 +3,8 @@
 (() => {
   "use strict";
   const { words, language } = window.qwenbeltPage;
-  const state = { session: "", source: null, live: false, stick: true, title: "" };
-  window.qwenbelt = { get session() { return state.session; }, showFiles, notice };
+  const state = { session: "", source: null, live: false, stick: true, title: "", going: 0 };
+  const hooks = { opened: [], status: [], files: [] };  // what the other scripts want to know
   const $ = (id) => document.getElementById(id);
   const make = (tag, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(tag), properties);
@@ -31,6 +31,16 @@
     setTimeout(() => box.remove(), 6000);
   }
 
+  // a question waits for the conversation that is being opened, and goes to the one that is shown
+  let isOpen;
+  const opened = new Promise((done) => { isOpen = done; });
+  async function target() {
+    await opened;
+    state.stick = true;  // who asks wants to see the answer
+    const files = window.qwenbelt.carried?.() ?? [];
+    return files.length ? JSON.stringify({ session: state.session, files }) : state.session;
+  }
+
   function size(bytes) {
     return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} KB` : `${(bytes / 1e6).toFixed(1)} MB`;
   }
@@ -41,6 +51,7 @@
       const name = file.orig_name || String(file.path).split("/").pop();
       return make("span", { className: "qb-file", textContent: file.size ? `${name} · ${size(file.size)}` : name });
     }));
+    for (const hook of hooks.files) hook(files);
   }
 
   // -- the stream ---------------------------------------------------------------------------
@@ -65,8 +76,9 @@
     append({ id, text }) { $(id)?.append(text); },
     remove({ id }) { $(id)?.remove(); },
     gone() { state.source?.close(); begin_session(); },  // deleted in another window
-    status({ live, title, turns }) {
+    status({ live, title, turns, ...more }) {
       state.live = live;
+      for (const hook of hooks.status) hook({ live, title, turns, ...more });
       $("qb-status").hidden = !live;
       $("qb-status-text").textContent = words.working;
       $("qb-stop").disabled = false;
@@ -111,7 +123,9 @@
   }, 200);
 
   function open(session) {
+    state.going += 1;  // whatever else was on its way to be opened is too late
     state.session = session;
+    isOpen();
     localStorage.setItem("qwenbelt-session", session);
     const url = new URL(location.href);
     url.searchParams.set("s", session);
@@ -119,6 +133,7 @@
     state.source?.close();
     state.stick = true;
     closePanel();
+    for (const hook of hooks.opened) hook(session);
     const source = new EventSource(`/qb/stream?session=${session}&lang=${language}`);
     state.source = source;
     source.onmessage = (event) => {
@@ -146,19 +161,19 @@
     const detail = event.target.closest("summary")?.parentElement;
     if (!detail) return;
     detail.dataset.chosen = detail.open ? "closed" : "open";
-    state.stick = false;  // what was opened is to be read, not scrolled away
+    if ($("qb-scroll")?.contains(detail)) state.stick = false;  // it is to be read, not scrolled away
   });
 
   // -- the list of conversations ------------------------------------------------------------
 
-  let listing = 0, listed = 0;
+  let listing = 0, listed = 0, asking = false;
   function listSessions() {
     clearTimeout(listing);
     listing = setTimeout(async () => {
       const query = encodeURIComponent($("qb-search")?.value || ""), number = ++listed;
       const { sessions } = await call(`/qb/sessions?q=${query}`);
       const list = $("qb-sessions");
-      if (!list || number !== listed) return;
+      if (!list || number !== listed || asking) return;
       list.replaceChildren(...sessions.map((entry) => item(entry)));
     }, 120);
   }
@@ -166,7 +181,7 @@
     const row = make("div", { className: "qb-session" });
     const name = title || words.untitled;
     const go = make("button", { type: "button", className: "qb-session-open", textContent: name });
-    go.onclick = () => { open(id); listSessions(); };
+    go.onclick = () => { open(id); listSessions(); foldSide(); };
     if (id === state.session) { row.classList.add("current"); go.setAttribute("aria-current", "true"); }
     const tool = (label, sign, action) => {
       const button = make("button", { type: "button", className: "qb-small", textContent: sign, title: label });
@@ -174,28 +189,64 @@
       button.onclick = action;
       return button;
     };
-    const rename = tool(words.rename, "✎", async () => {
-      const text = prompt(words.rename, title);
-      if (text) { await call(`/qb/do/${id}/rename`, { title: text }); listSessions(); }
+    const button = (text, action, kind = "") => {
+      const made = make("button", { type: "button", className: `qb-button ${kind}`, textContent: text });
+      made.onclick = action;
+      return made;
+    };
+    // the row itself asks: a browser's dialog would stop the page, and an answer with it
+    const instead = (kind, ...children) => {
+      asking = true;
+      const form = make("form", { className: `qb-session-form ${kind}` }, ...children);
+      form.onkeydown = (event) => { if (event.key === "Escape") { event.stopPropagation(); done(); } };
+      row.replaceChildren(form);
+      return form;
+    };
+    const done = () => { asking = false; listSessions(); };
+    const rename = tool(words.rename, "✎", () => {
+      const field = make("input", { value: title, maxLength: 200, name: "title" });
+      field.setAttribute("aria-label", words.rename);
+      const save = make("button", { type: "submit", className: "qb-button", textContent: words.save });
+      const form = instead("rename", field, save, button(words.cancel, done));
+      form.onsubmit = async (event) => {
+        event.preventDefault();
+        const text = field.value.trim();
+        if (text && text !== title) await call(`/qb/do/${id}/rename`, { title: text });
+        done();
+      };
+      field.select();
     });
-    const remove = tool(words.delete, "✕", async () => {
-      if (!confirm(words.delete_sure)) return;
+    const remove = tool(words.delete, "✕", () => {
+      const sure = make("button", { type: "submit", className: "qb-button danger", textContent: words.delete });
+      const form = instead("delete", make("span", { textContent: words.delete_sure }), sure, button(words.cancel, done));
+      form.onsubmit = (event) => { event.preventDefault(); asking = false; forget(); };
+      sure.focus();
+    });
+    const forget = async () => {
       const current = id === state.session;
       if (current) state.source?.close();
       try { await call(`/qb/do/${id}/delete`, {}); } catch { if (current) open(id); return; }
       if (current) await begin_session(); else listSessions();
-    });
+    };
     row.append(go, rename, remove);
     return row;
   }
-  async function fresh() { open((await call("/qb/new", {})).id); listSessions(); }
-  async function begin_session() {
+  // of several ways somewhere the last one taken counts, however long the server takes for each
+  async function go(way) {
+    const number = ++state.going, session = await way();
+    if (number === state.going && session) { open(session); listSessions(); }
+  }
+  const fresh = () => go(async () => (await call("/qb/new", {})).id);
+  function foldSide() {
+    if (innerWidth < 760) document.querySelector("#qb-side.open .toggle-button, .sidebar.open .toggle-button")?.click();
+  }
+  const begin_session = () => go(async () => {
     const { sessions } = await call("/qb/sessions");
     const known = new Set(sessions.map((entry) => entry.id));
     const wanted = [new URL(location.href).searchParams.get("s"), localStorage.getItem("qwenbelt-session")];
     const found = wanted.find((id) => id && known.has(id));
-    if (found) { open(found); listSessions(); } else await fresh();
-  }
+    return found ?? (await call("/qb/new", {})).id;
+  });
 
   // -- what people do -----------------------------------------------------------------------
 
@@ -218,9 +269,12 @@
   const actions = {
     edit: (turn) => edit(turn),
     retry: (turn) => act("retry", { turn }),
-    undo: (turn) => act("undo", { turn }),
+    undo: async (turn) => {
+      const taken = await act("undo", { turn });
+      if (taken.text !== undefined && !composer().value) window.qwenbelt.carry(taken.text, taken.files);
+    },
     show: (turn) => act("show", { turn }),
-    branch: async (turn) => { open((await act("branch", { turn })).id); listSessions(); },
+    branch: (turn) => go(async () => (await act("branch", { turn })).id),
   };
 
   function exportMenu() {
@@ -230,8 +284,19 @@
       make("a", { href: `/qb/export/${state.session}/${form}`, textContent: text, download: "" }));
     const menu = make("div", { id: "qb-export-menu" }, ...links);
     menu.onclick = (event) => { event.preventDefault(); menu.remove(); download(event.target.href); };
-    $("qb-export").after(menu);
+    document.body.append(menu);
+    beside(menu, $("qb-export"));
     links[0].focus();
+  }
+  // in the top layer nothing clips it, wherever its button stands
+  function beside(menu, button) {
+    menu.setAttribute("popover", "auto");
+    menu.showPopover();
+    const place = button.getBoundingClientRect(), own = menu.getBoundingClientRect();
+    const below = place.bottom + own.height + 8 < innerHeight;
+    menu.style.left = `${Math.max(8, Math.min(place.left, innerWidth - own.width - 8))}px`;
+    menu.style.top = `${Math.max(8, below ? place.bottom + 4 : place.top - own.height - 4)}px`;
+    menu.addEventListener("toggle", (event) => { if (event.newState === "closed") menu.remove(); });
   }
 
   async function download(address) {
@@ -243,8 +308,9 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   }
 
+  const composer = () => document.querySelector("#qb-message textarea");
   function write(text) {
-    const area = document.querySelector("#qb-message textarea");
+    const area = composer();
     Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(area, text);
     area.dispatchEvent(new Event("input", { bubbles: true }));
     area.focus();
@@ -266,7 +332,8 @@
       target.disabled = true;
       $("qb-status-text").textContent = words.stopping;
       await act("stop");
-    } else if (target.id === "qb-new") fresh();
+    } else if (target.id === "qb-new") { fresh(); foldSide(); }
+    else if (data.settings) showSettings();
     else if (target.id === "qb-export") exportMenu();
     else if (target.id === "qb-import") $("qb-import-file").click();
     else if (target.id === "qb-theme") {
@@ -276,6 +343,15 @@
       target.search = `?s=${state.session}`;
     } else if (target.id === "qb-jump") { state.stick = true; follow(); }
   });
+  function showSettings() {
+    document.querySelector("#qb-side:not(.open) .toggle-button, .sidebar:not(.open) .toggle-button")?.click();
+    const settings = $("qb-settings"), head = settings.querySelector("button");
+    if (!head.classList.contains("open")) head.click();
+    setTimeout(() => {
+      settings.scrollIntoView({ block: "start" });
+      settings.querySelector("#qb-endpoint input, input")?.focus();
+    }, 300);
+  }
   // Gradio's box drops silently what it does not take
   const limit = window.qwenbeltPage.limit;
   function takes(file, input) {
@@ -284,7 +360,8 @@
     return file.size > 0 && file.size <= limit && input.accept.split(",").some((kind) => fits(kind.trim()));
   }
   function checkFiles(event) {
-    const input = event.target.closest?.("#qb-message")?.querySelector("input[type=file]");
+    const input = event.type === "drop" ? document.querySelector("#qb-message input[type=file]")
+      : event.target.closest?.("#qb-message")?.querySelector("input[type=file]");
     const refused = input && [...(event.dataTransfer ?? event.target).files ?? []].find((file) => !takes(file, input));
     if (!refused) return;
     event.preventDefault();
@@ -401,12 +478,15 @@
       if (!file) return;
       let body;
       try { body = JSON.parse(await file.text()); } catch (error) { notice(error.message); return; }
-      open((await call("/qb/import", body)).id);
-      listSessions();
+      await go(async () => (await call("/qb/import", body)).id);
     });
-    if (innerWidth < 760) document.querySelector(".sidebar.open .toggle-button")?.click();
-    begin_session();
+    foldSide();
+    if (!state.going) begin_session();  // New chat may have been pressed already
   }
+  window.qwenbelt = {
+    get session() { return state.session; }, state, hooks, words, $, make, fill, call, act, write,
+    composer, target, showFiles, notice, open, go, beside,
+  };
   const waiting = setInterval(() => {
     if ($("qb-turns") && $("qb-sessions") && $("qb-search")) { clearInterval(waiting); prepare(); }
   }, 50);

@@ -28,6 +28,7 @@ IDLE_SECONDS = 1800.0  # a conversation that rests this long gives its agent and
 STOP_SECONDS = 5.0  # that a turn has to end in when its conversation is deleted
 EMPTY_SECONDS = 24 * 3600.0  # conversations without a word are forgotten after this
 TITLE_CHARACTERS = 60
+_QUEUE = "queue"
 
 
 class LiveTurn:
@@ -53,6 +54,19 @@ class LiveTurn:
         return [*self._trace.lines, *(r for r in self.records if r["event"] == "failed")]
 
 
+@dataclasses.dataclass
+class Queued:
+    """A message that waits for the running answer.
+
+    Attributes:
+        files: names of files in the conversation's folder.
+    """
+
+    text: str
+    files: list[str]
+    id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex[:12])
+
+
 class ChatSession:
     """An open conversation."""
 
@@ -72,6 +86,8 @@ class ChatSession:
         self.watchers = 0
         self.gone = False  # deleted
         self.left = False  # the server ends
+        self.queue: list[Queued] = [Queued(**row) for row in store.kept(row.id, _QUEUE) or ()]
+        self.start_queued: Callable[[ChatSession], None] | None = None
         self._store = store
         self._at_once = at_once
         self._agent: Any = None
@@ -79,6 +95,7 @@ class ChatSession:
         self._made: dict[str, Any] = {}
         self._allowed: set[str] = set()
         self._changed = asyncio.Event()
+        self._urgent = False  # the next waiting message is sent even after a stop
 
     # -- what is shown ------------------------------------------------------------------------
 
@@ -106,10 +123,16 @@ class ChatSession:
             leaf = max(after, key=lambda t: t.created).id
         self._leaf(leaf)
 
-    def undo(self) -> None:
-        """Takes the last turn out of what is shown; it stays as a version."""
+    def undo(self) -> ChatTurn | None:
+        """Takes the last turn out of what is shown and returns it; `show` brings it back."""
         path = self.path()
         self._leaf(path[-1].parent if path else None)
+        return path[-1] if path else None
+
+    def undone(self) -> ChatTurn | None:
+        """Returns the turn that followed what is shown and was taken back, or None."""
+        after = [turn for turn in self.turns.values() if turn.parent == self.row.leaf]
+        return max(after, key=lambda turn: turn.created, default=None)
 
     def _leaf(self, leaf: str | None) -> None:
         self.row.leaf = leaf
@@ -140,6 +163,56 @@ class ChatSession:
         """Returns when something has changed, or after `seconds`."""
         with anyio.move_on_after(seconds):
             await self._changed.wait()
+
+    # -- messages that wait -------------------------------------------------------------------
+
+    def enqueue(self, text: str, files: Sequence[str]) -> Queued:
+        """Lets a message wait until the running answer is over."""
+        message = Queued(text, list(files))
+        self.queue.append(message)
+        self._keep_queue()
+        return message
+
+    def dequeue(self, message: str = "") -> Queued:
+        """Takes a waiting message out of the queue, the first one by default.
+
+        Raises:
+            PageError: it does not wait any more.
+        """
+        found = next((entry for entry in self.queue if message in ("", entry.id)), None)
+        if found is None:
+            raise PageError("not_queued")
+        self.queue.remove(found)
+        self._keep_queue()
+        return found
+
+    def send_now(self, message: str) -> None:
+        """Ends the running answer and sends a waiting message next.
+
+        Raises:
+            PageError: it does not wait any more.
+        """
+        self.queue.insert(0, self.dequeue(message))
+        self._keep_queue()
+        self._urgent = True
+        if self.live is not None:
+            self.stop()
+        elif self.start_queued is not None:
+            self._urgent = False
+            self.start_queued(self)
+
+    def _keep_queue(self) -> None:
+        self._store.keep(self.row.id, _QUEUE, [dataclasses.asdict(entry) for entry in self.queue])
+        self.notify()
+
+    def _next(self) -> None:
+        """Starts the first waiting message, if any."""
+        self._urgent = False
+        if self.queue and self.start_queued is not None and not (self.gone or self.left):
+            try:
+                self.start_queued(self)
+            except QwenbeltError:  # a file is gone: it waits, and the person sees it there
+                self.notify()
 
     # -- running ------------------------------------------------------------------------------
 
@@ -213,6 +286,8 @@ class ChatSession:
             self._store.save_turn(live.turn)
         self.revision += 1
         self.notify()
+        if self._urgent or ended_well(live.turn):
+            self._next()  # after a stop or a failure the person decides
 
     def stop(self) -> None:
         """Ends the running turn; what it did so far is kept."""
@@ -365,6 +440,11 @@ class SessionRegistry:
                 tasks.append(session.live.task)
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_SECONDS)
+
+
+def ended_well(turn: ChatTurn) -> bool:
+    """Returns whether a turn was answered to the end."""
+    return any(r.get("event") == "done" and r.get("reason") == "answer" for r in turn.events)
 
 
 def _next_title(title: str, taken: Collection[str]) -> str:

@@ -13,11 +13,13 @@ from typing import Any
 
 import gradio as gr
 
-from qwenbelt.apps.gui.asking import MAX_FILE_MB, TurnStarter
+from qwenbelt.apps.gui.asking import MAX_FILE_MB, MAX_FILES, TurnStarter
 from qwenbelt.apps.gui.given import Looks, Suggestion
-from qwenbelt.apps.gui.settings import agent_settings, given_agents, user_of
+from qwenbelt.apps.gui.setting_fields import SHOW_PROBLEM, user_of
+from qwenbelt.apps.gui.settings import agent_settings, given_agents
 from qwenbelt.apps.gui.strings import PageError, explain, say
 from qwenbelt.core.errors import InputError, QwenbeltError
+from qwenbelt.core.jsons import loads_bounded
 
 _HERE = Path(__file__).parent
 FILE_TYPES = [
@@ -33,14 +35,14 @@ _ICON = (
 )
 # the page knows its conversation; Gradio's inputs are given it just before they are sent
 _WITH_SESSION = (
-    "(...inputs) => { inputs[inputs.length - 1] = window.qwenbelt.session; return inputs; }"
+    "async (...inputs) => { inputs[inputs.length - 1] = await window.qwenbelt.target(); "
+    "return inputs; }"
 )
+_SCRIPTS = ("chat.js", "composer.js", "lightbox.js")
 
 
 # Gradio's box shows signs of files, not their names
 _SHOW_FILES = "(value) => { window.qwenbelt.showFiles(value); }"
-# Gradio's own notes of errors speak English
-_SHOW_PROBLEM = "(text) => { if (text) window.qwenbelt.notice(text); }"
 QUEUE_SECONDS = 0.01
 
 
@@ -66,7 +68,7 @@ def head(language: str, asker: TurnStarter) -> str:
     words = {key: say.template(key, language) for key in _SCRIPT_WORDS}
     setup = {"language": language, "words": words, "limit": MAX_FILE_MB * 1024 * 1024}
     data = json.dumps(setup, ensure_ascii=False)
-    body = (_HERE / "chat.js").read_text(encoding="utf-8")
+    body = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     data = data.replace("<", "\\u003c")
     style += _looks(asker.given.looks) if asker.given is not None else ""
     icon = f'<link rel="icon" href="data:image/svg+xml,{_ICON}">'
@@ -94,7 +96,9 @@ _SCRIPT_WORDS = [
         *("untitled", "rename", "delete", "delete_sure", "export", "offline", "close", "send"),
         *("cancel", "copied", "copy", "stop", "stopping", "working", "page_previous", "page_next"),
         *("page_picture", "page_failed", "quote_found", "quote_missing", "citation", "edit"),
-        *("export_md", "export_json", "export_scenario", "jump"),
+        *("export_md", "export_json", "export_scenario", "jump", "save", "redo", "undone"),
+        *("queued", "send_now", "stop_answer", "drop_here", "enlarge", "files_stay", "zoom_in"),
+        *("zoom_out", "download_it"),
     }
 ]
 
@@ -150,13 +154,11 @@ def _send(asker: TurnStarter, message: Any, language: str) -> None:
     async def send(given: dict[str, Any], name: str, request: gr.Request) -> tuple[Any, str]:
         text, uploads = str(given.get("text") or ""), list(given.get("files") or ())
         try:
-            opened = asker.hub.open(user_of(request), name or "")
-            if opened.live is not None:
-                raise PageError("busy")
-            if not text.strip() and not uploads:
+            session, carried = _addressed(name or "")
+            opened = asker.hub.open(user_of(request), session)
+            if not text.strip() and not uploads and not carried:
                 raise PageError("empty")
-            files = asker.attach(opened, uploads)
-            asker.ask(opened, text, files, opened.row.leaf)
+            asker.send(opened, text, [*carried, *asker.attach(opened, uploads)])
         except QwenbeltError as error:
             return gr.skip(), explain(error, language)  # what was typed stays
         return {"text": "", "files": []}, ""
@@ -170,7 +172,25 @@ def _send(asker: TurnStarter, message: Any, language: str) -> None:
         concurrency_limit=None,
         api_visibility="private",
     )
-    sent.then(None, problem, None, js=_SHOW_PROBLEM)
+    sent.then(None, problem, None, js=SHOW_PROBLEM)
+
+
+def _addressed(name: str) -> tuple[str, list[str]]:
+    """Returns which conversation a message goes to, and which of its files go with it.
+
+    Raises:
+        PageError: it is neither a conversation's name nor an object that names one.
+    """
+    if not name.startswith("{"):
+        return name, []
+    try:
+        told = loads_bounded(name)
+    except ValueError as error:
+        raise PageError("no_conversation") from error
+    files = told.get("files") if isinstance(told, dict) else None
+    if not isinstance(files, list):
+        raise PageError("no_conversation")
+    return str(told.get("session", "")), [str(file) for file in files[:MAX_FILES]]
 
 
 def _only_uploads(blocks: Any, message: Any) -> None:
@@ -234,6 +254,8 @@ def _conversation(suggestions: Sequence[Suggestion], language: str) -> str:
         f'<button type="button" id="qb-jump" class="qb-button" hidden>↓ {words["jump"]}</button>'
         f'<div id="qb-offline" role="status" hidden>{words["offline"]}</div>'
         '<aside id="qb-panel" hidden></aside></div>'
+        '<div id="qb-undone" role="status" hidden></div>'
+        '<ol id="qb-queue" hidden></ol>'
         '<div id="qb-attached" role="status" hidden></div>'
     )
 

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from qwenbelt.apps.export import as_markdown
-from qwenbelt.apps.gui.hub import ChatSession
+from qwenbelt.apps.gui.hub import ChatSession, ended_well
 from qwenbelt.apps.gui.safe_html import RenderContext
 from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError
@@ -44,7 +44,7 @@ def export(session: ChatSession, form: str) -> tuple[str | bytes, str, str]:
         text = _without_folder(json.dumps(body, ensure_ascii=False, indent=1), session)
         return text, "application/json", "conversation.json"
     if form == "scenario":
-        return _scenario(session, [turn for turn in path if _ended_well(turn)])
+        return _scenario(session, [turn for turn in path if ended_well(turn)])
     raise InputError(f"There is no form {form!r}; there are md, json and scenario.")
 
 
@@ -56,10 +56,6 @@ def _without_folder(text: str, session: ChatSession) -> str:
 def _as_dict(turn: ChatTurn) -> dict[str, Any]:
     names = ("question", "files", "messages", "events", "answer")
     return {name: getattr(turn, name) for name in names}
-
-
-def _ended_well(turn: ChatTurn) -> bool:
-    return any(r.get("event") == "done" and r.get("reason") == "answer" for r in turn.events)
 
 
 def _scenario(session: ChatSession, path: list[ChatTurn]) -> tuple[str | bytes, str, str]:

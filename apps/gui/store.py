@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,13 @@ CREATE TABLE IF NOT EXISTS turns (
 );
 CREATE INDEX IF NOT EXISTS turns_of_session ON turns (session, created);
 CREATE TABLE IF NOT EXISTS settings (user TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS kept (
+    session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE, name TEXT NOT NULL,
+    body TEXT NOT NULL, PRIMARY KEY (session, name)
+);
 """
+_VERSIONS = "_versions"  # the field of the settings that counts the others' changes
+SettingChange = Callable[[dict[str, Any], int, str], Any]
 
 
 @dataclass
@@ -190,10 +196,48 @@ class ChatStore:
         rows = self._run("SELECT body FROM settings WHERE user = ?", (user,))
         return dict(loads_bounded(rows[0][0])) if rows else {}
 
-    def save_settings(self, user: str, body: dict[str, Any]) -> None:
-        """Remembers what a user chose."""
-        text = json.dumps(body, ensure_ascii=False)
-        self._run("INSERT OR REPLACE INTO settings VALUES (?, ?)", (user, text))
+    def setting_version(self, user: str, name: str) -> int:
+        """Returns how often a field of a user's settings was changed."""
+        return int((self.settings(user).get(_VERSIONS) or {}).get(name, (0, ""))[0])
+
+    def change_setting(self, user: str, name: str, change: SettingChange, page: str = "") -> int:
+        """Changes one field of a user's settings and leaves the others as they are.
+
+        Args:
+            user: whose.
+            name: the field.
+            change: gets the settings, the field's version and the page that wrote it, and
+                returns the field's new value; what it raises leaves everything as it was.
+            page: which page changes it.
+
+        Returns:
+            The field's new version.
+        """
+        with self._lock:
+            sql = "SELECT body FROM settings WHERE user = ?"
+            rows = self._db.execute(sql, (user,)).fetchall()
+            body: dict[str, Any] = dict(loads_bounded(rows[0][0])) if rows else {}
+            versions = dict(body.get(_VERSIONS) or {})
+            version, writer = versions.get(name, (0, ""))
+            body[name] = change(body, version, writer)
+            version += 1
+            versions[name] = (version, page)
+            text = json.dumps({**body, _VERSIONS: versions}, ensure_ascii=False)
+            self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (user, text))
+        return int(version)
+
+    # -- what else belongs to a conversation --------------------------------------------------
+
+    def kept(self, session: str, name: str) -> Any:
+        """Returns what was kept with a conversation under a name, or None."""
+        sql = "SELECT body FROM kept WHERE session = ? AND name = ?"
+        rows = self._run(sql, (session, name))
+        return loads_bounded(rows[0][0]) if rows else None
+
+    def keep(self, session: str, name: str, body: Any) -> None:
+        """Keeps a JSON value with a conversation."""
+        text = scrub(json.dumps(body, ensure_ascii=False))
+        self._run("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", (session, name, text))
 
 
 def _turn(row: tuple[Any, ...]) -> ChatTurn:

@@ -17,8 +17,10 @@ from html import escape
 from typing import Any
 
 from qwenbelt.apps.gui.cards import card_html
+from qwenbelt.apps.gui.code_html import code_block
+from qwenbelt.apps.gui.found_passages import FoundPassages
 from qwenbelt.apps.gui.lanes_html import lanes_html
-from qwenbelt.apps.gui.safe_html import RenderContext, code_block, markdown_html
+from qwenbelt.apps.gui.safe_html import RenderContext, last_level, markdown_html
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.imitations import imitates
 from qwenbelt.apps.markdown_stream import MarkdownStream
@@ -29,6 +31,8 @@ from qwenbelt.core.reply_fold import ReplyFold
 from qwenbelt.core.translation import in_language
 
 Op = dict[str, Any]
+# what shows that a reply that was asked for again has come, or will not
+_PROGRESS = ("text", "thinking", "tool_ready", "failed", "done")
 LONGEST_PARAGRAPH = 6000  # characters that are rendered again while they grow
 
 
@@ -44,7 +48,9 @@ class TurnView:
     def __init__(self, turn_id: str, around: RenderContext, *, live: bool = True) -> None:
         self.id = turn_id
         self.live = live
-        self._around = replace(around, file_url=self._file_url(around.file_url))
+        self._around = replace(
+            around, file_url=self._file_url(around.file_url), passage=self._passage, prefix=turn_id
+        )
         self._plain = around
         self._language = around.language
         self._timeline = Timeline()
@@ -64,9 +70,12 @@ class TurnView:
         self._reply = ReplyFold()
         self._numbers: dict[int, int] = {}
         self._groups: dict[int, str] = {}
+        self._passages = FoundPassages(around.has_document)
         self._dirty: dict[str, int] = {}  # ids of cards that changed -> number of the call
         self._cards: dict[str, int] = {}
-        self._handlers: dict[str, Callable[[Mapping[str, Any]], None]] = {
+        self._retrying = ""  # the note that a reply is asked for again
+        self._retries: list[str] = []  # why
+        self._handlers: dict[str, Callable[[Mapping[str, Any]], object]] = {
             "text": self._on_text,
             "thinking": self._on_thinking,
             "text_relabelled": self._on_relabelled,
@@ -81,18 +90,27 @@ class TurnView:
             "done": self._on_done,
         }
 
+    def _passage(self, number: int, words: str) -> tuple[str, int] | None:
+        return self._passages.find(number, words)
+
     # -- in and out ---------------------------------------------------------------------------
 
     def feed(self, record: Mapping[str, Any]) -> None:
         """Takes in one event, as a dict; `flush` gives what changed."""
         kind = str(record.get("event", ""))
         call = self._timeline.add(record)
+        if kind == "tool_finished":
+            texts = [i.get("value", "") for i in record.get("items") or () if i["kind"] == "text"]
+            self._passages.add("\n".join(map(str, texts)) or str(record.get("result") or ""))
         if call is not None:
             self._end_text()
             self._end_thought(record)
             self._group(call.turn)
             number = self._numbers.setdefault(id(call), len(self._numbers))
             self._dirty[f"{self.id}-c{number}"] = number
+        if kind in _PROGRESS and self._retrying:
+            self._remove(self._retrying)  # it goes on: the footer counts what it took
+            self._retrying = ""
         handler = self._handlers.get(kind)
         if handler is not None:
             handler(record)
@@ -150,10 +168,12 @@ class TurnView:
         self._count += 1
         return f"{self.id}-{kind}{self._count}"
 
-    def _note(self, text: str, kind: str = "qb-note") -> None:
+    def _note(self, text: str, kind: str = "qb-note", more: str = "") -> str:
         self._end_text()
         part = self._next("n")
-        self._put(part, f'<div class="{kind}" id="{part}">{escape(one_line(text, 2000))}</div>')
+        html = f"{escape(one_line(text, 2000))}{more}"
+        self._put(part, f'<div class="{kind}" id="{part}">{html}</div>')
+        return part
 
     # -- text ---------------------------------------------------------------------------------
 
@@ -169,6 +189,7 @@ class TurnView:
         if block.strip():
             part = self._text_part()
             html = self._drawn(block)
+            self._around = replace(self._around, level=last_level(html, self._around.level))
             self._put(part, f'<div class="qb-text" id="{part}">{html}</div>')
         self._text_id, self._in_code = "", False
         self._fresh.clear()
@@ -203,7 +224,7 @@ class TurnView:
             self._in_code = True
             first, _, code = rest.partition("\n")
             language = first.strip().strip("`~").split()[0:1]
-            html = code_block(code, "".join(language), self._language)
+            html = code_block(code, "".join(language), self._language, coloured=False)
             html = html.replace("<code>", f'<code id="{part}-code">').replace(
                 "</code>", "<!--more--></code>"
             )
@@ -341,12 +362,25 @@ class TurnView:
         self._drop_reply()
         delay = seconds(float(event["delay"]))
         reason = one_line(in_language(event["reason"], self._language), 300)
-        self._note(say("retrying", self._language, reason=reason, delay=delay))
+        if self._retrying:
+            self._remove(self._retrying)
+        self._retrying = self._note(say("retrying", self._language, reason=reason, delay=delay))
+        self._retries.append(reason)
 
     def _on_failed(self, event: Mapping[str, Any]) -> None:
         self._end_thought(event)
         detail = in_language(str(event["text"]), self._language)
-        self._note(say("failed", self._language, detail=detail), "qb-failure")
+        self._note(say("failed", self._language, detail=detail), "qb-failure", self._ways_out())
+
+    def _ways_out(self) -> str:
+        """Returns what a person can do about a failure, as buttons."""
+        again, settings = (escape(say(key, self._language)) for key in ("try_again", "settings"))
+        turn = self.id.removeprefix("turn-").removesuffix("-a")
+        return (
+            '<div class="qb-ways-out"><button type="button" class="qb-button" data-action="retry" '
+            f'data-turn="{escape(turn)}">{again}</button><button type="button" '
+            f'class="qb-button" data-settings="1">{settings}</button></div>'
+        )
 
     def _on_done(self, event: Mapping[str, Any]) -> None:
         self._end_text()
@@ -372,8 +406,12 @@ class TurnView:
             amount = f"{self._timeline.cost:.4f}"
             currency = self._timeline.currency
             text += " · " + say("cost", self._language, amount=amount, currency=currency)
+        title = ""
+        if self._retries:
+            text += " · " + say("retried", self._language, count=len(self._retries))
+            title = f' title="{escape("; ".join(dict.fromkeys(self._retries)))}"'
         part = self._next("f")
-        self._put(part, f'<div class="qb-footer" id="{part}">{escape(text)}</div>')
+        self._put(part, f'<div class="qb-footer" id="{part}"{title}>{escape(text)}</div>')
 
 
 def part_running(part: Timeline) -> bool:

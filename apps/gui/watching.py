@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -82,9 +83,15 @@ class Watcher:
         return ops
 
     def _state(self) -> dict[str, Any]:
-        row = self._session.row
-        turns = len(self._session.path())
-        return {"live": self._session.live is not None, "title": row.title, "turns": turns}
+        session = self._session
+        undone = session.undone()
+        return {
+            "live": session.live is not None,
+            "title": session.row.title,
+            "turns": len(session.path()),
+            "undone": undone.id if undone is not None else "",
+            "queue": [dataclasses.asdict(entry) for entry in session.queue],
+        }
 
     def _follow(self) -> list[Op]:
         """Returns what is new in the turn that goes on."""

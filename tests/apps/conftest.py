@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,9 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+# on an idle machine it is seconds; half a minute where pages of a document are read by OCR
+PATIENCE = 240_000  # milliseconds
 START_SECONDS = 180  # a server needs three on an idle machine
 SCENARIO = """
 conversations:
@@ -42,6 +49,18 @@ conversations:
           ![svg](data:image/svg+xml;base64,PHN2ZyBvbmxvYWQ9ImFsZXJ0KDEpIi8+) [x](vbscript:x)
         calls: [{look: {word: '<img src=x onerror=document.title=1>'}}]
       - text: Done.
+  - say: Find it
+    turns:
+      - calls: [{find: {}}]
+      - text: "Wind blows over the hills [2], and coal burns [1]. Nothing says so [7]."
+  - say: Stumble
+    turns:
+      - faults: [{status: 503, retry_after: 0.4}]
+        text: It went well in the end.
+  - say: Fail
+    turns:
+      - faults: [{status: 401}, {status: 401}]
+        text: Never said.
 """
 
 
@@ -141,3 +160,79 @@ def _example(name: str, folder: Path) -> Iterator[str]:
 @pytest.fixture
 def running_example() -> Callable[[str, Path], AbstractContextManager[str]]:
     return _example
+
+
+class Screen:
+    """One person's browser page; every request that leaves this machine is noted."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.outside: list[str] = []
+        self.errors: list[str] = []
+        page.on("request", lambda request: self._note(request.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.url, "data:", "blob:")):
+            self.outside.append(url)
+
+    def open(self) -> None:
+        self.page.goto(self.url)
+        self.page.wait_for_selector("#qb-welcome:not([hidden])")
+
+    def ask(self, text: str) -> None:
+        box = self.page.locator("#qb-message textarea")
+        box.fill(text)
+        box.press("Enter")
+
+    def wait(self, selector: str, count: int = 1) -> Any:
+        from playwright.sync_api import expect
+
+        found = self.page.locator(selector)
+        expect(found).to_have_count(count, timeout=PATIENCE)
+        return found
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    if not CHROMIUM:
+        pytest.skip("needs a Chromium browser")
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+    with sync_playwright() as started:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def contexts(chromium: Any) -> dict[str, Any]:
+    """Browser contexts by their settings, used again so that the page comes from the cache."""
+    return {}
+
+
+@pytest.fixture
+def screen(
+    chromium: Any, contexts: dict[str, Any], chat_server: Any, request: pytest.FixtureRequest
+) -> Iterator[Screen]:
+    settings = getattr(request, "param", {})
+    context = contexts.get(str(settings))
+    if context is None:
+        context = chromium.new_context(locale=settings.get("locale", "en-US"), **_size(settings))
+        context.set_default_timeout(PATIENCE)
+        contexts[str(settings)] = context
+    context.clear_cookies()  # another person
+    page = context.new_page()
+    found = Screen(page, chat_server.url)
+    yield found
+    pictures = os.environ.get("QWENBELT_TEST_PICTURES")
+    if pictures:
+        page.screenshot(path=f"{pictures}/{request.node.name}.png")
+    page.close()
+    assert found.outside == []
+    assert found.errors == []
+
+
+def _size(settings: dict[str, Any]) -> dict[str, Any]:
+    return {"viewport": {"width": settings.get("width", 1280), "height": 900}}

@@ -49,6 +49,13 @@ class Draw(Look):
         return [ContentItem(text="drawn"), ContentItem(image=str(path))]
 
 
+class Find(Look):
+    name = "find"
+
+    def call(self, params: Any, **kwargs: Any) -> str:
+        return "[1] report.pdf p.2\nCoal burns.\n\n[2] report.pdf p.3\nWind blows over hills."
+
+
 class Mail(Look):
     name = "mail"
     read_only = False
@@ -57,7 +64,7 @@ class Mail(Look):
 def make_agent(choice: AgentChoice, made: dict[str, Any], **settings: Any) -> Any:
     from qwenbelt.agents import FnCallAgent, endpoint
 
-    tools = [Look(), Draw(), Mail()]
+    tools = [Look(), Draw(), Find(), Mail()]
     return FnCallAgent(tools, endpoint(choice.endpoint), approve=choice.approve, **settings)
 
 

@@ -2,97 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(900)]
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-
 # on an idle machine it is seconds; half a minute where pages of a document are read by OCR
 PATIENCE = 240_000  # milliseconds
 
 
-class Screen:
-    """One person's browser page; every request that leaves this machine is noted."""
-
-    def __init__(self, page: Any, url: str) -> None:
-        self.page = page
-        self.url = url
-        self.outside: list[str] = []
-        self.errors: list[str] = []
-        page.on("request", lambda request: self._note(request.url))
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-
-    def _note(self, url: str) -> None:
-        if not url.startswith((self.url, "data:", "blob:")):
-            self.outside.append(url)
-
-    def open(self) -> None:
-        self.page.goto(self.url)
-        self.page.wait_for_selector("#qb-welcome:not([hidden])")
-
-    def ask(self, text: str) -> None:
-        box = self.page.locator("#qb-message textarea")
-        box.fill(text)
-        box.press("Enter")
-
-    def wait(self, selector: str, count: int = 1) -> Any:
-        found = self.page.locator(selector)
-        playwright.expect(found).to_have_count(count, timeout=PATIENCE)
-        return found
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    if not CHROMIUM:
-        pytest.skip("needs a Chromium browser")
-    with playwright.sync_playwright() as started:
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def contexts(chromium: Any) -> dict[str, Any]:
-    """Browser contexts by their settings, used again so that the page comes from the cache."""
-    return {}
-
-
-@pytest.fixture
-def screen(
-    chromium: Any, contexts: dict[str, Any], chat_server: Any, request: pytest.FixtureRequest
-) -> Iterator[Screen]:
-    settings = getattr(request, "param", {})
-    context = contexts.get(str(settings))
-    if context is None:
-        context = chromium.new_context(locale=settings.get("locale", "en-US"), **_size(settings))
-        context.set_default_timeout(PATIENCE)
-        contexts[str(settings)] = context
-    context.clear_cookies()  # another person
-    page = context.new_page()
-    found = Screen(page, chat_server.url)
-    yield found
-    pictures = os.environ.get("QWENBELT_TEST_PICTURES")
-    if pictures:
-        page.screenshot(path=f"{pictures}/{request.node.name}.png")
-    page.close()
-    assert found.outside == []
-    assert found.errors == []
-
-
-def _size(settings: dict[str, Any]) -> dict[str, Any]:
-    return {"viewport": {"width": settings.get("width", 1280), "height": 900}}
-
-
-def test_a_question_is_answered_with_thoughts_cards_lanes_and_a_figure(screen: Screen) -> None:
+def test_a_question_is_answered_with_thoughts_cards_lanes_and_a_figure(screen: Any) -> None:
     screen.open()
     screen.ask("Hello")
     screen.wait("#qb-stop:visible")
@@ -110,7 +30,7 @@ def test_a_question_is_answered_with_thoughts_cards_lanes_and_a_figure(screen: S
     screen.page.wait_for_function("document.title === 'Hello'")
 
 
-def test_a_card_opens_and_stays_open(screen: Screen) -> None:
+def test_a_card_opens_and_stays_open(screen: Any) -> None:
     screen.open()
     screen.ask("Hello")
     card = screen.page.locator(".qb-card").first
@@ -126,7 +46,7 @@ def test_a_card_opens_and_stays_open(screen: Screen) -> None:
     assert last.bounding_box() == before, "what was opened was scrolled away"
 
 
-def test_stop_and_reload_in_mid_answer(screen: Screen) -> None:
+def test_stop_and_reload_in_mid_answer(screen: Any) -> None:
     screen.open()
     screen.ask("Hello")
     screen.wait(".qb-footer")
@@ -144,7 +64,7 @@ def test_stop_and_reload_in_mid_answer(screen: Screen) -> None:
 
 
 @pytest.mark.parametrize(("answer", "state"), [("allow", "done"), ("refuse", "refused")])
-def test_an_approval_in_the_conversation(screen: Screen, answer: str, state: str) -> None:
+def test_an_approval_in_the_conversation(screen: Any, answer: str, state: str) -> None:
     screen.open()
     screen.ask("Send it")
     screen.page.click(f"[data-approve={answer}]")
@@ -153,7 +73,7 @@ def test_an_approval_in_the_conversation(screen: Screen, answer: str, state: str
     screen.wait(".qb-footer")
 
 
-def test_edit_retry_undo_and_versions(screen: Screen) -> None:
+def test_edit_retry_undo_and_versions(screen: Any) -> None:
     screen.open()
     screen.ask("Hello")
     screen.wait(".qb-footer")
@@ -173,7 +93,7 @@ def test_edit_retry_undo_and_versions(screen: Screen) -> None:
     screen.wait(".qb-turn", 0)
 
 
-def test_conversations_are_listed_searched_and_deleted(screen: Screen) -> None:
+def test_conversations_are_listed_searched_and_deleted(screen: Any) -> None:
     screen.open()
     screen.ask("Hello")
     screen.wait(".qb-footer")
@@ -190,15 +110,15 @@ def test_conversations_are_listed_searched_and_deleted(screen: Screen) -> None:
     screen.page.click(".qb-session-open")
     question = screen.page.locator(".qb-question")
     playwright.expect(question).to_contain_text("Hello", timeout=PATIENCE)
-    screen.page.on("dialog", lambda dialog: dialog.accept())
     screen.page.click(".qb-session [title=Delete]")
+    screen.page.click(".qb-session-form [type=submit]")
     screen.page.fill("#qb-search", "")
     titles = screen.page.locator(".qb-session-open")
     playwright.expect(titles).to_have_text(["Send it"], timeout=PATIENCE)
     screen.wait("#qb-welcome:visible")
 
 
-def test_deleting_a_conversation_elsewhere_ends_its_answer(screen: Screen) -> None:
+def test_deleting_a_conversation_elsewhere_ends_its_answer(screen: Any) -> None:
     screen.open()
     screen.ask("Hello")
     screen.wait(".qb-footer")
@@ -212,7 +132,7 @@ def test_deleting_a_conversation_elsewhere_ends_its_answer(screen: Screen) -> No
     assert screen.page.evaluate("window.qwenbelt.session") != old
 
 
-def test_hostile_output_does_nothing(screen: Screen) -> None:
+def test_hostile_output_does_nothing(screen: Any) -> None:
     screen.open()
     evil = "<img src=x onerror=document.title='owned'>"
     file = {"name": f"{evil}.csv", "mimeType": "text/csv", "buffer": b"a,b"}
@@ -223,8 +143,9 @@ def test_hostile_output_does_nothing(screen: Screen) -> None:
     screen.wait(".qb-question .qb-file")
     for summary in screen.page.locator(".qb-card summary").all():
         summary.click()
-    screen.page.on("dialog", lambda dialog: dialog.accept(evil))
     screen.page.click(".qb-session [title=Rename]")
+    screen.page.fill(".qb-session-form input", evil)
+    screen.page.keyboard.press("Enter")
     playwright.expect(screen.page).to_have_title(evil, timeout=PATIENCE)
     playwright.expect(screen.page.locator(".qb-session-open")).to_have_text(evil)
     assert "picture not loaded: https://evil.example/leak.png" in screen.page.inner_text(
@@ -243,7 +164,7 @@ def test_hostile_output_does_nothing(screen: Screen) -> None:
     screen.outside.clear()
 
 
-def test_a_file_goes_with_a_question(screen: Screen, tmp_path: Any) -> None:
+def test_a_file_goes_with_a_question(screen: Any, tmp_path: Any) -> None:
     (tmp_path / "data.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     screen.open()
     screen.page.set_input_files("#qb-message input[type=file]", tmp_path / "data.csv")
@@ -267,7 +188,7 @@ GIVE = """([how, name, type, size]) => {
 }"""
 
 
-def test_files_are_pasted_and_dropped_and_refused_aloud(screen: Screen) -> None:
+def test_files_are_pasted_and_dropped_and_refused_aloud(screen: Any) -> None:
     screen.open()
     names = []
     for how, name, kind in (
@@ -291,7 +212,7 @@ def test_files_are_pasted_and_dropped_and_refused_aloud(screen: Screen) -> None:
     screen.wait("#qb-attached[hidden]")
 
 
-def test_a_branch_goes_its_own_way(screen: Screen) -> None:
+def test_a_branch_goes_its_own_way(screen: Any) -> None:
     screen.open()
     screen.ask("Hello")
     screen.wait(".qb-footer")
@@ -312,7 +233,7 @@ def test_a_branch_goes_its_own_way(screen: Screen) -> None:
     screen.wait(".qb-card.cancelled")
 
 
-def test_the_settings_show_and_keep_what_was_chosen(screen: Screen) -> None:
+def test_the_settings_show_and_keep_what_was_chosen(screen: Any) -> None:
     screen.open()
     screen.page.click("#qb-settings button")
     tools = screen.page.locator("#qb-tools input:checked")
@@ -332,7 +253,7 @@ def test_the_settings_show_and_keep_what_was_chosen(screen: Screen) -> None:
     playwright.expect(system).to_have_value("Be short.", timeout=PATIENCE)
 
 
-def test_what_cannot_be_sent_or_exported_is_told(screen: Screen) -> None:
+def test_what_cannot_be_sent_or_exported_is_told(screen: Any) -> None:
     screen.open()
     screen.ask("  ")
     screen.page.locator(".qb-toast", has_text="Write a message first.").wait_for(timeout=PATIENCE)
@@ -342,7 +263,7 @@ def test_what_cannot_be_sent_or_exported_is_told(screen: Screen) -> None:
 
 
 @pytest.mark.parametrize("screen", [{"locale": "zh-CN"}], indirect=True)
-def test_chinese_follows_the_browser_and_can_be_switched(screen: Screen) -> None:
+def test_chinese_follows_the_browser_and_can_be_switched(screen: Any) -> None:
     screen.open()
     assert "想了解什么" in screen.page.inner_text("#qb-welcome")
     screen.ask("Hello")
@@ -354,7 +275,7 @@ def test_chinese_follows_the_browser_and_can_be_switched(screen: Screen) -> None
 
 
 @pytest.mark.parametrize("screen", [{"width": 390}], indirect=True)
-def test_a_phone_needs_no_sideways_scrolling(screen: Screen) -> None:
+def test_a_phone_needs_no_sideways_scrolling(screen: Any) -> None:
     screen.page.goto(screen.url)
     screen.page.wait_for_selector("#qb-message textarea")
     screen.ask("Hello")

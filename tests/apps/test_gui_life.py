@@ -139,15 +139,6 @@ def chat(tmp_path_factory: pytest.TempPathFactory, running_program: Any) -> Iter
         assert started.outside == set()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
-
-
 class Person:
     """Somebody at a browser; every request of the page is noted."""
 

@@ -57,6 +57,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     "agents/chat_model.py": {"error": ANOTHER_ERROR},
     "agents/runtime/hooked.py": {"changed.why": HOOK},
     "agents/telemetry.py": {"fix_of('otel')": COMMAND},
+    "tools/skills/skill.py": {"error.message": ANOTHER_ERROR},
     "core/extras.py": {"fix_of(extra)": COMMAND},
     "agents/models/dashscope.py": {
         "one_line(error.get('message') or 'failed', 300)": OTHER_PROGRAM,
@@ -96,6 +97,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
         "answer['error']": ANOTHER_ERROR,
     },
     "tools/images/tool.py": {"str(error)": ANOTHER_ERROR},
+    "tools/mcp/login/provider.py": {"error.fix": ANOTHER_ERROR},
     "tools/mcp/session.py": {"error.fix": ANOTHER_ERROR},
     "tools/mcp/tool.py": {
         "first.fix": ANOTHER_ERROR,

@@ -168,13 +168,15 @@ def test_the_demo_says_first_that_the_replies_were_written_in_advance(
 
 
 def test_the_demos_report_is_complete(demo_folder: Path) -> None:
-    names = {p.name for p in demo_folder.iterdir()}
+    names = {p.name for p in demo_folder.iterdir() if p.suffix != ".docx"}  # that is an extra
     assert names == {
-        PDF, "citations.json", "figures", "report.json", "report.md", "report.pdf", "trace.jsonl",
+        PDF, "citations.json", "crops", "figures", "report.html", "report.json", "report.md",
+        "report.pdf", "trace.jsonl",
     }  # fmt: skip
     entries = json.loads((demo_folder / "citations.json").read_text(encoding="utf-8"))
     assert len(entries) >= 8
     assert all(entry["verified"] for entry in entries)
+    assert all((demo_folder / entry["crop"]).is_file() for entry in entries)
     assert len(list((demo_folder / "figures").glob("*.png"))) >= 2
     with pypdfium2.PdfDocument(str(demo_folder / PDF)) as source:
         assert len(source) >= 10

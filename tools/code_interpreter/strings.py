@@ -69,6 +69,7 @@ _TEXTS = {
         "names. There now: {names}.",
         "提示：对话的文件在工作文件夹中，文件名前不加路径。目前有：{names}。",
     ),
+    "exit_status": ("Exit status: {status}.", "退出状态：{status}。"),
     "no_files": ("nothing", "无"),
     "await": (
         "Hint: a loop runs already in the session; write `await f()` at the top level.",
@@ -139,6 +140,12 @@ def description(level: str, hosts: tuple[str, ...] = ()) -> str:
         network = f"that reaches {reach} by HTTP and HTTPS only, through a proxy"
     return f"{DESCRIPTION} The code runs in a sandbox ({level}) {network}."
 
+
+SHELL = (
+    "Runs a command line with bash in the conversation's working folder, in a sandbox. Files are "
+    "kept between calls, variables and the current folder are not. Files written in the folder "
+    "are given to the user."
+)
 
 NO_CONTAINER = "No container engine with the image was found"
 NO_CONTAINER_FIX = "Install Docker or Podman, and run: docker pull {}"

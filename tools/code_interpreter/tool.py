@@ -118,13 +118,19 @@ class CodeInterpreter(Tool):
         context = kwargs.get("context") or ToolContext()
         if not arguments.code.strip() and not arguments.restart:
             raise ToolError("The code is empty: give the Python code to run in `code`.")
-        loop = asyncio.get_running_loop()
+        result, call, folder = await self.run_cell(arguments, context, kwargs.get("files"))
+        return shown(result, call, folder, context.language)
 
-        shown = Capped(self.options.limits.output)
-        context.so_far = lambda: plain(shown.text())
+    async def run_cell(
+        self, arguments: CodeArguments, context: ToolContext, files: object = None
+    ) -> tuple[CellResult, CodeCell, Path]:
+        """Runs the code and returns what came of it, before it is made a result for the model."""
+        loop = asyncio.get_running_loop()
+        printed = Capped(self.options.limits.output)
+        context.so_far = lambda: plain(printed.text())
 
         def tell(text: str) -> None:
-            shown.add(text)
+            printed.add(text)
             (context.on_output or context.report)(text)
 
         def report(text: str) -> None:
@@ -135,17 +141,16 @@ class CodeInterpreter(Tool):
             code=arguments.code,
             seconds=min(arguments.timeout or limits.seconds, limits.longest),
             restart=arguments.restart,
-            files=_files(context, kwargs.get("files")),
+            files=_files(context, files),
             report=report,
             cancelled=context.cancelled,
             calls=context.calls,
         )
-        name, folder = self._place(context)
+        name, folder = self.place(context)
         running = kernel_host().submit(kernel_host().run(name, folder, self._allowed(), call))
-        result = await asyncio.wrap_future(running)
-        return _shown(result, call, folder, context.language)
+        return await asyncio.wrap_future(running), call, folder
 
-    def _place(self, context: ToolContext) -> tuple[str, Path]:
+    def place(self, context: ToolContext) -> tuple[str, Path]:
         """Returns the session's name and its folder, which is made."""
         given = context.session != "default"
         name = context.session if given else self.session
@@ -243,7 +248,7 @@ def _files(context: ToolContext, given: object) -> dict[str, Path]:
     return files
 
 
-def _shown(result: CellResult, call: CodeCell, folder: Path, language: str) -> Ended:
+def shown(result: CellResult, call: CodeCell, folder: Path, language: str) -> Ended:
     """Returns the result as the chat shows it: text first, then figures and files."""
     items = [ContentItem(text=_text(result, call, folder, language))]
     items += [ContentItem(image=str(path)) for path in result.pictures]

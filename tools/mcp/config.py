@@ -6,7 +6,8 @@ The form is the one of qwen-agent (and of most MCP clients), with some keys of o
         "command": "qwenbelt", "args": ["mcp", "serve", "sqlite", "--db-path", "a.db"],
         "env": {"TOKEN": "${TOKEN}"}, "cwd": "data",      # or "url", "type", "headers"
         "start_timeout": 30, "call_timeout": 120,         # seconds
-        "tools": ["read_query"], "exclude_tools": [], "approve": "ask"}}}
+        "tools": ["read_query"], "exclude_tools": [], "approve": "ask",
+        "auth": "oauth"}}}                                # see `login.options`
 
 Other clients' files and keys are read as well; see `config_forms`.
 
@@ -29,6 +30,7 @@ from urllib.parse import urlsplit
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.secrets import is_secret_name, remember
 from qwenbelt.tools.mcp.config_forms import is_off, load_json, own_form, servers_of
+from qwenbelt.tools.mcp.login.options import LoginOptions, read_login
 
 Kind = Literal["stdio", "http", "sse", "auto"]
 Approve = Literal["ask", "auto", "never"]
@@ -59,6 +61,7 @@ _KEYS = (
     "tools",
     "exclude_tools",
     "approve",
+    "auth",
 )
 _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _ASKED = re.compile(r"\$\{(?:input|prompt|command):([^}]*)\}")
@@ -82,6 +85,7 @@ class ServerConfig:
         tools: the only tools to use, by their names on the server; None for all.
         exclude_tools: tools not to use.
         approve: "ask" or "never" for tools that are not read-only, "auto", or None.
+        login: how to log in there.
     """
 
     name: str
@@ -98,6 +102,7 @@ class ServerConfig:
     tools: tuple[str, ...] | None = None
     exclude_tools: tuple[str, ...] = ()
     approve: Approve | None = None
+    login: LoginOptions = field(default_factory=LoginOptions)
 
     @property
     def place(self) -> str:
@@ -152,6 +157,7 @@ def _server(name: str, given: object) -> ServerConfig | None:
         values["headers"] = _named(where, entry, "headers")
         if urlsplit(values["url"]).scheme not in ("http", "https"):
             raise ConfigError(f"{where}.url must begin with http:// or https://.")
+        values["login"] = read_login(f"{where}.auth", entry.get("auth"), _expand)
     for key in ("sse_read_timeout", "start_timeout", "call_timeout"):
         if entry.get(key) is not None:
             values[key] = _seconds(where, key, entry[key])
@@ -168,6 +174,8 @@ def _check_keys(where: str, entry: Mapping[str, Any]) -> None:
     # other clients' keys are common in such files, so only near misses of ours are errors
     for key in entry:
         near = difflib.get_close_matches(str(key), _KEYS, 1, 0.8)
+        if near == ["auth"]:
+            continue  # "author" and the like only decorate
         if key not in _KEYS and near and not own_form(where, {key: None}, _KEYS):
             raise ConfigError(f"{where}.{key} is not known.", fix=f"Is {near[0]} meant?")
 

@@ -35,6 +35,7 @@ _ALIASES = {
     "workingdirectory": "cwd",
     "requestheaders": "headers",
     "httpheaders": "headers",  # Codex
+    "oauth": "auth",  # Claude Code, Qwen Code, opencode
     "startuptimeoutsec": "start_timeout",
     "tooltimeoutsec": "call_timeout",
     "includetools": "tools",

@@ -6,7 +6,7 @@ import asyncio
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcp import Client
 from mcp_types import CallToolResult
@@ -16,6 +16,9 @@ from qwenbelt.tools.base import Elicit
 from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.loop import LoopThread, loop_thread
 from qwenbelt.tools.mcp.session import McpSession, Offer, Report, SessionLost
+
+if TYPE_CHECKING:
+    from qwenbelt.tools.mcp.login.pages import LoginPage
 
 T = TypeVar("T")
 _REST_SECONDS = 5.0  # after a failed start the same answer is given for so long
@@ -27,10 +30,18 @@ class ServerConnection:
     The process or HTTP session is shared by all calls. When it has ended, the next call opens a
     new one; calls that come meanwhile wait for the same one. When nobody refers to the connection
     any more, the server is ended.
+
+    Args:
+        page: where a person may log in while it is opened.
+        anew: whether that is to happen although there are tokens.
     """
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(
+        self, config: ServerConfig, page: LoginPage | None = None, *, anew: bool = False
+    ) -> None:
         self.config = config
+        self._page = page
+        self._anew = anew
         self.starts = 0
         self.loop: LoopThread = loop_thread()
         self._opening: asyncio.Task[McpSession] | None = None
@@ -102,7 +113,9 @@ class ServerConnection:
             if (connection := this()) is not None:
                 connection.latest = offer
 
-        return McpSession(self.config, kind=kind, legacy=legacy, on_offer=take)
+        return McpSession(
+            self.config, kind=kind, legacy=legacy, on_offer=take, page=self._page, anew=self._anew
+        )
 
     async def settled(self, seconds: float) -> None:
         """Waits until changes that the server has announced are known, at most so long."""

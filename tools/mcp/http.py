@@ -12,9 +12,12 @@ import contextvars
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
+
+if TYPE_CHECKING:
+    from qwenbelt.tools.mcp.login.provider import SharedLogin
 
 _NOT_REACHED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _MOST_WORDS = 256 * 1024
@@ -45,6 +48,7 @@ class Attempt:
         status: of the reply, or 0.
         words: what the reply or the error says, in one piece.
         elicit: asks the person of the run that the request belongs to.
+        fault: why the login failed that the request needed, or None.
     """
 
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -53,6 +57,7 @@ class Attempt:
     status: int = 0
     words: str = ""
     elicit: Any = None
+    fault: Exception | None = None
 
     def failed(self, error: Exception, *, not_run: bool) -> None:
         """Takes in an error of the connection."""
@@ -78,22 +83,41 @@ class WatchedClient(httpx2.AsyncClient):
     Args:
         posts_are_acknowledged: whether a POST only hands a message over, its reply coming on
             another stream (SSE); then an HTTP error is all that will ever come.
+        login: logs in where the server asks for it.
+
+    Attributes:
+        status: of the last reply, or 0.
+        fault: why the last login failed, or None.
     """
 
-    def __init__(self, *, posts_are_acknowledged: bool = False, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        posts_are_acknowledged: bool = False,
+        login: SharedLogin | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._acknowledged = posts_are_acknowledged
+        self._login = login
         self.status = 0
+        self.fault: Exception | None = None
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Sends a request."""
         resumes = "last-event-id" in request.headers  # the rest of a reply that was cut off
         attempt = current.get() if request.method == "POST" or resumes else None
         try:
-            response = await super().send(request, **options)
+            response = await self._sent(request, options)
         except httpx2.HTTPError as error:
             if attempt is not None:
                 attempt.failed(error, not_run=isinstance(error, _NOT_REACHED) and not resumes)
+            raise
+        except Exception as error:  # of the login: ours, the SDK's, pydantic's
+            self.fault = error
+            if attempt is not None:
+                attempt.fault = error
+                attempt.ended.set()
             raise
         self.status = response.status_code
         if attempt is not None:
@@ -103,6 +127,16 @@ class WatchedClient(httpx2.AsyncClient):
             elif response.status_code >= 400:
                 await self._refused(attempt, request, response)
         return response
+
+    async def _sent(self, request: httpx2.Request, options: dict[str, Any]) -> httpx2.Response:
+        plain = super().send
+        if self._login is None:
+            return await plain(request, **options)
+
+        async def send(one: httpx2.Request) -> httpx2.Response:
+            return await plain(one, **(options if one is request else {}))
+
+        return await self._login.send(request, send)
 
     async def _refused(
         self, attempt: Attempt, request: httpx2.Request, response: httpx2.Response

@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import httpx2
@@ -45,6 +45,10 @@ from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.forms import asks_for_secrets, form_values
 from qwenbelt.tools.mcp.leniency import Check, Mender, lenient, output_check
 from qwenbelt.tools.mcp.stdio import MAX_LINE_BYTES, StdioServer
+
+if TYPE_CHECKING:
+    from qwenbelt.tools.mcp.login.pages import LoginPage
+    from qwenbelt.tools.mcp.login.provider import SharedLogin
 
 T = TypeVar("T")
 Report = Callable[..., None]
@@ -93,11 +97,16 @@ class McpSession:
         legacy: bool = False,
         kind: str = "",
         on_offer: Callable[[Offer], None] | None = None,
+        page: LoginPage | None = None,
+        anew: bool = False,
     ) -> None:
         self.config = config
         self.offer = Offer()
         self.alive = False
         self._on_offer = on_offer
+        self._page = page
+        self._anew = anew
+        self._login: SharedLogin | None = None
         self._mender = Mender()
         self._output_checks: dict[str, Check] = {}
         self._calls = 0
@@ -199,7 +208,12 @@ class McpSession:
         auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
         limits = timeout or httpx2.Timeout(_HTTP_TIMEOUT, read=self.config.sse_read_timeout)
+        if self._login is None:
+            from qwenbelt.tools.mcp.login.provider import login_for  # not for our children
+
+            self._login = login_for(self.config, self._login_page, anew=self._anew)
         self._http_client = http.WatchedClient(
+            login=self._login,
             posts_are_acknowledged=self._kind == "sse",
             headers=headers,
             timeout=limits,
@@ -264,6 +278,15 @@ class McpSession:
         if mode == "url":
             return ElicitResult(action="accept")
         return ElicitResult(action="accept", content=form_values(dict(values), schema))
+
+    def _login_page(self) -> LoginPage | None:
+        """Returns where to ask a person to log in: given from the start, or the call's own."""
+        attempt = http.current.get()
+        if self._page is not None or attempt is None or attempt.elicit is None:
+            return self._page
+        from qwenbelt.tools.mcp.login.pages import AskedPage
+
+        return AskedPage(self.config.name, attempt.elicit)
 
     async def settled(self, seconds: float) -> None:
         """Waits until announced changes are known, at most so long."""
@@ -362,7 +385,7 @@ class McpSession:
                     timeout=self.config.call_timeout,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                if done or not self._asking:
+                if done or not (self._asking or (self._login and self._login.asking)):
                     break
         finally:
             ended.cancel()
@@ -380,6 +403,10 @@ class McpSession:
         """Returns the error of a request whose reply will not come; its session is abandoned."""
         self._retire()
         said = one_line(attempt.words, 300)
+        if attempt.fault is not None:
+            from qwenbelt.tools.mcp.login.provider import login_fault
+
+            return ToolError(f"{what} failed: {login_fault(attempt.fault)}")
         if attempt.lost:
             return SessionLost(said)
         if attempt.status:
@@ -436,6 +463,11 @@ class McpSession:
                 f"{where} did not answer within {limit} s of being started.{words}",
                 fix=f"Run {self.config.place} by hand to see why, or raise start_timeout.",
             )
+        fault = self._http_client.fault if self._http_client is not None else None
+        if fault is not None and self._status < 400:
+            from qwenbelt.tools.mcp.login.provider import login_error
+
+            return login_error(where, fault)
         if self._stdio is not None:
             return ConfigError(f"{where} did not start: {self._stdio.ending()}.")
         return ConfigError(f"{where} at {self.config.place}: {self._http_reason(error)}.")

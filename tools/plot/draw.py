@@ -151,16 +151,13 @@ class _Lettering:
         self.families = [LATIN_FAMILY]
         self._covered = _characters(_latin_file())
         self.missing = False
-        font = cjk_font() if not _all_text(chart).isascii() else None
+        font = cjk_font()  # its Latin is the Source Sans of the reports
         if font is not None:
             if font.family not in _added:
                 fontManager.addfont(str(font.path))
                 _added.add(font.family)
             self._covered = self._covered | _characters(str(font.path))
-            if detect_language(_all_text(chart)) == "zh":
-                self.families.insert(0, font.family)
-            else:
-                self.families.append(font.family)
+            self.families.insert(0, font.family)
         self.chart = self._cleaned(chart)
 
     def _cleaned(self, chart: Chart) -> Chart:

@@ -73,6 +73,54 @@ class CjkFont:
         return self.path.parent
 
 
+SOURCE_SANS = "Source Sans 3"  # the Latin of Noto Sans SC, with all weights and italics
+_LATIN_WHEEL = ("fontpkg_source_sans_3", "files/SourceSans3[wght].ttf")
+_BOLD_WHEEL, _BOLD_FAMILY = ("manimgx_fonts_cjk", "NotoSansCJK-VF.otf.ttc"), "Noto Sans CJK SC"
+
+
+@dataclass(frozen=True)
+class PageFonts:
+    """The fonts of a page that typst sets: one family for all of it, in every weight.
+
+    Attributes:
+        latin: families for Latin text, the first that has a character wins.
+        chinese: families for Chinese text.
+        folders: where their files are.
+        bold_chinese: whether Chinese has a bold cut; it is not drawn bolder without one.
+    """
+
+    latin: tuple[str, ...]
+    chinese: tuple[str, ...]
+    folders: tuple[Path, ...]
+    bold_chinese: bool
+
+
+@functools.cache
+def page_fonts() -> PageFonts:
+    """Returns the fonts of reports: Source Sans, and for Chinese the Noto Sans that it fits.
+
+    Every weight of Chinese comes with the extra `fonts`; a font that `QWENBELT_CJK_FONT` names
+    wins over it.
+    """
+    latin, bold, plain = _in_wheel(*_LATIN_WHEEL), _in_wheel(*_BOLD_WHEEL), cjk_font("sans")
+    if os.environ.get("QWENBELT_CJK_FONT"):
+        bold = None
+    chinese = [_BOLD_FAMILY] if bold else []
+    if plain is not None:
+        chinese.append(plain.family)
+    folders = {path.parent for path in (latin, bold) if path} | ({plain.folder} if plain else set())
+    names = (SOURCE_SANS,) if latin else ("Libertinus Serif",)  # which typst brings along
+    return PageFonts(names, tuple(chinese) or names, tuple(sorted(folders)), bold is not None)
+
+
+def _in_wheel(module: str, file: str) -> Path | None:
+    spec = importlib.util.find_spec(module)  # found without running the module's code
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        if (path := Path(place, file)).is_file():
+            return path
+    return None
+
+
 @functools.cache
 def cjk_font(style: Style = "sans") -> CjkFont | None:
     """Returns a font for Chinese text, or None when there is none.
@@ -97,12 +145,8 @@ def _candidates(style: Style) -> Iterator[CjkFont | None]:
 
 
 def _wheel_font(module: str, file: str, style: Style) -> CjkFont | None:
-    spec = importlib.util.find_spec(module)  # found without running the module's code
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        font = _font(Path(place) / file, style, f"the package {module}")
-        if font is not None:
-            return font
-    return None
+    path = _in_wheel(module, file)
+    return _font(path, style, f"the package {module}") if path is not None else None
 
 
 def _system_fonts(style: Style) -> Iterator[CjkFont | None]:

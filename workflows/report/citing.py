@@ -115,6 +115,7 @@ class Citer:
                 page=source.page,
                 quote=key.quote,
                 box=_around(boxes),
+                lines=tuple(box.rounded() for box in boxes) if _around(boxes) else (),
                 verified=bool(boxes),
                 label=page.page.label if page is not None else "",
             )

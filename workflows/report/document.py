@@ -12,6 +12,8 @@ from qwenbelt.tools.documents.grounding import GroundingCheck
 from qwenbelt.workflows.report.prose import Node
 from qwenbelt.workflows.report.strings import say
 
+PageBox = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True)
 class ReportCitation:
@@ -25,15 +27,21 @@ class ReportCitation:
         box: where they are, in points from the page's top left, or None.
         verified: whether they were found on that page.
         label: the page's printed label, where it is another than its number.
+        lines: the box of each line of the words, for marking them.
+        crop: a picture of the passage, as a path inside the report's folder, or "".
+        crop_box: what the picture shows of the page, as `box`.
     """
 
     n: int
     file: str
     page: int
     quote: str
-    box: tuple[float, float, float, float] | None = None
+    box: PageBox | None = None
     verified: bool = True
     label: str = ""
+    lines: tuple[PageBox, ...] = ()
+    crop: str = ""
+    crop_box: PageBox | None = None
 
     def place(self, language: Language) -> str:
         """Returns "p. 3", or "p. iii (sheet 3)" where another label is printed there."""
@@ -50,6 +58,8 @@ class ReportCitation:
             "box": list(self.box) if self.box is not None else None,
             "verified": self.verified,
             "label": self.label or None,
+            "crop": self.crop or None,
+            "crop_box": list(self.crop_box) if self.crop_box is not None else None,
         }
 
 

@@ -15,7 +15,7 @@ from qwenbelt.core.files import output_folder
 from qwenbelt.core.jsons import loads_bounded
 
 RECORD = "report.json"
-FIGURES, TABLES = "figures", "tables"
+FIGURES, TABLES, CROPS = "figures", "tables", "crops"
 
 
 @contextlib.contextmanager
@@ -68,7 +68,7 @@ def _recorded(folder: Path) -> list[str]:
 
 def _is_own(name: str) -> bool:
     parts = Path(name).parts
-    return len(parts) == 2 and parts[0] in (FIGURES, TABLES) and parts[1] != ".."
+    return len(parts) == 2 and parts[0] in (FIGURES, TABLES, CROPS) and parts[1] != ".."
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -14,11 +14,13 @@ from qwenbelt.core.errors import InputError, NoEndpointError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.workflows.report.agentic import AgentSetup, agentic_report
+from qwenbelt.workflows.report.crops import with_crops
 from qwenbelt.workflows.report.document import ReportDocument
 from qwenbelt.workflows.report.extractive import Tell, extractive_report
 from qwenbelt.workflows.report.folder import FIGURES, staged
 from qwenbelt.workflows.report.grounded import problems
 from qwenbelt.workflows.report.inputs import Documents, take_in
+from qwenbelt.workflows.report.pdf import read_template
 from qwenbelt.workflows.report.writing import write_report
 
 LONGEST_QUESTION = 8000
@@ -47,6 +49,17 @@ class ReportResult:
         return self.folder / "report.pdf"
 
     @property
+    def docx(self) -> Path | None:
+        """The report as a Word file, where the extra `docx` is installed."""
+        path = self.folder / "report.docx"
+        return path if path.is_file() else None
+
+    @property
+    def html(self) -> Path:
+        """The report as one page of HTML."""
+        return self.folder / "report.html"
+
+    @property
     def verified(self) -> int:
         """How many citations stand on their pages."""
         return sum(citation.verified for citation in self.document.citations)
@@ -64,6 +77,7 @@ def report(
     scripted: bool = False,
     language: Language | None = None,
     password: str | None = None,
+    template: str | os.PathLike[str] | None = None,
     allow_unsandboxed: bool = False,
     model_calls: int | None = None,
     max_seconds: float | None = None,
@@ -87,6 +101,7 @@ def report(
         scripted: the model's replies were written in advance; the report says so.
         language: of the report; the question's by default.
         password: opens encrypted files.
+        template: a Typst file of one's own that lays out the PDF.
         allow_unsandboxed: let the model run code even where there is no sandbox.
         model_calls: requests to the model that the run may make.
         max_seconds: time of the run, after which the model has to answer.
@@ -106,6 +121,7 @@ def report(
     if len(question) > LONGEST_QUESTION:
         raise InputError(f"The question is over {LONGEST_QUESTION} characters.")
     language = language or detect_language(question)
+    layout = read_template(template) if template is not None else None
     chosen = None if extractive else _chosen_llm(llm, endpoint)
     paths = [Path(file) for file in files]
     with staged(out) as stage, tempfile.TemporaryDirectory(prefix="qwenbelt-index-") as folder:
@@ -119,7 +135,8 @@ def report(
             made = agentic_report(documents, question, stage, setup, language, listener)
             if not made.grounded:
                 made = _without_answer(made, documents, stage, work, tell)
-        write_report(made, stage, Path(out).expanduser())
+        made.citations = with_crops(made.citations, made.files, stage, password)
+        write_report(made, stage, Path(out).expanduser(), template=layout)
     return ReportResult(Path(out).expanduser(), made)
 
 

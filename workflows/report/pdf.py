@@ -9,47 +9,57 @@ from __future__ import annotations
 import datetime
 import functools
 import json
+import os
 import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.core.errors import QwenbeltError, one_line
-from qwenbelt.tools.plot.fonts import cjk_font
+from qwenbelt.core.errors import InputError, QwenbeltError, one_line
+from qwenbelt.core.limits import input_file
+from qwenbelt.tools.plot.fonts import page_fonts
+from qwenbelt.workflows.report.digest import KeyFigure, digest
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportStep
-from qwenbelt.workflows.report.prose import Node
+from qwenbelt.workflows.report.prose import Node, plain_text
 from qwenbelt.workflows.report.strings import say
 from qwenbelt.workflows.report.summary import banner, facts, method
 
 PAGE_WIDTH, PAGE_HEIGHT = 16.4, 25.2  # centimetres that text takes on A4
+WIDEST_CROP = 400.0  # points of a page that fill the column of crops
 LONGEST_WORD = 1200  # characters; finding line breaks in a word takes quadratic time
 LARGEST_PICTURE = 0.55  # of the page's height
+_WORDS = (
+    *("report", "summary", "disagree", "missing", "references", "notes", "method"),
+    *("call", "with", "timeline", "time", "failed"),
+)
+_MOST_TEMPLATE = 1024 * 1024
+_CELL_NUMBER = re.compile(r"[-−+]?[$€£¥]?\d[\d,]*(\.\d+)?")
 _LONG_WORD = re.compile(r"[^\s\u200b\u2e80-\u9fff]{28,}")
 
 
-def pdf_bytes(report: ReportDocument, folder: Path) -> bytes:
+def pdf_bytes(report: ReportDocument, folder: Path, layout: bytes | None = None) -> bytes:
     """Returns the report as PDF.
 
     Args:
         report: the report.
         folder: the report's folder; figures are found in it.
+        layout: a template of one's own instead of the one that comes along.
 
     Raises:
         QwenbeltError: typst cannot set it; says so in one line.
     """
     import typst
 
-    fonts = [font for font in (cjk_font("sans"), cjk_font("serif")) if font is not None]
     data = json.dumps(pdf_data(report, folder), ensure_ascii=False)
     try:
         setter = typst.Compiler(
             root=folder.resolve(),
-            font_paths=sorted({font.folder for font in fonts}),
+            font_paths=list(page_fonts().folders),
             ignore_system_fonts=True,
             sys_inputs={"data": data},
         )
         date = datetime.datetime.combine(report.date, datetime.time(), datetime.timezone.utc)
-        made = setter.compile(template(), format="pdf", timestamp=date)
+        made = setter.compile(layout or template(), format="pdf", timestamp=date)
     except typst.TypstError as error:
         raise QwenbeltError(f"The PDF could not be set: {one_line(error, 300)}") from error
     if not isinstance(made, bytes):
@@ -66,17 +76,17 @@ def template() -> bytes:
 def pdf_data(report: ReportDocument, folder: Path) -> dict[str, Any]:
     """Returns what the template takes."""
     language = report.language
-    sans, serif = cjk_font("sans"), cjk_font("serif")
+    fonts, parts = page_fonts(), digest(report)
     unverified = {c.n for c in report.citations if not c.verified}
-    names = ("report", "references", "method", "notes", "call", "with", "timeline", "time")
-    words = {name: say(name, language) for name in (*names, "failed")}
+    words = {name: say(name, language) for name in _WORDS}
     words["page_of"] = say.template("page_of", language)
     return {
         "language": language,
         "words": words,
         "fonts": {
-            "sans": [sans.family] if sans else ["DejaVu Sans Mono"],
-            "serif": [serif.family] if serif else ["Libertinus Serif"],
+            "latin": list(fonts.latin),
+            "chinese": list(fonts.chinese),
+            "bold_chinese": fonts.bold_chinese,
         },
         "title": breakable(report.title or report.question),
         "running": breakable(one_line(report.title or report.question, 100)),
@@ -85,7 +95,11 @@ def pdf_data(report: ReportDocument, folder: Path) -> dict[str, Any]:
         "footer": f"qwenbelt · {report.date.isoformat()}",
         "facts": [[name, breakable(value)] for name, value in facts(report)],
         "banner": banner(report),
-        "blocks": [_laid_out(block, folder, unverified) for block in report.blocks],
+        "lead": [_laid_out(block, folder, unverified) for block in parts.lead],
+        "tiles": [_tile(figure, unverified) for figure in parts.tiles],
+        "blocks": [_laid_out(block, folder, unverified) for block in parts.rest],
+        "disagree": _laid_out(parts.disagree, folder, unverified),
+        "missing": _laid_out(parts.missing, folder, unverified),
         "citations": [_reference(c, report) for c in report.citations],
         "notes": [breakable(note) for note in report.notes],
         "method": method(report),
@@ -101,7 +115,21 @@ def _reference(citation: ReportCitation, report: ReportDocument) -> dict[str, An
         "place": breakable(f"{citation.file}, {page}"),
         "quote": breakable(say("quoted", report.language, quote=one_line(citation.quote, 700))),
         "warning": "" if citation.verified else say("unverified", report.language),
+        "crop": f"/{citation.crop}" if citation.crop else "",
+        "crop_width": _crop_width(citation),
+        "alt": say("crop_alt", report.language, file=citation.file, page=citation.page),
     }
+
+
+def _crop_width(citation: ReportCitation) -> float:
+    """Returns the share of its column that a crop takes: all crops show a page at one size."""
+    left, _, right, _ = citation.crop_box or (0.0, 0.0, 0.0, 0.0)
+    return round(min(1.0, max(0.5, (right - left) / WIDEST_CROP)), 3)
+
+
+def _tile(figure: KeyFigure, unverified: set[int]) -> dict[str, Any]:
+    cites = [{"kind": "cite", "n": n, "verified": n not in unverified} for n in figure.cites]
+    return {"value": figure.value, "label": breakable(figure.label), "cites": cites}
 
 
 def _lanes(steps: list[ReportStep]) -> list[dict[str, Any]]:
@@ -153,10 +181,48 @@ def _grid(table: Node) -> Node:
     """Every row gets as many cells as there are columns."""
     count = len(table["align"])
     rows = [[*row, *([[]] * count)][:count] for row in table["rows"]]
+    for column, align in enumerate(table["align"]):
+        if align == "right":
+            _align_decimals(rows, column)
     return {
         "head": [*table["head"], *([[]] * count)][:count],
         "rows": [{"cell": cell} for row in rows for cell in row],
     }
+
+
+def _align_decimals(rows: list[list[Any]], column: int) -> None:
+    """Fills the decimals of the numbers of a column up, with what is not seen."""
+    tails = [_decimals(row[column]) for row in rows]
+    longest = max((tail for tail in tails if tail), key=len, default="")
+    for row, tail in zip(rows, tails, strict=True):
+        if tail is not None and len(tail) < len(longest):
+            filling: Node = {"kind": "hidden", "text": longest[len(tail) :]}
+            place = next((n for n, node in enumerate(row[column]) if node["kind"] == "cite"), None)
+            rest = row[column][place:] if place is not None else []
+            row[column] = [*row[column][:place], filling, *rest]
+
+
+def _decimals(cell: list[Node]) -> str | None:
+    """Returns the point and the digits behind it, of a cell that is one number."""
+    found = _CELL_NUMBER.fullmatch(plain_text([n for n in cell if n["kind"] != "cite"]).strip())
+    return (found[1] or "") if found else None
+
+
+def read_template(path: str | os.PathLike[str]) -> bytes:
+    """Returns a template of one's own.
+
+    It is given the same data as ours, as JSON in `sys.inputs.data`, and reads nothing outside the
+    report's folder.
+
+    Raises:
+        InputError: it cannot be read or is no text.
+    """
+    data = input_file(path, max_bytes=_MOST_TEMPLATE).read_bytes()
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not a Typst file (it is no UTF-8 text).") from None
+    return data
 
 
 def _picture(node: Node, folder: Path) -> Node:

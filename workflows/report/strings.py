@@ -27,6 +27,13 @@ _TEXTS = {
         "未核实：所引文字未在该页找到。",
     ),
     "notes": ("Notes", "说明"),
+    "summary": ("In short", "要点"),
+    "disagree": ("What does not agree", "不一致之处"),
+    "missing": ("Not found in the documents", "文档中未找到"),
+    "crop_alt": (
+        "Page {page} of {file}: the quoted words, marked",
+        "{file} 第 {page} 页：引文已标出",
+    ),
     "call": ("Call", "调用"),
     "with": ("With", "参数"),
     "time": ("Time", "用时"),

@@ -10,27 +10,36 @@ from typing import Any
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.secrets import scrub
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportStep
-from qwenbelt.workflows.report.folder import FIGURES, RECORD, TABLES
+from qwenbelt.workflows.report.folder import CROPS, FIGURES, RECORD, TABLES
 from qwenbelt.workflows.report.markdown import escaped, write_markdown
+from qwenbelt.workflows.report.page import html_page
 from qwenbelt.workflows.report.pdf import pdf_bytes
 from qwenbelt.workflows.report.strings import say
 from qwenbelt.workflows.report.summary import banner, facts, method
+from qwenbelt.workflows.report.word import word_bytes
 
 
-def write_report(report: ReportDocument, stage: Path, out: Path) -> None:
-    """Writes `report.md`, `report.pdf`, `citations.json` and `report.json` into `stage`.
+def write_report(
+    report: ReportDocument, stage: Path, out: Path, *, template: bytes | None = None
+) -> None:
+    """Writes the report into `stage`: Markdown, HTML, PDF, its citations and its record.
 
     Args:
         report: the report; its figures are in `stage` already.
         stage: where to write.
         out: where the files will be in the end; paths in the record are relative to it.
+        template: a Typst layout of one's own for the PDF.
     """
     citations = [citation.to_dict() for citation in report.citations]
     _write(stage / "citations.json", json.dumps(citations, ensure_ascii=False, indent=1) + "\n")
     _write(stage / "report.md", markdown_text(report))
     record = json.dumps(_record(report, stage, out), ensure_ascii=False, indent=1)
     _write(stage / RECORD, record + "\n")
-    (stage / "report.pdf").write_bytes(pdf_bytes(report, stage))
+    (stage / "report.pdf").write_bytes(pdf_bytes(report, stage, template))
+    _write(stage / "report.html", html_page(report, stage))
+    word = word_bytes(report, stage)
+    if word is not None:
+        (stage / "report.docx").write_bytes(word)
 
 
 def _write(path: Path, text: str) -> None:
@@ -77,7 +86,7 @@ def _steps(steps: list[ReportStep], report: ReportDocument) -> list[str]:
 
 def _record(report: ReportDocument, stage: Path, out: Path) -> dict[str, Any]:
     made = report.made
-    folders = (stage / FIGURES, stage / TABLES)
+    folders = (stage / FIGURES, stage / TABLES, stage / CROPS)
     own = [p.relative_to(stage).as_posix() for f in folders if f.is_dir() for p in f.iterdir()]
     return {
         "question": report.question,

@@ -45,10 +45,11 @@ def page_picture(
             width, height = source.get_size()
             scale = min(scale, (MAX_PIXELS / max(width * height, 1)) ** 0.5)
             picture: Image = source.render(scale=scale).to_pil().convert("RGB")
-    return _highlighted(picture, boxes, scale)
+    return highlighted(picture, boxes, scale)
 
 
-def _highlighted(picture: Image, boxes: Iterable[Sequence[float]], scale: float) -> Image:
+def highlighted(picture: Image, boxes: Iterable[Sequence[float]], scale: float) -> Image:
+    """Returns a picture with boxes marked as with a felt pen; they are in points."""
     from PIL import Image, ImageChops, ImageDraw
 
     places = [

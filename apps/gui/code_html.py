@@ -1,0 +1,98 @@
+"""Code as HTML, coloured by its parts; the text stays exactly what it was."""
+
+from __future__ import annotations
+
+import base64
+from functools import lru_cache
+from html import escape
+from typing import Any
+
+from qwenbelt.apps.gui.strings import say
+
+MAX_COLOURED = 40_000  # characters; lexers are regular expressions over a stranger's text
+_MAX_DRAWN = 200_000
+# the first that a token lies in: Pygments' names, our classes
+_CLASSES = (
+    ("Token.Comment", "c"),
+    ("Token.Keyword", "k"),
+    ("Token.Operator.Word", "k"),
+    ("Token.Literal.String", "s"),
+    ("Token.Literal.Number", "n"),
+    ("Token.Name.Function", "f"),
+    ("Token.Name.Class", "f"),
+    ("Token.Name.Tag", "k"),
+    ("Token.Name.Attribute", "f"),
+    ("Token.Name.Builtin", "b"),
+    ("Token.Name.Decorator", "b"),
+    ("Token.Generic.Inserted", "s"),
+    ("Token.Generic.Deleted", "d"),
+    ("Token.Generic.Heading", "k"),
+)
+
+
+def code_block(text: str, language: str, tongue: str, *, coloured: bool = True) -> str:
+    """Returns a block of code with a button that copies it.
+
+    Args:
+        text: the code.
+        language: as the fence names it.
+        tongue: the language of the button, "en" or "zh".
+        coloured: whether it is complete, so that its parts can be told apart.
+    """
+    name = escape(language[:30])
+    copy = escape(say("copy", tongue))
+    head = f"<span>{name}</span>" if name else "<span></span>"
+    inner = _coloured(text, language.lower()) if coloured else escape(text)
+    block = (
+        f'<div class="qb-code"><div class="qb-code-head">{head}'
+        f'<button type="button" class="qb-copy">{copy}</button></div>'
+        f'<pre tabindex="0"><code>{inner}</code></pre></div>'
+    )
+    return _drawn(text, tongue) + block if coloured and language.lower() == "svg" else block
+
+
+def _drawn(text: str, tongue: str) -> str:
+    """Returns an SVG as a picture: there no script of it runs, and nothing is fetched for it."""
+    if "<svg" not in text[:2000] or len(text) > _MAX_DRAWN:
+        return ""
+    if 'xmlns="http://www.w3.org/2000/svg"' not in text:
+        text = text.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    data = base64.b64encode(text.encode("utf-8", "replace")).decode("ascii")
+    label = escape(say("drawing", tongue))
+    return (
+        '<button type="button" class="qb-enlarge"><img class="qb-figure qb-drawn" '
+        f'src="data:image/svg+xml;base64,{data}" alt="{label}"></button>'
+    )
+
+
+@lru_cache(maxsize=128)
+def _coloured(text: str, language: str) -> str:
+    lexer = _lexer(language) if language and len(text) <= MAX_COLOURED else None
+    if lexer is None:
+        return escape(text)
+    try:
+        tokens = [(_class(str(kind)), value) for kind, value in lexer.get_tokens(text)]
+    except Exception:  # a lexer that fails on a stranger's text: it is shown without colours
+        return escape(text)
+    if "".join(value for _, value in tokens) != text:
+        return escape(text)
+    return "".join(
+        f'<span class="qb-{kind}">{escape(value)}</span>' if kind else escape(value)
+        for kind, value in tokens
+    )
+
+
+@lru_cache(maxsize=64)
+def _lexer(language: str) -> Any:
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
+
+    try:
+        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return None
+
+
+@lru_cache(maxsize=512)
+def _class(kind: str) -> str:
+    return next((ours for theirs, ours in _CLASSES if kind.startswith(theirs)), "")

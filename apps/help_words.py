@@ -1,0 +1,94 @@
+"""The help in Chinese: what commands and options say, and click's own words.
+
+Commands are written in English, where they are; `help.zh.json` has the Chinese for each text. What
+it lacks is shown in English, never left out.
+"""
+
+from __future__ import annotations
+
+import functools
+import gettext
+import importlib
+import json
+import re
+from importlib import resources
+
+import click
+
+from qwenbelt.core.language import user_language
+
+_CLICK = ("core", "decorators", "exceptions", "formatting", "parser", "termui", "types")
+_CLICKS_WORDS = {
+    "Usage:": "用法：",
+    "Options": "选项",
+    "Commands": "命令",
+    "Positional arguments": "参数",
+    "Show this message and exit.": "显示此帮助并退出。",
+    "Show the version and exit.": "显示版本并退出。",
+    "Error: {message}": "错误：{message}",
+    "Try '{command} {option}' for help.": "用“{command} {option}”查看帮助。",
+    "default: {default}": "默认：{default}",
+    "required": "必填",
+    "env var: {var}": "环境变量：{var}",
+    "Missing command.": "缺少命令。",
+    "Missing argument": "缺少参数",
+    "Missing option": "缺少选项",
+    "Missing parameter": "缺少参数",
+    "No such option {name!r}.": "没有选项 {name!r}。",
+    "No such command {name!r}.": "没有命令 {name!r}。",
+    "No such option: {name}": "没有选项：{name}",
+    "Invalid value for {param_hint}: {message}": "{param_hint} 的值无效：{message}",
+    "Invalid value: {message}": "值无效：{message}",
+    "Choose from:\n\t{choices}": "可选：\n\t{choices}",
+    "Option {name!r} does not take a value.": "选项 {name!r} 不接受值。",
+    "Option {name!r} requires an argument.": "选项 {name!r} 需要一个值。",
+    "{value!r} is not a valid {number_type}.": "{value!r} 不是有效的 {number_type}。",
+    "{value} is not in the range {range}.": "{value} 不在 {range} 范围内。",
+    "{name} {filename!r} does not exist.": "{name} {filename!r} 不存在。",
+    "Do you want to continue?": "是否继续？",
+    "Aborted!": "已中止！",
+}
+
+
+@functools.cache
+def catalogue() -> dict[str, str]:
+    """Returns the Chinese of each English text, whose white space does not count."""
+    text = resources.files("qwenbelt.apps").joinpath("help.zh.json").read_text("utf-8")
+    return {flat(english): chinese for english, chinese in json.loads(text).items()}
+
+
+def flat(text: str) -> str:
+    """Returns a text on one line."""
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def in_chinese(command: click.Command) -> click.Command:
+    """Returns the command, with those below it, with its help in Chinese."""
+    known = catalogue()
+    command.help = known.get(flat(command.help or ""), command.help)
+    command.short_help = known.get(flat(command.short_help or ""), command.short_help)
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.help:
+            parameter.help = known.get(flat(parameter.help), parameter.help)
+    if type(command) is click.Group:
+        for member in command.commands.values():
+            in_chinese(member)
+    return command
+
+
+def _translated(text: str) -> str:
+    if user_language() == "zh" and text in _CLICKS_WORDS:
+        return _CLICKS_WORDS[text]
+    return gettext.gettext(text)
+
+
+def speak_chinese() -> None:
+    """Has click say its own words in Chinese where that is the person's language.
+
+    click looks its words up through gettext, by the locale of the process; `QWENBELT_LANG` is
+    none, and a catalogue in gettext's form would be a compiled file of ours.
+    """
+    for name in _CLICK:
+        module = importlib.import_module(f"click.{name}")
+        if hasattr(module, "_"):
+            module._ = _translated  # type: ignore[attr-defined]

@@ -1,0 +1,302 @@
+"""What a person may rely on at the chat's desk: nothing typed, chosen or asked for is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(900)]
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+PATIENCE = 240_000  # milliseconds
+TOOLS = "#qb-tools input"
+# a drop as a browser reports it; returns whether the page kept the browser from opening the file
+DROP = """([where, name]) => {
+  const given = new DataTransfer();
+  given.items.add(new File(["a,b"], name, { type: "text/csv" }));
+  const event = (kind) => new DragEvent(kind,
+    { dataTransfer: given, bubbles: true, cancelable: true });
+  const target = document.querySelector(where);
+  target.dispatchEvent(event("dragenter"));
+  const veiled = document.querySelector("#qb-drop") !== null;
+  return [veiled, target.dispatchEvent(event("drop")), document.querySelector("#qb-drop") !== null];
+}"""
+
+
+class Gate:
+    """Holds requests back until it is opened, as a cold server does."""
+
+    def __init__(self, page: Any, pattern: str) -> None:
+        self._held: list[Any] = []
+        self._open = False
+        page.route(pattern, self._take)
+
+    def _take(self, route: Any) -> None:
+        if self._open:
+            route.continue_()
+        else:
+            self._held.append(route)
+
+    def open(self) -> None:
+        self._open = True
+        for route in self._held:
+            route.continue_()
+
+
+def tools_of(screen: Any) -> Any:
+    screen.page.click("#qb-settings button")
+    boxes = screen.page.locator(TOOLS)
+    expect(boxes.first).to_be_enabled(timeout=PATIENCE)
+    return boxes
+
+
+def test_settings_touched_before_they_are_filled_lose_nothing(screen: Any) -> None:
+    gate = Gate(screen.page, "**/run/predict*")  # the page's first values are on their way
+    screen.open()
+    screen.page.click("#qb-settings button")
+    screen.page.locator(TOOLS).first.wait_for()
+    for box in screen.page.locator(TOOLS).all():
+        if box.is_enabled():
+            box.click()
+    gate.open()
+    expect(screen.page.locator(f"{TOOLS}:checked")).to_have_count(4, timeout=PATIENCE)
+    screen.page.reload()
+    tools_of(screen)
+    expect(screen.page.locator(f"{TOOLS}:checked")).to_have_count(4, timeout=PATIENCE)
+
+
+def test_two_tabs_keep_each_others_settings(screen: Any) -> None:
+    screen.open()
+    tools_of(screen)
+    other = screen.page.context.new_page()
+    other.goto(screen.url)
+    other.click("#qb-settings button")
+    expect(other.locator(TOOLS).first).to_be_enabled(timeout=PATIENCE)
+    with screen.page.expect_response("**/run/predict*"):
+        screen.page.get_by_label("document_search").uncheck()
+    with other.expect_response("**/run/predict*"):
+        other.get_by_label("plot").uncheck()
+    with other.expect_response("**/run/predict*"):
+        other.locator("#qb-think").get_by_label("on", exact=True).check()
+    other.close()
+    screen.page.locator("#qb-think").get_by_label("off", exact=True).click()
+    note = screen.page.locator(".qb-toast", has_text="changed in another window")
+    note.wait_for(timeout=PATIENCE)
+    on = screen.page.locator("#qb-think").get_by_label("on", exact=True)
+    expect(on).to_be_checked(timeout=PATIENCE)
+    screen.page.reload()
+    tools_of(screen)
+    expect(screen.page.locator(f"{TOOLS}:checked")).to_have_count(2, timeout=PATIENCE)
+
+
+def test_a_question_is_seen_after_a_card_was_opened(screen: Any) -> None:
+    screen.open()
+    screen.page.set_viewport_size({"width": 1280, "height": 420})
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.page.locator(".qb-card summary").first.click()
+    screen.ask("Send it")
+    question = screen.wait(".qb-question", 2).last
+    expect(question).to_be_in_viewport(timeout=PATIENCE)
+
+
+def test_files_dropped_anywhere_go_with_the_question(screen: Any) -> None:
+    screen.open()
+    for where, name in (("#qb-turns", "a.csv"), ("#qb-side", "b.csv"), ("body", "c.csv")):
+        veiled, opened, veil_stays = screen.page.evaluate(DROP, [where, name])
+        assert veiled
+        assert not opened, "the browser would open the file"
+        assert not veil_stays
+        screen.page.locator("#qb-attached .qb-file", has_text=name).wait_for(timeout=PATIENCE)
+    screen.wait("#qb-attached .qb-file", 3)
+
+
+@pytest.mark.parametrize("screen", [{}, {"width": 390}], indirect=True)
+def test_the_export_menu_is_whole(screen: Any) -> None:
+    screen.open()
+    if screen.page.viewport_size["width"] < 760:
+        screen.page.click(".sidebar .toggle-button")
+    screen.page.click("#qb-export")
+    for link in screen.wait("#qb-export-menu a", 3).all():
+        seen = link.evaluate(
+            """link => { const box = link.getBoundingClientRect();
+            return [[box.left + 9, box.top + 9], [box.right - 9, box.bottom - 9]].every(
+              ([x, y]) => document.elementFromPoint(x, y) === link); }"""
+        )
+        assert seen, "something clips or covers it"
+    screen.page.keyboard.press("Escape")
+    screen.wait("#qb-export-menu", 0)
+
+
+def test_undo_gives_the_text_back_and_can_be_taken_back(screen: Any) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.page.click("[data-action=undo]")
+    box = screen.page.locator("#qb-message textarea")
+    expect(box).to_have_value("Hello", timeout=PATIENCE)
+    screen.wait("#qb-undone:visible")
+    screen.page.reload()
+    expect(box).to_have_value("Hello", timeout=PATIENCE)
+    screen.page.click("#qb-undone [data-action=show]")
+    screen.wait(".qb-footer")
+    expect(box).to_have_value("", timeout=PATIENCE)
+    screen.wait("#qb-undone[hidden]")
+
+
+def test_messages_wait_for_a_running_answer(screen: Any) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.ask("Wait")
+    screen.wait(".qb-card.running")
+    for text in ("First", "Stumble", "Third"):
+        screen.ask(text)
+        screen.page.locator("#qb-queue li", has_text=text).wait_for(timeout=PATIENCE)
+    screen.page.reload()
+    queue = screen.page.locator("#qb-queue li")
+    expect(queue).to_have_count(3, timeout=PATIENCE)
+    queue.first.locator("[data-queue=drop]").click()
+    expect(queue).to_have_count(2, timeout=PATIENCE)
+    box = screen.page.locator("#qb-message textarea")
+    queue.last.locator("[data-queue=edit]").click()
+    expect(box).to_have_value("Third", timeout=PATIENCE)
+    box.fill("")
+    send = screen.page.locator("#qb-message .submit-button")
+    expect(send).to_have_attribute("aria-label", "Stop the answer", timeout=PATIENCE)
+    queue.locator("[data-queue=now]").click()
+    screen.wait(".qb-card.cancelled")
+    screen.wait("#qb-queue[hidden]", 1)
+    expect(screen.page.locator(".qb-question").last).to_contain_text("Stumble", timeout=PATIENCE)
+    screen.wait("#qb-status[hidden]")
+
+
+def test_send_stops_while_nothing_is_written(screen: Any) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.ask("Wait")
+    screen.wait(".qb-card.running")
+    send = screen.page.locator("#qb-message .submit-button")
+    expect(send).to_have_attribute("aria-label", "Stop the answer", timeout=PATIENCE)
+    screen.page.locator("#qb-message textarea").fill("Next")
+    expect(send).to_have_attribute("aria-label", "Send", timeout=PATIENCE)
+    screen.page.locator("#qb-message textarea").fill("")
+    send.click()
+    screen.wait(".qb-card.cancelled")
+    expect(send).to_have_attribute("aria-label", "Send", timeout=PATIENCE)
+
+
+def test_drafts_stay_with_their_conversations(screen: Any) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    box = screen.page.locator("#qb-message textarea")
+    box.fill("half a thought")
+    screen.page.click("#qb-new")
+    expect(box).to_have_value("", timeout=PATIENCE)
+    box.fill("another")
+    screen.page.click(".qb-session-open")
+    expect(box).to_have_value("half a thought", timeout=PATIENCE)
+    screen.page.reload()
+    expect(box).to_have_value("half a thought", timeout=PATIENCE)
+    box.fill("")
+    box.press("ArrowUp")
+    expect(screen.page.locator(".qb-edit")).to_have_value("Hello", timeout=PATIENCE)
+
+
+def test_numbers_in_an_answer_open_the_passages_they_cite(screen: Any) -> None:
+    screen.open()
+    file = {"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4"}
+    screen.page.set_input_files("#qb-message input[type=file]", file)
+    screen.wait("#qb-attached .qb-file")
+    screen.ask("Find it")
+    screen.wait(".qb-footer")
+    cited = screen.page.locator(".qb-answer .qb-text .qb-cite")
+    expect(cited).to_have_text(["2", "1"], timeout=PATIENCE)
+    pages = cited.evaluate_all("all => all.map(one => [one.dataset.file, one.dataset.page])")
+    assert pages == [["report.pdf", "3"], ["report.pdf", "2"]]
+    assert "[7]" in screen.page.inner_text(".qb-answer .qb-text >> nth=-1")
+
+
+def test_a_line_about_a_retry_goes_when_the_answer_comes(screen: Any) -> None:
+    screen.open()
+    screen.ask("Stumble")
+    screen.page.locator(".qb-note", has_text="trying again").wait_for(timeout=PATIENCE)
+    assert "asked again 1×" in screen.wait(".qb-footer").inner_text()
+    screen.wait(".qb-note", 0)
+
+
+def test_a_failure_offers_what_helps(screen: Any) -> None:
+    screen.open()
+    screen.ask("Fail")
+    screen.wait(".qb-failure [data-settings]").click()
+    expect(screen.page.locator("#qb-check")).to_be_visible(timeout=PATIENCE)
+    screen.page.click(".qb-failure [data-action=retry]")
+    expect(screen.page.locator(".qb-version")).to_have_text("2/2", timeout=PATIENCE)
+
+
+def test_a_figure_is_shown_large(screen: Any) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.page.click(".qb-text .qb-enlarge")
+    image = screen.wait("#qb-lightbox[open] img")
+    before = image.bounding_box()["width"]
+    screen.page.click("#qb-lightbox [aria-label=Larger]")
+    assert image.bounding_box()["width"] > before
+    assert screen.page.get_attribute("#qb-lightbox a", "href").endswith("drawing.png")
+    screen.page.keyboard.press("Escape")
+    screen.wait("#qb-lightbox", 0)
+
+
+def test_new_chat_on_a_slow_server_is_where_the_question_goes(screen: Any) -> None:
+    gate = Gate(screen.page, "**/qb/sessions")
+    screen.page.goto(screen.url)
+    screen.page.click("#qb-new")
+    screen.page.wait_for_function("window.qwenbelt.session")
+    chosen = screen.page.evaluate("window.qwenbelt.session")
+    gate.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    assert screen.page.evaluate("window.qwenbelt.session") == chosen
+
+
+def test_a_question_asked_before_a_conversation_is_there_waits_for_it(screen: Any) -> None:
+    gate = Gate(screen.page, "**/qb/sessions")
+    screen.page.goto(screen.url)
+    screen.page.wait_for_selector("#qb-message textarea")
+    screen.ask("Hello")
+    gate.open()
+    screen.wait(".qb-footer")
+
+
+@pytest.mark.parametrize("screen", [{"width": 390}], indirect=True)
+def test_a_phone_shows_the_conversation_and_not_the_side_bar(screen: Any) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    arrow = screen.page.locator(".sidebar .toggle-button")
+    top = screen.page.locator("#qb-scroll").bounding_box()["y"]
+    assert arrow.bounding_box()["y"] + arrow.bounding_box()["height"] <= top + 1
+    arrow.click()
+    screen.page.click(".qb-session-open")
+    screen.wait(".sidebar:not(.open)")
+    arrow.click()
+    screen.page.click("#qb-new")
+    screen.wait(".sidebar:not(.open)")
+
+
+def test_lanes_stay_readable_in_a_narrow_box(screen: Any) -> None:
+    screen.open()
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    for width in (900, 300, 200):
+        screen.page.evaluate(
+            "width => { document.querySelector('.qb-lanes').style.width = `${width}px`; }", width
+        )
+        tracks = screen.page.locator(".qb-lane:not(.qb-axis) .qb-track").evaluate_all(
+            "all => all.map(one => one.offsetWidth)"
+        )
+        assert min(tracks) > 0.3 * width, f"the bars have no room in {width} pixels: {tracks}"

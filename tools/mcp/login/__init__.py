@@ -1,0 +1,1 @@
+"""Logging in to remote MCP servers by OAuth 2.1."""
