@@ -170,6 +170,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         answer: Any = None,
         generate_cfg: Mapping[str, Any] | None = None,
         parent: ParentRun | None = None,
+        durable: str | Path | None = None,
+        run_id: str | None = None,
         **kwargs: Any,
     ) -> Run:
         """Starts a run and returns it: an async generator of events.
@@ -184,6 +186,10 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             answer: the form of a typed answer, see `ask`; then `run.value` is that.
             generate_cfg: settings of this run's requests, over those of the llm.
             parent: the run inside of whose call this one runs.
+            durable: a SQLite file or `postgresql://…` in which the run is kept: the same question
+                under the same id goes on where it was broken off, and is not asked again once it
+                is answered.
+            run_id: the run's id in it; made of the question by default.
             **kwargs: handed on to every tool.
         """
         read = from_openai([as_dict(message) for message in messages])
@@ -191,6 +197,14 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         if session is not None and not isinstance(session, str):
             asked, recorder = session.turn_for(asked)
             session = f"session-{session.name}"
+        recorded = None
+        if durable is not None:
+            if recorder is not None:
+                raise ConfigError("A session keeps its runs itself.", fix="Leave out `durable`.")
+            from qwenbelt.agents.sessions.durable import durable_turn
+
+            turn = durable_turn(durable, run_id, asked, self.name or "")
+            asked, recorder, recorded = turn.messages, turn.recorder, turn.answer
         given = self._with_own_system(asked)
         keywords = {"lang": lang or _language_of(given), **kwargs}
         options: dict[str, Any] = {"session": session, "folder": folder, "trace": trace}
@@ -205,6 +219,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             options["parent"] = parent
         if recorder is not None:
             options["recorder"] = recorder
+        if recorded is not None:
+            options["recorded"] = recorded
         return self._start(given, keywords, **options)
 
     def _start(
@@ -219,6 +235,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         generate_cfg: Mapping[str, Any] | None = None,
         parent: ParentRun | None = None,
         recorder: TurnRecorder | None = None,
+        recorded: str | None = None,
     ) -> Run:
         """Makes the run; subclasses change the messages here."""
         language: Language = "zh" if kwargs.pop("lang", "en") == "zh" else "en"
@@ -233,6 +250,10 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         if self.skills is not None:
             messages = with_system(messages, self.skills.listing(language), last=True)
         model = model_for(self.llm, self.tool_form)
+        if recorded is not None:
+            from qwenbelt.agents.sessions.durable import RecordedModel
+
+            model = RecordedModel(model, recorded)
         code, offered = code_mode_of(self.code_mode, self._tools_for_run(), model)
         offered = self._deferred.over(offered) if self._deferred is not None else offered
         plan = RunConfig(

@@ -100,21 +100,28 @@ class Session:
         write_text(target, writers[target.suffix](self.turns))
         return target
 
-    def turn_for(self, question: Sequence[Message]) -> tuple[list[Message], TurnRecorder]:
+    def open_turns(self) -> list[tuple[int, bool, list[Message]]]:
+        """Returns all turns: their numbers, whether one is open, and their messages."""
+        return self._database.turns(self.name)
+
+    def turn_for(
+        self, question: Sequence[Message], recorder: type[TurnRecorder] | None = None
+    ) -> tuple[list[Message], TurnRecorder]:
         """Returns the messages to send for a question, and what records its turn.
 
         An open turn of the same question is gone on with; another open turn is closed.
         """
+        kept = recorder or TurnRecorder
         turns = self._database.turns(self.name)
         before = [message for _, _, messages in turns for message in messages]
         if turns and turns[-1][1]:
             number, _, messages = turns[-1]
             asked = list(question)
             if messages[: len(asked)] == asked:
-                return before, TurnRecorder(self, number, messages)
+                return before, kept(self, number, messages)
             self._database.replace(self.name, number, messages)
         number = self._database.begin(self.name, question)
-        return [*before, *question], TurnRecorder(self, number, list(question))
+        return [*before, *question], kept(self, number, list(question))
 
 
 class TurnRecorder:

@@ -11,6 +11,8 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from qwenbelt.apps.gui.asking import TurnStarter
+from qwenbelt.apps.gui.bodies import json_body
+from qwenbelt.apps.gui.first_steps import FirstSteps
 from qwenbelt.apps.gui.guards import language_of
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
 from qwenbelt.apps.gui.pages import cited_page, page_png
@@ -29,7 +31,6 @@ _INLINE = {
     ".webp": "image/webp",
     ".svg": "image/svg+xml",
 }
-_MAX_BODY = 64 * 1024 * 1024
 _STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _FILE_HEADERS = {
     "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"
@@ -77,6 +78,10 @@ class Api:
             Route("/qb/cite/{session}/{name}/{page:int}", self._guarded(self._cite)),
             Route("/qb/picture/{session}/{name}/{page:int}", self._guarded(self._picture)),
             Route("/qb/export/{session}/{form}", self._guarded(self._export)),
+            *(
+                Route(route.path, self._guarded(route.endpoint), methods=list(route.methods or ()))
+                for route in FirstSteps(self._asker).routes()
+            ),
         ]
 
     @staticmethod
@@ -169,7 +174,7 @@ class Api:
         return JSONResponse({"id": row.id})
 
     async def _import(self, request: Request) -> Response:
-        row = imported(self._hub.store, request.state.user, await _body(request))
+        row = imported(self._hub.store, request.state.user, await json_body(request))
         return JSONResponse({"id": row.id})
 
     async def _delete(self, request: Request) -> Response:
@@ -180,7 +185,7 @@ class Api:
         action = self._actions.get(request.path_params["action"])
         if action is None:
             return JSONResponse({"error": "There is no such action."}, 404)
-        return JSONResponse(action(self._session(request), await _body(request)) or {})
+        return JSONResponse(action(self._session(request), await json_body(request)) or {})
 
     def _retry(self, session: ChatSession, body: dict[str, Any]) -> None:
         turn = _turn(session, body)
@@ -195,7 +200,8 @@ class Api:
 
     def _suggest(self, session: ChatSession, body: dict[str, Any]) -> None:
         """Asks a suggested question with its files."""
-        number, known = body.get("number"), self._asker.suggestions("en")
+        language = "zh" if body.get("lang") == "zh" else "en"
+        number, known = body.get("number"), self._asker.suggestions(language)
         if not isinstance(number, int) or not 0 <= number < len(known):
             raise PageError("no_suggestion")
         names = self._asker.attach(session, known[number].files)
@@ -226,23 +232,3 @@ def _turn(session: ChatSession, body: dict[str, Any]) -> Any:
     if turn is None:
         raise PageError("no_conversation")
     return turn
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    """Reads a JSON object.
-
-    Raises:
-        InputError: it is not one, or too large.
-    """
-    raw = b""
-    async for piece in request.stream():
-        raw += piece
-        if len(raw) > _MAX_BODY:
-            raise InputError("The request is too large.")
-    try:
-        value = loads_bounded(raw or b"{}")
-    except ValueError as error:
-        raise InputError("The request's body is not JSON.") from error
-    if not isinstance(value, dict):
-        raise InputError("The request's body is not a JSON object.")
-    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,11 +18,13 @@ from qwenbelt.apps.gui.store import ChatTurn
 from qwenbelt.apps.gui.strings import PageError, say
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, ModelFinished, ModelStarted
+from qwenbelt.core.language import Language
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.reply_fold import ReplyFold
 from qwenbelt.tools.mcp.config import server_entries
 
 MAX_FILE_MB = 100
+DEMO = "demo"  # under which a conversation keeps that it plays the demo, and in which language
 MAX_FILES = 20
 AgentMaker = Callable[..., Any]
 
@@ -111,11 +114,12 @@ class TurnStarter:
             if path is None:
                 raise PageError("file_gone", name=name)
             paths.append(path)
-        return session.start(question, paths, self._maker(session.row.user, question), parent)
+        return session.start(question, paths, self._maker(session, question), parent)
 
-    def _maker(self, user: str, question: str) -> Callable[[ChatSession], Any]:
+    def _maker(self, session: ChatSession, question: str) -> Callable[[ChatSession], Any]:
+        user = session.row.user
         if self.given is None:
-            choice = self.choice(user)
+            choice = self._demo_choice(session, question) or self.choice(user)
             return lambda session: session.agent(choice, self._make_agent)
         given, agent = self.given, self.given.agent_for(question, self.chosen_agent(user))
 
@@ -133,6 +137,35 @@ class TurnStarter:
         chosen = str(self.hub.store.settings(user).get("agent") or "")
         return chosen if chosen in names else names[0]
 
+    def play_demo(self, user: str, language: str) -> str:
+        """Begins a conversation whose first question a script answers; returns its id."""
+        from qwenbelt.workflows.demo.job import PDF, question
+
+        tongue: Language = "zh" if language == "zh" else "en"
+        title = say("demo_title", language)
+        row = self.hub.store.new_session(user, title)
+        self.hub.store.keep(row.id, DEMO, tongue)
+        session = self.hub.open(user, row.id)
+        names = self.attach(session, [str(demo_document())])
+        if names != [PDF]:
+            raise PageError("file_gone", name=PDF)
+        self.ask(session, question(tongue), names, None)
+        return row.id
+
+    def _demo_choice(self, session: ChatSession, question: str) -> AgentChoice | None:
+        """Returns the scripted model for the demo's own question, and for no other."""
+        if self.hub.store.kept(session.row.id, DEMO) is None:
+            return None
+        from qwenbelt.workflows.demo import job
+
+        tongue: Language = "zh" if self.hub.store.kept(session.row.id, DEMO) == "zh" else "en"
+        if question != job.question(tongue):
+            return None
+        script = self.hub.workspace.parent / f"demo.{tongue}.yaml"
+        script.write_text(chat_script(job.replies(tongue), job.PDF), encoding="utf-8")
+        # the code of the written replies is part of this package
+        return AgentChoice(endpoint=f"scripted:{script}", approve="auto")
+
     def begin(self, session: ChatSession) -> None:
         """Puts what every conversation begins with into a new one."""
         if self.given is not None:
@@ -142,7 +175,11 @@ class TurnStarter:
         """Returns what the empty page proposes."""
         if self.given is not None:
             return list(self.given.looks.suggestions)
-        return [Suggestion(say(f"example_{number}", language)) for number in (1, 2, 3)]
+        return [
+            Suggestion(say("example_1", language)),
+            Suggestion(say("example_2", language)),
+            Suggestion(say("example_3", language), (str(demo_document()),)),
+        ]
 
     def attach(self, session: ChatSession, uploads: Sequence[str]) -> list[str]:
         """Copies uploaded files into the conversation's folder and returns their names there.
@@ -163,6 +200,25 @@ class TurnStarter:
             shutil.copyfile(source, target)
             names.append(target.name)
         return names
+
+
+def demo_document() -> Path:
+    """Returns the PDF that comes with the package."""
+    from importlib import resources
+
+    from qwenbelt.workflows.demo.job import PDF
+
+    return Path(str(resources.files("qwenbelt.workflows.demo").joinpath(PDF)))
+
+
+def chat_script(replies: str, document: str) -> str:
+    """Returns the demo's replies with citations as a chat writes them.
+
+    A report numbers the pages that its agent has read; here a page is cited by its number.
+    """
+    pages = re.findall(r'read_document: .*pages: "(\d+)"', replies)
+    numbered = re.compile(r"\[\$\{read_document#(\d+):\\\[\(\\d\+\)\\\]\}\]")
+    return numbered.sub(lambda found: f"[{document} p.{pages[int(found[1]) - 1]}]", replies)
 
 
 _CHOSEN = ("endpoint", "kind", "tools", "mcp_off", "think", "approve", "system")

@@ -326,7 +326,7 @@
       await act("approve", { call: data.call, answer: data.approve, tool: data.tool });
     } else if (target.classList.contains("qb-cite")) cite(target);
     else if (target.classList.contains("qb-copy")) copy(target);
-    else if (data.suggest) await act("suggest", { number: Number(data.suggest) });
+    else if (data.suggest) await act("suggest", { number: Number(data.suggest), lang: language });
     else if (target.classList.contains("qb-example")) write(target.textContent);
     else if (target.id === "qb-stop") {
       target.disabled = true;
@@ -485,7 +485,7 @@
   }
   window.qwenbelt = {
     get session() { return state.session; }, state, hooks, words, $, make, fill, call, act, write,
-    composer, target, showFiles, notice, open, go, beside,
+    composer, target, showFiles, showSettings, notice, open, go, beside, size, language,
   };
   const waiting = setInterval(() => {
     if ($("qb-turns") && $("qb-sessions") && $("qb-search")) { clearInterval(waiting); prepare(); }

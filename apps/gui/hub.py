@@ -87,6 +87,7 @@ class ChatSession:
         self.gone = False  # deleted
         self.left = False  # the server ends
         self.queue: list[Queued] = [Queued(**row) for row in store.kept(row.id, _QUEUE) or ()]
+        self.demo = store.kept(row.id, "demo") is not None
         self.start_queued: Callable[[ChatSession], None] | None = None
         self._store = store
         self._at_once = at_once

@@ -38,7 +38,7 @@ _WITH_SESSION = (
     "async (...inputs) => { inputs[inputs.length - 1] = await window.qwenbelt.target(); "
     "return inputs; }"
 )
-_SCRIPTS = ("chat.js", "composer.js", "lightbox.js")
+_SCRIPTS = ("chat.js", "composer.js", "lightbox.js", "start.js")
 
 
 # Gradio's box shows signs of files, not their names
@@ -98,7 +98,9 @@ _SCRIPT_WORDS = [
         *("page_picture", "page_failed", "quote_found", "quote_missing", "citation", "edit"),
         *("export_md", "export_json", "export_scenario", "jump", "save", "redo", "undone"),
         *("queued", "send_now", "stop_answer", "drop_here", "enlarge", "files_stay", "zoom_in"),
-        *("zoom_out", "download_it"),
+        *("zoom_out", "download_it", "demo_told", "demo_play", "demo_about", "start_title"),
+        *("start_key", "start_key_about", "start_servers", "start_none", "look_again"),
+        *("ready_now", "no_model", "chip_tools", "chip_think", "on", "off"),
     }
 ]
 
@@ -139,7 +141,9 @@ def build(asker: TurnStarter, language: str, *, logged_in: bool) -> gr.Blocks:
                 html_attributes=gr.InputHTMLAttributes(autocapitalize="sentences"),
             )
         limits = escape(say("limits", language, size=MAX_FILE_MB))
-        gr.HTML(f"<small>{limits}</small>", elem_id="qb-limits", padding=False)
+        gr.HTML(
+            f'<div id="qb-chips"></div><small>{limits}</small>', elem_id="qb-limits", padding=False
+        )
         _send(asker, message, language)
         message.change(None, message, None, js=_SHOW_FILES)
     _only_uploads(blocks, message)
@@ -245,7 +249,7 @@ def _conversation(suggestions: Sequence[Suggestion], language: str) -> str:
     return (
         '<div id="qb-layout"><div id="qb-scroll" tabindex="-1">'
         f'<div id="qb-welcome" hidden><h1>{words["welcome"]}</h1>'
-        f'<div class="qb-examples">{examples}</div></div>'
+        f'<div class="qb-examples">{examples}</div><div id="qb-start"></div></div>'
         '<div id="qb-turns" role="log" aria-live="polite" aria-relevant="additions"></div>'
         f'<div id="qb-status" hidden><span class="qb-spin" aria-hidden="true"></span>'
         f'<span id="qb-status-text"></span>'
@@ -254,6 +258,7 @@ def _conversation(suggestions: Sequence[Suggestion], language: str) -> str:
         f'<button type="button" id="qb-jump" class="qb-button" hidden>↓ {words["jump"]}</button>'
         f'<div id="qb-offline" role="status" hidden>{words["offline"]}</div>'
         '<aside id="qb-panel" hidden></aside></div>'
+        '<div id="qb-demo" role="note" hidden></div>'
         '<div id="qb-undone" role="status" hidden></div>'
         '<ol id="qb-queue" hidden></ol>'
         '<div id="qb-attached" role="status" hidden></div>'

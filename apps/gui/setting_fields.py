@@ -26,6 +26,17 @@ QUIET: dict[str, Any] = {
 MODES = ("untrusted", "ask", "auto", "never")
 THINKING = {"default": None, "on": True, "off": False}
 MAX_SYSTEM = 20_000
+# named sets of tools; those that are not offered are left out
+PRESETS: dict[str, tuple[str, ...]] = {
+    "documents": ("document_search", "read_document", "ocr", "image_zoom"),
+    "data": ("code_interpreter", "plot", "sql_query", "read_document"),
+    "web": ("web_search", "web_fetch", "code_interpreter"),
+    "files": (
+        *("file_read", "file_write", "file_edit", "file_list", "file_search", "file_grep"),
+        *("file_move", "file_info", "file_make_folder"),
+    ),
+    "everything": (),
+}
 # Gradio's own notes of errors speak English
 SHOW_PROBLEM = "(text) => { if (text) window.qwenbelt.notice(text); }"
 Seen = tuple[int, Any]  # a field's version and value as the page shows them
@@ -53,6 +64,7 @@ def shown_fields(asker: TurnStarter, user: str) -> dict[str, Any]:
     return {
         "endpoint": choice.endpoint or "",
         "kind": choice.kind,
+        "presets": _preset(asker, tool_names(choice.tools)),
         "tools": tool_names(choice.tools),
         "mcp_off": [name for name in asker.servers() if name not in choice.mcp_off],
         "think": next(word for word, state in THINKING.items() if state is choice.think),
@@ -146,7 +158,13 @@ def keep_fields(asker: TurnStarter, language: str, fields: Mapping[str, Any]) ->
 
     root = gr.context.Context.root_block
     root.load(load, None, [*fields.values(), *seen.values()], **QUIET)
+    if "presets" in fields:
+        tools = [fields["tools"], seen["tools"]]
+        given = [fields["presets"], seen["tools"]]
+        fields["presets"].input(_use_preset(asker), given, tools, **QUIET)
     for name, component in fields.items():
+        if name == "presets":
+            continue
         save, state = _saver(asker, language, name), seen[name]
         events = [
             component.input(
@@ -163,6 +181,29 @@ def keep_fields(asker: TurnStarter, language: str, fields: Mapping[str, Any]) ->
             )
         for event in events:
             event.then(None, problem, None, js=SHOW_PROBLEM)
+
+
+def preset_tools(asker: TurnStarter, preset: str) -> list[str]:
+    """Returns the tools of a preset that this server offers."""
+    known = offered(asker)
+    return [name for name in PRESETS[preset] if name in known] or known
+
+
+def _preset(asker: TurnStarter, tools: Sequence[str]) -> str | None:
+    """Returns the preset that these tools are, if they are one."""
+    return next((name for name in PRESETS if set(preset_tools(asker, name)) == set(tools)), None)
+
+
+def _use_preset(asker: TurnStarter) -> Callable[..., Any]:
+    def use(preset: str | None, seen: Any, request: gr.Request) -> tuple[Any, Any]:
+        if preset not in PRESETS or seen is None:
+            return gr.skip(), seen
+        names, user = preset_tools(asker, preset), user_of(request)
+        page = str(request.session_hash)
+        version = asker.hub.store.change_setting(user, "tools", lambda *_: names, page)
+        return gr.update(value=names), (version, names)
+
+    return use
 
 
 def _saver(asker: TurnStarter, language: str, name: str) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ from qwenbelt.apps.gui.given import Given
 from qwenbelt.apps.gui.setting_fields import (
     MAX_SYSTEM,
     MODES,
+    PRESETS,
     QUIET,
     THINKING,
     endpoints_of,
@@ -36,6 +37,12 @@ def agent_settings(asker: TurnStarter, language: str) -> None:
     kind = gr.Radio(
         [(say(f"kind_{kind}", language), kind) for kind in AGENT_KINDS],
         label=say("agent_kind", language),
+        interactive=False,
+    )
+    presets = gr.Radio(
+        [(say(f"preset_{name}", language), name) for name in PRESETS],
+        label=say("presets", language),
+        elem_id="qb-presets",
         interactive=False,
     )
     tools = gr.CheckboxGroup(
@@ -73,6 +80,7 @@ def agent_settings(asker: TurnStarter, language: str) -> None:
         {
             "endpoint": endpoint,
             "kind": kind,
+            "presets": presets,
             "tools": tools,
             "mcp_off": servers,
             "think": think,

@@ -89,6 +89,7 @@ class Watcher:
             "live": session.live is not None,
             "title": session.row.title,
             "turns": len(session.path()),
+            "demo": session.demo,
             "undone": undone.id if undone is not None else "",
             "queue": [dataclasses.asdict(entry) for entry in session.queue],
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
 PATIENCE = 240_000  # milliseconds
 TOOLS = "#qb-tools input"
+LOCAL = ("OLLAMA", "VLLM", "LLAMACPP", "LMSTUDIO", "SGLANG")
 # a drop as a browser reports it; returns whether the page kept the browser from opening the file
 DROP = """([where, name]) => {
   const given = new DataTransfer();
@@ -300,3 +302,50 @@ def test_lanes_stay_readable_in_a_narrow_box(screen: Any) -> None:
             "all => all.map(one => one.offsetWidth)"
         )
         assert min(tracks) > 0.3 * width, f"the bars have no room in {width} pixels: {tracks}"
+
+
+def test_tools_are_chosen_by_what_they_are_for(screen: Any) -> None:
+    screen.open()
+    tools_of(screen)
+    screen.page.locator("#qb-presets label", has_text="Web").click()
+    checked = screen.page.locator(f"{TOOLS}:checked")
+    expect(checked).to_have_count(3, timeout=PATIENCE)
+    chips = screen.page.locator("[data-chip=tools]")
+    expect(chips).to_have_text("3 tools", timeout=PATIENCE)
+    screen.page.reload()
+    tools_of(screen)
+    expect(checked).to_have_count(3, timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory, running_program: Any) -> Iterator[Any]:
+    """The chat of somebody who has no key, and on whose machine no server answers."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    nothing = {f"{name}_BASE_URL": "http://127.0.0.1:9/v1" for name in LOCAL}
+    words = ["-c", "from qwenbelt.apps.cli import main; main()", "gui", "--port", "0"]
+    home = {"XDG_CONFIG_HOME": str(folder), "HOME": str(folder), "DASHSCOPE_API_KEY": ""}
+    with running_program(*words, QWENBELT_WORKSPACE=str(folder), **home, **nothing) as program:
+        yield program
+
+
+def test_the_first_five_minutes(newcomer: Any, chromium: Any) -> None:
+    context = chromium.new_context(locale="en-US", viewport={"width": 1024, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.goto(newcomer.url)
+    expect(page.locator("#qb-start h2")).to_have_text("Choose what answers", timeout=PATIENCE)
+    expect(page.locator("[data-chip=model]")).to_have_text("no model yet", timeout=PATIENCE)
+    assert page.get_attribute("#qb-key", "type") == "password"
+    page.click(".qb-demo-play")
+    expect(page.locator("#qb-demo")).to_contain_text("written in advance", timeout=PATIENCE)
+    page.wait_for_selector(".qb-card")
+    assert "eia-923" in page.inner_text(".qb-question .qb-files")
+    page.click("#qb-stop")
+    page.wait_for_selector("#qb-status", state="hidden")
+    page.click("#qb-new")
+    page.fill("#qb-key", "sk-of-a-test-1234")
+    page.click("#qb-start [type=submit]")
+    expect(page.locator("[data-chip=model]")).to_have_text("qwen-plus", timeout=PATIENCE)
+    expect(page.locator("#qb-key")).to_have_count(0, timeout=PATIENCE)
+    assert "sk-of-a-test" not in page.content()
+    context.close()
