@@ -30,7 +30,7 @@ _TABLES = (
 )
 
 
-class Database:
+class StoreTables:
     """Tables in a SQLite file or in PostgreSQL; may be used from many threads and processes.
 
     Args:
@@ -99,7 +99,7 @@ class Database:
         return error
 
 
-class SessionDatabase(Database):
+class SessionDatabase(StoreTables):
     """Where sessions are kept.
 
     Args:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qwenbelt.agents.sessions.database import Database
+from qwenbelt.agents.sessions.database import StoreTables
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import scrub
@@ -49,7 +49,7 @@ class StoredResponse:
     reply: Json
 
 
-class ResponseStore(Database):
+class ResponseStore(StoreTables):
     """The table of replies.
 
     Args:
