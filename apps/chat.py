@@ -108,10 +108,11 @@ class Chat:
                     self._say("chat_leave")
                     continue
                 with self._one_line_errors():
-                    if line.startswith("/") and (filled := self._offered().fill(line)) is None:
+                    filled = self._offered().fill(line) if line.startswith("/") else line
+                    if filled is None:
                         self._command(line)
-                    elif line:
-                        self.answer(loop, filled if line.startswith("/") else line)
+                    elif filled:
+                        self.answer(loop, filled)
 
     def _read(self) -> str:
         prompt = "› " if self._live and sys.stdin.isatty() else ""
