@@ -259,7 +259,7 @@ def _arguments(prompt: OfferedPrompt, rest: str) -> dict[str, str]:
     try:
         words = shlex.split(rest)
     except ValueError as error:
-        raise InputError(f"{prompt.command}: {error}.") from error
+        raise InputError(f"{prompt.command} cannot be read ({error}).") from error
     found: dict[str, str] = {}
     for word in words:
         name, mark, value = word.partition("=")
@@ -268,16 +268,20 @@ def _arguments(prompt: OfferedPrompt, rest: str) -> dict[str, str]:
             continue
         free = next((a for a in prompt.arguments if a not in found), None)
         if free is None:
-            raise InputError(f"{prompt.command} takes no argument {word!r}.", fix=_usage(prompt))
+            raise InputError(
+                f"{prompt.command} takes no argument {word!r}.", fix=f"Write: {_usage(prompt)}."
+            )
         found[free] = word
     if missing := [a for a in prompt.required if a not in found]:
-        raise InputError(f"{prompt.command} needs {', '.join(missing)}.", fix=_usage(prompt))
+        raise InputError(
+            f"{prompt.command} needs {', '.join(missing)}.", fix=f"Write: {_usage(prompt)}."
+        )
     return found
 
 
 def _usage(prompt: OfferedPrompt) -> str:
     words = " ".join(f"{a}=…" if a in prompt.required else f"[{a}=…]" for a in prompt.arguments)
-    return f"Write: {prompt.command} {words}".rstrip()
+    return f"{prompt.command} {words}".rstrip()
 
 
 def _file_name(server: str, uri: str, mime_type: str, number: int) -> str:
