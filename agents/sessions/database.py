@@ -33,25 +33,26 @@ _TABLES = (
 )
 
 
-class SessionDatabase:
-    """Where sessions are kept; may be used from many threads and processes.
+class StoreTables:
+    """Tables in a SQLite file or in PostgreSQL; may be used from many threads and processes.
 
     Args:
         place: the path of a SQLite file, or the URL of a PostgreSQL database.
+        tables: the statements that make them where they are missing.
 
     Raises:
         ConfigError: psycopg is not installed.
         InputError: the database cannot be used.
     """
 
-    def __init__(self, place: str | Path) -> None:
+    def __init__(self, place: str | Path, tables: Sequence[str]) -> None:
         self.place = str(place)
         self._postgres = self.place.startswith(_POSTGRES)
         self._lock = threading.Lock()
         if self._postgres:
             require("postgres")
         with self._transaction() as run:
-            for table in _TABLES:
+            for table in tables:
                 run(table, ())
 
     @contextmanager
@@ -99,6 +100,21 @@ class SessionDatabase:
 
         error: type[Exception] = psycopg.Error
         return error
+
+
+class SessionDatabase(StoreTables):
+    """Where sessions are kept.
+
+    Args:
+        place: the path of a SQLite file, or the URL of a PostgreSQL database.
+
+    Raises:
+        ConfigError: psycopg is not installed.
+        InputError: the database cannot be used.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        super().__init__(place, _TABLES)
 
     def turns(self, session: str) -> list[tuple[int, bool, list[Message]]]:
         """Returns the turns of a session in order: number, whether it is open, messages."""
