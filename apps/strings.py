@@ -97,6 +97,14 @@ _TEXTS = {
     ),
     "chat_no_lanes": ("Nothing has run yet.", "还没有任何运行。"),
     "chat_help": ("this list", "显示本列表"),
+    "chat_help_mcp": (
+        "what MCP servers offer: /server:prompt name=…, @server:uri in a question",
+        "MCP 服务器提供的内容：/服务器:提示 名称=…，问题中可写 @服务器:URI",
+    ),
+    "chat_no_mcp": (
+        "There is no MCP server (--mcp FILE.json).",
+        "没有 MCP 服务器（--mcp FILE.json）。",
+    ),
     "chat_help_file": ("attach a file to the next question", "为下一个问题附上文件"),
     "chat_help_tools": (
         "list the tools, or switch one on or off",
