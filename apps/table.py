@@ -45,6 +45,12 @@ TRACE = {
     ),
 }
 
+STORE = {
+    "dump": CommandTarget(
+        "Write all of a store to a file.", "将存储的全部内容写入文件。", "store:dump"
+    ),
+    "restore": CommandTarget("Read a dump into a store.", "将导出文件读入存储。", "store:restore"),
+}
 COMMANDS: dict[str, CommandTarget] = {
     "demo": CommandTarget(
         "The main job on a bundled PDF; needs no key and no server.",
@@ -68,6 +74,11 @@ COMMANDS: dict[str, CommandTarget] = {
         "Serve an agent as an OpenAI-compatible endpoint.",
         "把智能体作为 OpenAI 兼容端点提供服务。",
         "serve:serve",
+    ),
+    "store": CommandTarget(
+        "Back up what sessions and servers keep, and restore it.",
+        "备份会话和服务器保存的内容，或将其恢复。",
+        members=STORE,
     ),
     "agents": CommandTarget(
         "Agents of your own, one a file: list, show.",
