@@ -62,6 +62,11 @@ COMMANDS: dict[str, CommandTarget] = {
         "就您的文件提问，得到带引用和图表的报告。",
         "report:report",
     ),
+    "research": CommandTarget(
+        "Plan, let searchers look side by side, get a cited report.",
+        "先定计划，多个检索者并行查找，得到带引用的报告。",
+        "research:research",
+    ),
     "run": CommandTarget("Ask an agent one question.", "向智能体提一个问题。", "run:run"),
     "chat": CommandTarget("Chat in the terminal.", "在终端里聊天。", "chat:chat"),
     "gui": CommandTarget("Chat in the browser.", "在浏览器里聊天。", "gui:gui"),
