@@ -36,4 +36,4 @@ def main(picture: str, document: str, sound: str, folder: str = "dashscope_batch
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:]) if len(sys.argv) > 3 else sys.exit("usage: python dashscope_smoke.py PICTURE DOCUMENT SOUND [FOLDER]")

@@ -36,4 +36,4 @@ def main(out: str, endpoint: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:]) if len(sys.argv) > 1 else sys.exit("usage: python evaluate_a_model.py OUT [ENDPOINT]")

@@ -26,7 +26,7 @@ def brevity(example: TrainingExample) -> float:
 
 
 if __name__ == "__main__":
-    examples = []
+    examples = [] if len(sys.argv) > 2 else sys.exit("usage: python training_data.py ENDPOINT ENDPOINT")
     for number, spec in enumerate(sys.argv[1:]):  # two models, such as ollama:qwen3:8b
         agent = FnCallAgent([weather], llm=endpoint(spec))
         path = Path(f"run{number}.jsonl")
