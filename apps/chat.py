@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -32,6 +32,9 @@ from qwenbelt.core.settings import load_settings
 from qwenbelt.core.terminal import terminal_text
 from qwenbelt.core.trace import TraceWriter
 
+if TYPE_CHECKING:
+    from qwenbelt.agents.sessions.session import Session
+
 _MODES = ("untrusted", "ask", "auto", "never")
 
 
@@ -42,6 +45,8 @@ class Chat:
         choice: how the agent is made; commands change it.
         console: where answers go.
         messages: an earlier conversation to go on with.
+        session: a kept conversation to go on with.
+        store: where a new conversation is kept; None keeps it in memory.
     """
 
     def __init__(
@@ -49,6 +54,9 @@ class Chat:
         choice: AgentChoice,
         console: Console,
         messages: list[dict[str, Any]] | None = None,
+        *,
+        session: Session | None = None,
+        store: str | None = None,
     ) -> None:
         self.choice = choice
         self.console = console
@@ -56,7 +64,11 @@ class Chat:
         self.folder = load_settings().workspace / "sessions" / self.session
         self._off: set[str] = set()
         self._made: dict[str, Any] = {}
-        self.conversation = ChatConversation(self._agent(), messages or [])
+        if session is None and store is not None:
+            from qwenbelt.agents.sessions.session import Session
+
+            session = Session(store, self.session)
+        self.conversation = ChatConversation(self._agent(), messages or [], session)
         self.files: list[Path] = []
         self._told_of: list[Path] = []  # files of the conversation
         self.timeline = Timeline()
@@ -239,7 +251,7 @@ class Chat:
         self._say("chat_saved", path=path)
 
     def _clear(self, rest: str) -> None:
-        self.conversation.messages.clear()
+        self.conversation.clear()
         self._told_of.clear()
         self._say("chat_cleared")
 

@@ -13,6 +13,7 @@ from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event
 
 if TYPE_CHECKING:
     from qwenbelt.agents.runtime.run import Run
+    from qwenbelt.agents.sessions.session import Session
 
 Approver = Callable[[ApprovalAsked], Awaitable[bool]]
 
@@ -23,11 +24,20 @@ class ChatConversation:
     Attributes:
         agent: the agent that answers; may be exchanged between two runs.
         messages: qwen-agent message dicts.
+        session: where they are kept for the next process, or None.
     """
 
-    def __init__(self, agent: Any, messages: Iterable[dict[str, Any]] = ()) -> None:
+    def __init__(
+        self,
+        agent: Any,
+        messages: Iterable[dict[str, Any]] = (),
+        session: Session | None = None,
+        **options: Any,
+    ) -> None:
         self.agent = agent
-        self.messages: list[dict[str, Any]] = list(messages)
+        self.session = session
+        self._options = options
+        self.messages: list[dict[str, Any]] = list(messages) or (session.history if session else [])
         self._asked: dict[str, Any] | None = None
 
     def ask(self, text: str, files: Sequence[str | Path] = ()) -> Run:
@@ -37,14 +47,25 @@ class ChatConversation:
             InputError: a file cannot be read.
         """
         self._asked = user_message(text, files)
-        run: Run = self.agent.stream([*self.messages, self._asked])
+        if self.session is not None:
+            run: Run = self.agent.stream([self._asked], session=self.session, **self._options)
+        else:
+            run = self.agent.stream([*self.messages, self._asked], **self._options)
         return run
 
     def keep(self, run: Run) -> None:
         """Adds the question and what the run added; a run that brought nothing leaves no trace."""
         if self._asked is not None and run.messages:
             self.messages += [self._asked, *run.messages]
+        if self.session is not None and self._asked is not None:
+            self.session.settle([self._asked, *run.messages] if run.messages else [])
         self._asked = None
+
+    def clear(self) -> None:
+        """Forgets what was said."""
+        self.messages.clear()
+        if self.session is not None:
+            self.session.clear()
 
 
 class Follower:

@@ -98,7 +98,7 @@ def _of_one(server: str, tool: Tool) -> Iterator[str]:
 
 
 def _says_something(schema: Mapping[str, Any]) -> bool:
-    return any(schema.get(key) for key in ("description", "enum", "const", "$ref", "title"))
+    return any(schema.get(key) for key in ("description", "enum", "const", "$ref"))
 
 
 def _has_type(schema: Mapping[str, Any]) -> bool:

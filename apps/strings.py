@@ -32,6 +32,15 @@ _TEXTS = {
         "{run} runs  {wait} waits  {read} model reads  {write} model writes",
         "{run} 运行  {wait} 等待  {read} 模型读入  {write} 模型输出",
     ),
+    # sessions
+    "which_session": (
+        "A number, or words to search for; an empty line chooses none.",
+        "输入编号或搜索词；空行表示不选择。",
+    ),
+    "session_or_durable": (
+        "A session keeps its runs itself: give --session or --durable.",
+        "会话本身已保存其运行：请只给出 --session 或 --durable 之一。",
+    ),
     # skills
     "no_skills": ("There are no skills.", "没有技能。"),
     "skill_error": ("error", "错误"),

@@ -23,6 +23,7 @@ from qwenbelt.apps.terminal_markdown import terminal_markdown
 from qwenbelt.apps.timeline import CallTiming, Timeline
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.events import (
+    BuiltinTool,
     Done,
     Event,
     HistoryCompacted,
@@ -76,6 +77,7 @@ class TerminalView:
             Retrying: self._on_retrying,
             MessageSent: lambda event: self._note(event.text),
             Notice: lambda event: self._note(event.text),
+            BuiltinTool: lambda event: self._note(event.line),
             HistoryCompacted: self._on_compacted,
             Done: self._on_done,
         }

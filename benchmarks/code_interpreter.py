@@ -6,6 +6,7 @@ python benchmarks/code_interpreter.py [--rounds 5] [--sessions 16]
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import statistics
 import sys
@@ -41,10 +42,11 @@ def unique_bytes(process: int) -> int:
 
 def descendants(process: int) -> list[int]:
     found = []
-    for thread in os.listdir(f"/proc/{process}/task"):
-        text = Path(f"/proc/{process}/task/{thread}/children").read_text(encoding="ascii")
-        for child in map(int, text.split()):
-            found += [child, *descendants(child)]
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        for thread in os.listdir(f"/proc/{process}/task"):
+            text = Path(f"/proc/{process}/task/{thread}/children").read_text(encoding="ascii")
+            for child in map(int, text.split()):
+                found += [child, *descendants(child)]
     return found
 
 
@@ -176,7 +178,10 @@ def our_memory(sessions: int, folder: Path) -> float:
     run.forget_spare()
     processes = set(descendants(os.getpid())) - before
     kernels = [p for p in processes if p != min(processes)]  # without the warm process itself
-    total = sum(unique_bytes(process) for process in kernels) / 2**20
+    total = 0.0
+    for process in kernels:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total += unique_bytes(process) / 2**20
     run.host.close()
     return total / sessions
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from qwenbelt.core.events import (
         ApprovalAsked,
+        BuiltinTool,
         Done,
         ElicitationAsked,
         Event,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnswerInvalid",
     "ApprovalAsked",
+    "BuiltinTool",
     "ConfigError",
     "Done",
     "ElicitationAsked",
@@ -101,6 +103,7 @@ __getattr__, __dir__ = lazy(
         ),
         "qwenbelt.core.events": (
             "ApprovalAsked",
+            "BuiltinTool",
             "ElicitationAsked",
             "Done",
             "Event",

@@ -276,6 +276,31 @@ class Notice(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BuiltinTool(Event):
+    """The model used a tool that runs at the endpoint, such as its web search.
+
+    Attributes:
+        turn: the turn of the model.
+        name: for example "web_search" or "code_interpreter"; "url_citation" for pages that the
+            answer names.
+        detail: what it was asked, in a line, or "".
+        sources: the pages or files that it found.
+    """
+
+    kind: ClassVar[str] = "builtin_tool"
+    turn: int
+    name: str
+    detail: str
+    sources: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """It in one line for people."""
+        found = ", ".join(self.sources[:5])
+        return " ".join(part for part in (self.name, self.detail, found and f"[{found}]") if part)
+
+
+@dataclass(frozen=True, slots=True)
 class Done(Event):
     """The run ended.
 

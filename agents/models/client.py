@@ -40,6 +40,7 @@ class ModelConnection:
         timeout: seconds without any byte from the endpoint.
         headers: further HTTP headers.
         query: further query parameters.
+        path: where requests go, below the URL.
     """
 
     url: str
@@ -47,6 +48,7 @@ class ModelConnection:
     timeout: float = 300.0
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     query: tuple[tuple[str, str], ...] = ()
+    path: str = "/chat/completions"
 
 
 _clients: weakref.WeakKeyDictionary[
@@ -110,7 +112,7 @@ async def _check_redirect(response: httpx2.Response) -> None:
 async def open_reply(
     connection: ModelConnection, body: bytes
 ) -> AsyncIterator[AsyncIterator[JsonDict]]:
-    """Sends a chat completions body; gives its chunks as dicts while they arrive.
+    """Sends a body; gives the chunks of the reply as dicts while they arrive.
 
     A whole (not streamed) reply is given as one chunk.
 
@@ -163,7 +165,7 @@ async def _post(connection: ModelConnection, body: bytes) -> httpx2.Response:
     for attempt in (1, 2):
         try:
             response = await client.post(
-                "/chat/completions",
+                connection.path,
                 cast_to=httpx2.Response,
                 content=body,
                 options={"headers": headers},

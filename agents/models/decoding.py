@@ -8,7 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from qwenbelt.agents.models.codecs.base import compact_json
-from qwenbelt.agents.models.deltas import CallDelta, Finish, Text, Thought, Tokens, WirePiece
+from qwenbelt.agents.models.deltas import (
+    BuiltinUse,
+    CallDelta,
+    Finish,
+    Text,
+    Thought,
+    Tokens,
+    WirePiece,
+)
 from qwenbelt.agents.models.refusals import may_succeed_later
 from qwenbelt.core.errors import EndpointError, one_line
 
@@ -55,6 +63,9 @@ def read_chunk(chunk: Mapping[str, Any]) -> list[WirePiece]:
             break
     if isinstance(chunk.get("usage"), dict):
         out.append(_read_usage(chunk["usage"]))
+    if "builtin_tool" in chunk:
+        used = chunk["builtin_tool"]
+        out.append(BuiltinUse(used["name"], used["detail"], tuple(used["sources"])))
     return out
 
 
@@ -64,19 +75,19 @@ class Halves:
     def __init__(self) -> None:
         self._kept: dict[tuple[type, int | None], str] = {}
 
-    def joined(self, pieces: Sequence[WirePiece]) -> Iterator[WirePiece]:
-        """Yields the pieces with whole characters; a half at the end waits for the other."""
-        for piece in pieces:
-            if isinstance(piece, (Text, Thought)):
-                if not self._kept and piece.text.isascii():
-                    yield piece
-                    continue
-                yield type(piece)(self._whole((type(piece), None), piece.text))
-            elif isinstance(piece, CallDelta):
-                text = self._whole((CallDelta, piece.index), piece.arguments)
-                yield piece if text is piece.arguments else replace(piece, arguments=text)
-            else:
-                yield piece
+    def joined(self, pieces: list[WirePiece]) -> list[WirePiece]:
+        """Returns the pieces with whole characters; a half at the end waits for the other."""
+        if not self._kept and all(_is_ascii(piece) for piece in pieces):
+            return pieces
+        return [self._joined(piece) for piece in pieces]
+
+    def _joined(self, piece: WirePiece) -> WirePiece:
+        if isinstance(piece, (Text, Thought)):
+            return type(piece)(self._whole((type(piece), None), piece.text))
+        if isinstance(piece, CallDelta):
+            text = self._whole((CallDelta, piece.index), piece.arguments)
+            return piece if text is piece.arguments else replace(piece, arguments=text)
+        return piece
 
     def _whole(self, key: tuple[type, int | None], text: str) -> str:
         kept = self._kept.pop(key, "") if self._kept else ""
@@ -92,6 +103,12 @@ class Halves:
         for kind, _ in self._kept:
             if kind in (Text, Thought):
                 yield kind("\ufffd")
+
+
+def _is_ascii(piece: WirePiece) -> bool:
+    if isinstance(piece, CallDelta):
+        return piece.arguments.isascii()
+    return not isinstance(piece, (Text, Thought)) or piece.text.isascii()
 
 
 def _read_choice(choice: Mapping[str, Any]) -> list[WirePiece]:

@@ -66,7 +66,21 @@ class Tokens:
     explicit: bool = False
 
 
-WirePiece = Text | Thought | CallDelta | Finish | Tokens
+@dataclass(frozen=True, slots=True)
+class BuiltinUse:
+    """A use of a tool that runs at the endpoint.
+
+    Attributes:
+        detail: what it was asked, in a line, or "".
+        sources: the pages or files that it found.
+    """
+
+    name: str
+    detail: str
+    sources: tuple[str, ...] = ()
+
+
+WirePiece = Text | Thought | CallDelta | Finish | Tokens | BuiltinUse
 
 
 @dataclass(slots=True)

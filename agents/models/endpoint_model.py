@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from qwenbelt.agents.models import cache_planner, tool_pictures
+from qwenbelt.agents.models import cache_planner, responses, tool_pictures
 from qwenbelt.agents.models.capabilities import capabilities, save
 from qwenbelt.agents.models.client import ModelConnection, open_reply
 from qwenbelt.agents.models.codecs import Codec, codec_for
@@ -55,6 +55,8 @@ _OWN = {
     "cache_dir",
     "return_thoughts",
     "cache",
+    "api",
+    responses.BUILTIN,
 }
 _TOOLS_REFUSED = re.compile(
     r"not support\w*( \w+){0,2} (tools?|functions?)\b|(tools?|functions?)\b( \w+){0,3} not support"
@@ -160,6 +162,7 @@ class EndpointModel:
         self._looked_at: list[JsonDict] = []
         self._looked, self._places = 0, False
         self._cache = self._cache_planner()
+        self._responses = self._responses_api()
 
     def _codec(self, form: str) -> Codec:
         codec = codec_for(form)
@@ -175,8 +178,26 @@ class EndpointModel:
         setting = self.generate_cfg.get("cache", "auto")
         if setting not in ("auto", "off"):
             raise ConfigError(f'cache must be "auto" or "off", not {setting!r}.')
-        able = cache_planner.has_explicit_cache(self.dialect.name, self.name)
+        chat = self.generate_cfg.get("api", "chat") == "chat"  # the other has a cache of its own
+        able = chat and cache_planner.has_explicit_cache(self.dialect.name, self.name)
         return cache_planner.CachePlanner() if able and setting == "auto" else None
+
+    def _responses_api(self) -> responses.ResponsesApi | None:
+        api = self.generate_cfg.get("api", "chat")
+        if api not in responses.APIS:
+            raise ConfigError(f'api must be "chat" or "responses", not {api!r}.')
+        builtin = self.generate_cfg.get(responses.BUILTIN) or ()
+        if api == "chat":
+            if builtin:
+                raise ConfigError(
+                    "Tools of the endpoint need the Responses API.",
+                    fix='Give api="responses" beside builtin_tools.',
+                )
+            return None
+        if self.dialect is LOCAL:
+            raise ConfigError("The embedded engine has no Responses API.", fix='Leave "api" out.')
+        keeps = self.dialect.name == "dashscope" and self.generate_cfg.get("cache") != "off"
+        return responses.ResponsesApi(builtin, keeps=keeps)
 
     @property
     def thinks_not(self) -> bool:
@@ -204,7 +225,8 @@ class EndpointModel:
             ConfigError: the endpoint needs a key and there is none.
         """
         if self._connection is None:
-            self._connection = self._connect()
+            plain = self._connect()
+            self._connection = self._responses.placed(plain) if self._responses else plain
         return self._connection
 
     def _connect(self) -> ModelConnection:
@@ -321,12 +343,16 @@ class EndpointModel:
         fields = {} if self.known.thinking == "never" else without_thoughts(self.dialect)
         return {name: v for name, v in fields.items() if name not in self.known.refused}
 
-    def _open(self, body: bytes) -> AbstractAsyncContextManager[AsyncIterator[JsonDict]]:
+    def _open(
+        self, body: JsonDict, data: bytes
+    ) -> AbstractAsyncContextManager[AsyncIterator[JsonDict]]:
+        if self._responses is not None:
+            return self._responses.open(self.connection(), body)
         if self.dialect is not LOCAL:
-            return open_reply(self.connection(), body)
+            return open_reply(self.connection(), data)
         from qwenbelt.agents.models.local_engine import engine_for, open_embedded
 
-        return open_embedded(engine_for(self.name, self.cfg.get("engine")), body)
+        return open_embedded(engine_for(self.name, self.cfg.get("engine")), data)
 
     async def _send(
         self, body: JsonDict, encoded: Mapping[int, bytes]
@@ -336,7 +362,7 @@ class EndpointModel:
         data, finished = encode_body(body, encoded), False
         if self._gate is None:
             self._gate = gate_for(self.url, rate_of(self.cfg, self.dialect, self.url))
-        async with self._gate.admitted(len(data)) as turn, self._open(data) as chunks:
+        async with self._gate.admitted(len(data)) as turn, self._open(body, data) as chunks:
             halves = Halves()
             async for chunk in chunks:
                 for piece in halves.joined(read_chunk(chunk)):

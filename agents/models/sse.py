@@ -30,7 +30,6 @@ class EventDecoder:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._searched = 0
         self._data: list[str] = []
         self._first = True
         self._bytes = 0
@@ -42,22 +41,32 @@ class EventDecoder:
         Raises:
             EndpointError: an event is not a JSON object, or the reply is larger than is read.
         """
-        self._buffer += data
-        self._bytes += len(data)
+        if self.ended:
+            return []
         out: list[JsonDict] = []
-        start = 0
-        while not self.ended:
-            found = _LINE_END.search(self._buffer, max(start, self._searched))
-            # a CR at the very end may be the first half of CRLF
-            if found is None or (found.group() == b"\r" and found.end() == len(self._buffer)):
-                break
-            out += self._line(bytes(self._buffer[start : found.start()]))
-            start = found.end()
-        del self._buffer[:start]
+        for raw in self._lines(data):
+            out += self._line(raw)
+            if self.ended:
+                self._buffer.clear()
+                return out
+        self._bytes += len(data)
         if len(self._buffer) > MAX_LINE or self._bytes > MAX_REPLY:
             raise too_large(MAX_LINE if self._bytes <= MAX_REPLY else MAX_REPLY)
-        self._searched = max(0, len(self._buffer) - 1)
         return out
+
+    def _lines(self, data: bytes) -> list[bytes]:
+        """Adds bytes to the buffer and takes its whole lines out; each byte is split once."""
+        ends = b"\n" in data or b"\r" in data or self._buffer.endswith(b"\r")
+        self._buffer += data
+        if not ends:
+            return []
+        whole = bytes(self._buffer)
+        lines = _LINE_END.split(whole) if b"\r" in whole else whole.split(b"\n")
+        rest = lines.pop()
+        if whole.endswith(b"\r"):  # it may be the first half of CRLF
+            rest = lines.pop() + b"\r"
+        self._buffer = bytearray(rest)
+        return lines
 
     def close(self) -> list[JsonDict]:
         """Ends the stream; returns what its last, unterminated lines held."""
@@ -70,25 +79,24 @@ class EventDecoder:
     def _line(self, raw: bytes) -> list[JsonDict]:
         if self._first:
             raw, self._first = raw.removeprefix(_BOM), False
+        if not raw:
+            return self._dispatch() if self._data else []
         line = raw.decode("utf-8", "replace")
-        if not line:
-            return self._dispatch()
-        field, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if field == "data":
-            self._data.append(value)
-        elif field == "error":
-            self._data.append(json.dumps({"error": _value(value)}))
+        if line.startswith("data:"):
+            self._data.append(line[5:].removeprefix(" "))
+        elif line.startswith("error:"):
+            self._data.append(json.dumps({"error": _value(line[6:].removeprefix(" "))}))
         return []
 
     def _dispatch(self) -> list[JsonDict]:
         lines, self._data = self._data, []
         out: list[JsonDict] = []
         for text in _events(lines):
-            if text.strip() == "[DONE]":
+            stripped = text.strip()
+            if stripped == "[DONE]":
                 self.ended = True
                 return [*out, DONE]
-            if text.strip():
+            if stripped:
                 out.append(json_object(text))
         return out
 

@@ -13,6 +13,7 @@ from qwenbelt.agents.hooks import Hooks
 from qwenbelt.core.events import ElicitationAsked, Event
 from qwenbelt.core.language import user_language
 from qwenbelt.tools.base import Question
+from qwenbelt.tools.mcp.forms import FormField, form_faults, form_fields, form_values
 
 Values = Mapping[str, Any] | None
 _WORDS = {
@@ -99,43 +100,46 @@ def ask_values_in_terminal(event: ElicitationAsked) -> Values:
     """Asks the person at the terminal; declines where there is none."""
     if sys.stdin is None or not sys.stdin.isatty():
         return None
-    head, page, field = _WORDS[user_language()]
+    head, page, _ = _WORDS[user_language()]
     _write(head.format(server=event.server, message=_plain(event.message)))
     if event.mode == "url":
         _write(page.format(url=_plain(event.url)))
         return {} if sys.stdin.readline().strip().lower() in ("y", "yes", "是", "好") else None
-    values: dict[str, Any] = {}
-    for name, schema in (event.schema.get("properties") or {}).items():
-        about = " ".join(
-            _plain(str(part))
-            for part in (schema.get("title") or schema.get("description"), schema.get("enum"))
-            if part
-        )
-        _write(field.format(name=_plain(name), about=f" - {about}" if about else ""))
-        line = sys.stdin.readline()
-        if not line:
-            return None
-        if line.strip():
-            values[name] = _typed(line.strip(), schema)
-        elif "default" in schema:
-            values[name] = schema["default"]
-    return values
+    given: dict[str, Any] = {}
+    for one in form_fields(event.schema):
+        while True:
+            _write(_asked(one))
+            line = sys.stdin.readline()
+            if not line:
+                return None
+            values = {**given, **({one.name: line.strip()} if line.strip() else {})}
+            found = form_values(values, event.schema)
+            fault = form_faults(found, event.schema, user_language()).get(one.name)
+            if fault is None:
+                given = values
+                break
+            _write(f"  {_plain(fault)}\n")
+    return form_values(given, event.schema)
 
 
-def _typed(text: str, schema: Mapping[str, Any]) -> Any:
-    kind = schema.get("type")
-    try:
-        if kind == "integer":
-            return int(text)
-        if kind == "number":
-            return float(text)
-    except ValueError:
-        return text  # the check of the answer says what is wrong
-    if kind == "boolean":
-        return text.lower() in ("y", "yes", "true", "1", "是", "好")
-    if kind == "array":
-        return [part.strip() for part in text.split(",")]
-    return text
+def _asked(one: FormField) -> str:
+    """Returns the question for one field, with its options numbered."""
+    notes = [_plain(one.description)] if one.description else []
+    if one.kind == "boolean":
+        notes.append("y/n")
+    if one.format:
+        notes.append(one.format)
+    if one.least is not None or one.most is not None:
+        low, high = (f"{b:g}" if b is not None else "" for b in (one.least, one.most))
+        notes.append(f"{low}…{high}")
+    if one.default is not None:
+        notes.append(f"[{_plain(str(one.default))}]")
+    if one.required:
+        notes.append("*")
+    lines = [f"  {n}. {_plain(title)}\n" for n, (_, title) in enumerate(one.options, 1)]
+    field = _WORDS[user_language()][2]
+    about = f" - {' '.join(notes)}" if notes else ""
+    return "".join(lines) + field.format(name=_plain(one.title), about=about)
 
 
 def _plain(text: str) -> str:

@@ -378,6 +378,7 @@ class AgentLoop:
             async with aclosing(self.plan.model.pieces(request)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     self._ways.note(piece)
+                    self._telling.note(piece, self._turn)
                     if isinstance(piece, Finish):
                         reply.finish_reason = piece.reason
                     elif isinstance(piece, Tokens):

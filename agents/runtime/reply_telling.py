@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qwenbelt.agents.hooks import Hooks
-from qwenbelt.core.events import Event, ModelFinished, TextDelta, TextRelabelled, ThinkingDelta
+from qwenbelt.agents.models.deltas import BuiltinUse, WirePiece
+from qwenbelt.core.events import (
+    BuiltinTool,
+    Event,
+    ModelFinished,
+    TextDelta,
+    TextRelabelled,
+    ThinkingDelta,
+)
 
 
 class ReplyTelling:
@@ -19,6 +27,11 @@ class ReplyTelling:
         self._emit = emit
         self.holds = hooks.has("after_model") or hooks.has("before_answer")
         self._finished: ModelFinished | None = None
+
+    def note(self, piece: WirePiece, turn: int) -> None:
+        """Reports the use of a tool of the endpoint."""
+        if isinstance(piece, BuiltinUse):
+            self._emit(BuiltinTool(turn, piece.name, piece.detail, piece.sources))
 
     def text(self, piece: str) -> None:
         """Takes a piece as it comes."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -27,28 +28,31 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS qwenbelt_session_messages ("
     "session TEXT NOT NULL, turn INTEGER NOT NULL, place INTEGER NOT NULL, message TEXT NOT NULL, "
     "PRIMARY KEY (session, turn, place))",
+    "CREATE TABLE IF NOT EXISTS qwenbelt_session_uses ("
+    "session TEXT NOT NULL PRIMARY KEY, used DOUBLE PRECISION NOT NULL)",
 )
 
 
-class SessionDatabase:
-    """Where sessions are kept; may be used from many threads and processes.
+class StoreTables:
+    """Tables in a SQLite file or in PostgreSQL; may be used from many threads and processes.
 
     Args:
         place: the path of a SQLite file, or the URL of a PostgreSQL database.
+        tables: the statements that make them where they are missing.
 
     Raises:
         ConfigError: psycopg is not installed.
         InputError: the database cannot be used.
     """
 
-    def __init__(self, place: str | Path) -> None:
+    def __init__(self, place: str | Path, tables: Sequence[str]) -> None:
         self.place = str(place)
         self._postgres = self.place.startswith(_POSTGRES)
         self._lock = threading.Lock()
         if self._postgres:
             require("postgres")
         with self._transaction() as run:
-            for table in _TABLES:
+            for table in tables:
                 run(table, ())
 
     @contextmanager
@@ -97,6 +101,21 @@ class SessionDatabase:
         error: type[Exception] = psycopg.Error
         return error
 
+
+class SessionDatabase(StoreTables):
+    """Where sessions are kept.
+
+    Args:
+        place: the path of a SQLite file, or the URL of a PostgreSQL database.
+
+    Raises:
+        ConfigError: psycopg is not installed.
+        InputError: the database cannot be used.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        super().__init__(place, _TABLES)
+
     def turns(self, session: str) -> list[tuple[int, bool, list[Message]]]:
         """Returns the turns of a session in order: number, whether it is open, messages."""
         with self._transaction() as run:
@@ -123,6 +142,11 @@ class SessionDatabase:
             )
             turn = int(last) + 1
             run("INSERT INTO qwenbelt_session_turns VALUES (?, ?, 1)", (session, turn))
+            run(
+                "INSERT INTO qwenbelt_session_uses VALUES (?, ?) "
+                "ON CONFLICT (session) DO UPDATE SET used = excluded.used",
+                (session, time.time()),
+            )
             _append(run, session, turn, messages)
         return turn
 
@@ -182,6 +206,26 @@ class SessionDatabase:
                         "WHERE session = ? AND turn >= ?",
                         (session, gone[-1][0]),
                     )
+
+    def recent(self) -> list[tuple[str, float, int, str]]:
+        """Returns all sessions, the one used last first: name, time, turns, first message."""
+        with self._transaction() as run:
+            rows = run(
+                "SELECT t.session, COALESCE(MAX(u.used), 0), COUNT(*), MIN(t.turn) "
+                "FROM qwenbelt_session_turns t "
+                "LEFT JOIN qwenbelt_session_uses u ON u.session = t.session "
+                "GROUP BY t.session ORDER BY 2 DESC, 1",
+                (),
+            )
+            found = []
+            for name, used, turns, first in rows:
+                said = run(
+                    "SELECT message FROM qwenbelt_session_messages "
+                    "WHERE session = ? AND turn = ? ORDER BY place LIMIT 1",
+                    (name, first),
+                )
+                found.append((name, float(used), int(turns), said[0][0] if said else "{}"))
+        return found
 
     def names(self) -> list[str]:
         """Returns the names of all sessions."""

@@ -14,12 +14,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qwenbelt.agents.runtime.history import reply_messages, result_message
 from qwenbelt.agents.sessions.database import Message, SessionDatabase
-from qwenbelt.core.errors import InputError
+from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.events import ToolFinished
 from qwenbelt.core.files import write_text
 
@@ -104,6 +105,15 @@ class Session:
         """Returns all turns: their numbers, whether one is open, and their messages."""
         return self._database.turns(self.name)
 
+    def settle(self, messages: Sequence[Message]) -> None:
+        """Closes the last turn, if it is open, with these messages; they may be none."""
+        turns = self._database.turns(self.name)
+        if turns and turns[-1][1]:
+            if messages:
+                self._database.replace(self.name, turns[-1][0], messages)
+            else:
+                self._database.drop(self.name, 1)
+
     def turn_for(
         self, question: Sequence[Message], recorder: type[TurnRecorder] | None = None
     ) -> tuple[list[Message], TurnRecorder]:
@@ -122,6 +132,42 @@ class Session:
             self._database.replace(self.name, number, messages)
         number = self._database.begin(self.name, question)
         return [*before, *question], kept(self, number, list(question))
+
+
+@dataclass(frozen=True)
+class KnownSession:
+    """A session in a list.
+
+    Attributes:
+        name: its name.
+        used: when a question was last asked, in seconds since 1970; 0 when not known.
+        turns: how many there are.
+        begins: how the first question begins.
+    """
+
+    name: str
+    used: float
+    turns: int
+    begins: str
+
+
+def known_sessions(place: str | Path, query: str = "") -> list[KnownSession]:
+    """Returns the sessions in a database, the one used last first.
+
+    Args:
+        place: as of `Session`.
+        query: words that the name or the first question must hold.
+    """
+    from qwenbelt.agents.models.encoding import text_of
+
+    found = []
+    words = query.lower().split()
+    for name, used, turns, first in SessionDatabase(place).recent():
+        begins = one_line(text_of(json.loads(first).get("content")), 80)
+        told = f"{name} {begins}".lower()
+        if not name.startswith("run:") and all(word in told for word in words):
+            found.append(KnownSession(name, used, turns, begins))
+    return found
 
 
 class TurnRecorder:

@@ -14,6 +14,7 @@ import click
 
 from qwenbelt.apps.agent_choice import AgentChoice, agent_options
 from qwenbelt.apps.echo import echo
+from qwenbelt.apps.session_choice import answer_schema, session_options, store_place
 from qwenbelt.apps.strings import explain, say
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from qwenbelt.core.terminal import terminal_json
@@ -30,12 +31,23 @@ if TYPE_CHECKING:
 @click.option("--events", is_flag=True, help="Print every event as a line of JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer and its times as JSON.")
 @click.option("--trace", metavar="FILE", help="Write the run's trace (JSON lines) to FILE.")
+@click.option("--answer", metavar="SCHEMA.json", help="The answer is JSON of this schema.")
+@session_options
+@click.option(
+    "--durable", is_flag=True, help="Keep the run: the same command goes on where it was ended."
+)
+@click.option("--run-id", metavar="ID", help="The durable run's id; made of the question else.")
 def run(
     question: str | None,
     files: tuple[str, ...],
     events: bool,
     as_json: bool,
     trace: str | None,
+    answer: str | None,
+    session: str | None,
+    store: str | None,
+    durable: bool,
+    run_id: str | None,
     **chosen: Any,
 ) -> int:
     """Ask an agent one question.
@@ -51,10 +63,20 @@ def run(
 
     choice = AgentChoice.of_options(**chosen)
     text = _question(question, choice)
-    output = _Output(events, as_json)
+    output = _Output(events, as_json, typed=answer is not None)
+    options: dict[str, Any] = {} if answer is None else {"answer": answer_schema(answer)}
+    kept = None
+    if durable or run_id:
+        if session:
+            raise click.UsageError(say("session_or_durable"))
+        options |= {"durable": store_place(store, "runs.sqlite"), "run_id": run_id}
+    elif session:
+        from qwenbelt.agents.sessions.session import Session
+
+        kept = Session(store_place(store), session)
     agent = make_agent(choice)
     agent.evidence_first = True
-    question_run = ChatConversation(agent).ask(text, files)
+    question_run = ChatConversation(agent, session=kept, **options).ask(text, files)
     with contextlib.ExitStack() as stack:
         sinks, view = [output.take], None
         if output.live:
@@ -83,9 +105,9 @@ def _view() -> TerminalView:
 class _Output:
     """Where the events of the run go."""
 
-    def __init__(self, events: bool, as_json: bool) -> None:
-        self.events, self.as_json = events, as_json
-        self.live = sys.stdout.isatty() and not events and not as_json
+    def __init__(self, events: bool, as_json: bool, *, typed: bool = False) -> None:
+        self.events, self.as_json, self.typed = events, as_json, typed
+        self.live = sys.stdout.isatty() and not events and not as_json and not typed
         self.lines: list[dict[str, Any]] = []
 
     def take(self, event: Event) -> None:
@@ -106,8 +128,12 @@ class _Output:
 
         if self.as_json:
             known = {"answer": done.text, "reason": done.reason, "detail": done.detail}
+            if self.typed:
+                known["value"] = done.value
             summary = {**known, **as_dict(Timeline(self.lines)), "messages": done.messages}
             echo(terminal_json(json.dumps(summary, ensure_ascii=False, indent=2, default=str)))
+        elif self.typed and not self.events:
+            echo(terminal_json(json.dumps(done.value, ensure_ascii=False, indent=2)))
         elif not self.events and not self.live:
             echo(done.text)
         if done.reason != "answer" and not self.live:

@@ -29,6 +29,12 @@ from qwenbelt.apps.strings import say
 @click.option(
     "--origin", "origins", multiple=True, metavar="URL", help="A web page that may ask; repeatable."
 )
+@click.option(
+    "--store",
+    default="",
+    metavar="PLACE",
+    help="Keep replies for previous_response_id and background: a SQLite file or postgresql://….",
+)
 def serve(
     host: str,
     port: int,
@@ -36,6 +42,7 @@ def serve(
     token: str | None,
     activity: Literal["reasoning", "notes", "none"],
     origins: tuple[str, ...],
+    store: str,
     **chosen: Any,
 ) -> None:
     """Serve an agent as an OpenAI-compatible endpoint.
@@ -60,6 +67,7 @@ def serve(
         activity=activity,
         folder=load_settings().workspace / "serve",
         origins=origins,
+        store=store,
     )
     agent = make_agent(choice)
     serve_agent(agent, options, trusted_tools(agent), lambda url: echo(say("serving", url=url)))

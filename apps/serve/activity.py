@@ -10,6 +10,7 @@ from qwenbelt.apps.serve.figures import Links
 from qwenbelt.apps.strings import seconds
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.events import (
+    BuiltinTool,
     Done,
     Event,
     ModelFinished,
@@ -100,6 +101,7 @@ class Teller:
             ToolFinished: self._finished,
             Retrying: self._retrying,
             Notice: lambda event: self._note(one_line(event.text, 200)),
+            BuiltinTool: lambda event: self._note(one_line(event.line, 200)),
             Usage: self._usage,
             Done: self._done,
         }

@@ -29,6 +29,7 @@ from qwenbelt.apps.serve.inputs import Inbox, chat_messages, response_messages
 from qwenbelt.apps.serve.metrics import Metrics
 from qwenbelt.apps.serve.response_form import ResponseForm
 from qwenbelt.apps.serve.settings import settings_of
+from qwenbelt.apps.serve.stored import StoredReplies
 from qwenbelt.core.errors import (
     ConfigError,
     EndpointError,
@@ -47,6 +48,7 @@ MAX_VALUES = 1_000_000
 _AT_ONCE = 1024 * 1024  # is parsed on the loop itself
 FIRST_SIGN = 5.0  # seconds within which a failure still becomes an HTTP status
 _SESSION_HEADERS = ("x-session-id", "x-openwebui-chat-id")
+Keep = Callable[[dict[str, Any]], Awaitable[None]]
 _STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -84,6 +86,8 @@ class ServeOptions:
         activity: how calls of tools are told.
         folder: where the files of conversations are kept.
         origins: pages of other origins that may ask, for chats that run in a browser.
+        store: where replies of the responses form are kept: a SQLite file or `postgresql://…`;
+            empty for nowhere. Replicas with the same store know each other's replies.
     """
 
     name: str = "qwenbelt"
@@ -93,6 +97,7 @@ class ServeOptions:
     activity: Activity = "reasoning"
     folder: Path = Path("serve")
     origins: Sequence[str] = ()
+    store: str = ""
 
 
 class AgentServer:
@@ -124,6 +129,7 @@ class AgentServer:
         self._room = Room()
         self._wary = False  # whether this model's thoughts have come as text
         self._created = int(time.time())
+        self._stored = StoredReplies(options.store, self._write) if options.store else None
 
     def app(self) -> Starlette:
         """Returns the ASGI application."""
@@ -136,6 +142,15 @@ class AgentServer:
             Route("/v1/responses", self._guarded(self._responses), methods=["POST"]),
             Route("/files/{token}/{name}", self._file),
         ]
+        lifespan = None
+        if self._stored is not None:
+            kept, lifespan = self._stored, self._stored.lifespan
+            one = "/v1/responses/{id}"
+            routes += [
+                Route(one, self._guarded(kept.show)),
+                Route(one, self._guarded(kept.delete), methods=["DELETE"]),
+                Route(f"{one}/cancel", self._guarded(kept.cancel), methods=["POST"]),
+            ]
         middleware = []
         if self._options.origins:
             middleware.append(
@@ -147,7 +162,10 @@ class AgentServer:
                 )
             )
         return Starlette(
-            routes=routes, middleware=middleware, exception_handlers={HTTPException: _no_route}
+            routes=routes,
+            middleware=middleware,
+            exception_handlers={HTTPException: _no_route},
+            lifespan=lifespan,
         )
 
     # -- around every request -----------------------------------------------------------------
@@ -237,7 +255,45 @@ class AgentServer:
     async def _responses(self, request: Request) -> Response:
         body = await self._body(request)
         name = self._check_model(body)
-        return await self._answer(request, body, response_messages, ResponseForm(name, body))
+        stored, form = self._stored, ResponseForm(name, body)
+        if stored is None:
+            return await self._answer(request, body, response_messages, form)
+        body = await stored.continued(request, body)
+        if body.get("background"):
+            return await stored.begin(request, body, form)
+
+        async def keep(reply: dict[str, Any]) -> None:
+            await stored.keep(request, body, reply)
+
+        return await self._answer(request, body, response_messages, form, keep)
+
+    async def _write(self, identity: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Runs a request in the background; a step that was recorded is not done again."""
+        from qwenbelt.agents.sessions.session import Session
+
+        settings, answer = settings_of(body)
+        name = f"response-{identity}"
+        folder = self._options.folder / name
+        messages = await asyncio.to_thread(response_messages, body, Inbox(folder))
+        folder.mkdir(parents=True, exist_ok=True)
+        session = await asyncio.to_thread(Session, self._options.store, name)
+        further: dict[str, Any] = {"generate_cfg": settings} if settings else {}
+        if answer is not None:
+            further["answer"] = answer
+        run = self._agent.stream(messages, session=session, folder=folder, **further)
+        teller = Teller(
+            self._options.activity,
+            Links(self._shelf, ""),
+            live=False,
+            wary=False,
+            typed=answer is not None,
+        )
+        telling = _Telling(run, teller, self._trusted)
+        form = ResponseForm(self._options.name, body, identity)
+        async with contextlib.aclosing(self._counted(telling)) as pieces:  # type: ignore[type-var]
+            async for kind, text in pieces:
+                form.piece(kind, text)
+        return form.whole(telling.teller.told)
 
     async def _body(self, request: Request) -> dict[str, Any]:
         with self._room.taking() as take:
@@ -252,6 +308,7 @@ class AgentServer:
         body: Mapping[str, Any],
         read: Callable[[Mapping[str, Any], Inbox], list[dict[str, Any]]],
         form: Form,
+        keep: Keep | None = None,
     ) -> Response:
         settings, answer = settings_of(body)
         session = _session(request, body)
@@ -275,11 +332,11 @@ class AgentServer:
         if body.get("stream"):
             await telling.first_sign()
             return StreamingResponse(
-                _streamed(pieces, telling, form),
+                _streamed(pieces, telling, form, keep),
                 media_type="text/event-stream; charset=utf-8",
                 headers=_STREAM_HEADERS,
             )
-        return await _whole(request, pieces, telling, form)
+        return await _whole(request, pieces, telling, form, keep)
 
     async def _counted(self, telling: _Telling) -> AsyncIterator[tuple[Kind, str]]:
         began = time.monotonic()
@@ -384,7 +441,10 @@ def _is_of_a_failure(event: Event) -> bool:
 
 
 async def _streamed(
-    pieces: AsyncIterator[tuple[Kind, str]], telling: _Telling, form: Form
+    pieces: AsyncIterator[tuple[Kind, str]],
+    telling: _Telling,
+    form: Form,
+    keep: Keep | None,
 ) -> AsyncIterator[str]:
     yield form.begin()
     async with contextlib.aclosing(pieces) as open_pieces:  # type: ignore[type-var]
@@ -394,11 +454,18 @@ async def _streamed(
         except QwenbeltError as error:
             yield form.failure(error_body(error)[1])
             return
-    yield form.end(telling.teller.told)
+    last = form.end(telling.teller.told)
+    if keep is not None:  # before its client can name it
+        await keep(form.whole(telling.teller.told))
+    yield last
 
 
 async def _whole(
-    request: Request, pieces: AsyncIterator[tuple[Kind, str]], telling: _Telling, form: Form
+    request: Request,
+    pieces: AsyncIterator[tuple[Kind, str]],
+    telling: _Telling,
+    form: Form,
+    keep: Keep | None,
 ) -> Response:
     async def read() -> None:
         async with contextlib.aclosing(pieces) as open_pieces:  # type: ignore[type-var]
@@ -416,7 +483,10 @@ async def _whole(
         reading.result()
     finally:
         leaving.cancel()
-    return JSONResponse(form.whole(telling.teller.told))
+    reply = form.whole(telling.teller.told)
+    if keep is not None:
+        await keep(reply)
+    return JSONResponse(reply)
 
 
 async def _left(request: Request) -> None:

@@ -156,6 +156,20 @@ def _decoded(data: str, name: str) -> bytes:
         raise InputError(f"{name}: not valid base64.") from error
 
 
+def input_items(body: Mapping[str, Any]) -> list[Any]:
+    """Returns the items of a responses request.
+
+    Raises:
+        InputError: there are none.
+    """
+    given = body.get("input")
+    if isinstance(given, str):
+        given = [{"role": "user", "content": given}]
+    if not isinstance(given, list):
+        raise InputError("`input` must be a text or a list of messages.")
+    return given
+
+
 def response_messages(body: Mapping[str, Any], inbox: Inbox) -> list[dict[str, Any]]:
     """Returns the messages of a responses request (`input`, `instructions`).
 
@@ -164,12 +178,11 @@ def response_messages(body: Mapping[str, Any], inbox: Inbox) -> list[dict[str, A
     """
     for key in ("previous_response_id", "conversation"):
         if body.get(key):
-            raise InputError(f"`{key}` is not known here; send the messages so far.")
-    given = body.get("input")
-    if isinstance(given, str):
-        given = [{"role": "user", "content": given}]
-    if not isinstance(given, list):
-        raise InputError("`input` must be a text or a list of messages.")
+            raise InputError(
+                f"`{key}` is not known here; send the messages so far.",
+                fix="With --store, this server keeps replies, and `previous_response_id` works.",
+            )
+    given = input_items(body)
     said = [item for item in given if isinstance(item, Mapping) and item.get("role")]
     if body.get("instructions"):
         said.insert(0, {"role": "system", "content": str(body["instructions"])})

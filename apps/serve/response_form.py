@@ -12,7 +12,7 @@ from qwenbelt.apps.serve.activity import Kind, Told
 
 _TOLD_BACK = (
     *("instructions", "metadata", "max_output_tokens", "reasoning"),
-    *("temperature", "text", "top_p"),
+    *("temperature", "text", "top_p", "background", "previous_response_id", "store"),
 )
 
 
@@ -22,10 +22,11 @@ class ResponseForm:
     Args:
         model: the name that the client asked for.
         asked: the request; clients (LangChain's parser of typed answers) read it in the reply.
+        identity: the reply's id; a new one by default.
     """
 
-    def __init__(self, model: str, asked: Mapping[str, Any]) -> None:
-        self._id = f"resp_{uuid.uuid4().hex}"
+    def __init__(self, model: str, asked: Mapping[str, Any], identity: str = "") -> None:
+        self._id = identity or f"resp_{uuid.uuid4().hex}"
         self._base = {
             "id": self._id,
             "object": "response",
@@ -49,6 +50,15 @@ class ResponseForm:
 
     def _response(self, status: str, **fields: Any) -> dict[str, Any]:
         return {**self._base, "status": status, "output": self._items, "error": None, **fields}
+
+    @property
+    def id(self) -> str:
+        """The reply's id."""
+        return self._id
+
+    def open(self, status: str) -> dict[str, Any]:
+        """Returns the reply as long as nothing of it is there."""
+        return self._response(status)
 
     def begin(self) -> str:
         """Returns the first events of the stream."""

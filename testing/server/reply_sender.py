@@ -45,6 +45,7 @@ class Exchange:
         calls: the calls in it, whatever their form.
         ids: their ids.
         connection: the number of the client's connection, from 1.
+        sent: the body as it came, where it came in another form than `request.body`'s.
         billed: what a cache of the endpoint would have held of it, for a server that bills.
     """
 
@@ -64,6 +65,7 @@ class Exchange:
     ids: tuple[str, ...] = ()
     connection: int = 0
     billed: Billed | None = None
+    sent: dict[str, Any] | None = None
 
 
 def error_body(status: int, message: str, *, code: str | None = None) -> dict[str, Any]:

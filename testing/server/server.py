@@ -31,6 +31,12 @@ from qwenbelt.testing.server.billing import BillKind, CacheBill
 from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServer
 from qwenbelt.testing.server.reply_sender import Exchange, Sender, error_body, send_failure
 from qwenbelt.testing.server.reply_writer import compose, damaged, message_of, settled
+from qwenbelt.testing.server.responses_api import (
+    KeptResponses,
+    ResponseSender,
+    as_chat,
+    faults_of,
+)
 from qwenbelt.testing.server.turn_matching import Placed, Stage, Surprise
 from qwenbelt.testing.server.validation import faults_in
 
@@ -73,6 +79,7 @@ class ScriptedServer:
         self._stage = Stage(self.scenario, plays)
         self._http = HttpServer(self._handle, host=host, port=port)
         self._lock = threading.Lock()
+        self._kept = KeptResponses()
         self.bill = CacheBill(bill) if bill is not None else None
         self._many = len(self.scenario.conversations) > 1
 
@@ -139,7 +146,9 @@ class ScriptedServer:
             message = "Incorrect API key provided."
             connection.send_json(401, error_body(401, message, code="invalid_api_key"))
         elif http.method == "POST" and path.endswith("/chat/completions"):
-            await self._chat(http, connection, received)
+            await self._chat(http, connection, received, Sender)
+        elif http.method == "POST" and path.endswith("/responses"):
+            await self._chat(http, connection, received, ResponseSender)
         elif http.method == "GET" and path.endswith("/models"):
             entry = {"id": self.scenario.model, "object": "model", "owned_by": "qwenbelt"}
             connection.send_json(200, {"object": "list", "data": [{**entry, "created": 0}]})
@@ -153,24 +162,42 @@ class ScriptedServer:
         key = self.scenario.api_key
         return key is None or http.headers.get("authorization") == f"Bearer {key}"
 
-    async def _chat(self, http: HttpRequest, connection: ClientConnection, received: float) -> None:
+    async def _chat(
+        self,
+        http: HttpRequest,
+        connection: ClientConnection,
+        received: float,
+        sender: type[Sender],
+    ) -> None:
         request = ChatRequest({}, http.headers, len(self.requests) + 1)
         exchange = Exchange(request, received=received, connection=connection.number)
         self.requests.append(exchange)
         try:
             request.body = _body(http.body)
+            if sender is ResponseSender:
+                exchange.sent = request.body
+                request.body = self._chat_form(request.body)
             placed = self._placed(request, exchange)
         except Surprise as error:
             self._refuse(exchange, connection, str(error))
             return
         try:
             turn = await self._turn(placed, request)
-            await self._answer(placed, turn, exchange, connection)
+            await self._answer(placed, turn, exchange, sender, connection)
         except Surprise as error:
             self._stage.release(placed)
             self._refuse(exchange, connection, str(error))
         finally:
             self._stage.ended(placed)
+
+    def _chat_form(self, body: dict[str, Any]) -> dict[str, Any]:
+        wrong = faults_of(body) if self.strict else []
+        before = self._kept.before(body)
+        if before is None:
+            wrong.append(f"previous response {body['previous_response_id']!r} not found")
+        if wrong:
+            raise Surprise("; ".join(wrong[:6]))
+        return as_chat(body, before or ())
 
     def _placed(self, request: ChatRequest, exchange: Exchange) -> Placed:
         wrong = faults_in(request.body) if self.strict else []
@@ -215,7 +242,12 @@ class ScriptedServer:
     # -- replies -----------------------------------------------------------------------------
 
     async def _answer(
-        self, placed: Placed, turn: Turn, exchange: Exchange, connection: ClientConnection
+        self,
+        placed: Placed,
+        turn: Turn,
+        exchange: Exchange,
+        kind: type[Sender],
+        connection: ClientConnection,
     ) -> None:
         fault, request = placed.fault, exchange.request
         if fault.hang or fault.reset or fault.status:
@@ -232,7 +264,9 @@ class ScriptedServer:
         exchange.calls = () if fault.empty else turn.calls
         if self.bill is not None:
             exchange.billed = self.bill.of(request.body, turn.usage.get("input"))
-        sender = Sender(exchange, connection, reply, turn, fault)
+        sender = kind(exchange, connection, reply, turn, fault)
+        if isinstance(sender, ResponseSender) and exchange.reply is not None:
+            self._kept.keep(sender.response_id(), [*request.messages, exchange.reply])
         sender.arrived = lambda: self._arrived(placed, turn, exchange)
         timing = overlaid(self.scenario.timing, turn.timing)
         await (sender.stream(timing) if request.stream else sender.whole(timing))

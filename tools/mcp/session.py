@@ -38,11 +38,12 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from qwenbelt.core.errors import ConfigError, QwenbeltError, ToolError, ToolTimeout, one_line
+from qwenbelt.core.language import user_language
 from qwenbelt.core.urls import connection_options
 from qwenbelt.tools.base import Elicit, Question
 from qwenbelt.tools.mcp import http
 from qwenbelt.tools.mcp.config import ServerConfig
-from qwenbelt.tools.mcp.forms import asks_for_secrets, form_values
+from qwenbelt.tools.mcp.forms import asks_for_secrets, form_faults, form_values
 from qwenbelt.tools.mcp.leniency import Check, Mender, lenient, output_check
 from qwenbelt.tools.mcp.stdio import MAX_LINE_BYTES, StdioServer
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Report = Callable[..., None]
 _MAX_PAGES = 100
+_MOST_QUESTIONS = 3  # for values that do not fit
 _HTTP_TIMEOUT = 30.0
 _LONGEST_REST = 30.0  # between tries to listen for changes
 _CHANGES = (
@@ -267,17 +269,25 @@ class McpSession:
         mode = "url" if url else "form"
         if mode == "form" and asks_for_secrets(schema):
             return ElicitResult(action="decline")
-        question = Question(self.config.name, params.message, schema, mode, url)
-        self._asking += 1
-        try:
-            values = await asyncio.wrap_future(elicit(question))
-        finally:
-            self._asking -= 1
-        if values is None:
-            return ElicitResult(action="decline")
-        if mode == "url":
-            return ElicitResult(action="accept")
-        return ElicitResult(action="accept", content=form_values(dict(values), schema))
+        message = params.message
+        for _ in range(_MOST_QUESTIONS):
+            question = Question(self.config.name, message, schema, mode, url)
+            self._asking += 1
+            try:
+                values = await asyncio.wrap_future(elicit(question))
+            finally:
+                self._asking -= 1
+            if values is None:
+                break
+            if mode == "url":
+                return ElicitResult(action="accept")
+            found = form_values(values, schema)
+            faults = form_faults(found, schema, user_language())
+            if not faults:
+                return ElicitResult(action="accept", content=found)
+            wrong = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
+            message = f"{params.message} ({wrong})"
+        return ElicitResult(action="decline")
 
     def _login_page(self) -> LoginPage | None:
         """Returns where to ask a person to log in: given from the start, or the call's own."""

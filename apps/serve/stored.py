@@ -1,0 +1,107 @@
+"""The routes and steps of a server that keeps its replies (`--store`)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from qwenbelt.apps.serve.inputs import input_items
+from qwenbelt.apps.serve.response_form import ResponseForm
+from qwenbelt.apps.serve.response_store import BackgroundResponses, ResponseStore, StoredResponse
+from qwenbelt.core.errors import EndpointError, InputError
+
+Json = dict[str, Any]
+
+
+class StoredReplies:
+    """Keeps replies, gives them out, and writes some in the background.
+
+    Args:
+        place: the path of a SQLite file, or the URL of a PostgreSQL database.
+        write: runs a request under an id; returns the whole reply.
+    """
+
+    def __init__(self, place: str, write: Callable[[str, Json], Awaitable[Json]]) -> None:
+        self.place = place
+        self._store = ResponseStore(place)
+        self._background = BackgroundResponses(self._store, write)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: Any) -> AsyncIterator[None]:
+        """Writes in the background as long as the server runs."""
+        async with self._background.running():
+            yield
+
+    async def continued(self, request: Request, body: Json) -> Json:
+        """Returns a request with what was said before, which it names by the last reply.
+
+        Raises:
+            EndpointError: that reply is not known (404).
+            InputError: that reply is still being written, or failed.
+        """
+        before = body.get("previous_response_id")
+        if not before:
+            return body
+        stored = await self._get(request, str(before))
+        if stored.status not in ("completed", "incomplete"):
+            raise InputError(f"The reply {before} is {stored.status}; it cannot be gone on with.")
+        said = [item for item in stored.reply["output"] if item.get("role")]
+        items = [*input_items(stored.body), *said, *input_items(body)]
+        rest = {key: value for key, value in body.items() if key != "previous_response_id"}
+        return {**rest, "input": items}
+
+    async def keep(self, request: Request, body: Json, reply: Json) -> None:
+        """Keeps a reply that is whole, unless its client wants it not kept."""
+        if body.get("store") is not False:
+            stored = StoredResponse(reply["id"], reply["status"], body, reply)
+            await asyncio.to_thread(self._store.put, _owner(request), stored)
+
+    async def begin(self, request: Request, body: Json, form: ResponseForm) -> Response:
+        """Begins to write a reply in the background; answers at once.
+
+        Raises:
+            InputError: it is to be streamed or not to be kept as well.
+        """
+        if body.get("stream") or body.get("store") is False:
+            raise InputError("A reply in the background is kept, and is not streamed.")
+        plain = {key: value for key, value in body.items() if key != "background"}
+        stored = StoredResponse(form.id, "in_progress", plain, form.open("in_progress"))
+        await self._background.begin(_owner(request), stored)
+        return JSONResponse(form.open("queued"))
+
+    async def _get(self, request: Request, identity: str) -> StoredResponse:
+        stored = await asyncio.to_thread(self._store.get, identity, _owner(request))
+        if stored is None:
+            raise EndpointError(
+                f"There is no reply {identity!r}.", status=404, code="response_not_found"
+            )
+        return stored
+
+    async def show(self, request: Request) -> Response:
+        """`GET /v1/responses/{id}`."""
+        return JSONResponse((await self._get(request, request.path_params["id"])).reply)
+
+    async def delete(self, request: Request) -> Response:
+        """`DELETE /v1/responses/{id}`."""
+        identity = (await self._get(request, request.path_params["id"])).id
+        self._background.stop(identity)
+        await asyncio.to_thread(self._store.delete, identity, _owner(request))
+        return JSONResponse({"id": identity, "object": "response", "deleted": True})
+
+    async def cancel(self, request: Request) -> Response:
+        """`POST /v1/responses/{id}/cancel`; the replica that writes it learns it in seconds."""
+        identity = (await self._get(request, request.path_params["id"])).id
+        await asyncio.to_thread(self._store.cancel, identity, _owner(request))
+        self._background.stop(identity)
+        return await self.show(request)
+
+
+def _owner(request: Request) -> str:
+    """Whose reply it is: who has another token can neither read it nor go on with it."""
+    return hashlib.sha256(request.headers.get("authorization", "").encode()).hexdigest()[:32]

@@ -1,0 +1,62 @@
+"""A replica with a store, run by the tests: `serve_store_program.py ENDPOINT FOLDER STORE`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from qwenbelt.agents import FnCallAgent
+from qwenbelt.apps.gui.server import run_app
+from qwenbelt.apps.serve import response_store
+from qwenbelt.apps.serve.app import AgentServer, ServeOptions
+from qwenbelt.tools import Tool
+
+response_store.SIGN_SECONDS = 0.5
+response_store.DEAD_SECONDS = 6.0
+
+
+class Nothing(BaseModel):
+    pass
+
+
+class Note(Tool):
+    name = "note"
+    description = "Writes a line."
+    Arguments = Nothing
+
+    def call(self, params: Any, **kwargs: Any) -> Any:
+        with (FOLDER / "notes").open("a", encoding="utf-8") as file:
+            file.write("noted\n")
+        return "noted"
+
+
+class Hold(Tool):
+    name = "hold"
+    description = "Waits until it may go on."
+    Arguments = Nothing
+    read_only = True
+
+    def call(self, params: Any, **kwargs: Any) -> Any:
+        (FOLDER / "holding").touch()
+        while not (FOLDER / "go").exists() and not kwargs["context"].cancelled.is_set():
+            time.sleep(0.05)
+        return "held"
+
+
+def main() -> None:
+    global FOLDER
+    url, folder, store = sys.argv[1:]
+    FOLDER = Path(folder)
+    llm = {"model": "scripted", "model_server": url}
+    agent = FnCallAgent([Note(), Hold()], llm, approve="auto")
+    options = ServeOptions(folder=FOLDER / "kept", store=store)
+    app = AgentServer(agent, options, set()).app()
+    run_app(app, "127.0.0.1", 0, lambda url: print(url, flush=True))
+
+
+if __name__ == "__main__":
+    main()
