@@ -36,4 +36,5 @@ def main(picture: str, document: str, sound: str, folder: str = "dashscope_batch
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:]) if len(sys.argv) > 3 else sys.exit("usage: python dashscope_smoke.py PICTURE DOCUMENT SOUND [FOLDER]")
+    len(sys.argv) > 3 or sys.exit("usage: python dashscope_smoke.py PICTURE DOCUMENT SOUND")
+    main(*sys.argv[1:])
