@@ -31,6 +31,7 @@ from qwenbelt.core.limits import input_file
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.terminal import terminal_text
 from qwenbelt.core.trace import TraceWriter
+from qwenbelt.tools.mcp.offered import Offered
 
 if TYPE_CHECKING:
     from qwenbelt.agents.sessions.session import Session
@@ -81,6 +82,7 @@ class Chat:
             "/model": ("[SPEC]", "chat_help_model", self._model),
             "/think": ("on|off", "chat_help_think", self._think),
             "/approve": ("untrusted|ask|auto|never", "chat_help_approve", self._approve),
+            "/mcp": ("", "chat_help_mcp", self._mcp),
             "/lanes": ("", "chat_help_lanes", self._lanes),
             "/save": ("[FILE]", "chat_help_save", self._save),
             "/clear": ("", "chat_help_clear", self._clear),
@@ -96,6 +98,7 @@ class Chat:
         with (
             InterruptibleLoop() as loop,
             _history_file(),
+            _completion(self._complete),
             contextlib.suppress(EOFError, SystemExit),
         ):
             while True:
@@ -105,10 +108,11 @@ class Chat:
                     self._say("chat_leave")
                     continue
                 with self._one_line_errors():
-                    if line.startswith("/"):
+                    filled = self._offered().fill(line) if line.startswith("/") else line
+                    if filled is None:
                         self._command(line)
-                    elif line:
-                        self.answer(loop, line)
+                    elif filled:
+                        self.answer(loop, filled)
 
     def _read(self) -> str:
         prompt = "› " if self._live and sys.stdin.isatty() else ""
@@ -132,6 +136,7 @@ class Chat:
         Raises:
             EndpointError: the endpoint failed.
         """
+        self.files += self._offered().take(text, self.folder)
         run = self.conversation.ask(text, self.files)
         self._told_of += self.files
         self.files = []
@@ -188,6 +193,26 @@ class Chat:
     def _help(self, rest: str) -> None:
         for name, (arguments, key, _) in self._commands.items():
             echo(f"  {name + ' ' + arguments:<26}{say(key)}")
+
+    def _offered(self) -> Offered:
+        return Offered(self.conversation.agent.function_map.values())
+
+    def _complete(self, line: str) -> list[str]:
+        if line.startswith("/") and " " not in line:
+            own = [name for name in self._commands if name.startswith(line)]
+            return own + self._offered().complete(line)
+        return self._offered().complete(line)
+
+    def _mcp(self, rest: str) -> None:
+        offered = self._offered()
+        for prompt in offered.prompts():
+            words = " ".join(f"{name}=…" for name in prompt.arguments)
+            about = one_line(prompt.description or prompt.title, 80)
+            echo(terminal_text(f"  {prompt.command} {words}  {about}"))
+        for resource in offered.resources():
+            echo(terminal_text(f"  {resource.reference}  {one_line(resource.title, 80)}"))
+        if not offered.servers:
+            self._say("chat_no_mcp")
 
     def _file(self, rest: str) -> None:
         if rest:
@@ -257,6 +282,34 @@ class Chat:
 
     def _quit(self, rest: str) -> None:
         raise SystemExit(0)
+
+
+@contextlib.contextmanager
+def _completion(complete: Callable[[str], list[str]]) -> Iterator[None]:
+    """Completes commands, prompts and resources by Tab, where the platform has readline."""
+    try:
+        import readline
+    except ImportError:
+        yield
+        return
+    found: list[str] = []
+
+    def step(_: str, state: int) -> str | None:
+        if state == 0:
+            found.clear()
+            with contextlib.suppress(QwenbeltError):  # a server that is down suggests nothing
+                found.extend(complete(readline.get_line_buffer()[: readline.get_endidx()]))
+        return found[state] if state < len(found) else None
+
+    before = (readline.get_completer(), readline.get_completer_delims())
+    readline.set_completer(step)
+    readline.set_completer_delims(" ")
+    readline.parse_and_bind("tab: complete")
+    try:
+        yield
+    finally:
+        readline.set_completer(before[0])
+        readline.set_completer_delims(before[1])
 
 
 @contextlib.contextmanager

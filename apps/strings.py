@@ -51,6 +51,8 @@ _TEXTS = {
     "effects": ("has effects", "有副作用"),
     "no_tool": ("There is no tool {name!r}.", "没有名为 {name!r} 的工具。"),
     "close_to": ("Did you mean {names}?", "您是想用 {names} 吗？"),
+    "dumped": ("{rows} rows in {file}.", "已将 {rows} 行写入 {file}。"),
+    "restored": ("{rows} rows are in {place} now.", "已将 {rows} 行存入 {place}。"),
     "known_tools": ("Known are: {names}.", "现有：{names}。"),
     "unavailable": ("not available here: {reason}", "此处不可用：{reason}"),
     # agents
@@ -95,6 +97,14 @@ _TEXTS = {
     ),
     "chat_no_lanes": ("Nothing has run yet.", "还没有任何运行。"),
     "chat_help": ("this list", "显示本列表"),
+    "chat_help_mcp": (
+        "what MCP servers offer: /server:prompt name=…, @server:uri in a question",
+        "MCP 服务器提供的内容：/服务器:提示 名称=…，问题中可写 @服务器:URI",
+    ),
+    "chat_no_mcp": (
+        "There is no MCP server (--mcp FILE.json).",
+        "没有 MCP 服务器（--mcp FILE.json）。",
+    ),
     "chat_help_file": ("attach a file to the next question", "为下一个问题附上文件"),
     "chat_help_tools": (
         "list the tools, or switch one on or off",

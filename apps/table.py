@@ -45,6 +45,12 @@ TRACE = {
     ),
 }
 
+STORE = {
+    "dump": CommandTarget(
+        "Write all of a store to a file.", "将存储的全部内容写入文件。", "store:dump"
+    ),
+    "restore": CommandTarget("Read a dump into a store.", "将导出文件读入存储。", "store:restore"),
+}
 COMMANDS: dict[str, CommandTarget] = {
     "demo": CommandTarget(
         "The main job on a bundled PDF; needs no key and no server.",
@@ -56,6 +62,11 @@ COMMANDS: dict[str, CommandTarget] = {
         "就您的文件提问，得到带引用和图表的报告。",
         "report:report",
     ),
+    "research": CommandTarget(
+        "Plan, let searchers look side by side, get a cited report.",
+        "先定计划，多个检索者并行查找，得到带引用的报告。",
+        "research:research",
+    ),
     "run": CommandTarget("Ask an agent one question.", "向智能体提一个问题。", "run:run"),
     "chat": CommandTarget("Chat in the terminal.", "在终端里聊天。", "chat:chat"),
     "gui": CommandTarget("Chat in the browser.", "在浏览器里聊天。", "gui:gui"),
@@ -63,6 +74,11 @@ COMMANDS: dict[str, CommandTarget] = {
         "Serve an agent as an OpenAI-compatible endpoint.",
         "把智能体作为 OpenAI 兼容端点提供服务。",
         "serve:serve",
+    ),
+    "store": CommandTarget(
+        "Back up what sessions and servers keep, and restore it.",
+        "备份会话和服务器保存的内容，或将其恢复。",
+        members=STORE,
     ),
     "agents": CommandTarget(
         "Agents of your own, one a file: list, show.",

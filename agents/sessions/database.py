@@ -21,7 +21,7 @@ from qwenbelt.core.jsons import loads_bounded
 
 Message = dict[str, Any]
 _POSTGRES = ("postgresql://", "postgres://")
-_TABLES = (
+SESSION_TABLES = (
     "CREATE TABLE IF NOT EXISTS qwenbelt_session_turns ("
     "session TEXT NOT NULL, turn INTEGER NOT NULL, is_open INTEGER NOT NULL, "
     "PRIMARY KEY (session, turn))",
@@ -114,7 +114,7 @@ class SessionDatabase(StoreTables):
     """
 
     def __init__(self, place: str | Path) -> None:
-        super().__init__(place, _TABLES)
+        super().__init__(place, SESSION_TABLES)
 
     def turns(self, session: str) -> list[tuple[int, bool, list[Message]]]:
         """Returns the turns of a session in order: number, whether it is open, messages."""

@@ -138,7 +138,7 @@ def _report(files: tuple[str, ...], as_json: bool, **options: Any) -> None:
     else:
         _tell(_say("answered", model=llm["model"]), quiet)
         _tell_about_code(options["allow_unsandboxed"], quiet)
-    with _progress(quiet) as progress:
+    with report_progress(quiet) as progress:
         from qwenbelt.workflows.report.job import report as make_report
 
         result = make_report(
@@ -158,7 +158,7 @@ def _report(files: tuple[str, ...], as_json: bool, **options: Any) -> None:
             listener=progress.event,
             tell=progress.tell,
         )
-    _show(result, as_json)
+    show_report(result, as_json)
 
 
 def _tell_about_code(allowed: bool, quiet: bool) -> None:
@@ -178,14 +178,16 @@ def _tell(line: str, quiet: bool) -> None:
 
 
 @contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[ReportProgressView]:
+def report_progress(quiet: bool) -> Iterator[ReportProgressView]:
+    """Shows how far a report is, at a terminal."""
     from qwenbelt.apps.report_progress import ReportProgressView
 
     with ReportProgressView(shown=not quiet and sys.stderr.isatty()) as progress:
         yield progress
 
 
-def _show(result: ReportResult, as_json: bool) -> None:
+def show_report(result: ReportResult, as_json: bool) -> None:
+    """Prints the outcome of a report; one that does not stand on its pages exits 1."""
     made = result.document.made
     facts = {
         "citations": len(result.document.citations),
@@ -270,7 +272,7 @@ def demo(as_json: bool, scripted: bool, **options: Any) -> None:
         _tell(_say("real_demo", model=llm["model"]), quiet)
         _tell_about_code(options["allow_unsandboxed"], quiet)
     _tell(_say("demo_question", question=question), quiet)
-    with _progress(quiet) as progress:
+    with report_progress(quiet) as progress:
         result = job.demo(
             options["out"],
             llm=llm,
@@ -281,6 +283,6 @@ def demo(as_json: bool, scripted: bool, **options: Any) -> None:
             listener=progress.event,
             tell=progress.tell,
         )
-    _show(result, as_json)
+    show_report(result, as_json)
     if not as_json:
         echo("\n" + _say("next", folder=shlex.quote(options["out"])))

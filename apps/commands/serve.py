@@ -35,6 +35,13 @@ from qwenbelt.apps.strings import say
     metavar="PLACE",
     help="Keep replies for previous_response_id and background: a SQLite file or postgresql://….",
 )
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Processes behind the port; replies are then kept in --store, by default a SQLite file.",
+)
 def serve(
     host: str,
     port: int,
@@ -43,6 +50,7 @@ def serve(
     activity: Literal["reasoning", "notes", "none"],
     origins: tuple[str, ...],
     store: str,
+    workers: int,
     **chosen: Any,
 ) -> None:
     """Serve an agent as an OpenAI-compatible endpoint.
@@ -53,21 +61,33 @@ def serve(
     """
     from qwenbelt.apps.agent_choice import make_agent, trusted_tools
     from qwenbelt.apps.serve import ServeOptions, serve_agent
+    from qwenbelt.apps.serve.workers import inherited_socket, run_workers
     from qwenbelt.core.settings import load_settings
 
     if click.get_current_context().get_parameter_source("approve") is ParameterSource.DEFAULT:
         chosen["approve"] = "ask"  # nobody sits there who could answer: effects are refused
+    inherited = inherited_socket()
+    if workers > 1 and inherited is None:
+        run_workers(workers, host, port)
+        return
     choice = AgentChoice.of_options(**chosen)
     described = choice.described.name if choice.described else "qwenbelt"
+    folder = load_settings().workspace / "serve"
+    folder.mkdir(parents=True, exist_ok=True)
     options = ServeOptions(
         name=name or described,
         host=host,
         port=port,
         token=token or os.environ.get("QWENBELT_SERVE_TOKEN", ""),
         activity=activity,
-        folder=load_settings().workspace / "serve",
+        folder=folder,
         origins=origins,
-        store=store,
+        store=store or (str(folder / "responses.db") if workers > 1 else ""),
     )
     agent = make_agent(choice)
-    serve_agent(agent, options, trusted_tools(agent), lambda url: echo(say("serving", url=url)))
+
+    def ready(url: str) -> None:
+        if inherited is None:  # else the process that started this worker has said it
+            echo(say("serving", url=url))
+
+    serve_agent(agent, options, trusted_tools(agent), ready, inherited)

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.bodies import json_body
+from qwenbelt.apps.gui.desk_api import DeskApi
 from qwenbelt.apps.gui.first_steps import FirstSteps
 from qwenbelt.apps.gui.guards import language_of
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
@@ -78,6 +79,10 @@ class Api:
             Route("/qb/cite/{session}/{name}/{page:int}", self._guarded(self._cite)),
             Route("/qb/picture/{session}/{name}/{page:int}", self._guarded(self._picture)),
             Route("/qb/export/{session}/{form}", self._guarded(self._export)),
+            *(
+                Route(route.path, self._guarded(route.endpoint))
+                for route in DeskApi(self._session).routes()
+            ),
             *(
                 Route(route.path, self._guarded(route.endpoint), methods=list(route.methods or ()))
                 for route in FirstSteps(self._asker).routes()

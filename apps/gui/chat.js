@@ -4,7 +4,7 @@
   "use strict";
   const { words, language } = window.qwenbeltPage;
   const state = { session: "", source: null, live: false, stick: true, title: "", going: 0 };
-  const hooks = { opened: [], status: [], files: [] };  // what the other scripts want to know
+  const hooks = { opened: [], status: [], files: [], page: [] };  // what the other scripts want to know
   const $ = (id) => document.getElementById(id);
   const make = (tag, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(tag), properties);
@@ -430,6 +430,7 @@
     const close = tool(words.close, "✕", closePanel);
     head.append(title, close);
     panel.replaceChildren(head);
+    const tools = hooks.page.map((hook) => hook(file, page, head));
     close.focus({ preventScroll: true });
     let found;
     try {
@@ -449,7 +450,7 @@
     const note = make("p", { className: "qb-panel-note" });
     if (quote.trim()) note.textContent = found.found ? words.quote_found : words.quote_missing;
     const picture = make("img", { src: `/qb/picture/${where}?boxes=${boxes}`, alt: fill(words.page_picture, { file, page }) });
-    panel.append(note, picture);
+    panel.append(note, ...tools, picture);
   }
 
   // -- beginning ----------------------------------------------------------------------------
@@ -485,7 +486,7 @@
   }
   window.qwenbelt = {
     get session() { return state.session; }, state, hooks, words, $, make, fill, call, act, write,
-    composer, target, showFiles, showSettings, notice, open, go, beside, size, language,
+    composer, target, showFiles, showSettings, showPage, closePanel, notice, open, go, beside, size, language,
   };
   const waiting = setInterval(() => {
     if ($("qb-turns") && $("qb-sessions") && $("qb-search")) { clearInterval(waiting); prepare(); }

@@ -38,7 +38,7 @@ _WITH_SESSION = (
     "async (...inputs) => { inputs[inputs.length - 1] = await window.qwenbelt.target(); "
     "return inputs; }"
 )
-_SCRIPTS = ("chat.js", "composer.js", "lightbox.js", "start.js")
+_SCRIPTS = ("chat.js", "composer.js", "lightbox.js", "start.js", "desk.js")
 
 
 # Gradio's box shows signs of files, not their names
@@ -88,6 +88,7 @@ def _looks(looks: Looks) -> str:
     return style
 
 
+_PAGE_WORDS = ("welcome", "stop", "offline", "jump", "desk")
 _SCRIPT_WORDS = [
     key
     for key in say
@@ -100,6 +101,11 @@ _SCRIPT_WORDS = [
         *("queued", "send_now", "stop_answer", "drop_here", "enlarge", "files_stay", "zoom_in"),
         *("zoom_out", "download_it", "demo_told", "demo_play", "demo_about", "start_title"),
         *("start_key", "start_key_about", "start_servers", "start_none", "look_again"),
+        *("desk", "tab_document", "tab_files", "tab_code", "tab_data", "tab_trace", "page_text"),
+        *("ask_passage", "whole_window", "desk_empty", "download_all", "send_to_model"),
+        *("run_again", "make_test", "open_file", "table_of", "find_in", "found_nothing"),
+        "filter_rows",
+        *("column_text", "column_number", "rows_shown", "plot_this", "plot_ask"),
         *("ready_now", "no_model", "chip_tools", "chip_think", "on", "off"),
     }
 ]
@@ -245,7 +251,7 @@ def _conversation(suggestions: Sequence[Suggestion], language: str) -> str:
         f"{escape(suggestion.text)}</button>"
         for number, suggestion in enumerate(suggestions)
     )
-    words = {key: escape(say(key, language)) for key in ("welcome", "stop", "offline", "jump")}
+    words = {key: escape(say(key, language)) for key in _PAGE_WORDS}
     return (
         '<div id="qb-layout"><div id="qb-scroll" tabindex="-1">'
         f'<div id="qb-welcome" hidden><h1>{words["welcome"]}</h1>'
@@ -256,6 +262,8 @@ def _conversation(suggestions: Sequence[Suggestion], language: str) -> str:
         f'<button type="button" id="qb-stop" class="qb-button">■ {words["stop"]}</button></div>'
         "</div>"
         f'<button type="button" id="qb-jump" class="qb-button" hidden>↓ {words["jump"]}</button>'
+        f'<button type="button" id="qb-desk" class="qb-button" aria-label="{words["desk"]}" '
+        f'title="{words["desk"]}">◫</button>'
         f'<div id="qb-offline" role="status" hidden>{words["offline"]}</div>'
         '<aside id="qb-panel" hidden></aside></div>'
         '<div id="qb-demo" role="note" hidden></div>'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,28 +189,45 @@ def _server(config: Any, leave: Callable[[], None] | None) -> Any:
     return Server(config)
 
 
-def run_app(app: Any, host: str, port: int, ready: Any = None) -> None:
-    """Runs an ASGI application with uvicorn until it is interrupted.
+def listening_on(host: str, port: int) -> socket.socket:
+    """Returns a socket that listens; who knows the address can connect at once, and waits.
 
     Raises:
         InputError: the address cannot be served, for example because the port is taken.
     """
-    import socket
-
-    import uvicorn
-
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-        listening.listen(512)  # who knows the address can connect at once, and waits
+        listening.listen(512)
     except OSError as error:
         listening.close()
         reason = error.strerror or str(error)
         raise InputError(
             f"{host}:{port} cannot be served ({reason}).", fix="Choose another --port."
         ) from error
+    return listening
+
+
+def run_app(
+    app: Any, host: str, port: int, ready: Any = None, listening: socket.socket | None = None
+) -> None:
+    """Runs an ASGI application with uvicorn until it is interrupted.
+
+    Args:
+        app: the application.
+        host: the address.
+        port: the port; 0 takes a free one.
+        ready: called with the URL when it listens.
+        listening: a socket that listens already, in place of a new one.
+
+    Raises:
+        InputError: the address cannot be served, for example because the port is taken.
+    """
+    import uvicorn
+
+    listening = listening or listening_on(host, port)
     number = listening.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -361,6 +362,7 @@ def serve_agent(
     options: ServeOptions,
     trusted: set[str] | None = None,
     ready: Callable[[str], None] | None = None,
+    listening: socket.socket | None = None,
 ) -> None:
     """Serves an agent until it is interrupted.
 
@@ -369,6 +371,7 @@ def serve_agent(
         options: how.
         trusted: see `AgentServer`; an agent that asks nobody (`approve="auto"`) needs none.
         ready: called with the base URL for clients; prints it when None.
+        listening: a socket that listens already, in place of the options' address.
 
     Raises:
         ConfigError: a public address is to be served without a token.
@@ -379,7 +382,7 @@ def serve_agent(
 
     tell = ready or (lambda url: print(say("serving", url=url), flush=True))
     app = AgentServer(agent, options, trusted or set()).app()
-    run_app(app, options.host, options.port, lambda url: tell(f"{url}v1"))
+    run_app(app, options.host, options.port, lambda url: tell(f"{url}v1"), listening)
 
 
 class _Telling:

@@ -16,16 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwenbelt.agents.sessions.database import StoreTables
+from qwenbelt.agents.sessions.dump import RESPONSE_TABLES
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import scrub
 
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS qwenbelt_responses ("
-    "id TEXT PRIMARY KEY, owner TEXT NOT NULL, created DOUBLE PRECISION NOT NULL, "
-    "status TEXT NOT NULL, body TEXT NOT NULL, reply TEXT NOT NULL, "
-    "replica TEXT NOT NULL, seen DOUBLE PRECISION NOT NULL, tries INTEGER NOT NULL)",
-)
 _OPEN = ("queued", "in_progress")
 SIGN_SECONDS = 3.0
 DEAD_SECONDS = 15.0  # without a sign
@@ -57,7 +52,7 @@ class ResponseStore(StoreTables):
     """
 
     def __init__(self, place: str) -> None:
-        super().__init__(place, _TABLES)
+        super().__init__(place, RESPONSE_TABLES)
 
     def put(self, owner: str, stored: StoredResponse, replica: str = "") -> None:
         """Keeps a new reply, or one that a replica is about to write."""

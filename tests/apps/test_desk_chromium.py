@@ -349,3 +349,38 @@ def test_the_first_five_minutes(newcomer: Any, chromium: Any) -> None:
     expect(page.locator("#qb-key")).to_have_count(0, timeout=PATIENCE)
     assert "sk-of-a-test" not in page.content()
     context.close()
+
+
+@pytest.mark.parametrize("screen", [{"width": 1024}, {"width": 390}], indirect=True)
+def test_the_side_pane_shows_files_data_and_times(screen: Any) -> None:
+    screen.open()
+    table = b"name,size\n" + b"".join(b"row %d,%d\n" % (n, n) for n in range(120))
+    file = {"name": "sizes.csv", "mimeType": "text/csv", "buffer": table}
+    screen.page.set_input_files("#qb-message input[type=file]", file)
+    screen.wait("#qb-attached .qb-file")
+    screen.ask("Hello")
+    screen.wait(".qb-footer")
+    screen.page.click("#qb-desk")
+    names = screen.page.locator("#qb-panel li .qb-desk-name")
+    expect(names).to_have_text(["drawing.png", "sizes.csv"], timeout=PATIENCE)
+    expect(screen.page.locator("#qb-panel li").first).to_contain_text("draw", timeout=PATIENCE)
+    with screen.page.expect_download() as download:
+        screen.page.click("#qb-panel a >> nth=0")
+    assert download.value.suggested_filename == "files.zip"
+    tabs = screen.wait(".qb-tab", 5)
+    tabs.nth(3).click()
+    screen.page.click(".qb-desk-body .qb-button")
+    screen.wait(".qb-grid-box td", 100)
+    size = screen.page.locator(".qb-grid-box th").nth(1)
+    expect(size).to_contain_text("0 to 119, mean 59.5, 0 missing", timeout=PATIENCE)
+    for first in ("row 0", "row 119"):
+        screen.page.locator(".qb-grid-box th button").nth(1).click()
+        cell = screen.page.locator(".qb-grid-box td").first
+        expect(cell).to_have_text(first, timeout=PATIENCE)
+    screen.page.fill(".qb-desk-tools [type=search]", "row 7")
+    screen.page.keyboard.press("Enter")
+    expect(screen.page.locator(".qb-grid-box tbody tr")).to_have_count(11, timeout=PATIENCE)
+    tabs.nth(4).click()
+    expect(screen.page.locator(".qb-trace p")).to_contain_text("the longest call look")
+    width = screen.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= screen.page.viewport_size["width"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -198,3 +200,53 @@ def test_a_reply_that_kills_its_replicas_is_given_up(tmp_path: Path) -> None:
     assert store.sign("e") == {"r"}
     store.let_go("e")
     assert store.take_over("f", time.time() - 5) == [("r", {"input": "x"}, 5)]
+
+
+def test_a_dump_is_read_into_another_store_whole_or_not_at_all(tmp_path: Path) -> None:
+    from qwenbelt.agents.sessions.dump import dump_store, restore_store
+    from qwenbelt.agents.sessions.session import Session
+    from qwenbelt.core.errors import InputError
+
+    place, other = str(tmp_path / "a.db"), str(tmp_path / "b.db")
+    session = Session(place, "anna")
+    session.turn_for([{"role": "user", "content": "问 \ud83d"}])
+    ResponseStore(place).put("o", StoredResponse("r", "completed", {"input": "x"}, {"id": "r"}))
+    assert dump_store(place, tmp_path / "d.jsonl") == 3
+    assert restore_store(other, tmp_path / "d.jsonl") == 3
+    assert Session(other, "anna").turns == session.turns
+    assert ResponseStore(other).get("r", "o") == ResponseStore(place).get("r", "o")
+    with pytest.raises(InputError):  # all of it is there already
+        restore_store(other, tmp_path / "d.jsonl")
+    with (tmp_path / "d.jsonl").open("a", encoding="utf-8") as file:
+        file.write("not of a dump\n")
+    with pytest.raises(InputError, match="line 4"):
+        restore_store(str(tmp_path / "c.db"), tmp_path / "d.jsonl")
+    assert Session(str(tmp_path / "c.db"), "anna").turns == []
+    with pytest.raises(InputError, match="no such file"):
+        dump_store(str(tmp_path / "missing.db"), tmp_path / "e.jsonl")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs sockets that are handed on")
+def test_workers_share_a_port_and_one_that_dies_is_replaced(
+    endpoint: ScriptedServer, tmp_path: Path, running_program: Any
+) -> None:
+    words = ["-c", "import sys; from qwenbelt.apps.cli import main; sys.exit(main())"]
+    words += ["serve", "-e", f"openai:scripted@{endpoint.url}", "--port", "0", "--workers", "2"]
+    home = {"QWENBELT_WORKSPACE": str(tmp_path), "OPENAI_API_KEY": "none"}
+    with running_program(*words, **home) as program:
+        http = httpx.Client(base_url=program.url, trust_env=False, timeout=PATIENCE)
+        body = {"input": "My name is Ann."}
+        first = http.post("/responses", json=body).json()
+        assert text_of(first) == "Hello Ann."
+        children = until(lambda: children_of(program.process.pid))
+        os.kill(int(children[0]), signal.SIGKILL)
+        until(lambda: (now := children_of(program.process.pid)) != children and len(now) == 2)
+        assert http.get(f"/responses/{first['id']}").json() == first
+        http.close()
+
+
+def children_of(process: int) -> list[str]:
+    path = Path(f"/proc/{process}/task/{process}/children")
+    if not path.exists():
+        pytest.skip("needs /proc")
+    return path.read_text(encoding="ascii").split()

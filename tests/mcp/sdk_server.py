@@ -7,6 +7,7 @@ import socket
 import sys
 
 from mcp.server.mcpserver import Context, MCPServer
+from mcp_types import Completion, CompletionArgument
 
 server = MCPServer("sdk", log_level="ERROR")
 cancelled = 0
@@ -16,6 +17,30 @@ cancelled = 0
 async def add(a: int, b: int) -> int:
     """Adds two numbers."""
     return a + b
+
+
+@server.resource("note://today")
+def today() -> str:
+    """The note of today."""
+    return "Buy milk."
+
+
+@server.resource("note://{day}/picture", mime_type="image/png")
+def picture(day: str) -> bytes:
+    """A picture of a day."""
+    return b"\x89PNG" + day.encode()
+
+
+@server.prompt()
+def review(code: str, style: str = "kind") -> str:
+    """Reviews code."""
+    return f"Review in a {style} style: {code}"
+
+
+@server.completion()
+async def suggest(ref: object, argument: CompletionArgument, context: object) -> Completion:
+    names = ["kind", "kurt", "strict"]
+    return Completion(values=[n for n in names if n.startswith(argument.value)])
 
 
 @server.tool()

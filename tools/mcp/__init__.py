@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from qwenbelt.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from qwenbelt.tools.mcp.offered import Offered
     from qwenbelt.tools.mcp.servers import McpServers
     from qwenbelt.tools.mcp.tool import McpTool, mcp_tools
 
-__all__ = ["McpServers", "McpTool", "mcp_tools"]
+__all__ = ["McpServers", "McpTool", "Offered", "mcp_tools"]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "qwenbelt.tools.mcp.offered": ("Offered",),
         "qwenbelt.tools.mcp.servers": ("McpServers",),
         "qwenbelt.tools.mcp.tool": (
             "McpTool",

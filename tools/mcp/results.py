@@ -61,7 +61,7 @@ class ResultReader:
 
     def tool_items(self, result: CallToolResult) -> list[Item]:
         """Returns the items of a tool's result; structured content where no text says the same."""
-        items = [self._block(block) for block in result.content]
+        items = [self.block(block) for block in result.content]
         structured = result.structured_content
         if structured is not None:
             said = [block.text for block in result.content if isinstance(block, TextContent)]
@@ -75,7 +75,8 @@ class ResultReader:
         items = [self._contents(entry) for entry in result.contents]
         return items or [Item("text", say("nothing", self._language))]
 
-    def _block(self, block: Any) -> Item:
+    def block(self, block: Any) -> Item:
+        """Returns the item of one content block."""
         if isinstance(block, TextContent):
             return Item("text", shorten(block.text)[0])
         if isinstance(block, ImageContent):

@@ -33,6 +33,7 @@ from qwenbelt.workflows.report.record import RunRecord
 from qwenbelt.workflows.report.strings import say
 
 Listener = Callable[[Event], None]
+Findings = Callable[[Documents, SourceBook], str]
 LONGEST_TITLE = 140
 
 
@@ -48,6 +49,8 @@ class AgentSetup:
         model_calls: requests to the model that the run may make, or None for the setting.
         max_seconds: time of the run, or None.
         max_tokens: tokens of the run, read and written, or None.
+        findings: gives what others have found in the documents, its passages numbered in the
+            book; the model is told it with the question.
     """
 
     llm: Any
@@ -57,6 +60,7 @@ class AgentSetup:
     model_calls: int | None = None
     max_seconds: float | None = None
     max_tokens: int | None = None
+    findings: Findings | None = None
 
 
 def agentic_report(
@@ -81,6 +85,8 @@ def agentic_report(
     ) as folder:
         work = Path(folder)
         evidence, asked = _asked(documents, question, book, language)
+        if setup.findings is not None:
+            asked = f"{asked}\n\n{setup.findings(documents, book)}"
         record.results.append(asked)
         with _agent(documents, setup, book, work, language) as agent:
 

@@ -13,7 +13,7 @@ from qwenbelt.agents.kinds import SearchingKind
 from qwenbelt.core.errors import InputError, NoEndpointError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language, detect_language
-from qwenbelt.workflows.report.agentic import AgentSetup, agentic_report
+from qwenbelt.workflows.report.agentic import AgentSetup, Findings, agentic_report
 from qwenbelt.workflows.report.crops import with_crops
 from qwenbelt.workflows.report.document import ReportDocument
 from qwenbelt.workflows.report.extractive import Tell, extractive_report
@@ -82,6 +82,7 @@ def report(
     model_calls: int | None = None,
     max_seconds: float | None = None,
     max_tokens: int | None = None,
+    findings: Findings | None = None,
     listener: Callable[[Event], None] = lambda event: None,
     tell: Callable[[str, float | None], None] = lambda text, fraction: None,
 ) -> ReportResult:
@@ -106,6 +107,7 @@ def report(
         model_calls: requests to the model that the run may make.
         max_seconds: time of the run, after which the model has to answer.
         max_tokens: tokens of the run, read and written, after which it has to.
+        findings: gives what others have found in the documents, see `AgentSetup`.
         listener: is given every event of the run.
         tell: is given progress outside the run: a text, and the fraction done or None.
 
@@ -131,7 +133,7 @@ def report(
             made = extractive_report(documents, question, stage, work, language, tell)
         else:
             bounds = (model_calls, max_seconds, max_tokens)
-            setup = AgentSetup(chosen, agent, scripted, allow_unsandboxed, *bounds)
+            setup = AgentSetup(chosen, agent, scripted, allow_unsandboxed, *bounds, findings)
             made = agentic_report(documents, question, stage, setup, language, listener)
             if not made.grounded:
                 made = _without_answer(made, documents, stage, work, tell)

@@ -1,0 +1,120 @@
+"""A table of the conversation, page by page: sorted, filtered, its columns summed up."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwenbelt.apps.gui.strings import PageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLES = (".csv", ".tsv", ".xlsx", ".parquet", ".json", ".jsonl")
+ROWS = 50
+_MAX_BYTES = 100 * 1024 * 1024
+_MAX_COLUMNS = 100
+_MAX_CELL = 300
+
+
+def table_page(
+    path: Path,
+    *,
+    sheet: str = "",
+    page: int = 1,
+    sort: str = "",
+    down: bool = False,
+    words: str = "",
+) -> dict[str, Any]:
+    """Returns a page of a table.
+
+    Args:
+        path: a CSV, TSV, XLSX, Parquet or JSON file.
+        sheet: of a workbook; the first by default.
+        page: from 1; the last one if there are fewer.
+        sort: a column's name, or "".
+        down: whether the largest come first.
+        words: only rows in which a cell contains them.
+
+    Raises:
+        PageError: the file cannot be read as a table.
+    """
+    if path.suffix.lower() not in TABLES or path.stat().st_size > _MAX_BYTES:
+        raise PageError("no_table", name=path.name)
+    try:
+        frame, sheets = _read(path, sheet)
+    except Exception as error:  # each reader has errors of its own, and the file is a stranger's
+        raise PageError("no_table", name=path.name) from error
+    frame.columns = [str(name) for name in frame.columns]
+    frame = frame.iloc[:, :_MAX_COLUMNS]
+    summary = [_summary(frame.iloc[:, at]) for at in range(frame.shape[1])]
+    if words.strip():
+        texts = frame.astype(str)
+        hits = texts.apply(lambda c: c.str.contains(words.strip(), case=False, regex=False))
+        frame = frame[hits.any(axis=1)]
+    if sort in frame.columns and frame.columns.tolist().count(sort) == 1:
+        frame = _sorted(frame, sort, down)
+    pages = max(1, math.ceil(len(frame) / ROWS))
+    page = min(max(1, page), pages)
+    shown = frame.iloc[(page - 1) * ROWS : page * ROWS]
+    rows = [[_cell(value) for value in row] for row in shown.itertuples(index=False, name=None)]
+    return {
+        "columns": summary,
+        "rows": rows,
+        "count": len(frame),
+        "page": page,
+        "pages": pages,
+        "sheets": sheets,
+    }
+
+
+def _read(path: Path, sheet: str) -> tuple[pd.DataFrame, list[str]]:
+    import pandas
+
+    kind = path.suffix.lower()
+    if kind == ".xlsx":
+        with pandas.ExcelFile(path) as book:
+            names = [str(name) for name in book.sheet_names]
+            return book.parse(sheet if sheet in names else names[0]), names
+    if kind == ".parquet":
+        return pandas.read_parquet(path), []
+    if kind in (".json", ".jsonl"):
+        return pandas.read_json(path, lines=kind == ".jsonl"), []
+    return pandas.read_csv(path, sep="\t" if kind == ".tsv" else None, engine="python"), []
+
+
+def _sorted(frame: pd.DataFrame, column: str, down: bool) -> pd.DataFrame:
+    try:
+        return frame.sort_values(column, ascending=not down, kind="stable")
+    except TypeError:  # numbers and words in one column
+        return frame.sort_values(column, ascending=not down, key=lambda c: c.astype(str))
+
+
+def _summary(column: pd.Series[Any]) -> dict[str, Any]:
+    import pandas
+
+    known = column.dropna()
+    told: dict[str, Any] = {
+        "name": str(column.name),
+        "kind": "number" if pandas.api.types.is_numeric_dtype(column) else "text",
+        "missing": int(column.isna().sum()),
+    }
+    if pandas.api.types.is_datetime64_any_dtype(column):
+        told["kind"] = "date"
+    if len(known) and told["kind"] != "text":
+        told |= {"least": _cell(known.min()), "most": _cell(known.max())}
+    if len(known) and told["kind"] == "number":
+        told["mean"] = _cell(round(float(known.mean()), 4))
+    if told["kind"] == "text":
+        told["different"] = len({str(value) for value in known})
+    return told
+
+
+def _cell(value: Any) -> str:
+    import pandas
+
+    if value is None or (not isinstance(value, (list, dict)) and bool(pandas.isna(value))):
+        return ""
+    text = f"{value:g}" if isinstance(value, float) and abs(value) < 1e15 else str(value)
+    return text if len(text) <= _MAX_CELL else text[:_MAX_CELL] + "…"

@@ -1,0 +1,265 @@
+"""What the side pane shows of a conversation: its files, code, data, document texts and times."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from qwenbelt.apps.gui.data_grid import TABLES, table_page
+from qwenbelt.apps.gui.guards import language_of
+from qwenbelt.apps.gui.hub import ChatSession
+from qwenbelt.apps.gui.lanes_html import lanes_html
+from qwenbelt.apps.gui.strings import PageError, say
+from qwenbelt.apps.strings import seconds
+from qwenbelt.apps.timeline import Timeline
+from qwenbelt.core.jsons import loads_bounded
+
+_MOST_FILES = 500
+_MOST_ZIPPED = 512 * 1024 * 1024
+_MOST_PAGES = 400  # that one search in a document reads
+_DOCUMENTS = (".pdf", ".docx", ".pptx", ".xlsx", ".html", ".htm", ".md", ".txt")
+
+
+class DeskApi:
+    """The routes of the side pane.
+
+    Args:
+        session_of: returns the conversation of a request, or refuses it.
+    """
+
+    def __init__(self, session_of: Callable[[Request], ChatSession]) -> None:
+        self._of = session_of
+
+    def routes(self) -> list[Route]:
+        """Returns the routes; the caller guards them."""
+        return [
+            Route("/qb/desk/{session}/files", self._files),
+            Route("/qb/desk/{session}/files.zip", self._zip),
+            Route("/qb/desk/{session}/cells", self._cells),
+            Route("/qb/desk/{session}/code.{form}", self._code),
+            Route("/qb/desk/{session}/table/{name}", self._table),
+            Route("/qb/desk/{session}/text/{name}/{page:int}", self._text),
+            Route("/qb/desk/{session}/find/{name}", self._find),
+            Route("/qb/desk/{session}/trace", self._trace),
+        ]
+
+    async def _files(self, request: Request) -> Response:
+        session = self._of(request)
+        makers = _makers(session)
+        rows = [
+            {
+                "name": path.name,
+                "size": path.stat().st_size,
+                "made": makers.get(path.name, ""),
+                "document": path.suffix.lower() in _DOCUMENTS,
+                "table": path.suffix.lower() in TABLES,
+            }
+            for path in _own_files(session)
+        ]
+        return JSONResponse({"files": rows})
+
+    async def _zip(self, request: Request) -> Response:
+        session = self._of(request)
+        packed = await asyncio.to_thread(_packed, _own_files(session))
+        name = 'attachment; filename="files.zip"'
+        return Response(packed, media_type="application/zip", headers={"content-disposition": name})
+
+    async def _cells(self, request: Request) -> Response:
+        return JSONResponse({"cells": _cells(self._of(request))})
+
+    async def _code(self, request: Request) -> Response:
+        cells, form = _cells(self._of(request)), request.path_params["form"]
+        if form not in ("py", "ipynb") or not cells:
+            raise PageError("no_code")
+        if form == "py":
+            text = "\n\n".join(f"# %%\n{cell['code'].rstrip()}" for cell in cells) + "\n"
+            kind = "text/x-python; charset=utf-8"
+        else:
+            text = json.dumps(_notebook(cells), ensure_ascii=False, indent=1)
+            kind = "application/json"
+        name = f'attachment; filename="conversation.{form}"'
+        return Response(text, media_type=kind, headers={"content-disposition": name})
+
+    async def _table(self, request: Request) -> Response:
+        path, asked = self._path(request), request.query_params
+        shown = await asyncio.to_thread(
+            table_page,
+            path,
+            sheet=asked.get("sheet", ""),
+            page=_whole(asked.get("page", "1")),
+            sort=asked.get("sort", ""),
+            down=asked.get("down") == "1",
+            words=asked.get("q", ""),
+        )
+        return JSONResponse(shown)
+
+    async def _text(self, request: Request) -> Response:
+        path, page = self._path(request), request.path_params["page"]
+        text, pages = await asyncio.to_thread(_page_text, path, page)
+        return JSONResponse({"text": text, "pages": pages})
+
+    async def _find(self, request: Request) -> Response:
+        words = request.query_params.get("q", "").strip()[:200]
+        found = await asyncio.to_thread(_found, self._path(request), words) if words else []
+        return JSONResponse({"found": found})
+
+    async def _trace(self, request: Request) -> Response:
+        session, language = self._of(request), language_of(request)
+        parts = [
+            {"turn": turn.id, "question": turn.question[:200], **_times(records, language)}
+            for turn in session.path()
+            if (records := _records(session, turn.id))
+        ]
+        return JSONResponse({"turns": parts})
+
+    def _path(self, request: Request) -> Path:
+        name = request.path_params["name"]
+        path = self._of(request).file(name)
+        if path is None:
+            raise PageError("file_gone", name=name)
+        return path
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 1
+
+
+def _own_files(session: ChatSession) -> list[Path]:
+    if not session.folder.is_dir():
+        return []
+    found = (session.file(entry.name) for entry in session.folder.iterdir())
+    files = [path for path in found if path is not None and not path.name.startswith(".")]
+    return sorted(files, key=lambda path: (-path.stat().st_mtime, path.name))[:_MOST_FILES]
+
+
+def _records(session: ChatSession, turn: str) -> list[dict[str, Any]]:
+    if session.live is not None and session.live.turn.id == turn:
+        return list(session.live.records)
+    return session.turns[turn].events
+
+
+def _makers(session: ChatSession) -> dict[str, str]:
+    """Returns what made each file: a tool's name."""
+    made: dict[str, str] = {}
+    for turn in session.path():
+        for call in Timeline(_records(session, turn.id)).calls:
+            values = [str(i.get("value", "")) for i in call.items if i.get("kind") != "text"]
+            for path in (*call.artifacts, *values):
+                made.setdefault(Path(path).name, call.name)
+    return made
+
+
+def _packed(files: list[Path]) -> bytes:
+    if sum(file.stat().st_size for file in files) > _MOST_ZIPPED:
+        raise PageError("files_large")
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for file in files:
+            packed.write(file, file.name)
+    return archive.getvalue()
+
+
+def _cells(session: ChatSession) -> list[dict[str, Any]]:
+    """Returns the code that the conversation has run, with what it gave."""
+    cells = []
+    for turn in session.path():
+        for call in Timeline(_records(session, turn.id)).calls:
+            try:
+                code = loads_bounded(call.arguments).get("code")
+            except (ValueError, AttributeError):
+                continue
+            if isinstance(code, str) and code.strip():
+                pictures = [
+                    Path(str(i["value"])).name for i in call.items if i.get("kind") == "image"
+                ]
+                output = call.result if call.finished is not None else call.output
+                state = {"turn": turn.id, "state": call.state, "pictures": pictures}
+                cells.append({"code": code, "output": output[:20_000], **state})
+    return cells
+
+
+def _notebook(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    def cell(number: int, given: dict[str, Any]) -> dict[str, Any]:
+        text = {"output_type": "stream", "name": "stdout", "text": given["output"]}
+        return {
+            "cell_type": "code",
+            "id": f"cell-{number}",
+            "execution_count": number,
+            "metadata": {},
+            "source": given["code"],
+            "outputs": [text] if given["output"] else [],
+        }
+
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": kernel},
+        "cells": [cell(number, given) for number, given in enumerate(cells, 1)],
+    }
+
+
+def _page_text(path: Path, page: int) -> tuple[str, int]:
+    from qwenbelt.tools.documents.parsing.formats import open_document
+
+    with open_document(path) as opened:
+        if not 1 <= page <= opened.pages:
+            raise PageError("no_page", file=path.name, page=page)
+        read = next(iter(opened.read([page])), None)
+        return ("" if read is None else read.text), opened.pages
+
+
+def _found(path: Path, words: str) -> list[dict[str, Any]]:
+    wanted, out = " ".join(words.lower().split()), []
+    for number, raw in _texts(path):
+        text = " ".join(raw.split())
+        at = text.lower().find(wanted)
+        if at >= 0:
+            around = text[max(0, at - 60) : at + len(wanted) + 60]
+            out.append({"page": number, "around": around})
+    return out[:50]
+
+
+def _texts(path: Path) -> Iterator[tuple[int, str]]:
+    """Yields pages by number; of a PDF the text layer, since a person waits."""
+    from qwenbelt.tools.documents.parsing.formats import open_document
+    from qwenbelt.tools.documents.parsing.pdf.pdfium import opened, page_of
+
+    if path.suffix.lower() == ".pdf":
+        with opened(path) as document:
+            for at in range(min(len(document), _MOST_PAGES)):
+                with page_of(document, at, path.name) as page:
+                    yield at + 1, page.get_textpage().get_text_range()
+        return
+    with open_document(path) as read:
+        for page in read.read(list(range(1, min(read.pages, _MOST_PAGES) + 1))):
+            yield page.number, page.text
+
+
+def _times(records: list[dict[str, Any]], language: str) -> dict[str, Any]:
+    timeline = Timeline(records)
+    begin, end = timeline.span()
+    longest = max(timeline.calls, key=lambda call: call.seconds(end), default=None)
+    model = sum((m.finished or end) - m.started for m in timeline.models)
+    into, out = timeline.tokens
+    name, took = ("", 0.0) if longest is None else (longest.name, longest.seconds(end))
+    words = say(
+        "trace_words" if name else "trace_model",
+        language,
+        total=seconds(end - begin),
+        model=seconds(model),
+        name=name,
+        took=seconds(took),
+        into=into,
+        out=out,
+    )
+    return {"html": lanes_html(timeline, None, language), "words": words}
