@@ -26,14 +26,12 @@ def brevity(example: TrainingExample) -> float:
 
 
 if __name__ == "__main__":
-    examples = (
-        [] if len(sys.argv) > 2 else sys.exit("usage: python training_data.py ENDPOINT ENDPOINT")
-    )
+    examples = []
+    len(sys.argv) > 2 or sys.exit("usage: python training_data.py ENDPOINT ENDPOINT")
     for number, spec in enumerate(sys.argv[1:]):  # two models, such as ollama:qwen3:8b
         agent = FnCallAgent([weather], llm=endpoint(spec))
         with TraceWriter(path := Path(f"run{number}.jsonl")) as trace:
-            question = {"role": "user", "content": "The weather in Lindau?"}
-            agent.run_nonstream([question], trace=trace)
+            agent.run_nonstream([{"role": "user", "content": "Warm in Lindau?"}], trace=trace)
         examples.append(example_of(read_trace(path)))
     for conversation in rows(examples, "openai"):
         print([message["role"] for message in conversation["messages"]])
