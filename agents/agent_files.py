@@ -57,6 +57,8 @@ class DescribedAgent(BaseModel):
         endpoint: the endpoint spec; None for the usual one.
         thinking: switches the model's thoughts on or off; None leaves it to the model.
         code_mode: whether the tools are called from code, "auto", or the names of those that are.
+        defer_tools: whether tools are found by a search instead of being declared: "auto" once
+            they take a tenth of the window, or the names of those that are.
         files: documents that belong to it, absolute.
         skills: folders of skills, absolute, or names of skills.
         hooks: names of hooks, each "module:name".
@@ -75,6 +77,7 @@ class DescribedAgent(BaseModel):
     endpoint: str | None = None
     thinking: bool | None = None
     code_mode: bool | Literal["auto"] | list[str] = False
+    defer_tools: bool | Literal["auto"] | list[str] = False
     files: list[str] = Field(default_factory=list)
     skills: list[str | dict[str, Any]] = Field(default_factory=list)
     hooks: list[str] = Field(default_factory=list)
@@ -107,6 +110,7 @@ class DescribedAgent(BaseModel):
             "description": self.description,
             "files": self.files,
             "code_mode": self.code_mode,
+            "defer_tools": self.defer_tools,
             "hooks": self.hooks,
             "skills": self.skills,
         }

@@ -16,6 +16,7 @@ from qwenbelt.core.errors import InputError, QwenbeltError
 if TYPE_CHECKING:
     from qwenbelt.agents.agent_files import DescribedAgent
     from qwenbelt.agents.runtime.code_mode import CodeModeOption
+    from qwenbelt.agents.runtime.deferred_tools import DeferOption
 
 Face = TypeVar("Face", bound=Callable[..., Any])
 NO_TOOLS, ALL_TOOLS = "none", "all"
@@ -37,6 +38,8 @@ class AgentChoice:
         approve: who says whether a call that is not read-only may run.
         code_mode: whether tools are called from code; None for "auto", or what the agent's file
             says.
+        defer_tools: whether tools are found by a search once they take a tenth of the window; None
+            for what the agent's file says, or not.
         tool_format: how calls are written; None for what suits the endpoint.
         max_seconds: of a run; None for no limit.
         max_tokens: of a run, read and written; None for no limit.
@@ -53,6 +56,7 @@ class AgentChoice:
     system: str | None = None
     approve: Literal["untrusted", "ask", "auto", "never"] = "untrusted"
     code_mode: CodeModeOption | None = None
+    defer_tools: bool | None = None
     tool_format: str | None = None
     max_seconds: float | None = None
     max_tokens: int | None = None
@@ -124,6 +128,11 @@ def agent_options(function: Face) -> Face:
             multiple=True,
             metavar="FOLDER",
             help="Skills, by folder or name, beside the user's own; none for none.",
+        ),
+        click.option(
+            "--defer-tools/--no-defer-tools",
+            default=None,
+            help="Find tools by a search once they take a tenth of the window.",
         ),
         click.option(
             "--code-mode/--no-code-mode",
@@ -211,8 +220,15 @@ def make_agent(choice: AgentChoice, made: dict[str, Any] | None = None, **settin
         system_message=choice.system,
         approve=choice.approve,
         code_mode="auto" if choice.code_mode is None else choice.code_mode,
+        defer_tools=_deferred(choice),
         **settings,
     )
+
+
+def _deferred(choice: AgentChoice) -> DeferOption:
+    if choice.defer_tools is None:
+        return choice.described.defer_tools if choice.described else False
+    return "auto" if choice.defer_tools else False
 
 
 def function_list(choice: AgentChoice, made: dict[str, Any]) -> list[Any]:

@@ -56,6 +56,7 @@ class Api:
             "approve": _approve,
             "show": lambda session, body: session.show(_turn(session, body).id),
             "undo": _undo,
+            "answer": lambda session, body: {"text": _turn(session, body).answer},
             "queue_now": lambda session, body: asker.send_now(session, str(body.get("id", ""))),
             "queue_take": _queue_take,
             "retry": self._retry,

@@ -274,6 +274,10 @@
       if (taken.text !== undefined && !composer().value) window.qwenbelt.carry(taken.text, taken.files);
     },
     show: (turn) => act("show", { turn }),
+    copy_answer: async (turn) => {
+      await navigator.clipboard.writeText((await act("answer", { turn })).text);
+      notice(words.copied);
+    },
     branch: (turn) => go(async () => (await act("branch", { turn })).id),
   };
 

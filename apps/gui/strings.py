@@ -218,6 +218,7 @@ _TEXTS = {
     "no_code": ("No code was run in this conversation.", "这个对话没有运行过代码。"),
     "no_table": ("{name}: cannot be read as a table.", "{name}：无法作为表格读取。"),
     "files_large": ("The files are too large to be packed together.", "文件过大，无法一起打包。"),
+    "copy_answer": ("Copy the answer", "复制回答"),
     "enlarge": ("Show large", "放大"),
     "zoom_in": ("Larger", "放大"),
     "zoom_out": ("Smaller", "缩小"),

@@ -16,6 +16,7 @@ _SIGNS = {
     "retry": "M20 11a8 8 0 1 0-2 6M20 4v7h-7",
     "branch": "M6 4v16M6 14c0-5 12-1 12-8M18 3v4M15 6l3-3 3 3",
     "undo": "M9 7l-5 5 5 5M4 12h10a6 6 0 0 1 6 6",
+    "copy_answer": "M9 9h11v11H9zM5 15H4V4h11v1",
     "previous": "M15 5l-7 7 7 7",
     "next": "M9 5l7 7-7 7",
 }
@@ -61,7 +62,9 @@ def actions_html(session: ChatSession, turn: ChatTurn, language: str) -> str:
     buttons = ""
     if session.live is None:
         path = session.path()
-        buttons = _button("retry", turn, language) + _button("branch", turn, language)
+        buttons = "".join(
+            _button(action, turn, language) for action in ("retry", "branch", "copy_answer")
+        )
         if path and path[-1].id == turn.id:
             buttons += _button("undo", turn, language)
     return f'<div class="qb-tools qb-actions" id="{article_id(turn)}-b">{buttons}</div>'

@@ -75,12 +75,14 @@ class TurnView:
         self._cards: dict[str, int] = {}
         self._retrying = ""  # the note that a reply is asked for again
         self._retries: list[str] = []  # why
+        self._model = ""
         self._handlers: dict[str, Callable[[Mapping[str, Any]], object]] = {
             "text": self._on_text,
             "thinking": self._on_thinking,
             "text_relabelled": self._on_relabelled,
             "retrying": self._on_retrying,
             "model_started": self._on_model_started,
+            "run_started": lambda e: setattr(self, "_model", str(e.get("model") or "")),
             "history_compacted": lambda e: self._note(
                 say("compacted", self._language, detail=in_language(e["detail"], self._language))
             ),
@@ -406,6 +408,8 @@ class TurnView:
             amount = f"{self._timeline.cost:.4f}"
             currency = self._timeline.currency
             text += " · " + say("cost", self._language, amount=amount, currency=currency)
+        if self._model:
+            text += f" · {one_line(self._model.rpartition('/')[2], 80)}"
         title = ""
         if self._retries:
             text += " · " + say("retried", self._language, count=len(self._retries))

@@ -15,7 +15,7 @@ from qwen_agent.agents import Router
 from qwenbelt.agents import Assistant, FnCallAgent, ReActChat, load_agent
 from qwenbelt.agents.agent_files import find_agents, folder_instructions, read_agent
 from qwenbelt.apps import cli
-from qwenbelt.apps.agent_choice import AgentChoice
+from qwenbelt.apps.agent_choice import AgentChoice, make_agent
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.testing import Scenario, ScriptedServer
 from qwenbelt.workflows.batch.tasks import TaskOptions, read_tasks
@@ -203,3 +203,19 @@ def test_a_head_may_be_empty(folders: Any) -> None:
         return str(events[-1].text)
 
     assert asyncio.run(go()) == "Four."
+
+
+def test_a_file_and_the_command_line_say_whether_tools_are_found_by_a_search(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "finder.md"
+    head = "---\ntools: [plot, web_fetch]\ndefer_tools: [web_fetch]\nendpoint: 'ollama:m'\n---\n"
+    path.write_text(f"{head}You find tools.", encoding="utf-8")
+    declared = load_agent(path)._deferred
+    assert declared is not None
+    assert declared.over(dict.fromkeys(["plot", "web_fetch"]))
+    assert (declared.is_deferred("plot"), declared.is_deferred("web_fetch")) == (False, True)
+    told = AgentChoice.of_options(kind=str(path))
+    assert make_agent(told)._deferred is not None
+    off = AgentChoice.of_options(kind=str(path), defer_tools=False)
+    assert make_agent(off)._deferred is None

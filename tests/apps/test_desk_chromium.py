@@ -384,3 +384,15 @@ def test_the_side_pane_shows_files_data_and_times(screen: Any) -> None:
     expect(screen.page.locator(".qb-trace p")).to_contain_text("the longest call look")
     width = screen.page.evaluate("document.documentElement.scrollWidth")
     assert width <= screen.page.viewport_size["width"]
+
+
+def test_an_answer_names_its_model_and_is_copied_as_it_was_written(screen: Any) -> None:
+    screen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    screen.open()
+    screen.ask("Stumble")
+    assert screen.wait(".qb-footer").get_attribute("title") is not None
+    expect(screen.page.locator(".qb-footer")).to_contain_text("scripted")
+    screen.page.click("[data-action=copy_answer]")
+    screen.page.locator(".qb-toast", has_text="Copied").wait_for(timeout=PATIENCE)
+    copied = screen.page.evaluate("navigator.clipboard.readText()")
+    assert copied == "It went well in the end."
