@@ -28,11 +28,8 @@ _TEXTS = {
     "files": ("list the files of the conversation", "列出对话中的文件"),
     "export": ("as /save", "同 /save"),
     "cost": ("tokens and money of this chat", "本次聊天的 token 和费用"),
-    "nothing": ("Nothing was said yet.", "还没有对话内容。"),
     "undone": ("Forgotten: {text}", "已撤销：{text}"),
     "copied": ("Copied {count} characters.", "已复制 {count} 个字符。"),
-    "no_terminal": ("Only a terminal has a clipboard here.", "此处只有终端才有剪贴板。"),
-    "too_long": ("The answer is too long for the clipboard; /save it.", "回答过长，请用 /save。"),
     "no_files": ("No files.", "没有文件。"),
     "spent": (
         "{requests} requests; {read} tokens read ({cached} from the cache), {written} written",
@@ -99,7 +96,7 @@ class ChatExtras:
         messages = self._chat.conversation.messages
         places = [n for n, message in enumerate(messages) if message.get("role") == "user"]
         if not places:
-            raise InputError(say.for_user("nothing"))
+            raise InputError("Nothing was said yet.")
         text, files = _parts(messages[places[-1]].get("content"))
         return places[-1], text, files
 
@@ -130,9 +127,9 @@ class ChatExtras:
         answer, _ = _parts(self._chat.conversation.messages[-1].get("content"))
         data = answer.encode()
         if not sys.stdout.isatty():
-            raise InputError(say.for_user("no_terminal"))
+            raise InputError("Only a terminal has a clipboard here.")
         if len(data) > LONGEST_COPY:
-            raise InputError(say.for_user("too_long"))
+            raise InputError("The answer is too long for the clipboard; /save it.")
         # OSC 52: the terminal puts it into the clipboard, also over ssh
         sys.stdout.write(f"\x1b]52;c;{base64.b64encode(data).decode()}\x07")
         sys.stdout.flush()
