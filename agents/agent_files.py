@@ -101,7 +101,7 @@ class DescribedAgent(BaseModel):
         if self.mcp:
             tools.append({"mcpServers": self.mcp})
         if "llm" not in settings:
-            extra = {} if self.thinking is None else {"thinking": self.thinking}
+            extra: dict[str, Any] = {} if self.thinking is None else {"thinking": self.thinking}
             settings["llm"] = endpoint(self.endpoint, **extra)
         known = {
             "function_list": tools,

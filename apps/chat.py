@@ -17,6 +17,7 @@ from rich.console import Console
 from qwenbelt.apps.agent_choice import AgentChoice, make_agent, trusted_tools
 from qwenbelt.apps.answers import is_uncited
 from qwenbelt.apps.approver import terminal_approver
+from qwenbelt.apps.chat_commands import ChatExtras
 from qwenbelt.apps.conversation import Approver, ChatConversation, Follower
 from qwenbelt.apps.echo import echo
 from qwenbelt.apps.export import save
@@ -75,6 +76,7 @@ class Chat:
         self.timeline = Timeline()
         self._live = console.is_terminal
         self._allowed = trusted_tools(self.conversation.agent)
+        self._extras = ChatExtras(self)
         self._commands: dict[str, tuple[str, str, Callable[[str], None]]] = {
             "/help": ("", "chat_help", self._help),
             "/file": ("PATH", "chat_help_file", self._file),
@@ -86,6 +88,7 @@ class Chat:
             "/lanes": ("", "chat_help_lanes", self._lanes),
             "/save": ("[FILE]", "chat_help_save", self._save),
             "/clear": ("", "chat_help_clear", self._clear),
+            **self._extras.commands(self._save),
             "/quit": ("", "chat_help_quit", self._quit),
         }
 
@@ -111,7 +114,8 @@ class Chat:
                     filled = self._offered().fill(line) if line.startswith("/") else line
                     if filled is None:
                         self._command(line)
-                    elif filled:
+                        filled, self._extras.again = self._extras.again, ""
+                    if filled:
                         self.answer(loop, filled)
 
     def _read(self) -> str:
@@ -164,6 +168,7 @@ class Chat:
 
     def _note_times(self, event: Event) -> None:
         self.timeline.add(event.to_dict())
+        self._extras.take(event)
 
     def _approver(self, view: TerminalView | None) -> Approver:
         return terminal_approver(view, self._allowed)
@@ -192,7 +197,8 @@ class Chat:
 
     def _help(self, rest: str) -> None:
         for name, (arguments, key, _) in self._commands.items():
-            echo(f"  {name + ' ' + arguments:<26}{say(key)}")
+            line = say(key) if key.startswith("chat_help") else key
+            echo(f"  {name + ' ' + arguments:<26}{line}")
 
     def _offered(self) -> Offered:
         return Offered(self.conversation.agent.function_map.values())

@@ -18,6 +18,7 @@ def writing(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     try:
         yield connection
     except BaseException:  # an interrupt must not leave the file locked either
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk has SQLite take all back by itself
+            connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")

@@ -9,7 +9,7 @@ from qwenbelt import FnCallAgent, endpoint
 if __name__ == "__main__":
     notes = Path("mill.txt")
     notes.write_text("The mean tensile strength of lot A is 412 MPa.\n", encoding="utf-8")
-    agent = FnCallAgent(["document_search"], llm=endpoint())
+    agent = FnCallAgent(["document_search"], llm=endpoint(otherwise=__file__))
     result = agent.ask("How strong is lot A?", files=[notes])
     print(result.text)
     for citation in result.citations:

@@ -27,6 +27,6 @@ def policy(request: ApprovalRequest) -> bool:
 
 
 if __name__ == "__main__":
-    agent = FnCallAgent([DeleteFile()], llm=endpoint(), approve=policy)
+    agent = FnCallAgent([DeleteFile()], llm=endpoint(otherwise=__file__), approve=policy)
     question = [{"role": "user", "content": "Delete old.txt."}]
     print(agent.run_nonstream(question)[-1]["content"])

@@ -28,4 +28,6 @@ def main(out: str, endpoint: str | None = None) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) <= 1:
+        sys.exit("usage: python batch_of_questions.py OUT [ENDPOINT]")
     main(*sys.argv[1:])

@@ -21,7 +21,8 @@ def read_page(number: int) -> dict[str, object]:
 
 def main(spec: str | None = None) -> None:
     interpreter = CodeInterpreter()
-    agent = FnCallAgent([read_page, interpreter], llm=endpoint(spec), code_mode=True)
+    llm = endpoint(spec, otherwise=__file__)
+    agent = FnCallAgent([read_page, interpreter], llm=llm, code_mode=True)
     question = [{"role": "user", "content": "Which of the pages 1 to 20 is the cheapest?"}]
     calls: list[str] = []
 

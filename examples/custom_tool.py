@@ -33,7 +33,7 @@ class BookSeat(Tool):
 
 
 if __name__ == "__main__":
-    agent = FnCallAgent([BookSeat()], llm=endpoint(), approve="auto")
+    agent = FnCallAgent([BookSeat()], llm=endpoint(otherwise=__file__), approve="auto")
     question = "Book seat 7 for Li and for Anna."
     for message in agent.run_nonstream([{"role": "user", "content": question}]):
         print(message["role"], message["content"] or message.get("function_call"))

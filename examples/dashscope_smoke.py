@@ -36,4 +36,5 @@ def main(picture: str, document: str, sound: str, folder: str = "dashscope_batch
 
 
 if __name__ == "__main__":
+    len(sys.argv) > 3 or sys.exit("usage: python dashscope_smoke.py PICTURE DOCUMENT SOUND")
     main(*sys.argv[1:])

@@ -36,4 +36,5 @@ def main(out: str, endpoint: str | None = None) -> None:
 
 
 if __name__ == "__main__":
+    len(sys.argv) > 1 or sys.exit("usage: python evaluate_a_model.py OUT [ENDPOINT]")
     main(*sys.argv[1:])

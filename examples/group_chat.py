@@ -6,7 +6,7 @@ from qwen_agent.agents import GroupChat
 
 from qwenbelt.agents import Assistant, endpoint
 
-llm = endpoint()
+llm = endpoint(otherwise=__file__)
 
 
 def member(name: str, description: str) -> Assistant:

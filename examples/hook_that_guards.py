@@ -31,7 +31,7 @@ def about_bills(question: str) -> bool:
 
 if __name__ == "__main__":
     topic = TopicGuard(about_bills, "I only deal with bills.")
-    agent = FnCallAgent([pay], llm=endpoint(), hooks=[topic, SmallSums()])
+    agent = FnCallAgent([pay], llm=endpoint(otherwise=__file__), hooks=[topic, SmallSums()])
     for question in ("Pay the bills of the baker (20) and the smith (900).", "Tell me a joke."):
         result = agent.ask(question)
         print(f"{result.reason}: {result.text}")

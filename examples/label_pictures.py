@@ -22,4 +22,6 @@ def main(out: str, endpoint: str | None, *images: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) <= 3:
+        sys.exit("usage: python label_pictures.py OUT ENDPOINT PICTURE...")
     main(*sys.argv[1:])

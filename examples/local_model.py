@@ -30,4 +30,6 @@ def main(model: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) <= 1:
+        sys.exit("usage: python local_model.py MODEL")
     main(sys.argv[1])

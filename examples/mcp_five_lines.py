@@ -15,4 +15,6 @@ def main(database: str, question: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) <= 2:
+        sys.exit("usage: python mcp_five_lines.py DATABASE QUESTION")
     main(*sys.argv[1:])

@@ -20,7 +20,7 @@ def weather(city: str) -> str:
 
 
 async def main() -> None:
-    agent = FnCallAgent([weather], llm=endpoint(), approve="auto")
+    agent = FnCallAgent([weather], llm=endpoint(otherwise=__file__), approve="auto")
     question = {"role": "user", "content": "How is the weather in the eight largest cities?"}
     spans = []
     async for event in agent.stream([question]):

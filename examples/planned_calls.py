@@ -26,7 +26,7 @@ def times(count: int, each: float) -> str:
 
 
 if __name__ == "__main__":
-    agent = PlanAgent([price, times], llm=endpoint(), approve="auto")
+    agent = PlanAgent([price, times], llm=endpoint(otherwise=__file__), approve="auto")
     with TraceWriter() as trace:
         question = [{"role": "user", "content": "What do 40 bolts and 40 nuts cost?"}]
         print(agent.run_nonstream(question, trace=trace)[-1]["content"])

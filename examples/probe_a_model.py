@@ -18,4 +18,6 @@ def main(problems: str, endpoint: str | None = None) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) <= 1:
+        sys.exit("usage: python probe_a_model.py PROBLEMS.jsonl [ENDPOINT]")
     main(*sys.argv[1:])

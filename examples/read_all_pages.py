@@ -26,4 +26,6 @@ def main(question: str, *files: str, llm: dict[str, Any] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) <= 2:
+        sys.exit("usage: python read_all_pages.py QUESTION FILE...")
     main(*sys.argv[1:])

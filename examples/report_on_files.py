@@ -18,4 +18,6 @@ def main(out: str, question: str, *files: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) <= 3:
+        sys.exit("usage: python report_on_files.py OUT QUESTION FILE.pdf...")
     main(*sys.argv[1:])

@@ -22,4 +22,6 @@ def main(out: str, question: str, *files: str, vectors: str | None = None) -> No
 
 
 if __name__ == "__main__":
+    if len(sys.argv) <= 3:
+        sys.exit("usage: python search_by_meaning.py OUT QUESTION FILE...")
     main(*sys.argv[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qwenbelt import FnCallAgent, Session, endpoint
 
 if __name__ == "__main__":
-    agent = FnCallAgent(llm=endpoint())
+    agent = FnCallAgent(llm=endpoint(otherwise=__file__))
     session = Session("chats.db", "anna")
     question = "Who am I?" if session.history else "I am Anna."
     print(agent.ask(question, session=session).text)

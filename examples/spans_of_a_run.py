@@ -31,6 +31,6 @@ if __name__ == "__main__":
     tracers = TracerProvider()
     tracers.add_span_processor(SimpleSpanProcessor(kept))
     telemetry.enable(tracers)
-    agent = FnCallAgent([weather], llm=endpoint(), name="forecaster")
+    agent = FnCallAgent([weather], llm=endpoint(otherwise=__file__), name="forecaster")
     agent.run_nonstream([{"role": "user", "content": "The weather in Lindau and Rome?"}])
     show(sorted(kept.get_finished_spans(), key=lambda span: span.start_time))

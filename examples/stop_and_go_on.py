@@ -20,7 +20,7 @@ class Dig(Tool):
 
 
 async def main() -> None:
-    agent = FnCallAgent([Dig()], llm=endpoint())
+    agent = FnCallAgent([Dig()], llm=endpoint(otherwise=__file__))
     messages = [{"role": "user", "content": "Dig."}]
     run = agent.stream(messages)
     began = time.monotonic()

@@ -24,7 +24,7 @@ def stock(item: str) -> str:
 
 
 if __name__ == "__main__":
-    llm = endpoint()
+    llm = endpoint(otherwise=__file__)
     buyer = FnCallAgent([price], llm=llm, name="buyer", description="Knows the prices.")
     keeper = FnCallAgent([stock], llm=llm, name="keeper", description="Knows the stock.")
     lead = FnCallAgent([delegate([buyer, keeper])], llm=llm)

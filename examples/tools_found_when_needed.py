@@ -19,7 +19,7 @@ def converter(unit: str, metres: float) -> FunctionTool:
 if __name__ == "__main__":
     units = {**UNITS, **{f"unit{number}": float(number) for number in range(196)}}
     tools = [converter(unit, metres) for unit, metres in units.items()]
-    agent = FnCallAgent(tools, llm=endpoint(), defer_tools=True)
+    agent = FnCallAgent(tools, llm=endpoint(otherwise=__file__), defer_tools=True)
     result = agent.ask("How long is a race of 8 furlongs?")
     print(result.text)
     called = [event.name for event in result.trace if event.kind == "tool_started"]

@@ -27,12 +27,11 @@ def brevity(example: TrainingExample) -> float:
 
 if __name__ == "__main__":
     examples = []
+    len(sys.argv) > 2 or sys.exit("usage: python training_data.py ENDPOINT ENDPOINT")
     for number, spec in enumerate(sys.argv[1:]):  # two models, such as ollama:qwen3:8b
         agent = FnCallAgent([weather], llm=endpoint(spec))
-        path = Path(f"run{number}.jsonl")
-        with TraceWriter(path) as trace:
-            question = {"role": "user", "content": "The weather in Lindau?"}
-            agent.run_nonstream([question], trace=trace)
+        with TraceWriter(path := Path(f"run{number}.jsonl")) as trace:
+            agent.run_nonstream([{"role": "user", "content": "Warm in Lindau?"}], trace=trace)
         examples.append(example_of(read_trace(path)))
     for conversation in rows(examples, "openai"):
         print([message["role"] for message in conversation["messages"]])

@@ -17,7 +17,7 @@ class Lot(BaseModel):
 if __name__ == "__main__":
     notes = Path("mill.txt")
     notes.write_text("Lot A has 412 MPa.\nLot B has 398 MPa.\n", encoding="utf-8")
-    agent = FnCallAgent(["document_search"], llm=endpoint())
+    agent = FnCallAgent(["document_search"], llm=endpoint(otherwise=__file__))
     result = agent.ask("How strong is each lot, in MPa?", files=[notes], answer=list[Lot])
     for lot in result.value:
         mark = "" if lot.strength.verified else "  (the quote does not stand there)"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, unquote
 
 from qwenbelt.tools.operation import Operation
 
@@ -26,13 +27,18 @@ class TextResource:
 
 @dataclass(frozen=True)
 class TextTemplate:
-    """Resources of one kind: `uri` with one `{name}`, which `read` gets."""
+    """Resources of one kind: `uri` with one `{name}`, which `read` gets.
+
+    Attributes:
+        complete: gives values of the name that begin as typed, or None where there are none to say.
+    """
 
     uri: str
     name: str
     description: str
     mime_type: str
     read: Callable[[str], str]
+    complete: Callable[[str], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,3 +77,9 @@ class McpService:
     prompts: Sequence[PromptText] = ()
     open_world: bool = False
     close: Callable[[], None] = field(default=lambda: None)
+
+
+def begun_names(names: Iterable[Any], begun: str) -> list[str]:
+    """Returns the names that begin as typed, whatever their case, as parts of a URI."""
+    start = unquote(begun).casefold()
+    return [quote(str(n), safe="") for n in names if str(n).casefold().startswith(start)]

@@ -31,6 +31,7 @@ from qwenbelt.tools.operation import Media, Operation, OperationCall, OperationR
 log = logging.getLogger("qwenbelt.mcp")
 _THREADS = 64
 _PROGRESS_SECONDS = 0.1
+_MOST_VALUES = 100  # of a completion, says the specification
 _SMALLEST_STEP = 1e-6
 Context = ServerRequestContext[Any, Any]
 
@@ -50,6 +51,7 @@ def build(service: McpService) -> Server[Any]:
         on_read_resource=handlers.read_resource,
         on_list_prompts=handlers.list_prompts,
         on_get_prompt=handlers.get_prompt,
+        on_completion=handlers.complete if any(t.complete for t in service.templates) else None,
     )
 
 
@@ -147,6 +149,22 @@ class _Handlers:
             if uri.startswith(start) and uri.endswith(end):
                 return template.mime_type, template.read(uri[len(start) : len(uri) - len(end)])
         raise QwenbeltError(f"There is no resource {one_line(uri, 200)}.")
+
+    async def complete(
+        self, ctx: Context, params: types.CompleteRequestParams
+    ) -> types.CompleteResult:
+        asked = getattr(params.ref, "uri", None)
+        template = next((t for t in self._service.templates if t.uri == asked), None)
+        found: list[str] = []
+        if template is not None and template.complete is not None:
+            suggest = functools.partial(template.complete, params.argument.value)
+            found = list(await self._in_thread(suggest, OperationCall()))
+        values = found[:_MOST_VALUES]
+        return types.CompleteResult(
+            completion=types.Completion(
+                values=values, total=len(found), has_more=len(found) > len(values)
+            )
+        )
 
     async def list_prompts(self, ctx: Context, params: Any) -> types.ListPromptsResult:
         return types.ListPromptsResult(prompts=[_prompt(p) for p in self._service.prompts])

@@ -9,7 +9,13 @@ from urllib.parse import quote, unquote
 import click
 
 from qwenbelt.mcp_servers.command import SETTINGS, run, serve, transport_options
-from qwenbelt.mcp_servers.service import McpService, PromptText, TextResource, TextTemplate
+from qwenbelt.mcp_servers.service import (
+    McpService,
+    PromptText,
+    TextResource,
+    TextTemplate,
+    begun_names,
+)
 
 if TYPE_CHECKING:
     from qwenbelt.tools.sqlite.operations import SqlEngine
@@ -51,6 +57,7 @@ def service(path: Path, *, write: bool = False, seconds: float = 30.0) -> McpSer
                 "The statement that made a table",
                 "application/sql",
                 lambda name: str(engine.database.describe(unquote(name))["sql"]),
+                lambda begun: begun_names((t["name"] for t in engine.database.tables()), begun),
             ),
         ),
         prompts=(

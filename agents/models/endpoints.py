@@ -10,19 +10,28 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from qwenbelt.agents.models.dialects import DIALECTS, Dialect
 from qwenbelt.core.errors import ConfigError, EndpointError, NoEndpointError
+from qwenbelt.core.language import user_language
 from qwenbelt.core.secrets import remember
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.urls import connection_options
 
 DEFAULT_DASHSCOPE_MODEL = "qwen-plus"
 _PROBE_SECONDS = 0.5
+_SCRIPTED = (
+    "No model is configured: {spec} answers, with replies that were written in advance.",
+    "没有配置模型：由 {spec} 作答，回复是预先写好的。",
+)
 
 
-def endpoint(spec: str | None = None, **generate_cfg: Any) -> dict[str, Any]:
+def endpoint(
+    spec: str | None = None, *, otherwise: str | None = None, **generate_cfg: Any
+) -> dict[str, Any]:
     """Returns the llm dict of a spec, for any agent of ours or of qwen-agent.
 
     Without a spec: `QWENBELT_ENDPOINT` or the settings file, else `DASHSCOPE_API_KEY`, else a
@@ -30,16 +39,32 @@ def endpoint(spec: str | None = None, **generate_cfg: Any) -> dict[str, Any]:
 
     Args:
         spec: the endpoint spec.
+        otherwise: what to use where nothing is configured and none is found: a spec, or a Python
+            file, beside which `scripted/NAME.yaml` has replies that were written in advance.
         **generate_cfg: sampling and other generation settings for every call.
 
     Raises:
         ConfigError: the spec is not understood, or nothing is configured and none was found.
     """
     wanted = spec or load_settings().endpoint
-    cfg = _parse(wanted) if wanted else find_endpoint()
+    cfg = _parse(wanted) if wanted else _found(otherwise)
     if generate_cfg:
         cfg["generate_cfg"] = {**cfg.get("generate_cfg", {}), **generate_cfg}
     return cfg
+
+
+def _found(otherwise: str | None) -> dict[str, Any]:
+    try:
+        return find_endpoint()
+    except NoEndpointError:
+        if otherwise is None:
+            raise
+    if otherwise.endswith(".py"):
+        place = Path(otherwise)
+        otherwise = f"scripted:{place.parent / 'scripted' / place.stem}.yaml"
+    # who reads the output must know that no model wrote it
+    print(_SCRIPTED[user_language() == "zh"].format(spec=otherwise), file=sys.stderr)
+    return _parse(otherwise)
 
 
 def _parse(spec: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qwenbelt.agents.hooks import Hook, Refuse, TopicGuard
     from qwenbelt.agents.models.endpoints import endpoint
     from qwenbelt.agents.plan import PlanAgent
+    from qwenbelt.agents.privacy import MaskPersonalData
     from qwenbelt.agents.quarantine import Quarantined
     from qwenbelt.agents.react import ReActChat
     from qwenbelt.agents.runtime.approvals.approval import ApprovalRequest
@@ -70,6 +71,7 @@ __all__ = [
     "InputError",
     "LimitExceeded",
     "Limits",
+    "MaskPersonalData",
     "PlanAgent",
     "Plot",
     "Quarantined",
@@ -106,6 +108,7 @@ _lazy, __dir__ = lazy(
         "qwenbelt.agents.hooks": ("Hook", "Refuse", "TopicGuard"),
         "qwenbelt.agents.models.endpoints": ("endpoint",),
         "qwenbelt.agents.plan": ("PlanAgent",),
+        "qwenbelt.agents.privacy": ("MaskPersonalData",),
         "qwenbelt.agents.quarantine": ("Quarantined",),
         "qwenbelt.agents.react": ("ReActChat",),
         "qwenbelt.agents.runtime.approvals.approval": ("ApprovalRequest",),

@@ -7,6 +7,7 @@ needs the scope "write".
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import secrets
@@ -188,7 +189,9 @@ async def guarded(scope: Any, receive: Any, send: Any) -> None:
 
     answer = None
     if scope["path"] == "/token" and b"client_credentials" in body:
-        good = b"secret-of-the-service" in body
+        header = dict(scope["headers"]).get(b"authorization", b"").decode()
+        shown = base64.b64decode(header.removeprefix("Basic ") or b"").decode()
+        good = shown == "service:secret-of-the-service"
         counts["credentials" if good else "refused"] += 1
         token = provider.issue("service", ["read"], f"{base}/mcp")
         token.refresh_token = None

@@ -8,6 +8,7 @@ last moments, never more: `synchronous` is NORMAL.)
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import threading
 import time
@@ -91,8 +92,15 @@ class GraphStore:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
         with self._writing:
-            with transactions.writing(self._writer) as connection:
-                yield connection
+            try:
+                with transactions.writing(self._writer) as connection:
+                    yield connection
+            except sqlite3.OperationalError as error:
+                if "full" not in str(error):
+                    raise
+                raise ToolError(
+                    "The disk is full: nothing was changed.", fix="Make room and try again."
+                ) from error
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -214,6 +222,13 @@ class GraphStore:
         with self._reading() as connection:
             found = [_entity(connection, name) for name in dict.fromkeys(names)]
         return [identity for identity in found if identity is not None]
+
+    def names_from(self, begun: str, most: int) -> list[str]:
+        """Returns names of entities that begin so, in order; the case of ASCII does not matter."""
+        start = re.sub(r"([\\%_])", r"\\\1", begun)
+        sql = "SELECT name FROM entities WHERE name LIKE ? ESCAPE '\\' ORDER BY name LIMIT ?"
+        with self._reading() as connection:
+            return [row[0] for row in connection.execute(sql, (f"{start}%", most))]
 
     def entity(self, identity: int, after: int = 0) -> Found | None:
         """Returns an entity with its observations of higher numbers than `after`, or None."""

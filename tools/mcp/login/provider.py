@@ -182,6 +182,25 @@ class SharedLogin(OAuthClientProvider):
             raise OAuthFlowError(f"no connection to {request.url.host} ({said})") from error
         return response
 
+    def _choose_method(self) -> None:
+        """Takes the way to show a secret that the authorization server knows, Basic first."""
+        known, options = self.context.client_info, self.config.login
+        if known is None or not options.client_secret:
+            return  # registered by ourselves: as the server said
+        metadata = self.context.oauth_metadata
+        able = metadata.token_endpoint_auth_methods_supported if metadata is not None else None
+        basic = not able or "client_secret_basic" in able
+        method = "client_secret_basic" if basic else "client_secret_post"
+        self.context.client_info = known.model_copy(update={"token_endpoint_auth_method": method})
+
+    async def _perform_authorization(self) -> httpx2.Request:
+        self._choose_method()
+        return await super()._perform_authorization()
+
+    async def _refresh_token(self) -> httpx2.Request:
+        self._choose_method()
+        return await super()._refresh_token()
+
     def _token(self) -> str:
         tokens = self.context.current_tokens
         return tokens.access_token if tokens is not None else ""
@@ -404,8 +423,8 @@ class CredentialsLogin(SharedLogin):
 
     def _select_authorization_server(self, advertised: list[str]) -> str:
         chosen = super()._select_authorization_server(advertised)
-        own = urlsplit(self.config.url).netloc
-        if not self.config.login.issuer and urlsplit(chosen).netloc != own:
+        own = urlsplit(self.config.url).hostname
+        if not self.config.login.issuer and urlsplit(chosen).hostname != own:
             raise OAuthFlowError(
                 f"it names the authorization server {chosen}, and the configuration none: "
                 f'write "issuer": "{chosen.rstrip("/")}" into its auth if the secret may go there'
