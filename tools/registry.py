@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 BUILTIN = {
     "code_interpreter": "qwenbelt.tools.code_interpreter.tool:CodeInterpreter",
     "shell": "qwenbelt.tools.code_interpreter.command:ShellTool",
+    "todo_list": "qwenbelt.tools.todo:TodoList",
     "document_search": "qwenbelt.tools.documents.tool:DocumentSearch",
     "read_document": "qwenbelt.tools.documents.tool:ReadDocument",
     "plot": "qwenbelt.tools.plot.tool:Plot",

@@ -182,3 +182,13 @@ def test_shell_runs_in_the_folder_and_keeps_to_its_time(tmp_path: Path) -> None:
     assert late.status == "timeout"
     assert late[0].text.startswith("begun")
     shell.close()
+
+
+def test_a_plan_is_a_list_with_boxes() -> None:
+    from qwenbelt.tools.todo import TodoList
+
+    items = [{"text": "Read\nit", "status": "done"}, {"text": "Write", "status": "doing"}]
+    result = TodoList().call({"items": [*items, {"text": "Send"}]})
+    assert result == "- [x] Read it\n- [~] Write\n- [ ] Send"
+    with pytest.raises(ToolError, match="status"):
+        TodoList().call({"items": [{"text": "x", "status": "never"}]})
