@@ -31,6 +31,7 @@ from qwenbelt.core.language import user_language
 COMPLETION_VARIABLE = "_QWENBELT_COMPLETE"
 _HOME = "qwenbelt.apps.commands"
 _NO_COMMAND = re.compile(r"^(?:No such command|没有命令) ['\"“]?([^'\"”]{1,80}?)['\"”]?(?:[.。]|$)")
+_VERSION_HELP = {"en": "Show the version and exit.", "zh": "显示版本并退出。"}
 _BRIEF = {
     "en": "A tool belt for Qwen agents.\n\n--debug, anywhere, shows tracebacks.",
     "zh": "Qwen 智能体的工具带。\n\n任意位置加 --debug 可显示完整的错误回溯。",
@@ -115,7 +116,7 @@ def root() -> LazyGroup:
                 expose_value=False,
                 is_eager=True,
                 callback=_version,
-                help="Show the version and exit.",
+                help=_VERSION_HELP[user_language()],
             )
         ],
     )

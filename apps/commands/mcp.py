@@ -60,6 +60,10 @@ class _Servers(click.Group):
         if cmd_name not in _SERVERS:
             return None
         found: click.Command = importlib.import_module(f"qwenbelt.mcp_servers.{cmd_name}").command
+        if user_language() == "zh":
+            from qwenbelt.apps.help_words import in_chinese
+
+            return in_chinese(found)
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
