@@ -47,3 +47,22 @@ def test_an_example_runs_with_nothing_configured(name: str, tmp_path: Path) -> N
     elif name in SCRIPTED:
         assert "replies that were written in advance" in done.stderr
         assert done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("skills_in_a_folder", "Lines counted by the skill: 3"),
+        ("durable_question", "Noted.\nNoted.\nlines noted: 1"),
+    ],
+)
+def test_what_an_example_prints(name: str, said: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / f"{name}.py")],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=tmp_path,
+        env={**os.environ, "QWENBELT_LANG": "en", "QWENBELT_ENDPOINT": "", "HOME": str(tmp_path)},
+        timeout=300,
+    )
+    assert said in done.stdout, done.stderr
