@@ -170,7 +170,10 @@ def _model_line(model: ModelCall, axis: _Axis, left: int, end: float, ink: Ink) 
     if stop > first:
         parts.append((first, stop, ink.write, "blue"))
     line = Text(_fit(_label(model), left) + " ", "dim").append_text(axis.bar(parts))
-    return line.append(f" {seconds(stop - model.started)}", "dim")
+    line.append(f" {seconds(stop - model.started)}", "dim")
+    if model.cached_tokens:
+        line.append(f" {say('cached', share=round(100 * model.cached))}", "dim")
+    return line
 
 
 def _fit(word: str, columns: int) -> str:

@@ -80,7 +80,13 @@ class ModelCall:
     finished: float | None = None
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
     cost: float = 0.0
+
+    @property
+    def cached(self) -> float:
+        """The share of what was sent that the endpoint had in its cache."""
+        return self.cached_tokens / self.input_tokens if self.input_tokens else 0.0
 
 
 class Timeline:
@@ -172,6 +178,7 @@ class Timeline:
         if self.models:
             self.models[-1].input_tokens += int(record.get("input_tokens", 0))
             self.models[-1].output_tokens += int(record.get("output_tokens", 0))
+            self.models[-1].cached_tokens += int(record.get("cached_tokens") or 0)
             self.models[-1].cost += float(record.get("cost") or 0.0)
         if record.get("cost"):
             self.cost += float(record["cost"])

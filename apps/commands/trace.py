@@ -95,7 +95,9 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
 
     def model(entry: ModelCall) -> dict[str, Any]:
         names = ("started", "first_token", "finished")
-        return {"turn": entry.turn, **{name: since(getattr(entry, name)) for name in names}}
+        times = {name: since(getattr(entry, name)) for name in names}
+        counts = ("input_tokens", "output_tokens", "cached_tokens")
+        return {"turn": entry.turn, **times, **{name: getattr(entry, name) for name in counts}}
 
     def call(entry: CallTiming) -> dict[str, Any]:
         times = {name: since(getattr(entry, name)) for name in ("sealed", "started", "finished")}

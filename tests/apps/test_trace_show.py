@@ -140,3 +140,30 @@ def test_any_times_fit_the_width(
         timeline.add(event.to_dict())
     for line in draw(timeline, width):
         assert cell_len(line.plain) <= width + 12
+
+
+def test_a_request_tells_what_its_endpoint_had_in_its_cache() -> None:
+    from io import StringIO
+
+    from rich.console import Console
+
+    from qwenbelt.apps.commands.trace import as_dict
+    from qwenbelt.apps.lanes import draw
+
+    records = [
+        {"event": "model_started", "turn": 1, "started": 0.0},
+        {"event": "model_finished", "turn": 1, "started": 0.0, "first_token": 0.5, "finished": 1.0},
+        {
+            "event": "usage",
+            "turn": 1,
+            "input_tokens": 400,
+            "output_tokens": 5,
+            "cached_tokens": 300,
+        },
+    ]
+    timeline = Timeline(records)
+    console = Console(file=StringIO(), width=100)
+    for line in draw(timeline, 100):
+        console.print(line)
+    assert "75 % cached" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert as_dict(timeline)["model_calls"][0]["cached_tokens"] == 300
