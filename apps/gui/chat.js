@@ -371,7 +371,7 @@
     event.preventDefault();
     event.stopImmediatePropagation();
     input.value = "";
-    notice(`${refused.name} ✗ ${$("qb-limits").textContent}`);
+    notice(`${refused.name} ✗ ${$("qb-limits").querySelector("small").textContent}`);
   }
   for (const kind of ["drop", "change"]) document.addEventListener(kind, checkFiles, true);
 
