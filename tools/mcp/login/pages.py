@@ -55,7 +55,11 @@ class Redirect:
         self.url = ""
 
     async def start(self, *ports: int) -> None:
-        """Listens on the first of the ports that is free, else on any."""
+        """Listens on the first of the ports that is free, else on any.
+
+        Raises:
+            OAuthFlowError: this machine has no port for it.
+        """
         for port in (*ports, 0):
             try:
                 self._server = await asyncio.start_server(
@@ -64,7 +68,8 @@ class Redirect:
             except OSError:
                 continue
             break
-        assert self._server is not None
+        if self._server is None:
+            raise OAuthFlowError("no port of this machine is free for the login's redirect")
         number = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{number}{PATH}"
 
@@ -91,7 +96,8 @@ class Redirect:
         Raises:
             OAuthFlowError: the person or the authorization server refused, or nobody answered.
         """
-        assert self._answer is not None
+        if self._answer is None:
+            raise OAuthFlowError("no login page was shown")
         try:
             with anyio.fail_after(LOGIN_SECONDS):
                 return await self._answer

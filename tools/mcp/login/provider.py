@@ -224,7 +224,10 @@ class SharedLogin(OAuthClientProvider):
     async def _logged_in(
         self, request: httpx2.Request, refusal: httpx2.Response, sent: str, send: Send
     ) -> httpx2.Response | None:
-        """Logs in and sends the request again; None leaves the refusal as it is."""
+        """Logs in and sends the request again; None leaves the refusal as it is.
+
+        Each kind of login (of a person, of a program) has its own.
+        """
         raise NotImplementedError
 
     async def _sdk_flow(
