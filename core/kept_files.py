@@ -16,7 +16,7 @@ _kept: Counter[str] = Counter()
 _lock = threading.Lock()
 
 
-def keep(path: str | os.PathLike[str]) -> None:
+def keep_file_closed(path: str | os.PathLike[str]) -> None:
     """Says that a file, and what SQLite puts beside it, is written by this process alone."""
     with _lock:
         _kept[os.path.realpath(path)] += 1

@@ -27,7 +27,7 @@ _known: set[str] = set()
 _lock = threading.Lock()
 
 
-def remember(value: str | None) -> None:
+def remember_secret(value: str | None) -> None:
     """Registers a secret, so that `scrub` replaces it from now on."""
     if value and len(value) >= _SHORTEST:
         with _lock:
@@ -41,10 +41,10 @@ def is_secret_name(name: str) -> bool:
 
 def looks_like_key(text: str) -> bool:
     """Returns whether `text` contains a known secret or a value in the shape of one."""
-    return scrub(text) != text
+    return mask_secrets(text) != text
 
 
-def scrub(text: str) -> str:
+def mask_secrets(text: str) -> str:
     """Returns `text` with every known secret, and every value shaped like a key, masked."""
     for value in sorted(_known, key=len, reverse=True):
         if value in text:
