@@ -127,7 +127,7 @@ def spelled(text: str) -> str:
 
 
 def _fields(function: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    schema = next((function[key] for key in _SCHEMAS if function.get(key)), {})
+    schema: Any = next((function[key] for key in _SCHEMAS if function.get(key)), {})
     told = list(_parameters(schema))
     names, about = (" ".join(text for kind, text in told if kind == one) for one in ("n", "a"))
     texts = (str(function["name"]), str(function.get("description") or ""), names, about)
