@@ -107,9 +107,9 @@ def is_deeper(text: str | bytes | bytearray, max_depth: int) -> bool:
 def loads_lenient(text: str) -> Any:
     """Returns the array or object of text that a model wrote; None where it is none.
 
-    Read are JSON with line ends in strings, what Python writes (`literal`), and braces written
-    twice, `{{"name": "f"}}`, as the template of Qwen2.5-Coder shows them. Nothing is guessed: text
-    that was cut off gives None.
+    Accepts JSON with line ends in strings, what Python writes (`python_literal`), and doubled
+    braces, `{{"name": "f"}}`, as the template of Qwen2.5-Coder shows them. Nothing is guessed:
+    text that was cut off gives None.
     """
     for candidate in (text, *_with_single_braces(text.strip())):
         try:

@@ -23,7 +23,7 @@ def keep_file_closed(path: str | os.PathLike[str]) -> None:
 
 
 def let_go(path: str | os.PathLike[str]) -> None:
-    """Takes back one `keep`."""
+    """Takes back one `keep_file_closed`."""
     with _lock:
         name = os.path.realpath(path)
         _kept[name] -= 1

@@ -1,7 +1,7 @@
 """Keeps keys out of logs, traces, cassettes and sandboxes.
 
-Secrets are registered when they are read (`remember`); `scrub` replaces each of them, and any
-value in the shape of a well-known key, by `[secret]`.
+Secrets are registered when they are read (`remember_secret`); `mask_secrets` replaces each of
+them, and any value in the shape of a well-known key, by `[secret]`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _lock = threading.Lock()
 
 
 def remember_secret(value: str | None) -> None:
-    """Registers a secret, so that `scrub` replaces it from now on."""
+    """Registers a secret, so that `mask_secrets` replaces it from now on."""
     if value and len(value) >= _SHORTEST:
         with _lock:
             _known.add(value)
