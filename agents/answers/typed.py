@@ -26,6 +26,7 @@ from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import Language
 
 MAX_REPAIRS = 2
+CUT_OFF = "the answer: was cut off before its end; it must be shorter"
 _STARTS = 50  # places in a text at which JSON may begin
 WRAPPER = "answer"  # the field round a form that is no object; endpoints want objects
 _FENCED = re.compile(r"```(?:json|JSON)?[ \t]*\n(.*?)```", re.DOTALL)
