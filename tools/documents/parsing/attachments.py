@@ -6,6 +6,7 @@ import contextlib
 import posixpath
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ def _embedded(file: Path) -> Iterator[Attachment]:
         for entry in archive.infolist():
             folder, _, name = entry.filename.rpartition("/")
             if not entry.is_dir() and posixpath.basename(folder).lower() == _EMBEDDED and name:
-                yield Attachment(name, lambda part=entry.filename: _unpacked(file, part))
+                yield Attachment(name, partial(_unpacked, file, entry.filename))
 
 
 def _unpacked(file: Path, part: str) -> bytes:

@@ -7,6 +7,7 @@ import email.policy
 import re
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage, MIMEPart
+from functools import partial
 from pathlib import PurePosixPath
 
 from qwenbelt.core.errors import InputError
@@ -73,7 +74,7 @@ def attached_parts(data: bytes) -> Iterator[tuple[str, Callable[[], bytes]]]:
             waiting.extend(reversed(parts))
         elif _name(part) or part.is_attachment():
             suffix = _SUFFIXES.get(part.get_content_type(), "")
-            yield _with_suffix(_name(part) or "attachment", suffix), lambda one=part: _bytes(one)
+            yield _with_suffix(_name(part) or "attachment", suffix), partial(_bytes, part)
 
 
 def _parsed(data: bytes) -> EmailMessage:

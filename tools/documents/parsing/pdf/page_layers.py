@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +62,7 @@ def attached_files(document: Any) -> Iterator[tuple[str, Callable[[], bytes]]]:
     for number in range(document.count_attachments()):
         with contextlib.suppress(Exception):  # a damaged one costs itself
             found = document.get_attachment(number)
-            yield _file_name(found), lambda one=found: bytes(one.get_data())
+            yield _file_name(found), partial(_content, found)
     for index in range(min(len(document), MAX_ATTACHED_TO_PAGES)):
         with contextlib.suppress(Exception):
             yield from _pinned(document, index)
@@ -78,10 +79,14 @@ def _pinned(document: Any, index: int) -> Iterator[tuple[str, Callable[[], bytes
                 handle = raw.FPDFAnnot_GetFileAttachment(annotation)
                 if handle:
                     found = pypdfium2.PdfAttachment(handle, document)
-                    yield _file_name(found), lambda one=found: bytes(one.get_data())
+                    yield _file_name(found), partial(_content, found)
             raw.FPDFPage_CloseAnnot(annotation)
     finally:
         page.close()
+
+
+def _content(found: Any) -> bytes:
+    return bytes(found.get_data())
 
 
 def _file_name(found: Any) -> str:
