@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing.encodings import decode
 from qwenbelt.tools.documents.parsing.html.blocks import html_blocks
 from qwenbelt.tools.documents.parsing.html.page import html_page
@@ -45,7 +44,7 @@ def mail_blocks(data: bytes) -> tuple[str, list[Block]]:
     if body is not None and body.get_content_type() == "text/plain" and not _text(body).strip():
         body = message.get_body(("html",)) or body
     if body is None:
-        return subject, [*blocks, Note(noted("The e-mail has no text of its own."))]
+        return subject, [*blocks, Note("The e-mail has no text of its own.")]
     if body.get_content_type() == "text/html":
         page = html_page(_bytes(body), body.get_content_charset() or "")
         blocks += html_blocks(page)
