@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.apps.export import message_text
-from qwenbelt.apps.gui.lanes_html import lanes_html
+from qwenbelt.apps.gui.panes.lanes_html import lanes_html
 from qwenbelt.apps.gui.safe_html import RenderContext, markdown_html
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.gui.turn_view import TurnView

@@ -88,6 +88,19 @@ def config_folder() -> Path:
     return Path(platformdirs.user_config_dir("qwenbelt", appauthor=False))
 
 
+def cache_folder() -> Path | None:
+    """Returns the folder of what can be made again: `QWENBELT_CACHE`, else the user's cache folder.
+
+    None when `QWENBELT_CACHE` is `off`. It need not be there.
+    """
+    import platformdirs
+
+    given = os.environ.get("QWENBELT_CACHE")
+    if given == "off":
+        return None
+    return Path(given) if given else Path(platformdirs.user_cache_dir("qwenbelt", False))
+
+
 def _config_file() -> Path | None:
     named = os.environ.get("QWENBELT_CONFIG")
     if named:

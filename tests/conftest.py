@@ -70,6 +70,10 @@ def _workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keeps what earlier runs, perhaps of other versions, have left out of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QWENBELT_WORKSPACE", str(tmp_path_factory.mktemp("workspace")))
+        # one for all workers of this run: OCR of the demo's pages takes half a minute, once
+        base = tmp_path_factory.getbasetemp()
+        shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+        patch.setenv("QWENBELT_CACHE", str(shared / "cache"))
         yield
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.files import write_text
+from qwenbelt.core.settings import cache_folder
 from qwenbelt.core.urls import is_loopback
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,8 @@ def save(url: str, model: str) -> Path | None:
     if not is_lasting(url):
         return None
     path = record_file()
+    if path is None:
+        return None
     with _lock:
         record = _records.get((url, model), Capabilities())
         table = {**_read(), _name(url, model): record.to_dict()}
@@ -110,13 +112,10 @@ def is_lasting(url: str) -> bool:
     return not (is_loopback(url) and (urlsplit(url).port or 0) >= _FIRST_EPHEMERAL_PORT)
 
 
-def record_file() -> Path:
-    """Returns where records are kept: `QWENBELT_CACHE`, else the user's cache folder."""
-    import platformdirs
-
-    given = os.environ.get("QWENBELT_CACHE")
-    folder = Path(given) if given else Path(platformdirs.user_cache_dir("qwenbelt", False))
-    return folder / "capabilities.json"
+def record_file() -> Path | None:
+    """Returns where records are kept, in the cache folder; None when nothing is to be kept."""
+    folder = cache_folder()
+    return None if folder is None else folder / "capabilities.json"
 
 
 def _name(url: str, model: str) -> str:
@@ -124,8 +123,11 @@ def _name(url: str, model: str) -> str:
 
 
 def _read() -> dict[str, Any]:
+    path = record_file()
+    if path is None:
+        return {}
     try:
-        table = json.loads(record_file().read_text(encoding="utf-8"))
+        table = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return table if isinstance(table, dict) else {}

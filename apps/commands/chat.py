@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from qwenbelt.apps.agent_choice import AgentChoice, agent_options
-from qwenbelt.apps.session_choice import (
+from qwenbelt.apps.terminal_chat.session_choice import (
     chosen_session,
     last_session,
     session_options,
@@ -36,8 +36,8 @@ def chat(
     """
     from rich.console import Console
 
-    from qwenbelt.apps.chat import Chat
     from qwenbelt.apps.export import load
+    from qwenbelt.apps.terminal_chat.chat import Chat
 
     messages, kept = None, None
     if resume and resume.endswith(".json"):

@@ -36,8 +36,8 @@ def gui(
     A public address needs accounts (--auth, --auth-file, or QWENBELT_AUTH).
     """
     from qwenbelt.apps.agent_choice import make_agent
+    from qwenbelt.apps.gui.access.guards import read_accounts
     from qwenbelt.apps.gui.given import Given
-    from qwenbelt.apps.gui.guards import read_accounts
     from qwenbelt.apps.gui.server import GuiOptions, serve
 
     given = (*auth, *filter(None, [os.environ.get("QWENBELT_AUTH", "")]))

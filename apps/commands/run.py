@@ -14,13 +14,13 @@ import click
 
 from qwenbelt.apps.agent_choice import AgentChoice, agent_options
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.session_choice import answer_schema, session_options, store_place
 from qwenbelt.apps.strings import explain, say
+from qwenbelt.apps.terminal_chat.session_choice import answer_schema, session_options, store_place
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from qwenbelt.core.terminal import terminal_json
 
 if TYPE_CHECKING:
-    from qwenbelt.apps.terminal import TerminalView
+    from qwenbelt.apps.terminal_chat.run_display import TerminalView
     from qwenbelt.core.events import Done, Event
 
 
@@ -56,9 +56,9 @@ def run(
     """
     from qwenbelt.apps.agent_choice import make_agent, trusted_tools
     from qwenbelt.apps.answers import is_uncited
-    from qwenbelt.apps.approver import terminal_approver
     from qwenbelt.apps.conversation import ChatConversation, Follower
-    from qwenbelt.apps.interrupt import InterruptibleLoop
+    from qwenbelt.apps.terminal_chat.approver import terminal_approver
+    from qwenbelt.apps.terminal_chat.interrupt import InterruptibleLoop
     from qwenbelt.core.trace import TraceWriter
 
     choice = AgentChoice.of_options(**chosen)
@@ -97,7 +97,7 @@ def run(
 def _view() -> TerminalView:
     from rich.console import Console
 
-    from qwenbelt.apps.terminal import TerminalView
+    from qwenbelt.apps.terminal_chat.run_display import TerminalView
 
     return TerminalView(Console(highlight=False))
 

@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from qwenbelt.apps.gui.access.guards import language_of
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.bodies import json_body
-from qwenbelt.apps.gui.desk_api import DeskApi
 from qwenbelt.apps.gui.first_steps import FirstSteps
-from qwenbelt.apps.gui.guards import language_of
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
-from qwenbelt.apps.gui.pages import cited_page, page_png
+from qwenbelt.apps.gui.panes.cited_pages import cited_page, page_png
+from qwenbelt.apps.gui.panes.desk_api import DeskApi
 from qwenbelt.apps.gui.portable import export, imported
 from qwenbelt.apps.gui.strings import PageError, explain
 from qwenbelt.apps.gui.watching import Watcher

@@ -56,7 +56,7 @@ def make_app(
     Raises:
         ConfigError: Gradio is not installed, or a public address is to be served without login.
     """
-    from qwenbelt.apps.gui.guards import Guard, language_of
+    from qwenbelt.apps.gui.access.guards import Guard, language_of
 
     local = is_loopback(options.host)
     if not local and not options.accounts:

@@ -19,7 +19,7 @@ from typing import Any
 from qwenbelt.apps.gui.cards import card_html
 from qwenbelt.apps.gui.code_html import code_block
 from qwenbelt.apps.gui.found_passages import FoundPassages
-from qwenbelt.apps.gui.lanes_html import lanes_html
+from qwenbelt.apps.gui.panes.lanes_html import lanes_html
 from qwenbelt.apps.gui.safe_html import RenderContext, last_level, markdown_html
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.imitations import imitates

@@ -63,7 +63,7 @@ class WebUI:
     ) -> Any:
         """Returns the ASGI application; see `run` for the arguments."""
         from qwenbelt.apps.agent_choice import AgentChoice
-        from qwenbelt.apps.gui.guards import read_accounts
+        from qwenbelt.apps.gui.access.guards import read_accounts
         from qwenbelt.apps.gui.server import GuiOptions, make_app
 
         accounts = read_accounts(tuple(filter(None, [os.environ.get("QWENBELT_AUTH", "")])))

@@ -16,7 +16,7 @@ from qwenbelt.apps.gui.found_passages import FoundPassages
 from qwenbelt.apps.gui.safe_html import RenderContext, last_level, markdown_html
 from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.apps.maths import mathml, unicode_maths
-from qwenbelt.apps.terminal_markdown import terminal_markdown
+from qwenbelt.apps.terminal_chat.terminal_markdown import terminal_markdown
 
 
 def page(text: str) -> str:

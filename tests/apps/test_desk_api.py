@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from qwenbelt.apps.gui.asking import chat_script, demo_document
-from qwenbelt.apps.gui.data_grid import table_page
-from qwenbelt.apps.gui.desk_api import _found, _notebook
+from qwenbelt.apps.gui.panes.data_grid import table_page
+from qwenbelt.apps.gui.panes.desk_api import _found, _notebook
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.workflows.demo import job
 

@@ -28,7 +28,7 @@ from qwenbelt.apps.gui.safe_html import RenderContext
 from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.apps.serve.activity import SpokenTooSoon, Teller
 from qwenbelt.apps.serve.figures import Links, Shelf
-from qwenbelt.apps.terminal import TerminalView
+from qwenbelt.apps.terminal_chat.run_display import TerminalView
 from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.events import (
     Done,

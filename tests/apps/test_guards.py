@@ -15,8 +15,8 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 from qwenbelt.apps.bodies import BodyRefused, Room, read_body
-from qwenbelt.apps.gui.attempts import LoginAttempts
-from qwenbelt.apps.gui.guards import Guard, read_accounts
+from qwenbelt.apps.gui.access.guards import Guard, read_accounts
+from qwenbelt.apps.gui.access.login_attempts import LoginAttempts
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.urls import is_loopback
 

@@ -18,7 +18,7 @@ from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.apps.gui.watching import surroundings
 from qwenbelt.apps.imitations import imitates
 from qwenbelt.apps.strings import say
-from qwenbelt.apps.terminal import TerminalView
+from qwenbelt.apps.terminal_chat.run_display import TerminalView
 from qwenbelt.core.events import (
     ApprovalAsked,
     Done,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.tools.documents.parsing.pdf.reader import read_pages
-from qwenbelt.tools.images import reading
+from qwenbelt.tools.images import ocr_cache, reading
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWENBELT_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -55,6 +61,40 @@ def test_a_scan_that_lies_on_its_side_is_read_upright(tmp_path: Path, turn: int)
     found = {90: box.x0, 180: box.bottom, 270: box.x1}[turn]
     right = {90: 30, 180: 220, 270: 220}[turn]
     assert abs(found - right) < 15
+
+
+def test_a_page_read_once_is_not_read_by_ocr_again(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rapidocr")
+    (first,) = read_pages(scan)
+    (kept,) = (tmp_path / "cache" / "ocr").iterdir()
+    assert kept.parent.stat().st_mode & 0o077 == 0
+
+    def again(picture: object) -> list[object]:
+        raise AssertionError("read again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("qwenbelt.tools.images.reading.read_text", again)
+        (second,) = read_pages(scan)
+    assert (second.text, second.lines, second.notes) == (first.text, first.lines, first.notes)
+
+    kept.write_text('{"lines": [["text", "nowhere"]], "turn": 0}')  # damaged: read anew
+    assert next(iter(read_pages(scan))).text == first.text
+    kept.unlink()
+    monkeypatch.setenv("QWENBELT_CACHE", "off")
+    assert next(iter(read_pages(scan))).text == first.text
+    assert not kept.exists()
+
+
+def test_the_oldest_kept_pages_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr_cache, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(ocr_cache, "_PRUNED_EVERY", 1)
+    for number in range(5):
+        ocr_cache.save(str(number), number)
+        os.utime(tmp_path / "cache" / "ocr" / f"{number}.json", (number, number))
+    ocr_cache.save("5", 5)
+    assert [ocr_cache.load(str(number)) for number in range(6)] == [None, None, None, 3, 4, 5]
 
 
 def test_without_the_extra_the_page_says_so(scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:

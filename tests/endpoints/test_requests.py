@@ -221,6 +221,7 @@ def test_the_record_survives_and_bad_files_do_not_hurt() -> None:
     record = capabilities(url, "m")
     record.native_tools, record.context_tokens, record.refused = False, 4096, {"stream_options"}
     path = save(url, "m")
+    assert path is not None
     assert path == record_file()
     forget(url, "m")
     again = capabilities(url, "m")
@@ -229,13 +230,20 @@ def test_the_record_survives_and_bad_files_do_not_hurt() -> None:
         4096,
         {"stream_options"},
     )
-    record_file().write_text('{"m @ http://example.test/v1": {"context_tokens": "big"}, "x": 3}')
+    path.write_text('{"m @ http://example.test/v1": {"context_tokens": "big"}, "x": 3}')
     forget(url, "m")
     assert capabilities(url, "m").context_tokens is None
-    record_file().write_text("not json")
+    path.write_text("not json")
     forget(url, "m")
     assert capabilities(url, "m").native_tools is None
     assert save("http://127.0.0.1:49152/v1", "m") is None, "short-lived ports are not kept"
+
+
+def test_nothing_is_kept_where_the_cache_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWENBELT_CACHE", "off")
+    assert record_file() is None
+    assert save("http://example.test/v1", "of one process") is None
+    assert capabilities("http://example.test/v1", "not kept").native_tools is None
 
 
 def test_structured_fields() -> None:

@@ -35,7 +35,7 @@ HOOK = "is the reason that a hook gives"
 VALUES = "is a value, or words that have rows as parts of a text"
 NOT_LITERAL: dict[str, dict[str, str]] = {
     "apps/agent_choice.py": {"say('none_alone')": BILINGUAL},
-    "apps/chat.py": {
+    "apps/terminal_chat/chat.py": {
         "say('chat_approve_modes')": BILINGUAL,
         "say('chat_unknown', name=name)": BILINGUAL,
         "say('no_tool', name=name or rest)": BILINGUAL,

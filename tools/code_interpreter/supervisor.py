@@ -79,7 +79,7 @@ class Supervisor:
         self._wakeup = wakeup
         self._busy = False
         self._over = False
-        self._looked = time.monotonic()
+        self._looked = self._began = time.monotonic()
         self._took = 0.0
         self._cpu = self._cpu_between = 0.0
         self._under_way = 0
@@ -91,7 +91,7 @@ class Supervisor:
             poll.register(number, select.POLLIN)
         while not self._over:
             # by the clock: whoever keeps this process busy must not keep it from looking
-            left = self._looked + self._pause() - time.monotonic()
+            left = self._due() - time.monotonic()
             happened = {number for number, _ in poll.poll(max(0.0, left) * 1000)}
             if self._wakeup in happened:
                 os.read(self._wakeup, 4096)
@@ -101,17 +101,24 @@ class Supervisor:
                 self._announce()
             if self.owner.fileno() in happened:
                 self._listen()
-            if time.monotonic() >= self._looked + self._pause():
+            if not self._over and time.monotonic() >= self._due():
                 began = time.monotonic()
                 self._check_limits()
                 self._looked = time.monotonic()
                 self._took = self._looked - began
         self._kill_all()
 
-    def _pause(self) -> float:
-        """Returns the seconds between two looks; looking takes a small part of the time only."""
-        usual = _BUSY_SECONDS if self._busy else _CALM_SECONDS
-        return max(usual, min(_LONGEST_PAUSE, self._took))
+    def _due(self) -> float:
+        """Returns when to look next; looking takes a small part of the time only.
+
+        A cell that begins is not looked at in its first moment: most are over by then, and a look
+        would cost them as much time again. Short cells one after the other put it off only to the
+        time of a calm session.
+        """
+        took = min(_LONGEST_PAUSE, self._took)
+        calm = self._looked + max(_CALM_SECONDS, took)
+        busy = max(self._looked, self._began) + max(_BUSY_SECONDS, took)
+        return min(busy, calm) if self._busy else calm
 
     def _tell(self, **what: Any) -> None:
         with contextlib.suppress(OSError):
@@ -165,6 +172,7 @@ class Supervisor:
                 os.killpg(self.kernel, signal.SIGINT)
         elif order["do"] == "busy":
             self._busy = bool(order["busy"])
+            self._began = time.monotonic()
             self._cpu_between = self._cpu
         elif order["do"] == "adopt":
             from qwenbelt.tools.code_interpreter.sandbox.namespaces import show_folder

@@ -20,6 +20,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from qwenbelt.tools.code_interpreter.sandbox import linux
+
 MOST_ENTRIES = 65536  # of the folders at the Landlock level; a private disk has as many inodes
 DEEPEST_FOLDER = 100
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -28,11 +30,13 @@ _ENTRY = 1024  # a file that holds nothing takes an inode and its name
 _PIPE = 65536  # what a pipe holds, see pipe(7)
 _SOCKET = 212992  # net.core.wmem_default
 _ANONYMOUS = re.compile(rb"RssAnon:\s+(\d+)|VmPTE:\s+(\d+)|VmSwap:\s+(\d+)")
+_SHARED_NAME = b"/dev/zero (deleted)"
 _SHARED = re.compile(
     rb"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ (\d+)\s+/dev/zero \(deleted\)$", re.MULTILINE
 )
 _PROPORTIONAL = re.compile(rb"^Pss_Anon:\s+(\d+)|^SwapPss:\s+(\d+)", re.MULTILINE)
 _PENDING = re.compile(rb"^scm_fds:\s+(\d+)", re.MULTILINE)
+_IN_USE = re.compile(r"^(\w+): inuse (\d+)", re.MULTILINE)
 _QUEUES = re.compile(r"\b([0-9A-F]{8}):([0-9A-F]{8})\b")
 
 
@@ -91,7 +95,11 @@ def held(processes: Iterable[int]) -> Held:
     found = Held()
     for process in processes:
         seen: set[str] = set()
+        first = 0
         for thread in threads(process):
+            if first and linux.share_descriptors(first, int(thread)):
+                continue
+            first = first or int(thread)
             _look_through(f"/proc/{process}/task/{thread}", found, seen)
     return found
 
@@ -180,7 +188,10 @@ def _shared(places: Iterable[str]) -> int:
     for place in places:
         with contextlib.suppress(OSError), open(f"{place}/maps", "rb") as maps:
             mine: dict[bytes, int] = {}
-            for start, end, number in _SHARED.findall(maps.read()):
+            listed = maps.read()
+            if _SHARED_NAME not in listed:
+                continue
+            for start, end, number in _SHARED.findall(listed):
                 mine[number] = mine.get(number, 0) + int(end, 16) - int(start, 16)
             for number, size in mine.items():
                 sizes[number] = max(sizes.get(number, 0), size)
@@ -196,11 +207,28 @@ def _buffers(only: set[int] | None) -> int:
                 # whose sender is gone is told without what each message costs besides
                 total += sent + (max(waiting, _SOCKET) if waiting else 0)
     if only is None:
-        for kind in ("tcp", "tcp6", "udp", "udp6"):
+        for kind in _kinds_in_use():
             with contextlib.suppress(OSError), open(f"/proc/self/net/{kind}") as table:
                 for sent, got in _QUEUES.findall(table.read()):
                     total += int(sent, 16) + int(got, 16)
     return total
+
+
+def _kinds_in_use() -> list[str]:
+    """Returns the kinds of network sockets that there are here.
+
+    To list even none of them the system walks through the tables of the whole machine, which takes
+    longer than all the rest of a look; how many there are it knows at once.
+    """
+    found = []
+    for version in ("", "6"):
+        counts: dict[str, str] = {}
+        with contextlib.suppress(OSError), open(f"/proc/self/net/sockstat{version}") as facts:
+            counts.update(_IN_USE.findall(facts.read()))
+        found += [
+            f"{k}{version}" for k in ("tcp", "udp") if counts.get(f"{k.upper()}{version}") != "0"
+        ]
+    return found
 
 
 _DIAG, _DUMP, _BY_FAMILY, _DONE, _ERROR = 4, 0x301, 20, 3, 2

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import ConfigError
+from qwenbelt.tools.images import ocr_cache
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -119,11 +120,25 @@ def read_upright(picture: Image) -> tuple[list[TextLine], int]:
     Raises:
         ConfigError: the `ocr` extra is not installed.
     """
+    key = ocr_cache.key_of(picture)
+    kept = _kept(ocr_cache.load(key))
+    if kept is not None:
+        return kept
     lines = read_text(picture)
     turn = _quarter_turns(picture, lines)
     if turn:
         lines = read_text(picture.rotate(90 * turn, expand=True))
+    ocr_cache.save(key, {"lines": [astuple(line) for line in lines], "turn": turn})
     return lines, turn
+
+
+def _kept(entry: Any) -> tuple[list[TextLine], int] | None:
+    """Reads an entry of the cache; one that somebody damaged is none."""
+    try:
+        lines = [TextLine(str(text), *map(float, rest)) for text, *rest in entry["lines"]]
+        return lines, int(entry["turn"]) % 4
+    except (TypeError, ValueError, KeyError):
+        return None
 
 
 def _quarter_turns(picture: Image, lines: list[TextLine]) -> int:

@@ -29,6 +29,8 @@ _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+_KCMP = {"x86_64": 312, "aarch64": 272}
+_KCMP_FILES = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -61,6 +63,14 @@ def machine_number(table: dict[str, int]) -> int:
     if machine not in table:
         raise OSError(f"no system call numbers for {machine}")
     return table[machine]
+
+
+def share_descriptors(one: int, other: int) -> bool:
+    """Returns whether two threads are known to have one table of descriptors; see kcmp(2)."""
+    number = _KCMP.get(os.uname().machine)
+    return number is not None and 0 == _libc.syscall(
+        ctypes.c_long(number), one, other, _KCMP_FILES, ctypes.c_ulong(0), ctypes.c_ulong(0)
+    )
 
 
 def unshare(flags: int) -> None:

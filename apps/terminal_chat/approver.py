@@ -9,9 +9,9 @@ import click
 
 from qwenbelt.apps.conversation import Approver
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.interrupt import read_line
 from qwenbelt.apps.strings import say
-from qwenbelt.apps.terminal import TerminalView
+from qwenbelt.apps.terminal_chat.interrupt import read_line
+from qwenbelt.apps.terminal_chat.run_display import TerminalView
 from qwenbelt.core.events import ApprovalAsked
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.terminal import terminal_text

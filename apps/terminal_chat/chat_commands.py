@@ -17,7 +17,7 @@ from qwenbelt.core.terminal import terminal_text
 from qwenbelt.core.texts import Texts
 
 if TYPE_CHECKING:
-    from qwenbelt.apps.chat import Chat
+    from qwenbelt.apps.terminal_chat.chat import Chat
 
 LONGEST_COPY = 70_000  # bytes that terminals take in one sequence
 _TEXTS = {

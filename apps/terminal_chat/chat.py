@@ -16,15 +16,15 @@ from rich.console import Console
 
 from qwenbelt.apps.agent_choice import AgentChoice, make_agent, trusted_tools
 from qwenbelt.apps.answers import is_uncited
-from qwenbelt.apps.approver import terminal_approver
-from qwenbelt.apps.chat_commands import ChatExtras
 from qwenbelt.apps.conversation import Approver, ChatConversation, Follower
 from qwenbelt.apps.echo import echo
 from qwenbelt.apps.export import save
-from qwenbelt.apps.interrupt import InterruptibleLoop
 from qwenbelt.apps.lanes import draw, ink_for
 from qwenbelt.apps.strings import explain, say
-from qwenbelt.apps.terminal import TerminalView
+from qwenbelt.apps.terminal_chat.approver import terminal_approver
+from qwenbelt.apps.terminal_chat.chat_commands import ChatExtras
+from qwenbelt.apps.terminal_chat.interrupt import InterruptibleLoop
+from qwenbelt.apps.terminal_chat.run_display import TerminalView
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.errors import InputError, QwenbeltError, one_line
 from qwenbelt.core.events import Event

@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from qwenbelt.apps.gui.data_grid import TABLES, table_page
-from qwenbelt.apps.gui.guards import language_of
+from qwenbelt.apps.gui.access.guards import language_of
 from qwenbelt.apps.gui.hub import ChatSession
-from qwenbelt.apps.gui.lanes_html import lanes_html
+from qwenbelt.apps.gui.panes.data_grid import TABLES, table_page
+from qwenbelt.apps.gui.panes.lanes_html import lanes_html
 from qwenbelt.apps.gui.strings import PageError, say
 from qwenbelt.apps.strings import seconds
 from qwenbelt.apps.timeline import Timeline

@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from qwenbelt.apps.imitations import imitates
-from qwenbelt.apps.interrupt import quiet_keys
 from qwenbelt.apps.lanes import draw, ink_for
 from qwenbelt.apps.markdown_stream import MarkdownStream
 from qwenbelt.apps.strings import explain, say, seconds, state_text
-from qwenbelt.apps.terminal_markdown import terminal_markdown
+from qwenbelt.apps.terminal_chat.interrupt import quiet_keys
+from qwenbelt.apps.terminal_chat.terminal_markdown import terminal_markdown
 from qwenbelt.apps.timeline import CallTiming, Timeline
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.events import (

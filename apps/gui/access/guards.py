@@ -20,8 +20,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwenbelt.apps.bodies import BodyRefused, BoundedBody, read_body
-from qwenbelt.apps.gui.attempts import LoginAttempts
-from qwenbelt.apps.gui.login_page import login_page
+from qwenbelt.apps.gui.access.login_attempts import LoginAttempts
+from qwenbelt.apps.gui.access.login_page import login_page
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.secrets import remember
 from qwenbelt.core.urls import host_of_header, is_loopback

@@ -1,0 +1,1 @@
+"""The chat in the terminal, and what `qwenbelt run` shows of a run."""
