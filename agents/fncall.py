@@ -127,6 +127,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         self.code_mode = code_mode
         self.hooks = Hooks(hooks)
         self.skills, given = with_skills(skills, function_list or ())
+        self._lazy_servers = bool(defer_tools)
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
         self._sources = ToolSources()
         self._wrapped: dict[str, OverriddenTool] = {}
@@ -149,7 +150,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         if isinstance(tool, dict) and "mcpServers" in tool:
             from qwenbelt.tools.mcp import mcp_tools
 
-            for found in mcp_tools(tool):
+            for found in mcp_tools(tool, lazy=self._lazy_servers):
                 super()._init_tool(found)
         elif isinstance(tool, (BaseTool, Mapping)) or not callable(tool):
             _check_name(tool)

@@ -241,9 +241,10 @@ def function_list(choice: AgentChoice, made: dict[str, Any]) -> list[Any]:
             made[name] = tool_named(name)
     tools = [made[name] for name in names]
     if choice.mcp:
-        key = f"{choice.mcp} without {sorted(choice.mcp_off)}"
+        lazy = bool(_deferred(choice))
+        key = f"{choice.mcp} without {sorted(choice.mcp_off)}, lazy: {lazy}"
         if key not in made:
-            made[key] = _mcp_tools(choice.mcp, choice.mcp_off)
+            made[key] = _mcp_tools(choice.mcp, choice.mcp_off, lazy=lazy)
         tools += made[key]
     return tools
 
@@ -259,12 +260,12 @@ def skill_sources(given: Sequence[Any]) -> list[Any]:
     return [*given, "user"] if user_folder().is_dir() else list(given)
 
 
-def _mcp_tools(file: str | Mapping[str, Any], off: Sequence[str]) -> list[Any]:
+def _mcp_tools(file: str | Mapping[str, Any], off: Sequence[str], *, lazy: bool) -> list[Any]:
     from qwenbelt.tools.mcp import mcp_tools
     from qwenbelt.tools.mcp.config import server_entries
 
     servers = {name: cfg for name, cfg in server_entries(file).items() if name not in off}
-    return mcp_tools({"mcpServers": servers}) if servers else []
+    return mcp_tools({"mcpServers": servers}, lazy=lazy) if servers else []
 
 
 def tool_names(names: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Subagents: 16 side by side, three levels deep, and how soon a cancel has ended them all.
+"""Subagents: side by side, three levels deep, and how soon a cancel or a budget has ended them.
 
     python benchmarks/subagents.py
 
@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from qwenbelt import FnCallAgent, delegate
+from qwenbelt import Budget, FnCallAgent, delegate
 from qwenbelt.core.events import ToolStarted
 from qwenbelt.testing import Scenario, ScriptedServer
 
@@ -71,12 +71,57 @@ def deep_cancel() -> tuple[float, float]:
         return whole, asyncio.run(cancelled())
 
 
+def seconds_budget(seconds: float) -> tuple[float, str]:
+    """Returns the seconds of a run whose subagents would take longer than its budget."""
+
+    async def endless(request: Any) -> str:
+        await asyncio.sleep(10)
+        return "Done."
+
+    with ExitStack() as stack:
+        worker = agent(stack, Scenario().turn(compute=endless), name="worker")
+        tasks = [{"agent": "worker", "task": f"Task {n}"} for n in range(WIDE)]
+        scenario = Scenario().turn(calls=[("delegate", {"tasks": tasks})]).answer("Enough.")
+        boss = agent(stack, scenario, [delegate([worker])])
+        boss.budget = Budget(seconds=seconds)
+        began = time.perf_counter()
+        result = boss.ask("Begin.")
+        return time.perf_counter() - began, result.reason
+
+
+def calls_budget(most: int) -> int:
+    """Returns how many calls 16 subagents make that would make 64, under one budget."""
+    made: list[int] = []
+
+    def note(n: int) -> str:
+        """Notes a number.
+
+        Args:
+            n: the number.
+        """
+        made.append(n)
+        return "Noted."
+
+    with ExitStack() as stack:
+        noting = Scenario().turn(calls=[("note", {"n": n}) for n in range(4)]).answer("Done.")
+        worker = agent(stack, noting, [note], name="worker")
+        tasks = [{"agent": "worker", "task": f"Task {n}"} for n in range(WIDE)]
+        scenario = Scenario().turn(calls=[("delegate", {"tasks": tasks})]).answer("Enough.")
+        boss = agent(stack, scenario, [delegate([worker])])
+        boss.budget = Budget(tool_calls=most)
+        boss.ask("Begin.")
+        return len(made)
+
+
 def main() -> None:
-    """Prints the three figures."""
+    """Prints the figures."""
     print(f"{WIDE} subagents of {SECONDS} s side by side: {wide():.3f} s")
     whole, cancel = deep_cancel()
     print(f"three levels, the lowest takes {SECONDS} s: {whole:.3f} s")
     print(f"from a cancel to the end of all levels: {1000 * cancel:.0f} ms")
+    took, reason = seconds_budget(1.0)
+    print(f"a budget of 1 s over {WIDE} subagents of 10 s: ended after {took:.3f} s ({reason})")
+    print(f"a budget of 10 calls over {WIDE} subagents with 4 each: {calls_budget(10)} made")
 
 
 if __name__ == "__main__":

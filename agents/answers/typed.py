@@ -21,11 +21,13 @@ from pydantic_core import from_json
 
 from qwenbelt.agents.answers.cited import verify_all
 from qwenbelt.agents.answers.prompts import ANSWER_FORM, ANSWER_REPAIR
-from qwenbelt.core.errors import ConfigError, one_line
+from qwenbelt.core.errors import ConfigError, InputError, one_line
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import Language
+from qwenbelt.core.limits import input_file
 
 MAX_REPAIRS = 2
+CUT_OFF = "the answer: was cut off before its end; it must be shorter"
 _STARTS = 50  # places in a text at which JSON may begin
 WRAPPER = "answer"  # the field round a form that is no object; endpoints want objects
 _FENCED = re.compile(r"```(?:json|JSON)?[ \t]*\n(.*?)```", re.DOTALL)
@@ -125,6 +127,22 @@ class AnswerForm:
             where = ".".join(map(str, error.absolute_path)) or "the answer"
             raise DoesNotFit(f"{where}: {one_line(error.message, 300)}")
         return value
+
+
+def answer_schema(file: str | Path) -> dict[str, Any]:
+    """Returns the JSON schema in a file.
+
+    Raises:
+        InputError: it cannot be read, or holds no schema.
+    """
+    path = input_file(file, max_bytes=1024 * 1024)
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: is not JSON.") from error
+    if not isinstance(schema, dict):
+        raise InputError(f"{path}: holds no JSON schema.")
+    return schema
 
 
 def _checkable(form: Any) -> Any:

@@ -156,12 +156,15 @@ class ConstrainedSteps:
         )
 
 
-def repeats_itself(text: str) -> bool:
-    """Returns whether a text ends in the same few words over and over."""
-    units = (text[-size:] for size in range(1, _REPEATED + 1))
-    return len(text) >= _REPETITION and any(
-        text.endswith(unit * (_REPETITION // len(unit))) for unit in units
-    )
+def repeats_itself(text: str, size: int = _REPETITION) -> bool:
+    """Returns whether a text ends in the same few words over and over.
+
+    Args:
+        text: what was written so far.
+        size: characters in all that must be repetition.
+    """
+    units = (text[-length:] for length in range(1, _REPEATED + 1))
+    return len(text) >= size and any(text.endswith(unit * (size // len(unit))) for unit in units)
 
 
 def checked_calls(

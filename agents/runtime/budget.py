@@ -11,10 +11,12 @@ from typing import Any
 
 from qwenbelt.agents.models.deltas import Tokens, ToolCall
 from qwenbelt.agents.models.prices import Price, price_of
+from qwenbelt.agents.prompts import BUDGET_OF_CALLS
 from qwenbelt.agents.runtime.outcome import CallOutcome
 from qwenbelt.core.errors import ConfigError, LimitExceeded
 from qwenbelt.core.events import Usage
 from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.core.language import Language
 from qwenbelt.core.settings import load_settings
 
 
@@ -68,12 +70,19 @@ class Ending:
 class Spending:
     """What a run has used up.
 
+    Args:
+        budget: of the run.
+        url: of its endpoint.
+        model: its name there.
+        above: of the run in whose call this one is; its budget bounds all runs inside it together.
+
     Raises:
         ConfigError: the budget bounds money, and nobody knows the model's price.
     """
 
-    def __init__(self, budget: Budget, url: str, model: str) -> None:
+    def __init__(self, budget: Budget, url: str, model: str, above: Spending | None = None) -> None:
         self.budget = budget
+        self._above = above
         own = budget.prices
         self.price = Price(*own, budget.currency) if own else price_of(url, model)
         if budget.money is not None and self.price is None:
@@ -95,25 +104,65 @@ class Spending:
 
     def last_call(self) -> Ending | None:
         """Returns why the next model call is the last that the budgets allow, or None."""
-        used = {
+        if self.model_calls + 1 >= self.budget.model_calls:
+            most = self.budget.model_calls
+            return self.used_up() or Ending(
+                "model_calls", f"the budget of {most} model calls is used up"
+            )
+        return self.used_up()
+
+    def used_up(self) -> Ending | None:
+        """Returns what is used up of this run's budget or of those above it, or None."""
+        for name, amount in self._used().items():
+            most = getattr(self.budget, name)
+            if most is not None and amount >= most:
+                return Ending(name, f"the budget of {most:g} {name} is used up")
+        return self._above.used_up() if self._above is not None else None
+
+    def _used(self) -> dict[str, float]:
+        return {
             "tool_calls": self.tool_calls,
             "tokens": self.tokens,
             "seconds": time.monotonic() - self._started,
             "money": self.money,
         }
-        for name, amount in used.items():
-            most = getattr(self.budget, name)
-            if most is not None and amount >= most:
-                return Ending(name, f"the budget of {most:g} {name} is used up")
-        if self.model_calls + 1 >= self.budget.model_calls:
-            most = self.budget.model_calls
-            return Ending("model_calls", f"the budget of {most} model calls is used up")
-        return None
 
     def calls_left(self) -> int | None:
         """Returns how many tool calls the budget still allows; None for any number."""
         most = self.budget.tool_calls
         return None if most is None else max(0, most - self.tool_calls)
+
+    def claim(self, language: Language) -> str:
+        """Counts a call at the runs above; returns why their budgets do not allow it, or "".
+
+        Runs that are side by side take from one budget, so each call is counted before it starts.
+        """
+        above = self._above
+        if above is None:
+            return ""
+        refusal = above.refusal(0, language) or above.claim(language)
+        if not refusal:
+            above.tool_calls += 1
+        return refusal
+
+    def count_nested(self, others: int, language: Language) -> str:
+        """Counts a call from code; returns why the budget does not allow it, or "".
+
+        Args:
+            others: calls of the same reply, which are counted at its end.
+            language: of the words.
+        """
+        refusal = self.refusal(others, language) or self.claim(language)
+        if not refusal:
+            self.tool_calls += 1
+        return refusal
+
+    def refusal(self, others: int, language: Language) -> str:
+        """Returns why this run's own budget allows no further tool call, or ""."""
+        most = self.budget.tool_calls
+        if most is None or self.tool_calls + others < most:
+            return ""
+        return BUDGET_OF_CALLS[language].format(most=most)
 
     def seconds_left(self) -> float | None:
         """Returns the seconds that the budget still allows; None for any number."""
@@ -145,14 +194,8 @@ class Spending:
         Raises:
             LimitExceeded: nothing is left.
         """
-        used = {
-            "tool_calls": self.tool_calls,
-            "tokens": self.tokens,
-            "seconds": time.monotonic() - self._started,
-            "money": self.money,
-        }
         bounds: dict[str, Any] = {}
-        for name, amount in used.items():
+        for name, amount in self._used().items():
             most = getattr(self.budget, name)
             if most is None:
                 continue

@@ -57,7 +57,7 @@ from qwenbelt.agents.runtime.reply_telling import ReplyTelling
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
 from qwenbelt.agents.runtime.tool_arguments import with_references
 from qwenbelt.agents.runtime.tool_context import context_of, keywords_of
-from qwenbelt.agents.runtime.typed_answer import TypedAnswer
+from qwenbelt.agents.runtime.typed_answer import WHOLE_OR_CUT, TypedAnswer
 from qwenbelt.core.errors import EndpointError, ToolError
 from qwenbelt.core.events import (
     Event,
@@ -116,7 +116,8 @@ class AgentLoop:
         self._sent: list[str] = []  # by the person, while the run goes on
         self._parting = LAST_CALL[plan.language]
         self._history: History | None = None
-        self._spending = Spending(plan.budget, plan.model.url, plan.model.name)
+        above = plan.parent.spending if plan.parent is not None else None
+        self._spending = Spending(plan.budget, plan.model.url, plan.model.name, above)
         self._own_artifacts = plan.artifacts is None
         self._artifacts = plan.artifacts or ArtifactStore(plan.folder)
         self._tools = dict(plan.tools)
@@ -136,6 +137,7 @@ class AgentLoop:
         depth = plan.parent.depth + 1 if plan.parent is not None else 0
         self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
         self.typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
+        self._replying = self.typed or plan.model
 
     @property
     def history(self) -> History:
@@ -271,7 +273,7 @@ class AgentLoop:
         return None
 
     def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
-        if self.typed is not None and reply.text.strip() and reply.finish_reason in WHOLE:
+        if self.typed is not None and reply.text.strip() and reply.finish_reason in WHOLE_OR_CUT:
             return self._typed_answer(self.typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
@@ -290,7 +292,7 @@ class AgentLoop:
     ) -> Ending | None:
         react = self.plan.model.codec.form == "react"
         text = final_answer(reply.text) if react else reply.text
-        fault = typed.settle(text, last=last is not None)
+        fault = typed.settle(text, reply.finish_reason, last=last is not None)
         if fault is None:
             return Ending("answer")
         self.history.instruct(typed.form.repair(fault, self.plan.language))
@@ -375,7 +377,7 @@ class AgentLoop:
         started = time.monotonic()
         self._emit(ModelStarted(self._turn, started))
         try:
-            async with aclosing(self.plan.model.pieces(request)) as pieces:  # type: ignore[type-var]
+            async with aclosing(self._replying.pieces(request)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     self._ways.note(piece)
                     self._telling.note(piece, self._turn)
@@ -510,6 +512,7 @@ class AgentLoop:
                 code=plan.code,
                 ahead=plan.budget.tool_calls is None,
                 count_nested=self._count_nested,
+                claim=lambda: self._spending.claim(plan.language),
                 hooks=plan.hooks,
                 unwrap=plan.deferred.unwrapped if plan.deferred is not None else same_call,
             )
@@ -533,13 +536,9 @@ class AgentLoop:
 
     def _count_nested(self) -> str:
         """Counts a call from code; returns why the budget does not allow it, or ""."""
-        most, incoming = self.plan.budget.tool_calls, self._incoming
-        if most is not None:
-            own = len(incoming.scheduler.calls()) if incoming is not None else 0
-            if self._spending.tool_calls + own >= most:
-                return BUDGET_OF_CALLS[self.plan.language].format(most=most)
-        self._spending.tool_calls += 1
-        return ""
+        incoming = self._incoming
+        others = len(incoming.scheduler.calls()) if incoming is not None else 0
+        return self._spending.count_nested(others, self.plan.language)
 
     def _context(self, call: ToolCall) -> ToolContext:
         return context_of(self.plan, call, self._emit, self._as_parent, self.elicitor)

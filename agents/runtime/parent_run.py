@@ -70,8 +70,6 @@ class ParentRun:
         elif event.kind in _NESTED:
             inner, above = str(getattr(event, "call_id", "")), str(getattr(event, "parent", ""))
             call_id, parent = f"{prefix}.{inner}", f"{prefix}.{above}" if above else prefix
-            if event.kind == "tool_started":
-                self.spending.tool_calls += 1
             # `replace` knows the fields of the class that the event has
             changed: Event = dataclasses.replace(event, call_id=call_id, parent=parent)  # type: ignore[call-arg]
             if isinstance(event, ApprovalAsked):

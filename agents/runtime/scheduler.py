@@ -97,6 +97,7 @@ class SchedulerContext:
         code: which tools code may call, or None.
         ahead: whether code's calls may be made while the model still writes it.
         count_nested: counts a call from code; returns why it may not run, or "".
+        claim: counts a call of the reply at the runs above; returns why it may not run, or "".
         hooks: see each call and its outcome.
         unwrap: gives the call that a written one stands for.
         labels: knows where the words of the conversation come from.
@@ -116,6 +117,7 @@ class SchedulerContext:
     code: CodeMode | None = None
     ahead: bool = True
     count_nested: Callable[[], str] = lambda: ""
+    claim: Callable[[], str] = lambda: ""
     hooks: Hooks = NO_HOOKS
     unwrap: Callable[[ToolCall], ToolCall] = same_call
     labels: ConversationLabels = field(default_factory=ConversationLabels)
@@ -317,6 +319,9 @@ class Scheduler:
         around, call = self._around, job.call
         if len(self._jobs) > around.allowed:
             raise ToolError(around.beyond)
+        refusal = around.claim()
+        if refusal:
+            raise ToolError(refusal)
         if not call.name:
             raise ToolError(UNREADABLE_CALL[around.language])
         job.tool = around.tools.get(call.name)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwenbelt.agents.models.constrained import repeats_itself
+from qwenbelt.agents.models.deltas import Finish, Text, WirePiece
 from qwenbelt.agents.models.dialects import structured_fields
+from qwenbelt.agents.runtime.reply_ends import WHOLE
 from qwenbelt.core.errors import AnswerInvalid
 from qwenbelt.core.events import Partial
 
 if TYPE_CHECKING:
     from qwenbelt.agents.answers.typed import AnswerForm
 
+WHOLE_OR_CUT = (*WHOLE, "length")
 _SHARE = 1.05  # a partial value is read again when its text has grown by so much
+_LOOK_EVERY = 400  # characters
+_REPETITION = 1000  # characters that are the same few words over and over: no end will come
+_GRAMMARS = ("llamacpp", "ollama", "vllm", "sglang", "local")  # they keep to maxLength, maxItems
 
 
 class TypedAnswer:
@@ -36,6 +44,7 @@ class TypedAnswer:
         self.repairing = False
         self._model = model
         self._repairs = 0
+        self._cuts = 0
         self._read = 0
         self._shown: Any = None
 
@@ -51,7 +60,32 @@ class TypedAnswer:
         """Returns body fields for the next request; none beside tools that may still be called."""
         if not self.structured or (tools and not self.repairing):
             return {}
-        return structured_fields(self.structured, self.form.schema)
+        return structured_fields(self.structured, self._schema())
+
+    def _schema(self) -> dict[str, Any]:
+        """The schema for the next reply; with bounds once an answer has found no end."""
+        dialect = getattr(getattr(self._model, "dialect", None), "name", "")
+        if not self._cuts or dialect not in _GRAMMARS:
+            return self.form.schema
+        from qwenbelt.agents.answers.bounds import bounded_schema
+
+        bounded: dict[str, Any] = bounded_schema(self.form.schema, self._cuts)
+        return bounded
+
+    async def pieces(self, request: Any) -> AsyncGenerator[WirePiece, None]:
+        """Yields the pieces of a reply, and cuts off one that says the same over and over."""
+        text, looked = "", 0
+        async with aclosing(self._model.pieces(request)) as reply:
+            async for piece in reply:
+                yield piece
+                if isinstance(piece, Text):
+                    text = (text + piece.text)[-2 * _REPETITION :]
+                    looked += len(piece.text)
+                if looked >= _LOOK_EVERY:
+                    looked = 0
+                    if repeats_itself(text, _REPETITION):
+                        yield Finish("length")
+                        return
 
     @property
     def plain(self) -> Any:
@@ -86,15 +120,23 @@ class TypedAnswer:
         self._shown = value
         return Partial(value)
 
-    def settle(self, text: str, *, last: bool) -> str | None:
+    def settle(self, text: str, end: str = "", *, last: bool) -> str | None:
         """Takes the final text; returns the fault to tell the model, or None when it fits.
+
+        Args:
+            text: what the model wrote.
+            end: the reason for which the reply ended.
+            last: whether no further reply may be asked for.
 
         Raises:
             AnswerInvalid: it does not fit, and nothing is left to try.
         """
-        from qwenbelt.agents.answers.typed import MAX_REPAIRS, DoesNotFit
+        from qwenbelt.agents.answers.typed import CUT_OFF, MAX_REPAIRS, DoesNotFit
 
         try:
+            if end not in WHOLE:
+                self._cuts += 1
+                raise DoesNotFit(CUT_OFF)
             self.value = self.form.read(text)
         except DoesNotFit as error:
             if last or self._repairs >= MAX_REPAIRS:

@@ -46,6 +46,7 @@ def _rate(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 @click.option("--lang", "language", type=click.Choice(["en", "zh"]), help="Of prompts.")
 @click.option("--rules", metavar="FILE.yaml", help="Rules of `inspect`.")
 @click.option("--labels", metavar="FILE.yaml", help="Labels of `label`.")
+@click.option("--answer", metavar="SCHEMA.json", help="Answers of `ask` are JSON of this schema.")
 @click.option("--in-flight", default=8, show_default=True, type=click.IntRange(1, 256))
 @click.option("--limit", type=click.IntRange(1), help="In flight over all workers together.")
 @click.option("--rate", callback=_rate, metavar="N/SECONDS", help="Tasks started in that time.")
@@ -92,6 +93,7 @@ def _work(tasks: str, out: str, as_json: bool, options: dict[str, Any]) -> int:
         language=options["language"],
         rules=_absolute(options["rules"]),
         labels=_absolute(options["labels"]),
+        answer=_absolute(options["answer"]),
     )
     given = read_tasks(tasks, chosen)
     names = ("db", "name", "in_flight", "limit", "rate", "retry", "dashscope_batch")

@@ -15,7 +15,7 @@ import click
 from qwenbelt.apps.agent_choice import AgentChoice, agent_options
 from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import explain, say
-from qwenbelt.apps.terminal_chat.session_choice import answer_schema, session_options, store_place
+from qwenbelt.apps.terminal_chat.session_choice import session_options, store_place
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from qwenbelt.core.terminal import terminal_json
 
@@ -54,6 +54,7 @@ def run(
 
     What is piped in is read too: it is the question, or follows it.
     """
+    from qwenbelt.agents.answers.typed import answer_schema
     from qwenbelt.apps.agent_choice import make_agent, trusted_tools
     from qwenbelt.apps.answers import is_uncited
     from qwenbelt.apps.conversation import ChatConversation, Follower

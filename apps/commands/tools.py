@@ -63,7 +63,7 @@ def search(query: str, mcp_file: str | None, top_k: int, as_json: bool) -> None:
     if mcp_file is not None:
         from qwenbelt.tools.mcp import mcp_tools
 
-        found += [declaration(tool) for tool in mcp_tools(mcp_file)]
+        found += [declaration(tool) for tool in mcp_tools(mcp_file, lazy=True)]
     by_name = {entry["name"]: entry for entry in found}
     rows = [by_name[name] for name in ToolIndex(found).search(query, top_k)]
     if as_json:

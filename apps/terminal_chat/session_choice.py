@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +13,6 @@ import click
 from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import say
 from qwenbelt.core.errors import InputError
-from qwenbelt.core.limits import input_file
 from qwenbelt.core.terminal import terminal_text
 
 if TYPE_CHECKING:
@@ -95,19 +93,3 @@ def chosen_session(place: str, query: str = "") -> Session:
 def _line(number: int, one: KnownSession) -> str:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used)) if one.used else "-"
     return f"{number:>3}  {when}  {one.turns:>3}  {terminal_text(f'{one.name}  {one.begins}')}"
-
-
-def answer_schema(file: str) -> dict[str, Any]:
-    """Returns the JSON schema in a file.
-
-    Raises:
-        InputError: it cannot be read, or holds no schema.
-    """
-    path = input_file(file, max_bytes=1024 * 1024)
-    try:
-        schema = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is not JSON.") from error
-    if not isinstance(schema, dict):
-        raise InputError(f"{path}: holds no JSON schema.")
-    return schema

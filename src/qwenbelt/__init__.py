@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from qwenbelt.tools.function import FunctionTool
     from qwenbelt.tools.mcp.tool import mcp_tools
     from qwenbelt.tools.plot.tool import Plot
+    from qwenbelt.workflows.demo.job import demo_pdf
     from qwenbelt.workflows.report.checking import check_report
     from qwenbelt.workflows.report.job import report
 
@@ -90,6 +91,7 @@ __all__ = [
     "__version__",
     "check_report",
     "delegate",
+    "demo_pdf",
     "endpoint",
     "load_agent",
     "mcp_tools",
@@ -138,6 +140,7 @@ _lazy, __dir__ = lazy(
         "qwenbelt.tools.function": ("FunctionTool",),
         "qwenbelt.tools.mcp.tool": ("mcp_tools",),
         "qwenbelt.tools.plot.tool": ("Plot",),
+        "qwenbelt.workflows.demo.job": ("demo_pdf",),
         "qwenbelt.workflows.report.checking": ("check_report",),
         "qwenbelt.workflows.report.job": ("report",),
     },

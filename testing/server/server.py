@@ -309,9 +309,16 @@ def start_scripted(path: str | Path) -> ScriptedServer:
 
     The same file gives the same server. Each conversation may be played any number of times.
 
+    Args:
+        path: the file; "demo" is the one that answers the readme's question about the bundled PDF.
+
     Raises:
         InputError: the file cannot be read, or something in it is not understood.
     """
+    if str(path) == "demo":
+        from importlib import resources
+
+        path = str(resources.files("qwenbelt.workflows.demo").joinpath("question.yaml"))
     name = str(Path(path).expanduser().resolve())
     started = _started()
     with started.lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.testing import Scenario, ScriptedServer
 from qwenbelt.workflows.report import check_report
 from qwenbelt.workflows.research import research
+from qwenbelt.workflows.research.job import ResearchState
 
 ASK = "How strong are the lots, on average?"
 PARTS = ["How strong is lot A on average?", "How strong is lot B on average?"]
@@ -123,3 +125,23 @@ def test_a_plan_that_is_none_leaves_the_question_whole(
         PARTS.remove(ASK)
     assert cli.run(["report", "--verify", str(tmp_path / "out")]) == 0
     assert cli.run(["research", ASK, "--out", "x"]) == 2
+
+
+def test_findings_that_come_together_are_kept_one_after_the_other(
+    model: Model, steel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once: list[int] = []
+    running: list[int] = []
+    kept = ResearchState.keep
+
+    def slowly(self: ResearchState) -> None:
+        running.append(1)
+        time.sleep(0.2)
+        at_once.append(len(running))
+        kept(self)
+        running.pop()
+
+    monkeypatch.setattr(ResearchState, "keep", slowly)
+    with served(model) as server:
+        research(ASK, [steel], tmp_path / "out", llm=server.llm)
+    assert at_once == [1, 1, 1]  # the plan and two findings

@@ -14,6 +14,7 @@ from mcp_types import CallToolResult
 from qwenbelt.core.errors import ConfigError, ToolError
 from qwenbelt.tools.base import Elicit
 from qwenbelt.tools.mcp.config import ServerConfig
+from qwenbelt.tools.mcp.kept_offers import keep_offer
 from qwenbelt.tools.mcp.loop import LoopThread, loop_thread
 from qwenbelt.tools.mcp.session import McpSession, Offer, Report, SessionLost
 
@@ -34,12 +35,19 @@ class ServerConnection:
     Args:
         page: where a person may log in while it is opened.
         anew: whether that is to happen although there are tokens.
+        keeps_offer: whether what the server offers is kept for the next time.
     """
 
     def __init__(
-        self, config: ServerConfig, page: LoginPage | None = None, *, anew: bool = False
+        self,
+        config: ServerConfig,
+        page: LoginPage | None = None,
+        *,
+        anew: bool = False,
+        keeps_offer: bool = False,
     ) -> None:
         self.config = config
+        self._keeps_offer = keeps_offer
         self._page = page
         self._anew = anew
         self.starts = 0
@@ -108,8 +116,11 @@ class ServerConnection:
     def _session(self, kind: str, *, legacy: bool = False) -> McpSession:
         # the session must not hold us: who drops the tools drops the server
         this = weakref.ref(self)
+        config, keeps_offer = self.config, self._keeps_offer
 
         def take(offer: Offer) -> None:
+            if keeps_offer:
+                keep_offer(config, offer)
             if (connection := this()) is not None:
                 connection.latest = offer
 

@@ -6,6 +6,7 @@ import concurrent.futures
 import logging
 import os
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from qwenbelt.core.closing import Closing
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.tools.mcp.config import ServerConfig, read_config
 from qwenbelt.tools.mcp.connection import ServerConnection
+from qwenbelt.tools.mcp.kept_offers import kept_offer
 from qwenbelt.tools.mcp.session import Offer, pages
 
 RESOURCE_TOOLS = ("list_resources", "read_resource")
@@ -25,6 +27,12 @@ log = logging.getLogger("qwenbelt.mcp")
 class McpServers(Closing):
     """The servers of a configuration; they start when this is made, none waits for another.
 
+    Args:
+        config: `{"mcpServers": {...}}`, or the path of a JSON file with it.
+        lazy: whether a server whose offer is known from before only starts at its first call. An
+            offer that is not known is asked for, and the server ended again; one that may be old
+            is used, and asked for anew in the background.
+
     Attributes:
         connections: by the servers' names.
         seconds: how long each server that answered took to start.
@@ -33,14 +41,21 @@ class McpServers(Closing):
         ConfigError: the configuration is wrong.
     """
 
-    def __init__(self, config: Mapping[str, Any] | str | os.PathLike[str]) -> None:
-        self.connections = {c.name: ServerConnection(c) for c in read_config(config)}
+    def __init__(
+        self, config: Mapping[str, Any] | str | os.PathLike[str], *, lazy: bool = False
+    ) -> None:
+        self.connections = {
+            c.name: ServerConnection(c, keeps_offer=lazy) for c in read_config(config)
+        }
         self.seconds: dict[str, float] = {}
         self._offers: dict[str, concurrent.futures.Future[Offer]] = {}
         for name, connection in self.connections.items():
-            future = connection.loop.submit(connection.offer())
-            future.add_done_callback(_timer(name, self.seconds))
-            self._offers[name] = future
+            self._offers[name] = _known(connection) if lazy else self._asked(name, connection)
+
+    def _asked(self, name: str, connection: ServerConnection) -> concurrent.futures.Future[Offer]:
+        future = connection.loop.submit(connection.offer())
+        future.add_done_callback(_timer(name, self.seconds))
+        return future
 
     def ready(self, timeout: float | None = 0) -> dict[str, Offer]:
         """Returns what the servers offer that have answered so far.
@@ -102,6 +117,34 @@ class McpServers(Closing):
         """Ends all servers; at most 5 s."""
         closing = [c.loop.submit(c.close()) for c in self.connections.values()]
         concurrent.futures.wait(closing, 6)
+
+
+def _known(connection: ServerConnection) -> concurrent.futures.Future[Offer]:
+    """Returns the offer of a server that is not to be started for it, if that can be."""
+    kept = kept_offer(connection.config)
+    if kept is None:
+        return connection.loop.submit(_listed(connection.config))
+    if not kept.fresh:
+        this = weakref.ref(connection)
+
+        def take(future: concurrent.futures.Future[Offer]) -> None:
+            lasting = this()
+            if lasting is None or lasting.starts or future.cancelled():
+                return
+            if (error := future.exception()) is not None:
+                log.info("MCP server %s: %s", lasting.config.name, error)  # its call says why
+            else:
+                lasting.latest = future.result()
+
+        connection.loop.submit(_listed(connection.config)).add_done_callback(take)
+    known: concurrent.futures.Future[Offer] = concurrent.futures.Future()
+    known.set_result(kept.offer)
+    return known
+
+
+async def _listed(config: ServerConfig) -> Offer:
+    """Starts a server, asks what it offers, and lets it end."""
+    return await ServerConnection(config, keeps_offer=True).offer()
 
 
 def allowed_tools(config: ServerConfig, offer: Offer) -> list[Declaration]:

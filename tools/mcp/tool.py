@@ -36,7 +36,7 @@ _SETTLE_SECONDS = 2.0
 
 
 def mcp_tools(
-    config: Mapping[str, Any] | str | os.PathLike[str], *, strict: bool = False
+    config: Mapping[str, Any] | str | os.PathLike[str], *, strict: bool = False, lazy: bool = False
 ) -> list[Tool]:
     """Starts the servers of a configuration side by side and returns all their tools.
 
@@ -47,11 +47,13 @@ def mcp_tools(
     Args:
         config: `{"mcpServers": {...}}`, or the path of a JSON file with it.
         strict: whether one server's failure is an error too.
+        lazy: whether a server only starts when one of its tools is called. What it offers is known
+            from its last start; the first time it is started and ended again to be asked.
 
     Raises:
         ConfigError: the configuration is wrong, or servers do not start.
     """
-    servers = McpServers(config)
+    servers = McpServers(config, lazy=lazy)
     offers = servers.ready(None)
     failures = servers.failures()
     if failures and (strict or not offers):

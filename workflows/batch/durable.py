@@ -150,6 +150,16 @@ class DurableModel:
         """Whether thinking is switched off."""
         return self._inner.thinks_not
 
+    @property
+    def known(self) -> Any:
+        """What the endpoint has shown it can do; typed answers ask."""
+        return getattr(self._inner, "known", None)
+
+    @property
+    def dialect(self) -> Any:
+        """The endpoint's kind; typed answers ask."""
+        return getattr(self._inner, "dialect", None)
+
     def adapt(self, error: EndpointError, request: Request) -> str:
         """Changes how requests are written after a refusal; returns what changed, or ""."""
         return self._inner.adapt(error, request)

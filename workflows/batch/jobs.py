@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.core.events import Done, ElicitationAsked, ToolFinished, Usage
@@ -112,7 +113,8 @@ async def _answer(agent: Any, task: Task) -> Result:
     content: list[dict[str, str]] = [{"text": task.subject}]
     content += [{"file": name} for name in task.files]
     messages = [{"role": "user", "content": content if task.files else task.subject}]
-    run = agent.stream(messages, lang=_language(task, task.subject))
+    form = None if task.options.answer is None else AnswerForm(task.options.answer)
+    run = agent.stream(messages, lang=_language(task, task.subject), answer=form)
     async for event in run:
         if isinstance(event, Usage):
             counts["input_tokens"] += event.input_tokens
@@ -126,7 +128,8 @@ async def _answer(agent: Any, task: Task) -> Result:
     if done is None or done.reason != "answer":
         reason = (done.detail or done.reason) if done else "cancelled"
         raise QwenbeltError(f"The run ended without an answer: {reason}")
-    return {"answer": done.text, **counts}
+    typed = {} if form is None else {"value": run.value}
+    return {"answer": done.text, **typed, **counts}
 
 
 def _report(task: Task, folder: Path, llm: DurableChat) -> Result:

@@ -4,9 +4,10 @@
 {"report": "Summarise the results.", "files": ["x.pdf"]}               a report
 {"inspect": "site.jpg"}                                               an inspection of a picture
 {"label": "site.jpg"}                                                 labels for a picture
+{"ask": "Who signed it?", "files": ["x.pdf"], "answer": "person.json"}   a typed answer
 
-`id` may be left out. `endpoint`, `tools`, `agent`, `system` and `language` overrule the options of
-the batch for one task. Files are looked for beside the tasks' file.
+`id` may be left out. `endpoint`, `tools`, `agent`, `system`, `language` and `answer` overrule the
+options of the batch for one task. Files are looked for beside the tasks' file.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from qwenbelt.agents.agent_files import agent_file, read_agent
+from qwenbelt.agents.answers.typed import AnswerForm, answer_schema
 from qwenbelt.agents.kinds import AGENT_KINDS, SEARCHING_KINDS
-from qwenbelt.core.errors import InputError, one_line
+from qwenbelt.core.errors import ConfigError, InputError, one_line
 from qwenbelt.core.limits import input_file
 
 KINDS = ("ask", "report", "inspect", "label")
@@ -45,6 +47,7 @@ class TaskOptions(BaseModel):
         tool_format: how calls are written; None for what suits the endpoint.
         temperature: of the model; None for its own.
         max_tokens: of a reply; None for no limit.
+        answer: the JSON schema that answers of `ask` must fit, or the path of its file.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -61,6 +64,7 @@ class TaskOptions(BaseModel):
     tool_format: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    answer: dict[str, Any] | str | None = None
 
 
 Options = TaskOptions  # its name in 0.1
@@ -185,6 +189,7 @@ def _task(line: str, base: Path, options: TaskOptions, place: str, taken: set[st
         value = getattr(given, name)
         if value is not None:
             setattr(merged, name, _absolute(value, base))
+    merged.answer = _answer(merged.answer, base, place) if given.kind == "ask" else None
     subject = str(getattr(given, given.kind))
     if given.kind in ("inspect", "label"):
         subject = _absolute(subject, base)
@@ -198,6 +203,18 @@ def _task(line: str, base: Path, options: TaskOptions, place: str, taken: set[st
     if given.id is None:
         table["id"] = _free_id(task_of(table).key, taken)
     return task_of(table)
+
+
+def _answer(given: dict[str, Any] | str | None, base: Path, place: str) -> dict[str, Any] | None:
+    """Returns the schema of a typed answer; a text is the path of its file."""
+    if given is None:
+        return None
+    schema = answer_schema(_absolute(given, base)) if isinstance(given, str) else given
+    try:
+        AnswerForm(schema)
+    except ConfigError as error:
+        raise InputError(f"{place}: {one_line(error, 300)}") from error
+    return schema
 
 
 def with_agent(options: TaskOptions) -> tuple[TaskOptions, list[str]]:

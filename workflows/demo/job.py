@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from qwenbelt.agents.kinds import SearchingKind
@@ -22,6 +23,11 @@ _PACKAGE = "qwenbelt.workflows.demo"
 def replies(language: Language) -> str:
     """Returns the scenario with the replies written in advance, as YAML."""
     return resources.files(_PACKAGE).joinpath(f"replies.{language}.yaml").read_text("utf-8")
+
+
+def demo_pdf() -> Path:
+    """Returns the path of the bundled PDF, instructions for a form on power plants (48 pages)."""
+    return Path(str(resources.files(_PACKAGE).joinpath(PDF)))
 
 
 def question(language: Language) -> str:
@@ -82,7 +88,7 @@ def _bundled(out: str | os.PathLike[str]) -> Iterator[str]:
     path = folder / PDF
     before = path.exists()
     try:
-        write_bytes(path, resources.files(_PACKAGE).joinpath(PDF).read_bytes())
+        write_bytes(path, demo_pdf().read_bytes())
         yield str(path)
     except (QwenbeltError, KeyboardInterrupt):
         if not before:

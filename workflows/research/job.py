@@ -169,6 +169,7 @@ class _Team:
         self._tell = tell
         self._names = ", ".join(file.name for file in documents.files)
         self._failed: dict[str, QwenbeltError] = {}
+        self._keeping = asyncio.Lock()
 
     def plan(self, question: str, most: int) -> None:
         """Splits the question, unless that is kept; where the model cannot, it stays whole."""
@@ -233,7 +234,8 @@ class _Team:
             return
         sources = {str(source.number): asdict(source) for source in book}
         self._state.findings[question] = {"text": done.text, "sources": sources}
-        await asyncio.to_thread(self._state.keep)
+        async with self._keeping:  # searchers that end together write one file
+            await asyncio.to_thread(self._state.keep)
         count = len(self._state.findings)
         self._tell(one_line(question, 80), count / len(self._state.questions))
 

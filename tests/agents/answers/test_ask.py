@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from qwenbelt import Cited
+from qwenbelt import Cited, FnCallAgent
+from qwenbelt.agents.answers.bounds import bounded_schema
 from qwenbelt.agents.answers.typed import AnswerForm, DoesNotFit
 from qwenbelt.core.errors import AnswerInvalid, ConfigError, EndpointError, InputError
 from qwenbelt.core.events import Done, Event, Partial, TextDelta
-from qwenbelt.testing import Scenario
+from qwenbelt.testing import Scenario, ScriptedServer
 from qwenbelt.tools.base import Structured
 
 
@@ -219,3 +221,50 @@ def test_a_result_with_data_can_be_copied_and_pickled() -> None:
     made = Structured("2 rows", {"rows": [1, 2]})
     for again in (copy.copy(made), copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
         assert (again, again.data) == ("2 rows", {"rows": [1, 2]})
+
+
+# -- answers that find no end ---------------------------------------------------------------------
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again_within_bounds() -> None:
+    scenario = Scenario().turn(text='{"name": "fig fig', faults={"finish_reason": "length"})
+    with ScriptedServer(scenario.turn(text='{"name": "fig", "price": 2}')) as server:
+        llm = {"model": "m", "model_server": server.url, "api_key": "k", "dialect": "vllm"}
+        value = FnCallAgent([double], llm=llm).ask("What?", answer=Fruit).value
+    assert value == Fruit(name="fig", price=2)
+    last = server.requests[-1].request
+    schema = last.body["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["name"]["maxLength"] == 400
+    assert "cut off" in last.messages[-1]["content"]
+
+
+def test_an_answer_that_repeats_itself_is_not_waited_for(served: Any) -> None:
+    endless = '{"name": "' + "fig " * 5000
+    agent = served(scripted(endless, '{"name": "fig", "price": 2}'), [double])
+    events = list(agent.events("What?", answer=Fruit))
+    shown = sum(len(event.text) for event in events if isinstance(event, TextDelta))
+    assert shown < len(endless)
+    assert json.loads(events[-1].text) == {"name": "fig", "price": 2}  # type: ignore[union-attr]
+
+
+@given(
+    text=st.text(max_size=60), numbers=st.lists(st.integers(), max_size=3), cuts=st.integers(1, 3)
+)
+def test_what_fits_the_bounds_fits_the_schema(text: str, numbers: list[int], cuts: int) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "name": {"type": ["string", "null"]},
+            "kind": {"type": "string", "enum": ["a"]},
+            "counts": {"anyOf": [{"type": "array", "items": {"type": "integer"}, "minItems": 1}]},
+            "free": {"type": "object"},
+        },
+        "required": ["name"],
+    }
+    value = {"name": text, "kind": "a", "counts": numbers, "free": {"x": 1} if cuts == 1 else {}}
+    bounded = bounded_schema(schema, cuts)
+    assert jsonschema.Draft202012Validator(schema).is_valid(value) == bool(numbers)
+    assert jsonschema.Draft202012Validator(bounded).is_valid(value) == bool(numbers)
+    endless = {**value, "name": "x" * 500, "counts": [1]}
+    assert jsonschema.Draft202012Validator(schema).is_valid(endless)
+    assert not jsonschema.Draft202012Validator(bounded).is_valid(endless)

@@ -157,3 +157,35 @@ def test_what_a_long_result_left_out_is_read_as_a_found_tool_is(served: Any) -> 
     assert finished == [("long_list", True), ("read_artifact", True)]
     bodies = [request.body for request in served.asked]
     assert all(body["tools"] == bodies[0]["tools"] for body in bodies)
+
+
+def test_a_name_that_a_question_spells_out_comes_first() -> None:
+    functions = [
+        {"name": "weather.now", "description": "The weather of a city now."},
+        {"name": "x_1", "description": "Something else."},
+    ]
+    assert ToolIndex(functions).search("the weather of the city, with x_1", 1) == ["x_1"]
+
+
+def test_each_sentence_of_a_long_request_brings_its_tool() -> None:
+    weather = [
+        {"name": f"weather_{n}", "description": "Forecast of rain, wind and sun for a city."}
+        for n in range(10)
+    ]
+    query = (
+        "I travel to Rome, a city with much sun and rain and wind. What is the forecast for the "
+        "city, rain or wind or sun? Then send my boss an e-mail."
+    )
+    assert "send_mail" in ToolIndex([*weather, *FUNCTIONS]).search(query, 3)
+
+
+@pytest.mark.parametrize("key", ["parameters", "inputSchema", "input_schema", "arguments"])
+def test_parameters_are_found_wherever_a_declaration_holds_them(key: str) -> None:
+    schema = {"properties": {"isbn": {"type": "string", "description": "number of a book"}}}
+    functions = [{"name": f"f{n}"} for n in range(5)] + [{"name": "look", key: schema}]
+    assert ToolIndex(functions).search("the book with this number", 1) == ["look"]
+    assert ToolIndex(functions).search("isbn", 1) == ["look"]
+
+
+def test_an_index_of_nothing_finds_nothing() -> None:
+    assert ToolIndex([]).search("anything. at all, really? yes") == []

@@ -159,3 +159,18 @@ def test_what_it_uses_counts_for_the_outer_run(served: Any) -> None:
     result = outer.ask("go")
     started = [e for e in result.trace if isinstance(e, ToolStarted) and e.name == "write"]
     assert len(started) == 2
+
+
+def test_runs_side_by_side_take_from_one_budget(served: Any) -> None:
+    inner = served(
+        Scenario().turn(calls=[("write", {})] * 3).answer("x"), [Write()], plays=None, name="helper"
+    )
+    tasks = [{"agent": "helper", "task": str(n)} for n in range(4)]
+    outer = served(
+        Scenario().turn(calls=[("delegate", {"tasks": tasks})]).answer("Enough."),
+        [delegate([inner])],
+        budget=Budget(tool_calls=5),
+    )
+    result = outer.ask("go")
+    started = [e for e in result.trace if isinstance(e, ToolStarted) and e.name == "write"]
+    assert len(started) == 5
