@@ -201,7 +201,8 @@ class EarlyCalls:
     def _owned(self, event: Event) -> Event:
         changed: Any = event
         owner = self._cell.call.id if self._cell is not None else ""
-        return dataclasses.replace(changed, parent=owner)
+        moved: Event = dataclasses.replace(changed, parent=owner)
+        return moved
 
     def belongs_to(self, cell: ScheduledCall) -> None:
         """The call of the first cell is sealed: its calls can be told."""

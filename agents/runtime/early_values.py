@@ -413,9 +413,9 @@ class Reading:
     def _tool(self, node: ast.AST) -> str:
         if isinstance(node, ast.Name):
             return self._aliases.get(node.id, "")
-        is_own = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-        if is_own and node.value.id == self._module and self._module not in self._values:
-            return str(node.attr)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            is_own = node.value.id == self._module and self._module not in self._values
+            return node.attr if is_own else ""
         return ""
 
 
