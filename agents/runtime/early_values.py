@@ -380,8 +380,8 @@ class Reading:
             return self._tool_call(tool, node)
         own = isinstance(node.func, ast.Attribute) and self.value(node.func.value)
         args = [self.value(one) for one in node.args]
-        keywords = {k.arg: self.value(k.value) for k in node.keywords}
-        known = not _has_unknown([*args, *keywords.values()]) and None not in keywords
+        keywords = {k.arg or "": self.value(k.value) for k in node.keywords}
+        known = not _has_unknown([*args, *keywords.values()]) and "" not in keywords
         if isinstance(node.func, ast.Name):
             if known and node.func.id in _KNOWN and node.func.id not in self._values:
                 return _KNOWN[node.func.id](*args, **keywords)
@@ -403,11 +403,10 @@ class Reading:
 
     def _tool_call(self, tool: str, node: ast.Call) -> Any:
         args = [self.value(one) for one in node.args]
-        keywords = {k.arg: self.value(k.value) for k in node.keywords}
-        starred = any(isinstance(one, ast.Starred) for one in node.args)
-        if not (starred or None in keywords or _has_unknown([*args, *keywords.values()])):
-            named = {str(name): value for name, value in keywords.items()}
-            self.calls.append((tool, tuple(args), named))
+        keywords = {k.arg or "": self.value(k.value) for k in node.keywords}
+        starred = any(isinstance(one, ast.Starred) for one in node.args) or "" in keywords
+        if not (starred or _has_unknown([*args, *keywords.values()])):
+            self.calls.append((tool, tuple(args), keywords))
         return UNKNOWN
 
     def _tool(self, node: ast.AST) -> str:
