@@ -476,11 +476,10 @@ class Scheduler:
         job.execution = Execution(job.tool, raw, job.arguments, keywords, job.context)
         own = getattr(job.tool, "timeout", None)
         limit = around.limits.call_seconds if own is None else own
+        most = around.limits.result_bytes
         if job.parent is not None:
             result = await job.execution.run(limit)
-            outcome = shaped_outcome(
-                result, job.call.name, around.limits.result_bytes, _keep_nothing
-            )
+            outcome = shaped_outcome(result, job.call.name, most, _keep_nothing)
             outcome.value = result, outcome.text
             return outcome
         nested = self._nested(job)
@@ -489,9 +488,7 @@ class Scheduler:
         finally:
             if nested is not None:
                 await nested.close()
-        return shaped_outcome(
-            result, job.call.name, around.limits.result_bytes, around.keep_artifact
-        )
+        return shaped_outcome(result, job.call.name, most, around.keep_artifact)
 
     def _nested(self, job: ScheduledCall) -> NestedCalls | None:
         """Gives a call of the interpreter what its code calls tools with."""
