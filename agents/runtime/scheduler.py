@@ -433,11 +433,10 @@ class Scheduler:
             return None
         self._leave(job)  # it needs no resources of its own
         await asyncio.wait({first.task})
-        outcome = _outcome_of(first)
         if first.successor is not None:
             return None
         job.started = first.started
-        return outcome
+        return _outcome_of(first)
 
     def _enter(self, job: ScheduledCall) -> None:
         tool = job.tool
