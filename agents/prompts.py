@@ -215,6 +215,8 @@ UNKNOWN_WORDS: dict[Language, str] = {
     "zh": "问题中有些词在文件里没有出现：{words}。请在回答中说明。",
 }
 
+QUESTION: dict[Language, str] = {"en": "Question: ", "zh": "问题："}
+
 KNOWLEDGE: dict[Language, str] = {
     "en": "# Knowledge base\n\n{note}\n\n{knowledge}",
     "zh": "# 知识库\n\n{note}\n\n{knowledge}",
