@@ -10,7 +10,7 @@ import pytest
 
 from qwenbelt.agents import Assistant, FnCallAgent
 from qwenbelt.agents.runtime.kept_views import KeptViews
-from qwenbelt.core.events import HistoryCompacted
+from qwenbelt.core.events import HistoryCompacted, Notice, Usage
 from qwenbelt.testing import Call, Scenario, ScriptedLLM, ScriptedServer, Trajectory, prefix
 
 
@@ -114,3 +114,39 @@ def test_another_conversation_is_not_given_what_stood_in_one() -> None:
         [{"role": "assistant", "content": "a"}],
     ):
         assert views.restored(strange, []) == strange
+
+
+def test_a_run_tells_what_its_requests_repeat_and_why_a_prefix_broke() -> None:
+    class Growing(FnCallAgent):
+        """Gets one more tool after its first call."""
+
+        def _tools_for_run(self) -> dict[str, Any]:
+            found = super()._tools_for_run()
+            return found if calls else {k: v for k, v in found.items() if k != "late"}
+
+    calls: list[str] = []
+
+    def depth(name: str) -> str:
+        """Returns a depth.
+
+        Args:
+            name: of the berth.
+        """
+        if name == "grow":
+            calls.append(name)
+        return "12 m"
+
+    def late() -> str:
+        """Comes later."""
+        return ""
+
+    llm = ScriptedLLM(model="m")
+    for name in ("a", "b", "grow", "c"):
+        llm.turn(calls=[Call("depth", {"name": name})])
+    llm.turn(text="12 m.")
+    with ScriptedServer(llm) as server:
+        trace = Growing([depth, late], server.llm).ask("How deep?").trace
+    shares = [event.repeated for event in trace if isinstance(event, Usage)]
+    assert [share > 0.5 for share in shares] == [False, True, True, False, True]
+    (notice,) = (event.text for event in trace if isinstance(event, Notice))
+    assert "late" in notice
