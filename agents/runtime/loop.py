@@ -460,6 +460,8 @@ class AgentLoop:
         current = self.plan.current_tools()
         changed = {name: t for name, t in current.items() if self._tools.get(name) is not t}
         self._tools.update(changed)
+        if changed and (reader := self._tools.pop("read_artifact", None)) is not None:
+            self._tools["read_artifact"] = reader  # last, as the next run will have it
         self._stale = self._stale or bool(changed)
         if self._stale and self.plan.deferred is not None:
             self.plan.deferred.over(current)
