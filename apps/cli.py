@@ -31,6 +31,7 @@ from qwenbelt.core.language import user_language
 COMPLETION_VARIABLE = "_QWENBELT_COMPLETE"
 _HOME = "qwenbelt.apps.commands"
 _NO_COMMAND = re.compile(r"^(?:No such command|没有命令) ['\"“]?([^'\"”]{1,80}?)['\"”]?(?:[.。]|$)")
+_PLAIN_WORD = re.compile(r"[a-z]+")
 _VERSION_HELP = {"en": "Show the version and exit.", "zh": "显示版本并退出。"}
 _BRIEF = {
     "en": "A tool belt for Qwen agents.\n\n--debug, anywhere, shows tracebacks.",
@@ -41,9 +42,27 @@ _BRIEF = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called, not when they are listed."""
 
-    def __init__(self, name: str, members: Mapping[str, CommandTarget], **kwargs: Any) -> None:
+    def __init__(
+        self, name: str, members: Mapping[str, CommandTarget], otherwise: str = "", **kwargs: Any
+    ) -> None:
         super().__init__(name, **kwargs)
         self.members = members
+        self.otherwise = otherwise
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Puts the name of the member that may be left out before its options."""
+        if self.otherwise and args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
+            args = [self.otherwise, *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Gives words that begin with no command's name to the member that may be left out."""
+        # one plain word is more likely a mistyped command
+        if self.otherwise and not _PLAIN_WORD.fullmatch(args[0]):
+            args = [self.otherwise, *args]
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Returns the names of the commands that are there, in the table's order."""
@@ -55,35 +74,35 @@ class LazyGroup(click.Group):
         if place is None or not _there(place):
             return None
         if not place.home:
-            return LazyGroup(cmd_name, place.members, help=_line(place))
+            return LazyGroup(cmd_name, place.members, place.otherwise, help=_place_line(place))
         module, _, attribute = place.home.partition(":")
         found = getattr(importlib.import_module(f"{_HOME}.{module}"), attribute, None)
         if not isinstance(found, click.Command):
             return None
-        return _dressed(found, self.name or "")
+        return _localised_command(found, self.name or "")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list of commands from the table, importing none of them."""
-        rows = [(name, _line(self.members[name])) for name in self.list_commands(ctx)]
+        rows = [(name, _place_line(self.members[name])) for name in self.list_commands(ctx)]
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
 
 
-def _dressed(command: click.Command, group: str) -> click.Command:
+def _localised_command(command: click.Command, group: str) -> click.Command:
     """Returns a command as this person and this shell need it: in Chinese, with completion."""
     if user_language() == "zh":
         from qwenbelt.apps.help_words import in_chinese
 
         command = in_chinese(command)
     if os.environ.get(COMPLETION_VARIABLE):
-        from qwenbelt.apps.completion import equipped
+        from qwenbelt.apps.completion import with_completion
 
-        command = equipped(command, group)
+        command = with_completion(command, group)
     return command
 
 
-def _line(place: CommandTarget) -> str:
+def _place_line(place: CommandTarget) -> str:
     return place.chinese if user_language() == "zh" else place.english
 
 
@@ -150,7 +169,7 @@ def run(arguments: Sequence[str]) -> int:
         # click swallows a broken pipe: it wraps the streams and exits
         if isinstance(error, BrokenPipeError) or sys.stdout is not output:
             return _reader_gone(output)
-        return _told(error)
+        return _report_error(error)
     return result if isinstance(result, int) else EXIT_OK
 
 
@@ -162,7 +181,7 @@ def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
     return head + words[end:], debug
 
 
-def _told(error: BaseException) -> int:
+def _report_error(error: BaseException) -> int:
     """Returns what went wrong on stderr and returns the exit code."""
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
@@ -184,7 +203,7 @@ def _told(error: BaseException) -> int:
         _say(head + one_line(in_language(error, language), 2000))
         return error.exit_code
     if isinstance(error, ImportError) and (extra := missing_extra(error)) is not None:
-        return _told(extra)
+        return _report_error(extra)
     kind = type(error).__name__
     _say(f"Internal error: {kind}: {one_line(error)} (--debug shows where).")
     return EXIT_FAILED
@@ -217,9 +236,9 @@ def _reader_gone(output: TextIO) -> int:
 
 
 def _say(line: str) -> None:
-    from qwenbelt.core.secrets import scrub
+    from qwenbelt.core.secrets import mask_secrets
 
-    echo(scrub(line), err=True)
+    echo(mask_secrets(line), err=True)
 
 
 def main() -> None:
