@@ -14,14 +14,15 @@ A broken reply leaves no effect (`discard`); a cancel ends everything within 100
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qwenbelt.agents.hooks import NO_HOOKS, HookCall, Hooks
-from qwenbelt.agents.models.deltas import ToolCall
+from qwenbelt.agents.models.deltas import ToolCall, WirePiece
 from qwenbelt.agents.prompts import (
     BY_THE_USER,
     CANCELLED,
@@ -35,28 +36,29 @@ from qwenbelt.agents.prompts import (
 )
 from qwenbelt.agents.runtime.approvals.approval import (
     ApprovalPolicy,
-    decide,
     is_harmless,
     looks_at_labels,
     needs_nobody,
+    policy_decision,
     policy_for,
     request_for,
-    ruled,
+    rule_for_call,
     rules_of,
 )
 from qwenbelt.agents.runtime.approvals.conversation_labels import ConversationLabels
 from qwenbelt.agents.runtime.code_mode import CodeMode, NestedCalls, held_by
+from qwenbelt.agents.runtime.early_calls import early_calls
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
-from qwenbelt.agents.runtime.outcome import CallOutcome, failed, shaped
+from qwenbelt.agents.runtime.outcome import CallOutcome, failed_outcome, shaped_outcome
 from qwenbelt.agents.runtime.resource_queue import Admission, Limits, Ticket
 from qwenbelt.agents.runtime.tool_arguments import (
     as_json,
     handed_to,
     read_arguments,
-    references,
-    resolve,
-    typed,
+    reference_names,
+    resolve_references,
+    typed_arguments,
 )
 from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused, ToolTimeout
 from qwenbelt.core.events import (
@@ -68,7 +70,7 @@ from qwenbelt.core.events import (
     ToolWaiting,
 )
 from qwenbelt.core.language import Language
-from qwenbelt.core.limits import shorten
+from qwenbelt.core.limits import shorten_text
 from qwenbelt.tools.base import CheckedValues, Tool, ToolContext
 
 monotonic = time.monotonic
@@ -93,6 +95,7 @@ class SchedulerContext:
         asked: gives a future that a person's answer will settle, by the call's id.
         keep_artifact: keeps a large result of a tool and returns its name.
         code: which tools code may call, or None.
+        ahead: whether code's calls may be made while the model still writes it.
         count_nested: counts a call from code; returns why it may not run, or "".
         claim: counts a call of the reply at the runs above; returns why it may not run, or "".
         hooks: see each call and its outcome.
@@ -112,6 +115,7 @@ class SchedulerContext:
     asked: Callable[[str], asyncio.Future[bool]]
     keep_artifact: Callable[[str, str], str]
     code: CodeMode | None = None
+    ahead: bool = True
     count_nested: Callable[[], str] = lambda: ""
     claim: Callable[[], str] = lambda: ""
     hooks: Hooks = NO_HOOKS
@@ -168,6 +172,7 @@ class Scheduler:
         self._ended = asyncio.Event()
         self._cut = False
         self._why_stopped = CANCELLED[around.language]
+        self._early = early_calls(self, around)
 
     # -- the reply ----------------------------------------------------------------------------
 
@@ -181,8 +186,31 @@ class Scheduler:
             self._read(job)
         except Exception as error:  # of the model, or of a tool's own parse() or resources()
             job.error = error
+        if self._early is not None and self._may_call(job):
+            self._early.belongs_to(job)
         job.task = asyncio.ensure_future(self._run(job))
         return job
+
+    def watch(self, piece: WirePiece) -> None:
+        """Sees a piece of the reply before it is read, for the calls of code that is written."""
+        if self._early is not None:
+            self._early.feed(piece)
+
+    def beside(self, emit: Callable[[Event], None]) -> Scheduler:
+        """Returns a scheduler with the same queues, for calls ahead of the end of the reply."""
+        other = Scheduler(replace(self._around, emit=emit, code=None))
+        other._admission = self._admission
+        other.release()
+        return other
+
+    def stand_in(self, call: ToolCall) -> ScheduledCall:
+        """Returns what calls belong to until the call that makes them is known."""
+        return ScheduledCall(call, monotonic(), self._around.context(call))
+
+    def has_effects(self, cell: ScheduledCall | None) -> bool:
+        """Returns whether a call before a cell of the reply may do more than read."""
+        before = itertools.takewhile(lambda job: job is not cell, self._jobs)
+        return any(not is_harmless(job.tool) for job in before)
 
     def nest(
         self, parent: ScheduledCall, call: ToolCall, tool: Any, values: dict[str, Any]
@@ -245,6 +273,8 @@ class Scheduler:
             if late:
                 self._why_stopped = OUT_OF_TIME[self._around.language]
                 await self.cancel()
+        if self._early is not None:
+            await self._early.close()
         return self.outcomes()
 
     # -- the way of a call --------------------------------------------------------------------
@@ -257,7 +287,7 @@ class Scheduler:
         except Exception as error:  # whatever happens in a call is its result
             stopped = isinstance(error, (ToolTimeout, ToolCancelled))
             shown = self._so_far(job) if stopped else ""
-            outcome = failed(error, abandoned=_is_abandoned(job), so_far=shown)
+            outcome = failed_outcome(error, abandoned=_is_abandoned(job), so_far=shown)
         finally:
             self._leave(job)
         if self._around.hooks.has("after_tool") and not outcome.cancelled:
@@ -299,7 +329,7 @@ class Scheduler:
             names = ", ".join(list(around.tools)[:_NAMED])
             raise ToolError(UNKNOWN_TOOL[around.language].format(name=call.name, names=names))
         job.values = read_arguments(job.tool, call.arguments)
-        job.needs = list(references(job.values))
+        job.needs = list(reference_names(job.values))
         if not job.needs:
             self._check(job)
             if needs_nobody(job.tool, around.policy):
@@ -309,7 +339,7 @@ class Scheduler:
         """Has the tool check the arguments, once all values are known."""
         tool = job.tool
         if not isinstance(tool, Tool):
-            job.values = typed(tool, job.values)
+            job.values = typed_arguments(tool, job.values)
             return
         values = job.values if isinstance(job.values, str) else CheckedValues(job.values)
         job.values, job.arguments = values, tool.parse(values)
@@ -329,7 +359,7 @@ class Scheduler:
             if not _outcome_of(source).ok:
                 text = INPUT_FAILED[self._around.language]
                 raise ToolError(text.format(name=source.call.name))
-        job.values = resolve(job.values, lambda name: self._text_of(name, job))
+        job.values = resolve_references(job.values, lambda name: self._text_of(name, job))
         self._check(job)
 
     async def _source(self, name: Any, job: ScheduledCall) -> ScheduledCall:
@@ -371,8 +401,8 @@ class Scheduler:
             rules = rules_of(policy_for(tool, around.policy))
             influence = around.labels.influence(tool, job.values, rules)
         request = request_for(tool, job.call.id, as_json(job.values), influence)
-        policy = ruled(policy_for(tool, around.policy), tool, job.values)
-        verdict, by = await decide(policy, request), ""
+        policy = rule_for_call(policy_for(tool, around.policy), tool, job.values)
+        verdict, by = await policy_decision(policy, request), ""
         if verdict == "ask":
             answer = around.asked(job.call.id)
             told = (job.call.id, job.call.name, request.arguments, request.reason, job.parent_id)
@@ -389,7 +419,7 @@ class Scheduler:
         found = await hooked_call(self._around.hooks, call)
         if isinstance(found, str):
             limit = self._around.limits.result_bytes
-            return shaped(found, job.call.name, limit, self._around.keep_artifact)
+            return shaped_outcome(found, job.call.name, limit, self._around.keep_artifact)
         if found is not call:
             self._leave(job)  # its place in the queues was that of the arguments before
             job.values = found.arguments
@@ -403,11 +433,10 @@ class Scheduler:
             return None
         self._leave(job)  # it needs no resources of its own
         await asyncio.wait({first.task})
-        outcome = _outcome_of(first)
         if first.successor is not None:
             return None
         job.started = first.started
-        return outcome
+        return _outcome_of(first)
 
     def _enter(self, job: ScheduledCall) -> None:
         tool = job.tool
@@ -446,9 +475,10 @@ class Scheduler:
         job.execution = Execution(job.tool, raw, job.arguments, keywords, job.context)
         own = getattr(job.tool, "timeout", None)
         limit = around.limits.call_seconds if own is None else own
+        most = around.limits.result_bytes
         if job.parent is not None:
             result = await job.execution.run(limit)
-            outcome = shaped(result, job.call.name, around.limits.result_bytes, _keep_nothing)
+            outcome = shaped_outcome(result, job.call.name, most, _keep_nothing)
             outcome.value = result, outcome.text
             return outcome
         nested = self._nested(job)
@@ -457,14 +487,14 @@ class Scheduler:
         finally:
             if nested is not None:
                 await nested.close()
-        return shaped(result, job.call.name, around.limits.result_bytes, around.keep_artifact)
+        return shaped_outcome(result, job.call.name, most, around.keep_artifact)
 
     def _nested(self, job: ScheduledCall) -> NestedCalls | None:
         """Gives a call of the interpreter what its code calls tools with."""
         code = self._around.code
         if code is None or not self._may_call(job):
             return None
-        nested = NestedCalls(self, job, code, self._around.limits)
+        nested = NestedCalls(self, job, code, self._around.limits, self._early)
         job.context.calls = nested
         return nested
 
@@ -484,6 +514,8 @@ class Scheduler:
     async def cancel(self) -> None:
         """Ends every call; those that could not be stopped in time are reported as abandoned."""
         await self.stop(self._jobs)
+        if self._early is not None:
+            await self._early.close()
 
     async def stop(self, jobs: Iterable[ScheduledCall]) -> None:
         """Ends these calls and waits for that, not longer than they may take."""
@@ -509,7 +541,7 @@ class Scheduler:
 
     def _stopped(self, job: ScheduledCall) -> CallOutcome:
         error = ToolCancelled(self._why_stopped)
-        return failed(error, abandoned=_is_abandoned(job), so_far=self._so_far(job))
+        return failed_outcome(error, abandoned=_is_abandoned(job), so_far=self._so_far(job))
 
     def _so_far(self, job: ScheduledCall) -> str:
         """Returns what a stopped call had shown, within the limit of results."""
@@ -517,7 +549,7 @@ class Scheduler:
             text = job.context.so_far()
         except Exception:  # a tool's own function
             return ""
-        shown, left_out = shorten(text, self._around.limits.result_bytes)
+        shown, left_out = shorten_text(text, self._around.limits.result_bytes)
         return f"{shown}\n[{left_out} bytes left out]" if left_out else shown
 
     def _tell_waiting(self, job: ScheduledCall, reason: str) -> None:
@@ -564,5 +596,5 @@ def _outcome_of(job: ScheduledCall) -> CallOutcome:
     while job.successor is not None:
         job = job.successor
     if job.task is None or not job.task.done() or job.task.cancelled():
-        return failed(ToolCancelled("cancelled"))
+        return failed_outcome(ToolCancelled("cancelled"))
     return job.task.result()
