@@ -238,8 +238,8 @@ def _write_table(target: PageText, page: Page, box: Box, grid: Grid, cells: Cell
     end = max(start, target.length - 1)
     columns = [n for n, column in enumerate(zip(*values, strict=True)) if any(column)]
     kept = [n for n, row in enumerate(values) if any(row)]
-    for row, column, origin in _covered(grid):
-        values[row][column] = values[origin[0]][origin[1]]
+    for down, across, origin in _covered(grid):
+        values[down][across] = values[origin[0]][origin[1]]
     rows = [[values[n][column] for column in columns] for n in kept]
     page.tables.append(Table(page.number, box.rounded(), rows, start=start, end=end))
 
