@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwenbelt.agents.fncall import FnCallAgent
-from qwenbelt.agents.models.capabilities import capabilities, save
+from qwenbelt.agents.models.capabilities import model_capabilities, save_record
 from qwenbelt.agents.models.endpoint_model import EndpointModel
 from qwenbelt.agents.runtime.budget import Budget
 from qwenbelt.agents.runtime.code_mode import INTERPRETER
@@ -79,8 +79,8 @@ def probe_code(llm: Mapping[str, Any]) -> str:
         writes = all(solves(llm, task) for task in TASKS)
     except QwenbeltError as error:
         return f"code: {one_line(error, 160)}"
-    capabilities(model.url, model.name).writes_code = writes
-    save(model.url, model.name)
+    model_capabilities(model.url, model.name).writes_code = writes
+    save_record(model.url, model.name)
     return ""
 
 

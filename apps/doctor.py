@@ -135,7 +135,7 @@ def _abilities(record: Capabilities) -> Iterator[str]:
     yield f"native tools {_verdict_word(record.native_tools)}, used: {record.tool_format}"
     yield f"parallel calls {_verdict_word(record.parallel_calls)}"
     yield f"structured output {record.structured or 'no'}"
-    yield f"code that calls tools {_word(record.writes_code)}"
+    yield f"code that calls tools {_verdict_word(record.writes_code)}"
     yield f"thinking {record.thinking or 'unknown'}"
     yield f"pictures {_verdict_word(record.vision)}"
 

@@ -10,7 +10,7 @@ import pytest
 
 from qwenbelt import CodeInterpreter, FnCallAgent, FunctionTool
 from qwenbelt.agents.code_probe import TASKS, probe_code
-from qwenbelt.agents.models.capabilities import Capabilities, capabilities, forget
+from qwenbelt.agents.models.capabilities import Capabilities, forget_records, model_capabilities
 from qwenbelt.agents.runtime.code_mode import code_mode_of
 from qwenbelt.core.events import ToolFinished
 from qwenbelt.testing import Scenario, ScriptedServer
@@ -35,8 +35,8 @@ def probed(cells: tuple[str | None, ...]) -> bool | None:
     with ScriptedServer(scenario) as server:
         llm = dict(server.llm)
         assert probe_code(llm) == ""
-        found = capabilities(llm["model_server"], llm["model"]).writes_code
-        forget(llm["model_server"], llm["model"])
+        found = model_capabilities(llm["model_server"], llm["model"]).writes_code
+        forget_records(llm["model_server"], llm["model"])
     return found
 
 
@@ -60,7 +60,7 @@ def test_without_a_sandbox_it_is_not_known(monkeypatch):
 
     monkeypatch.setattr(code_probe, "isolation_level", lambda: "none")
     assert "no sandbox" in probe_code({"model": "m", "model_server": "http://127.0.0.1:9/v1"})
-    assert capabilities("http://127.0.0.1:9/v1", "m").writes_code is None
+    assert model_capabilities("http://127.0.0.1:9/v1", "m").writes_code is None
 
 
 @pytest.mark.parametrize(
