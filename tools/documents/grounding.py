@@ -33,7 +33,6 @@ SCALES = (1.0, 100.0, 0.01, 1e3, 1e-3, 1e6, 1e-6, 1e4, 1e-4, 1e8, 1e-8)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；])")
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _SHORT_YEAR = re.compile(r"\bFY\s?['’]?(\d\d)\b", re.I)
-_SCALE_WORDS = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _IN_UNITS = re.compile(r"\bin (thousand|million|billion)s\b", re.I)
 _UNIT_AFTER = re.compile(r"^\s*(?:US\s*)?(?:\$\s*)?(thousand|million|billion)s?\b", re.I)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")

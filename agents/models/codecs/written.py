@@ -72,11 +72,6 @@ def read_broken(body: str) -> Written:
     return (name.group(1) if name else ""), body.strip()
 
 
-def is_whole(arguments: str) -> bool:
-    """Whether arguments are a JSON object, or text that is meant to be one, to their end."""
-    return loads_lenient(arguments) is not None
-
-
 def _first_value(text: str) -> str:
     """Returns the first JSON value of text that goes on, however broken what follows is."""
     seal = JsonSeal()

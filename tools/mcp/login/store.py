@@ -14,7 +14,7 @@ import importlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,15 +153,6 @@ class LoginStore:
             yield
         finally:
             os.close(handle)
-
-
-def all_logins() -> Iterator[Login]:
-    """Yields what is kept, of all servers; secrets that are in a keyring are left there."""
-    for path in sorted(logins_folder().glob("*.json")):
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            data = json.loads(path.read_text(encoding="utf-8"))
-            data.pop("keyring", None)
-            yield Login(**data)
 
 
 def logins_folder() -> Path:
