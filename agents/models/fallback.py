@@ -1,4 +1,4 @@
-"""A chain of models: where one has an outage or no quota left, the next one goes on."""
+"""A chain of models: when one has an outage or no quota left, the next one takes over."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from qwenbelt.agents.models.endpoint_model import EndpointModel, Request
 from qwenbelt.agents.models.wrapped_model import WrappedModel
 from qwenbelt.core.errors import ConfigError, EndpointError, one_line
 
-KEY = "fallback"  # of an llm dict: the llm dicts that stand in for it, in their order
+KEY = "fallback"  # in an llm dict: its substitutes, as llm dicts, in order
 _TRIES = 2  # at an endpoint whose failure may pass, before the next one is asked
 _OUTAGES = (401, 402, 403, 404, 408, 429)  # and all from 500 on
-_QUOTA = ("quota", "arrearage", "balance", "billing")  # DashScope says so with the status 400
+_QUOTA = ("quota", "arrearage", "balance", "billing")  # DashScope reports it with the status 400
 
 
 class FallbackModel(WrappedModel):
@@ -41,7 +41,7 @@ class FallbackModel(WrappedModel):
         """Sends a request to the current model and yields the pieces of the reply.
 
         Raises:
-            EndpointError: the endpoint failed; `adapt` may go on to the next one.
+            EndpointError: the endpoint failed; `adapt` may switch to the next one.
         """
         async with aclosing(self.current.pieces(request)) as pieces:  # type: ignore[type-var]
             async for piece in pieces:
@@ -49,7 +49,7 @@ class FallbackModel(WrappedModel):
         self._failed = 0
 
     def adapt(self, error: EndpointError, request: Request) -> str:
-        """Adapts the current model, or goes on to the next; returns what changed, or ""."""
+        """Adapts the current model, or switches to the next; returns what changed, or ""."""
         change = self.current.adapt(error, request)
         if change:
             return change

@@ -280,7 +280,7 @@ def _weights(claim: str, question: str) -> dict[str, float]:
 
 
 def _fit(row: _TableRow, weights: dict[str, float]) -> float:
-    """Returns how well a row's label fits: what it shares, less if it says much else."""
+    """Returns how well a row's label fits: the words it shares, less if it has many others."""
     shared = sum(weights.get(word, 0.0) for word in row.words)
     if not shared or len(row.words) > LONG_LINE / 2:
         return shared
@@ -295,7 +295,7 @@ def _row_fits(
     if all(not row.words for row in own):
         return True  # no label to go by
     if len(_words(claim)) < LEAST_WORDS:
-        return True  # a bare figure says nothing about its row
+        return True  # a bare figure does not name its row
     if bool(_CJK.search(claim)) != any(_CJK.search(row.text) for row in own):
         return True  # another language: no words can be shared
     if best == 0:

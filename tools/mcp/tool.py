@@ -177,7 +177,7 @@ class _RemoteTools(Tool):
         return self._result(future.result())
 
     async def acall(self, arguments: Any, **kwargs: Any) -> ToolResult:
-        """Calls the server's tool; cancelling this tells the server to stop."""
+        """Calls the server's tool; cancelling this asks the server to stop."""
         context = kwargs.get("context") or ToolContext()
         items = await asyncio.wrap_future(self._submit(arguments, context))
         return self._result(items)
@@ -214,13 +214,13 @@ class McpTool(_RemoteTools):
         hints = entry.annotations
         self.read_only = bool(hints and hints.read_only_hint)
         self.idempotent = self.read_only or bool(hints and hints.idempotent_hint)
-        # where a server says nothing, the specification's defaults assume the worst
+        # without a hint of the server, the specification's defaults assume the worst
         self.destructive = not self.read_only and not (hints and hints.destructive_hint is False)
         self.open_world = not (hints and hints.open_world_hint is False)
         super().__init__(connection)
 
     def resources(self, arguments: Any) -> tuple[set[str], set[str]]:
-        """Returns the server as read or written, if the server says which; else nothing."""
+        """Returns the server as read or written, as the tool's hints declare it; else nothing."""
         hints = self.entry.annotations
         if hints is None or hints.read_only_hint is None:
             return set(), set()

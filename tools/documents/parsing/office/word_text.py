@@ -1,4 +1,4 @@
-"""Text of Word's paragraphs: runs with what their formatting says, fields, symbols, equations."""
+"""Text of Word's paragraphs: runs and their formatting, fields, symbols, equations."""
 
 from __future__ import annotations
 
