@@ -17,7 +17,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qwenbelt.agents.hooks import NO_HOOKS, HookCall, Hooks
@@ -45,6 +45,7 @@ from qwenbelt.agents.runtime.approvals.approval import (
     rules_of,
 )
 from qwenbelt.agents.runtime.approvals.conversation_labels import ConversationLabels
+from qwenbelt.agents.runtime.background import BackgroundCalls, result_call
 from qwenbelt.agents.runtime.code_mode import CodeMode, NestedCalls, held_by
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
@@ -95,6 +96,7 @@ class SchedulerContext:
         code: which tools code may call, or None.
         count_nested: counts a call from code; returns why it may not run, or "".
         claim: counts a call of the reply at the runs above; returns why it may not run, or "".
+        background: takes over calls of tools that work in the background.
         hooks: see each call and its outcome.
         unwrap: gives the call that a written one stands for.
         labels: knows where the words of the conversation come from.
@@ -114,6 +116,7 @@ class SchedulerContext:
     code: CodeMode | None = None
     count_nested: Callable[[], str] = lambda: ""
     claim: Callable[[], str] = lambda: ""
+    background: BackgroundCalls | None = None
     hooks: Hooks = NO_HOOKS
     unwrap: Callable[[ToolCall], ToolCall] = same_call
     labels: ConversationLabels = field(default_factory=ConversationLabels)
@@ -132,6 +135,7 @@ class ScheduledCall:
         successor: the job that took its place when the call changed after it was sealed.
         parent: the job whose code made the call, or None.
         written: the call as the model wrote it.
+        has_started_other: whether it goes on in the background, as another job.
     """
 
     call: ToolCall
@@ -150,6 +154,7 @@ class ScheduledCall:
     successor: ScheduledCall | None = None
     parent: ScheduledCall | None = None
     written: ToolCall | None = None
+    has_started_other: bool = False
 
     @property
     def parent_id(self) -> str:
@@ -162,7 +167,8 @@ class Scheduler:
 
     def __init__(self, around: SchedulerContext) -> None:
         self._around = around
-        self._admission = Admission(around.limits)
+        behind = around.background
+        self._admission = behind.admission if behind is not None else Admission(around.limits)
         self._jobs: list[ScheduledCall] = []
         self._first: dict[str, ScheduledCall] = {}
         self._ended = asyncio.Event()
@@ -260,6 +266,9 @@ class Scheduler:
             outcome = failed(error, abandoned=_is_abandoned(job), so_far=shown)
         finally:
             self._leave(job)
+        if job.has_started_other:
+            self._report(job, outcome)  # hooks see what it comes to
+            return outcome
         if self._around.hooks.has("after_tool") and not outcome.cancelled:
             outcome = await hooked_outcome(self._around.hooks, _hook_call(job), outcome)
         if job.successor is None:
@@ -271,7 +280,9 @@ class Scheduler:
             raise job.error
         if job.needs:
             await self._inputs(job)
-        if not is_harmless(job.tool):
+        if job.parent is not None and job.parent.has_started_other:
+            return await self._execute(job)  # the outer call has gone the way up to here
+        if not is_harmless(job.tool) or self._goes_behind(job):
             await self._end_of_reply(job)
         if self._around.hooks.has("before_tool"):
             answered = await self._hooked(job)
@@ -441,12 +452,14 @@ class Scheduler:
         around = self._around
         job.started = monotonic()
         around.emit(ToolStarted(job.call.id, job.call.name, job.started, job.parent_id))
+        if around.background is not None and self._goes_behind(job):
+            return around.background.start(job.call, self._run(_moved(job)))
         raw = handed_to(job.tool, job.values, job.call.arguments)
         keywords = around.keywords(job.tool, job.context)
         job.execution = Execution(job.tool, raw, job.arguments, keywords, job.context)
         own = getattr(job.tool, "timeout", None)
         limit = around.limits.call_seconds if own is None else own
-        if job.parent is not None:
+        if job.parent is not None and not job.parent.has_started_other:
             result = await job.execution.run(limit)
             outcome = shaped(result, job.call.name, around.limits.result_bytes, _keep_nothing)
             outcome.value = result, outcome.text
@@ -458,6 +471,11 @@ class Scheduler:
             if nested is not None:
                 await nested.close()
         return shaped(result, job.call.name, around.limits.result_bytes, around.keep_artifact)
+
+    def _goes_behind(self, job: ScheduledCall) -> bool:
+        """Returns whether a call goes on in the background; one that code waits for does not."""
+        able = self._around.background is not None and job.parent is None
+        return able and bool(getattr(job.tool, "background", False))
 
     def _nested(self, job: ScheduledCall) -> NestedCalls | None:
         """Gives a call of the interpreter what its code calls tools with."""
@@ -543,6 +561,13 @@ class Scheduler:
                 parent=job.parent_id,
             )
         )
+
+
+def _moved(job: ScheduledCall) -> ScheduledCall:
+    """Returns the job that goes on in the background, with the place of the one that began."""
+    inner = replace(job, call=result_call(job.call), parent=job, task=None, needs=[])
+    job.ticket, job.has_started_other = None, True
+    return inner
 
 
 def _keep_nothing(name: str, text: str) -> str:
