@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +30,6 @@ def plan_of(call: CallTiming) -> list[PlanStep]:
     return [PlanStep(match[2], _STATES[match[1]]) for match in found if match]
 
 
-def done_of(steps: list[PlanStep]) -> str:
+def done_of(steps: Sequence[PlanStep]) -> str:
     """Returns how many steps are done, as `2/5`."""
     return f"{sum(step.state == 'done' for step in steps)}/{len(steps)}"

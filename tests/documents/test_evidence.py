@@ -117,3 +117,40 @@ def test_the_sides_of_a_comparison_are_parts() -> None:
     parts = question_parts("Compare gross margin of Adobe and operating income of Netflix")
     assert any("Netflix" in part for part in parts)
     assert question_parts("What is the revenue of Adobe?") == []
+
+
+@pytest.mark.parametrize("budget", [400, 900, 3000, 9000, 20_000])
+def test_the_room_is_used_and_never_overdrawn(tmp_path: Path, budget: int) -> None:
+    path = filing(tmp_path)
+    with DocumentIndex(tmp_path / "a.db", workers=0) as index:
+        shown = evidence_of(index, path, "What are the total assets?", budget)
+    assert budget - 1100 <= len(shown) <= budget  # no more is left than a passage needs
+
+
+def test_a_question_about_all_of_a_document_shows_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "notice.md"
+    opening = "The directors will replace the guarantor of the notes by a new company.\n\n"
+    path.write_text(f"# Notice\n\n{opening}" + filing(tmp_path).read_text("utf-8"), "utf-8")
+    with DocumentIndex(tmp_path / "a.db", workers=0) as index:
+        agenda = evidence_of(index, path, "What is the key agenda of the filing?")
+        other = evidence_of(index, path, "What is the total success of Zenith?", 900)
+    assert "replace the guarantor" in agenda
+    assert "replace the guarantor" not in other
+
+
+def test_a_name_in_two_words_does_not_outweigh_the_matter(tmp_path: Path) -> None:
+    path = tmp_path / "NORTHWIND_2022_8K.md"
+    talk = "North Wind is north of any wind. North Wind and its north wind websites matter. " * 9
+    matter = "The incoming officer has experience of twelve years at a competitor. " * 3
+    parts = [f"# Part {n}\n\n{talk}\n\n" for n in range(12)]
+    path.write_text("".join([*parts, f"# Item 5\n\n{matter}\n\n", *parts]), encoding="utf-8")
+    with DocumentIndex(tmp_path / "a.db", workers=0) as index:
+        shown = evidence_of(index, path, "What experience has North Wind's new officer?", 1500)
+    assert "twelve years" in shown
+
+
+def test_what_moved_a_margin_is_looked_for_line_by_line() -> None:
+    parts = question_parts("What drove the change of the operating margin in 2022?")
+    assert any("cost of sales" in part for part in parts)
+    assert any("selling, general" in part for part in parts)
+    assert not question_parts("What is the operating margin in 2022?")

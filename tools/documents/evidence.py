@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from qwenbelt.core.spans import RETRIEVAL, span
 from qwenbelt.tools.documents.index import DocumentIndex
@@ -27,8 +27,25 @@ AGAIN = 0.93  # what a passage counts for each passage of its page that is shown
 AGAIN_UNTIL = 10  # passages; with more room, pages are filled up
 PART = 0.8  # what a part of the question counts, against the whole
 DEPTH = 80  # passages that are looked at
-HEAD, JOINT = 45, 3  # characters that a page's line and a gap take
+HEAD = 18  # characters of a page's line beside names: number, brackets, the lines between
+OPENING = 0.6  # of the budget that the first pages may take
+PAGES = 0.5  # of the room beyond `BUDGET` that is for the rest of the best pages
+LONGEST_TITLE = 60
 _SPACES = re.compile(r"[ \t]{2,}")
+_DOCUMENT = (
+    r"(?:8-?k|10-?[kq]|filing|report|document|file|paper|letter|memo(?:randum)?|contract|"
+    r"agreement|announcement|(?:press )?release|article|manual|presentation)s?\b"
+)
+# a question about all of a document, which says at its beginning what it is about
+_AS_A_WHOLE = re.compile(
+    r"\b(?:agenda|purpose|subject|topic|gist|(?:main|key) (?:points?|messages?|content))\b.{0,40}"
+    rf"\b{_DOCUMENT}|\b(?:summar\w+|overview)\b.{{0,20}}\b{_DOCUMENT}|"
+    rf"\b{_DOCUMENT}.{{0,20}}\babout\s*\?|"
+    r"(?:公告|报告|文件|文档|论文|合同|协议|文章|手册).{0,6}(?:主要内容|主题|议题|概要|摘要|目的|讲了?什么)|"
+    r"(?:总结|概括|概述|摘要).{0,8}(?:公告|报告|文件|文档|论文|合同|协议|文章|手册)",
+    re.I,
+)
+_Place = tuple[int, int]  # a document's id and a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +67,12 @@ class PageEvidence:
     text: str
     section: str = ""
     quote: str = ""
+
+    @property
+    def title(self) -> str:
+        """The innermost section's title, cut: the outer ones repeat on every page."""
+        inner = self.section.rpartition(" > ")[2].strip()
+        return inner if len(inner) <= LONGEST_TITLE else f"{inner[: LONGEST_TITLE - 1].rstrip()}…"
 
 
 @dataclass(slots=True)
@@ -75,7 +98,7 @@ class Evidence:
                 number = book.number(
                     file=page.file, path=page.path, page=page.page, text=page.text, quote=page.quote
                 )
-            section = f" ({page.section})" if page.section else ""
+            section = f" ({page.title})" if page.title else ""
             parts.append(f"[{number}] {page.file} p.{page.page}{section}\n{page.text}")
         return "\n\n".join(parts)
 
@@ -115,6 +138,7 @@ def _gathered(
     if packer.take_all():
         return Evidence(packer.pages(), True, unknown)
     packer.take_statements(question)
+    packer.take_opening(question)
     packer.take_hits(_ranked(index, question, list(documents.values())))
     return Evidence(packer.pages(), False, unknown)
 
@@ -135,7 +159,7 @@ def _ranked(
 
 
 class _Packer:
-    """Takes passages as long as there is room."""
+    """Takes passages as long as there is room; a passage costs what the text grows by."""
 
     def __init__(
         self,
@@ -148,8 +172,9 @@ class _Packer:
         self._names = {number: name for name, number in documents.items()}
         self._paths = paths
         self._left = budget
-        self._taken: dict[tuple[int, int], dict[int, Passage]] = {}
-        self._quotes: dict[tuple[int, int], str] = {}
+        self._taken: dict[_Place, dict[int, Passage]] = {}
+        self._sizes: dict[_Place, int] = {}
+        self._quotes: dict[_Place, str] = {}
         few = index.focused.few([d for n in documents.values() for d in [index.document(n)]])
         self._held = {n: index.focused.words_of(n) for n in few}
         self._budget = budget
@@ -164,31 +189,48 @@ class _Packer:
         """Takes everything, if there is room for it."""
         if len(self._held) < len(self._names):
             return False
-        passages = [p for held in self._held.values() for p in held.passages]
-        if self._cost(passages) > self._left:
+        places: dict[_Place, list[Passage]] = {}
+        length = 0
+        for held in self._held.values():
+            for passage in held.passages:
+                places.setdefault((passage.document, passage.page), []).append(passage)
+                length += passage.end - passage.start
+        if length > 2 * self._left or sum(map(self._size, places, places.values())) > self._left:
             return False
-        for passage in passages:
-            self._take(passage)
+        for passages in places.values():
+            self._take(passages)
         return True
 
     def take_statements(self, question: str) -> None:
         """Takes the pages of the statements that the question names or implies."""
         wanted = wanted_statements(question)
-        room = STATEMENTS * self._budget
+        least = self._left - STATEMENTS * self._budget
         for held in self._held.values():
             for kind in kinds(k for k, weight in wanted.items() if weight >= LEAST_IMPLIED):
                 number = held.statement_page(kind)
-                passages = [p for p in held.passages if p.page == number]
-                cost = self._cost(passages)
-                if passages and cost <= room:
-                    room -= cost
-                    for passage in passages:
-                        self._take(passage)
+                self._take([p for p in held.passages if p.page == number], least)
+
+    def take_opening(self, question: str) -> None:
+        """Takes the first passages, where a question is about the document as a whole."""
+        if not _AS_A_WHOLE.search(question):
+            return
+        least = self._left - OPENING * self._budget
+        for place in range(max((len(held.passages) for held in self._held.values()), default=0)):
+            for held in self._held.values():
+                self._take(held.passages[place : place + 1], least)
 
     def take_hits(self, ranked: Iterable[tuple[float, Hit]]) -> None:
-        """Takes the best passages; those of a page that is shown already count a little less."""
+        """Takes the best passages; those of a page that is shown already count a little less.
+
+        Where there is much room, a part of it is left for the rest of the best pages.
+        """
         pool = list(ranked)
-        shown: dict[tuple[int, int], int] = {}
+        pages: dict[_Place, float] = {}
+        for score, hit in pool:
+            place = hit.document, hit.page
+            pages[place] = pages.get(place, 0.0) + score
+        least = max(0, self._budget - BUDGET) * PAGES
+        shown: dict[_Place, int] = {}
         texts: set[str] = set()
         for _ in range(len(pool)):
             again = AGAIN if sum(shown.values()) < AGAIN_UNTIL else 1.0
@@ -200,27 +242,50 @@ class _Packer:
             place = hit.document, hit.page
             (passage,) = self._index.neighbours(hit.chunk, 0)
             self._quotes.setdefault(place, hit.quote)
-            if hit.text not in texts and self._take(passage):
+            if hit.text not in texts and self._take([passage], least):
                 texts.add(hit.text)
                 shown[place] = shown.get(place, 0) + 1
+        self._fill_up(sorted(pages, key=lambda place: (-pages[place], place)))
 
-    def _take(self, passage: Passage) -> bool:
-        place = passage.document, passage.page
-        taken = self._taken.get(place, {})
-        if passage.id in taken:
+    def _fill_up(self, places: Iterable[_Place]) -> None:
+        """Takes what is left of pages, the best first."""
+        for document, number in places:
+            held = self._held.get(document)
+            for passage in held.passages if held is not None else ():
+                if passage.page == number:
+                    self._take([passage])
+
+    def _take(self, passages: Sequence[Passage], least: float = 0.0) -> bool:
+        """Takes passages of one page, if `least` is left of the room after them."""
+        if not passages:
             return False
-        cost = self._cost([passage]) - (HEAD if taken else 0)
-        if cost > self._left:
+        place = passages[0].document, passages[0].page
+        taken = self._taken.get(place, {})
+        grown = {**taken, **{p.id: p for p in passages}}
+        if len(grown) == len(taken):
+            return False
+        size = self._size(place, grown.values())
+        cost = size - self._sizes.get(place, 0)
+        if cost > self._left - least:
             return False
         self._left -= cost
-        self._taken.setdefault(place, {})[passage.id] = passage
+        self._taken[place], self._sizes[place] = grown, size
         return True
 
-    def _cost(self, passages: Iterable[Passage]) -> int:
-        given = list(passages)
-        heads = {(p.document, p.page): len(p.section) + HEAD for p in reversed(given)}
-        return sum(heads.values()) + sum(
-            len(_plain(self._text(p))) + len(p.context) + JOINT for p in given
+    def _size(self, place: _Place, passages: Iterable[Passage]) -> int:
+        page = self._page(place, passages)
+        return HEAD + len(page.file) + len(page.title) + len(page.text)
+
+    def _page(self, place: _Place, passages: Iterable[Passage]) -> PageEvidence:
+        document, number = place
+        name, ordered = self._names[document], sorted(passages, key=lambda p: p.start)
+        return PageEvidence(
+            name,
+            self._paths.get(name, ""),
+            number,
+            self._joined(ordered),
+            ordered[0].section,
+            self._quotes.get(place, ""),
         )
 
     def _text(self, passage: Passage) -> str:
@@ -234,19 +299,10 @@ class _Packer:
         """Returns what was taken, by document as given and page."""
         order = {number: place for place, number in enumerate(self._names)}
         found = []
-        for document, number in sorted(self._taken, key=lambda k: (order[k[0]], k[1])):
-            passages = sorted(self._taken[document, number].values(), key=lambda p: p.start)
-            name = self._names[document]
-            found.append(
-                PageEvidence(
-                    name,
-                    self._paths.get(name) or self._index.document(document).path,
-                    number,
-                    self._joined(passages),
-                    passages[0].section,
-                    self._quotes.get((document, number), ""),
-                )
-            )
+        for place in sorted(self._taken, key=lambda k: (order[k[0]], k[1])):
+            page = self._page(place, self._taken[place].values())
+            path = page.path or self._index.document(place[0]).path
+            found.append(replace(page, path=path))
         return found
 
     def _joined(self, passages: Sequence[Passage]) -> str:

@@ -225,8 +225,7 @@ class FocusedSearch:
         """
         own = dict.fromkeys(self.stems(" ".join(query.terms)), 1.0)
         weights = {**dict.fromkeys(self.stems(" ".join(query.others)), OTHERS), **own}
-        names = frozenset.intersection(*(one.names for one in held)) if held else frozenset()
-        for stem in weights.keys() & names:
+        for stem in weights.keys() & self._names_in(query, held):
             weights[stem] *= OWN_NAME
         every = [words.counts for one in held for words in one.words]
         total = len(every)
@@ -236,6 +235,17 @@ class FocusedSearch:
             if number:
                 out[stem] = weight * math.log(1 + (total - number + 0.5) / (number + 0.5))
         return out
+
+    def _names_in(self, query: Query, held: Sequence[DocumentWords]) -> set[str]:
+        """Returns stems of a query that name the documents; a name may be written as two words."""
+        if not held:
+            return set()
+        names = frozenset.intersection(*(one.names for one in held))
+        found = set(names)
+        for one, two in pairwise(query.terms):
+            if "".join(self.stems(one + two)) in names:
+                found.update(self.stems(f"{one} {two}"))
+        return found
 
     def _pairs(
         self, question: str, asked: list[str], weights: dict[str, float]

@@ -84,6 +84,8 @@ _EN: dict[str, str] = {
     r"retention ratios?|dividend payout ratios?": "dividends paid net income",
     r"cagr|growth rates?": "change growth compared year",
     r"organic(?:ally)?": "organic sales growth acquisitions divestitures translation",
+    r"(?:exclud\w+|without|leaving out)\b.{0,30}\b(?:m&a|mergers?|acquisitions?|divestitures?)|"
+    r"like[- ]for[- ]like|constant[- ]currency": "organic sales growth divestitures translation",
     # events and people
     r"m&a|mergers?|acqui\w+|takeovers?": "acquisition acquired merger purchase price",
     r"divest\w+|spin[- ]?offs?|spinning off": (

@@ -95,6 +95,25 @@ class Query:
         return list(dict.fromkeys((*self.terms, *self.others)))
 
 
+# why a margin changed
+_CHANGE = re.compile(
+    r"\b(?:why|drove|driv\w+|reasons?|caus\w+|explain|due to)\b|为什么|为何|原因", re.I
+)
+_COST = "cost of sales, cost of products sold as a percent of net sales increased or decreased"
+_EXPENSES = (
+    "selling, general and administrative expenses as a percent of net sales increased or decreased"
+)
+_MARGINS = (
+    (re.compile(r"\bgross (?:profit )?margins?\b", re.I), (_COST,)),
+    (
+        re.compile(r"\boperating (?:profit )?margins?\b|\bebitd?a? margins?\b", re.I),
+        (_COST, _EXPENSES),
+    ),
+    (re.compile(r"毛利率"), ("营业成本 占营业收入 上升 下降",)),
+    (re.compile(r"营业利润率"), ("营业成本 占营业收入", "销售费用 管理费用 占营业收入")),
+)
+
+
 def understand(question: str) -> Query:
     """Returns the terms of a question or of key words."""
     written = _written_out(question)
@@ -164,6 +183,7 @@ def question_parts(question: str) -> list[str]:
                 rest = f"{sentence[: found.start()]} {sentence[found.end() :]}".strip()
                 parts += [f"{rest} {side}".strip() for side in found.groups()]
                 break
+    parts += _lines_of_margins(question)
     whole = set(understand(question).terms)
     good = []
     for part in parts:
@@ -171,6 +191,16 @@ def question_parts(question: str) -> list[str]:
         if len(terms) >= _LEAST_TERMS and terms != whole:
             good.append(part)
     return list(dict.fromkeys(good))[:MOST_PARTS]
+
+
+def _lines_of_margins(question: str) -> list[str]:
+    """Returns what moves a margin: reports give the reasons line by line, in parts of sales."""
+    if not _CHANGE.search(question):
+        return []
+    for margin, lines in _MARGINS:
+        if margin.search(question):
+            return list(lines)
+    return []
 
 
 def _is_empty(token: str) -> bool:
