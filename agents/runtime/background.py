@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbelt.agents.models.deltas import ModelReply, ToolCall
 from qwenbelt.agents.prompts import BACKGROUND_LOST, BACKGROUND_STARTED
 from qwenbelt.agents.runtime.execution import STOP_GRACE
-from qwenbelt.agents.runtime.outcome import CallOutcome, failed
+from qwenbelt.agents.runtime.outcome import CallOutcome, failed_outcome
 from qwenbelt.agents.runtime.resource_queue import Admission, Limits
 from qwenbelt.core.errors import ToolCancelled
 from qwenbelt.core.events import Item, ToolFinished
@@ -132,12 +132,12 @@ def lost_calls(messages: Sequence[dict[str, Any]]) -> list[tuple[ToolCall, str]]
 def add_lost(history: History) -> None:
     """Tells the model of background calls that ended with the process before this one."""
     for call, text in lost_calls(history.messages):
-        outcome = failed(ToolCancelled(text))
+        outcome = failed_outcome(ToolCancelled(text))
         history.add(ModelReply(calls=[result_call(call)]), [outcome])
 
 
 def _outcome(task: asyncio.Task[CallOutcome]) -> CallOutcome:
-    return failed(ToolCancelled("stopped")) if task.cancelled() else task.result()
+    return failed_outcome(ToolCancelled("stopped")) if task.cancelled() else task.result()
 
 
 def _finished(call: ToolCall, outcome: CallOutcome) -> ToolFinished:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from qwenbelt.agents.models.deltas import ToolCall
 from qwenbelt.agents.prompts import CODE_MODE
-from qwenbelt.agents.runtime.tool_arguments import declaration
+from qwenbelt.agents.runtime.tool_arguments import tool_declaration
 from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.events import Item
 from qwenbelt.core.language import Language
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from qwenbelt.agents.runtime.early_calls import EarlyCalls
     from qwenbelt.agents.runtime.outcome import CallOutcome
     from qwenbelt.agents.runtime.resource_queue import Limits
-    from qwenbelt.agents.runtime.scheduler import ScheduledCall, Scheduler
+    from qwenbelt.agents.runtime.scheduled_call import ScheduledCall
+    from qwenbelt.agents.runtime.scheduler import Scheduler
 
 INTERPRETER = "code_interpreter"
 CodeModeOption: TypeAlias = bool | Literal["auto"] | Sequence[str]
@@ -67,7 +68,7 @@ class CodeMode:
         """Makes the declarations that the session's module is built from."""
         self.functions = [
             {
-                **declaration(tool),
+                **tool_declaration(tool),
                 "name": name,
                 "read_only": bool(getattr(tool, "read_only", False)),
             }
@@ -76,7 +77,7 @@ class CodeMode:
 
     def declaration(self, language: Language) -> dict[str, Any]:
         """Returns the interpreter's declaration with the stubs of the functions."""
-        told = declaration(self.interpreter)
+        told = tool_declaration(self.interpreter)
         stubs = "\n".join(stub(entry) for entry in self.functions)
         text = CODE_MODE[language].format(stubs=stubs)
         return {**told, "description": f"{told['description']}\n\n{text}"}

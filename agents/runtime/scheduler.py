@@ -36,30 +36,31 @@ from qwenbelt.agents.prompts import (
 )
 from qwenbelt.agents.runtime.approvals.approval import (
     ApprovalPolicy,
-    decide,
     is_harmless,
     looks_at_labels,
     needs_nobody,
+    policy_decision,
     policy_for,
     request_for,
-    ruled,
+    rule_for_call,
     rules_of,
 )
 from qwenbelt.agents.runtime.approvals.conversation_labels import ConversationLabels
-from qwenbelt.agents.runtime.background import BackgroundCalls, result_call
+from qwenbelt.agents.runtime.background import BackgroundCalls
 from qwenbelt.agents.runtime.code_mode import CodeMode, NestedCalls, held_by
 from qwenbelt.agents.runtime.early_calls import early_calls
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
-from qwenbelt.agents.runtime.outcome import CallOutcome, failed, shaped
-from qwenbelt.agents.runtime.resource_queue import Admission, Limits, Ticket
+from qwenbelt.agents.runtime.outcome import CallOutcome, failed_outcome, shaped_outcome
+from qwenbelt.agents.runtime.resource_queue import Admission, Limits
+from qwenbelt.agents.runtime.scheduled_call import ScheduledCall, moved_behind
 from qwenbelt.agents.runtime.tool_arguments import (
     as_json,
     handed_to,
     read_arguments,
-    references,
-    resolve,
-    typed,
+    reference_names,
+    resolve_references,
+    typed_arguments,
 )
 from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused, ToolTimeout
 from qwenbelt.core.events import (
@@ -71,7 +72,7 @@ from qwenbelt.core.events import (
     ToolWaiting,
 )
 from qwenbelt.core.language import Language
-from qwenbelt.core.limits import shorten
+from qwenbelt.core.limits import shorten_text
 from qwenbelt.tools.base import CheckedValues, Tool, ToolContext
 
 monotonic = time.monotonic
@@ -124,46 +125,6 @@ class SchedulerContext:
     hooks: Hooks = NO_HOOKS
     unwrap: Callable[[ToolCall], ToolCall] = same_call
     labels: ConversationLabels = field(default_factory=ConversationLabels)
-
-
-@dataclass(slots=True, eq=False)
-class ScheduledCall:
-    """A sealed call on its way.
-
-    Attributes:
-        error: why it cannot run, found when it was sealed.
-        needs: what its arguments name as results of earlier calls.
-        values: the arguments as read.
-        arguments: the same, checked by the tool.
-        key: equal for calls that may share one execution; "" for none.
-        successor: the job that took its place when the call changed after it was sealed.
-        parent: the job whose code made the call, or None.
-        written: the call as the model wrote it.
-        has_started_other: whether it goes on in the background, as another job.
-    """
-
-    call: ToolCall
-    sealed: float
-    context: ToolContext
-    error: Exception | None = None
-    tool: Any = None
-    needs: list[Any] = field(default_factory=list)
-    values: dict[str, Any] | str = ""
-    arguments: Any = None
-    key: str = ""
-    ticket: Ticket | None = None
-    task: asyncio.Task[CallOutcome] | None = None
-    started: float | None = None
-    execution: Execution | None = None
-    successor: ScheduledCall | None = None
-    parent: ScheduledCall | None = None
-    written: ToolCall | None = None
-    has_started_other: bool = False
-
-    @property
-    def parent_id(self) -> str:
-        """The id of the call that made this one from code, or ""."""
-        return self.parent.call.id if self.parent is not None else ""
 
 
 class Scheduler:
@@ -293,7 +254,7 @@ class Scheduler:
         except Exception as error:  # whatever happens in a call is its result
             stopped = isinstance(error, (ToolTimeout, ToolCancelled))
             shown = self._so_far(job) if stopped else ""
-            outcome = failed(error, abandoned=_is_abandoned(job), so_far=shown)
+            outcome = failed_outcome(error, abandoned=_is_abandoned(job), so_far=shown)
         finally:
             self._leave(job)
         if job.has_started_other:
@@ -340,7 +301,7 @@ class Scheduler:
             names = ", ".join(list(around.tools)[:_NAMED])
             raise ToolError(UNKNOWN_TOOL[around.language].format(name=call.name, names=names))
         job.values = read_arguments(job.tool, call.arguments)
-        job.needs = list(references(job.values))
+        job.needs = list(reference_names(job.values))
         if not job.needs:
             self._check(job)
             if needs_nobody(job.tool, around.policy):
@@ -350,7 +311,7 @@ class Scheduler:
         """Has the tool check the arguments, once all values are known."""
         tool = job.tool
         if not isinstance(tool, Tool):
-            job.values = typed(tool, job.values)
+            job.values = typed_arguments(tool, job.values)
             return
         values = job.values if isinstance(job.values, str) else CheckedValues(job.values)
         job.values, job.arguments = values, tool.parse(values)
@@ -370,7 +331,7 @@ class Scheduler:
             if not _outcome_of(source).ok:
                 text = INPUT_FAILED[self._around.language]
                 raise ToolError(text.format(name=source.call.name))
-        job.values = resolve(job.values, lambda name: self._text_of(name, job))
+        job.values = resolve_references(job.values, lambda name: self._text_of(name, job))
         self._check(job)
 
     async def _source(self, name: Any, job: ScheduledCall) -> ScheduledCall:
@@ -412,8 +373,8 @@ class Scheduler:
             rules = rules_of(policy_for(tool, around.policy))
             influence = around.labels.influence(tool, job.values, rules)
         request = request_for(tool, job.call.id, as_json(job.values), influence)
-        policy = ruled(policy_for(tool, around.policy), tool, job.values)
-        verdict, by = await decide(policy, request), ""
+        policy = rule_for_call(policy_for(tool, around.policy), tool, job.values)
+        verdict, by = await policy_decision(policy, request), ""
         if verdict == "ask":
             answer = around.asked(job.call.id)
             told = (job.call.id, job.call.name, request.arguments, request.reason, job.parent_id)
@@ -430,7 +391,7 @@ class Scheduler:
         found = await hooked_call(self._around.hooks, call)
         if isinstance(found, str):
             limit = self._around.limits.result_bytes
-            return shaped(found, job.call.name, limit, self._around.keep_artifact)
+            return shaped_outcome(found, job.call.name, limit, self._around.keep_artifact)
         if found is not call:
             self._leave(job)  # its place in the queues was that of the arguments before
             job.values = found.arguments
@@ -444,11 +405,10 @@ class Scheduler:
             return None
         self._leave(job)  # it needs no resources of its own
         await asyncio.wait({first.task})
-        outcome = _outcome_of(first)
         if first.successor is not None:
             return None
         job.started = first.started
-        return outcome
+        return _outcome_of(first)
 
     def _enter(self, job: ScheduledCall) -> None:
         tool = job.tool
@@ -483,15 +443,16 @@ class Scheduler:
         job.started = monotonic()
         around.emit(ToolStarted(job.call.id, job.call.name, job.started, job.parent_id))
         if around.background is not None and self._goes_behind(job):
-            return around.background.start(job.call, self._run(_moved(job)))
+            return around.background.start(job.call, self._run(moved_behind(job)))
         raw = handed_to(job.tool, job.values, job.call.arguments)
         keywords = around.keywords(job.tool, job.context)
         job.execution = Execution(job.tool, raw, job.arguments, keywords, job.context)
         own = getattr(job.tool, "timeout", None)
         limit = around.limits.call_seconds if own is None else own
+        most = around.limits.result_bytes
         if job.parent is not None and not job.parent.has_started_other:
             result = await job.execution.run(limit)
-            outcome = shaped(result, job.call.name, around.limits.result_bytes, _keep_nothing)
+            outcome = shaped_outcome(result, job.call.name, most, _keep_nothing)
             outcome.value = result, outcome.text
             return outcome
         nested = self._nested(job)
@@ -500,7 +461,7 @@ class Scheduler:
         finally:
             if nested is not None:
                 await nested.close()
-        return shaped(result, job.call.name, around.limits.result_bytes, around.keep_artifact)
+        return shaped_outcome(result, job.call.name, most, around.keep_artifact)
 
     def _goes_behind(self, job: ScheduledCall) -> bool:
         """Returns whether a call goes on in the background; one that code waits for does not."""
@@ -559,7 +520,7 @@ class Scheduler:
 
     def _stopped(self, job: ScheduledCall) -> CallOutcome:
         error = ToolCancelled(self._why_stopped)
-        return failed(error, abandoned=_is_abandoned(job), so_far=self._so_far(job))
+        return failed_outcome(error, abandoned=_is_abandoned(job), so_far=self._so_far(job))
 
     def _so_far(self, job: ScheduledCall) -> str:
         """Returns what a stopped call had shown, within the limit of results."""
@@ -567,7 +528,7 @@ class Scheduler:
             text = job.context.so_far()
         except Exception:  # a tool's own function
             return ""
-        shown, left_out = shorten(text, self._around.limits.result_bytes)
+        shown, left_out = shorten_text(text, self._around.limits.result_bytes)
         return f"{shown}\n[{left_out} bytes left out]" if left_out else shown
 
     def _tell_waiting(self, job: ScheduledCall, reason: str) -> None:
@@ -595,13 +556,6 @@ class Scheduler:
         )
 
 
-def _moved(job: ScheduledCall) -> ScheduledCall:
-    """Returns the job that goes on in the background, with the place of the one that began."""
-    inner = replace(job, call=result_call(job.call), parent=job, task=None, needs=[])
-    job.ticket, job.has_started_other = None, True
-    return inner
-
-
 def _keep_nothing(name: str, text: str) -> str:
     """Large results of calls from code are values there; the model does not see them."""
     return ""
@@ -621,5 +575,5 @@ def _outcome_of(job: ScheduledCall) -> CallOutcome:
     while job.successor is not None:
         job = job.successor
     if job.task is None or not job.task.done() or job.task.cancelled():
-        return failed(ToolCancelled("cancelled"))
+        return failed_outcome(ToolCancelled("cancelled"))
     return job.task.result()
