@@ -63,7 +63,7 @@ _STORES = 64  # conversations whose large results are kept at the same time
 
 
 class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
-    """An agent that calls tools, in parallel, and tells what happens as events.
+    """An agent that calls tools, in parallel, and reports what happens as events.
 
     Takes the arguments of qwen-agent's class; `llm` may also be an endpoint spec, or a list of
     specs and llm dicts of which the next one goes on where one has an outage. And:

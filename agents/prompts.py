@@ -250,7 +250,7 @@ and print only what you need to see: what is not printed stays in the session.""
 请把任务的所有步骤（包括循环和条件）写在一段代码里，只打印需要看到的内容：没有打印的都留在会话中。""",
 }
 
-# -- what a run says to the model beside the results of its calls --
+# -- messages of a run to the model, besides the results of calls --
 
 # for calls that were not run or were stopped; each becomes the result of its call
 NO_MORE_CALLS: dict[Language, str] = {

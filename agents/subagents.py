@@ -57,7 +57,7 @@ class Subagent(Tool):
     Args:
         agent: the agent.
         name: the tool's name.
-        description: what the model is told of it.
+        description: its description for the model.
         background: whether the outer model goes on while it works.
     """
 

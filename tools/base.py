@@ -28,7 +28,7 @@ NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}, "required":
 
 
 def _ignore(text: str, fraction: float | None = None) -> None:
-    """Progress that nobody listens to."""
+    """Ignores progress."""
 
 
 def _nothing() -> str:
@@ -117,7 +117,7 @@ class ToolContext:
         files: the conversation's files by the name that the model sees.
         report: reports progress: a text and, if known, the fraction done.
         on_output: takes the next piece of what the call prints; None for `report`.
-        so_far: gives what there is of the result, for a call that is stopped; a tool may set it.
+        so_far: returns the partial result of a call that is stopped; a tool may set it.
         cancelled: set when the run no longer wants the result.
         language: "en" or "zh", the conversation's language.
         parent: the run that the call belongs to, for tools that run agents.

@@ -17,7 +17,7 @@ _CITED_PAGE = re.compile(r"\[([^\[\]\n]+?)\s+p\.\s?(\d+)\](?!\()")
 _PASSAGE = re.compile(
     r"^\[(?P<n>\d{1,3})\] (?P<file>[^\n]+?) p\. ?(?P<page>\d+)(?: \([^\n]*\))?$", re.MULTILINE
 )
-_QUOTE = 300  # characters of a passage that stand for it
+_QUOTE = 300  # characters of a passage that are shown for it
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def citations_in(
 
 
 def _without_advice(text: str) -> str:
-    """Returns a passage without what the tool says below the last one."""
+    """Returns a passage without the tool's remarks below the last one."""
     from qwenbelt.tools.documents.strings import say
 
     languages: tuple[Language, ...] = ("en", "zh")

@@ -25,8 +25,8 @@ class Budget:
     """What a run may use up; None is no limit.
 
     Attributes:
-        model_calls: replies of the model; for the last one it is told to answer.
-        tool_calls: calls beyond these are not run, and the model is told to answer.
+        model_calls: replies of the model; for the last one it is instructed to answer.
+        tool_calls: calls beyond these are not run, and the model is instructed to answer.
         tokens: input and output tokens together, as the endpoint counts them; looked at between
             model calls, as `money` is.
         seconds: wall time; tools that run when it has passed are stopped, and the model is told
@@ -77,7 +77,7 @@ class Spending:
         above: of the run in whose call this one is; its budget bounds all runs inside it together.
 
     Raises:
-        ConfigError: the budget bounds money, and nobody knows the model's price.
+        ConfigError: the budget bounds money, and the model's price is not known.
     """
 
     def __init__(self, budget: Budget, url: str, model: str, above: Spending | None = None) -> None:

@@ -24,7 +24,7 @@ from qwenbelt.agents.runtime.tool_arguments import tool_declaration
 from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.events import Item
 from qwenbelt.core.language import Language
-from qwenbelt.tools.base import Tool, result_items, result_text
+from qwenbelt.tools.base import result_items, result_text
 from qwenbelt.tools.code_interpreter.answers import answer_of, failure
 from qwenbelt.tools.function import FunctionTool
 
@@ -324,9 +324,3 @@ def held_by(job: ScheduledCall | None) -> set[str]:
             held |= job.ticket.reads | job.ticket.writes
         job = job.parent
     return held
-
-
-def is_interpreter(tool: Any) -> bool:
-    """Returns whether a tool can run code that calls others."""
-    inner = getattr(tool, "tool", tool)
-    return isinstance(inner, Tool) and bool(getattr(inner, "calls_tools", False))

@@ -3,7 +3,7 @@
 The rules, in the order in which a call meets them (`_outcome`):
 - A call begins when its arguments are complete (`seal`); what cannot be read fails alone.
 - It waits for the results that it refers to (`_inputs`).
-- Harmless calls go on at once, the others when the reply has ended whole (`_end_of_reply`).
+- Harmless calls start at once, the others when the whole reply is in (`_end_of_reply`).
 - A policy or a person may have to agree; others are not held up meanwhile (`_approval`).
 - Identical calls of an idempotent tool run once (`_shared`).
 - It waits for its resources, in the order of sealing, and for a slot (`_place`).
@@ -76,7 +76,7 @@ from qwenbelt.core.limits import shorten_text
 from qwenbelt.tools.base import CheckedValues, Tool, ToolContext
 
 monotonic = time.monotonic
-_NAMED = 50  # tools that a model is told of when it calls one that is not there
+_NAMED = 50  # tool names listed for a model that calls an unknown one
 
 
 def same_call(call: ToolCall) -> ToolCall:
@@ -102,7 +102,7 @@ class SchedulerContext:
         claim: counts a call of the reply at the runs above; returns why it may not run, or "".
         background: takes over calls of tools that work in the background.
         hooks: see each call and its outcome.
-        unwrap: gives the call that a written one stands for.
+        unwrap: returns the call that a written one represents.
         labels: knows where the words of the conversation come from.
     """
 
