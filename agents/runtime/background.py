@@ -13,12 +13,11 @@ from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.deltas import ModelReply, ToolCall
-from qwenbelt.agents.prompts import BACKGROUND_LOST, BACKGROUND_STARTED
+from qwenbelt.agents.prompts import BACKGROUND_LOST, BACKGROUND_STARTED, CANCELLED
 from qwenbelt.agents.runtime.execution import STOP_GRACE
-from qwenbelt.agents.runtime.outcome import CallOutcome, failed_outcome
+from qwenbelt.agents.runtime.outcome import CallOutcome
 from qwenbelt.agents.runtime.resource_queue import Admission, Limits
-from qwenbelt.core.errors import ToolCancelled
-from qwenbelt.core.events import Item, ToolFinished
+from qwenbelt.core.events import CallStatus, Item, ToolFinished
 from qwenbelt.core.language import Language
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class BackgroundCalls:
         """Lets a call go on; returns what the model is told at once."""
         self._running[asyncio.ensure_future(work)] = call
         text = BACKGROUND_STARTED[self._language].format(name=call.name)
-        return CallOutcome(text, text, (Item("text", text),))
+        return _told(text, "ok")
 
     async def results(self, *, wait: bool, seconds: float | None) -> list[Finished]:
         """Returns what is done and was not returned before, in the order in which it was started.
@@ -70,7 +69,11 @@ class BackgroundCalls:
             if not done:
                 await self.stop()
         found = [task for task in self._running if task.done()]
-        return [(self._running.pop(task), _outcome(task)) for task in found]
+        stopped = _told(CANCELLED[self._language], "cancelled")
+        return [
+            (self._running.pop(task), stopped if task.cancelled() else task.result())
+            for task in found
+        ]
 
     async def stop(self) -> None:
         """Stops what works, and waits for that no longer than it may take."""
@@ -132,12 +135,12 @@ def lost_calls(messages: Sequence[dict[str, Any]]) -> list[tuple[ToolCall, str]]
 def add_lost(history: History) -> None:
     """Tells the model of background calls that ended with the process before this one."""
     for call, text in lost_calls(history.messages):
-        outcome = failed_outcome(ToolCancelled(text))
+        outcome = _told(text, "cancelled")
         history.add(ModelReply(calls=[result_call(call)]), [outcome])
 
 
-def _outcome(task: asyncio.Task[CallOutcome]) -> CallOutcome:
-    return failed_outcome(ToolCancelled("stopped")) if task.cancelled() else task.result()
+def _told(text: str, status: CallStatus) -> CallOutcome:
+    return CallOutcome(text, text, (Item("text", text),), status=status)
 
 
 def _finished(call: ToolCall, outcome: CallOutcome) -> ToolFinished:
