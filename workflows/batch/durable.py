@@ -101,7 +101,7 @@ class Steps:
             self._reserved.setdefault(key, []).append(self._inside(self._engine.reserve_step))
 
     def run_reserved(self, name: str, arguments: str, function: Callable[[], Any]) -> Any:
-        """Runs a tool's call as its reserved step; a call that nobody announced just runs."""
+        """Runs a tool's call as its reserved step; an unannounced call just runs."""
         waiting = self._reserved.get(_key(name, arguments))
         if not waiting:
             return function()
@@ -235,7 +235,7 @@ def _has_state(tool: Any, arguments: str) -> bool:
     try:
         _, writes = tool.resources(tool.parse(arguments))
     except ToolError:
-        return True  # it only says what is wrong with its arguments
+        return True  # it only reports what is wrong with its arguments
     return any(name.startswith("kernel:") for name in writes)
 
 
