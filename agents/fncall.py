@@ -335,11 +335,17 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
                 self._wrapped[name] = OverriddenTool(tool, self._call_tool)
         return {name: self._wrapped[name] for name in tools}
 
-    def as_tool(self, name: str, description: str) -> Subagent:
-        """Returns this agent as a tool of another one: its tasks are runs of their own."""
+    def as_tool(self, name: str, description: str, *, background: bool = False) -> Subagent:
+        """Returns this agent as a tool of another one: its tasks are runs of their own.
+
+        Args:
+            name: the tool's name.
+            description: what the model is told of it.
+            background: whether the outer model goes on while it works.
+        """
         from qwenbelt.agents.subagents import Subagent
 
-        return Subagent(self, name, description)
+        return Subagent(self, name, description, background=background)
 
     def cancel(self, run_id: str | None = None) -> None:
         """Ends all runs of this agent, or the one of an id; from any thread."""

@@ -58,14 +58,18 @@ class Subagent(Tool):
         agent: the agent.
         name: the tool's name.
         description: its description for the model.
+        background: whether the outer model goes on while it works.
     """
 
     Arguments = TaskArguments
     timeout = None
     weight = 0  # it only waits; its calls take the places
 
-    def __init__(self, agent: FnCallAgent, name: str, description: str) -> None:
+    def __init__(
+        self, agent: FnCallAgent, name: str, description: str, *, background: bool = False
+    ) -> None:
         self.agent = agent
+        self.background = background
         self.name = name
         self.description = description
         self.read_only = only_reads([agent])

@@ -194,6 +194,7 @@ class Tool(BaseTool):  # type: ignore[misc]
         weight: how many of the scheduler's slots a call takes.
         max_concurrency: calls of this tool that may run side by side, or None.
         accepts_text: `parse` also takes text that is not JSON, such as bare code.
+        background: the model goes on while a call works; its result comes later.
         source: what knows of further and changed tools; an agent that has all of them follows it.
     """
 
@@ -211,6 +212,7 @@ class Tool(BaseTool):  # type: ignore[misc]
     weight: int = 1
     max_concurrency: int | None = None
     accepts_text: bool = False
+    background: bool = False
     source: ToolSource | None = None
 
     # BaseTool.__init__ refuses schemas with $defs or additionalProperties, so it is not called

@@ -125,7 +125,9 @@ def result_of(
         shown_before: texts with numbered passages that the model was given with the question.
     """
     done = next((e for e in reversed(events) if isinstance(e, Done)), Done("cancelled", ""))
-    finished = [e for e in events if isinstance(e, ToolFinished) and not e.parent]
+    ended = [e for e in events if isinstance(e, ToolFinished)]
+    # what works in the background ends as a nested call of itself
+    finished = [e for e in ended if not e.parent or e.call_id == f"{e.parent}.result"]
     usages = [e for e in events if isinstance(e, Usage)]
     costs = [e.cost for e in usages if e.cost is not None]
     images, others = _made(finished)

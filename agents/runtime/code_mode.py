@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from qwenbelt.agents.runtime.early_calls import EarlyCalls
     from qwenbelt.agents.runtime.outcome import CallOutcome
     from qwenbelt.agents.runtime.resource_queue import Limits
-    from qwenbelt.agents.runtime.scheduler import ScheduledCall, Scheduler
+    from qwenbelt.agents.runtime.scheduled_call import ScheduledCall
+    from qwenbelt.agents.runtime.scheduler import Scheduler
 
 INTERPRETER = "code_interpreter"
 CodeModeOption: TypeAlias = bool | Literal["auto"] | Sequence[str]
