@@ -74,7 +74,7 @@ class Follower:
     Args:
         run: the run; this is its only reader.
         sinks: take each event in turn.
-        approver: is awaited for every `ApprovalAsked`; meanwhile no event is handed on.
+        approver: is awaited for every `ApprovalAsked`; meanwhile no event is passed on.
     """
 
     def __init__(

@@ -178,7 +178,7 @@ class ChatSession:
         """Takes a waiting message out of the queue, the first one by default.
 
         Raises:
-            PageError: it does not wait any more.
+            PageError: it no longer waits.
         """
         found = next((entry for entry in self.queue if message in ("", entry.id)), None)
         if found is None:
@@ -191,7 +191,7 @@ class ChatSession:
         """Ends the running answer and sends a waiting message next.
 
         Raises:
-            PageError: it does not wait any more.
+            PageError: it no longer waits.
         """
         self.queue.insert(0, self.dequeue(message))
         self._keep_queue()

@@ -27,7 +27,7 @@ from qwenbelt.core.reply_fold import ReplyFold
 
 Activity = Literal["reasoning", "notes", "none"]
 Kind = Literal["text", "thought"]
-# how ends are told in the words of the chat completions API; an endpoint's own word stays
+# ends in the words of the chat completions API; an endpoint's own word stays
 _REASONS = {
     "answer": "stop",
     "refused": "content_filter",  # by a hook, whose text is the answer

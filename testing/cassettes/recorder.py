@@ -41,7 +41,7 @@ class CassetteServer:
         path: the cassette's file.
         record: "none" plays only, "new" also records what is not there, "rewrite" records all.
         upstream: the base URL of the real endpoint, for recording.
-        api_key: its key; without one, the client's own key is handed on.
+        api_key: its key; without one, the client's own key is passed on.
         model: the model's name in `llm`; the recorded one by default.
         ignore: patterns that differ from run to run, and what replaces them in keys.
         pace: plays chunks with the recorded pauses divided by this; 0: at once.

@@ -1,6 +1,6 @@
 """Model calls and tool calls as durable steps of the workflow that they belong to.
 
-A reply is recorded as a whole, and only then handed on: a run that is killed and started again
+A reply is recorded as a whole, and only then passed on: a run that is killed and started again
 reads its earlier replies from the database and asks the model only for what it had not got. The
 steps that a reply's tool calls may need are numbered when the reply is known, so that calls which
 run side by side find their own record again. Tools that work in a kernel are run again, because
