@@ -301,7 +301,7 @@ def workspace() -> DoctorFinding:
 
 @check
 def sqlite() -> DoctorFinding:
-    """Full-text search in SQLite, which the document index is made of."""
+    """Full-text search in SQLite, on which the document index is built."""
     connection = sqlite3.connect(":memory:")
     try:
         connection.execute("CREATE VIRTUAL TABLE t USING fts5(x)")
