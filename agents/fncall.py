@@ -255,7 +255,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             from qwenbelt.agents.sessions.durable import RecordedModel
 
             model = RecordedModel(model, recorded)
-        code, offered = code_mode_of(self.code_mode, self._tools_for_run(), model)
+        code, offered = code_mode_of(self.code_mode, self._tools_for_run(), model, messages)
         offered = self._deferred.over(offered) if self._deferred is not None else offered
         plan = RunConfig(
             agent=self.name or type(self).__name__,
