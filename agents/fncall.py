@@ -64,7 +64,7 @@ _STORES = 64  # conversations whose large results are kept at the same time
 
 
 class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
-    """An agent that calls tools, in parallel, and tells what happens as events.
+    """An agent that calls tools, in parallel, and reports what happens as events.
 
     Takes the arguments of qwen-agent's class; `llm` may also be an endpoint spec, or a list of
     specs and llm dicts of which the next one goes on where one has an outage. And:
@@ -78,7 +78,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         session: names the conversation to which kernels, folders and large results belong; one of
             the agent's own by default.
         folder: where tools of a run keep their files.
-        dependent_calls: whether the model is told that a call may use the result of an earlier
+        dependent_calls: whether the model learns that a call may use the result of an earlier
             call of the same reply; see `PlanAgent`.
         summarize: whether what leaves the model's window is summed up by the model first.
         code_mode: whether the tools are called from code: True for all of them, or the names of
@@ -193,7 +193,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
                 under the same id goes on where it was broken off, and is not asked again once it
                 is answered.
             run_id: the run's id in it; made of the question by default.
-            **kwargs: handed on to every tool.
+            **kwargs: passed to every tool.
         """
         read = from_openai([as_dict(message) for message in messages])
         asked, recorder = read, None
@@ -257,7 +257,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             from qwenbelt.agents.sessions.durable import RecordedModel
 
             model = RecordedModel(model, recorded)
-        code, offered = code_mode_of(self.code_mode, self._tools_for_run(), model)
+        code, offered = code_mode_of(self.code_mode, self._tools_for_run(), model, messages)
         offered = self._deferred.over(offered) if self._deferred is not None else offered
         plan = RunConfig(
             agent=self.name or type(self).__name__,
@@ -338,11 +338,17 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
                 self._wrapped[name] = OverriddenTool(tool, self._call_tool)
         return {name: self._wrapped[name] for name in tools}
 
-    def as_tool(self, name: str, description: str) -> Subagent:
-        """Returns this agent as a tool of another one: its tasks are runs of their own."""
+    def as_tool(self, name: str, description: str, *, background: bool = False) -> Subagent:
+        """Returns this agent as a tool of another one: its tasks are runs of their own.
+
+        Args:
+            name: the tool's name.
+            description: what the model is told of it.
+            background: whether the outer model goes on while it works.
+        """
         from qwenbelt.agents.subagents import Subagent
 
-        return Subagent(self, name, description)
+        return Subagent(self, name, description, background=background)
 
     def cancel(self, run_id: str | None = None) -> None:
         """Ends all runs of this agent, or the one of an id; from any thread."""

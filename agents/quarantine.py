@@ -1,4 +1,4 @@
-"""Quarantine: what others wrote is read by a model without tools, which hands on typed values only.
+"""Quarantine: what others wrote is read by a model without tools, which returns typed values only.
 
     mails = Quarantined("mail_search", list[Mail], llm=llm)
     agent = FnCallAgent([mails, "calendar_add"], llm=llm)
@@ -31,7 +31,7 @@ _TASK = (
 
 
 class Quarantined(Tool):
-    """Stands for a tool, and gives what a reader took from its results.
+    """Replaces a tool, and returns what a reader extracted from its results.
 
     Args:
         tool: the tool, or its name.

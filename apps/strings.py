@@ -1,4 +1,4 @@
-"""What the command line says to people, English and Chinese side by side."""
+"""Texts of the command line, English and Chinese side by side."""
 
 from __future__ import annotations
 
@@ -168,6 +168,7 @@ _TEXTS = {
     ),
     "stopped": ("Stopped: {detail}", "已停止：{detail}"),
     "interrupted": ("Interrupted.", "已中断。"),
+    "plan": ("Plan {done}", "计划 {done}"),
     "turn_line": (
         "{seconds}; tokens: {into} in, {out} out; calls: {calls}",
         "{seconds}，输入 {into} token，输出 {out} token，调用 {calls} 次",

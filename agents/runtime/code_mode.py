@@ -24,7 +24,7 @@ from qwenbelt.agents.runtime.tool_arguments import tool_declaration
 from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.events import Item
 from qwenbelt.core.language import Language
-from qwenbelt.tools.base import Tool, result_items, result_text
+from qwenbelt.tools.base import result_items, result_text
 from qwenbelt.tools.code_interpreter.answers import answer_of, failure
 from qwenbelt.tools.function import FunctionTool
 
@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from qwenbelt.agents.runtime.early_calls import EarlyCalls
     from qwenbelt.agents.runtime.outcome import CallOutcome
     from qwenbelt.agents.runtime.resource_queue import Limits
-    from qwenbelt.agents.runtime.scheduler import ScheduledCall, Scheduler
+    from qwenbelt.agents.runtime.scheduled_call import ScheduledCall
+    from qwenbelt.agents.runtime.scheduler import Scheduler
 
 INTERPRETER = "code_interpreter"
 CodeModeOption: TypeAlias = bool | Literal["auto"] | Sequence[str]
 _MANY_TOOLS = 8  # their declarations cost a request more than the stubs and a cell do
+_LONG_RESULTS = 16_000  # characters so far that a cell would have kept to itself
 _LARGEST_FILE = 16 * 1024 * 1024
 _STUB_LINE = 160
 _NOT_IN_NAMES = re.compile(r"\W", re.ASCII)
@@ -282,7 +284,10 @@ def check_code_mode(wanted: Any, tools: Mapping[str, Any]) -> None:
 
 
 def code_mode_of(
-    wanted: CodeModeOption, tools: dict[str, Any], model: Any = None
+    wanted: CodeModeOption,
+    tools: dict[str, Any],
+    model: Any = None,
+    messages: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[CodeMode | None, dict[str, Any]]:
     """Returns the code mode, and the tools that the model is offered.
 
@@ -291,9 +296,10 @@ def code_mode_of(
             all where it pays.
         tools: the run's tools by name.
         model: what is known of it decides for "auto".
+        messages: the conversation so far, whose results may be long.
     """
     if wanted == "auto":
-        wanted = pays(tools, model)
+        wanted = pays(tools, model, messages)
     chosen = set(tools) - {INTERPRETER} if wanted is True else {*(wanted or ())} - {INTERPRETER}
     if not chosen:
         return None, tools
@@ -302,17 +308,18 @@ def code_mode_of(
     return code, {name: tool for name, tool in tools.items() if name not in chosen}
 
 
-def pays(tools: Mapping[str, Any], model: Any) -> bool:
-    """Whether calls from code pay: a probe has shown that the model writes code, many tools.
+def pays(tools: Mapping[str, Any], model: Any, messages: Sequence[Mapping[str, Any]] = ()) -> bool:
+    """Whether calls from code pay: the model writes code, and there are many tools or long results.
 
-    The interpreter must be there already: nobody gets code run who has not chosen it.
+    That it writes code a probe must have shown, and the interpreter must be there already: nobody
+    gets code run who has not chosen it.
     """
     known = getattr(model, "known", None)
-    return (
-        INTERPRETER in tools
-        and len(tools) > _MANY_TOOLS
-        and getattr(known, "writes_code", None) is True
-    )
+    if INTERPRETER not in tools or getattr(known, "writes_code", None) is not True:
+        return False
+    results = (m.get("content") for m in messages if m.get("role") in ("function", "tool"))
+    long = sum(len(text) for text in results if isinstance(text, str)) > _LONG_RESULTS
+    return len(tools) > _MANY_TOOLS or (long and len(tools) > 1)
 
 
 def held_by(job: ScheduledCall | None) -> set[str]:
@@ -323,9 +330,3 @@ def held_by(job: ScheduledCall | None) -> set[str]:
             held |= job.ticket.reads | job.ticket.writes
         job = job.parent
     return held
-
-
-def is_interpreter(tool: Any) -> bool:
-    """Returns whether a tool can run code that calls others."""
-    inner = getattr(tool, "tool", tool)
-    return isinstance(inner, Tool) and bool(getattr(inner, "calls_tools", False))

@@ -1,4 +1,4 @@
-"""What the chat page says, English and Chinese side by side."""
+"""Texts of the chat page, English and Chinese side by side."""
 
 from __future__ import annotations
 
@@ -84,6 +84,10 @@ _TEXTS = {
     # a turn
     "agent": ("Agent", "智能体"),
     "thinking_now": ("Thinking", "正在思考"),
+    "plan": ("Plan", "计划"),
+    "plan_open": ("open", "待办"),
+    "plan_doing": ("under way", "进行中"),
+    "plan_done": ("done", "已完成"),
     "thought_for": ("Thought for {seconds}", "思考了 {seconds}"),
     "arguments": ("Arguments", "参数"),
     "result": ("Result", "结果"),
@@ -310,7 +314,7 @@ class PageError(InputError):
     """A mistake that the page explains in the person's language.
 
     Args:
-        key: the text of `TEXTS` that says it.
+        key: the key of its text in `TEXTS`.
         **values: fill it in.
     """
 
@@ -320,7 +324,7 @@ class PageError(InputError):
         self._values = values
 
     def text(self, language: str) -> str:
-        """Returns what it says in a language ("en" or "zh")."""
+        """Returns its text in a language ("en" or "zh")."""
         return say(self._key, language, **self._values)
 
 

@@ -8,15 +8,17 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from qwenbelt.apps.serve.inputs import input_items
 from qwenbelt.apps.serve.response_form import ResponseForm
 from qwenbelt.apps.serve.response_store import BackgroundResponses, ResponseStore, StoredResponse
-from qwenbelt.core.errors import EndpointError, InputError
+from qwenbelt.core.errors import EndpointError, InputError, QwenbeltError
 
 Json = dict[str, Any]
+_STORE_SECONDS = 2.0
 
 
 class StoredReplies:
@@ -38,8 +40,18 @@ class StoredReplies:
         async with self._background.running():
             yield
 
+    async def answers(self) -> bool:
+        """Returns whether the store answers within two seconds."""
+        with anyio.move_on_after(_STORE_SECONDS):
+            try:
+                await asyncio.to_thread(self._store.get, "resp_none", "")
+            except QwenbeltError:
+                return False
+            return True
+        return False
+
     async def continued(self, request: Request, body: Json) -> Json:
-        """Returns a request with what was said before, which it names by the last reply.
+        """Returns a request with the earlier messages, which it names by the last reply.
 
         Raises:
             EndpointError: that reply is not known (404).
@@ -103,5 +115,5 @@ class StoredReplies:
 
 
 def _owner_of_reply(request: Request) -> str:
-    """Whose reply it is: who has another token can neither read it nor go on with it."""
+    """The owner of a reply: with another token it can be neither read nor continued."""
     return hashlib.sha256(request.headers.get("authorization", "").encode()).hexdigest()[:32]

@@ -1,6 +1,6 @@
 """Cassettes: real replies of an endpoint, kept in a file that people can read.
 
-A request is found again by its *key*: the canonical JSON of all it says, without seed, user and
+A request is found again by its *key*: the canonical JSON of its contents, without seed, user and
 other marks of the caller, with call ids numbered and times, ids and temporary paths replaced. So
 tools may run for real while the model's replies are played back.
 """
@@ -33,7 +33,6 @@ MAX_BYTES = 256 * 1024 * 1024
 _CALLER = {"seed", "user", "metadata", "store", "safety_identifier", "prompt_cache_key"}
 _KEPT_HEADERS = ("content-type", "retry-after")
 _IMAGE = re.compile(r"data:(image/[a-z0-9.+-]+);base64,([A-Za-z0-9+/=\s]+)")
-_KEPT_IMAGE = re.compile(r"image:(image/[a-z0-9.+-]+):([0-9a-f]{64})")
 
 
 @dataclass
@@ -263,7 +262,7 @@ def _parsed(text: str) -> Any:
 
 
 def without_caller(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the body without what only says who asks: seed, user, metadata and the like."""
+    """Returns the body without fields about the client: seed, user, metadata and the like."""
     return {key: value for key, value in body.items() if key not in _CALLER}
 
 
@@ -346,7 +345,7 @@ def _last_words(recording: Recording) -> str:
 
 
 def summary(body: bytes) -> dict[str, Any]:
-    """Returns what a reply says, for people: text, thoughts, calls, why it ended."""
+    """Returns a reply for people: text, thoughts, calls, why it ended."""
     from qwenbelt.testing.cassettes.replies import read_reply
 
     return read_reply(body)

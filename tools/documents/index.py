@@ -1,4 +1,4 @@
-"""The document index: takes in documents and finds cited passages."""
+"""The document index: adds documents and finds cited passages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.closing import Closing
-from qwenbelt.core.errors import InputError, ToolRefused
+from qwenbelt.core.errors import EndpointError, InputError, ToolRefused
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.documents.fetching import fetched, is_url
 from qwenbelt.tools.documents.files import content_key, files_in, passed_over
@@ -44,6 +44,7 @@ from qwenbelt.tools.documents.search.routing import (
 from qwenbelt.tools.documents.search.sections import Margins, Sections
 from qwenbelt.tools.documents.search.tokens import tokens
 from qwenbelt.tools.documents.store import Document, DocumentFile, Match, Outline, Passage, Scope
+from qwenbelt.tools.documents.vision import PageReader, page_reader, read_by, reader_key
 
 BATCH_PAGES = 32
 DEFAULT_COLLECTION = "default"
@@ -104,13 +105,14 @@ class DocumentIndex(Closing):
             "dashscope:text-embedding-v4", or an embedder. Vectors that were made are kept in a
             file of the workspace.
         reranker: puts the best passages in order: an endpoint's spec, or a reranker.
+        reader: a vision model that reads scans and figures of PDFs: "vision:KIND:MODEL[@URL]".
 
     Raises:
         ConfigError: an extra, a key or a URL is missing.
         InputError: the file is not an index or cannot be written.
 
     Attributes:
-        told: what a person is to know of the index itself: that its file was damaged and rebuilt.
+        told: notes for the person about the index itself: that its file was damaged and rebuilt.
     """
 
     def __init__(
@@ -123,7 +125,9 @@ class DocumentIndex(Closing):
         layout: bool = True,
         vectors: str | Embedder | None = None,
         reranker: str | Reranker | None = None,
+        reader: str | PageReader | None = None,
     ) -> None:
+        self._reader = page_reader(reader)
         self._embedder = meaning(vectors)
         self._reranker = named_reranker(reranker) if isinstance(reranker, str) else reranker
         self._folder = tempfile.TemporaryDirectory() if path is None else None
@@ -146,7 +150,7 @@ class DocumentIndex(Closing):
         self.told += take_in_anew(self)
 
     def heal(self) -> None:
-        """Makes a damaged index file again from its sources; `told` says so."""
+        """Rebuilds a damaged index file from its sources; `told` reports it."""
         self._store.close()
         self._open_store()
 
@@ -169,7 +173,7 @@ class DocumentIndex(Closing):
         password: str | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> list[Added]:
-        """Takes in files, folders and URLs; what fails is reported and the others go on.
+        """Adds files, folders and URLs; failures are reported, and the others continue.
 
         A file whose content is already there costs only its hash. A file that changed becomes a
         new version; searches see only the newest.
@@ -186,7 +190,7 @@ class DocumentIndex(Closing):
 
             try:
                 results.append(self.take_in(entry, tell, password=password, meta=meta))
-            except (InputError, ToolRefused) as error:
+            except (InputError, ToolRefused, EndpointError) as error:
                 results.append(Added(name, "failed", error=str(error)))
         for folder, note in passed_over(given, Path(self.place).name):
             results.append(Added(folder, "passed over", notes=(note,)))
@@ -231,7 +235,7 @@ class DocumentIndex(Closing):
 
         Args:
             path: the file.
-            tell: is called with the number of pages read and the number of all pages.
+            tell: called with the number of pages read and the number of all pages.
             password: opens an encrypted file.
             meta: facts to filter by, such as {"year": 2022}; JSON values.
             origin: what the index calls its path, if not the file's own: the URL it is from.
@@ -271,20 +275,25 @@ class DocumentIndex(Closing):
         return Added(found.file, "added", found.id, found.pages, found.chunks, "", found.notes)
 
     def _key(self, file: Path) -> str:
-        return content_key(file) + ("" if self._layout else ".plain")
+        seen = reader_key(self._reader) if self._reader is not None else ""
+        return content_key(file) + ("" if self._layout else ".plain") + seen
 
     @contextlib.contextmanager
     def _open(self, file: Path, password: str | None) -> Iterator[Opened]:
         workers = self._workers
         if workers is None:
-            with open_document(file, password, layout=self._layout) as opened:
+            seen = self._reader is not None
+            with open_document(file, password, layout=self._layout, pictures=seen) as opened:
                 yield opened
             return
         facts = workers.open(file, password, layout=self._layout)
         size = RANGE if facts["kind"] == "pdf" else 0
 
         def read(numbers: Iterable[int]) -> Iterator[Page]:
-            return workers.read(file, numbers, password, layout=self._layout, size=size)
+            seen = self._reader is not None
+            return workers.read(
+                file, numbers, password, layout=self._layout, size=size, pictures=seen
+            )
 
         yield Opened(read=read, **facts)
 
@@ -294,9 +303,13 @@ class DocumentIndex(Closing):
         have = self._store.have_pages(document)
         missing = [n for n in range(1, opened.pages + 1) if n not in have]
         batch: list[Page] = []
-        for done, page in enumerate(opened.read(missing), len(have) + 1):
+        pages = opened.read(missing)
+        if self._reader is not None:
+            pages = read_by(self._reader, pages)
+        most = 1 if self._reader is not None else BATCH_PAGES  # what a model read is kept at once
+        for done, page in enumerate(pages, len(have) + 1):
             batch.append(page)
-            if len(batch) >= BATCH_PAGES:
+            if len(batch) >= most:
                 self._store.put_pages(document, batch)
                 batch = []
             if tell is not None:

@@ -1,6 +1,6 @@
 """Model calls and tool calls as durable steps of the workflow that they belong to.
 
-A reply is recorded as a whole, and only then handed on: a run that is killed and started again
+A reply is recorded as a whole, and only then passed on: a run that is killed and started again
 reads its earlier replies from the database and asks the model only for what it had not got. The
 steps that a reply's tool calls may need are numbered when the reply is known, so that calls which
 run side by side find their own record again. Tools that work in a kernel are run again, because
@@ -29,6 +29,7 @@ from qwenbelt.agents.models.deltas import (
     WirePiece,
 )
 from qwenbelt.agents.models.endpoint_model import EndpointModel, Model, Request
+from qwenbelt.agents.models.wrapped_model import WrappedModel
 from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.thread_pool import shared_pool
 from qwenbelt.core.errors import EndpointError, ToolError
@@ -100,7 +101,7 @@ class Steps:
             self._reserved.setdefault(key, []).append(self._inside(self._engine.reserve_step))
 
     def run_reserved(self, name: str, arguments: str, function: Callable[[], Any]) -> Any:
-        """Runs a tool's call as its reserved step; a call that nobody announced just runs."""
+        """Runs a tool's call as its reserved step; an unannounced call just runs."""
         waiting = self._reserved.get(_key(name, arguments))
         if not waiting:
             return function()
@@ -118,51 +119,12 @@ class Steps:
             raise
 
 
-class DurableModel:
+class DurableModel(WrappedModel):
     """A model whose replies are recorded."""
 
     def __init__(self, inner: Model, steps: Steps) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._steps = steps
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._inner.name
-
-    @property
-    def url(self) -> str:
-        """Where the model is."""
-        return self._inner.url
-
-    @property
-    def codec(self) -> Any:
-        """How calls are written for the model."""
-        return self._inner.codec
-
-    @property
-    def max_retries(self) -> int:
-        """How often a failed request is sent again."""
-        return self._inner.max_retries
-
-    @property
-    def thinks_not(self) -> bool:
-        """Whether thinking is switched off."""
-        return self._inner.thinks_not
-
-    @property
-    def known(self) -> Any:
-        """What the endpoint has shown it can do; typed answers ask."""
-        return getattr(self._inner, "known", None)
-
-    @property
-    def dialect(self) -> Any:
-        """The endpoint's kind; typed answers ask."""
-        return getattr(self._inner, "dialect", None)
-
-    def adapt(self, error: EndpointError, request: Request) -> str:
-        """Changes how requests are written after a refusal; returns what changed, or ""."""
-        return self._inner.adapt(error, request)
 
     async def pieces(self, request: Request) -> AsyncIterator[WirePiece]:
         """Sends a request, records the reply, and yields its pieces.
@@ -273,7 +235,7 @@ def _has_state(tool: Any, arguments: str) -> bool:
     try:
         _, writes = tool.resources(tool.parse(arguments))
     except ToolError:
-        return True  # it only says what is wrong with its arguments
+        return True  # it only reports what is wrong with its arguments
     return any(name.startswith("kernel:") for name in writes)
 
 

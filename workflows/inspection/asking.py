@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents import Budget, FnCallAgent
-from qwenbelt.agents.models.picture_size import (
+from qwenbelt.core.errors import EndpointError, InputError
+from qwenbelt.core.events import Done
+from qwenbelt.core.language import Language
+from qwenbelt.tools.images.picture_size import (
     DASHSCOPE_MAX_PIXELS,
     Convention,
     Size,
     family_of,
     smart_resize,
 )
-from qwenbelt.core.errors import EndpointError, InputError
-from qwenbelt.core.events import Done
-from qwenbelt.core.language import Language
 from qwenbelt.workflows.inspection.answers import InspectionAnswer, read_answer
 from qwenbelt.workflows.inspection.rules import Rules
 from qwenbelt.workflows.inspection.second_look import second_look
@@ -75,7 +75,7 @@ class Inspector:
         return await second_look(self, picture, answer) if self.second_look else answer
 
     async def ask(self, picture: Image) -> InspectionAnswer:
-        """Returns what the model says of a picture, without a second look; raises like `look`."""
+        """Returns the model's answer about a picture, without a second look; raises like `look`."""
         sent = await asyncio.to_thread(self._prepare, picture)
         content = [{"image": sent.url}, {"text": inspection_prompt(self.rules, self.language)}]
         messages = [{"role": "user", "content": content}]

@@ -9,7 +9,6 @@ from qwenbelt.tools.documents.grounding import (
     CitedText,
     Claim,
     GroundingCheck,
-    abstains,
     check_claims,
     claims_of,
 )
@@ -53,11 +52,6 @@ def is_grounded(checks: Sequence[GroundingCheck]) -> bool:
     return all(check.ok for check in checks)
 
 
-def says_nothing_found(report: ReportDocument) -> bool:
-    """Returns whether a report says that the documents do not answer the question."""
-    return not report.citations and abstains(" ".join(c.text for c in _claims(report.blocks, {})))
-
-
 def problems(checks: Sequence[GroundingCheck], language: Language) -> list[str]:
     """Returns what is wrong, one line each, each thing once."""
     lines = []
@@ -69,7 +63,7 @@ def problems(checks: Sequence[GroundingCheck], language: Language) -> list[str]:
 
 
 def repair_prompt(checks: Sequence[GroundingCheck], language: Language) -> str:
-    """Returns what the model is told, so that it corrects its answer."""
+    """Returns the message that asks the model to correct its answer."""
     lines = "\n".join(f"- {line}" for line in problems(checks, language))
     return say("repair", language, problems=lines)
 

@@ -1,9 +1,9 @@
-"""Tables that go on over pages: their later parts carry the caption and header of the first."""
+"""Tables that span pages: their later parts carry the caption and header of the first."""
 
 from __future__ import annotations
 
 from qwenbelt.tools.documents.model import Page, Table
-from qwenbelt.tools.documents.search.chunks import header_rows
+from qwenbelt.tools.documents.search.chunks import header_line, header_rows
 
 BETWEEN = 250  # characters between two parts of a table: a footer and a running header
 REACH = 6.0  # points that the edges of the parts may differ
@@ -11,7 +11,7 @@ MAX_HEADER = 600  # characters
 
 
 class CarriedHeaders:
-    """What a table at the end of a page says of its columns; looked at page by page."""
+    """The columns of a table at the end of a page; fed page by page."""
 
     def __init__(self) -> None:
         self._table: Table | None = None
@@ -19,9 +19,9 @@ class CarriedHeaders:
         self._named = self._header = ""
 
     def carry(self, page: Page) -> None:
-        """Gives a table that goes on from the page before its caption; remembers the last one."""
+        """Gives a table that continues from the page before its caption; remembers the last one."""
         for table in page.tables:
-            header = "\n".join("  ".join(filter(None, row)) for row in header_rows(table))
+            header = "\n".join(map(header_line, header_rows(table)))
             named = "\n".join(filter(None, (table.caption, header)))
             if table is page.tables[0] and self._goes_on(table) and header != self._header:
                 table.caption = "\n".join(filter(None, (self._named, table.caption)))
