@@ -32,6 +32,12 @@ def play(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> EvalR
     """
     if ask["world"] == "bfcl":
         return _berkeley(ask, llm, meter)
+    if ask["world"] == "agentdojo":
+        return _dojo(ask, llm, meter)
+    if ask["world"] == "tau2":
+        from qwenbelt.workflows.evaluation.customers import serve
+
+        return serve(ask, llm, meter)
     raise QwenbeltError(f"There is no world {ask['world']!r}.")
 
 
@@ -102,6 +108,22 @@ def _berkeley(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> 
         turns.append([[step] for step in steps] or [[]])
         answer = record["answer"]
     return {"answer": answer, "calls": [], "turns": turns, "ended": ""}
+
+
+def _dojo(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> EvalRecord:
+    from qwenbelt.workflows.evaluation.agentdojo import DojoWorld, system_message
+
+    world = DojoWorld(ask)
+    agent = FnCallAgent(
+        function_list=[WorldTool(one, world.run) for one in world.declarations()],
+        llm=llm,
+        system_message=str(ask.get("system") or system_message()),
+        budget=Budget(model_calls=MOST_STEPS),
+        approve="auto",
+    )
+    run = agent.stream([{"role": "user", "content": world.prompt}])
+    record = background_loop().run(followed(run, meter))
+    return {"answer": record["answer"], "calls": world.record(), "ended": record["ended"]}
 
 
 def _functions(entry: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
