@@ -31,6 +31,7 @@ from qwenbelt.core.language import user_language
 COMPLETION_VARIABLE = "_QWENBELT_COMPLETE"
 _HOME = "qwenbelt.apps.commands"
 _NO_COMMAND = re.compile(r"^(?:No such command|没有命令) ['\"“]?([^'\"”]{1,80}?)['\"”]?(?:[.。]|$)")
+_PLAIN_WORD = re.compile(r"[a-z]+")
 _VERSION_HELP = {"en": "Show the version and exit.", "zh": "显示版本并退出。"}
 _BRIEF = {
     "en": "A tool belt for Qwen agents.\n\n--debug, anywhere, shows tracebacks.",
@@ -41,9 +42,27 @@ _BRIEF = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called, not when they are listed."""
 
-    def __init__(self, name: str, members: Mapping[str, CommandTarget], **kwargs: Any) -> None:
+    def __init__(
+        self, name: str, members: Mapping[str, CommandTarget], otherwise: str = "", **kwargs: Any
+    ) -> None:
         super().__init__(name, **kwargs)
         self.members = members
+        self.otherwise = otherwise
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Puts the name of the member that may be left out before its options."""
+        if self.otherwise and args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
+            args = [self.otherwise, *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Gives words that begin with no command's name to the member that may be left out."""
+        # one plain word is more likely a mistyped command
+        if self.otherwise and not _PLAIN_WORD.fullmatch(args[0]):
+            args = [self.otherwise, *args]
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Returns the names of the commands that are there, in the table's order."""
@@ -55,7 +74,7 @@ class LazyGroup(click.Group):
         if place is None or not _there(place):
             return None
         if not place.home:
-            return LazyGroup(cmd_name, place.members, help=_line(place))
+            return LazyGroup(cmd_name, place.members, place.otherwise, help=_line(place))
         module, _, attribute = place.home.partition(":")
         found = getattr(importlib.import_module(f"{_HOME}.{module}"), attribute, None)
         if not isinstance(found, click.Command):

@@ -32,6 +32,33 @@ _TEXTS = {
         "{run} runs  {wait} waits  {read} model reads  {write} model writes",
         "{run} 运行  {wait} 等待  {read} 模型读入  {write} 模型输出",
     ),
+    # schedules
+    "no_schedules": (
+        'There are no schedules. Add one: qwenbelt schedule "every day 8:00" run "…"',
+        '没有定时命令。添加：qwenbelt schedule "每天 8:00" run "…"',
+    ),
+    "paused": ("paused", "已暂停"),
+    "runs_next": ("next", "下次"),
+    "ran_last": ("last", "上次"),
+    "schedule_begins": ("begins", "开始"),
+    "schedule_done": ("done", "完成"),
+    "schedule_failed": ("failed", "失败"),
+    "schedule_skipped": ("skipped: the run before still goes on", "已跳过：上一次仍在运行"),
+    "schedule_running": ("running", "运行中"),
+    "schedule_waiting": ("waiting", "等待中"),
+    "schedule_removed": ("{name} is removed.", "已删除 {name}。"),
+    "schedule_now": (
+        "{name} runs as soon as `qwenbelt schedule start` does.",
+        "“qwenbelt schedule start”运行时会立即执行 {name}。",
+    ),
+    "schedules_run": (
+        "Schedules run until you stop this (Ctrl-C). What they print is in {folder}.",
+        "定时命令会一直运行，直到停止本程序（Ctrl-C）。输出在 {folder}。",
+    ),
+    "schedules_stopped": (
+        "Stopped; what was running goes on at the next start.",
+        "已停止；未完成的命令会在下次启动时继续。",
+    ),
     # sessions
     "which_session": (
         "A number, or words to search for; an empty line chooses none.",

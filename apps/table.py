@@ -19,12 +19,14 @@ class CommandTarget:
         chinese: the same in Chinese.
         home: "module:attribute" below `qwenbelt.apps.commands`; empty for a group of `members`.
         members: the group's commands by name.
+        otherwise: the member that gets words which begin with no command's name.
     """
 
     english: str
     chinese: str
     home: str = ""
     members: Mapping[str, CommandTarget] = field(default_factory=dict)
+    otherwise: str = ""
 
 
 TRACE = {
@@ -51,6 +53,29 @@ STORE = {
     ),
     "restore": CommandTarget("Read a dump into a store.", "将导出文件读入存储。", "store:restore"),
 }
+SCHEDULE = {
+    "add": CommandTarget(
+        'Schedule a command; the word "add" may be left out.',
+        "添加一条定时命令；“add”可以省略。",
+        "schedule:add",
+    ),
+    "list": CommandTarget(
+        "When each runs next, and how it went last time.",
+        "列出每条命令的下次运行时间和上次结果。",
+        "schedule:list_schedules",
+    ),
+    "start": CommandTarget(
+        "Run what is due until this is stopped.",
+        "运行到期的命令，直到停止本程序。",
+        "schedule:start",
+    ),
+    "now": CommandTarget("Run one once now.", "立即运行一次。", "schedule:now"),
+    "pause": CommandTarget("Leave one out for now.", "暂停一条定时命令。", "schedule:pause"),
+    "resume": CommandTarget(
+        "Go on with a paused one.", "恢复已暂停的定时命令。", "schedule:resume"
+    ),
+    "remove": CommandTarget("Remove one.", "删除一条定时命令。", "schedule:remove"),
+}
 COMMANDS: dict[str, CommandTarget] = {
     "demo": CommandTarget(
         "The main job on a bundled PDF; needs no key and no server.",
@@ -74,6 +99,12 @@ COMMANDS: dict[str, CommandTarget] = {
         "Serve an agent as an OpenAI-compatible endpoint.",
         "把智能体作为 OpenAI 兼容端点提供服务。",
         "serve:serve",
+    ),
+    "schedule": CommandTarget(
+        'Run commands by the clock: schedule "every Monday 8:00" run …',
+        '按时间定期运行命令：schedule "每周一 8:00" run …',
+        members=SCHEDULE,
+        otherwise="add",
     ),
     "store": CommandTarget(
         "Back up what sessions and servers keep, and restore it.",

@@ -22,7 +22,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "postgres": ("psycopg",),
     "qdrant": ("qdrant_client",),
     "vision": ("pillow_heif", "imageio_ffmpeg"),
-    "durable": ("dbos", "sqlalchemy", "psycopg"),
+    "durable": ("dbos", "croniter", "sqlalchemy", "psycopg"),
     "skills": ("pptx", "pypdf"),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
 }

@@ -29,6 +29,7 @@ from qwenbelt.tools.code_interpreter.answers import answer_of, failure
 from qwenbelt.tools.function import FunctionTool
 
 if TYPE_CHECKING:
+    from qwenbelt.agents.runtime.early_calls import EarlyCalls
     from qwenbelt.agents.runtime.outcome import CallOutcome
     from qwenbelt.agents.runtime.resource_queue import Limits
     from qwenbelt.agents.runtime.scheduler import ScheduledCall, Scheduler
@@ -127,7 +128,12 @@ class NestedCalls:
     """The calls of one cell: what a session gets to call the run's tools with."""
 
     def __init__(
-        self, scheduler: Scheduler, parent: ScheduledCall, code: CodeMode, limits: Limits
+        self,
+        scheduler: Scheduler,
+        parent: ScheduledCall,
+        code: CodeMode,
+        limits: Limits,
+        early: EarlyCalls | None = None,
     ) -> None:
         self.functions: Sequence[dict[str, Any]] = code.functions
         self.most = limits.nested_calls
@@ -136,6 +142,7 @@ class NestedCalls:
         self._scheduler = scheduler
         self._parent = parent
         self._code = code
+        self._early = early
         self._numbers = itertools.count(1)
         self._running: set[ScheduledCall] = set()
         self._over = False
@@ -147,10 +154,7 @@ class NestedCalls:
             names = ", ".join(self._code.tools)
             why = "the cell has ended" if self._over else f"no tool {name!r}; there are: {names}"
             return failure(one_line(why), "refused" if self._over else "failed")
-        call_id = f"{self._parent.call.id}.{next(self._numbers)}"
-        text = json.dumps(arguments, ensure_ascii=False)
-        call = ToolCall(self._parent.call.position, call_id, tool.name, text, complete=True)
-        job = self._scheduler.nest(self._parent, call, tool, arguments)
+        job = self._job(name, tool, arguments)
         self._running.add(job)
         try:
             outcome = await self._scheduler.outcome_of(job)
@@ -159,6 +163,18 @@ class NestedCalls:
         if not outcome.ok:
             return failure(outcome.text.removeprefix("Error: "), outcome.status)
         return await self._answer(tool, outcome)
+
+    def _job(self, name: str, tool: Any, arguments: dict[str, Any]) -> ScheduledCall:
+        """Returns the call: one that was made ahead, or a new one."""
+        if self._early is not None:
+            if not getattr(tool, "read_only", False):
+                self._early.forget()
+            elif (made := self._early.take(self._parent, name, arguments)) is not None:
+                return made
+        call_id = f"{self._parent.call.id}.{next(self._numbers)}"
+        text = json.dumps(arguments, ensure_ascii=False)
+        call = ToolCall(self._parent.call.position, call_id, tool.name, text, complete=True)
+        return self._scheduler.nest(self._parent, call, tool, arguments)
 
     @staticmethod
     async def _answer(tool: Any, outcome: CallOutcome) -> dict[str, Any]:
@@ -175,6 +191,8 @@ class NestedCalls:
         self._over = True
         if self._running:
             await self._scheduler.stop(list(self._running))
+        if self._early is not None:
+            await self._early.close()
 
 
 def answer_to(tool: Any, result: Any) -> dict[str, Any]:

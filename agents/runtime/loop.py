@@ -387,6 +387,7 @@ class AgentLoop:
                         reply.tokens = piece
                     elif reply.first_token is None:
                         reply.first_token = time.monotonic()
+                    scheduler.watch(piece)
                     for part in reader.feed(piece):
                         await self._take(part, incoming)
             check_reason(reply.finish_reason)
@@ -509,6 +510,7 @@ class AgentLoop:
                 keep_artifact=self._artifacts.keep,
                 labels=self._labels,
                 code=plan.code,
+                ahead=plan.budget.tool_calls is None,
                 count_nested=self._count_nested,
                 claim=lambda: self._spending.claim(plan.language),
                 hooks=plan.hooks,

@@ -14,14 +14,15 @@ A broken reply leaves no effect (`discard`); a cancel ends everything within 100
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qwenbelt.agents.hooks import NO_HOOKS, HookCall, Hooks
-from qwenbelt.agents.models.deltas import ToolCall
+from qwenbelt.agents.models.deltas import ToolCall, WirePiece
 from qwenbelt.agents.prompts import (
     BY_THE_USER,
     CANCELLED,
@@ -46,6 +47,7 @@ from qwenbelt.agents.runtime.approvals.approval import (
 )
 from qwenbelt.agents.runtime.approvals.conversation_labels import ConversationLabels
 from qwenbelt.agents.runtime.code_mode import CodeMode, NestedCalls, held_by
+from qwenbelt.agents.runtime.early_calls import early_calls
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed, shaped
@@ -93,6 +95,7 @@ class SchedulerContext:
         asked: gives a future that a person's answer will settle, by the call's id.
         keep_artifact: keeps a large result of a tool and returns its name.
         code: which tools code may call, or None.
+        ahead: whether code's calls may be made while the model still writes it.
         count_nested: counts a call from code; returns why it may not run, or "".
         claim: counts a call of the reply at the runs above; returns why it may not run, or "".
         hooks: see each call and its outcome.
@@ -112,6 +115,7 @@ class SchedulerContext:
     asked: Callable[[str], asyncio.Future[bool]]
     keep_artifact: Callable[[str, str], str]
     code: CodeMode | None = None
+    ahead: bool = True
     count_nested: Callable[[], str] = lambda: ""
     claim: Callable[[], str] = lambda: ""
     hooks: Hooks = NO_HOOKS
@@ -168,6 +172,7 @@ class Scheduler:
         self._ended = asyncio.Event()
         self._cut = False
         self._why_stopped = CANCELLED[around.language]
+        self._early = early_calls(self, around)
 
     # -- the reply ----------------------------------------------------------------------------
 
@@ -181,8 +186,31 @@ class Scheduler:
             self._read(job)
         except Exception as error:  # of the model, or of a tool's own parse() or resources()
             job.error = error
+        if self._early is not None and self._may_call(job):
+            self._early.belongs_to(job)
         job.task = asyncio.ensure_future(self._run(job))
         return job
+
+    def watch(self, piece: WirePiece) -> None:
+        """Sees a piece of the reply before it is read, for the calls of code that is written."""
+        if self._early is not None:
+            self._early.feed(piece)
+
+    def beside(self, emit: Callable[[Event], None]) -> Scheduler:
+        """Returns a scheduler with the same queues, for calls ahead of the end of the reply."""
+        other = Scheduler(replace(self._around, emit=emit, code=None))
+        other._admission = self._admission
+        other.release()
+        return other
+
+    def stand_in(self, call: ToolCall) -> ScheduledCall:
+        """Returns what calls belong to until the call that makes them is known."""
+        return ScheduledCall(call, monotonic(), self._around.context(call))
+
+    def has_effects(self, cell: ScheduledCall | None) -> bool:
+        """Returns whether a call before a cell of the reply may do more than read."""
+        before = itertools.takewhile(lambda job: job is not cell, self._jobs)
+        return any(not is_harmless(job.tool) for job in before)
 
     def nest(
         self, parent: ScheduledCall, call: ToolCall, tool: Any, values: dict[str, Any]
@@ -245,6 +273,8 @@ class Scheduler:
             if late:
                 self._why_stopped = OUT_OF_TIME[self._around.language]
                 await self.cancel()
+        if self._early is not None:
+            await self._early.close()
         return self.outcomes()
 
     # -- the way of a call --------------------------------------------------------------------
@@ -464,7 +494,7 @@ class Scheduler:
         code = self._around.code
         if code is None or not self._may_call(job):
             return None
-        nested = NestedCalls(self, job, code, self._around.limits)
+        nested = NestedCalls(self, job, code, self._around.limits, self._early)
         job.context.calls = nested
         return nested
 
@@ -484,6 +514,8 @@ class Scheduler:
     async def cancel(self) -> None:
         """Ends every call; those that could not be stopped in time are reported as abandoned."""
         await self.stop(self._jobs)
+        if self._early is not None:
+            await self._early.close()
 
     async def stop(self, jobs: Iterable[ScheduledCall]) -> None:
         """Ends these calls and waits for that, not longer than they may take."""

@@ -1,4 +1,4 @@
-"""Text that nobody sees is told and never quoted; fields, comments and attachments are told."""
+"""Text that nobody sees is told and never quoted; fields and comments are told."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from qwenbelt.tools.documents import DocumentIndex
 from qwenbelt.tools.documents.citations import quote_spans
-from qwenbelt.tools.documents.parsing.pdf.reader import pdf_facts, read_pages
+from qwenbelt.tools.documents.parsing.pdf.reader import read_pages
 from qwenbelt.tools.images.reading import read_text
 
 SEEN = "BT /F1 12 Tf 0 0 0 rg 72 700 Td (The price is 10 EUR for each piece.) Tj ET "
@@ -76,16 +76,6 @@ def test_fields_and_comments_become_marked_lines(make_pdf, tmp_path: Path) -> No
     ]
     (box,) = page.boxes(page.text.index("Ellingworth"), page.text.index("Ellingworth") + 11)
     assert box.top == pytest.approx(792 - 620, abs=1)
-
-
-def test_attachments_are_named(make_pdf) -> None:
-    names = "/Names << /EmbeddedFiles << /Names [(prices.csv) 90 0 R] >> >>"
-    files = {
-        90: b"<< /Type /Filespec /F (prices.csv) /UF (prices.csv) /EF << /F 91 0 R >> >>",
-        91: b"<< /Type /EmbeddedFile /Length 4 >>\nstream\na,b\n\nendstream",
-    }
-    facts = pdf_facts(make_pdf("a.pdf", [SEEN], catalog=names, extra_objects=files))
-    assert facts.notes == ["1 attached files are not read: prices.csv."]
 
 
 def test_a_scan_beside_typed_text_is_read(make_pdf) -> None:

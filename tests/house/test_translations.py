@@ -86,6 +86,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     "testing/scenarios/yaml_file.py": {"error.message": ANOTHER_ERROR, "str(error)": ANOTHER_ERROR},
     "tools/audio/tool.py": {"str(error)": ANOTHER_ERROR},
     "tools/documents/stock.py": {"' '.join(failed)": ANOTHER_ERROR, "failed[0]": ANOTHER_ERROR},
+    "tools/documents/attached.py": {"str(error)": ANOTHER_ERROR},
     "tools/documents/tool.py": {
         "' '.join(library.failed)": ANOTHER_ERROR,
         "str(error)": ANOTHER_ERROR,

@@ -152,7 +152,7 @@ class Line:
         with self._lock:
             self._number += 1
             number = self._number
-            frame = json.dumps({"n": number, **body}, default=_plain).encode("utf-8", "replace")
+            frame = json.dumps({"n": number, **body}, default=plain).encode("utf-8", "replace")
             if len(frame) > LARGEST_FRAME:
                 raise FailedCall(f"the arguments of {name} are over {LARGEST_FRAME} bytes")
             self._waiting[number] = settle
@@ -202,7 +202,7 @@ class Line:
         return value_of(await future)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Returns what JSON has no form for as what it has: arrays as lists, dates as texts."""
     for method in ("item", "tolist", "isoformat"):
         made = getattr(value, method, None)
@@ -329,18 +329,26 @@ def _documented(function: Any, entry: dict[str, Any], names: dict[str, str]) -> 
     function.__module__ = "tools"
 
 
-def function_of(line: Any, entry: dict[str, Any]) -> Callable[..., Any]:
-    """Returns the function of a declaration; its `aio` is the same as a coroutine function."""
+def binder(entry: dict[str, Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
+    """Returns what makes the arguments of a declaration's call from those written in Python."""
     signature, names = _signature(entry.get("parameters") or {})
+    own = {real: mine for mine, real in names.items()}
 
     def bound(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        own = {real: mine for mine, real in names.items()}
         given = {own.get(name, name): value for name, value in kwargs.items()}
         try:
             values = signature.bind(*args, **given).arguments
         except TypeError as error:
             raise TypeError(f"{entry['name']}(): {error}") from None
         return {names[name]: value for name, value in values.items()}
+
+    return bound
+
+
+def function_of(line: Any, entry: dict[str, Any]) -> Callable[..., Any]:
+    """Returns the function of a declaration; its `aio` is the same as a coroutine function."""
+    signature, names = _signature(entry.get("parameters") or {})
+    bound = binder(entry)
 
     def function(*args: Any, **kwargs: Any) -> Any:
         return line.call(entry["name"], bound(args, kwargs))

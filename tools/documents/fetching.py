@@ -21,6 +21,7 @@ _SUFFIX = {
     "text/csv": ".csv",
     "text/tab-separated-values": ".tsv",
     "text/plain": ".txt",
+    "message/rfc822": ".eml",
     f"{_OFFICE}.wordprocessingml.document": ".docx",
     f"{_OFFICE}.presentationml.presentation": ".pptx",
     f"{_OFFICE}.spreadsheetml.sheet": ".xlsx",

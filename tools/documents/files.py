@@ -11,7 +11,7 @@ from qwenbelt.tools.documents.fetching import is_url
 from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing.formats import SUFFIXES
 
-PARSER_VERSION = 6
+PARSER_VERSION = 7
 MAX_KINDS = 20  # of files that are not read, named
 
 

@@ -19,6 +19,7 @@ from qwenbelt.core.limits import shorten
 from qwenbelt.core.spans import RETRIEVAL, span
 from qwenbelt.core.translation import in_language
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
+from qwenbelt.tools.documents.attached import holder, opened
 from qwenbelt.tools.documents.library import Library, gather
 from qwenbelt.tools.documents.model import Page, Table
 from qwenbelt.tools.documents.notes import page_name
@@ -45,7 +46,11 @@ class DocumentSearchArguments(BaseModel):
 class ReadDocumentArguments(BaseModel):
     """Arguments of `read_document`."""
 
-    file: str | None = Field(None, description="The document's name; without it, the list.")
+    file: str | None = Field(
+        None,
+        description="The document's name, or DOCUMENT/NAME of a file attached to it; without it, "
+        "the list.",
+    )
     pages: str | list[int] | int | None = Field(
         None,
         description='Page numbers from 1, for example "3-5,9", or printed ones such as "iii"; '
@@ -155,12 +160,14 @@ class ReadDocument(_DocumentTool):
         arguments: ReadDocumentArguments = self.parse(params)
         context = kwargs.get("context") or ToolContext()
         language = context.language
-        library = self._library([arguments.file] if arguments.file else (), kwargs)
+        asked = [holder(arguments.file)] if arguments.file else ()
+        library = self._library(asked, kwargs)
         if not library.names:
             return say("no_files", language)
         if arguments.file is None and len(library.names) > 1:
             return _list_text(library, language)
         file = arguments.file or next(iter(library.names))
+        file = opened(library, file, context, self.cfg.get("password"))
         document = library.document(file)
         if arguments.pages is None and arguments.table is None:
             return _limited(_overview(library, file, document, language), language)
@@ -172,6 +179,9 @@ class ReadDocument(_DocumentTool):
             return self._table(pages, arguments.table, file, document.path)
         parts = [say("data", language)]
         parts += [self._page(file, document.path, page, language) for page in pages]
+        if 1 in numbers:  # what is to be known of the whole document stands with its beginning
+            whole = (n for n in document.notes if not n.startswith(("Page ", "Pages ")))
+            parts += [in_language(note, language) for note in whole]
         return _limited("\n\n".join(parts), language)
 
     def _page(self, file: str, path: str, page: Page, language: str) -> str:

@@ -73,7 +73,7 @@ def _workflow() -> Callable[[dict[str, Any]], Any]:
     return registered
 
 
-def _write_ahead(file: str) -> None:
+def write_ahead(file: str) -> None:
     """Lets readers and a writer work side by side, and a commit wait for the disk once."""
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=30)) as connection:
@@ -166,7 +166,7 @@ class Worker:
             "use_listen_notify": False,
         }
         if not self.store.is_postgres:
-            _write_ahead(self.store.url.removeprefix("sqlite:///"))
+            write_ahead(self.store.url.removeprefix("sqlite:///"))
         try:
             engine = module.DBOS(config=config)
             module.DBOS.launch()

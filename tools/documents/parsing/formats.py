@@ -27,6 +27,7 @@ SUFFIXES = (
     ".text",
     ".log",
     ".rst",
+    ".eml",
 )
 MAX_UNPACKED = 512 * 1024 * 1024
 MAX_RATIO = 400  # unpacked to packed, of what is larger than 10 MB
@@ -89,6 +90,7 @@ def _open_pdf(file: Path, password: str | None, layout: bool) -> Opened:
     from qwenbelt.tools.documents.parsing.pdf.reader import pdf_facts, read_pages
 
     facts = pdf_facts(file, password)
+    facts.notes += _attached(file, "pdf", password)
     outline = [(e.level, e.title, e.page) for e in facts.outline]
     return Opened(
         "pdf",
@@ -115,10 +117,21 @@ def _open_other(file: Path, suffix: str) -> Opened:
     def read(numbers: Iterable[int]) -> Iterator[Page]:
         return (pages[number - 1] for number in numbers)
 
-    return Opened(suffix[1:], len(pages), read, title)
+    return Opened(suffix[1:], len(pages), read, title, notes=_attached(file, suffix[1:]))
+
+
+def _attached(file: Path, kind: str, password: str | None = None) -> list[str]:
+    """Returns the note on what is attached to a document, if anything is."""
+    from qwenbelt.tools.documents.parsing import attachments
+    from qwenbelt.tools.documents.parsing.pdf import pdfium
+
+    with pdfium.opened(file, password) if kind == "pdf" else contextlib.nullcontext() as document:
+        found = attachments.attachments_of(file, kind, document)
+    return [attachments.attached_note(file, found)] if found else []
 
 
 def _read_other(file: Path, suffix: str) -> tuple[str, list[Page]]:
+    from qwenbelt.tools.documents.parsing.mail import mail_blocks
     from qwenbelt.tools.documents.parsing.office import sheets, slides, word
     from qwenbelt.tools.documents.parsing.pagination import pages_of
 
@@ -132,6 +145,9 @@ def _read_other(file: Path, suffix: str) -> tuple[str, list[Page]]:
     if file.stat().st_size > MAX_TEXT:
         raise InputError(f"is larger than {MAX_TEXT >> 20} MB.")
     data = file.read_bytes()
+    if suffix == ".eml":
+        subject, blocks = mail_blocks(data)
+        return subject, pages_of(blocks)
     _check_lines(data)
     return _read_text(data, suffix)
 

@@ -4,6 +4,7 @@ Requests come in as lines of JSON on standard input, answers go out as lines on 
 
     {"do": "open", "path": ..., "password": ...}   -> {"kind", "pages", "title", "outline", "notes"}
     {"do": "read", "path": ..., "pages": [...]}    -> {"page": [...]} for each, then {"done": true}
+    {"do": "attachment", "path": ..., "name": ...} -> {"data": ...}
 
 An error for the person is {"error": text, "fix": text}.
 """
@@ -21,6 +22,7 @@ from typing import Any, TextIO
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.parsing.attachments import attachment
 from qwenbelt.tools.documents.parsing.formats import Opened, open_document
 from qwenbelt.tools.documents.parsing.page_rows import page_of, page_row
 
@@ -50,6 +52,10 @@ class _DocumentReader:
         self._opened: Opened | None = None
 
     def answers(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if request["do"] == "attachment":
+            data = attachment(Path(request["path"]), request["name"], request.get("password"))
+            yield {"data": base64.b64encode(data).decode("ascii")}
+            return
         opened = self._document(request)
         if request["do"] == "open":
             yield {

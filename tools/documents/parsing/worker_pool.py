@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import threading
@@ -102,6 +103,20 @@ class Workers:
                 return facts
         except _Stuck:
             raise InputError(f"{file}: cannot be read; it makes its reader fail.") from None
+
+    def attachment(self, file: Path, name: str, password: str | None) -> bytes:
+        """Returns the bytes of a file that is attached to a document.
+
+        Raises:
+            InputError: there is none of that name, or it cannot be taken out.
+        """
+        request = {"do": "attachment", "path": str(file), "name": name, "password": password}
+        try:
+            with self._one() as process:
+                (answer,) = _answers(process, request, OPEN_SECONDS)
+                return base64.b64decode(answer["data"])
+        except _Stuck:
+            raise InputError(f"{file}/{name}: makes its reader fail.") from None
 
     def read(
         self,

@@ -203,7 +203,9 @@ def _breaks(
     drifted = np.abs(np.diff(middle)) > BASELINE_DRIFT * np.where(lower > 0.4 * higher, lower, 0)
     # fonts that say how tall each glyph is: a hyphen or a full stop lies within its neighbour
     overlap = np.minimum(placed[1:, 3], placed[:-1, 3]) - np.maximum(placed[1:, 1], placed[:-1, 1])
-    drifted &= (overlap < 0.9 * lower) | (np.abs(np.diff(placed[:, 3])) > 0.25 * higher)
+    tall = placed[:, 3] - placed[:, 1]
+    within = overlap >= 0.9 * np.minimum(tall[1:], tall[:-1])
+    drifted &= ~within | (np.abs(np.diff(placed[:, 3])) > 0.32 * higher)
     script = (lower < SMALLER * higher) & (lower > 0.4 * higher) & (overlap > 0.25 * lower)
     script &= (gap < TOUCHING * higher) & (placed[1:, 0] > placed[:-1, 0])
     drifted &= ~script

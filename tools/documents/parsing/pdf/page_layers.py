@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from qwenbelt.tools.documents.parsing.pdf.pdfium import Placement
 
 MAX_ANNOTATIONS = 1000  # of a page
 MAX_CHARACTERS = 4000  # of one of them
-MAX_ATTACHMENTS = 50  # named
+MAX_ATTACHED_TO_PAGES = 200  # pages that are looked at for files
 _HIDDEN = 1 << 1  # annotation flag, PDF 32000-1 table 165
 _COMMENTS = {
     raw.FPDF_ANNOT_TEXT,
@@ -45,7 +46,7 @@ class Layer(NamedTuple):
 
 
 def document_layers(document: Any) -> list[str]:
-    """Prepares forms for reading; returns notes on attachments and forms that are not read."""
+    """Prepares forms for reading; returns notes on forms that are not read."""
     notes = []
     kind = document.get_formtype()
     if kind != raw.FORMTYPE_NONE:
@@ -53,14 +54,44 @@ def document_layers(document: Any) -> list[str]:
             document.init_forms()
     if kind in _XFA:
         notes.append(noted("An XFA form: what its program would show is not read."))
-    count = document.count_attachments()
-    if count > 0:
-        names = []
-        for number in range(min(count, MAX_ATTACHMENTS)):
-            with contextlib.suppress(Exception):
-                names.append(" ".join(clean(document.get_attachment(number).get_name()).split()))
-        notes.append(noted(f"{count} attached files are not read: {', '.join(names)}."))
     return notes
+
+
+def attached_files(document: Any) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Yields name and content of the files in a document, and of those pinned to its pages."""
+    for number in range(document.count_attachments()):
+        with contextlib.suppress(Exception):  # a damaged one costs itself
+            found = document.get_attachment(number)
+            yield _file_name(found), partial(_content, found)
+    for index in range(min(len(document), MAX_ATTACHED_TO_PAGES)):
+        with contextlib.suppress(Exception):
+            yield from _pinned(document, index)
+
+
+def _pinned(document: Any, index: int) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    import pypdfium2
+
+    page = document[index]
+    try:
+        for number in range(min(raw.FPDFPage_GetAnnotCount(page.raw), MAX_ANNOTATIONS)):
+            annotation = raw.FPDFPage_GetAnnot(page.raw, number)
+            if raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_FILEATTACHMENT:
+                handle = raw.FPDFAnnot_GetFileAttachment(annotation)
+                if handle:
+                    found = pypdfium2.PdfAttachment(handle, document)
+                    yield _file_name(found), partial(_content, found)
+            raw.FPDFPage_CloseAnnot(annotation)
+    finally:
+        page.close()
+
+
+def _content(found: Any) -> bytes:
+    return bytes(found.get_data())
+
+
+def _file_name(found: Any) -> str:
+    name = " ".join(clean(found.get_name()).split()).replace("\\", "/").rpartition("/")[2]
+    return name[-120:] or "attachment"
 
 
 def page_layers(page: Any, placement: Placement) -> Iterator[Layer]:

@@ -16,6 +16,7 @@ from qwenbelt.tools.documents.parsing.pdf.pdfium import Floats
 SMALLER = 0.86  # of the line's height
 _DESCENT = 0.21  # of a font's height; what it truly is matters little for two sizes of one font
 _RAISED, _LOWERED = 0.17, 0.06  # of the line's height, from its baseline
+_DEEPER = 0.01  # of the line's height: what is lowered ends below its neighbours
 _LOW = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
 _EXPONENT = re.compile(r"^[+\-−–]?\d{1,4}(?:[.,/]\d+)?$|^[+\-−–]?[a-z]$|^[+\-−–]?\d?[a-z]\d?$")
 _FOOTNOTE = re.compile(r"^\(?(?:\d{1,3}|[a-z])(?:[,;\-–]\s?(?:\d{1,3}|[a-z]))*\)?$")
@@ -78,7 +79,11 @@ def with_scripts(text: str, boxes: Floats) -> str:
     levels = np.sort(baseline[usual])
     level = float(levels[len(levels) // 2]) if len(levels) else 0.0
     shift = (level - baseline) / max(line, 1.0)
-    kinds = np.where(small & (shift > _RAISED), 1, np.where(small & (shift < -_LOWERED), -1, 0))
+    # fonts that say how tall each glyph is: a hyphen that ends at the baseline is not lowered
+    ends = np.sort(boxes[usual, 3])
+    deeper = boxes[:, 3] > (ends[len(ends) // 2] if len(ends) else 0.0) + _DEEPER * line
+    lowered_ones = small & (shift < -_LOWERED) & deeper
+    kinds = np.where(small & (shift > _RAISED), 1, np.where(lowered_ones, -1, 0))
     if not kinds.any() or (kinds != 0).sum() > 0.5 * inked.sum():
         return text
     out, at = "", 0

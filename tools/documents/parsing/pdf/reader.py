@@ -14,6 +14,7 @@ from qwenbelt.tools.documents.model import Box, Page, PageLine
 from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing.pdf import pdfium
 from qwenbelt.tools.documents.parsing.pdf.aligned_tables import aligned_tables
+from qwenbelt.tools.documents.parsing.pdf.doubled_text import without_doubles
 from qwenbelt.tools.documents.parsing.pdf.fragments import (
     clean,
     fragments_of,
@@ -190,10 +191,10 @@ def _visible(
     given = characters.all
     hidden = hidden_characters(source, characters.source, placement, given)
     if not hidden.any():
-        return given
+        return without_doubles(given)
     spaces = ~has_ink(given.codes)
     page.notes.append(hidden_note(given.codes[hidden | (spaces & np.r_[False, hidden[:-1]])]))
-    return given.chosen(~hidden)
+    return without_doubles(given.chosen(~hidden))
 
 
 def _add_layers(page: Page, source: Any, placement: pdfium.Placement) -> None:

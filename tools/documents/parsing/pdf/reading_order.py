@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 
 from qwenbelt.tools.documents.model import Box
@@ -13,9 +14,12 @@ from qwenbelt.tools.documents.parsing.pdf.written_order import (
     in_written_order,
     is_consistent,
     is_tabular,
+    written_lines,
 )
 
 _MAX_DEPTH = 12
+_TURNS = 4  # between two regions that were written together
+_LINES_IN_TURN = 1.4  # at the least, by average
 
 
 @dataclass(slots=True)
@@ -62,12 +66,36 @@ def reading_rows(fragments: list[Fragment]) -> list[Row]:
     regions = list(_regions(fragments, 0))
     if len(regions) > 1 and is_consistent(fragments):
         regions.sort(key=lambda region: median(f.order for f in region))
+        regions = _with_panels_joined(regions)
     for number, region in enumerate(regions):
         left = min(f.x0 for f in region)
         right = max(f.x1 for f in region)
         for members in _region_rows(region):
             rows.append(Row(members, left, right, number))
     return rows
+
+
+def _with_panels_joined(regions: list[list[Fragment]]) -> list[list[Fragment]]:
+    """Joins regions that the producer wrote in turns, some lines of each at a time.
+
+    Panels of slides and rows of a table with cells of several lines are written so; columns that
+    are written row by row are not, and stay apart.
+    """
+    joined: list[list[Fragment]] = []
+    for region in regions:
+        both = [*joined[-1], *region] if joined else region
+        if joined and _is_in_turns(joined[-1], region):
+            joined[-1] = both
+        else:
+            joined.append(region)
+    return joined
+
+
+def _is_in_turns(one: list[Fragment], other: list[Fragment]) -> bool:
+    sides = {f.place: 0 for f in one} | {f.place: 1 for f in other}
+    lines = [sides[line[0].place] for line in written_lines([*one, *other])]
+    turns = 1 + sum(a != b for a, b in pairwise(lines))
+    return turns >= _TURNS and len(lines) >= _LINES_IN_TURN * turns
 
 
 def _region_rows(region: list[Fragment]) -> list[list[Fragment]]:

@@ -13,7 +13,9 @@ from qwenbelt.tools.documents.parsing.cells import is_number
 from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment
 
 MAX_INVERTED = 0.08  # of the pairs of lines that share a column
+MAX_MISPLACED = 0.1  # of the lines
 MAX_LINES = 1500
+_Counts = npt.NDArray[np.intp]
 _SHARED = 0.3  # of the narrower line's width
 _TABLE_ROWS = 3
 _TABLE_SHARE = 0.2  # of all rows
@@ -38,14 +40,19 @@ def _goes_on(last: Fragment, fragment: Fragment) -> bool:
 
 
 def in_written_order(fragments: list[Fragment]) -> list[list[Fragment]] | None:
-    """Returns the lines as they were written, or None where that is no order to read in."""
+    """Returns the lines as they were written, or None where that is no order to read in.
+
+    A few lines that stand out, such as a running title that was written last, go to their place.
+    """
     lines = written_lines(fragments)
     if not 2 <= len(lines) <= MAX_LINES:
         return None
     inverted, shared = _inversions(lines)
-    if inverted.sum() > 2 * MAX_INVERTED * max(shared.sum() / 2, 1):
-        return None
     misplaced = inverted > 0.5 * np.maximum(shared, 1)
+    if not _is_order(inverted, shared):
+        kept = [line for line, out in zip(lines, misplaced, strict=True) if not out]
+        if misplaced.sum() > MAX_MISPLACED * len(lines) or not _is_order(*_inversions(kept)):
+            return None
     kept = [line for line, out in zip(lines, misplaced, strict=True) if not out]
     for line, out in zip(lines, misplaced, strict=True):
         if out:
@@ -54,8 +61,13 @@ def in_written_order(fragments: list[Fragment]) -> list[list[Fragment]] | None:
 
 
 def is_consistent(fragments: list[Fragment]) -> bool:
-    """Returns whether text was written in an order to read in."""
-    return in_written_order(fragments) is not None
+    """Returns whether text was written in an order to read in, with no line out of its place."""
+    lines = written_lines(fragments)
+    return 2 <= len(lines) <= MAX_LINES and _is_order(*_inversions(lines))
+
+
+def _is_order(inverted: _Counts, shared: _Counts) -> bool:
+    return bool(inverted.sum() <= 2 * MAX_INVERTED * max(shared.sum() / 2, 1))
 
 
 def _inversions(
