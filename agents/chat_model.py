@@ -37,7 +37,7 @@ from qwenbelt.agents.runtime.context_window import Window
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import History, as_dict, reply_messages
 from qwenbelt.agents.runtime.message_list import ShowingPace
-from qwenbelt.agents.telemetry import replying
+from qwenbelt.agents.telemetry import reply_span
 from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.language import detect_language
 from qwenbelt.core.reply_fold import ReplyFold
@@ -116,9 +116,9 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
         settings = dict(extra_generate_cfg or {})
         lists = self._cached(given, tools, settings, stream, delta_stream)
         if stream:
-            return _typed(_deltas(lists) if delta_stream else lists, as_messages)
+            return _lists_of_type(_new_deltas(lists) if delta_stream else lists, as_messages)
         *_, last = lists
-        return _objects(last) if as_messages else last
+        return _as_message_objects(last) if as_messages else last
 
     def _cached(
         self,
@@ -158,7 +158,7 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
             Request([], tools, "auto", language, {**settings, "stream": stream}),
         )
         try:
-            with replying(self.wire_model.name, self.wire_model.url):
+            with reply_span(self.wire_model.name, self.wire_model.url):
                 replies = lambda: self._replies(conversation, deltas)  # noqa: E731
                 yield from background_loop().iterate(replies)
         except EndpointError as error:
@@ -301,16 +301,16 @@ def _before_stop(text: str, stop: object) -> str:
     return text
 
 
-def _objects(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
+def _as_message_objects(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
     return [Message(**message) for message in messages]
 
 
-def _typed(lists: Iterator[list[dict[str, Any]]], as_messages: bool) -> Iterator[list[Any]]:
+def _lists_of_type(lists: Iterator[list[dict[str, Any]]], as_messages: bool) -> Iterator[list[Any]]:
     for found in lists:
-        yield _objects(found) if as_messages else found
+        yield _as_message_objects(found) if as_messages else found
 
 
-def _deltas(lists: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+def _new_deltas(lists: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
     """Yields only what is new: text, thoughts, and each call once (qwen-agent's delta_stream)."""
     shown = {"content": 0, "reasoning_content": 0}
     calls = 0

@@ -30,13 +30,13 @@ def from_openai(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     names: dict[str, str] = {}
     out: list[dict[str, Any]] = []
     for message in messages:
-        out += _read(dict(message), names)
+        out += _read_message(dict(message), names)
     return out
 
 
-def _read(message: dict[str, Any], names: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _read_message(message: dict[str, Any], names: dict[str, str]) -> Iterator[dict[str, Any]]:
     calls = message.pop("tool_calls", None)
-    message["content"] = _content(message.get("content"))
+    message["content"] = _message_content(message.get("content"))
     if message.get("role") == "developer":
         message["role"] = "system"
     if message.get("role") == "tool":
@@ -67,18 +67,20 @@ def _read(message: dict[str, Any], names: dict[str, str]) -> Iterator[dict[str, 
         }
 
 
-def _content(content: Any) -> Any:
+def _message_content(content: Any) -> Any:
     if content is None:
         return ""
     if not isinstance(content, list):
         return content
     return [
-        _item(part) if isinstance(part, Mapping) and isinstance(part.get("type"), str) else part
+        _content_item(part)
+        if isinstance(part, Mapping) and isinstance(part.get("type"), str)
+        else part
         for part in content
     ]
 
 
-def _item(part: Mapping[str, Any]) -> dict[str, Any]:
+def _content_item(part: Mapping[str, Any]) -> dict[str, Any]:
     kind = part["type"]
     if kind in _TEXTS:
         return {"text": str(part.get("text", part.get(kind, "")))}

@@ -110,17 +110,17 @@ class MaskPersonalData(Hook):
             return known
 
 
-def _digits(text: str) -> list[int]:
+def _only_digits(text: str) -> list[int]:
     return [int(char) for char in text if char.isdecimal()]
 
 
-def _luhn(text: str) -> bool:
-    digits = _digits(text)[::-1]
+def _passes_luhn(text: str) -> bool:
+    digits = _only_digits(text)[::-1]
     doubled = sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])
     return any(digits) and (sum(digits[::2]) + doubled) % 10 == 0
 
 
-def _iban(text: str) -> bool:
+def _is_iban(text: str) -> bool:
     plain = text.replace(" ", "")
     if not 15 <= len(plain) <= 34:
         return False
@@ -128,21 +128,21 @@ def _iban(text: str) -> bool:
     return int("".join(str(int(char, 36)) for char in moved)) % 97 == 1
 
 
-def _chinese(text: str) -> bool:
+def _is_chinese_id(text: str) -> bool:
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
     total = sum(int(digit) * weight for digit, weight in zip(text, weights, strict=False))
     return "10X98765432"[total % 11] == text[-1].upper()
 
 
-def _phone(text: str) -> bool:
-    return 8 <= len(_digits(text)) <= 15
+def _is_phone_number(text: str) -> bool:
+    return 8 <= len(_only_digits(text)) <= 15
 
 
 _KINDS = (
     ("EMAIL", re.compile(_EMAIL), lambda text: True),
-    ("IBAN", re.compile(_IBAN), _iban),
-    ("ID", re.compile(_CHINESE), _chinese),
-    ("CARD", re.compile(_CARD), _luhn),
+    ("IBAN", re.compile(_IBAN), _is_iban),
+    ("ID", re.compile(_CHINESE), _is_chinese_id),
+    ("CARD", re.compile(_CARD), _passes_luhn),
     ("ID", re.compile(_SOCIAL), lambda text: True),
-    ("PHONE", re.compile(_PHONE), _phone),
+    ("PHONE", re.compile(_PHONE), _is_phone_number),
 )

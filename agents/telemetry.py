@@ -39,8 +39,8 @@ from qwenbelt.core.events import (
     ToolStarted,
     Usage,
 )
-from qwenbelt.core.extras import fix_of, require
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.extras import fix_of, require_extra
+from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.core.spans import tell_spans
 
 if TYPE_CHECKING:
@@ -70,17 +70,17 @@ def _says_yes(name: str) -> bool:
 
 def observer() -> RunSpans | None:
     """Returns what a new run reports its events to, or None while telemetry is off."""
-    telemetry = _current()
+    telemetry = _current_observer()
     return None if telemetry is None else RunSpans(telemetry)
 
 
-def replying(model: str, url: str) -> AbstractContextManager[None]:
+def reply_span(model: str, url: str) -> AbstractContextManager[None]:
     """Reports a reply that our chat model gives to an agent that is not ours."""
-    telemetry = _current()
+    telemetry = _current_observer()
     return nullcontext() if telemetry is None else lone_chat(telemetry, model, url)
 
 
-def _current() -> Telemetry | None:
+def _current_observer() -> Telemetry | None:
     global _asked
     if _telemetry is None and not _asked:
         with _lock:
@@ -109,8 +109,8 @@ def enable(
     """
     global _telemetry
     if _exporting:
-        require("otel")
-        _export()
+        require_extra("otel")
+        _export_by_otlp()
     elif importlib.util.find_spec("opentelemetry") is None:
         raise ConfigError("OpenTelemetry is not installed.", fix=fix_of("otel"))
     _telemetry = Telemetry(tracers, meters, _says_yes(CONTENT) if content is None else content)
@@ -124,7 +124,7 @@ def disable() -> None:
     tell_spans(None)
 
 
-def _export() -> None:
+def _export_by_otlp() -> None:
     """Sends all spans and metrics of this process by OTLP over HTTP, unless it does so already.
 
     `OTEL_*` variables say where and how. The MCP package's own spans go there, too.
@@ -220,11 +220,11 @@ class RunSpans:
 
         self._began = time.monotonic()
         self._agent = agent
-        self._common = {"gen_ai.request.model": model, **_place(url)}
+        self._common = {"gen_ai.request.model": model, **_provider_and_address(url)}
         extra = {"gen_ai.agent.name": agent}
         self._run = self._span(f"invoke_agent {agent}", "invoke_agent", self._began, **extra)
         self._context = trace.set_span_in_context(self._run, self._outside)
-        _attach(self._context)
+        _attach_context(self._context)
 
     def see(self, event: Event) -> None:
         """Takes in one event."""
@@ -312,7 +312,7 @@ class RunSpans:
         span = self._call_span(event.call_id, event.name, event.started)
         self._calls[event.call_id] = span
         # the event is told in the call's own task, so the context ends with it
-        _attach(trace.set_span_in_context(span, self._context))
+        _attach_context(trace.set_span_in_context(span, self._context))
 
     def _call_span(self, call_id: str, name: str, began: float) -> Span:
         extra = {
@@ -331,8 +331,8 @@ class RunSpans:
         span.set_attribute("qwenbelt.tool.queue_seconds", began - event.sealed)
         arguments = self._arguments.pop(event.call_id, "")
         if self._telemetry.content:
-            span.set_attribute("gen_ai.tool.call.arguments", scrub(arguments))
-            span.set_attribute("gen_ai.tool.call.result", scrub(event.result))
+            span.set_attribute("gen_ai.tool.call.arguments", mask_secrets(arguments))
+            span.set_attribute("gen_ai.tool.call.result", mask_secrets(event.result))
         values = {
             "gen_ai.agent.name": self._agent,
             "gen_ai.tool.name": event.name,
@@ -340,14 +340,14 @@ class RunSpans:
         }
         self._telemetry.queue.record(began - event.sealed, values)
         error = _SPAN_ERRORS.get(event.status, event.status)
-        _failed(span, error)
+        _mark_failed(span, error)
         span.end(self._ns(event.finished))
         self._telemetry.tool.record(event.finished - began, _with_error(values, error))
 
     def _end(self, event: Done, run: Span) -> None:
         broken = [span for span, _ in self._chats.values()]  # replies that broke off
         for span in (*broken, *self._calls.values()):
-            _failed(span, event.reason)
+            _mark_failed(span, event.reason)
             span.end()
         run.set_attribute("gen_ai.usage.input_tokens", self._tokens[0])
         run.set_attribute("gen_ai.usage.output_tokens", self._tokens[1])
@@ -355,7 +355,7 @@ class RunSpans:
         if self._telemetry.content:
             run.set_attribute("gen_ai.output.messages", _json(event.messages))
         error = "" if event.reason == "answer" else event.reason
-        _failed(run, error)
+        _mark_failed(run, error)
         run.end()
         model = self._common["gen_ai.request.model"]
         values = {"gen_ai.agent.name": self._agent, "gen_ai.request.model": model}
@@ -371,7 +371,7 @@ def lone_chat(telemetry: Telemetry, model: str, url: str) -> Iterator[None]:
     values = {
         "gen_ai.operation.name": "chat",
         "gen_ai.request.model": model,
-        **_place(url),
+        **_provider_and_address(url),
     }
     # a generator's reader may close it anywhere, so nothing is attached to the context
     span = telemetry.tracer.start_span(f"chat {model}", kind=SpanKind.CLIENT, attributes=values)
@@ -382,12 +382,12 @@ def lone_chat(telemetry: Telemetry, model: str, url: str) -> Iterator[None]:
         error = type(failure).__name__
         raise
     finally:
-        _failed(span, error)
+        _mark_failed(span, error)
         span.end()
         telemetry.chat.record(time.monotonic() - began, _with_error(values, error))
 
 
-def _place(url: str) -> dict[str, Any]:
+def _provider_and_address(url: str) -> dict[str, Any]:
     """Returns who answers, by the conventions' name where they have one, and where."""
     place = urlsplit(url)
     if not place.hostname:
@@ -405,13 +405,13 @@ def _tool_type(name: str) -> str:
     return "datastore" if name in _DATASTORES else "function"
 
 
-def _attach(context: Any) -> None:
+def _attach_context(context: Any) -> None:
     from opentelemetry import context as contexts
 
     contexts.attach(context)
 
 
-def _failed(span: Span, error: str) -> None:
+def _mark_failed(span: Span, error: str) -> None:
     from opentelemetry.trace import Status, StatusCode
 
     if error:
@@ -424,4 +424,4 @@ def _with_error(values: dict[str, Any], error: str) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return scrub(json.dumps(value, ensure_ascii=False, default=str))
+    return mask_secrets(json.dumps(value, ensure_ascii=False, default=str))

@@ -73,12 +73,12 @@ def answer_lines(answer: LongDocumentAnswer, language: Language) -> Iterator[str
         state = _say("verified" if found.verified else "missing", language)
         yield f"[{found.file} p.{found.page}] “{found.quote}” ({state})"
     if answer.left_out:
-        yield _say("left_out", language, pages=_pages(answer.left_out))
+        yield _say("left_out", language, pages=_places_by_file(answer.left_out))
     yield from answer.problems
     yield _say("summary", language, parts=answer.parts, tokens=answer.tokens)
 
 
-def _pages(places: Sequence[tuple[str, int]]) -> str:
+def _places_by_file(places: Sequence[tuple[str, int]]) -> str:
     """Returns files with their pages, successive ones as a range."""
     parts = []
     ordered = sorted(set(places))

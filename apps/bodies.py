@@ -56,12 +56,12 @@ class BoundedBody:
             return message
         self._size += len(message.get("body", b""))
         if self._size > self._largest:
-            raise BodyRefused(413, f"The request is larger than {_shown(self._largest)}.")
+            raise BodyRefused(413, f"The request is larger than {_shown_size(self._largest)}.")
         self._whole = not message.get("more_body", False)
         return message
 
 
-def _shown(size: int) -> str:
+def _shown_size(size: int) -> str:
     return f"{size // 2**20} MB" if size >= 2**20 else f"{size // 2**10} KB"
 
 
@@ -113,7 +113,7 @@ async def read_body(
     """
     told = request.headers.get("content-length", "")
     if told.isdecimal() and int(told[:20]) > largest:
-        raise BodyRefused(413, f"The request is larger than {_shown(largest)}.")
+        raise BodyRefused(413, f"The request is larger than {_shown_size(largest)}.")
     bounded = Request(request.scope, BoundedBody(request.receive, largest, patience))
     raw = bytearray()
     try:

@@ -74,35 +74,35 @@ class LazyGroup(click.Group):
         if place is None or not _there(place):
             return None
         if not place.home:
-            return LazyGroup(cmd_name, place.members, place.otherwise, help=_line(place))
+            return LazyGroup(cmd_name, place.members, place.otherwise, help=_place_line(place))
         module, _, attribute = place.home.partition(":")
         found = getattr(importlib.import_module(f"{_HOME}.{module}"), attribute, None)
         if not isinstance(found, click.Command):
             return None
-        return _dressed(found, self.name or "")
+        return _localised_command(found, self.name or "")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list of commands from the table, importing none of them."""
-        rows = [(name, _line(self.members[name])) for name in self.list_commands(ctx)]
+        rows = [(name, _place_line(self.members[name])) for name in self.list_commands(ctx)]
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
 
 
-def _dressed(command: click.Command, group: str) -> click.Command:
+def _localised_command(command: click.Command, group: str) -> click.Command:
     """Returns a command as this person and this shell need it: in Chinese, with completion."""
     if user_language() == "zh":
         from qwenbelt.apps.help_words import in_chinese
 
         command = in_chinese(command)
     if os.environ.get(COMPLETION_VARIABLE):
-        from qwenbelt.apps.completion import equipped
+        from qwenbelt.apps.completion import with_completion
 
-        command = equipped(command, group)
+        command = with_completion(command, group)
     return command
 
 
-def _line(place: CommandTarget) -> str:
+def _place_line(place: CommandTarget) -> str:
     return place.chinese if user_language() == "zh" else place.english
 
 
@@ -169,7 +169,7 @@ def run(arguments: Sequence[str]) -> int:
         # click swallows a broken pipe: it wraps the streams and exits
         if isinstance(error, BrokenPipeError) or sys.stdout is not output:
             return _reader_gone(output)
-        return _told(error)
+        return _report_error(error)
     return result if isinstance(result, int) else EXIT_OK
 
 
@@ -181,7 +181,7 @@ def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
     return head + words[end:], debug
 
 
-def _told(error: BaseException) -> int:
+def _report_error(error: BaseException) -> int:
     """Returns what went wrong on stderr and returns the exit code."""
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
@@ -203,7 +203,7 @@ def _told(error: BaseException) -> int:
         _say(head + one_line(in_language(error, language), 2000))
         return error.exit_code
     if isinstance(error, ImportError) and (extra := missing_extra(error)) is not None:
-        return _told(extra)
+        return _report_error(extra)
     kind = type(error).__name__
     _say(f"Internal error: {kind}: {one_line(error)} (--debug shows where).")
     return EXIT_FAILED
@@ -236,9 +236,9 @@ def _reader_gone(output: TextIO) -> int:
 
 
 def _say(line: str) -> None:
-    from qwenbelt.core.secrets import scrub
+    from qwenbelt.core.secrets import mask_secrets
 
-    echo(scrub(line), err=True)
+    echo(mask_secrets(line), err=True)
 
 
 def main() -> None:

@@ -26,14 +26,14 @@ def is_completing() -> bool:
     return VARIABLE in os.environ
 
 
-def equipped(command: click.Command, parents: str = "") -> click.Command:
+def with_completion(command: click.Command, parents: str = "") -> click.Command:
     """Returns the command, and those below it, with completion for the values of its parameters."""
     for parameter in command.params:
         if parameter._custom_shell_complete is None:
             parameter._custom_shell_complete = _completer(parameter, parents)
     if type(command) is click.Group:
         for member in command.commands.values():
-            equipped(member, command.name or "")
+            with_completion(member, command.name or "")
     return command
 
 
@@ -54,7 +54,7 @@ def _completer(parameter: click.Parameter, parents: str) -> Any:
         offers = [agents]
     elif parents == "model" and shown == "NAME":
         offers = [models]
-    kind = _kind(parameter, shown)
+    kind = _kind_of_parameter(parameter, shown)
     if not offers and not kind:
         return None
 
@@ -70,7 +70,7 @@ def _completer(parameter: click.Parameter, parents: str) -> Any:
     return complete
 
 
-def _kind(parameter: click.Parameter, shown: str) -> str:
+def _kind_of_parameter(parameter: click.Parameter, shown: str) -> str:
     if any(shown.startswith(word) or shown.endswith(word) for word in _FOLDERS):
         return "dir"
     if isinstance(parameter.type, (click.Path, click.File)) or shown.startswith(_FILES):
@@ -123,7 +123,7 @@ def tools() -> Iterable[str]:
     return [*BUILTIN, "all", "none"]
 
 
-def script(shell: str, command: click.Command) -> str:
+def completion_script(shell: str, command: click.Command) -> str:
     """Returns what a shell reads to complete `qwenbelt`."""
     from click.shell_completion import get_completion_class
 
@@ -140,7 +140,7 @@ def script(shell: str, command: click.Command) -> str:
     return text
 
 
-def place(shell: str) -> str:
+def completion_file(shell: str) -> str:
     """Returns the file in which a shell looks for completions of a user."""
     home = os.path.expanduser("~")
     data = os.environ.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")

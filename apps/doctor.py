@@ -74,7 +74,7 @@ def check(function: Check) -> Check:
     return function
 
 
-def examine() -> Iterator[DoctorFinding]:
+def run_checks() -> Iterator[DoctorFinding]:
     """Runs all checks in order."""
     for function in CHECKS:
         try:
@@ -87,7 +87,7 @@ def examine() -> Iterator[DoctorFinding]:
         yield from found if isinstance(found, list) else [found]
 
 
-def probed(spec: str | None = None) -> Iterator[DoctorFinding]:
+def probed_endpoints(spec: str | None = None) -> Iterator[DoctorFinding]:
     """Probes the endpoint of a spec; without one, the one that is set and each local server.
 
     Raises:
@@ -111,11 +111,11 @@ def probed(spec: str | None = None) -> Iterator[DoctorFinding]:
 
 
 def _probe(llm: dict[str, Any]) -> DoctorFinding:
-    from qwenbelt.agents.models.probing import probe
+    from qwenbelt.agents.models.probing import probe_model
 
     name = f"{llm['dialect']}:{llm['model']}"
     try:
-        found = probe(llm)
+        found = probe_model(llm)
     except QwenbeltError as error:
         return DoctorFinding(name, False, error.message, error.fix or "", needed=False)
     detail = "; ".join([*_abilities(found.record), *found.notes])
@@ -129,15 +129,15 @@ def _abilities(record: Capabilities) -> Iterator[str]:
         yield f"{record.tokens_per_second:.0f} tokens a second"
     if record.context_tokens is not None:
         yield f"window {record.context_tokens} tokens"
-    native = "in the text only" if record.calls_in_text else _word(record.native_tools)
+    native = "in the text only" if record.calls_in_text else _verdict_word(record.native_tools)
     yield f"native tools {native}, used: {record.tool_format}"
-    yield f"parallel calls {_word(record.parallel_calls)}"
+    yield f"parallel calls {_verdict_word(record.parallel_calls)}"
     yield f"structured output {record.structured or 'no'}"
     yield f"thinking {record.thinking or 'unknown'}"
-    yield f"pictures {_word(record.vision)}"
+    yield f"pictures {_verdict_word(record.vision)}"
 
 
-def _word(value: bool | None) -> str:
+def _verdict_word(value: bool | None) -> str:
     return "unknown" if value is None else "yes" if value else "no"
 
 

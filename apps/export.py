@@ -16,7 +16,7 @@ from qwenbelt.core.terminal import terminal_text
 Messages = Sequence[Mapping[str, Any]]
 
 
-def save(messages: Messages, path: str | Path) -> Path:
+def save_conversation(messages: Messages, path: str | Path) -> Path:
     """Writes a conversation as Markdown (`.md`) or as JSON messages (`.json`).
 
     Raises:
@@ -33,7 +33,7 @@ def save(messages: Messages, path: str | Path) -> Path:
     return target
 
 
-def load(path: str | Path) -> list[dict[str, Any]]:
+def load_conversation(path: str | Path) -> list[dict[str, Any]]:
     """Reads a conversation that was saved as JSON.
 
     Raises:
@@ -54,11 +54,11 @@ def load(path: str | Path) -> list[dict[str, Any]]:
 
 def as_markdown(messages: Messages) -> str:
     """Returns a conversation as Markdown: questions, answers, and the calls between them."""
-    whole = "\n\n".join(part for message in messages for part in _parts(message)) + "\n"
+    whole = "\n\n".join(part for message in messages for part in _message_parts(message)) + "\n"
     return terminal_text(whole)  # it may be shown in a terminal
 
 
-def _parts(message: Mapping[str, Any]) -> Iterator[str]:
+def _message_parts(message: Mapping[str, Any]) -> Iterator[str]:
     role, text = message["role"], message_text(message)
     if role == "user":
         yield f"## {say('user')}\n\n{text}"

@@ -51,25 +51,25 @@ _CLICKS_WORDS = {
 
 
 @functools.cache
-def catalogue() -> dict[str, str]:
+def chinese_help() -> dict[str, str]:
     """Returns the Chinese of each English text, whose white space does not count."""
     text = resources.files("qwenbelt.apps").joinpath("help.zh.json").read_text("utf-8")
-    return {flat(english): chinese for english, chinese in json.loads(text).items()}
+    return {on_one_line(english): chinese for english, chinese in json.loads(text).items()}
 
 
-def flat(text: str) -> str:
+def on_one_line(text: str) -> str:
     """Returns a text on one line."""
     return re.sub(r"\s+", " ", text).strip()
 
 
 def in_chinese(command: click.Command) -> click.Command:
     """Returns the command, with those below it, with its help in Chinese."""
-    known = catalogue()
-    command.help = known.get(flat(command.help or ""), command.help)
-    command.short_help = known.get(flat(command.short_help or ""), command.short_help)
+    known = chinese_help()
+    command.help = known.get(on_one_line(command.help or ""), command.help)
+    command.short_help = known.get(on_one_line(command.short_help or ""), command.short_help)
     for parameter in command.params:
         if isinstance(parameter, click.Option) and parameter.help:
-            parameter.help = known.get(flat(parameter.help), parameter.help)
+            parameter.help = known.get(on_one_line(parameter.help), parameter.help)
     if type(command) is click.Group:
         for member in command.commands.values():
             in_chinese(member)

@@ -25,7 +25,7 @@ _RESULT = re.compile(
 )
 
 
-def imitates(block: str) -> bool:
+def imitates_program(block: str) -> bool:
     """Returns whether a block of a model's text could be taken for the program's own."""
     flat = unicodedata.normalize("NFKC", block)  # [ｙ/Ｎ]
     return _ASKING.search(flat) is not None or _RESULT.search(flat) is not None

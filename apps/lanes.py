@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from qwenbelt.apps.strings import say, seconds, state_text
+from qwenbelt.apps.strings import duration_text, say, state_text
 from qwenbelt.apps.timeline import CallTiming, ModelCall, Timeline
 from qwenbelt.core.terminal import terminal_text
 
@@ -85,7 +85,7 @@ class _Axis:
 
     def ticks(self) -> Text:
         """Returns the line of numbers above the bars."""
-        step = _nice(self.length / max(2, self.columns // 9))
+        step = _nice_step(self.length / max(2, self.columns // 9))
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         line = [" "] * (self.columns + 12)
         taken = -1
@@ -98,12 +98,12 @@ class _Axis:
         return Text("".join(line).rstrip(), "dim")
 
 
-def _nice(value: float) -> float:
+def _nice_step(value: float) -> float:
     power = 10.0 ** math.floor(math.log10(value))
     return next((s * power for s in _STEPS if s * power >= value * 0.999), 10 * power)
 
 
-def draw(
+def draw_lanes(
     timeline: Timeline, width: int, *, now: float | None = None, ink: Ink = BLOCKS
 ) -> Iterator[Text]:
     """Yields the lines of the diagram.
@@ -122,14 +122,14 @@ def draw(
     left = min(max(cell_len(label) for label in labels), max(8, width // 4))
     axis = _Axis(begin, end, width - left - 22)
     yield Text(" " * (left + 1)).append_text(axis.ticks())
-    for row in _rows(timeline):
+    for row in _lane_rows(timeline):
         if isinstance(row, CallTiming):
             yield _call_line(row, axis, left, end, ink)
         else:
             yield _model_line(row, axis, left, end, ink)
 
 
-def legend(ink: Ink = BLOCKS) -> Text:
+def lanes_legend(ink: Ink = BLOCKS) -> Text:
     """Returns what the characters mean."""
     line = say("legend", run=ink.run, wait=ink.wait, read=ink.read, write=ink.write)
     return Text(line, "dim")
@@ -139,7 +139,7 @@ def _label(model: ModelCall) -> str:
     return f"{say('model')} {model.turn}"
 
 
-def _rows(timeline: Timeline) -> list[CallTiming | ModelCall]:
+def _lane_rows(timeline: Timeline) -> list[CallTiming | ModelCall]:
     """Returns model calls and tool calls, each model call just above the calls it wrote."""
     rows: list[tuple[float, int, CallTiming | ModelCall]] = []
     rows += [(m.started, 0, m) for m in timeline.models]
@@ -154,9 +154,11 @@ def _call_line(call: CallTiming, axis: _Axis, left: int, end: float, ink: Ink) -
     parts = [(call.sealed, begun, ink.wait, "dim")] if begun > call.sealed else []
     if call.started is not None:
         parts.append((call.started, stop, ink.run, style))
-    line = Text(_fit(terminal_text(call.name), left) + " ").append_text(axis.bar(parts))
+    line = Text(_fitted_to_columns(terminal_text(call.name), left) + " ").append_text(
+        axis.bar(parts)
+    )
     if call.started is not None:
-        line.append(f" {seconds(call.seconds(end))}")
+        line.append(f" {duration_text(call.seconds(end))}")
     if call.state != "done":
         mark = _MARKS[call.state] + " " if ink.marks else ""
         line.append(f" {mark}{state_text(call.state, terminal_text(call.error))}", style)
@@ -169,14 +171,14 @@ def _model_line(model: ModelCall, axis: _Axis, left: int, end: float, ink: Ink) 
     parts = [(model.started, first, ink.read, "blue")]
     if stop > first:
         parts.append((first, stop, ink.write, "blue"))
-    line = Text(_fit(_label(model), left) + " ", "dim").append_text(axis.bar(parts))
-    line.append(f" {seconds(stop - model.started)}", "dim")
+    line = Text(_fitted_to_columns(_label(model), left) + " ", "dim").append_text(axis.bar(parts))
+    line.append(f" {duration_text(stop - model.started)}", "dim")
     if model.cached_tokens:
         line.append(f" {say('cached', share=round(100 * model.cached))}", "dim")
     return line
 
 
-def _fit(word: str, columns: int) -> str:
+def _fitted_to_columns(word: str, columns: int) -> str:
     if cell_len(word) > columns:
         return set_cell_size(word, columns - 1) + "…"
     return set_cell_size(word, columns)

@@ -35,12 +35,12 @@ def add_rules(markdown: MarkdownIt, *, addresses: bool = True) -> None:
     """
     around: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     markdown.block.ruler.before("fence", "maths", _block_maths, around)
-    markdown.block.ruler.before("reference", "footnote", _footnote, around)
+    markdown.block.ruler.before("reference", "footnote", _footnote_rule, around)
     markdown.inline.ruler.before("escape", "maths", _inline_maths)
     markdown.inline.ruler.before("link", "footnote_ref", _footnote_ref)
-    markdown.core.ruler.after("text_join", "tasks", _tasks)
+    markdown.core.ruler.after("text_join", "tasks", _task_list_rule)
     if addresses:
-        markdown.core.ruler.after("tasks", "addresses", _addresses)
+        markdown.core.ruler.after("tasks", "addresses", _bare_address_rule)
 
 
 # -- formulas -------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def _end_of_dollars(source: str, begin: int) -> int:
 # -- footnotes ------------------------------------------------------------------------------
 
 
-def _footnote(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+def _footnote_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     at = state.bMarks[start] + state.tShift[start]
     match = _LABEL.match(state.src, at, state.eMarks[start])
     if match is None or state.src[match.end() : match.end() + 1] != ":":
@@ -153,7 +153,7 @@ def _footnote_ref(state: StateInline, silent: bool) -> bool:
 # -- tasks and addresses --------------------------------------------------------------------
 
 
-def _tasks(state: StateCore) -> None:
+def _task_list_rule(state: StateCore) -> None:
     tokens = state.tokens
     for before, paragraph, inline in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if before.type != "list_item_open" or paragraph.type != "paragraph_open":
@@ -170,13 +170,13 @@ def _tasks(state: StateCore) -> None:
         before.attrJoin("class", "qb-task-item")
 
 
-def _addresses(state: StateCore) -> None:
+def _bare_address_rule(state: StateCore) -> None:
     for token in state.tokens:
         if token.type == "inline" and "://" in token.content and token.children:
-            token.children = _linked(token.children)
+            token.children = _with_links(token.children)
 
 
-def _linked(children: list[Token]) -> list[Token]:
+def _with_links(children: list[Token]) -> list[Token]:
     out: list[Token] = []
     inside = 0
     for child in children:
@@ -187,14 +187,14 @@ def _linked(children: list[Token]) -> list[Token]:
         at = 0
         for match in _ADDRESS.finditer(child.content):
             address = _trimmed(match.group())
-            out += _text(child.content[at : match.start()])
+            out += _inline_text(child.content[at : match.start()])
             out += [
                 Token("link_open", "a", 1, attrs={"href": address}, markup="bare"),
-                *_text(address),
+                *_inline_text(address),
                 Token("link_close", "a", -1, markup="bare"),
             ]
             at = match.start() + len(address)
-        out += _text(child.content[at:])
+        out += _inline_text(child.content[at:])
     return out
 
 
@@ -209,5 +209,5 @@ def _trimmed(address: str) -> str:
     return address
 
 
-def _text(content: str) -> list[Token]:
+def _inline_text(content: str) -> list[Token]:
     return [Token("text", "", 0, content=content)] if content else []

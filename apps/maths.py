@@ -34,12 +34,12 @@ _VALUE = re.compile(r"[\w .%+-]{0,60}")
 
 
 @lru_cache(maxsize=512)
-def mathml(tex: str, display: bool = False) -> str | None:
+def formula_as_mathml(tex: str, display: bool = False) -> str | None:
     """Returns a formula as a `<math>` element, or None if it is not understood whole."""
-    tree = _tree(tex, display)
+    tree = _formula_tree(tex, display)
     if tree is None:
         return None
-    inner = "".join(_html(child) for child in tree)
+    inner = "".join(_element_as_html(child) for child in tree)
     kind = ' display="block"' if display else ""
     return f'<math{kind} alttext="{escape(" ".join(tex.split()))}">{inner}</math>'
 
@@ -47,11 +47,11 @@ def mathml(tex: str, display: bool = False) -> str | None:
 @lru_cache(maxsize=512)
 def unicode_maths(tex: str) -> str | None:
     """Returns a formula in one line of Unicode, or None if it is not understood whole."""
-    tree = _tree(tex, False)
-    return None if tree is None else " ".join(_line(tree).split())
+    tree = _formula_tree(tex, False)
+    return None if tree is None else " ".join(_element_as_line(tree).split())
 
 
-def _tree(tex: str, display: bool) -> Element | None:
+def _formula_tree(tex: str, display: bool) -> Element | None:
     deepest = depth = 0
     for letter in tex:
         depth += (letter == "{") - (letter == "}")
@@ -77,13 +77,15 @@ def _understood(tree: Element) -> bool:
     return True
 
 
-def _html(element: Element) -> str:
+def _element_as_html(element: Element) -> str:
     known = "".join(
         f' {name}="{value}"'
         for name, value in element.attrib.items()
         if name in _ATTRIBUTES and _VALUE.fullmatch(value)
     )
-    inner = escape(unescape(element.text or "")) + "".join(_html(child) for child in element)
+    inner = escape(unescape(element.text or "")) + "".join(
+        _element_as_html(child) for child in element
+    )
     return f"<{element.tag}{known}>{inner}</{element.tag}>"
 
 
@@ -98,8 +100,8 @@ _LARGE = frozenset("∑∏∫∮⋃⋂")
 _SPACED = frozenset("=<>≤≥≠≈≡→←⇒⇔∈∉⊂⊆∪∩+−×·±∓∼≪≫∝")
 
 
-def _line(element: Element) -> str:
-    text, parts = unescape(element.text or ""), [_line(child) for child in element]
+def _element_as_line(element: Element) -> str:
+    text, parts = unescape(element.text or ""), [_element_as_line(child) for child in element]
     if element.tag == "mo":
         return f" {text} " if text in _SPACED else f"{text} " if text == "," else text
     if element.tag in ("mi", "mn", "mtext"):
@@ -116,20 +118,22 @@ def _line(element: Element) -> str:
 
 
 def _scripts(parts: list[str]) -> str:
-    scripts = _script(parts[1], _LOWERED, "_") + _script(parts[2], _RAISED, "^")
+    scripts = _in_script_letters(parts[1], _LOWERED, "_") + _in_script_letters(
+        parts[2], _RAISED, "^"
+    )
     return f"{parts[0]}{scripts}{' ' if parts[0] in _LARGE else ''}"
 
 
-def _row(parts: list[str]) -> str:
+def _elements_as_row(parts: list[str]) -> str:
     return ", ".join(part for part in parts if part.strip()).replace(",  =", " =")
 
 
 def _over(parts: list[str]) -> str:
     accent = _ACCENTS.get(parts[1].strip())
-    return parts[0] + (accent or _script(parts[1], _RAISED, "^"))
+    return parts[0] + (accent or _in_script_letters(parts[1], _RAISED, "^"))
 
 
-def _script(text: str, letters: dict[str, str], sign: str) -> str:
+def _in_script_letters(text: str, letters: dict[str, str], sign: str) -> str:
     short = "".join(text.split())
     if short and all(letter in letters for letter in short):
         return "".join(letters[letter] for letter in short)
@@ -148,13 +152,13 @@ _FORMS: dict[str, Callable[[list[str]], str]] = {
     "mspace": lambda parts: " ",
     "mfrac": lambda parts: f"{_grouped(parts[0])}/{_grouped(parts[1])}",
     "msqrt": lambda parts: f"√{_grouped(''.join(parts))}",
-    "mroot": lambda parts: f"{_script(parts[1], _RAISED, '')}√{_grouped(parts[0])}",
-    "msup": lambda parts: parts[0] + _script(parts[1], _RAISED, "^"),
-    "msub": lambda parts: parts[0] + _script(parts[1], _LOWERED, "_"),
+    "mroot": lambda parts: f"{_in_script_letters(parts[1], _RAISED, '')}√{_grouped(parts[0])}",
+    "msup": lambda parts: parts[0] + _in_script_letters(parts[1], _RAISED, "^"),
+    "msub": lambda parts: parts[0] + _in_script_letters(parts[1], _LOWERED, "_"),
     "mover": _over,
-    "munder": lambda parts: parts[0] + _script(parts[1], _LOWERED, "_"),
+    "munder": lambda parts: parts[0] + _in_script_letters(parts[1], _LOWERED, "_"),
     "msubsup": _scripts,
     "munderover": _scripts,
     "mtable": "; ".join,
-    "mtr": _row,
+    "mtr": _elements_as_row,
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import ConfigError, QwenbeltError, one_line
-from qwenbelt.core.files import replacing
+from qwenbelt.core.files import replacing_file
 from qwenbelt.core.secrets import is_secret_name, looks_like_key
 from qwenbelt.tools.mcp.config import read_config, server_entries
 from qwenbelt.tools.mcp.config_forms import load_json
@@ -101,7 +101,7 @@ class ServersFile:
         mode = 0o644 if self._new else self.path.stat().st_mode & 0o777
         if any(has_secret(entry) for entry in self.servers.values()):
             mode &= 0o600
-        with replacing(self.path) as file:
+        with replacing_file(self.path) as file:
             if os.name == "posix":
                 os.fchmod(file.fileno(), mode)
             file.write(text.encode())

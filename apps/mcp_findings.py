@@ -59,7 +59,7 @@ def tokens_of(tool: Tool) -> int:
     return int(TOKENS_PER_BYTE * len(json.dumps(declared, ensure_ascii=False).encode()))
 
 
-def findings(server: str, tools: Sequence[Tool]) -> list[str]:
+def tool_findings(server: str, tools: Sequence[Tool]) -> list[str]:
     """Returns what is wrong with a server's tools, one line each, in the user's language."""
     found: list[str] = []
     seen: set[str] = set()
@@ -89,7 +89,7 @@ def _of_one(server: str, tool: Tool) -> Iterator[str]:
         yield say("untyped", tool=tool.name, names=", ".join(untyped))
     if missing := [str(n) for n in schema.get("required") or () if n not in properties]:
         yield say("missing", tool=tool.name, names=", ".join(missing))
-    if lost := sorted({r for r in _references(schema) if not _resolves(schema, r)}):
+    if lost := sorted({r for r in _schema_references(schema) if not _resolves(schema, r)}):
         yield say("unresolved", tool=tool.name, names=", ".join(lost))
     if (count := tokens_of(tool)) > _LONG_TOKENS:
         yield say("long", tool=tool.name, count=count)
@@ -106,17 +106,17 @@ def _has_type(schema: Mapping[str, Any]) -> bool:
     return any(key in schema for key in kinds)
 
 
-def _references(value: Any, depth: int = 0) -> Iterator[str]:
+def _schema_references(value: Any, depth: int = 0) -> Iterator[str]:
     if depth > 60:
         return
     if isinstance(value, Mapping):
         if isinstance(value.get("$ref"), str):
             yield value["$ref"]
         for inner in value.values():
-            yield from _references(inner, depth + 1)
+            yield from _schema_references(inner, depth + 1)
     elif isinstance(value, list):
         for inner in value:
-            yield from _references(inner, depth + 1)
+            yield from _schema_references(inner, depth + 1)
 
 
 def _resolves(schema: Mapping[str, Any], reference: str) -> bool:

@@ -64,7 +64,7 @@ class ServerView:
         return {"ok": self.ok, **dataclasses.asdict(self)}
 
 
-def look(config: Mapping[str, Any] | str, *, try_one: bool) -> Iterator[ServerView]:
+def look_at_servers(config: Mapping[str, Any] | str, *, try_one: bool) -> Iterator[ServerView]:
     """Starts all servers side by side and yields each as soon as it is known.
 
     Raises:
@@ -86,7 +86,7 @@ def look(config: Mapping[str, Any] | str, *, try_one: bool) -> Iterator[ServerVi
 
 
 def _viewed(servers: McpServers, name: str, offer: Offer, try_one: bool) -> ServerView:
-    from qwenbelt.apps.mcp_findings import findings, tokens_of
+    from qwenbelt.apps.mcp_findings import tokens_of, tool_findings
 
     view = ServerView(
         name,
@@ -113,7 +113,7 @@ def _viewed(servers: McpServers, name: str, offer: Offer, try_one: bool) -> Serv
         for tool in chosen
     ]
     view.tokens = sum(tool["tokens"] for tool in view.tools)
-    view.findings = [*map(one_line, offer.notes), *findings(name, chosen)]
+    view.findings = [*map(one_line, offer.notes), *tool_findings(name, chosen)]
     with contextlib.suppress(QwenbeltError):  # a server that offers prompts and lists none
         view.prompts = [prompt.name for prompt in servers.prompts(name)]
     if try_one:

@@ -16,7 +16,7 @@ import click
 
 from qwenbelt.apps.doctor import DoctorFinding
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.strings import explain
+from qwenbelt.apps.strings import explain_error
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.texts import Texts
 
@@ -33,7 +33,9 @@ say = Texts(
 )
 
 
-def mend(findings: Sequence[DoctorFinding], *, yes: bool, quiet: bool) -> list[DoctorFinding]:
+def fix_findings(
+    findings: Sequence[DoctorFinding], *, yes: bool, quiet: bool
+) -> list[DoctorFinding]:
     """Returns the findings as they are after what was agreed to was done.
 
     Args:
@@ -44,7 +46,7 @@ def mend(findings: Sequence[DoctorFinding], *, yes: bool, quiet: bool) -> list[D
     open_ones = [finding for finding in findings if not finding.ok and finding.fix]
     if not quiet and not any(install_command(finding.fix) for finding in open_ones):
         echo("\n" + say.for_user("nothing"))
-    return [_mended(f, yes=yes, quiet=quiet) if f in open_ones else f for f in findings]
+    return [_fixed_finding(f, yes=yes, quiet=quiet) if f in open_ones else f for f in findings]
 
 
 def install_command(fix: str) -> list[str]:
@@ -58,11 +60,11 @@ def install_command(fix: str) -> list[str]:
     return words[1:] if plain and len(words) > 2 else []
 
 
-def _mended(finding: DoctorFinding, *, yes: bool, quiet: bool) -> DoctorFinding:
+def _fixed_finding(finding: DoctorFinding, *, yes: bool, quiet: bool) -> DoctorFinding:
     words = install_command(finding.fix)
     if not words:
         if not quiet:
-            echo(say.for_user("by_hand", name=finding.name, fix=explain(finding.fix)))
+            echo(say.for_user("by_hand", name=finding.name, fix=explain_error(finding.fix)))
         return finding
     command = shlex.join(["pip", *words])
     agreed = yes or (not quiet and click.confirm(say.for_user("ask", command=command), err=True))
@@ -70,14 +72,14 @@ def _mended(finding: DoctorFinding, *, yes: bool, quiet: bool) -> DoctorFinding:
         if not quiet:
             echo(say.for_user("left", name=finding.name))
         return finding
-    reason = _install(words)
+    reason = _pip_install(words)
     key = "failed" if reason else "done"
     if not quiet:
         echo(say.for_user(key, name=finding.name, command=command, reason=reason))
     return finding if reason else replace(finding, ok=True, fix="")
 
 
-def _install(words: Sequence[str]) -> str:
+def _pip_install(words: Sequence[str]) -> str:
     """Installs into the Python that runs, and returns why that failed or an empty text."""
     try:
         done = subprocess.run(

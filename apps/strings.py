@@ -195,12 +195,12 @@ def state_text(state: str, error: str = "") -> str:
     return say("raised_error", error=error) if state == "raised" and error else say(state)
 
 
-def explain(error: BaseException | str) -> str:
+def explain_error(error: BaseException | str) -> str:
     """Returns an error, or the text of one, in the person's language."""
     return in_language(error, user_language())
 
 
-def seconds(value: float) -> str:
+def duration_text(value: float) -> str:
     """Returns a duration as people write it: "12 ms", "0.52 s", "3 min 4 s"."""
     if value < 0.0995:
         return f"{value * 1000:.0f} ms"

@@ -47,7 +47,7 @@ def tool_named(name: str, cfg: Mapping[str, Any] | None = None) -> BaseTool:
     return TOOL_REGISTRY[name](dict(cfg or {}))
 
 
-def declaration(tool: BaseTool) -> dict[str, Any]:
+def tool_declaration(tool: BaseTool) -> dict[str, Any]:
     """Returns what a program may know of a tool before calling it."""
     from qwenbelt.core.schemas import json_schema
 

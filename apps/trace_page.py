@@ -20,7 +20,7 @@ from qwenbelt.apps.gui.panes.lanes_html import lanes_html
 from qwenbelt.apps.gui.safe_html import RenderContext, markdown_html
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.gui.turn_view import TurnView
-from qwenbelt.apps.strings import seconds
+from qwenbelt.apps.strings import duration_text
 from qwenbelt.apps.timeline import ModelCall, Timeline
 
 Records = Sequence[Mapping[str, Any]]
@@ -52,10 +52,11 @@ def trace_page(records: Records, title: str, language: str, folder: Path) -> str
     Raises:
         KeyError, TypeError, ValueError: an event is not as events are.
     """
-    around = RenderContext(language, lambda name: _picture(folder, name))
+    around = RenderContext(language, lambda name: _picture_data_url(folder, name))
     style = files("qwenbelt.apps.gui").joinpath("chat.css").read_text(encoding="utf-8")
     runs = "".join(
-        _run(part, f"run{number}", around) for number, part in enumerate(_runs(records), 1)
+        _run_html(part, f"run{number}", around)
+        for number, part in enumerate(_events_by_run(records), 1)
     )
     return (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
@@ -66,7 +67,7 @@ def trace_page(records: Records, title: str, language: str, folder: Path) -> str
     )
 
 
-def _runs(records: Records) -> list[list[Mapping[str, Any]]]:
+def _events_by_run(records: Records) -> list[list[Mapping[str, Any]]]:
     """Returns the events of each run; a chat's trace holds several."""
     parts: list[list[Mapping[str, Any]]] = [[]]
     for record in records:
@@ -76,7 +77,7 @@ def _runs(records: Records) -> list[list[Mapping[str, Any]]]:
     return parts
 
 
-def _run(records: Records, element: str, around: RenderContext) -> str:
+def _run_html(records: Records, element: str, around: RenderContext) -> str:
     language = around.language
     began = next((row for row in records if row["event"] == "run_started"), {})
     timeline = Timeline(records)
@@ -85,45 +86,48 @@ def _run(records: Records, element: str, around: RenderContext) -> str:
         view.feed(record)
     view.flush(timeline.span()[1])
     who = f"{began.get('agent', '')} · {began.get('model', '')}".strip(" ·")
+    given = _given_messages_html(
+        began.get("messages") or (), replace(around, prefix=f"{element}-q")
+    )
     return (
         f'<section class="trace-run"><h2>{escape(who)}</h2>{lanes_html(timeline, None, language)}'
-        f"{_costs(timeline, language)}<h3>{escape(say('messages', language))}</h3>"
-        f"{_given(began.get('messages') or (), replace(around, prefix=f'{element}-q'))}"
+        f"{_costs_html(timeline, language)}<h3>{escape(say('messages', language))}</h3>"
+        f"{given}"
         f'<div class="qb-answer">{view.html()}</div></section>'
     )
 
 
-def _costs(timeline: Timeline, language: str) -> str:
+def _costs_html(timeline: Timeline, language: str) -> str:
     heads = ("reply", "took", "first_token", "tokens_in", "tokens_out")
     into, out = timeline.tokens
     begin, end = timeline.span()
-    rows = [_numbers(model) for model in timeline.models]
-    rows.append([say("total", language), seconds(end - begin), "", str(into), str(out)])
+    rows = [_model_numbers(model) for model in timeline.models]
+    rows.append([say("total", language), duration_text(end - begin), "", str(into), str(out)])
     titles = [say(head, language) for head in heads]
     if timeline.cost:
         titles.append(timeline.currency)
         costs = [*(model.cost for model in timeline.models), timeline.cost]
         rows = [[*row, f"{cost:.4f}"] for row, cost in zip(rows, costs, strict=True)]
-    body = "".join(f"<tr>{_cells('td', row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{_table_cells('td', row)}</tr>" for row in rows)
     return (
-        f'<div class="qb-table"><table><thead><tr>{_cells("th", titles)}</tr></thead>'
+        f'<div class="qb-table"><table><thead><tr>{_table_cells("th", titles)}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
 
-def _numbers(model: ModelCall) -> list[str]:
+def _model_numbers(model: ModelCall) -> list[str]:
     took = [
-        seconds(moment - model.started) if moment is not None else ""
+        duration_text(moment - model.started) if moment is not None else ""
         for moment in (model.finished, model.first_token)
     ]
     return [str(model.turn), *took, str(model.input_tokens), str(model.output_tokens)]
 
 
-def _cells(kind: str, values: Iterable[str]) -> str:
+def _table_cells(kind: str, values: Iterable[str]) -> str:
     return "".join(f"<{kind}>{escape(value)}</{kind}>" for value in values)
 
 
-def _given(messages: Sequence[Mapping[str, Any]], around: RenderContext) -> str:
+def _given_messages_html(messages: Sequence[Mapping[str, Any]], around: RenderContext) -> str:
     """Returns what the run was given: the system message folded, the conversation as bubbles."""
     parts = []
     for number, message in enumerate(messages):
@@ -143,7 +147,7 @@ def _given(messages: Sequence[Mapping[str, Any]], around: RenderContext) -> str:
     return "".join(parts)
 
 
-def _picture(folder: Path, name: str) -> str | None:
+def _picture_data_url(folder: Path, name: str) -> str | None:
     """Returns a picture beside the trace as a data URL; other names lead nowhere."""
     bare = name.replace("\\", "/").rsplit("/", 1)[-1]
     if not bare.lower().endswith(_PICTURES):

@@ -120,7 +120,7 @@ def opened_file(path: str | os.PathLike[str]) -> Iterator[tuple[int, os.stat_res
 
 
 @contextlib.contextmanager
-def replacing(folder: int, name: str, mode: int = 0o666) -> Iterator[int]:
+def replacing_file_at(folder: int, name: str, mode: int = 0o666) -> Iterator[int]:
     """Gives the descriptor of a new file that takes the name on success, and goes on failure.
 
     Raises:

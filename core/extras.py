@@ -30,7 +30,7 @@ MODULES: dict[str, tuple[str, ...]] = {
 
 def missing_modules(extra: str) -> list[str]:
     """Returns the modules of an extra that are not installed."""
-    return [module for module in MODULES[extra] if not _found(module)]
+    return [module for module in MODULES[extra] if not _module_found(module)]
 
 
 def fix_of(extra: str) -> str:
@@ -38,7 +38,7 @@ def fix_of(extra: str) -> str:
     return f'pip install "qwenbelt[{extra}]"'
 
 
-def require(extra: str) -> None:
+def require_extra(extra: str) -> None:
     """Makes sure that all modules of an extra are installed.
 
     Raises:
@@ -46,7 +46,7 @@ def require(extra: str) -> None:
     """
     missing = missing_modules(extra)
     if missing:
-        raise _error(extra, missing[0])
+        raise _missing_extra_error(extra, missing[0])
 
 
 def missing_extra(error: ImportError) -> ConfigError | None:
@@ -55,21 +55,21 @@ def missing_extra(error: ImportError) -> ConfigError | None:
     for extra, modules in MODULES.items():
         for module in modules:
             if name and (module == name or f"{name}.".startswith(f"{module}.")):
-                return _error(extra, name)
+                return _missing_extra_error(extra, name)
             # `opentelemetry.exporter` is missing, and with it the module below it
             if name and module.startswith(f"{name}."):
-                return _error(extra, name)
+                return _missing_extra_error(extra, name)
     return None
 
 
-def _error(extra: str, module: str) -> ConfigError:
+def _missing_extra_error(extra: str, module: str) -> ConfigError:
     return ConfigError(
         f"This needs the extra {extra!r}: the module {module!r} is not installed.",
         fix=fix_of(extra),
     )
 
 
-def _found(module: str) -> bool:
+def _module_found(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # a package above it is missing

@@ -34,7 +34,7 @@ def output_folder(path: str | os.PathLike[str]) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replacing_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Gives a new file to write into; on success it takes the name of `path`, else it goes.
 
     The file is open and never opened again by its temporary name, so that others who work in the
@@ -58,7 +58,7 @@ def _new_file(target: Path) -> Iterator[BinaryIO]:
     if _BY_DESCRIPTOR:
         with (
             dirfd.opened_folder(target.parent) as folder,
-            dirfd.replacing(folder, target.name) as number,
+            dirfd.replacing_file_at(folder, target.name) as number,
             open(number, "wb", closefd=False) as file,
         ):
             yield file
@@ -76,7 +76,7 @@ def _new_file(target: Path) -> Iterator[BinaryIO]:
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Writes `data` to `path` by way of a temporary name."""
-    with replacing(path) as file:
+    with replacing_file(path) as file:
         file.write(data)
 
 

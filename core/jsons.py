@@ -107,15 +107,15 @@ def is_deeper(text: str | bytes | bytearray, max_depth: int) -> bool:
 def loads_lenient(text: str) -> Any:
     """Returns the array or object of text that a model wrote; None where it is none.
 
-    Read are JSON with line ends in strings, what Python writes (`literal`), and braces written
-    twice, `{{"name": "f"}}`, as the template of Qwen2.5-Coder shows them. Nothing is guessed: text
-    that was cut off gives None.
+    Accepts JSON with line ends in strings, what Python writes (`python_literal`), and doubled
+    braces, `{{"name": "f"}}`, as the template of Qwen2.5-Coder shows them. Nothing is guessed:
+    text that was cut off gives None.
     """
     for candidate in (text, *_with_single_braces(text.strip())):
         try:
             value = loads_bounded(candidate, strict=False)
         except json.JSONDecodeError:
-            value = literal(candidate)
+            value = python_literal(candidate)
         if isinstance(value, (dict, list)):
             return value
     return None
@@ -130,7 +130,7 @@ def _with_single_braces(text: str) -> Iterator[str]:
     yield text[1:]  # closed once only
 
 
-def repaired(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
+def repaired_json(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
     """Returns the value of text that is nearly JSON; None where nothing can be made of it.
 
     It guesses: only for text that is known to be whole, or the guess is another value.
@@ -145,7 +145,7 @@ def repaired(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
         return None
 
 
-def literal(text: str) -> Any:
+def python_literal(text: str) -> Any:
     """Returns the array or object that text writes as Python does; None where it is none.
 
     Quotes of either kind and threefold ones, True, False and None, tuples, trailing commas. Models
@@ -160,7 +160,7 @@ def literal(text: str) -> Any:
         found = _TOKEN.match(text, position)
         if found is None:
             return None
-        token = _token(found.lastgroup or "", found.group(found.lastgroup or 0))
+        token = _json_token(found.lastgroup or "", found.group(found.lastgroup or 0))
         if token is None:
             return None
         if token in ("]", "}") and out and out[-1] == ",":
@@ -173,7 +173,7 @@ def literal(text: str) -> Any:
         return None
 
 
-def _token(kind: str, text: str) -> str | None:
+def _json_token(kind: str, text: str) -> str | None:
     if kind == "word":
         return _WORDS.get(text)
     if kind == "mark":

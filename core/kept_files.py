@@ -16,14 +16,14 @@ _kept: Counter[str] = Counter()
 _lock = threading.Lock()
 
 
-def keep(path: str | os.PathLike[str]) -> None:
+def keep_file_closed(path: str | os.PathLike[str]) -> None:
     """Says that a file, and what SQLite puts beside it, is written by this process alone."""
     with _lock:
         _kept[os.path.realpath(path)] += 1
 
 
 def let_go(path: str | os.PathLike[str]) -> None:
-    """Takes back one `keep`."""
+    """Takes back one `keep_file_closed`."""
     with _lock:
         name = os.path.realpath(path)
         _kept[name] -= 1

@@ -38,7 +38,7 @@ def input_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_DOCUMENT_BY
     return file
 
 
-def shorten(text: str, max_bytes: int = MAX_RESULT_BYTES) -> tuple[str, int]:
+def shorten_text(text: str, max_bytes: int = MAX_RESULT_BYTES) -> tuple[str, int]:
     """Returns the head and tail of `text` within `max_bytes` of UTF-8, and the bytes left out."""
     if len(text) * 4 <= max_bytes:
         return text, 0

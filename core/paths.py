@@ -142,7 +142,7 @@ class Fence:
         longest = -1
         for named, real in self._given:
             for top in {named, real}:
-                below = _below(top, absolute)
+                below = _path_below(top, absolute)
                 if below is not None and len(top) > longest:
                     found, longest = (real, below), len(top)
         if found is None:
@@ -197,7 +197,7 @@ class Fence:
             ToolRefused: it leads outside.
             ToolError: it does not exist or is not a folder.
         """
-        with self.spot(path) as spot, _told(path):
+        with self.spot(path) as spot, _path_errors(path):
             descriptor = os.open(spot.name, os.O_RDONLY | _FOLDER_FLAGS, dir_fd=spot.folder)
         try:
             yield descriptor
@@ -206,7 +206,7 @@ class Fence:
 
     def facts(self, path: str) -> os.stat_result:
         """Returns the facts of what `path` leads to."""
-        with self.spot(path) as spot, _told(path):
+        with self.spot(path) as spot, _path_errors(path):
             return os.stat(spot.name, dir_fd=spot.folder, follow_symlinks=False)
 
     def make_folder(self, path: str) -> None:
@@ -215,7 +215,7 @@ class Fence:
         Raises:
             ToolError: something else has that name, or it cannot be made.
         """
-        with self.spot(path, make=True) as spot, _told(path):
+        with self.spot(path, make=True) as spot, _path_errors(path):
             if spot.is_top:
                 return
             try:
@@ -240,11 +240,11 @@ class Fence:
             ToolRefused: it leads outside, or is a device, FIFO or socket.
             ToolError: it is a folder, or cannot be written.
         """
-        with self.spot(path) as spot, _told(path):
+        with self.spot(path) as spot, _path_errors(path):
             facts = _lstat(spot)
             if facts is not None:
                 _must_be_regular(facts, path)
-            if seen is not None and (facts is None or _version(facts) != _version(seen)):
+            if seen is not None and (facts is None or _file_version(facts) != _file_version(seen)):
                 return False
             _replace(spot, data, facts)
         return True
@@ -256,7 +256,7 @@ class Fence:
             ToolRefused: it leads outside, or is a device, FIFO or socket.
             ToolError: it is a folder, or cannot be written.
         """
-        with self.spot(path) as spot, _told(path):
+        with self.spot(path) as spot, _path_errors(path):
             facts = _lstat(spot)
             if facts is None:
                 _replace(spot, data, None)
@@ -289,7 +289,7 @@ class Fence:
         with (
             self.spot(source, follow=False) as old,
             self.spot(destination, follow=False) as new,
-            _told(source),
+            _path_errors(source),
         ):
             if old.is_top or new.is_top:
                 raise ToolRefused("An allowed folder itself cannot be moved.")
@@ -317,7 +317,7 @@ class Fence:
 
     def remove(self, path: str) -> None:
         """Removes a file, a link, or an empty folder."""
-        with self.spot(path, follow=False) as spot, _told(path):
+        with self.spot(path, follow=False) as spot, _path_errors(path):
             if spot.is_top:
                 raise ToolRefused("An allowed folder itself cannot be removed.")
             facts = os.stat(spot.name, dir_fd=spot.folder, follow_symlinks=False)
@@ -332,7 +332,7 @@ def open_regular(folder: int, name: str, shown: str) -> tuple[int, os.stat_resul
         ToolRefused: it is a link, device, FIFO or socket.
         ToolError: it is missing, a folder, or may not be read.
     """
-    with _told(shown):
+    with _path_errors(shown):
         # looked at first, because only opening some devices has effects already
         _must_be_regular(os.stat(name, dir_fd=folder, follow_symlinks=False), shown)
         descriptor = os.open(name, os.O_RDONLY | _FILE_FLAGS, dir_fd=folder)
@@ -360,7 +360,7 @@ class _Walk:
 
     def run(self, top: str, names: list[str]) -> Spot:
         """Walks `names` below the real folder `top`."""
-        with _told(self._shown):
+        with _path_errors(self._shown):
             self._start(top, [])
             todo = list(reversed(names))
             while todo:
@@ -460,7 +460,7 @@ class _Walk:
         return name
 
 
-def _below(top: str, path: str) -> list[str] | None:
+def _path_below(top: str, path: str) -> list[str] | None:
     if path == top:
         return []
     start = top if top.endswith(os.sep) else top + os.sep
@@ -476,7 +476,7 @@ def _lstat(spot: Spot) -> os.stat_result | None:
         return None
 
 
-def _version(facts: os.stat_result) -> tuple[int, ...]:
+def _file_version(facts: os.stat_result) -> tuple[int, ...]:
     return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 
@@ -494,7 +494,7 @@ def _replace(spot: Spot, data: bytes, old: os.stat_result | None) -> None:
     if spot.is_top:
         raise ToolError(f"{spot.path} is a folder, not a file.")
     mode = 0o666 if old is None else 0o600
-    with dirfd.replacing(spot.folder, spot.name, mode) as descriptor:
+    with dirfd.replacing_file_at(spot.folder, spot.name, mode) as descriptor:
         dirfd.write_all(descriptor, data)
         if old is not None:
             with contextlib.suppress(OSError):
@@ -503,7 +503,7 @@ def _replace(spot: Spot, data: bytes, old: os.stat_result | None) -> None:
 
 
 @contextlib.contextmanager
-def _told(shown: str) -> Iterator[None]:
+def _path_errors(shown: str) -> Iterator[None]:
     """Turns errors of the system into one line that names the path as it was given."""
     try:
         yield

@@ -40,23 +40,25 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     Read are `retry-after-ms`, `retry-after` as seconds or as an HTTP date (RFC 9110, 10.2.3), and
     OpenAI's `x-ratelimit-reset-*` ("6m0s") of the limit that is used up.
     """
-    milliseconds = _number(headers.get("retry-after-ms"))
+    milliseconds = _number_of_seconds(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
     value = headers.get("retry-after")
-    seconds = _number(value)
+    seconds = _number_of_seconds(value)
     if seconds is None and value:
-        seconds = _until(value)
+        seconds = _seconds_until_date(value)
     if seconds is None:
         spans = [
-            _duration(headers.get(reset)) for left, reset in _RESETS if headers.get(left) == "0"
+            _duration_seconds(headers.get(reset))
+            for left, reset in _RESETS
+            if headers.get(left) == "0"
         ]
         known = [span for span in spans if span is not None]
         seconds = max(known) if known else None
     return seconds
 
 
-def _number(value: str | None) -> float | None:
+def _number_of_seconds(value: str | None) -> float | None:
     try:
         number = float(value or "")
     except ValueError:
@@ -64,13 +66,15 @@ def _number(value: str | None) -> float | None:
     return number if 0 <= number < float("inf") else None
 
 
-def _until(date: str) -> float | None:
+def _seconds_until_date(date: str) -> float | None:
     try:
         return max(0.0, email.utils.parsedate_to_datetime(date).timestamp() - time.time())
     except (TypeError, ValueError):
         return None
 
 
-def _duration(text: str | None) -> float | None:
+def _duration_seconds(text: str | None) -> float | None:
     found = _DURATION.findall(text or "")
-    return sum(float(n) * _SECONDS[unit] for n, unit in found) if found else _number(text)
+    return (
+        sum(float(n) * _SECONDS[unit] for n, unit in found) if found else _number_of_seconds(text)
+    )

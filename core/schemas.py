@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from qwenbelt.core.jsons import literal, loads_bounded
+from qwenbelt.core.jsons import loads_bounded, python_literal
 
 Schema = Mapping[str, Any]
 _DEEPEST = 24  # levels of a value that are looked at
@@ -86,7 +86,7 @@ def _alternatives(schema: Any, root: Schema, left: list[int]) -> list[Schema]:
     found: list[Schema] = [base]
     parts = schema["allOf"] if isinstance(schema.get("allOf"), list) else []
     if isinstance(schema.get("$ref"), str):
-        parts = [_pointed(root, schema["$ref"]), *parts]
+        parts = [_referenced_schema(root, schema["$ref"]), *parts]
     for part in parts:
         found = _merged(found, _alternatives(part, root, left))
     for union in (schema.get("anyOf"), schema.get("oneOf")):
@@ -96,7 +96,7 @@ def _alternatives(schema: Any, root: Schema, left: list[int]) -> list[Schema]:
     return found
 
 
-def _pointed(root: Schema, reference: str) -> Any:
+def _referenced_schema(root: Schema, reference: str) -> Any:
     """Returns what a reference inside the schema points to (RFC 6901); None for any other."""
     if not reference.startswith("#"):
         return None
@@ -113,10 +113,10 @@ def _pointed(root: Schema, reference: str) -> Any:
 
 
 def _merged(first: list[Schema], second: list[Schema]) -> list[Schema]:
-    return [_both(a, b) for a in first for b in second][:_MOST]
+    return [_merged_entry(a, b) for a in first for b in second][:_MOST]
 
 
-def _both(a: Schema, b: Schema) -> Schema:
+def _merged_entry(a: Schema, b: Schema) -> Schema:
     if not a or not b:
         return a or b
     joined = {**a, **b}
@@ -136,7 +136,7 @@ def _typed(names: Any) -> list[str]:
     return [_NAMES.get(name, name) for name in lower]
 
 
-def _kinds(one: Schema) -> frozenset[str]:
+def _types_of_alternative(one: Schema) -> frozenset[str]:
     """Returns the types that one alternative allows; all of them where it names none."""
     if "const" in one:
         kinds = {kind_of(one["const"])}
@@ -153,9 +153,9 @@ def _kinds(one: Schema) -> frozenset[str]:
     return frozenset(kinds | {"null"} if one.get("nullable") is True else kinds)
 
 
-def kinds(schema: Any, root: Schema) -> frozenset[str]:
+def allowed_types(schema: Any, root: Schema) -> frozenset[str]:
     """Returns the names of the JSON types that a schema allows; all where it restricts none."""
-    return frozenset().union(*map(_kinds, alternatives(schema, root)))
+    return frozenset().union(*map(_types_of_alternative, alternatives(schema, root)))
 
 
 def kind_of(value: Any) -> str:
@@ -173,23 +173,25 @@ def kind_of(value: Any) -> str:
 
 
 def _permits(one: Schema, value: Any) -> bool:
-    kind, allowed = kind_of(value), _kinds(one)
+    kind, allowed = kind_of(value), _types_of_alternative(one)
     if kind not in allowed and not (kind == "integer" and "number" in allowed):
         return False
     if value is None:
         return True
     listed = [one["const"]] if "const" in one else one.get("enum")
-    return not isinstance(listed, list) or any(_same(value, entry) for entry in listed)
+    return not isinstance(listed, list) or any(_equal_values(value, entry) for entry in listed)
 
 
-def _same(value: Any, entry: Any) -> bool:
+def _equal_values(value: Any, entry: Any) -> bool:
     return value == entry and isinstance(value, bool) == isinstance(entry, bool)
 
 
 # -- values in the types of a schema ----------------------------------------------------------
 
 
-def coerced(values: Mapping[str, Any], schema: Schema, *, written: bool = False) -> dict[str, Any]:
+def coerced_arguments(
+    values: Mapping[str, Any], schema: Schema, *, written: bool = False
+) -> dict[str, Any]:
     """Returns the arguments of a call in the types that the tool's schema asks for.
 
     Only what can be meant in one way is changed: JSON text or a Python literal where an array or
@@ -206,7 +208,7 @@ def coerced(values: Mapping[str, Any], schema: Schema, *, written: bool = False)
     if not _COMBINED.isdisjoint(schema):
         found = _coerced(dict(values), schema, schema, written, 0)
     else:
-        found = _object(dict(values), schema, schema, written, 0)
+        found = _coerced_object(dict(values), schema, schema, written, 0)
     return found if isinstance(found, dict) else dict(values)
 
 
@@ -226,7 +228,7 @@ def _coerced(value: Any, schema: Any, root: Schema, written: bool, depth: int) -
 
 def _inside(value: Any, one: Schema, root: Schema, written: bool, depth: int) -> Any:
     if isinstance(value, dict):
-        return _object(value, one, root, written, depth)
+        return _coerced_object(value, one, root, written, depth)
     if isinstance(value, list):
         items, first = one.get("items", {}), one.get("prefixItems")
         first = first if isinstance(first, list) else []
@@ -235,12 +237,18 @@ def _inside(value: Any, one: Schema, root: Schema, written: bool, depth: int) ->
             _coerced(entry, part, root, written and depth == 0, depth + 1)
             for entry, part in zip(value, each, strict=False)
         ]
-    if isinstance(value, float) and value.is_integer() and "number" not in _kinds(one):
+    if (
+        isinstance(value, float)
+        and value.is_integer()
+        and "number" not in _types_of_alternative(one)
+    ):
         return int(value)
     return value
 
 
-def _object(value: dict[str, Any], one: Schema, root: Schema, written: bool, depth: int) -> Any:
+def _coerced_object(
+    value: dict[str, Any], one: Schema, root: Schema, written: bool, depth: int
+) -> Any:
     properties = one.get("properties")
     properties = properties if isinstance(properties, Mapping) else {}
     others, required = one.get("additionalProperties"), one.get("required") or ()
@@ -253,7 +261,7 @@ def _object(value: dict[str, Any], one: Schema, root: Schema, written: bool, dep
             continue
         found = _coerced(entry, schema, root, text, depth + 1)
         if key in properties and key not in required and _is_null(found):
-            allowed = kinds(schema, root)
+            allowed = allowed_types(schema, root)
             if "null" not in allowed and (found is None or "string" not in allowed):
                 continue
         out[key] = found
@@ -275,7 +283,7 @@ def _readings(value: Any, options: list[Schema], written: bool) -> Iterator[Any]
         if isinstance(value, int) and not isinstance(value, bool):
             yield str(value)  # of another type only where a string is asked for
         return
-    untyped = any(_kinds(one) == _ANY and "type" not in one for one in options)
+    untyped = any(_types_of_alternative(one) == _ANY and "type" not in one for one in options)
     if written and value.strip() in ("null", "None"):
         yield None
     if written and untyped:
@@ -310,7 +318,7 @@ def _containers(text: str) -> Iterator[Any]:
     try:
         value = loads_bounded(body, strict=False)
     except json.JSONDecodeError:
-        value = literal(body)
+        value = python_literal(body)
     if isinstance(value, (list, dict)):
         yield value
 

@@ -1,7 +1,7 @@
 """Keeps keys out of logs, traces, cassettes and sandboxes.
 
-Secrets are registered when they are read (`remember`); `scrub` replaces each of them, and any
-value in the shape of a well-known key, by `[secret]`.
+Secrets are registered when they are read (`remember_secret`); `mask_secrets` replaces each of
+them, and any value in the shape of a well-known key, by `[secret]`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _known: set[str] = set()
 _lock = threading.Lock()
 
 
-def remember(value: str | None) -> None:
-    """Registers a secret, so that `scrub` replaces it from now on."""
+def remember_secret(value: str | None) -> None:
+    """Registers a secret, so that `mask_secrets` replaces it from now on."""
     if value and len(value) >= _SHORTEST:
         with _lock:
             _known.add(value)
@@ -41,10 +41,10 @@ def is_secret_name(name: str) -> bool:
 
 def looks_like_key(text: str) -> bool:
     """Returns whether `text` contains a known secret or a value in the shape of one."""
-    return scrub(text) != text
+    return mask_secrets(text) != text
 
 
-def scrub(text: str) -> str:
+def mask_secrets(text: str) -> str:
     """Returns `text` with every known secret, and every value shaped like a key, masked."""
     for value in sorted(_known, key=len, reverse=True):
         if value in text:

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.secrets import MASK, remember
+from qwenbelt.core.secrets import MASK, remember_secret
 
 FILE_NAME = "qwenbelt.toml"
 _LONG_RUN = 100  # model calls
@@ -127,7 +127,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read as TOML ({error})") from error
 
 
-def _boolean(name: str, value: object) -> bool:
+def _boolean_setting(name: str, value: object) -> bool:
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower()
@@ -136,7 +136,7 @@ def _boolean(name: str, value: object) -> bool:
     raise ConfigError(f"{name} must be true or false, not {value!r}.")
 
 
-def _number(name: str, value: object, least: int = 1) -> int:
+def _number_setting(name: str, value: object, least: int = 1) -> int:
     try:
         number = int(str(value))
     except ValueError:
@@ -146,13 +146,13 @@ def _number(name: str, value: object, least: int = 1) -> int:
     return number
 
 
-def _rates(name: str, value: object) -> dict[str, Mapping[str, Any]]:
+def _rate_settings(name: str, value: object) -> dict[str, Mapping[str, Any]]:
     if isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values()):
         return value
     raise ConfigError(f"[{name}.NAME] must hold limits, such as in_flight = 8.")
 
 
-def _prices(name: str, value: object) -> dict[str, tuple[float, float]]:
+def _price_settings(name: str, value: object) -> dict[str, tuple[float, float]]:
     try:
         return {model: (float(into), float(out)) for model, (into, out) in value.items()}  # type: ignore[attr-defined]
     except (AttributeError, TypeError, ValueError):
@@ -161,14 +161,14 @@ def _prices(name: str, value: object) -> dict[str, tuple[float, float]]:
 
 _CONVERT: dict[str, Any] = {
     "endpoint": lambda name, value: str(value) or None,
-    "max_model_calls": _number,
-    "max_repeats": lambda name, value: _number(name, value, least=0),
+    "max_model_calls": _number_setting,
+    "max_repeats": lambda name, value: _number_setting(name, value, least=0),
     "tool_format": lambda name, value: str(value) or None,
     "workspace": lambda name, value: Path(str(value)).expanduser(),
-    "allow_unsandboxed": _boolean,
-    "allow_private_urls": _boolean,
+    "allow_unsandboxed": _boolean_setting,
+    "allow_private_urls": _boolean_setting,
 }
-_TABLES: dict[str, Any] = {"rates": _rates, "prices": _prices}  # in the file only
+_TABLES: dict[str, Any] = {"rates": _rate_settings, "prices": _price_settings}  # in the file only
 
 
 def load_settings() -> Settings:
@@ -188,7 +188,7 @@ def load_settings() -> Settings:
     if not isinstance(keys, dict) or not all(isinstance(v, str) for v in keys.values()):
         raise ConfigError(f"{path}: [keys] must hold names and texts.")
     for value in keys.values():
-        remember(value)
+        remember_secret(value)
     values: dict[str, Any] = {n: _TABLES[n](n, value) for n, value in tables.items()}
     for name, convert in _CONVERT.items():
         given = os.environ.get(f"QWENBELT_{name.upper()}", table.get(name))

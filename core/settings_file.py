@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from qwenbelt.core.errors import ConfigError, InputError
-from qwenbelt.core.secrets import remember
+from qwenbelt.core.secrets import remember_secret
 from qwenbelt.core.settings import FILE_NAME, config_folder, load_settings
 
 _TABLE = re.compile(r"^[ \t]*\[keys\][ \t]*(?:#.*)?$", re.MULTILINE)
@@ -34,7 +34,7 @@ def save_key(name: str, key: str) -> Path:
         raise InputError("This is no API key: one word of 8 letters or more is expected.")
     if not re.fullmatch(r"[a-z_]{1,30}", name):
         raise InputError(f"{name[:40]!r} names no endpoint.")
-    remember(key)
+    remember_secret(key)
     path = load_settings().source or config_folder() / FILE_NAME
     try:
         old = path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -20,7 +20,7 @@ def tell_spans(tracer: Any) -> None:
 
 
 @contextlib.contextmanager
-def span(name: str, attributes: Mapping[str, str | int]) -> Iterator[None]:
+def tool_span(name: str, attributes: Mapping[str, str | int]) -> Iterator[None]:
     """Records what is done inside as a span of the call or run that it happens in."""
     if _tracer is None:
         yield

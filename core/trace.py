@@ -19,8 +19,8 @@ from qwenbelt.core.closing import Closing
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, Notice, TextDelta, ThinkingDelta
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.core.kept_files import keep, let_go
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.kept_files import keep_file_closed, let_go
+from qwenbelt.core.secrets import mask_secrets
 
 
 class TraceWriter(Closing):
@@ -41,7 +41,7 @@ class TraceWriter(Closing):
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("w", encoding="utf-8")
-            keep(self.path)
+            keep_file_closed(self.path)
 
     def write(self, event: Event) -> None:
         """Adds one event; may be called from any thread."""
@@ -70,7 +70,7 @@ class TraceWriter(Closing):
         if self._file is None:
             self.lines.append(record)
             return
-        self._file.write(scrub(json.dumps(record, ensure_ascii=False, default=str)) + "\n")
+        self._file.write(mask_secrets(json.dumps(record, ensure_ascii=False, default=str)) + "\n")
 
     def flush(self) -> None:
         """Hands everything written so far to the operating system."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def writing(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def write_transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """Takes the write lock at once, so that nothing that was read can change before the writing.
 
     Whatever ends the block early, an interrupt too, takes everything back. The connection must be

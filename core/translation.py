@@ -54,10 +54,10 @@ def in_language(error: BaseException | str, language: str) -> str:
         return str(error)
     if not isinstance(error, QwenbeltError) or not error.fix:
         return _Reading().read(str(error)).text
-    return _joined(_Reading().read(error.message).text, _Reading().read(error.fix).text)
+    return _joined_rows(_Reading().read(error.message).text, _Reading().read(error.fix).text)
 
 
-def _joined(first: str, second: str) -> str:
+def _joined_rows(first: str, second: str) -> str:
     if first.endswith(("。", "？", "！", "：")):
         return first + second
     return f"{first}{' ' if first.endswith(('.', '?', '!')) else '。'}{second}"
@@ -99,7 +99,7 @@ class _Reading:
         left = self.read(text[: joint.start() + (mark not in _CHINESE)], depth, 0, words=False)
         right = self.read(text[joint.end() :], depth, joints, words=words)
         if mark not in _CHINESE:
-            return _Read(_joined(left.text, right.text), left.weight + right.weight)
+            return _Read(_joined_rows(left.text, right.text), left.weight + right.weight)
         glue = _CHINESE[mark] if left.weight or right.weight else mark
         return _Read(left.text + glue + right.text, left.weight + right.weight)
 
@@ -110,7 +110,7 @@ class _Reading:
             if given in plain and (words or not given.isalpha()):
                 return _Read(plain[given] + end, len(given))
             for row in rows:
-                values = _values(row, given)
+                values = _row_values(row, given)
                 if values is not None:
                     filled = self._filled(row, values, depth)
                     return _Read(filled.text + end, filled.weight)
@@ -128,7 +128,7 @@ class _Reading:
         return _Read(written + row.chinese[end:], weight)
 
 
-def _values(row: _Row, text: str) -> list[str] | None:
+def _row_values(row: _Row, text: str) -> list[str] | None:
     """Returns what is in the holes, each as short as can be, or None where the row is not it.
 
     It takes one pass over the text, whatever is in it.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwenbelt.core.errors import EXIT_INTERRUPTED, QwenbeltError
-from qwenbelt.core.secrets import remember, scrub
+from qwenbelt.core.secrets import mask_secrets, remember_secret
 from qwenbelt.mcp_servers.options import HttpOptions
 
 if TYPE_CHECKING:
@@ -46,28 +46,28 @@ def transport_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def serve(
+def serve_service(
     make: Callable[[], McpService], port: int | None, host: str, names: tuple[str, ...]
 ) -> None:
     """Serves a service as the options say, until the client or a person ends it."""
     token = os.environ.get(TOKEN_VARIABLE) or None
-    remember(token)
+    remember_secret(token)
     http = None if port is None else HttpOptions(host, port, token, names).checked()
     service = make()
     # the SDK takes most of a second to import: bad options are told before
-    from qwenbelt.mcp_servers.serving import build
+    from qwenbelt.mcp_servers.serving import build_server
     from qwenbelt.mcp_servers.transports import serve_http, serve_stdio
 
     try:
         if http is None:
-            serve_stdio(build(service))
+            serve_stdio(build_server(service))
         else:
-            serve_http(build(service), http)
+            serve_http(build_server(service), http)
     finally:
         service.close()
 
 
-def run(command: click.Command) -> None:
+def run_command(command: click.Command) -> None:
     """Runs a server's command line as a program of its own."""
     try:
         command.main(standalone_mode=False)
@@ -77,7 +77,7 @@ def run(command: click.Command) -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(EXIT_INTERRUPTED)
     except QwenbeltError as error:
-        click.echo(scrub(f"Error: {error}"), err=True)
+        click.echo(mask_secrets(f"Error: {error}"), err=True)
         sys.exit(error.exit_code)
     # a thread that was left behind must not hold up the end
     sys.stdout.flush()

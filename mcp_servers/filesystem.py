@@ -6,7 +6,7 @@ import os
 
 import click
 
-from qwenbelt.mcp_servers.command import SETTINGS, run, serve, transport_options
+from qwenbelt.mcp_servers.command import SETTINGS, run_command, serve_service, transport_options
 from qwenbelt.mcp_servers.service import McpService
 
 # a file goes over twice, as content and as structured content, as the reference sends it; clients
@@ -28,12 +28,12 @@ def service(folders: tuple[str, ...], *, read_only: bool = False, http: bool = F
     from qwenbelt.tools.filesystem.operations import OPERATIONS
 
     limit = _EVENT_BYTES if http else _LINE_BYTES
-    files = Files(Fence(_there(folders)), read_only=read_only, max_media=limit)
+    files = Files(Fence(_existing_folders(folders)), read_only=read_only, max_media=limit)
     offered = [o for o in OPERATIONS if o.read_only or not read_only]
     return McpService("qwenbelt-filesystem", "Files", files, offered, INSTRUCTIONS)
 
 
-def _there(folders: tuple[str, ...]) -> list[str]:
+def _existing_folders(folders: tuple[str, ...]) -> list[str]:
     """Returns the folders that are there, and tells of the others; all of them if none is.
 
     A disk that is not plugged in must not take the other folders away, as in the reference.
@@ -57,8 +57,10 @@ def command(
     names: tuple[str, ...],
 ) -> None:
     """Serve files below the folders, with the reference server's tools and grep."""
-    serve(lambda: service(folders, read_only=read_only, http=port is not None), port, host, names)
+    serve_service(
+        lambda: service(folders, read_only=read_only, http=port is not None), port, host, names
+    )
 
 
 if __name__ == "__main__":
-    run(command)
+    run_command(command)

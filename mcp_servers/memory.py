@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import click
 
 from qwenbelt.core.errors import ToolError
-from qwenbelt.mcp_servers.command import SETTINGS, run, serve, transport_options
+from qwenbelt.mcp_servers.command import SETTINGS, run_command, serve_service, transport_options
 from qwenbelt.mcp_servers.service import McpService, TextResource, TextTemplate, begun_names
 
 INSTRUCTIONS = (
@@ -118,13 +118,13 @@ def command(
     """Serve a knowledge graph that remembers across conversations."""
     path, old = (file, None) if file is not None else default_file()
     if taken or given or old:
-        _convert(path, taken or old, given)
+        _convert_graph(path, taken or old, given)
         if given:
             return
-    serve(lambda: service(path), port, host, names)
+    serve_service(lambda: service(path), port, host, names)
 
 
-def _convert(path: Path, taken: Path | None, given: Path | None) -> None:
+def _convert_graph(path: Path, taken: Path | None, given: Path | None) -> None:
     from qwenbelt.tools.memory.jsonl import read_jsonl, write_jsonl
     from qwenbelt.tools.memory.store import GraphStore
 
@@ -141,4 +141,4 @@ def _convert(path: Path, taken: Path | None, given: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    run(command)
+    run_command(command)

@@ -36,7 +36,7 @@ _SMALLEST_STEP = 1e-6
 Context = ServerRequestContext[Any, Any]
 
 
-def build(service: McpService) -> Server[Any]:
+def build_server(service: McpService) -> Server[Any]:
     """Returns the server of a service, ready for any transport."""
     handlers = _Handlers(service)
     return Server(
@@ -66,7 +66,7 @@ class _Handlers:
         if self._known is None:
             given = self._service.operations
             found = await self._in_thread(given, OperationCall()) if callable(given) else given
-            self._tools = [_declared(o, self._service.open_world) for o in found]
+            self._tools = [_declared_tool(o, self._service.open_world) for o in found]
             self._known = {operation.name: operation for operation in found}
         return self._known
 
@@ -83,17 +83,17 @@ class _Handlers:
         try:
             arguments = operation.Arguments.model_validate(params.arguments or {})
         except ValidationError as error:
-            return _failed(f"Wrong arguments for {operation.name}: {validation_line(error)}")
-        call = OperationCall(language=user_language(), client=_client(ctx))
+            return _failed_result(f"Wrong arguments for {operation.name}: {validation_line(error)}")
+        call = OperationCall(language=user_language(), client=_client_session(ctx))
         call.report = _reporter(ctx)
         run = functools.partial(operation.run, self._service.engine, arguments, call)
         try:
-            return _result(await self._in_thread(run, call))
+            return _call_result(await self._in_thread(run, call))
         except QwenbeltError as error:
-            return _failed(str(error))
+            return _failed_result(str(error))
         except Exception as error:  # the client gets one line, the log gets the rest
             log.exception("%s failed", operation.name)
-            return _failed(f"{operation.name} failed inside: {type(error).__name__}.")
+            return _failed_result(f"{operation.name} failed inside: {type(error).__name__}.")
 
     async def _in_thread(self, run: Callable[[], Any], call: OperationCall) -> Any:
         try:
@@ -167,7 +167,7 @@ class _Handlers:
         )
 
     async def list_prompts(self, ctx: Context, params: Any) -> types.ListPromptsResult:
-        return types.ListPromptsResult(prompts=[_prompt(p) for p in self._service.prompts])
+        return types.ListPromptsResult(prompts=[_declared_prompt(p) for p in self._service.prompts])
 
     async def get_prompt(
         self, ctx: Context, params: types.GetPromptRequestParams
@@ -183,7 +183,7 @@ class _Handlers:
         return types.GetPromptResult(description=prompt.description, messages=[message])
 
 
-def _prompt(prompt: PromptText) -> types.Prompt:
+def _declared_prompt(prompt: PromptText) -> types.Prompt:
     arguments = [types.PromptArgument(name=prompt.argument, required=True)]
     return types.Prompt(
         name=prompt.name,
@@ -192,7 +192,7 @@ def _prompt(prompt: PromptText) -> types.Prompt:
     )
 
 
-def _declared(operation: Operation, open_world: bool) -> types.Tool:
+def _declared_tool(operation: Operation, open_world: bool) -> types.Tool:
     return types.Tool(
         name=operation.name,
         title=operation.title,
@@ -209,7 +209,7 @@ def _declared(operation: Operation, open_world: bool) -> types.Tool:
     )
 
 
-def _client(ctx: Context) -> str:
+def _client_session(ctx: Context) -> str:
     """Returns a name for the client's session; "" over stdio, where there is one client.
 
     From protocol 2026-07-28 on there are no sessions over HTTP. Then it is one for each program
@@ -251,12 +251,12 @@ def _reporter(ctx: Context) -> Callable[..., None]:
     return report
 
 
-def _failed(text: str) -> types.CallToolResult:
+def _failed_result(text: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=text)], is_error=True)
 
 
-def _result(reply: OperationResult) -> types.CallToolResult:
-    content: list[Any] = [_block(media) for media in reply.media]
+def _call_result(reply: OperationResult) -> types.CallToolResult:
+    content: list[Any] = [_content_block(media) for media in reply.media]
     data = reply.data
     if reply.media_in_data:
         blocks = [b.model_dump(mode="json", by_alias=True, exclude_none=True) for b in content]
@@ -268,7 +268,7 @@ def _result(reply: OperationResult) -> types.CallToolResult:
     return types.CallToolResult(content=content, structured_content=data)
 
 
-def _block(media: Media) -> Any:
+def _content_block(media: Media) -> Any:
     data = base64.b64encode(media.data).decode("ascii")
     if media.kind == "image":
         return types.ImageContent(data=data, mime_type=media.mime_type)

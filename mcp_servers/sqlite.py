@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 import click
 
-from qwenbelt.mcp_servers.command import SETTINGS, run, serve, transport_options
+from qwenbelt.mcp_servers.command import SETTINGS, run_command, serve_service, transport_options
 from qwenbelt.mcp_servers.service import (
     McpService,
     PromptText,
@@ -49,7 +49,7 @@ def service(path: Path, *, write: bool = False, seconds: float = 30.0) -> McpSer
         engine,
         OPERATIONS,
         INSTRUCTIONS,
-        resources=lambda: _resources(engine),
+        resources=lambda: _database_resources(engine),
         templates=(
             TextTemplate(
                 "sqlite:///schema/{table}",
@@ -72,7 +72,7 @@ def service(path: Path, *, write: bool = False, seconds: float = 30.0) -> McpSer
     )
 
 
-def _resources(engine: SqlEngine) -> list[TextResource]:
+def _database_resources(engine: SqlEngine) -> list[TextResource]:
     database = engine.database
     found = [
         TextResource(
@@ -127,8 +127,10 @@ def command(
     path: Path, write: bool, seconds: float, port: int | None, host: str, names: tuple[str, ...]
 ) -> None:
     """Serve a SQLite database, read-only unless --write is given."""
-    serve(lambda: service(path.expanduser(), write=write, seconds=seconds), port, host, names)
+    serve_service(
+        lambda: service(path.expanduser(), write=write, seconds=seconds), port, host, names
+    )
 
 
 if __name__ == "__main__":
-    run(command)
+    run_command(command)

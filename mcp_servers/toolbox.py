@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field, create_model
 from qwenbelt.core.errors import ConfigError, QwenbeltError
 from qwenbelt.core.paths import Fence
 from qwenbelt.core.settings import load_settings
-from qwenbelt.mcp_servers.command import SETTINGS, run, serve, transport_options
+from qwenbelt.mcp_servers.command import SETTINGS, run_command, serve_service, transport_options
 from qwenbelt.mcp_servers.service import McpService
 from qwenbelt.tools.operation import Media, Operation, OperationCall, OperationResult
 
@@ -88,7 +88,7 @@ class Toolbox:
         """Returns the documents by the names that clients use."""
         found: dict[str, Path] = {}
         for folder in self._folders:
-            paths = [folder] if folder.is_file() else sorted(_below(folder))
+            paths = [folder] if folder.is_file() else sorted(_paths_below(folder))
             for path in paths[: _MOST_FILES - len(found)]:
                 name = path.name if folder.is_file() else str(path.relative_to(folder))
                 found.setdefault(name, path)
@@ -116,7 +116,7 @@ class Toolbox:
         return old
 
 
-def _below(folder: Path) -> Iterable[Path]:
+def _paths_below(folder: Path) -> Iterable[Path]:
     for top, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
@@ -147,7 +147,7 @@ def _operation(tool: Tool) -> Operation:
         str(tool.name).replace("_", " ").title(),
         str(tool.function["description"]),
         _with_session(tool.Arguments),
-        functools.partial(_run, tool),
+        functools.partial(_run_tool, tool),
         _OUTPUT,
         read_only=tool.read_only,
         idempotent=tool.idempotent,
@@ -161,7 +161,7 @@ def _with_session(arguments: type[BaseModel]) -> type[BaseModel]:
     return create_model(arguments.__name__, __base__=arguments, session=(str | None, field))
 
 
-def _run(tool: Tool, toolbox: Toolbox, given: Any, call: OperationCall) -> OperationResult:
+def _run_tool(tool: Tool, toolbox: Toolbox, given: Any, call: OperationCall) -> OperationResult:
     from qwenbelt.tools.base import ToolContext, result_items
 
     if given.session:
@@ -229,13 +229,13 @@ def service(
         ConfigError: a folder does not exist.
     """
     toolbox = Toolbox(folders, index)
-    load = _once(lambda: _operations(toolbox, names))
+    load = _made_once(lambda: _operations(toolbox, names))
     # the tools need qwen-agent, which takes seconds to import: the handshake need not wait for it
     threading.Thread(target=load, daemon=True).start()
     return McpService("qwenbelt-toolbox", "Toolbox", toolbox, load, INSTRUCTIONS)
 
 
-def _once(make: Callable[[], list[Operation]]) -> Callable[[], list[Operation]]:
+def _made_once(make: Callable[[], list[Operation]]) -> Callable[[], list[Operation]]:
     lock = threading.Lock()
     made: list[list[Operation]] = []
 
@@ -272,8 +272,8 @@ def command(
     names: tuple[str, ...],
 ) -> None:
     """Serve the code interpreter, document search and charts; FOLDERs hold the documents."""
-    serve(lambda: service(folders, index, chosen or TOOLS), port, host, names)
+    serve_service(lambda: service(folders, index, chosen or TOOLS), port, host, names)
 
 
 if __name__ == "__main__":
-    run(command)
+    run_command(command)

@@ -18,7 +18,7 @@ class CassetteMissed(CheckFailed):
     """A replayed request is not on the cassette, or a recording was left unused."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Returns ` Did you mean 'x'?` for the known word most like `word`, or an empty text."""
     found = difflib.get_close_matches(word, list(known), 1, 0.5)
     return f" Did you mean {found[0]!r}?" if found else ""

@@ -36,21 +36,21 @@ class _Guard:
                 )
 
 
-def _address(arguments: tuple[Any, ...]) -> str | None:
+def _address_of_call(arguments: tuple[Any, ...]) -> str | None:
     address = arguments[1]
     return str(address[0]) if isinstance(address, tuple) and address else None
 
 
 _TARGETS: dict[str, Callable[[Any], str | None]] = {
-    "socket.connect": _address,
-    "socket.sendto": _address,
-    "socket.getaddrinfo": lambda arguments: _text(arguments[0]),
-    "socket.gethostbyname": lambda arguments: _text(arguments[0]),
+    "socket.connect": _address_of_call,
+    "socket.sendto": _address_of_call,
+    "socket.getaddrinfo": lambda arguments: _host_text(arguments[0]),
+    "socket.gethostbyname": lambda arguments: _host_text(arguments[0]),
 }
 _guard = _Guard()
 
 
-def _text(host: Any) -> str | None:
+def _host_text(host: Any) -> str | None:
     if isinstance(host, bytes):
         return host.decode("idna", "replace")
     return None if host is None else str(host)

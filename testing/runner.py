@@ -21,7 +21,7 @@ from qwenbelt.testing.checks.checks import all_ok, ended
 from qwenbelt.testing.checks.trajectory import Trajectory
 from qwenbelt.testing.checks.wire import delivered
 from qwenbelt.testing.checks.yaml_checks import checks_of
-from qwenbelt.testing.errors import ScenarioFailed, nearest
+from qwenbelt.testing.errors import ScenarioFailed, did_you_mean
 from qwenbelt.testing.scenarios.scenario import Conversation, Scenario
 from qwenbelt.testing.server.server import ScriptedServer
 
@@ -42,15 +42,15 @@ def record(agent: Any, *questions: str, server: ScriptedServer | None = None) ->
     if not hasattr(agent, "stream"):
         if server is None:
             raise ConfigError("This agent writes no trace; give the scripted `server` too.")
-        _ask(agent, questions, {})
+        _ask_agent(agent, questions, {})
         return Trajectory.from_server(server)
     with TraceWriter() as trace:
-        _ask(agent, questions, {"trace": trace})
+        _ask_agent(agent, questions, {"trace": trace})
     run = Trajectory.from_records(trace.lines)
     return run if server is None else run.beside(server)
 
 
-def _ask(agent: Any, questions: Sequence[str], keywords: Mapping[str, Any]) -> None:
+def _ask_agent(agent: Any, questions: Sequence[str], keywords: Mapping[str, Any]) -> None:
     messages: list[Any] = []
     for question in questions:
         messages.append({"role": "user", "content": question})
@@ -84,21 +84,23 @@ def play(
     if llm is not None:
         for conversation in script.conversations:
             runs.append(record(make(llm), *questions(conversation)))
-            _checked(script, conversation, runs[-1])
+            _checked_run(script, conversation, runs[-1])
         return runs
     with ScriptedServer(script) as server:
         for conversation in script.conversations:
             seen = len(server.requests)
-            run = _recorded(server, make, conversation)
+            run = _recorded_conversation(server, make, conversation)
             run.requests = server.requests[seen:]
             runs.append(run)
         server.assert_complete()
     for conversation, run in zip(script.conversations, runs, strict=True):
-        _checked(script, conversation, run.check(delivered()))
+        _checked_run(script, conversation, run.check(delivered()))
     return runs
 
 
-def _recorded(server: ScriptedServer, make: AgentMaker, conversation: Conversation) -> Trajectory:
+def _recorded_conversation(
+    server: ScriptedServer, make: AgentMaker, conversation: Conversation
+) -> Trajectory:
     try:
         return record(make(server.llm), *questions(conversation), server=server)
     except Exception as error:  # an agent may raise anything after a refusal; that is the cause
@@ -118,7 +120,7 @@ def questions(conversation: Conversation) -> list[str]:
     return [conversation.say, *(turn.say for turn in conversation.turns if turn.say)]
 
 
-def _checked(scenario: Scenario, conversation: Conversation, run: Trajectory) -> Trajectory:
+def _checked_run(scenario: Scenario, conversation: Conversation, run: Trajectory) -> Trajectory:
     then = {**scenario.then, **conversation.then}
     checks = checks_of(then)
     if "ended" not in then:
@@ -138,10 +140,10 @@ def maker_of(scenario: Scenario) -> AgentMaker:
 
     kind = scenario.agent or "fncall"
     if ":" in kind:
-        return _named(kind, scenario)
+        return _named_errors(kind, scenario)
     known = next((name for name in AGENT_KINDS if name == kind), None)
     if known is None:
-        hint = nearest(kind, AGENT_KINDS)
+        hint = did_you_mean(kind, AGENT_KINDS)
         raise ConfigError(f"There is no agent {kind!r}.{hint}", fix="Or write module:function.")
 
     def make(llm: dict[str, Any]) -> Any:
@@ -155,7 +157,7 @@ def maker_of(scenario: Scenario) -> AgentMaker:
     return make
 
 
-def _named(place: str, scenario: Scenario) -> AgentMaker:
+def _named_errors(place: str, scenario: Scenario) -> AgentMaker:
     module_name, _, name = place.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), name)
@@ -183,7 +185,7 @@ def tools_of(scenario: Scenario) -> list[str]:
 
         for name in names:
             if name not in TOOL_REGISTRY:
-                hint = nearest(name, TOOL_REGISTRY)
+                hint = did_you_mean(name, TOOL_REGISTRY)
                 raise ConfigError(
                     f"There is no tool {name!r}.{hint}",
                     fix="Register it in conftest.py, or name your agent: `agent: module:function`.",

@@ -18,9 +18,9 @@ from qwen_agent.tools.base import BaseTool
 
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.events import CallStatus, Item
-from qwenbelt.core.jsons import loads_bounded, loads_lenient, repaired
+from qwenbelt.core.jsons import loads_bounded, loads_lenient, repaired_json
 from qwenbelt.core.language import Language
-from qwenbelt.core.schemas import coerced, is_exact, json_schema
+from qwenbelt.core.schemas import coerced_arguments, is_exact, json_schema
 from qwenbelt.tools.arguments import schema_of, unknown_line, validation_line
 
 ToolResult: TypeAlias = str | dict[str, Any] | list[Any] | ContentItem
@@ -260,7 +260,7 @@ class Tool(BaseTool):  # type: ignore[misc]
     def _checked(self, values: dict[str, Any]) -> Any:
         schema = json_schema(self.parameters)
         if not is_exact(values, schema):  # the usual case costs next to nothing
-            values = coerced(values, schema)
+            values = coerced_arguments(values, schema)
             unknown = unknown_line(values, schema, self.Arguments)
             if unknown:
                 raise ToolError(f"Wrong arguments for {self.name}: {unknown}")
@@ -327,7 +327,7 @@ def _nearly(text: str) -> dict[str, Any] | None:
     body = text.strip()
     if not (body.startswith("{") and body.endswith("}")):
         return None  # cut off or not an object: guessing would run something else
-    value = loads_lenient(body) or repaired(body)
+    value = loads_lenient(body) or repaired_json(body)
     return value if isinstance(value, dict) and value else None
 
 

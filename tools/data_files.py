@@ -46,17 +46,17 @@ def read_rows(path: Path, limit: int = SAMPLE_ROWS) -> tuple[list[list[str]], in
     if path.suffix.lower() == ".xlsx":
         return _sheet_rows(path, limit)
     try:
-        with path.open(encoding=_encoding(path), newline="") as stream:
+        with path.open(encoding=_file_encoding(path), newline="") as stream:
             sample = stream.read(8192)
             stream.seek(0)
-            rows = csv.reader(stream, delimiter=_delimiter(sample, path))
+            rows = csv.reader(stream, delimiter=_csv_delimiter(sample, path))
             kept = list(islice(rows, limit))
             return kept, len(kept) + sum(1 for _ in rows)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path.name}: cannot be read as a table ({error}).") from None
 
 
-def _encoding(path: Path) -> str:
+def _file_encoding(path: Path) -> str:
     with path.open("rb") as stream:
         start = stream.read(65536)
     for encoding in ("utf-8-sig", "gb18030"):
@@ -68,7 +68,7 @@ def _encoding(path: Path) -> str:
     return "latin-1"
 
 
-def _delimiter(sample: str, path: Path) -> str:
+def _csv_delimiter(sample: str, path: Path) -> str:
     if path.suffix.lower() == ".tsv":
         return "\t"
     first = sample.splitlines()[0] if sample.strip() else ""
@@ -101,11 +101,11 @@ def column_types(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[s
     types = []
     for column in range(len(header)):
         cells = [row[column].strip() for row in held if column < len(row) and row[column].strip()]
-        types.append(_type(cells))
+        types.append(_column_type(cells))
     return types
 
 
-def _type(cells: Sequence[str]) -> str:
+def _column_type(cells: Sequence[str]) -> str:
     if not cells:
         return "text"
     for kind, fits in (("integer", _is_integer), ("number", _is_number), ("date", _is_date)):

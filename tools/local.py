@@ -53,15 +53,17 @@ def tool_result(reply: OperationResult, context: ToolContext) -> ToolResult:
     text = "\n\n".join(part for part in (reply.text, reply.note) if part)
     if not reply.media:
         return Structured(text, reply.data) if reply.data else text
-    items = [ContentItem(**{_kind(m): str(_saved(m, context.folder))}) for m in reply.media]
+    items = [
+        ContentItem(**{_media_kind(m): str(_saved_media(m, context.folder))}) for m in reply.media
+    ]
     return [*([ContentItem(text=text)] if text else []), *items]
 
 
-def _kind(media: Media) -> str:
+def _media_kind(media: Media) -> str:
     return "file" if media.kind == "file" else media.kind
 
 
-def _saved(media: Media, folder: Path | None) -> Path:
+def _saved_media(media: Media, folder: Path | None) -> Path:
     target = folder or Path(tempfile.mkdtemp(prefix="qwenbelt-"))
     target.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(media.data).hexdigest()[:12]
@@ -71,5 +73,5 @@ def _saved(media: Media, folder: Path | None) -> Path:
     try:
         write_bytes(path, media.data)
     except InputError:  # a folder that somebody gave this name
-        return _saved(media, None)
+        return _saved_media(media, None)
     return path

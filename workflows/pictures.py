@@ -40,7 +40,7 @@ class Health:
             raise error
 
 
-async def each(
+async def for_each_source(
     sources: Sequence[PictureSource],
     work: Callable[[PictureSource, str], Awaitable[T]],
     slots: asyncio.Semaphore,

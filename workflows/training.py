@@ -22,7 +22,7 @@ from qwenbelt.agents.models.codecs import codec_for
 from qwenbelt.agents.models.encoding import text_of, to_wire
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.secrets import mask_secrets
 
 Form = Literal["openai", "sharegpt", "dpo"]
 _FROM = {"user": "human", "assistant": "gpt", "tool": "observation"}
@@ -79,8 +79,8 @@ def example_of(records: Iterable[Mapping[str, Any]]) -> TrainingExample:
     finished = [row for row in rows if row["event"] == "tool_finished"]
     usage = [row for row in rows if row["event"] == "usage"]
     return TrainingExample(
-        prompt=_written(began["messages"]),
-        reply=_written(done["messages"]),
+        prompt=_chat_completions_form(began["messages"]),
+        reply=_chat_completions_form(done["messages"]),
         tools=[{"type": "function", "function": told} for told in _declared(began)],
         reason=str(done["reason"]),
         failed=sum(not row["ok"] for row in finished),
@@ -89,16 +89,20 @@ def example_of(records: Iterable[Mapping[str, Any]]) -> TrainingExample:
     )
 
 
-def _written(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _chat_completions_form(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The chat completions form; pictures and files are told by their texts alone."""
     texts = [{**m, "content": text_of(m.get("content") or "")} for m in messages]
     wire = to_wire(texts, codec_for("native"))
-    cleaned: list[dict[str, Any]] = loads_bounded(scrub(json.dumps(wire, ensure_ascii=False)))
+    cleaned: list[dict[str, Any]] = loads_bounded(
+        mask_secrets(json.dumps(wire, ensure_ascii=False))
+    )
     return cleaned
 
 
 def _declared(began: Mapping[str, Any]) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = loads_bounded(scrub(json.dumps(began.get("declarations") or [])))
+    told: list[dict[str, Any]] = loads_bounded(
+        mask_secrets(json.dumps(began.get("declarations") or []))
+    )
     return told
 
 
@@ -117,23 +121,23 @@ def rows(
         InputError: `dpo` was asked for, and no task has two runs of different worth.
     """
     if form == "dpo":
-        found = list(_pairs(examples, score))
+        found = list(_preference_pairs(examples, score))
         if not found:
             raise InputError(
                 "No two runs of the same task differ in their score.",
                 fix="Give at least two traces of the same question, or a scorer of your own.",
             )
     elif form == "openai":
-        found = [_openai(example) for example in examples]
+        found = [_openai_row(example) for example in examples]
     else:
-        found = [_sharegpt(example) for example in examples]
+        found = [_sharegpt_row(example) for example in examples]
     seen: dict[str, dict[str, Any]] = {}
     for row in found:
-        seen.setdefault(_identity(row), row)
+        seen.setdefault(_row_identity(row), row)
     return list(seen.values())
 
 
-def _identity(row: Mapping[str, Any]) -> str:
+def _row_identity(row: Mapping[str, Any]) -> str:
     """The text of a row without the ids of its calls, which differ from run to run."""
 
     def plain(value: Any) -> Any:
@@ -144,15 +148,15 @@ def _identity(row: Mapping[str, Any]) -> str:
     return json.dumps(plain(dict(row)), sort_keys=True)
 
 
-def _openai(example: TrainingExample) -> dict[str, Any]:
+def _openai_row(example: TrainingExample) -> dict[str, Any]:
     row: dict[str, Any] = {"messages": [*example.prompt, *example.reply]}
     return {**row, "tools": example.tools} if example.tools else row
 
 
-def _sharegpt(example: TrainingExample) -> dict[str, Any]:
+def _sharegpt_row(example: TrainingExample) -> dict[str, Any]:
     messages = [*example.prompt, *example.reply]
     system = "\n".join(text_of(m["content"]) for m in messages if m["role"] == "system")
-    row: dict[str, Any] = {"conversations": list(_turns(messages))}
+    row: dict[str, Any] = {"conversations": list(_sharegpt_turns(messages))}
     if system:
         row["system"] = system
     if example.tools:
@@ -161,7 +165,7 @@ def _sharegpt(example: TrainingExample) -> dict[str, Any]:
     return row
 
 
-def _turns(messages: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+def _sharegpt_turns(messages: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
     """One turn a message; all calls of a reply, and all their results, are one turn each."""
     for role, group in itertools.groupby(messages, key=lambda message: message["role"]):
         if role == "system":
@@ -188,7 +192,9 @@ def _value(text: str) -> Any:
         return text
 
 
-def _pairs(examples: Sequence[TrainingExample], score: Scorer) -> Iterator[dict[str, Any]]:
+def _preference_pairs(
+    examples: Sequence[TrainingExample], score: Scorer
+) -> Iterator[dict[str, Any]]:
     tasks: dict[str, list[TrainingExample]] = {}
     for example in examples:
         tasks.setdefault(example.task, []).append(example)

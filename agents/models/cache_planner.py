@@ -57,12 +57,12 @@ class CachePlanner:
         """
         messages: list[JsonDict] = body["messages"]
         now = self._clock()
-        head = _head(messages)
+        head = _system_messages(messages)
         key = hash(json.dumps([body.get("tools"), messages[:head]], sort_keys=True, default=str))
         again = now - self._heads.get(key, -LIFE_SECONDS) < LIFE_SECONDS
         self._remember(key, now)
-        sizes = [_tokens(message) for message in messages]
-        sizes[0] += _tokens(body.get("tools") or [])
+        sizes = [_estimated_tokens(message) for message in messages]
+        sizes[0] += _estimated_tokens(body.get("tools") or [])
         answered = any(message.get("role") == "assistant" for message in messages)
         lives = self._written is not None and now - self._written < LIFE_SECONDS
         if self._written is not None and not lives:
@@ -108,14 +108,14 @@ class CachePlanner:
             return [known] if known is not None else []
         places, blocks = [end], 0
         for place in range(end, known if known is not None else reply, -1):
-            blocks += _blocks(messages[place])
+            blocks += _content_blocks(messages[place])
             if blocks >= LOOK_BACK - 2 and len(places) < MOST_MARKS - 1:
                 places.insert(0, place)
                 blocks = 0
         return places
 
 
-def _head(messages: Sequence[JsonDict]) -> int:
+def _system_messages(messages: Sequence[JsonDict]) -> int:
     """Returns how many system messages the conversation begins with."""
     return next((n for n, m in enumerate(messages) if m.get("role") != "system"), len(messages))
 
@@ -140,12 +140,12 @@ def _with_mark(message: JsonDict) -> JsonDict:
     return {**message, "content": parts}
 
 
-def _blocks(message: Mapping[str, Any]) -> int:
+def _content_blocks(message: Mapping[str, Any]) -> int:
     content = message.get("content")
     return max(len(content), 1) if isinstance(content, list) else 1
 
 
-def _tokens(value: Any) -> int:
+def _estimated_tokens(value: Any) -> int:
     if isinstance(value, Mapping) and isinstance(value.get("content"), str):
         size = len(value["content"].encode("utf-8", "replace"))
         rest = {k: v for k, v in value.items() if k != "content"}

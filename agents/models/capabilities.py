@@ -73,16 +73,16 @@ _records: dict[tuple[str, str], Capabilities] = {}
 _lock = threading.Lock()
 
 
-def capabilities(url: str, model: str) -> Capabilities:
+def model_capabilities(url: str, model: str) -> Capabilities:
     """Returns the record of a model at an endpoint, shared by this whole process."""
     with _lock:
         key = (url, model)
         if key not in _records:
-            _records[key] = _from_dict(_read().get(_name(url, model), {}))
+            _records[key] = _from_dict(_read_records().get(_record_name(url, model), {}))
         return _records[key]
 
 
-def save(url: str, model: str) -> Path | None:
+def save_record(url: str, model: str) -> Path | None:
     """Keeps the record in the user's cache folder; returns the file, or None if it cannot be.
 
     A cache that cannot be written costs a later probe and nothing else, so it is only logged.
@@ -94,7 +94,7 @@ def save(url: str, model: str) -> Path | None:
         return None
     with _lock:
         record = _records.get((url, model), Capabilities())
-        table = {**_read(), _name(url, model): record.to_dict()}
+        table = {**_read_records(), _record_name(url, model): record.to_dict()}
         try:
             write_text(path, json.dumps(table, indent=1, ensure_ascii=False, sort_keys=True))
         except QwenbeltError as error:
@@ -103,7 +103,7 @@ def save(url: str, model: str) -> Path | None:
     return path
 
 
-def forget(url: str, model: str) -> None:
+def forget_records(url: str, model: str) -> None:
     """Drops what this process knows, so that the file is read again."""
     with _lock:
         _records.pop((url, model), None)
@@ -120,11 +120,11 @@ def record_file() -> Path | None:
     return None if folder is None else folder / "capabilities.json"
 
 
-def _name(url: str, model: str) -> str:
+def _record_name(url: str, model: str) -> str:
     return f"{model} @ {url}"
 
 
-def _read() -> dict[str, Any]:
+def _read_records() -> dict[str, Any]:
     path = record_file()
     if path is None:
         return {}

@@ -61,13 +61,13 @@ async def client_for(connection: ModelConnection) -> AsyncOpenAI:
     clients = _clients.setdefault(asyncio.get_running_loop(), {})
     if connection not in clients:
         client = _new_client(connection)
-        keeper = _keep(client)
+        keeper = _keep_client(client)
         await keeper.__anext__()  # from now on the loop's shutdown_asyncgens() closes the client
         clients[connection] = (client, keeper)
     return clients[connection][0]
 
 
-async def _keep(client: AsyncOpenAI) -> AsyncGenerator[None, None]:
+async def _keep_client(client: AsyncOpenAI) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
@@ -123,12 +123,12 @@ async def open_reply(
     from openai import APIConnectionError, APIStatusError
 
     try:
-        reply = await _post(connection, body)
+        reply = await _post_request(connection, body)
         try:
             if "text/event-stream" in reply.headers.get("content-type", ""):
-                yield _streamed(reply.aiter_bytes())
+                yield _streamed_blocks(reply.aiter_bytes())
             else:
-                yield _each(read_whole(await _all_of(reply.aiter_bytes())))
+                yield _closing_chunks(read_whole(await _all_of(reply.aiter_bytes())))
         finally:
             await reply.aclose()
     except APIStatusError as error:
@@ -149,7 +149,7 @@ async def open_reply(
         ) from error
 
 
-async def _post(connection: ModelConnection, body: bytes) -> httpx2.Response:
+async def _post_request(connection: ModelConnection, body: bytes) -> httpx2.Response:
     """Sends a body; once more at once when an idle connection proves to have been closed.
 
     Servers close connections after some seconds or requests (llama.cpp: 5 s, 100 requests), which
@@ -190,19 +190,19 @@ async def _all_of(blocks: AsyncIterator[bytes]) -> bytes:
     return bytes(found)
 
 
-async def _streamed(blocks: AsyncIterator[bytes]) -> AsyncIterator[JsonDict]:
+async def _streamed_blocks(blocks: AsyncIterator[bytes]) -> AsyncIterator[JsonDict]:
     decoder = EventDecoder()
     async for block in blocks:
         for chunk in decoder.feed(block):
             yield chunk
         if decoder.ended:
-            await _exhaust(blocks)
+            await _read_to_end(blocks)
             return
     for chunk in decoder.close():
         yield chunk
 
 
-async def _exhaust(blocks: AsyncIterator[bytes]) -> None:
+async def _read_to_end(blocks: AsyncIterator[bytes]) -> None:
     """Reads what follows `[DONE]`: only a body that was read to its end frees its connection."""
     with anyio.move_on_after(_END_SECONDS):
         async for _ in blocks:
@@ -221,7 +221,7 @@ def read_whole(raw: bytes) -> list[JsonDict]:
     return [{**json_object(raw.decode("utf-8", "replace")), **DONE}]
 
 
-async def _each(chunks: list[JsonDict]) -> AsyncIterator[JsonDict]:
+async def _closing_chunks(chunks: list[JsonDict]) -> AsyncIterator[JsonDict]:
     for chunk in chunks:
         yield chunk
 

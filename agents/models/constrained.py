@@ -20,7 +20,7 @@ from qwenbelt.agents.models.deltas import CallDelta, Finish, JsonDict, Text, Tok
 from qwenbelt.agents.models.dialects import THINKING_FIELDS, structured_fields
 from qwenbelt.agents.prompts import ENDLESS_CALL, WRONG_CALL
 from qwenbelt.core.errors import EndpointError, one_line
-from qwenbelt.core.jsons import loads_bounded, loads_lenient, repaired
+from qwenbelt.core.jsons import loads_bounded, loads_lenient, repaired_json
 from qwenbelt.core.language import Language
 
 DECISION_TOKENS = 64
@@ -200,6 +200,6 @@ def _repaired(text: str) -> list[tuple[str, str]]:
     if not text.rstrip().endswith("}"):
         return []  # cut off: guessing the rest would run something else
     try:
-        return calls_in(json.dumps(loads_lenient(text) or repaired(text), ensure_ascii=False))
+        return calls_in(json.dumps(loads_lenient(text) or repaired_json(text), ensure_ascii=False))
     except ValueError:
         return []

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.dialects import DIALECTS
-from qwenbelt.agents.models.encoding import FILE_SCHEME, MAX_FILE_BYTES, inline
+from qwenbelt.agents.models.encoding import FILE_SCHEME, MAX_FILE_BYTES, inline_url
 from qwenbelt.agents.models.endpoints import given_url, key_of
 from qwenbelt.core.errors import EndpointError, InputError, one_line
 from qwenbelt.core.files import write_text
@@ -221,7 +221,7 @@ class DashScope:
 
         if task not in OCR_TASKS:
             raise InputError(f"The OCR task must be one of {', '.join(OCR_TASKS)}, not {task!r}.")
-        url = inline(image)
+        url = inline_url(image)
         if url.startswith(FILE_SCHEME):
             url = self.upload_media(url.removeprefix(FILE_SCHEME), model)
         content = [{"image": url, "min_pixels": 3136, "max_pixels": 6422528}]

@@ -57,7 +57,7 @@ def read_chunk(chunk: Mapping[str, Any]) -> list[WirePiece]:
     if chunk.get("object") == "error" or ("choices" not in chunk and chunk.get("message")):
         raise error_in_stream(chunk)
     out: list[WirePiece] = []
-    for choice in _sequence(chunk.get("choices")):
+    for choice in _as_sequence(chunk.get("choices")):
         if isinstance(choice, dict) and choice.get("index") in (None, 0, "0"):
             out += _read_choice(choice)
             break
@@ -130,7 +130,7 @@ def finish_reason(value: object) -> str:
     return _REASONS.get(word, word)
 
 
-def _sequence(value: object) -> Sequence[Any]:
+def _as_sequence(value: object) -> Sequence[Any]:
     return value if isinstance(value, list) else ()
 
 
@@ -148,12 +148,12 @@ def _read_delta(delta: Mapping[str, Any], *, whole: bool) -> list[WirePiece]:
         out.append(Text(refusal))
     calls = delta.get("tool_calls")
     if calls:
-        calls = [call for call in _sequence(calls) if isinstance(call, dict)]
+        calls = [call for call in _as_sequence(calls) if isinstance(call, dict)]
         apart = whole or len(calls) > 1
         out += [_read_call(call, apart) for call in calls]
     old = delta.get("function_call")  # the form before tool calls; some servers still use it
     if isinstance(old, dict) and not calls:
-        out.append(CallDelta(0, "", _name(old), _arguments(old)))
+        out.append(CallDelta(0, "", _function_name(old), _function_arguments(old)))
     return out
 
 
@@ -162,7 +162,7 @@ def _read_content(content: object) -> Iterator[WirePiece]:
         if content:
             yield Text(content)
         return
-    for part in _sequence(content):
+    for part in _as_sequence(content):
         if not isinstance(part, dict):
             continue
         if part.get("type") in _THOUGHT_PARTS:
@@ -183,23 +183,23 @@ def _read_call(call: Mapping[str, Any], apart: bool) -> CallDelta:
     if isinstance(index, str) and index.isdigit():
         index = int(index)
     place = index if isinstance(index, int) and not isinstance(index, bool) else None
-    name = _name(function)
+    name = _function_name(function)
     identity = call.get("id")
     return CallDelta(
         place,
         identity if isinstance(identity, str) else str(identity or ""),
         name,
-        _arguments(function),
+        _function_arguments(function),
         starts=apart and place is None and bool(name),
     )
 
 
-def _name(function: Mapping[str, Any]) -> str:
+def _function_name(function: Mapping[str, Any]) -> str:
     name = function.get("name")
     return name if isinstance(name, str) else ""
 
 
-def _arguments(function: Mapping[str, Any]) -> str:
+def _function_arguments(function: Mapping[str, Any]) -> str:
     value = function.get("arguments")
     if value is None:
         return ""

@@ -175,7 +175,7 @@ def thinking_fields(dialect: Dialect, thinking: bool | int | None) -> JsonDict:
     if dialect.name == "dashscope":
         return {"enable_thinking": on, **({"thinking_budget": budget} if budget else {})}
     if dialect.name in ("ollama", "openai", "azure"):
-        return {"reasoning_effort": _effort(on, budget)}
+        return {"reasoning_effort": _thinking_effort(on, budget)}
     fields: JsonDict = {"chat_template_kwargs": {"enable_thinking": on}}
     if dialect.name in ("llamacpp", "local") and not on:
         fields["reasoning_effort"] = "none"
@@ -190,7 +190,7 @@ def without_thoughts(dialect: Dialect) -> JsonDict:
     return {} if dialect.name in ("openai", "azure") else thinking_fields(dialect, False)
 
 
-def _effort(on: bool, budget: int) -> str:
+def _thinking_effort(on: bool, budget: int) -> str:
     if not on:
         return "none"
     if not budget:
@@ -240,7 +240,9 @@ def _is_strict(schema: Any) -> bool:
     return all(map(_is_strict, schema.values()))
 
 
-def continuation(dialect: Dialect, messages: Sequence[JsonDict]) -> tuple[list[JsonDict], JsonDict]:
+def continuation_request(
+    dialect: Dialect, messages: Sequence[JsonDict]
+) -> tuple[list[JsonDict], JsonDict]:
     """Returns messages and body fields that make a model go on with its own last message."""
     out = list(messages)
     if dialect.continues == "partial":

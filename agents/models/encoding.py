@@ -151,12 +151,12 @@ def text_of(content: object) -> str:
         return content
     parts = []
     for item in content if isinstance(content, Sequence) else ():
-        kind, value = _item(item)
-        parts.append(value if kind == "text" else f"[{kind}: {_name(value)}]")
+        kind, value = _content_item(item)
+        parts.append(value if kind == "text" else f"[{kind}: {_file_name(value)}]")
     return "\n".join(parts)
 
 
-def _item(item: Any) -> tuple[str, Any]:
+def _content_item(item: Any) -> tuple[str, Any]:
     fields = item if isinstance(item, Mapping) else item.model_dump()
     for kind in ("text", "image", "file", "audio", "video"):
         if fields.get(kind) is not None:
@@ -164,7 +164,7 @@ def _item(item: Any) -> tuple[str, Any]:
     return "text", ""
 
 
-def _name(value: object) -> str:
+def _file_name(value: object) -> str:
     text = str(value)
     if text.startswith("data:"):
         return text[: text.find(",")]
@@ -177,36 +177,36 @@ def wire_content(content: Any) -> str | list[JsonDict]:
         return content
     parts: list[JsonDict] = []
     for item in content or []:
-        kind, value = _item(item)
-        parts.append(_part(kind, value))
+        kind, value = _content_item(item)
+        parts.append(_content_part(kind, value))
     if all(part["type"] == "text" for part in parts):
         return "\n".join(part["text"] for part in parts)
     return parts
 
 
-def _part(kind: str, value: Any) -> JsonDict:
+def _content_part(kind: str, value: Any) -> JsonDict:
     if kind == "text":
         return {"type": "text", "text": value}
     if kind == "file":
-        return {"type": "text", "text": f"(file: {_name(value)})"}
+        return {"type": "text", "text": f"(file: {_file_name(value)})"}
     if kind == "image":
-        return {"type": "image_url", "image_url": {"url": inline(value)}}
+        return {"type": "image_url", "image_url": {"url": inline_url(value)}}
     if kind == "audio":
-        return {"type": "input_audio", "input_audio": _audio(value)}
+        return {"type": "input_audio", "input_audio": _audio_part(value)}
     if isinstance(value, (list, tuple)):
-        return {"type": "video", "video": [inline(frame) for frame in value]}
-    return {"type": "video_url", "video_url": {"url": inline(value)}}
+        return {"type": "video", "video": [inline_url(frame) for frame in value]}
+    return {"type": "video_url", "video_url": {"url": inline_url(value)}}
 
 
-def _audio(value: Any) -> JsonDict:
+def _audio_part(value: Any) -> JsonDict:
     if isinstance(value, Mapping):
         return dict(value)
     ending = value.split("?")[0].rsplit(".", 1)[-1].lower()
     kind = ending if ending in _SOUNDS else "wav"
-    return {"data": inline(value), "format": kind}
+    return {"data": inline_url(value), "format": kind}
 
 
-def inline(value: str) -> str:
+def inline_url(value: str) -> str:
     """Returns a URL for a request: http and data URLs as they are, small files as data.
 
     Larger files become `file://` URLs, which `uploads` places when the endpoint is known.

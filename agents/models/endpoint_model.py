@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from qwenbelt.agents.models import cache_planner, responses, tool_pictures
-from qwenbelt.agents.models.capabilities import capabilities, save
+from qwenbelt.agents.models.capabilities import model_capabilities, save_record
 from qwenbelt.agents.models.client import ModelConnection, open_reply
 from qwenbelt.agents.models.codecs import Codec, codec_for
 from qwenbelt.agents.models.constrained import ConstrainedSteps
@@ -21,7 +21,7 @@ from qwenbelt.agents.models.dialects import (
     LOCAL,
     THINKING_FIELDS,
     Dialect,
-    continuation,
+    continuation_request,
     dialect_of,
     soft_switch,
     thinking_fields,
@@ -30,7 +30,7 @@ from qwenbelt.agents.models.dialects import (
 from qwenbelt.agents.models.endpoints import key_of
 from qwenbelt.agents.models.rate_limits import Gate, gate_for, rate_of
 from qwenbelt.agents.models.refusals import refused_tools, wants_thoughts
-from qwenbelt.agents.models.uploads import needs_placing, placed
+from qwenbelt.agents.models.uploads import needs_placing, placed_files
 from qwenbelt.agents.prompts import PICTURES_MARK, RESULT_OF
 from qwenbelt.core.errors import ConfigError, EndpointError, one_line
 from qwenbelt.core.language import Language
@@ -151,7 +151,7 @@ class EndpointModel:
             raise ConfigError("The llm has no `model`.", fix="Give the model's name.")
         self.dialect: Dialect = dialect_of(str(cfg.get("dialect") or ""), self.url)
         self.generate_cfg: dict[str, Any] = dict(cfg.get("generate_cfg") or {})
-        self.known = capabilities(self.url, self.name)
+        self.known = model_capabilities(self.url, self.name)
         self._form = form or str(self.generate_cfg.get("tool_format") or "") or self._default_form()
         self.codec = self._codec(self._form)
         self._connection: ModelConnection | None = None
@@ -247,7 +247,7 @@ class EndpointModel:
             messages = list(messages)
             body.update(self._offer(request, settings, messages))
         if messages and messages[-1]["role"] == "assistant":
-            messages, fields = continuation(self.dialect, messages)
+            messages, fields = continuation_request(self.dialect, messages)
             body.update(fields)
         thinking = settings.get("thinking")
         if self._streams(settings):
@@ -305,7 +305,7 @@ class EndpointModel:
         """
         if self._needs_placing(request.messages):
             to = (self.dialect, self.connection(), self.name)
-            messages = await asyncio.to_thread(placed, request.messages, *to)
+            messages = await asyncio.to_thread(placed_files, request.messages, *to)
             request = replace(request, messages=messages)
         settings = {**self.generate_cfg, **request.extra}
         choice = self._choice(request, settings) if request.tools else "none"
@@ -389,7 +389,7 @@ class EndpointModel:
         able = bool(given) or tool_pictures.reads_pictures(self.name, self.known.vision)
         if given == "off" or self._pictures_refused or not able:
             return None
-        if not tool_pictures.takes(self.codec.form):
+        if not tool_pictures.takes_pictures(self.codec.form):
             return None
         dashscope = self.dialect.name == "dashscope"
         return tool_pictures.rule_for(
@@ -430,7 +430,7 @@ class EndpointModel:
             if not changed:
                 return self._without_tools(error, request)
         if changed:
-            save(self.url, self.name)
+            save_record(self.url, self.name)
         return changed
 
     def _without_field(self, error: EndpointError, request: Request) -> str:
@@ -472,15 +472,15 @@ def _has_results(messages: Sequence[JsonDict]) -> bool:
     return last["role"] == "tool" or (last["role"] == "user" and marked)
 
 
-def encode(message: JsonDict) -> bytes:
+def encode_message(message: JsonDict) -> bytes:
     """Returns a message as JSON bytes."""
     return json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def encode_body(body: JsonDict, encoded: Mapping[int, bytes]) -> bytes:
     """Returns a body as JSON bytes; messages that were encoded before are not encoded again."""
-    messages = [encoded.get(id(message)) or encode(message) for message in body["messages"]]
-    rest = encode({key: value for key, value in body.items() if key != "messages"})
+    messages = [encoded.get(id(message)) or encode_message(message) for message in body["messages"]]
+    rest = encode_message({key: value for key, value in body.items() if key != "messages"})
     return rest[:-1] + b', "messages": [' + b", ".join(messages) + b"]}"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from qwenbelt.agents.models.dialects import DIALECTS, Dialect
 from qwenbelt.core.errors import ConfigError, EndpointError, NoEndpointError
 from qwenbelt.core.language import user_language
-from qwenbelt.core.secrets import remember
+from qwenbelt.core.secrets import remember_secret
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.urls import connection_options
 
@@ -35,7 +35,7 @@ def endpoint(
     """Returns the llm dict of a spec, for any agent of ours or of qwen-agent.
 
     Without a spec: `QWENBELT_ENDPOINT` or the settings file, else `DASHSCOPE_API_KEY`, else a
-    local server found on its usual port. The `tool_format` of the settings holds where none is given.
+    local server found on its usual port. The settings' `tool_format` holds where none is given.
 
     Args:
         spec: the endpoint spec.
@@ -48,7 +48,7 @@ def endpoint(
     """
     settings = load_settings()
     wanted = spec or settings.endpoint
-    cfg = _parse(wanted) if wanted else _found(otherwise)
+    cfg = _parse_spec(wanted) if wanted else _found_endpoint(otherwise)
     if settings.tool_format and "dialect" in cfg:
         generate_cfg = {"tool_format": settings.tool_format, **generate_cfg}
     if generate_cfg:
@@ -56,7 +56,7 @@ def endpoint(
     return cfg
 
 
-def _found(otherwise: str | None) -> dict[str, Any]:
+def _found_endpoint(otherwise: str | None) -> dict[str, Any]:
     try:
         return find_endpoint()
     except NoEndpointError:
@@ -67,24 +67,24 @@ def _found(otherwise: str | None) -> dict[str, Any]:
         otherwise = f"scripted:{place.parent / 'scripted' / place.stem}.yaml"
     # who reads the output must know that no model wrote it
     print(_SCRIPTED[user_language() == "zh"].format(spec=otherwise), file=sys.stderr)
-    return _parse(otherwise)
+    return _parse_spec(otherwise)
 
 
-def _parse(spec: str) -> dict[str, Any]:
+def _parse_spec(spec: str) -> dict[str, Any]:
     kind, _, rest = spec.partition(":")
     if kind == "scripted":
-        return _scripted(rest)
+        return _scripted_llm(rest)
     if kind == "local":
-        return _local(rest)
+        return _local_llm(rest)
     if kind not in DIALECTS or not rest:
         named = [f"{name}:MODEL[@URL]" for name in DIALECTS]
         forms = ", ".join([*named, "local:MODEL.gguf", "scripted:SCENARIO.yaml"])
         raise ConfigError(f"The endpoint {spec!r} is not understood.", fix=f"Forms: {forms}.")
     model, _, url = rest.partition("@http")
-    return _cfg(DIALECTS[kind], model, f"http{url}" if url else "")
+    return _llm_dict(DIALECTS[kind], model, f"http{url}" if url else "")
 
 
-def _cfg(dialect: Dialect, model: str, url: str = "") -> dict[str, Any]:
+def _llm_dict(dialect: Dialect, model: str, url: str = "") -> dict[str, Any]:
     base = (url or given_url(dialect) or dialect.url).rstrip("/")
     if not base:
         raise ConfigError(
@@ -98,7 +98,7 @@ def _cfg(dialect: Dialect, model: str, url: str = "") -> dict[str, Any]:
     }
 
 
-def _local(name: str) -> dict[str, Any]:
+def _local_llm(name: str) -> dict[str, Any]:
     from qwenbelt.agents.models.local_engine import engine_for
 
     engine = engine_for(name)  # says at once what is missing; nothing is loaded yet
@@ -111,7 +111,7 @@ def given_url(dialect: Dialect) -> str:
     return os.environ.get(own.get(dialect.name, f"{dialect.name.upper()}_BASE_URL"), "")
 
 
-def _scripted(path: str) -> dict[str, Any]:
+def _scripted_llm(path: str) -> dict[str, Any]:
     from qwenbelt.testing import start_scripted
 
     server = start_scripted(path)
@@ -134,7 +134,7 @@ def key_of(cfg: dict[str, Any], dialect: Dialect) -> str:
         key = os.environ.get(dialect.key_variable, "")
     if not key:
         key = load_settings().keys.get(dialect.name, "")
-    remember(key)
+    remember_secret(key)
     base = str(cfg.get("model_server") or dialect.url)
     if base == "dashscope":
         base = dialect.url
@@ -153,10 +153,10 @@ def find_endpoint() -> dict[str, Any]:
         NoEndpointError: there is none; the message lists what to do.
     """
     if os.environ.get("DASHSCOPE_API_KEY") or load_settings().keys.get("dashscope"):
-        return _cfg(DIALECTS["dashscope"], DEFAULT_DASHSCOPE_MODEL)
+        return _llm_dict(DIALECTS["dashscope"], DEFAULT_DASHSCOPE_MODEL)
     for dialect, models in local_servers():
         if models:
-            return _cfg(dialect, models[0])
+            return _llm_dict(dialect, models[0])
     raise NoEndpointError(
         "No model endpoint is configured, and no local server answers.",
         fix="Set DASHSCOPE_API_KEY, or QWENBELT_ENDPOINT=ollama:qwen3:8b (or vllm:, llamacpp:, "
@@ -207,13 +207,13 @@ def server_facts(url: str, model: str, key: str = "") -> dict[str, Any]:
     does not tell is left out.
     """
     found: dict[str, Any] = {}
-    models = _get(f"{url}/models", key)
+    models = _get_json(f"{url}/models", key)
     for entry in models.get("data") or ():
         if isinstance(entry, dict) and entry.get("id") == model:
             window = entry.get("max_model_len") or (entry.get("meta") or {}).get("n_ctx")
             if isinstance(window, int):
                 found["context_tokens"] = window
-    props = _get(f"{url.removesuffix('/v1')}/props", key)
+    props = _get_json(f"{url.removesuffix('/v1')}/props", key)
     window = (props.get("default_generation_settings") or {}).get("n_ctx")
     if isinstance(window, int):
         found["context_tokens"] = window
@@ -223,7 +223,7 @@ def server_facts(url: str, model: str, key: str = "") -> dict[str, Any]:
     return found
 
 
-def _get(url: str, key: str) -> dict[str, Any]:
+def _get_json(url: str, key: str) -> dict[str, Any]:
     import httpx
 
     headers = {"Authorization": f"Bearer {key}"} if key else {}

@@ -82,13 +82,13 @@ def find_model(name: str) -> Path:
     """
     path = Path(name).expanduser()
     if path.suffix == ".gguf" and (path.is_file() or path.is_absolute()):
-        return _checked(path)
+        return _checked_file(path)
     for model in installed_models():
         if name in (model.name, model.path.name, model.path.stem):
-            return _checked(model.path)
-    place = _place(name) if name in KNOWN or name.count("/") >= 2 else ""
+            return _checked_file(model.path)
+    place = _hub_place(name) if name in KNOWN or name.count("/") >= 2 else ""
     if place and (models_folder() / _file_name(place)).is_file():
-        return _checked(models_folder() / _file_name(place))
+        return _checked_file(models_folder() / _file_name(place))
     if place:
         raise ConfigError(f"{name} is not on this machine.", fix=f"qwenbelt model pull {name}")
     known = ", ".join(KNOWN)
@@ -98,7 +98,7 @@ def find_model(name: str) -> Path:
     )
 
 
-def _checked(path: Path) -> Path:
+def _checked_file(path: Path) -> Path:
     try:
         with path.open("rb") as file:
             magic = file.read(4)
@@ -136,26 +136,26 @@ def pull_model(name: str, *, hub: str = "", progress: Progress | None = None) ->
         EndpointError: no hub has it, or the download fails for good.
         InputError: the folder cannot be written.
     """
-    place = _place(name)
+    place = _hub_place(name)
     target = models_folder() / _file_name(place)
     if target.is_file():
-        return _checked(target)
+        return _checked_file(target)
     if hub and hub not in HUBS:
         raise ConfigError(f"The hub must be one of {', '.join(HUBS)}, not {hub!r}.")
     output_folder(target.parent)
     problems = []
     for candidate in (hub,) if hub else HUBS:
         try:
-            remote = _remote(candidate, place)
+            remote = _remote_file(candidate, place)
             _download(remote, target.with_name(f"{target.name}.part"), progress)
             target.with_name(f"{target.name}.part").replace(target)
-            return _checked(target)
+            return _checked_file(target)
         except EndpointError as error:
             problems.append(f"{candidate}: {error.message}")
     raise EndpointError(f"{name} could not be downloaded. " + " ".join(problems))
 
 
-def _place(name: str) -> str:
+def _hub_place(name: str) -> str:
     place = KNOWN.get(name, name)
     if place.count("/") != 2 or not place.endswith(".gguf") or ".." in place:
         known = ", ".join(KNOWN)
@@ -170,12 +170,12 @@ def _file_name(place: str) -> str:
     return place.rsplit("/", 1)[-1]
 
 
-def _remote(hub: str, place: str) -> _HubFile:
+def _remote_file(hub: str, place: str) -> _HubFile:
     """Asks a hub for the address, size and SHA-256 of a file."""
     repository, _, file = place.rpartition("/")
     if hub == "modelscope":
         base = os.environ.get("MODELSCOPE_ENDPOINT", "https://modelscope.cn").rstrip("/")
-        answer = _json(f"{base}/api/v1/models/{repository}/repo/files?Revision=master")
+        answer = _get_json(f"{base}/api/v1/models/{repository}/repo/files?Revision=master")
         listed = (answer.get("Data") or {}).get("Files") or []
         entry = next((e for e in listed if e.get("Path") == file), None)
         if entry and entry.get("Sha256"):
@@ -183,7 +183,7 @@ def _remote(hub: str, place: str) -> _HubFile:
             return _HubFile(url, int(entry["Size"]), str(entry["Sha256"]))
     else:
         base = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-        listed = _json(f"{base}/api/models/{repository}/tree/main")
+        listed = _get_json(f"{base}/api/models/{repository}/tree/main")
         entry = next((e for e in listed if e.get("path") == file), None)
         if entry and (entry.get("lfs") or {}).get("oid"):
             url = f"{base}/{repository}/resolve/main/{file}"
@@ -191,7 +191,7 @@ def _remote(hub: str, place: str) -> _HubFile:
     raise EndpointError(f"it has no {file} in {repository}, or tells no checksum.")
 
 
-def _json(url: str) -> Any:
+def _get_json(url: str) -> Any:
     import httpx
 
     try:
@@ -209,7 +209,7 @@ def _download(remote: _HubFile, part: Path, progress: Progress | None) -> None:
     problem = ""
     for _ in range(_TRIES):
         try:
-            for there in _fetch(remote, part):
+            for there in _fetch_rest(remote, part):
                 if progress is not None:
                     progress(there, remote.size)
             break
@@ -225,7 +225,7 @@ def _download(remote: _HubFile, part: Path, progress: Progress | None) -> None:
         raise EndpointError("what arrived is not what the hub announced (size or SHA-256).")
 
 
-def _fetch(remote: _HubFile, part: Path) -> Iterator[int]:
+def _fetch_rest(remote: _HubFile, part: Path) -> Iterator[int]:
     import httpx
 
     there = part.stat().st_size if part.is_file() else 0

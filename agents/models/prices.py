@@ -49,7 +49,7 @@ def price_of(url: str, model: str) -> Price | None:
     own = load_settings().prices.get(model)
     if own is not None:
         return Price(*own)
-    host = _table()["hosts"].get(urlsplit(url).hostname or "", {})
+    host = _price_table()["hosts"].get(urlsplit(url).hostname or "", {})
     listed = host.get("models", {}).get(model)
     return (
         Price(listed[0], listed[1], host["currency"], host.get("cached", 1.0)) if listed else None
@@ -57,7 +57,7 @@ def price_of(url: str, model: str) -> Price | None:
 
 
 @functools.cache
-def _table() -> dict[str, Any]:
+def _price_table() -> dict[str, Any]:
     text = importlib.resources.files("qwenbelt.agents.models").joinpath("prices.json")
     table: dict[str, Any] = json.loads(text.read_text(encoding="utf-8"))
     return table

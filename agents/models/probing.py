@@ -19,7 +19,7 @@ from typing import Any
 
 import anyio
 
-from qwenbelt.agents.models.capabilities import Capabilities, save
+from qwenbelt.agents.models.capabilities import Capabilities, save_record
 from qwenbelt.agents.models.deltas import (
     CallDelta,
     Finish,
@@ -76,7 +76,7 @@ class _Said:
     tokens: Tokens | None = None
 
 
-def probe(llm: Mapping[str, Any]) -> EndpointProbe:
+def probe_model(llm: Mapping[str, Any]) -> EndpointProbe:
     """Probes the model of an llm dict, as `endpoint(spec)` returns it.
 
     Raises:
@@ -104,7 +104,7 @@ class _Prober:
         await self._step("pictures", self._vision)
         await self._step("context length", self._context)
         record.probed = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        path = save(self._model.url, self._model.name)
+        path = save_record(self._model.url, self._model.name)
         found.path = str(path) if path else None
         return found
 

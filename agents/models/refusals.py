@@ -206,7 +206,9 @@ def refused_tools(error: EndpointError, tools: Sequence[Mapping[str, Any]]) -> l
         return names[most:] if most else []
     if not _ABOUT_TOOLS.search(text) or not _BAD.search(text):
         return []
-    named = [n for n in names if re.search(rf"(?<![\w-]){re.escape(n)}(?![\w-])", _quoted(text))]
+    named = [
+        n for n in names if re.search(rf"(?<![\w-]){re.escape(n)}(?![\w-])", _quoted_words(text))
+    ]
     if named:
         return named[:1]
     place = _INNER_PLACE.search(text) or _PLACE.search(text)
@@ -214,7 +216,7 @@ def refused_tools(error: EndpointError, tools: Sequence[Mapping[str, Any]]) -> l
     return [names[number]] if 0 <= number < len(names) else []
 
 
-def _quoted(text: str) -> str:
+def _quoted_words(text: str) -> str:
     """Returns what is in quotation marks or after the word function or tool."""
     found = re.findall(
         r"['\"`‘“]([\w.-]{1,64})['\"`’”]|\b(?:function|tool)\s+([\w-]{1,64})", text, re.IGNORECASE

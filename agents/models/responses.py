@@ -37,11 +37,11 @@ def responses_body(body: Mapping[str, Any], builtin: Sequence[JsonDict] = ()) ->
         builtin: tools of the endpoint, each with its `type`.
     """
     out: JsonDict = {_RENAMED.get(k, k): v for k, v in body.items() if k not in _LEFT_OUT}
-    out["input"] = [item for message in body["messages"] for item in _items(message)]
+    out["input"] = [item for message in body["messages"] for item in _message_items(message)]
     effort = out.pop("reasoning_effort", None)
     if effort is not None:
         out["reasoning"] = {"effort": effort}
-    tools = [_tool(tool["function"]) for tool in body.get("tools") or ()]
+    tools = [_tool_entry(tool["function"]) for tool in body.get("tools") or ()]
     tools += builtin
     if tools:
         out["tools"] = tools
@@ -51,16 +51,16 @@ def responses_body(body: Mapping[str, Any], builtin: Sequence[JsonDict] = ()) ->
     if choice is not None:
         out["tool_choice"] = choice
     if body.get("response_format"):
-        out["text"] = {"format": _format(body["response_format"])}
+        out["text"] = {"format": _text_format(body["response_format"])}
     return out
 
 
-def _tool(function: Mapping[str, Any]) -> JsonDict:
+def _tool_entry(function: Mapping[str, Any]) -> JsonDict:
     # without `strict` OpenAI rewrites the schema so that each argument is required
     return {"type": "function", "strict": False, **function}
 
 
-def _builtin(tool: Any) -> JsonDict:
+def _builtin_tool(tool: Any) -> JsonDict:
     if isinstance(tool, str) and tool:
         return {"type": tool}
     if isinstance(tool, Mapping) and isinstance(tool.get("type"), str):
@@ -71,20 +71,20 @@ def _builtin(tool: Any) -> JsonDict:
     )
 
 
-def _format(given: Mapping[str, Any]) -> JsonDict:
+def _text_format(given: Mapping[str, Any]) -> JsonDict:
     inner = given.get("json_schema")
     return {"type": given.get("type"), **(inner if isinstance(inner, Mapping) else {})}
 
 
-def _items(message: Mapping[str, Any]) -> list[JsonDict]:
+def _message_items(message: Mapping[str, Any]) -> list[JsonDict]:
     """Returns the items of one chat message."""
     role, content = message["role"], message.get("content")
     if role == "tool":
-        output = content if isinstance(content, str) else _parts(content, role)
-        return [{"type": "function_call_output", "call_id": _id(message), "output": output}]
+        output = content if isinstance(content, str) else _content_parts(content, role)
+        return [{"type": "function_call_output", "call_id": _message_id(message), "output": output}]
     items: list[JsonDict] = []
     if content or role != "assistant":
-        parts = content if isinstance(content, str) else _parts(content, role)
+        parts = content if isinstance(content, str) else _content_parts(content, role)
         items.append({"role": role, "content": parts})
     for call in message.get("tool_calls") or ():
         function = call["function"]
@@ -93,15 +93,15 @@ def _items(message: Mapping[str, Any]) -> list[JsonDict]:
     return items
 
 
-def _id(message: Mapping[str, Any]) -> str:
+def _message_id(message: Mapping[str, Any]) -> str:
     return str(message.get("tool_call_id") or "")
 
 
-def _parts(content: Any, role: str) -> list[JsonDict]:
-    return [_part(part, role) for part in content or ()]
+def _content_parts(content: Any, role: str) -> list[JsonDict]:
+    return [_content_part(part, role) for part in content or ()]
 
 
-def _part(part: Mapping[str, Any], role: str) -> JsonDict:
+def _content_part(part: Mapping[str, Any], role: str) -> JsonDict:
     kind = part.get("type")
     if kind == "text":
         side = "output_text" if role == "assistant" else "input_text"
@@ -135,7 +135,7 @@ class KeptReplies:
     def shortened(self, body: JsonDict) -> JsonDict:
         """Returns the body with `previous_response_id` in place of what the endpoint holds."""
         items = body["input"]
-        for place, mark in reversed(list(enumerate(_marks(items), 1))):
+        for place, mark in reversed(list(enumerate(_beginning_digests(items), 1))):
             kept = self._known.get(mark)
             end = _after_reply(items, place, kept) if kept is not None else None
             if kept is not None and end is not None and end < len(items):
@@ -146,7 +146,7 @@ class KeptReplies:
         """Remembers the whole reply to a whole list of items."""
         output = [item for item in reply.get("output") or () if isinstance(item, Mapping)]
         calls = tuple(str(i.get("call_id")) for i in output if i.get("type") == "function_call")
-        mark = _marks(items)[-1]
+        mark = _beginning_digests(items)[-1]
         self._known[mark] = _Kept(str(reply.get("id") or ""), _text_of(output), calls)
         while len(self._known) > _KEPT_REPLIES:
             self._known.popitem(last=False)
@@ -156,7 +156,7 @@ class KeptReplies:
         self._known.clear()
 
 
-def _marks(items: Sequence[JsonDict]) -> list[bytes]:
+def _beginning_digests(items: Sequence[JsonDict]) -> list[bytes]:
     """Returns a digest of each beginning of the items."""
     digest, out = hashlib.sha256(), []
     for item in items:
@@ -230,7 +230,7 @@ class ResponseEvents:
 
     def _piece(self, event: Mapping[str, Any], delta: JsonDict) -> list[JsonDict]:
         self._told.add(event.get("output_index"))
-        return [_chunk(delta)]
+        return [_delta_chunk(delta)]
 
     def _begun(self, event: Mapping[str, Any]) -> list[JsonDict]:
         item, place = event.get("item"), event.get("output_index")
@@ -246,14 +246,14 @@ class ResponseEvents:
         if arguments:
             self._told.add(place)
         call = {"index": number, "id": identity, "type": "function", "function": function}
-        return _chunk({"tool_calls": [call]})
+        return _delta_chunk({"tool_calls": [call]})
 
     def _arguments(self, event: Mapping[str, Any]) -> list[JsonDict]:
         place = event.get("output_index")
         self._told.add(place)
         number = self._calls.setdefault(place, len(self._calls))
         function = {"arguments": event.get("delta") or ""}
-        return [_chunk({"tool_calls": [{"index": number, "function": function}]})]
+        return [_delta_chunk({"tool_calls": [{"index": number, "function": function}]})]
 
     def _item(self, item: Any, place: Any) -> list[JsonDict]:
         """Reads a complete item: what came in pieces already is not told again."""
@@ -265,11 +265,11 @@ class ResponseEvents:
                 return []
             return [self._call(place, item, str(item.get("arguments") or "{}"))]
         if kind in ("message", "reasoning"):
-            out = [] if place in self._told else _texts(item, str(kind))
-            return [*out, *_cited(item)]
+            out = [] if place in self._told else _item_texts(item, str(kind))
+            return [*out, *_cited_pages(item)]
         if kind is not None and kind.endswith("_call"):
-            used = {"name": kind.removesuffix("_call"), "detail": _detail(item)}
-            return [{"builtin_tool": {**used, "sources": _sources(item)}}]
+            used = {"name": kind.removesuffix("_call"), "detail": _item_detail(item)}
+            return [{"builtin_tool": {**used, "sources": _search_sources(item)}}]
         return []
 
     def _whole(self, reply: JsonDict) -> list[JsonDict]:
@@ -287,24 +287,24 @@ class ResponseEvents:
         why = (reply.get("incomplete_details") or {}).get("reason")
         cut = "content_filter" if why == "content_filter" else "length"
         reason = ("tool_calls" if self._called else "stop") if not why else cut
-        last = _chunk({}, reason)
+        last = _delta_chunk({}, reason)
         if isinstance(reply.get("usage"), Mapping):
-            last["usage"] = _usage(reply["usage"])
+            last["usage"] = _token_usage(reply["usage"])
         return [last, {"done": True}]
 
 
-def _chunk(delta: JsonDict, reason: str | None = None) -> JsonDict:
+def _delta_chunk(delta: JsonDict, reason: str | None = None) -> JsonDict:
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
 
 
-def _texts(item: Mapping[str, Any], kind: str) -> list[JsonDict]:
+def _item_texts(item: Mapping[str, Any], kind: str) -> list[JsonDict]:
     name = "content" if kind == "message" else "reasoning_content"
     parts = item.get("content") or item.get("summary") or ()
     texts = [str(part.get("text") or part.get("refusal") or "") for part in parts]
-    return [_chunk({name: text}) for text in texts if text]
+    return [_delta_chunk({name: text}) for text in texts if text]
 
 
-def _cited(item: Mapping[str, Any]) -> list[JsonDict]:
+def _cited_pages(item: Mapping[str, Any]) -> list[JsonDict]:
     """Returns the pages that an answer's marks name, as a use of the search that found them."""
     marks = [m for part in item.get("content") or () for m in part.get("annotations") or ()]
     urls = [str(m["url"]) for m in marks if m.get("type") == "url_citation" and m.get("url")]
@@ -314,7 +314,7 @@ def _cited(item: Mapping[str, Any]) -> list[JsonDict]:
     return [{"builtin_tool": used}]
 
 
-def _detail(item: Mapping[str, Any]) -> str:
+def _item_detail(item: Mapping[str, Any]) -> str:
     action = item.get("action") if isinstance(item.get("action"), Mapping) else {}
     for source in (action, item):
         for name in _QUERIES:
@@ -324,14 +324,14 @@ def _detail(item: Mapping[str, Any]) -> str:
     return ""
 
 
-def _sources(item: Mapping[str, Any]) -> list[str]:
+def _search_sources(item: Mapping[str, Any]) -> list[str]:
     action = item.get("action") if isinstance(item.get("action"), Mapping) else {}
     found = (action or {}).get("sources") or item.get("sources") or item.get("results") or ()
     urls = [s if isinstance(s, str) else s.get("url") or s.get("filename") for s in found]
     return [str(url) for url in dict.fromkeys(urls) if url]
 
 
-def _usage(usage: Mapping[str, Any]) -> JsonDict:
+def _token_usage(usage: Mapping[str, Any]) -> JsonDict:
     out = dict(usage)
     out["prompt_tokens_details"] = usage.get("input_tokens_details") or {}
     out["completion_tokens_details"] = usage.get("output_tokens_details") or {}
@@ -352,7 +352,7 @@ class ResponsesApi:
     """
 
     def __init__(self, builtin: Sequence[Any], *, keeps: bool) -> None:
-        self._builtin = [_builtin(tool) for tool in builtin]
+        self._builtin = [_builtin_tool(tool) for tool in builtin]
         self._keeps = keeps
 
     def placed(self, connection: ModelConnection) -> ModelConnection:

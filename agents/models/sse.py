@@ -85,13 +85,13 @@ class EventDecoder:
         if line.startswith("data:"):
             self._data.append(line[5:].removeprefix(" "))
         elif line.startswith("error:"):
-            self._data.append(json.dumps({"error": _value(line[6:].removeprefix(" "))}))
+            self._data.append(json.dumps({"error": _field_value(line[6:].removeprefix(" "))}))
         return []
 
     def _dispatch(self) -> list[JsonDict]:
         lines, self._data = self._data, []
         out: list[JsonDict] = []
-        for text in _events(lines):
+        for text in _event_texts(lines):
             stripped = text.strip()
             if stripped == "[DONE]":
                 self.ended = True
@@ -108,7 +108,7 @@ def too_large(limit: int) -> EndpointError:
     )
 
 
-def _events(lines: list[str]) -> list[str]:
+def _event_texts(lines: list[str]) -> list[str]:
     """Returns the texts of events; each line is one of its own where no blank line was sent."""
     if len(lines) < 2:
         return lines
@@ -120,7 +120,7 @@ def _events(lines: list[str]) -> list[str]:
     return [whole]
 
 
-def _value(text: str) -> object:
+def _field_value(text: str) -> object:
     try:
         return loads_bounded(text, max_bytes=MAX_LINE)
     except json.JSONDecodeError:

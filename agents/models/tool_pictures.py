@@ -89,7 +89,7 @@ class PictureRule:
         with contextlib.suppress(OSError, ValueError):
             data = value.startswith("data:")
             changed = 0 if data else os.stat(value).st_mtime_ns
-            url = _sized(value, changed, self.factor, self.max_pixels)
+            url = _resized_picture(value, changed, self.factor, self.max_pixels)
         return {"type": "image_url", "image_url": {"url": url}} if url else None
 
 
@@ -105,13 +105,13 @@ def rule_of(model: object) -> PictureRule | None:
     return getattr(model, "picture_rule", None)
 
 
-def takes(form: str) -> bool:
+def takes_pictures(form: str) -> bool:
     """Returns whether a codec's form has room for pictures."""
     return form in _FORMS
 
 
 @functools.lru_cache(maxsize=32)
-def _sized(value: str, changed: int, factor: int, max_pixels: int) -> str | None:
+def _resized_picture(value: str, changed: int, factor: int, max_pixels: int) -> str | None:
     """Returns a picture as a data URL in the size that the model makes of it."""
     from PIL import Image
 

@@ -40,7 +40,7 @@ def needs_placing(messages: Sequence[JsonDict], dialect: Dialect) -> bool:
     return False
 
 
-def placed(
+def placed_files(
     messages: Sequence[JsonDict], dialect: Dialect, connection: ModelConnection, model: str
 ) -> list[JsonDict]:
     """Returns messages with all files where the endpoint can read them; may take minutes.
@@ -50,17 +50,17 @@ def placed(
         EndpointError: an upload failed.
     """
     uploads = dialect.name == "dashscope"
-    place: Place = partial(_uploaded, connection, model) if uploads else _inlined
+    place: Place = partial(_uploaded_file, connection, model) if uploads else _inlined_file
     out = []
     for message in messages:
         if needs_placing([message], dialect):
-            parts = [_part(part, dialect, place) for part in message["content"]]
+            parts = [_placed_part(part, dialect, place) for part in message["content"]]
             message = {**message, "content": parts}
         out.append(message)
     return out
 
 
-def _part(part: JsonDict, dialect: Dialect, place: Place) -> JsonDict:
+def _placed_part(part: JsonDict, dialect: Dialect, place: Place) -> JsonDict:
     if part["type"] == "text":
         return part
     made: JsonDict = _with_urls(part, place)
@@ -94,11 +94,11 @@ def _with_urls(value: Any, place: Place) -> Any:
     return value
 
 
-def _inlined(file: str) -> str:
+def _inlined_file(file: str) -> str:
     return data_url(input_file(file.removeprefix(FILE_SCHEME), max_bytes=MAX_INLINE_BYTES))
 
 
-def _uploaded(connection: ModelConnection, model: str, file: str) -> str:
+def _uploaded_file(connection: ModelConnection, model: str, file: str) -> str:
     """Uploads a file once for all requests while the service keeps it."""
     from qwenbelt.agents.models.dashscope import DashScope
 

@@ -220,7 +220,7 @@ class Spending:
         if not self.budget.repeats:
             return "", 0
         seen = {
-            (call.name, _canonical(call.arguments)): outcome.text
+            (call.name, _canonical_arguments(call.arguments)): outcome.text
             for call, outcome in zip(calls, outcomes, strict=True)
         }
         before, self._repeated = self._repeated, {}
@@ -233,7 +233,7 @@ class Spending:
         return "", 0
 
 
-def _canonical(arguments: str) -> str:
+def _canonical_arguments(arguments: str) -> str:
     try:
         return json.dumps(loads_bounded(arguments), sort_keys=True)
     except (json.JSONDecodeError, RecursionError):

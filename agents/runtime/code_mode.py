@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from qwenbelt.agents.models.deltas import ToolCall
 from qwenbelt.agents.prompts import CODE_MODE
-from qwenbelt.agents.runtime.tool_arguments import declaration
+from qwenbelt.agents.runtime.tool_arguments import tool_declaration
 from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.events import Item
 from qwenbelt.core.language import Language
@@ -67,7 +67,7 @@ class CodeMode:
         """Makes the declarations that the session's module is built from."""
         self.functions = [
             {
-                **declaration(tool),
+                **tool_declaration(tool),
                 "name": name,
                 "read_only": bool(getattr(tool, "read_only", False)),
             }
@@ -76,7 +76,7 @@ class CodeMode:
 
     def declaration(self, language: Language) -> dict[str, Any]:
         """Returns the interpreter's declaration with the stubs of the functions."""
-        told = declaration(self.interpreter)
+        told = tool_declaration(self.interpreter)
         stubs = "\n".join(stub(entry) for entry in self.functions)
         text = CODE_MODE[language].format(stubs=stubs)
         return {**told, "description": f"{told['description']}\n\n{text}"}

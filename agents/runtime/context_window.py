@@ -23,7 +23,7 @@ from qwenbelt.agents.runtime.history import History
 from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.events import HistoryCompacted
 from qwenbelt.core.language import Language
-from qwenbelt.core.limits import shorten
+from qwenbelt.core.limits import shorten_text
 
 TOKENS_PER_BYTE = 0.3  # of UTF-8, English and Chinese alike, for Qwen's vocabulary
 TOKENS_PER_PICTURE = 1000
@@ -330,7 +330,7 @@ def summarizer(
 
     async def sum_up(messages: Sequence[dict[str, Any]], max_tokens: int) -> str:
         most = int(max_tokens * _SUMMARY_SHARE / TOKENS_PER_BYTE)
-        text, _ = shorten(transcript(messages), most)
+        text, _ = shorten_text(transcript(messages), most)
         prompt = SUMMARY_REQUEST[language].format(words=_SUMMARY_WORDS, transcript=text)
         request = Request([{"role": "user", "content": prompt}], language=language)
         try:
@@ -365,7 +365,7 @@ def transcript(messages: Sequence[dict[str, Any]]) -> str:
         text = text_of(message.get("content"))
         call = message.get("function_call")
         if message["role"] == "function":
-            text, _ = shorten(text, _RESULT_BYTES)
+            text, _ = shorten_text(text, _RESULT_BYTES)
             lines.append(f"result of {message.get('name')}: {text}")
         elif text:
             lines.append(f"{message['role']}: {text}")

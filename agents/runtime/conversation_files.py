@@ -16,7 +16,7 @@ class ConversationFiles:
     """
 
     def __init__(self, messages: Sequence[Mapping[str, Any]], further: Sequence[str]) -> None:
-        found = [*_named(messages), *further]
+        found = [*_file_names(messages), *further]
         self.all = list(dict.fromkeys(found))
         self.by_name: dict[str, Path] = {}
         for value in self.all:
@@ -30,7 +30,7 @@ class ConversationFiles:
         self.by_name[name] = path
 
 
-def _named(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _file_names(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for message in messages:
         content = message.get("content")
         if message.get("role") != "user" or not isinstance(content, (list, tuple)):

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, Field
 
 from qwenbelt.agents.models.deltas import ToolCall
-from qwenbelt.agents.runtime.tool_arguments import declaration
+from qwenbelt.agents.runtime.tool_arguments import tool_declaration
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.tools.base import Tool
@@ -84,7 +84,7 @@ class DeferredTools:
         with self._lock:
             if self._index is None:
                 self._index = ToolIndex(
-                    declaration(tool) for tool in {**self._tools, **self._added}.values()
+                    tool_declaration(tool) for tool in {**self._tools, **self._added}.values()
                 )
             return self._index.declarations(query, _FOUND)
 
@@ -158,6 +158,6 @@ def deferred_of(
         window: of the model, in tokens, if known.
     """
     if wanted == "auto":
-        size = sum(len(json.dumps(declaration(tool))) for tool in tools.values()) / _CHARACTERS
+        size = sum(len(json.dumps(tool_declaration(tool))) for tool in tools.values()) / _CHARACTERS
         wanted = size > SHARE * (window or _WINDOW)
     return DeferredTools(wanted) if wanted else None

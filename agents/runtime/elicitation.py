@@ -101,14 +101,14 @@ def ask_values_in_terminal(event: ElicitationAsked) -> Values:
     if sys.stdin is None or not sys.stdin.isatty():
         return None
     head, page, _ = _WORDS[user_language()]
-    _write(head.format(server=event.server, message=_plain(event.message)))
+    _write_line(head.format(server=event.server, message=_plain(event.message)))
     if event.mode == "url":
-        _write(page.format(url=_plain(event.url)))
+        _write_line(page.format(url=_plain(event.url)))
         return {} if sys.stdin.readline().strip().lower() in ("y", "yes", "是", "好") else None
     given: dict[str, Any] = {}
     for one in form_fields(event.schema):
         while True:
-            _write(_asked(one))
+            _write_line(_question_for_field(one))
             line = sys.stdin.readline()
             if not line:
                 return None
@@ -118,11 +118,11 @@ def ask_values_in_terminal(event: ElicitationAsked) -> Values:
             if fault is None:
                 given = values
                 break
-            _write(f"  {_plain(fault)}\n")
+            _write_line(f"  {_plain(fault)}\n")
     return form_values(given, event.schema)
 
 
-def _asked(one: FormField) -> str:
+def _question_for_field(one: FormField) -> str:
     """Returns the question for one field, with its options numbered."""
     notes = [_plain(one.description)] if one.description else []
     if one.kind == "boolean":
@@ -146,6 +146,6 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)[:2000]
 
 
-def _write(text: str) -> None:
+def _write_line(text: str) -> None:
     sys.stderr.write(text)
     sys.stderr.flush()

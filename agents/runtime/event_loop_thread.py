@@ -61,11 +61,11 @@ class BackgroundLoop:
         """
         items: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         with self._elsewhere() as home:
-            future = asyncio.run_coroutine_threadsafe(_pump(make, items), home.loop)
+            future = asyncio.run_coroutine_threadsafe(_pump_items(make, items), home.loop)
             kind = ""
             try:
                 while kind != "end":
-                    kind, value = _next(items, seconds)
+                    kind, value = _next_item(items, seconds)
                     if kind == "error":
                         raise value
                     if kind != "end":
@@ -96,7 +96,7 @@ class BackgroundLoop:
         self._thread.join(_CLOSE_SECONDS)
 
 
-async def _pump(
+async def _pump_items(
     make: Callable[[], AsyncGenerator[T, None]], items: queue.SimpleQueue[tuple[str, Any]]
 ) -> None:
     stream = make()
@@ -112,7 +112,7 @@ async def _pump(
         items.put(("end", None))
 
 
-def _next(items: queue.SimpleQueue[tuple[str, Any]], seconds: float | None) -> tuple[str, Any]:
+def _next_item(items: queue.SimpleQueue[tuple[str, Any]], seconds: float | None) -> tuple[str, Any]:
     try:
         return items.get(timeout=seconds)
     except queue.Empty:

@@ -71,7 +71,9 @@ class Execution:
     def _start(self) -> asyncio.Future[Any]:
         tool = self._tool
         if isinstance(tool, Tool) and tool.is_async:
-            return asyncio.ensure_future(_guarded(tool.acall(self._arguments, **self._keywords)))
+            return asyncio.ensure_future(
+                _guarded_call(tool.acall(self._arguments, **self._keywords))
+            )
         return shared_pool().submit(self._in_thread())
 
     def _in_thread(self) -> Callable[[], Any]:
@@ -86,7 +88,7 @@ class Execution:
     async def _stop(self, work: asyncio.Future[Any]) -> None:
         """Asks the call to stop and gives it a moment; threads can only be left behind."""
         self._context.cancelled.set()
-        work.add_done_callback(_forget)
+        work.add_done_callback(_retrieve_error)
         if isinstance(work, asyncio.Task):
             work.cancel()
         await asyncio.wait({work}, timeout=STOP_GRACE)
@@ -94,7 +96,7 @@ class Execution:
         work.cancel()
 
 
-async def _guarded(call: Awaitable[Any]) -> Any:
+async def _guarded_call(call: Awaitable[Any]) -> Any:
     try:
         return await call
     except (Exception, asyncio.CancelledError, KeyboardInterrupt):
@@ -109,7 +111,7 @@ def _result_of(work: asyncio.Future[Any]) -> Any:
     return work.result()
 
 
-def _forget(work: asyncio.Future[Any]) -> None:
+def _retrieve_error(work: asyncio.Future[Any]) -> None:
     """Looks at the error of work that nobody waits for, so that asyncio does not complain."""
     if not work.cancelled():
         work.exception()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbelt.agents.models.codecs import Codec
 from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply, ToolCall
 from qwenbelt.agents.models.encoding import result_messages, to_wire
-from qwenbelt.agents.models.endpoint_model import encode
+from qwenbelt.agents.models.endpoint_model import encode_message
 from qwenbelt.agents.prompts import EMPTY_RESULT
 from qwenbelt.core.events import Item
 from qwenbelt.core.language import Language
@@ -65,7 +65,7 @@ class History:
         if self._encoded_list is not self.wire:
             self._encoded_list, self._encoded = self.wire, {}
         for message in self.wire[len(self._encoded) :]:
-            self._encoded[id(message)] = encode(message)
+            self._encoded[id(message)] = encode_message(message)
         return self._encoded
 
     def use(self, codec: Codec, pictures: PictureRule | None = None) -> None:

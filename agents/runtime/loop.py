@@ -50,7 +50,7 @@ from qwenbelt.agents.runtime.hooked import (
     hooked_reply,
     hooked_request,
 )
-from qwenbelt.agents.runtime.outcome import CallOutcome, failed
+from qwenbelt.agents.runtime.outcome import CallOutcome, failed_outcome
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, cut_ending
 from qwenbelt.agents.runtime.reply_telling import ReplyTelling
@@ -231,7 +231,7 @@ class AgentLoop:
         if recorder is not None:
             await recorder.settled()
         cut = CUT_OFF[self.plan.language]
-        outcomes = [found.get(call.id) or failed(ToolError(cut)) for call in reply.calls]
+        outcomes = [found.get(call.id) or failed_outcome(ToolError(cut)) for call in reply.calls]
         self._incoming = None
         if reply.calls or reply.text.strip():
             self.history.add(reply, outcomes)

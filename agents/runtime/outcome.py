@@ -16,8 +16,8 @@ from qwenbelt.core.errors import (
     one_line,
 )
 from qwenbelt.core.events import CallStatus, Item
-from qwenbelt.core.limits import shorten
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.limits import shorten_text
+from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.tools.base import Ended, result_items, result_text
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Failure(str):
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         """Returns the failure that an error is."""
-        outcome = failed(error)
+        outcome = failed_outcome(error)
         text = cls(outcome.text)
         text.status = outcome.status
         return text
@@ -70,13 +70,13 @@ class CallOutcome:
         return self.status == "cancelled"
 
 
-def shaped(
+def shaped_outcome(
     result: object, name: str, max_bytes: int, keep: Callable[[str, str], str]
 ) -> CallOutcome:
     """Returns the outcome of a tool's result; text over the cap is kept as an artifact."""
     items = result_items(result)
     full = result_text(items)
-    text, left_out = shorten(full, max_bytes)
+    text, left_out = shorten_text(full, max_bytes)
     if left_out:
         artifact = keep(name, full)
         where = f"; read more with read_artifact {artifact!r}" if artifact else ""
@@ -88,7 +88,9 @@ def shaped(
     return CallOutcome(text, full, shown, artifacts, status=status, error=error)
 
 
-def failed(error: BaseException, *, abandoned: bool = False, so_far: str = "") -> CallOutcome:
+def failed_outcome(
+    error: BaseException, *, abandoned: bool = False, so_far: str = ""
+) -> CallOutcome:
     """Returns the outcome of an error: one line for the model, the traceback to the log only.
 
     Args:
@@ -101,7 +103,7 @@ def failed(error: BaseException, *, abandoned: bool = False, so_far: str = "") -
     else:
         log.info("a tool raised", exc_info=error)
         text = one_line(f"{type(error).__name__}: {error}")
-    line = scrub(f"Error: {text}")
+    line = mask_secrets(f"Error: {text}")
     if so_far.strip():
         line = f"{line}\n{so_far.rstrip()}"
     status = _status_of(error)

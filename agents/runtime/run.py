@@ -22,7 +22,7 @@ from qwenbelt.agents.runtime.deferred_tools import DeferredTools
 from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
-from qwenbelt.agents.runtime.tool_arguments import declaration
+from qwenbelt.agents.runtime.tool_arguments import tool_declaration
 from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError, one_line
 from qwenbelt.core.events import Done, Event, RunStarted
 from qwenbelt.core.language import Language
@@ -91,7 +91,7 @@ class RunConfig:
         return [
             code.declaration(self.language)
             if code is not None and tool is code.interpreter
-            else declaration(tool)
+            else tool_declaration(tool)
             for name, tool in tools.items()
             if self.deferred is None or not self.deferred.is_deferred(name)
         ]
@@ -291,7 +291,7 @@ class Run(AsyncGenerator[Event, None]):
                 "Agents run on asyncio, and no asyncio loop runs here.",
                 fix="From trio, use `await trio.to_thread.run_sync(agent.ask, question)`.",
             ) from None
-        driver = _drive(self.id, self.plan, self._body, self._channel, cancelled=self._ending)
+        driver = _drive_run(self.id, self.plan, self._body, self._channel, cancelled=self._ending)
         self._driver = asyncio.ensure_future(driver)
 
     def _end(self) -> None:
@@ -301,7 +301,7 @@ class Run(AsyncGenerator[Event, None]):
         self._ending = True
 
 
-async def _drive(
+async def _drive_run(
     run_id: str, plan: RunConfig, body: AgentLoop, channel: Channel, *, cancelled: bool
 ) -> None:
     ending = Ending("cancelled")

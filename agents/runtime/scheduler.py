@@ -36,13 +36,13 @@ from qwenbelt.agents.prompts import (
 )
 from qwenbelt.agents.runtime.approvals.approval import (
     ApprovalPolicy,
-    decide,
     is_harmless,
     looks_at_labels,
     needs_nobody,
+    policy_decision,
     policy_for,
     request_for,
-    ruled,
+    rule_for_call,
     rules_of,
 )
 from qwenbelt.agents.runtime.approvals.conversation_labels import ConversationLabels
@@ -50,15 +50,15 @@ from qwenbelt.agents.runtime.code_mode import CodeMode, NestedCalls, held_by
 from qwenbelt.agents.runtime.early_calls import early_calls
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
-from qwenbelt.agents.runtime.outcome import CallOutcome, failed, shaped
+from qwenbelt.agents.runtime.outcome import CallOutcome, failed_outcome, shaped_outcome
 from qwenbelt.agents.runtime.resource_queue import Admission, Limits, Ticket
 from qwenbelt.agents.runtime.tool_arguments import (
     as_json,
     handed_to,
     read_arguments,
-    references,
-    resolve,
-    typed,
+    reference_names,
+    resolve_references,
+    typed_arguments,
 )
 from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused, ToolTimeout
 from qwenbelt.core.events import (
@@ -70,7 +70,7 @@ from qwenbelt.core.events import (
     ToolWaiting,
 )
 from qwenbelt.core.language import Language
-from qwenbelt.core.limits import shorten
+from qwenbelt.core.limits import shorten_text
 from qwenbelt.tools.base import CheckedValues, Tool, ToolContext
 
 monotonic = time.monotonic
@@ -287,7 +287,7 @@ class Scheduler:
         except Exception as error:  # whatever happens in a call is its result
             stopped = isinstance(error, (ToolTimeout, ToolCancelled))
             shown = self._so_far(job) if stopped else ""
-            outcome = failed(error, abandoned=_is_abandoned(job), so_far=shown)
+            outcome = failed_outcome(error, abandoned=_is_abandoned(job), so_far=shown)
         finally:
             self._leave(job)
         if self._around.hooks.has("after_tool") and not outcome.cancelled:
@@ -329,7 +329,7 @@ class Scheduler:
             names = ", ".join(list(around.tools)[:_NAMED])
             raise ToolError(UNKNOWN_TOOL[around.language].format(name=call.name, names=names))
         job.values = read_arguments(job.tool, call.arguments)
-        job.needs = list(references(job.values))
+        job.needs = list(reference_names(job.values))
         if not job.needs:
             self._check(job)
             if needs_nobody(job.tool, around.policy):
@@ -339,7 +339,7 @@ class Scheduler:
         """Has the tool check the arguments, once all values are known."""
         tool = job.tool
         if not isinstance(tool, Tool):
-            job.values = typed(tool, job.values)
+            job.values = typed_arguments(tool, job.values)
             return
         values = job.values if isinstance(job.values, str) else CheckedValues(job.values)
         job.values, job.arguments = values, tool.parse(values)
@@ -359,7 +359,7 @@ class Scheduler:
             if not _outcome_of(source).ok:
                 text = INPUT_FAILED[self._around.language]
                 raise ToolError(text.format(name=source.call.name))
-        job.values = resolve(job.values, lambda name: self._text_of(name, job))
+        job.values = resolve_references(job.values, lambda name: self._text_of(name, job))
         self._check(job)
 
     async def _source(self, name: Any, job: ScheduledCall) -> ScheduledCall:
@@ -401,8 +401,8 @@ class Scheduler:
             rules = rules_of(policy_for(tool, around.policy))
             influence = around.labels.influence(tool, job.values, rules)
         request = request_for(tool, job.call.id, as_json(job.values), influence)
-        policy = ruled(policy_for(tool, around.policy), tool, job.values)
-        verdict, by = await decide(policy, request), ""
+        policy = rule_for_call(policy_for(tool, around.policy), tool, job.values)
+        verdict, by = await policy_decision(policy, request), ""
         if verdict == "ask":
             answer = around.asked(job.call.id)
             told = (job.call.id, job.call.name, request.arguments, request.reason, job.parent_id)
@@ -419,7 +419,7 @@ class Scheduler:
         found = await hooked_call(self._around.hooks, call)
         if isinstance(found, str):
             limit = self._around.limits.result_bytes
-            return shaped(found, job.call.name, limit, self._around.keep_artifact)
+            return shaped_outcome(found, job.call.name, limit, self._around.keep_artifact)
         if found is not call:
             self._leave(job)  # its place in the queues was that of the arguments before
             job.values = found.arguments
@@ -433,11 +433,10 @@ class Scheduler:
             return None
         self._leave(job)  # it needs no resources of its own
         await asyncio.wait({first.task})
-        outcome = _outcome_of(first)
         if first.successor is not None:
             return None
         job.started = first.started
-        return outcome
+        return _outcome_of(first)
 
     def _enter(self, job: ScheduledCall) -> None:
         tool = job.tool
@@ -476,9 +475,10 @@ class Scheduler:
         job.execution = Execution(job.tool, raw, job.arguments, keywords, job.context)
         own = getattr(job.tool, "timeout", None)
         limit = around.limits.call_seconds if own is None else own
+        most = around.limits.result_bytes
         if job.parent is not None:
             result = await job.execution.run(limit)
-            outcome = shaped(result, job.call.name, around.limits.result_bytes, _keep_nothing)
+            outcome = shaped_outcome(result, job.call.name, most, _keep_nothing)
             outcome.value = result, outcome.text
             return outcome
         nested = self._nested(job)
@@ -487,7 +487,7 @@ class Scheduler:
         finally:
             if nested is not None:
                 await nested.close()
-        return shaped(result, job.call.name, around.limits.result_bytes, around.keep_artifact)
+        return shaped_outcome(result, job.call.name, most, around.keep_artifact)
 
     def _nested(self, job: ScheduledCall) -> NestedCalls | None:
         """Gives a call of the interpreter what its code calls tools with."""
@@ -541,7 +541,7 @@ class Scheduler:
 
     def _stopped(self, job: ScheduledCall) -> CallOutcome:
         error = ToolCancelled(self._why_stopped)
-        return failed(error, abandoned=_is_abandoned(job), so_far=self._so_far(job))
+        return failed_outcome(error, abandoned=_is_abandoned(job), so_far=self._so_far(job))
 
     def _so_far(self, job: ScheduledCall) -> str:
         """Returns what a stopped call had shown, within the limit of results."""
@@ -549,7 +549,7 @@ class Scheduler:
             text = job.context.so_far()
         except Exception:  # a tool's own function
             return ""
-        shown, left_out = shorten(text, self._around.limits.result_bytes)
+        shown, left_out = shorten_text(text, self._around.limits.result_bytes)
         return f"{shown}\n[{left_out} bytes left out]" if left_out else shown
 
     def _tell_waiting(self, job: ScheduledCall, reason: str) -> None:
@@ -596,5 +596,5 @@ def _outcome_of(job: ScheduledCall) -> CallOutcome:
     while job.successor is not None:
         job = job.successor
     if job.task is None or not job.task.done() or job.task.cancelled():
-        return failed(ToolCancelled("cancelled"))
+        return failed_outcome(ToolCancelled("cancelled"))
     return job.task.result()

@@ -17,7 +17,7 @@ from qwenbelt.agents.prompts import RESULT_OF_A_CALL
 from qwenbelt.core.errors import ToolError, one_line
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import Language
-from qwenbelt.core.schemas import coerced, json_schema
+from qwenbelt.core.schemas import coerced_arguments, json_schema
 from qwenbelt.tools.base import Tool, loads_arguments
 
 
@@ -38,12 +38,12 @@ def read_arguments(tool: Any, text: str) -> dict[str, Any] | str:
         raise
 
 
-def typed(tool: Any, values: dict[str, Any] | str) -> dict[str, Any] | str:
+def typed_arguments(tool: Any, values: dict[str, Any] | str) -> dict[str, Any] | str:
     """Returns the arguments in the types of the tool's schema, stock tools included."""
     if isinstance(values, str):
         return values
     try:
-        return coerced(values, json_schema(tool.parameters))
+        return coerced_arguments(values, json_schema(tool.parameters))
     except (AttributeError, TypeError, KeyError):
         return values  # a schema that is none: the tool itself says what it takes
 
@@ -77,7 +77,7 @@ _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 MARK = "$result"
 
 
-def references(value: Any) -> Iterator[Any]:
+def reference_names(value: Any) -> Iterator[Any]:
     """Yields what the references inside a JSON value name."""
     if isinstance(value, dict):
         if MARK in value:
@@ -86,10 +86,10 @@ def references(value: Any) -> Iterator[Any]:
         value = list(value.values())
     if isinstance(value, list):
         for entry in value:
-            yield from references(entry)
+            yield from reference_names(entry)
 
 
-def resolve(value: Any, result_of: Callable[[Any], str]) -> Any:
+def resolve_references(value: Any, result_of: Callable[[Any], str]) -> Any:
     """Returns the JSON value with every reference replaced.
 
     Raises:
@@ -97,14 +97,14 @@ def resolve(value: Any, result_of: Callable[[Any], str]) -> Any:
     """
     if isinstance(value, dict):
         if MARK in value:
-            return _value(result_of(value[MARK]), str(value.get("path") or ""))
-        return {key: resolve(entry, result_of) for key, entry in value.items()}
+            return _value_at_path(result_of(value[MARK]), str(value.get("path") or ""))
+        return {key: resolve_references(entry, result_of) for key, entry in value.items()}
     if isinstance(value, list):
-        return [resolve(entry, result_of) for entry in value]
+        return [resolve_references(entry, result_of) for entry in value]
     return value
 
 
-def _value(text: str, path: str) -> Any:
+def _value_at_path(text: str, path: str) -> Any:
     if not path:
         return text
     try:
@@ -123,7 +123,7 @@ def _value(text: str, path: str) -> Any:
 _DEFINITION = "result_of_a_call"
 
 
-def declaration(tool: Any) -> dict[str, Any]:
+def tool_declaration(tool: Any) -> dict[str, Any]:
     """Returns a tool's declaration for the model: name, description, JSON schema."""
     function = tool.function
     return {
@@ -153,13 +153,15 @@ def with_references(declared: dict[str, Any], language: Language) -> dict[str, A
         **declared,
         "parameters": {
             **schema,
-            "properties": {name: _either(kind, reference) for name, kind in properties.items()},
+            "properties": {
+                name: _value_or_reference(kind, reference) for name, kind in properties.items()
+            },
             "$defs": {**schema.get("$defs", {}), _DEFINITION: result},
         },
     }
 
 
-def _either(kind: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+def _value_or_reference(kind: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
     outside: dict[str, Any] = {key: kind[key] for key in ("description", "default") if key in kind}
     inside = {key: value for key, value in kind.items() if key not in outside}
     return {**outside, "anyOf": [inside, reference]}

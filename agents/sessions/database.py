@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError, one_line
-from qwenbelt.core.extras import require
+from qwenbelt.core.extras import require_extra
 from qwenbelt.core.jsons import loads_bounded
 
 Message = dict[str, Any]
@@ -50,7 +50,7 @@ class StoreTables:
         self._postgres = self.place.startswith(_POSTGRES)
         self._lock = threading.Lock()
         if self._postgres:
-            require("postgres")
+            require_extra("postgres")
         with self._transaction() as run:
             for table in tables:
                 run(table, ())

@@ -70,15 +70,15 @@ def batch(tasks: str | None, out: str, order: str | None, as_json: bool, **optio
     workers to the batch. --status, --pause, --resume and --cancel need no TASKS.
     """
     if order is not None:
-        _order(order, out, as_json, options)
+        _order_batch(order, out, as_json, options)
         if tasks is None or order != "resume":
             return EXIT_OK
     if tasks is None:
         raise click.UsageError("Missing argument 'TASKS.jsonl'.")
-    return _work(tasks, out, as_json, options)
+    return _run_batch(tasks, out, as_json, options)
 
 
-def _work(tasks: str, out: str, as_json: bool, options: dict[str, Any]) -> int:
+def _run_batch(tasks: str, out: str, as_json: bool, options: dict[str, Any]) -> int:
     from qwenbelt.workflows.batch.job import batch as run_batch
     from qwenbelt.workflows.batch.strings import say
     from qwenbelt.workflows.batch.tasks import TaskOptions, read_tasks
@@ -127,7 +127,7 @@ def _work(tasks: str, out: str, as_json: bool, options: dict[str, Any]) -> int:
     return EXIT_FAILED if made.failed else EXIT_OK
 
 
-def _order(order: str, out: str, as_json: bool, options: dict[str, Any]) -> None:
+def _order_batch(order: str, out: str, as_json: bool, options: dict[str, Any]) -> None:
     from qwenbelt.workflows.batch.ledger import (
         CANCELLED,
         DONE,
@@ -198,12 +198,12 @@ class _Line:
         counts = ("done", "failed", "running", "waiting")
         text = say("progress", language, **{n: getattr(progress, n) for n in counts})
         if progress.rate and progress.left is not None:
-            text += say("pace", language, rate=progress.rate, left=_time(progress.left))
+            text += say("pace", language, rate=progress.rate, left=_clock_time(progress.left))
         self._written = True
         click.echo(f"\r{text}\x1b[K", nl=False, err=True)
 
 
-def _time(seconds: float) -> str:
+def _clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

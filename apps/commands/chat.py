@@ -36,12 +36,12 @@ def chat(
     """
     from rich.console import Console
 
-    from qwenbelt.apps.export import load
+    from qwenbelt.apps.export import load_conversation
     from qwenbelt.apps.terminal_chat.chat import Chat
 
     messages, kept = None, None
     if resume and resume.endswith(".json"):
-        messages = load(resume)
+        messages = load_conversation(resume)
     elif session:
         from qwenbelt.agents.sessions.session import Session
 

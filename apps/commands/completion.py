@@ -33,14 +33,14 @@ def completion(shell: str, install: bool) -> None:
     writes it into the shell's own folder for completions instead.
     """
     from qwenbelt.apps.cli import root
-    from qwenbelt.apps.completion import place, script
+    from qwenbelt.apps.completion import completion_file, completion_script
     from qwenbelt.core.files import write_text
 
-    text = script(shell, root())
+    text = completion_script(shell, root())
     if not install:
         click.echo(text)
         return
-    path = Path(place(shell))
+    path = Path(completion_file(shell))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text + "\n")
     echo(_say.for_user("written", path=path))

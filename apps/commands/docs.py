@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.strings import explain
+from qwenbelt.apps.strings import explain_error
 from qwenbelt.core.errors import EXIT_FAILED, InputError
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.terminal import terminal_json
@@ -31,7 +31,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="For program
 
 
 @contextlib.contextmanager
-def _opened(path: str | None, *specs: str | None) -> Iterator[DocumentIndex]:
+def _opened_index(path: str | None, *specs: str | None) -> Iterator[DocumentIndex]:
     """Opens the index; says afterwards what is to be known of its file."""
     from qwenbelt.tools.documents.library import command_index
 
@@ -40,7 +40,7 @@ def _opened(path: str | None, *specs: str | None) -> Iterator[DocumentIndex]:
             yield index
         finally:
             for told in index.told:
-                echo(explain(told), err=True)
+                echo(explain_error(told), err=True)
 
 
 @click.group()
@@ -62,10 +62,14 @@ def add(
     as_json: bool,
 ) -> None:
     """Take files, folders and web pages into the index."""
-    with _opened(index_path, vectors) as index:
+    with _opened_index(index_path, vectors) as index:
         results = _add(index, files, password, quiet=as_json)
     if as_json:
-        echo(terminal_json(json.dumps({"files": [_added(r) for r in results]}, ensure_ascii=False)))
+        echo(
+            terminal_json(
+                json.dumps({"files": [_added_line(r) for r in results]}, ensure_ascii=False)
+            )
+        )
     else:
         for result in results:
             _show_added(result)
@@ -127,7 +131,7 @@ def ask(
     from qwenbelt.workflows.longdoc import ask_everything
 
     llm = find_endpoint(endpoint)
-    with _opened(index_path) as index, progress_bar(quiet=as_json) as show:
+    with _opened_index(index_path) as index, progress_bar(quiet=as_json) as show:
         answer = ask_everything(
             question,
             files,
@@ -145,7 +149,7 @@ def ask(
         raise click.exceptions.Exit(EXIT_FAILED)
 
 
-def _added(result: Added) -> dict[str, Any]:
+def _added_line(result: Added) -> dict[str, Any]:
     return {
         "file": result.file,
         "state": result.state,
@@ -158,12 +162,12 @@ def _added(result: Added) -> dict[str, Any]:
 
 def _show_added(result: Added) -> None:
     if result.error:
-        echo(explain(result.error), err=True)
+        echo(explain_error(result.error), err=True)
         return
     pages = f", {result.pages} pages, {result.chunks} passages" if result.document else ""
     echo(f"{result.file}: {result.state}{pages}")
     for note in result.notes[:MAX_NOTES]:
-        echo(f"  {explain(note)}", err=True)
+        echo(f"  {explain_error(note)}", err=True)
     if len(result.notes) > MAX_NOTES:
         echo(f"  … {len(result.notes) - MAX_NOTES} (--json)", err=True)
 
@@ -190,16 +194,16 @@ def search(
     """Search the index; every passage comes with its file and page."""
     if (query is None) == (queries is None):
         raise click.UsageError("Give either a query or --queries FILE.jsonl.")
-    with _opened(index_path, vectors, rerank) as index:
+    with _opened_index(index_path, vectors, rerank) as index:
         if queries is not None:
             for entry in _read_queries(queries):
                 named = [entry["file"]] if entry.get("file") else list(files) or None
                 hits = index.search(entry["question"], top_k, files=named)
-                echo(_dumps({"id": entry.get("id"), "hits": [_hit(h) for h in hits]}))
+                echo(_dumps({"id": entry.get("id"), "hits": [_hit_lines(h) for h in hits]}))
             return
         hits = index.search(query or "", top_k, files=list(files) or None)
     if as_json:
-        echo(_dumps({"hits": [_hit(h) for h in hits]}))
+        echo(_dumps({"hits": [_hit_lines(h) for h in hits]}))
         return
     for number, hit in enumerate(hits, 1):
         _show_hit(number, hit)
@@ -228,7 +232,7 @@ def _read_queries(path: str) -> Iterator[dict[str, Any]]:
         yield entry
 
 
-def _hit(hit: Hit) -> dict[str, Any]:
+def _hit_lines(hit: Hit) -> dict[str, Any]:
     return {
         "file": hit.file,
         "page": hit.page,
@@ -251,7 +255,7 @@ def _show_hit(number: int, hit: Hit) -> None:
     echo(click.style(head, bold=True) + section)
     echo("    " + hit.quote.replace("\n", "\n    "))
     for note in hit.notes:
-        echo(f"    ({explain(note)})", err=True)
+        echo(f"    ({explain_error(note)})", err=True)
 
 
 @docs.command("list")
@@ -259,7 +263,7 @@ def _show_hit(number: int, hit: Hit) -> None:
 @_json_option
 def list_documents(index_path: str | None, as_json: bool) -> None:
     """List the documents of the index."""
-    with _opened(index_path) as index:
+    with _opened_index(index_path) as index:
         documents = index.documents()
     if as_json:
         rows = [
@@ -288,7 +292,7 @@ def list_documents(index_path: str | None, as_json: bool) -> None:
 @_json_option
 def remove(files: tuple[str, ...], index_path: str | None, as_json: bool) -> None:
     """Remove documents from the index, by name or path."""
-    with _opened(index_path) as index:
+    with _opened_index(index_path) as index:
         removed = index.remove(files)
     if as_json:
         echo(_dumps({"removed": removed}))

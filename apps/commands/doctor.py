@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.strings import explain, say
+from qwenbelt.apps.strings import explain_error, say
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_OK
 from qwenbelt.core.terminal import terminal_json
 
@@ -30,20 +30,20 @@ def doctor(probe: bool, endpoint: str | None, fix: bool, yes: bool, as_json: boo
     """
     from itertools import chain
 
-    from qwenbelt.apps.doctor import examine, probed
+    from qwenbelt.apps.doctor import probed_endpoints, run_checks
 
-    sources = [] if endpoint else [examine()]
+    sources = [] if endpoint else [run_checks()]
     if probe or endpoint:
-        sources.append(probed(endpoint))
+        sources.append(probed_endpoints(endpoint))
     findings: list[DoctorFinding] = []
     for finding in chain(*sources):
         findings.append(finding)
         if not as_json:
             _print(finding)
     if fix:
-        from qwenbelt.apps.mending import mend
+        from qwenbelt.apps.mending import fix_findings
 
-        findings = mend(findings, yes=yes, quiet=as_json)
+        findings = fix_findings(findings, yes=yes, quiet=as_json)
     failed = [finding for finding in findings if not finding.ok and finding.needed]
     if as_json:
         checks = [finding.to_dict() for finding in findings]
@@ -59,6 +59,6 @@ def _print(finding: DoctorFinding) -> None:
     mark, colour = ("ok", "green") if finding.ok else ("--", "yellow")
     if finding.needed and not finding.ok:
         mark, colour = "NO", "red"
-    echo(f"{click.style(mark, colour)}  {finding.name:<14} {explain(finding.detail)}")
+    echo(f"{click.style(mark, colour)}  {finding.name:<14} {explain_error(finding.detail)}")
     if finding.fix:
-        echo(f"{'':<19}{click.style('->', colour)} {explain(finding.fix)}")
+        echo(f"{'':<19}{click.style('->', colour)} {explain_error(finding.fix)}")

@@ -77,14 +77,16 @@ def evaluation(name: str | None, out: str | None, as_json: bool, **options: Any)
     if options["check"]:
         if name is None:
             raise click.UsageError(_say("need", what="NAME"))
-        return _check(set_of(name, options["data"], options["groups"]), options["limit"], as_json)
+        return _check_limit(
+            set_of(name, options["data"], options["groups"]), options["limit"], as_json
+        )
     if out is None:
         raise click.UsageError(_say("need", what="--out DIR"))
-    outcome = _outcome(name, out, options)
-    return _show(outcome, out, as_json, options)
+    outcome = _evaluated(name, out, options)
+    return _show_outcome(outcome, out, as_json, options)
 
 
-def _outcome(name: str | None, out: str, options: dict[str, Any]) -> EvalOutcome:
+def _evaluated(name: str | None, out: str, options: dict[str, Any]) -> EvalOutcome:
     from qwenbelt.workflows.evaluation.job import EvalSetting, evaluate
     from qwenbelt.workflows.evaluation.outcome import read_outcome
     from qwenbelt.workflows.evaluation.sets import set_of
@@ -119,7 +121,7 @@ def _progress(shown: bool) -> Any:
     return tell
 
 
-def _check(found: Any, limit: int | None, as_json: bool) -> int:
+def _check_limit(found: Any, limit: int | None, as_json: bool) -> int:
     from qwenbelt.workflows.evaluation.job import check_set
 
     rows = check_set(found, limit)
@@ -134,7 +136,7 @@ def _check(found: Any, limit: int | None, as_json: bool) -> int:
     return EXIT_OK if good else EXIT_FAILED
 
 
-def _show(outcome: EvalOutcome, out: str, as_json: bool, options: dict[str, Any]) -> int:
+def _show_outcome(outcome: EvalOutcome, out: str, as_json: bool, options: dict[str, Any]) -> int:
     from qwenbelt.workflows.evaluation.comparing import compare_runs
 
     failed = not outcome.complete

@@ -38,7 +38,7 @@ def gui(
     from qwenbelt.apps.agent_choice import make_agent
     from qwenbelt.apps.gui.access.guards import read_accounts
     from qwenbelt.apps.gui.given import Given
-    from qwenbelt.apps.gui.server import GuiOptions, serve
+    from qwenbelt.apps.gui.server import GuiOptions, serve_chat
 
     given = (*auth, *filter(None, [os.environ.get("QWENBELT_AUTH", "")]))
     options = GuiOptions(host, port, read_accounts(given, auth_file), offered)
@@ -50,4 +50,4 @@ def gui(
 
     choice = AgentChoice.of_options(**chosen)
     answers = Given([make_agent(choice)], trusting=True) if choice.described else None
-    serve(choice, options, ready, answers)
+    serve_chat(choice, options, ready, answers)

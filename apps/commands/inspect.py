@@ -77,11 +77,11 @@ def inspect(images: tuple[str, ...], out: str, **options: Any) -> None:
 
 def _write(done: Inspection, target: Path, options: dict[str, Any], rules: Any, lang: Any) -> None:
     from qwenbelt.workflows.inspection import report
-    from qwenbelt.workflows.inspection.evaluation import evaluate, load_truth
+    from qwenbelt.workflows.inspection.evaluation import load_truth, match_findings
     from qwenbelt.workflows.inspection.strings import say
 
     truth = options["truth"]
-    evaluation = evaluate(done.pictures, load_truth(truth)) if truth else None
+    evaluation = match_findings(done.pictures, load_truth(truth)) if truth else None
     volumes = report.write_pdf(target, done, rules, lang, evaluation)
     report.write_csv(target.with_suffix(".csv"), done.pictures)
     report.write_json(target.with_suffix(".json"), done.pictures)

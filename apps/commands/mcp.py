@@ -11,7 +11,7 @@ import click
 from qwenbelt.apps.commands.mcp_add import add, import_servers
 from qwenbelt.apps.commands.mcp_login import login, logout
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.strings import explain
+from qwenbelt.apps.strings import explain_error
 from qwenbelt.core.errors import EXIT_FAILED
 from qwenbelt.core.language import user_language
 from qwenbelt.core.terminal import terminal_json, terminal_text
@@ -92,7 +92,7 @@ def serve() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print what the servers offer as JSON.")
 def list_servers(file: str, as_json: bool) -> None:
     """Start the servers of FILE.json and list their tools."""
-    _show(file, as_json, try_one=False)
+    _show_servers(file, as_json, try_one=False)
 
 
 @mcp.command()
@@ -100,17 +100,17 @@ def list_servers(file: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def test(file: str, as_json: bool) -> None:
     """Start the servers of FILE.json, call a harmless tool of each, and say what is wrong."""
-    _show(file, as_json, try_one=True)
+    _show_servers(file, as_json, try_one=True)
 
 
-def _show(file: str, as_json: bool, *, try_one: bool) -> None:
-    from qwenbelt.apps.mcp_view import look
+def _show_servers(file: str, as_json: bool, *, try_one: bool) -> None:
+    from qwenbelt.apps.mcp_view import look_at_servers
 
     views: list[ServerView] = []
-    for view in look(file, try_one=try_one):
+    for view in look_at_servers(file, try_one=try_one):
         views.append(view)
         if not as_json:
-            _print(view, try_one)
+            _print_server(view, try_one)
     if as_json:
         servers: list[dict[str, Any]] = [view.to_dict() for view in views]
         echo(terminal_json(json.dumps({"servers": servers}, ensure_ascii=False, indent=2)))
@@ -118,9 +118,9 @@ def _show(file: str, as_json: bool, *, try_one: bool) -> None:
         raise click.exceptions.Exit(EXIT_FAILED)
 
 
-def _print(view: ServerView, try_one: bool) -> None:
+def _print_server(view: ServerView, try_one: bool) -> None:
     if view.error:
-        echo(_say("failed", name=view.name, error=explain(view.error)))
+        echo(_say("failed", name=view.name, error=explain_error(view.error)))
         return
     echo(_say("ready", name=view.name, seconds=view.seconds, count=len(view.tools)))
     if view.server:
@@ -140,5 +140,5 @@ def _print(view: ServerView, try_one: bool) -> None:
     if view.called is None:
         echo(_say("none"))
         return
-    outcome = explain(view.call_error) or _say("ok")
+    outcome = explain_error(view.call_error) or _say("ok")
     echo(_say("called", tool=view.called, outcome=outcome, seconds=view.call_seconds))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.strings import explain
+from qwenbelt.apps.strings import explain_error
 from qwenbelt.core.errors import EXIT_FAILED, ConfigError
 from qwenbelt.core.terminal import terminal_json
 from qwenbelt.core.texts import Texts
@@ -166,4 +166,4 @@ def _print(found: ImportedServers) -> None:
         if names:
             echo(_say(key, names=", ".join(names)))
     for name, reason in found.unusable.items():
-        echo(_say("unusable", name=name, reason=explain(reason)))
+        echo(_say("unusable", name=name, reason=explain_error(reason)))

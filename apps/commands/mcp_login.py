@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.strings import explain
+from qwenbelt.apps.strings import explain_error
 from qwenbelt.core.errors import EXIT_FAILED, ConfigError
 from qwenbelt.core.terminal import terminal_json
 from qwenbelt.core.texts import Texts
@@ -82,7 +82,7 @@ def login(
         outcome = log_in(config, page, anew=force)
         outcomes.append(outcome)
         if not as_json:
-            values = {**dataclasses.asdict(outcome), "error": explain(outcome.error)}
+            values = {**dataclasses.asdict(outcome), "error": explain_error(outcome.error)}
             echo(_say(outcome.state, **values), err=not outcome.ok)
     if as_json:
         servers = [{"ok": o.ok, **dataclasses.asdict(o)} for o in outcomes]

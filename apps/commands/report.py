@@ -263,7 +263,7 @@ def demo(as_json: bool, scripted: bool, **options: Any) -> None:
     if llm is None and options["ask"]:
         raise InputError("--ask needs a model.", fix="Give an endpoint with -e.")
     language = options["language"] or user_language()
-    question = options["ask"] or job.question(language)
+    question = options["ask"] or job.demo_question(language)
     quiet = as_json
     if llm is None:
         _tell(_say("scripted_demo"), quiet)

@@ -14,7 +14,7 @@ import click
 
 from qwenbelt.apps.agent_choice import AgentChoice, agent_options
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.strings import explain, say
+from qwenbelt.apps.strings import explain_error, say
 from qwenbelt.apps.terminal_chat.session_choice import session_options, store_place
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from qwenbelt.core.terminal import terminal_json
@@ -63,7 +63,7 @@ def run(
     from qwenbelt.core.trace import TraceWriter
 
     choice = AgentChoice.of_options(**chosen)
-    text = _question(question, choice)
+    text = _question_text(question, choice)
     output = _Output(events, as_json, typed=answer is not None)
     options: dict[str, Any] = {} if answer is None else {"answer": answer_schema(answer)}
     kept = None
@@ -81,7 +81,7 @@ def run(
     with contextlib.ExitStack() as stack:
         sinks, view = [output.take], None
         if output.live:
-            view = stack.enter_context(_view())
+            view = stack.enter_context(_event_printer())
             sinks = [view.feed]
         if trace:
             sinks.append(stack.enter_context(TraceWriter(trace)).write)
@@ -95,7 +95,7 @@ def run(
     return codes.get(done.reason, EXIT_FAILED)
 
 
-def _view() -> TerminalView:
+def _event_printer() -> TerminalView:
     from rich.console import Console
 
     from qwenbelt.apps.terminal_chat.run_display import TerminalView
@@ -113,14 +113,14 @@ class _Output:
 
     def take(self, event: Event) -> None:
         """Prints an event, or keeps it for the JSON summary."""
-        from qwenbelt.core.secrets import scrub
+        from qwenbelt.core.secrets import mask_secrets
 
         record = event.to_dict()
         if self.as_json and record["event"] not in ("text", "thinking"):
             self.lines.append(record)
         if self.events:
             line = json.dumps({"t": time.monotonic(), **record}, ensure_ascii=False, default=str)
-            echo(terminal_json(scrub(line)))
+            echo(terminal_json(mask_secrets(line)))
 
     def end(self, done: Done) -> None:
         """Prints the answer, unless it was shown while it came."""
@@ -138,11 +138,11 @@ class _Output:
         elif not self.events and not self.live:
             echo(done.text)
         if done.reason != "answer" and not self.live:
-            echo(say("stopped", detail=explain(done.detail or done.reason)), err=True)
+            echo(say("stopped", detail=explain_error(done.detail or done.reason)), err=True)
 
 
-def _question(given: str | None, choice: AgentChoice) -> str:
-    piped = _piped() if given != "-" else sys.stdin.read()
+def _question_text(given: str | None, choice: AgentChoice) -> str:
+    piped = _piped_input() if given != "-" else sys.stdin.read()
     parts = [part for part in (given if given != "-" else None, piped) if part and part.strip()]
     if not parts and (choice.endpoint or "").startswith("scripted:"):
         from qwenbelt.testing import load_scenario
@@ -153,7 +153,7 @@ def _question(given: str | None, choice: AgentChoice) -> str:
     return "\n\n".join(parts)
 
 
-def _piped() -> str:
+def _piped_input() -> str:
     """Returns what is piped or redirected in; anything else is not waited for."""
     try:
         mode = os.fstat(sys.stdin.fileno()).st_mode

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.strings import explain, say
+from qwenbelt.apps.strings import explain_error, say
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_OK, one_line
 from qwenbelt.core.terminal import terminal_json, terminal_text
 
@@ -67,7 +67,7 @@ def _row(examined: Examined) -> dict[str, Any]:
         "description": skill.description if skill else "",
         "folder": str(examined.folder),
         "scripts": [n for n in skill.files if n.startswith("scripts/")] if skill else [],
-        "error": explain(fault) if fault else None,
+        "error": explain_error(fault) if fault else None,
     }
 
 
@@ -141,7 +141,7 @@ def lint(folders: tuple[str, ...], strict: bool, as_json: bool) -> int:
 
 
 def _told(error: ConfigError) -> str:
-    return terminal_text(one_line(explain(error)))
+    return terminal_text(one_line(explain_error(error)))
 
 
 @skills.command()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.strings import explain, say
+from qwenbelt.apps.strings import explain_error, say
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.terminal import terminal_json, terminal_text
 
@@ -31,14 +31,14 @@ def tools() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list with the schemas.")
 def list_tools(as_json: bool) -> None:
     """List the tools of this pack."""
-    from qwenbelt.apps.toolset import declaration, pack_tools
+    from qwenbelt.apps.toolset import pack_tools, tool_declaration
 
     rows: list[dict[str, Any]] = []
     for name, tool in pack_tools():
         if not isinstance(tool, QwenbeltError):
-            rows.append(declaration(tool))
+            rows.append(tool_declaration(tool))
         elif not as_json:
-            note = say("unavailable", reason=one_line(explain(tool)))
+            note = say("unavailable", reason=one_line(explain_error(tool)))
             rows.append({"name": name, "description": note, "read_only": None})
     if as_json:
         echo(terminal_json(json.dumps(rows, ensure_ascii=False, indent=2)))
@@ -56,14 +56,16 @@ def list_tools(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of declarations.")
 def search(query: str, mcp_file: str | None, top_k: int, as_json: bool) -> None:
     """Find tools by what they do."""
-    from qwenbelt.apps.toolset import declaration, pack_tools
+    from qwenbelt.apps.toolset import pack_tools, tool_declaration
     from qwenbelt.tools.search import ToolIndex
 
-    found = [declaration(tool) for _, tool in pack_tools() if not isinstance(tool, QwenbeltError)]
+    found = [
+        tool_declaration(tool) for _, tool in pack_tools() if not isinstance(tool, QwenbeltError)
+    ]
     if mcp_file is not None:
         from qwenbelt.tools.mcp import mcp_tools
 
-        found += [declaration(tool) for tool in mcp_tools(mcp_file, lazy=True)]
+        found += [tool_declaration(tool) for tool in mcp_tools(mcp_file, lazy=True)]
     by_name = {entry["name"]: entry for entry in found}
     rows = [by_name[name] for name in ToolIndex(found).search(query, top_k)]
     if as_json:
@@ -86,9 +88,9 @@ def _first_sentence(text: str) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print the declaration as JSON.")
 def show(name: str, as_json: bool) -> None:
     """Show what a tool does and the arguments that it takes."""
-    from qwenbelt.apps.toolset import declaration, tool_named
+    from qwenbelt.apps.toolset import tool_declaration, tool_named
 
-    known = declaration(tool_named(name))
+    known = tool_declaration(tool_named(name))
     if as_json:
         echo(terminal_json(json.dumps(known, ensure_ascii=False, indent=2)))
         return

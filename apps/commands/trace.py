@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.strings import say, seconds
+from qwenbelt.apps.strings import duration_text, say
 from qwenbelt.apps.timeline import CallTiming, ModelCall, Timeline
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.language import user_language
@@ -60,15 +60,15 @@ def print_lanes(timeline: Timeline, width: int | None = None) -> None:
     """Prints a summary and the lanes, coloured when stdout is a terminal."""
     from rich.console import Console
 
-    from qwenbelt.apps.lanes import draw, ink_for, legend
+    from qwenbelt.apps.lanes import draw_lanes, ink_for, lanes_legend
 
     console = Console(width=width, highlight=False, soft_wrap=True)
     ink = ink_for(sys.stdout.encoding)
     console.print(summary(timeline), markup=False)
-    for line in draw(timeline, console.width, ink=ink):
+    for line in draw_lanes(timeline, console.width, ink=ink):
         console.print(line)
     if timeline.calls or timeline.models:
-        console.print(legend(ink))
+        console.print(lanes_legend(ink))
 
 
 def summary(timeline: Timeline) -> str:
@@ -78,7 +78,7 @@ def summary(timeline: Timeline) -> str:
         "summary",
         models=len(timeline.models),
         calls=len(timeline.calls),
-        seconds=seconds(end - begin),
+        seconds=duration_text(end - begin),
         parallel=timeline.most_parallel(),
     )
     into, out = timeline.tokens

@@ -49,10 +49,10 @@ def export(
     from qwenbelt.workflows.training import default_score, rows
 
     tests = [load_scenario(path) for path in then]
-    examples = [example for file in files(traces) if (example := kept(file, tests))]
+    examples = [example for file in trace_files(traces) if (example := passing_run(file, tests))]
     if not everything and form != "dpo":
         examples = [example for example in examples if example.reason == "answer"]
-    found = rows(examples, form, scorer(score) if score else default_score)
+    found = rows(examples, form, imported_scorer(score) if score else default_score)
     text = "".join(terminal_json(json.dumps(row, ensure_ascii=False)) + "\n" for row in found)
     if out is None:
         echo(text, nl=False)
@@ -61,7 +61,7 @@ def export(
     echo(say("exported", rows=len(found), runs=len(examples), file=out), err=True)
 
 
-def files(traces: tuple[str, ...]) -> Iterator[Path]:
+def trace_files(traces: tuple[str, ...]) -> Iterator[Path]:
     """Returns the trace files; of a folder all below it that are named `*.jsonl`."""
     for name in traces:
         path = Path(name)
@@ -73,7 +73,7 @@ def files(traces: tuple[str, ...]) -> Iterator[Path]:
         yield from inside
 
 
-def kept(file: Path, tests: Sequence[Scenario]) -> TrainingExample | None:
+def passing_run(file: Path, tests: Sequence[Scenario]) -> TrainingExample | None:
     """Returns a run, or None when it fails the scenarios' checks.
 
     One scenario is for every run; of several, those that ask the run's question, and a run that
@@ -102,7 +102,7 @@ def kept(file: Path, tests: Sequence[Scenario]) -> TrainingExample | None:
     return example if meant else None
 
 
-def scorer(place: str) -> Scorer:
+def imported_scorer(place: str) -> Scorer:
     """Imports a function that gives a run's worth.
 
     Raises:

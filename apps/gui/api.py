@@ -17,8 +17,8 @@ from qwenbelt.apps.gui.first_steps import FirstSteps
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
 from qwenbelt.apps.gui.panes.cited_pages import cited_page, page_png
 from qwenbelt.apps.gui.panes.desk_api import DeskApi
-from qwenbelt.apps.gui.portable import export, imported
-from qwenbelt.apps.gui.strings import PageError, explain
+from qwenbelt.apps.gui.portable import export_conversation, import_conversation
+from qwenbelt.apps.gui.strings import PageError, explain_on_page
 from qwenbelt.apps.gui.watching import Watcher
 from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.core.jsons import loads_bounded
@@ -54,9 +54,9 @@ class Api:
         self._actions: dict[str, Asked] = {
             "stop": lambda session, body: session.stop(),
             "approve": _approve,
-            "show": lambda session, body: session.show(_turn(session, body).id),
+            "show": lambda session, body: session.show(_turn_of_request(session, body).id),
             "undo": _undo,
-            "answer": lambda session, body: {"text": _turn(session, body).answer},
+            "answer": lambda session, body: {"text": _turn_of_request(session, body).answer},
             "queue_now": lambda session, body: asker.send_now(session, str(body.get("id", ""))),
             "queue_take": _queue_take,
             "retry": self._retry,
@@ -98,7 +98,7 @@ class Api:
             try:
                 return await handler(request)
             except QwenbeltError as error:
-                return JSONResponse({"error": explain(error, language_of(request))}, 400)
+                return JSONResponse({"error": explain_on_page(error, language_of(request))}, 400)
 
         return answer
 
@@ -167,7 +167,7 @@ class Api:
         return Response(png, media_type="image/png", headers={"cache-control": "max-age=600"})
 
     async def _export(self, request: Request) -> Response:
-        body, kind, name = export(self._session(request), request.path_params["form"])
+        body, kind, name = export_conversation(self._session(request), request.path_params["form"])
         disposition = f'attachment; filename="{name}"'
         return Response(body, media_type=kind, headers={"content-disposition": disposition})
 
@@ -180,7 +180,7 @@ class Api:
         return JSONResponse({"id": row.id})
 
     async def _import(self, request: Request) -> Response:
-        row = imported(self._hub.store, request.state.user, await json_body(request))
+        row = import_conversation(self._hub.store, request.state.user, await json_body(request))
         return JSONResponse({"id": row.id})
 
     async def _delete(self, request: Request) -> Response:
@@ -194,15 +194,15 @@ class Api:
         return JSONResponse(action(self._session(request), await json_body(request)) or {})
 
     def _retry(self, session: ChatSession, body: dict[str, Any]) -> None:
-        turn = _turn(session, body)
+        turn = _turn_of_request(session, body)
         self._ask(session, turn.question, turn.files, turn.parent)
 
     def _edit(self, session: ChatSession, body: dict[str, Any]) -> None:
-        turn = _turn(session, body)
+        turn = _turn_of_request(session, body)
         self._ask(session, str(body.get("text", "")), turn.files, turn.parent)
 
     def _branch(self, session: ChatSession, body: dict[str, Any]) -> dict[str, Any]:
-        return {"id": self._hub.branch(session, _turn(session, body)).id}
+        return {"id": self._hub.branch(session, _turn_of_request(session, body)).id}
 
     def _suggest(self, session: ChatSession, body: dict[str, Any]) -> None:
         """Asks a suggested question with its files."""
@@ -233,7 +233,7 @@ def _queue_take(session: ChatSession, body: dict[str, Any]) -> dict[str, Any]:
     return {"text": taken.text, "files": taken.files}
 
 
-def _turn(session: ChatSession, body: dict[str, Any]) -> Any:
+def _turn_of_request(session: ChatSession, body: dict[str, Any]) -> Any:
     turn = session.turns.get(str(body.get("turn", "")))
     if turn is None:
         raise PageError("no_conversation")

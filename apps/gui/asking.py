@@ -139,7 +139,7 @@ class TurnStarter:
 
     def play_demo(self, user: str, language: str) -> str:
         """Begins a conversation whose first question a script answers; returns its id."""
-        from qwenbelt.workflows.demo.job import PDF, question
+        from qwenbelt.workflows.demo.job import PDF, demo_question
 
         tongue: Language = "zh" if language == "zh" else "en"
         title = say("demo_title", language)
@@ -149,7 +149,7 @@ class TurnStarter:
         names = self.attach(session, [str(demo_document())])
         if names != [PDF]:
             raise PageError("file_gone", name=PDF)
-        self.ask(session, question(tongue), names, None)
+        self.ask(session, demo_question(tongue), names, None)
         return row.id
 
     def _demo_choice(self, session: ChatSession, question: str) -> AgentChoice | None:
@@ -159,10 +159,10 @@ class TurnStarter:
         from qwenbelt.workflows.demo import job
 
         tongue: Language = "zh" if self.hub.store.kept(session.row.id, DEMO) == "zh" else "en"
-        if question != job.question(tongue):
+        if question != job.demo_question(tongue):
             return None
         script = self.hub.workspace.parent / f"demo.{tongue}.yaml"
-        script.write_text(chat_script(job.replies(tongue), job.PDF), encoding="utf-8")
+        script.write_text(chat_script(job.scripted_replies(tongue), job.PDF), encoding="utf-8")
         # the code of the written replies is part of this package
         return AgentChoice(endpoint=f"scripted:{script}", approve="auto")
 
@@ -249,13 +249,13 @@ def first_turns(session: str, messages: Sequence[Any]) -> list[ChatTurn]:
         turn.created += number / 1000  # keeps the order
         events: list[Event] = []
         MessageLists(events.append, with_names=False).take(turn.messages[1:], last=True)
-        turn.answer = _answer(events)
+        turn.answer = _answer_text(events)
         events = [event for event in events if not isinstance(event, (ModelStarted, ModelFinished))]
         turn.events = [event.to_dict() for event in events]
     return turns
 
 
-def _answer(events: Sequence[Event]) -> str:
+def _answer_text(events: Sequence[Event]) -> str:
     """Returns the text that events leave, of all replies."""
     said, fold = "", ReplyFold()
     for event in events:

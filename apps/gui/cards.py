@@ -13,11 +13,11 @@ from qwenbelt.apps.gui.found_passages import HIT
 from qwenbelt.apps.gui.safe_html import (
     RenderContext,
     citation_button,
-    figure,
+    figure_html,
     file_link,
 )
 from qwenbelt.apps.gui.strings import say
-from qwenbelt.apps.strings import seconds
+from qwenbelt.apps.strings import duration_text
 from qwenbelt.apps.timeline import CallTiming
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.jsons import loads_bounded
@@ -57,18 +57,18 @@ def card_html(
     state = call.state
     summary = (
         f'<span class="qb-icon" aria-hidden="true">{_ICONS[state]}</span>'
-        f'<b>{escape(call.name)}</b> <span class="qb-brief">{escape(_brief(call))}</span>'
+        f'<b>{escape(call.name)}</b> <span class="qb-brief">{escape(_brief_arguments(call))}</span>'
         f'<span class="qb-state">{escape(state_text(call, around.language))}</span>'
-        f"{_time(call, now)}"
+        f"{_call_time(call, now)}"
     )
-    body = _arguments(call, around.language) + _outcome(call, around)
+    body = _arguments_html(call, around.language) + _outcome_html(call, around)
     opened = " open" if state == "asked" else ""
     return (
         f'<div class="qb-card {state}" id="{card_id}">'
         f'<details id="{card_id}-d"{opened}><summary>{summary}</summary>'
         f'<div class="qb-card-body">{body}</div></details>'
-        f"{_progress(call)}{_approval(call, around.language)}"
-        f"{_figures(call, around, embedded)}</div>"
+        f"{_progress_html(call)}{_approval_html(call, around.language)}"
+        f"{_figures_html(call, around, embedded)}</div>"
     )
 
 
@@ -79,18 +79,20 @@ def state_text(call: CallTiming, language: str) -> str:
     return say(f"state_{call.state}", language)
 
 
-def _brief(call: CallTiming) -> str:
-    values = _values(call.arguments)
+def _brief_arguments(call: CallTiming) -> str:
+    values = _argument_values(call.arguments)
     if len(values) == 1:
-        return one_line(_text(next(iter(values.values()))), 100)
-    return one_line(", ".join(f"{name}={_text(value)}" for name, value in values.items()), 100)
+        return one_line(_value_text(next(iter(values.values()))), 100)
+    return one_line(
+        ", ".join(f"{name}={_value_text(value)}" for name, value in values.items()), 100
+    )
 
 
-def _text(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _values(arguments: str) -> dict[str, Any]:
+def _argument_values(arguments: str) -> dict[str, Any]:
     try:
         values = loads_bounded(arguments)
     except ValueError:
@@ -98,59 +100,61 @@ def _values(arguments: str) -> dict[str, Any]:
     return values if isinstance(values, dict) else {"": arguments}
 
 
-def _time(call: CallTiming, now: float) -> str:
+def _call_time(call: CallTiming, now: float) -> str:
     if call.started is None:
         return ""
     took = call.seconds(now)
     if call.state == "running":
-        return f'<time class="qb-clock" data-elapsed="{took * 1000:.0f}">{seconds(took)}</time>'
-    return f"<time>{seconds(took)}</time>"
+        return (
+            f'<time class="qb-clock" data-elapsed="{took * 1000:.0f}">{duration_text(took)}</time>'
+        )
+    return f"<time>{duration_text(took)}</time>"
 
 
-def _arguments(call: CallTiming, language: str) -> str:
+def _arguments_html(call: CallTiming, language: str) -> str:
     short, long = [], []
-    for name, value in _values(call.arguments).items():
+    for name, value in _argument_values(call.arguments).items():
         label = escape(name or say("arguments", language))
-        text = _text(value)
+        text = _value_text(value)
         if name == "code" and isinstance(value, str):
             long.append(code_block(value, "python", language))
         elif len(text) <= SHORT_VALUE and "\n" not in text:
             short.append(f"<dt>{label}</dt><dd>{escape(text)}</dd>")
         else:
-            shown = _shortened(text, language)
+            shown = _folded_text_html(text, language)
             long.append(f'<p class="qb-label">{label}</p><div class="qb-value">{shown}</div>')
     listed = f'<dl class="qb-arguments">{"".join(short)}</dl>' if short else ""
     return listed + "".join(long)
 
 
-def _outcome(call: CallTiming, around: RenderContext) -> str:
+def _outcome_html(call: CallTiming, around: RenderContext) -> str:
     if call.finished is None:
         return ""
     kind = "result" if call.ok else "error"
     text = "\n".join(str(i["value"]) for i in call.items if i.get("kind") == "text")
     text = text or call.result
-    files = "".join(_file(path, around) for path in call.artifacts)
+    files = "".join(_file_html(path, around) for path in call.artifacts)
     return (
         f'<p class="qb-label">{escape(say(kind, around.language))}</p>'
-        f'<div class="qb-value qb-{kind}">{_shortened(text, around.language, around)}</div>'
+        f'<div class="qb-value qb-{kind}">{_folded_text_html(text, around.language, around)}</div>'
         f'<div class="qb-files">{files}</div>'
     )
 
 
-def _shortened(text: str, language: str, around: RenderContext | None = None) -> str:
+def _folded_text_html(text: str, language: str, around: RenderContext | None = None) -> str:
     """Returns a text, the rest of a long one folded away."""
     if len(text) <= SHOWN_CHARACTERS * 1.3:
-        return f'<pre tabindex="0">{_linked(text, around)}</pre>'
+        return f'<pre tabindex="0">{_text_with_passage_links(text, around)}</pre>'
     cut = text.rfind("\n", SHOWN_CHARACTERS // 2, SHOWN_CHARACTERS) + 1 or SHOWN_CHARACTERS
     label = say("whole_result", language, size=f"{len(text) / 1000:.0f} k")
     return (
-        f'<pre tabindex="0">{_linked(text[:cut], around)}</pre>'
+        f'<pre tabindex="0">{_text_with_passage_links(text[:cut], around)}</pre>'
         f"<details><summary>{escape(label)}</summary>"
-        f'<pre tabindex="0">{_linked(text[cut:], around)}</pre></details>'
+        f'<pre tabindex="0">{_text_with_passage_links(text[cut:], around)}</pre></details>'
     )
 
 
-def _linked(text: str, around: RenderContext | None) -> str:
+def _text_with_passage_links(text: str, around: RenderContext | None) -> str:
     """Returns the text escaped, with found passages (`[1] file.pdf p.3`) as buttons."""
     if around is None:
         return escape(text)
@@ -164,13 +168,13 @@ def _linked(text: str, around: RenderContext | None) -> str:
     return out + escape(text[at:])
 
 
-def _file(path: str, around: RenderContext) -> str:
+def _file_html(path: str, around: RenderContext) -> str:
     name = PurePath(path).name
     url = around.file_url(name)
     return file_link(name, url, around.language) if url else ""
 
 
-def _progress(call: CallTiming) -> str:
+def _progress_html(call: CallTiming) -> str:
     if call.state != "running" or (call.fraction is None and not call.progress):
         return ""
     if call.output:
@@ -187,7 +191,7 @@ def _progress(call: CallTiming) -> str:
     )
 
 
-def _approval(call: CallTiming, language: str) -> str:
+def _approval_html(call: CallTiming, language: str) -> str:
     if call.state != "asked":
         return ""
     buttons = (
@@ -205,7 +209,7 @@ def _approval(call: CallTiming, language: str) -> str:
     return f'<div class="qb-approval" role="group" aria-label="{question}">{question} {inner}</div>'
 
 
-def _figures(call: CallTiming, around: RenderContext, embedded: Collection[str]) -> str:
+def _figures_html(call: CallTiming, around: RenderContext, embedded: Collection[str]) -> str:
     shown = []
     for item in call.items:
         name = PurePath(str(item.get("value", ""))).name
@@ -213,5 +217,5 @@ def _figures(call: CallTiming, around: RenderContext, embedded: Collection[str])
             url = around.file_url(name)
             label = escape(say("picture", around.language, name=name))
             if url:
-                shown.append(figure(url, label))
+                shown.append(figure_html(url, label))
     return f'<div class="qb-figures">{"".join(shown)}</div>' if shown else ""

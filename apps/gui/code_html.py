@@ -42,16 +42,18 @@ def code_block(text: str, language: str, tongue: str, *, coloured: bool = True) 
     name = escape(language[:30])
     copy = escape(say("copy", tongue))
     head = f"<span>{name}</span>" if name else "<span></span>"
-    inner = _coloured(text, language.lower()) if coloured else escape(text)
+    inner = _coloured_code(text, language.lower()) if coloured else escape(text)
     block = (
         f'<div class="qb-code"><div class="qb-code-head">{head}'
         f'<button type="button" class="qb-copy">{copy}</button></div>'
         f'<pre tabindex="0"><code>{inner}</code></pre></div>'
     )
-    return _drawn(text, tongue) + block if coloured and language.lower() == "svg" else block
+    return (
+        _svg_as_picture(text, tongue) + block if coloured and language.lower() == "svg" else block
+    )
 
 
-def _drawn(text: str, tongue: str) -> str:
+def _svg_as_picture(text: str, tongue: str) -> str:
     """Returns an SVG as a picture: there no script of it runs, and nothing is fetched for it."""
     if "<svg" not in text[:2000] or len(text) > _MAX_DRAWN:
         return ""
@@ -66,12 +68,12 @@ def _drawn(text: str, tongue: str) -> str:
 
 
 @lru_cache(maxsize=128)
-def _coloured(text: str, language: str) -> str:
+def _coloured_code(text: str, language: str) -> str:
     lexer = _lexer(language) if language and len(text) <= MAX_COLOURED else None
     if lexer is None:
         return escape(text)
     try:
-        tokens = [(_class(str(kind)), value) for kind, value in lexer.get_tokens(text)]
+        tokens = [(_css_class(str(kind)), value) for kind, value in lexer.get_tokens(text)]
     except Exception:  # a lexer that fails on a stranger's text: it is shown without colours
         return escape(text)
     if "".join(value for _, value in tokens) != text:
@@ -94,5 +96,5 @@ def _lexer(language: str) -> Any:
 
 
 @lru_cache(maxsize=512)
-def _class(kind: str) -> str:
+def _css_class(kind: str) -> str:
     return next((ours for theirs, ours in _CLASSES if kind.startswith(theirs)), "")

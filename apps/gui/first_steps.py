@@ -14,7 +14,7 @@ from qwenbelt.apps.agent_choice import tool_names
 from qwenbelt.apps.gui.access.guards import language_of
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.bodies import json_body
-from qwenbelt.apps.gui.strings import PageError, explain
+from qwenbelt.apps.gui.strings import PageError, explain_on_page
 from qwenbelt.core.errors import QwenbeltError
 
 _MOST_MODELS = 8
@@ -44,7 +44,7 @@ class FirstSteps:
         if self._asker.given is not None:
             return JSONResponse({"ready": True, "open": False})
         choice = self._asker.choice(request.state.user)
-        told = await asyncio.to_thread(_told, choice.endpoint, language_of(request))
+        told = await asyncio.to_thread(_endpoint_state, choice.endpoint, language_of(request))
         shown = {
             **told,
             "open": self._asker.free_endpoints,
@@ -89,7 +89,7 @@ class FirstSteps:
         store.change_setting(request.state.user, "endpoint", lambda *_: spec or None)
 
 
-def _told(spec: str | None, language: str) -> dict[str, Any]:
+def _endpoint_state(spec: str | None, language: str) -> dict[str, Any]:
     """Returns whether an endpoint is known, why not, and what answers on this machine."""
     from qwenbelt.agents.models.dialects import DIALECTS
     from qwenbelt.agents.models.endpoints import endpoint, key_of, local_servers
@@ -101,7 +101,7 @@ def _told(spec: str | None, language: str) -> dict[str, Any]:
             key_of(cfg, DIALECTS[str(cfg["dialect"])])
         return {"ready": True, "model": Path(str(cfg["model"])).name, "servers": [], "files": []}
     except QwenbeltError as error:
-        why = explain(error, language)
+        why = explain_on_page(error, language)
     servers = [
         {"name": dialect.name, "specs": [f"{dialect.name}:{m}" for m in models[:_MOST_MODELS]]}
         for dialect, models in local_servers()

@@ -33,20 +33,20 @@ class FoundPassages:
             if self._count < _MOST and self._has_document(file):
                 self._count += 1
                 number = int(match.group(1)[1:-1])
-                self._found.setdefault(number, []).append((file, page, _words(text)))
+                self._found.setdefault(number, []).append((file, page, _words_of(text)))
 
     def find(self, number: int, words: str) -> tuple[str, int] | None:
         """Returns the document and page of a number; of several, the one most like the words."""
         known = self._found.get(number)
         if not known:
             return None
-        said = _words(words)
+        said = _words_of(words)
         shared = [len(said & text) for _, _, text in known]
         best = max(range(len(known)), key=lambda at: (shared[at], at))  # else the latest
         return known[best][:2]
 
 
-def _words(text: str) -> set[str]:
+def _words_of(text: str) -> set[str]:
     """Returns the words of a text; of Chinese, its pairs of letters."""
     out: set[str] = set()
     for word in _WORD.findall(text[:4000].lower()):

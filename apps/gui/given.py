@@ -56,15 +56,15 @@ class Looks:
             raise ConfigError(f"chatbot_config: {unknown[0]!r} is not known.", fix=f"Keys: {known}")
         return cls(
             user_name=str(given.get("user.name") or ""),
-            user_avatar=_picture(given.get("user.avatar")),
-            agent_avatar=_picture(given.get("agent.avatar")),
+            user_avatar=_picture_of_agent(given.get("user.avatar")),
+            agent_avatar=_picture_of_agent(given.get("agent.avatar")),
             placeholder=str(given.get("input.placeholder") or ""),
-            suggestions=tuple(map(_suggestion, given.get("prompt.suggestions") or ())),
+            suggestions=tuple(map(_suggestion_text, given.get("prompt.suggestions") or ())),
             verbose=bool(given.get("verbose")),
         )
 
 
-def _picture(value: Any) -> Path | None:
+def _picture_of_agent(value: Any) -> Path | None:
     if not value:
         return None
     path = Path(str(value).removeprefix("file://")).expanduser()
@@ -73,7 +73,7 @@ def _picture(value: Any) -> Path | None:
     return path
 
 
-def _suggestion(value: Any) -> Suggestion:
+def _suggestion_text(value: Any) -> Suggestion:
     if isinstance(value, str):
         return Suggestion(value)
     if not isinstance(value, Mapping) or not isinstance(value.get("text"), str):

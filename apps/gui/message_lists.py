@@ -137,7 +137,7 @@ class MessageLists:
                 ok=True,
                 cancelled=False,
                 result=text,
-                items=_items(message),
+                items=_content_items(message),
             )
         )
 
@@ -155,7 +155,7 @@ class MessageLists:
             self._began = None
 
 
-def _items(message: Mapping[str, Any]) -> tuple[Item, ...]:
+def _content_items(message: Mapping[str, Any]) -> tuple[Item, ...]:
     content = message.get("content")
     if not isinstance(content, list):
         return ()

@@ -17,7 +17,7 @@ from qwenbelt.apps.gui.asking import MAX_FILE_MB, MAX_FILES, TurnStarter
 from qwenbelt.apps.gui.given import Looks, Suggestion
 from qwenbelt.apps.gui.setting_fields import SHOW_PROBLEM, user_of
 from qwenbelt.apps.gui.settings import agent_settings, given_agents
-from qwenbelt.apps.gui.strings import PageError, explain, say
+from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
 from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.core.jsons import loads_bounded
 
@@ -70,13 +70,13 @@ def head(language: str, asker: TurnStarter) -> str:
     data = json.dumps(setup, ensure_ascii=False)
     body = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     data = data.replace("<", "\\u003c")
-    style += _looks(asker.given.looks) if asker.given is not None else ""
+    style += _speakers_style(asker.given.looks) if asker.given is not None else ""
     icon = f'<link rel="icon" href="data:image/svg+xml,{_ICON}">'
     page = f"window.qwenbeltPage = {data};"
     return f"{icon}<style>{style}</style><script>{page}</script><script>{body}</script>"
 
 
-def _looks(looks: Looks) -> str:
+def _speakers_style(looks: Looks) -> str:
     """Returns the style that shows names and pictures of those who speak."""
     name = "".join(f"\\{ord(letter):x} " for letter in looks.user_name)
     style = f'.qb-question::before {{ content: "{name}"; }}' if name else ""
@@ -150,7 +150,7 @@ def build(asker: TurnStarter, language: str, *, logged_in: bool) -> gr.Blocks:
         gr.HTML(
             f'<div id="qb-chips"></div><small>{limits}</small>', elem_id="qb-limits", padding=False
         )
-        _send(asker, message, language)
+        _send_handler(asker, message, language)
         message.change(None, message, None, js=_SHOW_FILES)
     _only_uploads(blocks, message)
     # Gradio would look into its queue a thousand times a second, 4 % of a processor when idle
@@ -158,19 +158,19 @@ def build(asker: TurnStarter, language: str, *, logged_in: bool) -> gr.Blocks:
     return blocks
 
 
-def _send(asker: TurnStarter, message: Any, language: str) -> None:
+def _send_handler(asker: TurnStarter, message: Any, language: str) -> None:
     session, problem = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
     async def send(given: dict[str, Any], name: str, request: gr.Request) -> tuple[Any, str]:
         text, uploads = str(given.get("text") or ""), list(given.get("files") or ())
         try:
-            session, carried = _addressed(name or "")
+            session, carried = _conversation_and_files(name or "")
             opened = asker.hub.open(user_of(request), session)
             if not text.strip() and not uploads and not carried:
                 raise PageError("empty")
             asker.send(opened, text, [*carried, *asker.attach(opened, uploads)])
         except QwenbeltError as error:
-            return gr.skip(), explain(error, language)  # what was typed stays
+            return gr.skip(), explain_on_page(error, language)  # what was typed stays
         return {"text": "", "files": []}, ""
 
     sent = message.submit(
@@ -185,7 +185,7 @@ def _send(asker: TurnStarter, message: Any, language: str) -> None:
     sent.then(None, problem, None, js=SHOW_PROBLEM)
 
 
-def _addressed(name: str) -> tuple[str, list[str]]:
+def _conversation_and_files(name: str) -> tuple[str, list[str]]:
     """Returns which conversation a message goes to, and which of its files go with it.
 
     Raises:

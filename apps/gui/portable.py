@@ -21,7 +21,7 @@ SCENARIO = "conversation.scenario.yaml"
 _ROLES = ("system", "user", "assistant", "function")
 
 
-def export(session: ChatSession, form: str) -> tuple[str | bytes, str, str]:
+def export_conversation(session: ChatSession, form: str) -> tuple[str | bytes, str, str]:
     """Returns a conversation as text or bytes, its media type and a file name.
 
     Args:
@@ -79,7 +79,7 @@ def _scenario(session: ChatSession, path: list[ChatTurn]) -> tuple[str | bytes, 
     return archive.getvalue(), "application/zip", "conversation.scenario.zip"
 
 
-def imported(store: ChatStore, user: str, body: dict[str, Any]) -> SessionRow:
+def import_conversation(store: ChatStore, user: str, body: dict[str, Any]) -> SessionRow:
     """Makes a conversation from what `export` gave as "json".
 
     Files do not travel with it, and its paths are not followed: whoever wrote it could name any

@@ -23,7 +23,7 @@ from markdown_it.token import Token
 from qwenbelt.apps.gui.code_html import code_block
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.markdown_rules import add_rules
-from qwenbelt.apps.maths import mathml
+from qwenbelt.apps.maths import formula_as_mathml
 from qwenbelt.core.terminal import terminal_text
 
 MAX_TABLE_ROWS = 500  # of one table; a browser stalls long before memory runs out
@@ -70,7 +70,7 @@ class _Renderer(RendererHTML):
         alternative = escape(token.content)
         url = None if "://" in source else around.file_url(source)
         if url is not None:
-            return figure(url, alternative)
+            return figure_html(url, alternative)
         note = say("blocked_picture", around.language, source=source[:200])
         return f'<span class="qb-blocked">{alternative} <small>{escape(note)}</small></span>'
 
@@ -115,7 +115,7 @@ class _Renderer(RendererHTML):
     def maths(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         token = tokens[idx]
         display = token.block or bool(token.meta.get("display"))
-        drawn = mathml(token.content, display)
+        drawn = formula_as_mathml(token.content, display)
         if drawn is None:
             source = f'<code class="qb-tex">{escape(token.markup)}</code>'
             return f"<p>{source}</p>\n" if token.block else source
@@ -163,7 +163,7 @@ def _note_id(prefix: str, label: str) -> str:
     return f"{prefix}-note-{re.sub(r'[^0-9A-Za-z]', lambda found: f'_{ord(found[0]):x}', label)}"
 
 
-def figure(url: str, alternative: str) -> str:
+def figure_html(url: str, alternative: str) -> str:
     """Returns a picture that a click shows large; its text is escaped already."""
     # not lazily: the height of the page would jump while it is read
     return (
@@ -264,6 +264,6 @@ def file_link(name: str, url: str, language: str) -> str:
     )
 
 
-def quoted(part: str) -> str:
+def quoted_for_url(part: str) -> str:
     """Returns a name for use in a path of a URL."""
     return quote(part, safe="")

@@ -157,7 +157,7 @@ def _gradio() -> Any:
     return gradio
 
 
-def serve(
+def serve_chat(
     choice: AgentChoice, options: GuiOptions, ready: Any = None, given: Given | None = None
 ) -> None:
     """Serves the chat until it is interrupted.

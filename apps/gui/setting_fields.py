@@ -14,7 +14,7 @@ import gradio as gr
 from qwenbelt.agents.kinds import AGENT_KINDS
 from qwenbelt.apps.agent_choice import NO_TOOLS, tool_names
 from qwenbelt.apps.gui.asking import TurnStarter
-from qwenbelt.apps.gui.strings import PageError, explain
+from qwenbelt.apps.gui.strings import PageError, explain_on_page
 from qwenbelt.tools.registry import BUILTIN
 
 # events that are answered at once, outside Gradio's queue
@@ -53,7 +53,7 @@ def endpoints_of(asker: TurnStarter) -> list[str]:
     return list(dict.fromkeys(spec for spec in known if spec))
 
 
-def offered(asker: TurnStarter) -> list[str]:
+def switchable_tools(asker: TurnStarter) -> list[str]:
     """Returns the tools that can be switched: this pack's, and those the server was given."""
     return list(dict.fromkeys([*BUILTIN, *tool_names(asker.defaults.tools)]))
 
@@ -123,7 +123,7 @@ def _stored(asker: TurnStarter, name: str, value: Any) -> Any:
     if name == "endpoint":
         return str(value or "").strip() or None
     if name == "tools":
-        return [tool for tool in value if tool in offered(asker)] or [NO_TOOLS]
+        return [tool for tool in value if tool in switchable_tools(asker)] or [NO_TOOLS]
     if name == "mcp_off":
         return [server for server in asker.servers() if server not in value]
     if name == "kind":
@@ -185,7 +185,7 @@ def keep_fields(asker: TurnStarter, language: str, fields: Mapping[str, Any]) ->
 
 def preset_tools(asker: TurnStarter, preset: str) -> list[str]:
     """Returns the tools of a preset that this server offers."""
-    known = offered(asker)
+    known = switchable_tools(asker)
     return [name for name in PRESETS[preset] if name in known] or known
 
 
@@ -214,7 +214,11 @@ def _saver(asker: TurnStarter, language: str, name: str) -> Callable[..., Any]:
         except PageError as error:
             version = asker.hub.store.setting_version(user, name)
             now = shown_fields(asker, user)[name]
-            return gr.update(value=now, interactive=True), (version, now), explain(error, language)
+            return (
+                gr.update(value=now, interactive=True),
+                (version, now),
+                explain_on_page(error, language),
+            )
         # a text goes on being typed while it is saved
         same = isinstance(now, str) or sorted(now) == sorted(value or ())
         return gr.skip() if same else gr.update(value=now), (version, now), ""

@@ -19,10 +19,10 @@ from qwenbelt.apps.gui.setting_fields import (
     THINKING,
     endpoints_of,
     keep_fields,
-    offered,
+    switchable_tools,
     user_of,
 )
-from qwenbelt.apps.gui.strings import explain, say
+from qwenbelt.apps.gui.strings import explain_on_page, say
 from qwenbelt.core.errors import QwenbeltError
 
 MAX_MODELS = 300
@@ -46,7 +46,7 @@ def agent_settings(asker: TurnStarter, language: str) -> None:
         interactive=False,
     )
     tools = gr.CheckboxGroup(
-        offered(asker), label=say("tools", language), elem_id="qb-tools", interactive=False
+        switchable_tools(asker), label=say("tools", language), elem_id="qb-tools", interactive=False
     )
     servers = gr.CheckboxGroup(
         asker.servers(),
@@ -139,7 +139,7 @@ def _checker(asker: TurnStarter, language: str) -> Any:
         try:
             told, models = endpoint_health(wanted, language)
         except QwenbeltError as error:
-            told, models = say("health_bad", language, reason=explain(error, language)), []
+            told, models = say("health_bad", language, reason=explain_on_page(error, language)), []
         known = [*endpoints_of(asker), *filter(None, [wanted])]
         found = gr.update()
         if asker.free_endpoints:

@@ -114,7 +114,7 @@ class StockRun(AsyncIterator[Event]):
             for found in lists:
                 if self._stopped.is_set():
                     return
-                plain = [_plain(message) for message in found]
+                plain = [_plain_message(message) for message in found]
                 if plain and plain[-1].get("content") == PENDING_USER_INPUT:
                     plain.pop()
                 self.messages = plain
@@ -151,7 +151,7 @@ def _is_hub(agent: Any) -> bool:
     return hasattr(agent, "nonuser_agents")
 
 
-def _plain(message: Any) -> dict[str, Any]:
+def _plain_message(message: Any) -> dict[str, Any]:
     if isinstance(message, Mapping):
         return dict(message)
     return dict(message.model_dump())

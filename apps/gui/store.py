@@ -18,7 +18,7 @@ from typing import Any
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.secrets import mask_secrets
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
@@ -178,8 +178,8 @@ class ChatStore:
                 turn.created,
                 turn.question,
                 json.dumps(turn.files, ensure_ascii=False),
-                scrub(json.dumps(turn.messages, ensure_ascii=False, default=str)),
-                scrub(json.dumps(turn.events, ensure_ascii=False, default=str)),
+                mask_secrets(json.dumps(turn.messages, ensure_ascii=False, default=str)),
+                mask_secrets(json.dumps(turn.events, ensure_ascii=False, default=str)),
                 turn.answer,
             ),
         )
@@ -187,7 +187,7 @@ class ChatStore:
     def turns(self, session: str) -> list[ChatTurn]:
         """Returns all turns of a conversation, oldest first."""
         rows = self._run("SELECT * FROM turns WHERE session = ? ORDER BY created", (session,))
-        return [_turn(row) for row in rows]
+        return [_turn_of_row(row) for row in rows]
 
     # -- settings -----------------------------------------------------------------------------
 
@@ -236,11 +236,11 @@ class ChatStore:
 
     def keep(self, session: str, name: str, body: Any) -> None:
         """Keeps a JSON value with a conversation."""
-        text = scrub(json.dumps(body, ensure_ascii=False))
+        text = mask_secrets(json.dumps(body, ensure_ascii=False))
         self._run("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", (session, name, text))
 
 
-def _turn(row: tuple[Any, ...]) -> ChatTurn:
+def _turn_of_row(row: tuple[Any, ...]) -> ChatTurn:
     return ChatTurn(
         id=row[0],
         session=row[1],

@@ -324,7 +324,7 @@ class PageError(InputError):
         return say(self._key, language, **self._values)
 
 
-def explain(error: Exception, language: str) -> str:
+def explain_on_page(error: Exception, language: str) -> str:
     """Returns an error as the page shows it."""
     if isinstance(error, PageError):
         return error.text(language)

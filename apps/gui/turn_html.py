@@ -47,13 +47,13 @@ def article_html(session: ChatSession, turn: ChatTurn, answer: str, around: Rend
 def question_html(session: ChatSession, turn: ChatTurn, around: RenderContext) -> str:
     """Returns the question with its files and versions."""
     element = f"{article_id(turn)}-q"
-    files = "".join(_attached(name, around) for name in turn.files)
-    edit = _button("edit", turn, around.language)
+    files = "".join(_attached_file(name, around) for name in turn.files)
+    edit = _action_button("edit", turn, around.language)
     return (
         f'<div class="qb-question" id="{element}"><div class="qb-bubble">'
         f'<div class="qb-question-text">{escape(turn.question)}</div>'
         f'<div class="qb-files">{files}</div></div>'
-        f'<div class="qb-tools">{_versions(session, turn, around.language)}{edit}</div></div>'
+        f'<div class="qb-tools">{_version_switch(session, turn, around.language)}{edit}</div></div>'
     )
 
 
@@ -63,14 +63,14 @@ def actions_html(session: ChatSession, turn: ChatTurn, language: str) -> str:
     if session.live is None:
         path = session.path()
         buttons = "".join(
-            _button(action, turn, language) for action in ("retry", "branch", "copy_answer")
+            _action_button(action, turn, language) for action in ("retry", "branch", "copy_answer")
         )
         if path and path[-1].id == turn.id:
-            buttons += _button("undo", turn, language)
+            buttons += _action_button("undo", turn, language)
     return f'<div class="qb-tools qb-actions" id="{article_id(turn)}-b">{buttons}</div>'
 
 
-def _button(action: str, turn: ChatTurn, language: str, shown: str = "") -> str:
+def _action_button(action: str, turn: ChatTurn, language: str, shown: str = "") -> str:
     label = escape(say(action, language))
     name, target = ("show", shown) if shown else (action, turn.id)
     return (
@@ -80,19 +80,19 @@ def _button(action: str, turn: ChatTurn, language: str, shown: str = "") -> str:
     )
 
 
-def _versions(session: ChatSession, turn: ChatTurn, language: str) -> str:
+def _version_switch(session: ChatSession, turn: ChatTurn, language: str) -> str:
     same = session.siblings(turn)
     if len(same) < 2:
         return ""
     at = same.index(turn.id)
     label = escape(say("version", language, number=at + 1, count=len(same)))
-    before = _button("previous", turn, language, same[at - 1]) if at else ""
-    after = _button("next", turn, language, same[at + 1]) if at + 1 < len(same) else ""
+    before = _action_button("previous", turn, language, same[at - 1]) if at else ""
+    after = _action_button("next", turn, language, same[at + 1]) if at + 1 < len(same) else ""
     place = f'<span class="qb-version" aria-label="{label}">{at + 1}/{len(same)}</span>'
     return f"{before}{place}{after}"
 
 
-def _attached(name: str, around: RenderContext) -> str:
+def _attached_file(name: str, around: RenderContext) -> str:
     url = around.file_url(name)
     if url is None:
         return f'<span class="qb-file">{escape(name)}</span>'

@@ -22,9 +22,9 @@ from qwenbelt.apps.gui.found_passages import FoundPassages
 from qwenbelt.apps.gui.panes.lanes_html import lanes_html
 from qwenbelt.apps.gui.safe_html import RenderContext, last_level, markdown_html
 from qwenbelt.apps.gui.strings import say
-from qwenbelt.apps.imitations import imitates
+from qwenbelt.apps.imitations import imitates_program
 from qwenbelt.apps.markdown_stream import MarkdownStream
-from qwenbelt.apps.strings import seconds
+from qwenbelt.apps.strings import duration_text
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.reply_fold import ReplyFold
@@ -198,7 +198,7 @@ class TurnView:
 
     def _drawn(self, block: str) -> str:
         html = markdown_html(block, self._around)
-        if not imitates(block):
+        if not imitates_program(block):
             return html
         label = escape(say("imitation", self._language))
         return f'<div class="qb-imitation"><div class="qb-note">{label}</div>{html}</div>'
@@ -273,7 +273,7 @@ class TurnView:
         elapsed = max(0.0, time.monotonic() - self._thought_since) * 1000
         head += f' <time class="qb-clock" data-elapsed="{elapsed:.0f}"></time>'
         if took is not None:
-            head = escape(say("thought_for", self._language, seconds=seconds(took)))
+            head = escape(say("thought_for", self._language, seconds=duration_text(took)))
         return (
             f'<details class="qb-thought" id="{part}"><summary id="{part}-s">{head}</summary>'
             f'<div class="qb-thought-text" id="{part}-x">{escape(text)}<!--more--></div></details>'
@@ -294,7 +294,7 @@ class TurnView:
         html = self._thought_html(text, took)
         self._parts[part] = (self.id, html)
         self._appended.pop(part, None)
-        head = escape(say("thought_for", self._language, seconds=seconds(took)))
+        head = escape(say("thought_for", self._language, seconds=duration_text(took)))
         summary = f'<summary id="{part}-s">{head}</summary>'
         self._ops.append({"op": "put", "id": f"{part}-s", "parent": part, "html": summary})
         self._thought_id = ""
@@ -362,7 +362,7 @@ class TurnView:
         self._thought.clear()
         self._reply.take("retrying")
         self._drop_reply()
-        delay = seconds(float(event["delay"]))
+        delay = duration_text(float(event["delay"]))
         reason = one_line(in_language(event["reason"], self._language), 300)
         if self._retrying:
             self._remove(self._retrying)
@@ -401,7 +401,7 @@ class TurnView:
     def _footer(self, now: float) -> None:
         begin, end = self._timeline.span(now)
         into, out = self._timeline.tokens
-        text = seconds(end - begin)
+        text = duration_text(end - begin)
         if into or out:  # an endpoint need not count, and a stopped reply is not counted
             text = say("footer", self._language, seconds=text, into=into, out=out)
         if self._timeline.cost:

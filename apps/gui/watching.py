@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from qwenbelt.apps.gui.hub import ChatSession, LiveTurn
-from qwenbelt.apps.gui.safe_html import RenderContext, quoted
+from qwenbelt.apps.gui.safe_html import RenderContext, quoted_for_url
 from qwenbelt.apps.gui.store import ChatTurn
 from qwenbelt.apps.gui.turn_html import actions_html, article_html, article_id, question_html
 from qwenbelt.apps.gui.turn_view import Op, TurnView
@@ -18,13 +18,13 @@ LANE_TICK = 0.25  # seconds between two drawings of growing lanes
 KEEP_ALIVE = 15.0
 
 
-def surroundings(session: ChatSession, language: str) -> RenderContext:
+def render_context_of(session: ChatSession, language: str) -> RenderContext:
     """Returns what texts of a conversation may refer to."""
 
     def url(name: str) -> str | None:
         name = name.removeprefix("./")
         known = session.file(name) is not None
-        return f"/qb/file/{session.row.id}/{quoted(name)}" if known else None
+        return f"/qb/file/{session.row.id}/{quoted_for_url(name)}" if known else None
 
     return RenderContext(language, url, lambda name: session.file(name) is not None)
 
@@ -34,7 +34,7 @@ class Watcher:
 
     def __init__(self, session: ChatSession, language: str) -> None:
         self._session = session
-        self._around = surroundings(session, language)
+        self._around = render_context_of(session, language)
         self._revision = -1
         self._shown: dict[str, str] = {}
         self._live: LiveTurn | None = None
@@ -137,10 +137,10 @@ class Watcher:
             self._live, self._view, self._read = live, view, 0
             self._follow()
             return view.html()
-        return await asyncio.to_thread(_replayed, view, turn)
+        return await asyncio.to_thread(_replayed_view, view, turn)
 
 
-def _replayed(view: TurnView, turn: ChatTurn) -> str:
+def _replayed_view(view: TurnView, turn: ChatTurn) -> str:
     for record in turn.events:
         view.feed(record)
     view.flush(0.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from qwenbelt.apps.serve.figures import Links
-from qwenbelt.apps.strings import seconds
+from qwenbelt.apps.strings import duration_text
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.events import (
     BuiltinTool,
@@ -200,7 +200,9 @@ class Teller:
     def _finished(self, event: ToolFinished) -> list[tuple[Kind, str]]:
         self._links.add(event.artifacts)
         self._links.add(item.value for item in event.items if item.kind == "image")
-        took = f" {seconds(event.finished - event.started)}" if event.started is not None else ""
+        took = (
+            f" {duration_text(event.finished - event.started)}" if event.started is not None else ""
+        )
         if event.ok:
             return self._note(f"✓ {event.name}{took}")
         if event.status == "raised":

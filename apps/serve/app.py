@@ -41,7 +41,7 @@ from qwenbelt.core.errors import (
 )
 from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event, Retrying
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.core.secrets import remember, scrub
+from qwenbelt.core.secrets import mask_secrets, remember_secret
 from qwenbelt.core.urls import host_of_header, is_loopback
 
 MAX_BODY = 96 * 1024 * 1024
@@ -121,7 +121,7 @@ class AgentServer:
                 f"Serving an agent on {options.host} lets everybody on the network run its tools.",
                 fix="Give a token with --token or QWENBELT_SERVE_TOKEN, or serve on 127.0.0.1.",
             )
-        remember(options.token)
+        remember_secret(options.token)
         self._agent = agent
         self._options = options
         self._trusted = trusted
@@ -182,7 +182,7 @@ class AgentServer:
                 try:
                     response = await handler(request)
                 except BodyRefused as error:
-                    response = _refused(error.status, str(error), "invalid_request_error")
+                    response = _refused_request(error.status, str(error), "invalid_request_error")
                 except QwenbeltError as error:
                     status, body = error_body(error)
                     response = JSONResponse({"error": body}, status)
@@ -194,14 +194,18 @@ class AgentServer:
 
     def _refusal(self, request: Request) -> Response | None:
         if self._local and not is_loopback(host_of_header(request.headers.get("host", ""))):
-            return _refused(421, "This host name is not served here.", "invalid_request_error")
+            return _refused_request(
+                421, "This host name is not served here.", "invalid_request_error"
+            )
         given = request.headers.get("authorization", "").partition(" ")[2]
         token = self._options.token
         if token and not hmac.compare_digest(given.encode(), token.encode()):
-            return _refused(401, "Incorrect API key provided.", "invalid_api_key")
+            return _refused_request(401, "Incorrect API key provided.", "invalid_api_key")
         origin = request.headers.get("origin")
         if origin and not token and origin not in self._options.origins:
-            return _refused(403, "Pages of other origins may not ask.", "invalid_request_error")
+            return _refused_request(
+                403, "Pages of other origins may not ask.", "invalid_request_error"
+            )
         return None
 
     # -- small answers ------------------------------------------------------------------------
@@ -300,8 +304,8 @@ class AgentServer:
         with self._room.taking() as take:
             raw = await read_body(request, MAX_BODY, take=take)
             if len(raw) <= _AT_ONCE:
-                return _parsed(raw)
-            return await asyncio.to_thread(_parsed, raw)
+                return _parsed_body(raw)
+            return await asyncio.to_thread(_parsed_body, raw)
 
     async def _answer(
         self,
@@ -312,7 +316,7 @@ class AgentServer:
         keep: Keep | None = None,
     ) -> Response:
         settings, answer = settings_of(body)
-        session = _session(request, body)
+        session = _session_name(request, body)
         folder = self._options.folder / session
         messages = await asyncio.to_thread(read, body, Inbox(folder))
         folder.mkdir(parents=True, exist_ok=True)
@@ -333,11 +337,11 @@ class AgentServer:
         if body.get("stream"):
             await telling.first_sign()
             return StreamingResponse(
-                _streamed(pieces, telling, form, keep),
+                _streamed_reply(pieces, telling, form, keep),
                 media_type="text/event-stream; charset=utf-8",
                 headers=_STREAM_HEADERS,
             )
-        return await _whole(request, pieces, telling, form, keep)
+        return await _whole_reply(request, pieces, telling, form, keep)
 
     async def _counted(self, telling: _Telling) -> AsyncIterator[tuple[Kind, str]]:
         began = time.monotonic()
@@ -443,7 +447,7 @@ def _is_of_a_failure(event: Event) -> bool:
     return isinstance(event, Retrying) or (isinstance(event, Done) and event.reason == "error")
 
 
-async def _streamed(
+async def _streamed_reply(
     pieces: AsyncIterator[tuple[Kind, str]],
     telling: _Telling,
     form: Form,
@@ -463,7 +467,7 @@ async def _streamed(
     yield last
 
 
-async def _whole(
+async def _whole_reply(
     request: Request,
     pieces: AsyncIterator[tuple[Kind, str]],
     telling: _Telling,
@@ -476,7 +480,7 @@ async def _whole(
                 form.piece(kind, text)
 
     reading = asyncio.ensure_future(read())
-    leaving = asyncio.ensure_future(_left(request))
+    leaving = asyncio.ensure_future(_client_left(request))
     try:
         await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not reading.done():  # the answer is no longer waited for
@@ -492,13 +496,13 @@ async def _whole(
     return JSONResponse(reply)
 
 
-async def _left(request: Request) -> None:
+async def _client_left(request: Request) -> None:
     """Returns when the client has gone; the server tells it only when asked."""
     while not await request.is_disconnected():  # noqa: ASYNC110
         await asyncio.sleep(0.2)
 
 
-def _session(request: Request, body: Mapping[str, Any]) -> str:
+def _session_name(request: Request, body: Mapping[str, Any]) -> str:
     """Returns the name of the conversation: as the client gives one, else one for this request.
 
     With it, what tools keep (a kernel's variables, files) lasts from one request to the next. It
@@ -513,7 +517,7 @@ def _session(request: Request, body: Mapping[str, Any]) -> str:
     return f"serve-{hashlib.sha256(bound.encode()).hexdigest()[:32]}"
 
 
-def _parsed(raw: bytearray) -> dict[str, Any]:
+def _parsed_body(raw: bytearray) -> dict[str, Any]:
     """Returns a body's object.
 
     Raises:
@@ -533,7 +537,7 @@ def _parsed(raw: bytearray) -> dict[str, Any]:
 
 def error_body(error: QwenbeltError) -> tuple[int, dict[str, Any]]:
     """Returns an error's HTTP status and its body as OpenAI's API writes it."""
-    message = scrub(one_line(error, 2000))
+    message = mask_secrets(one_line(error, 2000))
     if isinstance(error, EndpointError):
         # a failure between here and the model is not the client's; what it may act on stays
         kept = error.status in (404, 429) or error.code == "context_length_exceeded"
@@ -556,9 +560,9 @@ async def _no_route(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):  # what it is registered for, though typed as any error
         status, detail = error.status_code, error.detail
     text = f"{request.method} {request.url.path} is not served here: {detail}."
-    return _refused(status, text, "invalid_request_error")
+    return _refused_request(status, text, "invalid_request_error")
 
 
-def _refused(status: int, message: str, code: str) -> JSONResponse:
+def _refused_request(status: int, message: str, code: str) -> JSONResponse:
     body = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
     return JSONResponse({"error": body}, status)

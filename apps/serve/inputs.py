@@ -64,21 +64,21 @@ def chat_messages(body: Mapping[str, Any], inbox: Inbox) -> list[dict[str, Any]]
         )
     if body.get("n", 1) != 1:
         raise InputError("`n` must be 1: an agent acts once.")
-    found = [_message(entry, number, inbox) for number, entry in enumerate(given)]
+    found = [_read_message(entry, number, inbox) for number, entry in enumerate(given)]
     messages = [message for message in found if message is not None]
     if not messages or messages[-1]["role"] != "user":
         raise InputError("The last message must be of the user.")
     return messages
 
 
-def _message(entry: Any, number: int, inbox: Inbox) -> dict[str, Any] | None:
+def _read_message(entry: Any, number: int, inbox: Inbox) -> dict[str, Any] | None:
     if not isinstance(entry, Mapping) or entry.get("role") not in (*_ROLES, "tool", "function"):
         raise InputError(f"messages[{number}] has no known role.")
     if entry["role"] in ("tool", "function"):
         return None  # of tools that ran at the client; the answer that followed says what matters
     role, content = _ROLES[entry["role"]], entry.get("content")
     if isinstance(content, list):
-        content = _parts(content, f"messages[{number}]", inbox)
+        content = _read_parts(content, f"messages[{number}]", inbox)
     elif not isinstance(content, str):
         content = ""
     if role != "user" and isinstance(content, list):
@@ -86,33 +86,33 @@ def _message(entry: Any, number: int, inbox: Inbox) -> dict[str, Any] | None:
     return {"role": role, "content": content} if content or role == "user" else None
 
 
-def _parts(content: Sequence[Any], where: str, inbox: Inbox) -> list[dict[str, str]]:
+def _read_parts(content: Sequence[Any], where: str, inbox: Inbox) -> list[dict[str, str]]:
     parts = []
     for part in content:
         if not isinstance(part, Mapping):
             raise InputError(f"{where}: a part of the content is not an object.")
-        parts.append(_part(part, where, inbox))
+        parts.append(_read_part(part, where, inbox))
     return parts
 
 
-def _part(part: Mapping[str, Any], where: str, inbox: Inbox) -> dict[str, str]:
+def _read_part(part: Mapping[str, Any], where: str, inbox: Inbox) -> dict[str, str]:
     kind = part.get("type")
     if kind in ("text", "input_text", "output_text"):
         return {"text": str(part.get("text", ""))}
     if kind in ("image_url", "input_image"):
         given = part.get("image_url", "")
         url = given.get("url", "") if isinstance(given, Mapping) else given
-        return {"image": str(_fetched(str(url), "image", inbox))}
+        return {"image": str(_fetched_file(str(url), "image", inbox))}
     if kind == "input_audio":
         audio = part.get("input_audio") or {}
         name = f"audio.{audio.get('format', 'wav')}"
-        return {"audio": str(inbox.keep(_decoded(str(audio.get("data", "")), name), name))}
+        return {"audio": str(inbox.keep(_decoded_data(str(audio.get("data", "")), name), name))}
     if kind in ("file", "input_file"):
-        return _file(part.get("file") if kind == "file" else part, where, inbox)
+        return _read_file_part(part.get("file") if kind == "file" else part, where, inbox)
     raise InputError(f"{where}: parts of type {kind!r} are not understood.")
 
 
-def _file(given: Any, where: str, inbox: Inbox) -> dict[str, str]:
+def _read_file_part(given: Any, where: str, inbox: Inbox) -> dict[str, str]:
     file = given if isinstance(given, Mapping) else {}
     name = str(file.get("filename") or "file")
     data = file.get("file_data") or file.get("file_url")
@@ -120,11 +120,11 @@ def _file(given: Any, where: str, inbox: Inbox) -> dict[str, str]:
         raise InputError(
             f"{where}: a file needs `file_data` or `file_url`; ids are not known here."
         )
-    path = _fetched(data, name, inbox)
+    path = _fetched_file(data, name, inbox)
     return {file_kind(path): str(path)}
 
 
-def _fetched(url: str, name: str, inbox: Inbox) -> Path:
+def _fetched_file(url: str, name: str, inbox: Inbox) -> Path:
     """Returns the file behind a data URL or a public address.
 
     Raises:
@@ -135,19 +135,19 @@ def _fetched(url: str, name: str, inbox: Inbox) -> Path:
     if match:
         if "." not in name:
             name += mimetypes.guess_extension(match["type"]) or ".bin"
-        return inbox.keep(_decoded(match["data"], name), name)
+        return inbox.keep(_decoded_data(match["data"], name), name)
     if not url.startswith(("http://", "https://")):
         raise InputError(f"{name}: neither a data URL nor an http(s) address.")
-    from qwenbelt.tools.web.download import download
+    from qwenbelt.tools.web.download import download_url
 
-    found = download(url, max_bytes=MAX_FILE_BYTES)
+    found = download_url(url, max_bytes=MAX_FILE_BYTES)
     last = Path(urlsplit(found.url).path).name or name
     if "." not in last:
         last += mimetypes.guess_extension(found.media_type) or ".bin"
     return inbox.keep(found.data, last)
 
 
-def _decoded(data: str, name: str) -> bytes:
+def _decoded_data(data: str, name: str) -> bytes:
     if len(data) > MAX_FILE_BYTES * 4 // 3 + 8:
         raise InputError(f"{name}: larger than {MAX_FILE_BYTES // 2**20} MB.")
     try:

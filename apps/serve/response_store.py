@@ -19,7 +19,7 @@ from qwenbelt.agents.sessions.database import StoreTables
 from qwenbelt.agents.sessions.dump import RESPONSE_TABLES
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.secrets import mask_secrets
 
 _OPEN = ("queued", "in_progress")
 SIGN_SECONDS = 3.0
@@ -57,7 +57,7 @@ class ResponseStore(StoreTables):
     def put(self, owner: str, stored: StoredResponse, replica: str = "") -> None:
         """Keeps a new reply, or one that a replica is about to write."""
         now = time.time()
-        texts = (_text(stored.body), _text(stored.reply))
+        texts = (_json_text(stored.body), _json_text(stored.reply))
         row = (stored.id, owner, now, stored.status, *texts, replica, now, 1)
         with self._transaction() as run:
             run("INSERT INTO qwenbelt_responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
@@ -72,7 +72,7 @@ class ResponseStore(StoreTables):
         if not rows:
             return None
         status, body, reply = rows[0]
-        return StoredResponse(identity, status, _value(body), _value(reply))
+        return StoredResponse(identity, status, _json_value(body), _json_value(reply))
 
     def end(self, identity: str, replica: str, reply: Mapping[str, Any]) -> None:
         """Keeps how a reply ended, unless it was cancelled or belongs to another by now."""
@@ -80,7 +80,7 @@ class ResponseStore(StoreTables):
             run(
                 "UPDATE qwenbelt_responses SET status = ?, reply = ? "
                 "WHERE id = ? AND replica = ? AND status IN (?, ?)",
-                (reply["status"], _text(reply), identity, replica, *_OPEN),
+                (reply["status"], _json_text(reply), identity, replica, *_OPEN),
             )
 
     def cancel(self, identity: str, owner: str) -> None:
@@ -92,7 +92,12 @@ class ResponseStore(StoreTables):
             run(
                 "UPDATE qwenbelt_responses SET status = ?, reply = ? "
                 "WHERE id = ? AND status IN (?, ?)",
-                ("cancelled", _text({**stored.reply, "status": "cancelled"}), identity, *_OPEN),
+                (
+                    "cancelled",
+                    _json_text({**stored.reply, "status": "cancelled"}),
+                    identity,
+                    *_OPEN,
+                ),
             )
 
     def delete(self, identity: str, owner: str) -> bool:
@@ -129,7 +134,7 @@ class ResponseStore(StoreTables):
                 "WHERE status IN (?, ?) AND seen < ? RETURNING id, body, tries",
                 (replica, time.time(), *_OPEN, since),
             )
-        return [(row[0], _value(row[1]), row[2]) for row in rows]
+        return [(row[0], _json_value(row[1]), row[2]) for row in rows]
 
     def let_go(self, replica: str) -> None:
         """Leaves the replies of a replica that ends to the others, at once."""
@@ -141,12 +146,12 @@ class ResponseStore(StoreTables):
             )
 
 
-def _text(value: Mapping[str, Any]) -> str:
+def _json_text(value: Mapping[str, Any]) -> str:
     text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode()
     return text.replace("\\u0000", "")
 
 
-def _value(text: str) -> Json:
+def _json_value(text: str) -> Json:
     value: Json = loads_bounded(text, max_bytes=MAX_BYTES)
     return value
 
@@ -199,7 +204,7 @@ class BackgroundResponses:
         try:
             reply = await self._write(identity, body)
         except Exception as error:  # whoever asks for the reply must learn that there is none
-            reply = _failed(identity, error)
+            reply = _failed_reply(identity, error)
         await asyncio.to_thread(self._store.end, identity, self._replica, reply)
 
     async def _watch(self) -> None:
@@ -219,14 +224,14 @@ class BackgroundResponses:
         ):
             if tries > MOST_TRIES:
                 error = RuntimeError(f"{tries - 1} replicas ended while they wrote it")
-                reply = _failed(identity, error)
+                reply = _failed_reply(identity, error)
                 await asyncio.to_thread(self._store.end, identity, self._replica, reply)
             elif identity not in self._tasks:
                 self._start(identity, body)
 
 
-def _failed(identity: str, error: Exception) -> Json:
-    told = {"code": "server_error", "message": scrub(one_line(error, 2000))}
+def _failed_reply(identity: str, error: Exception) -> Json:
+    told = {"code": "server_error", "message": mask_secrets(one_line(error, 2000))}
     return {
         "id": identity,
         "object": "response",

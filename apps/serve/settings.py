@@ -40,17 +40,17 @@ def settings_of(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     for key in (*_PASSED, *_RENAMED):
         value = body.get(key)
         if value is not None:
-            settings[_RENAMED.get(key, key)] = _checked(key, value)
+            settings[_RENAMED.get(key, key)] = _checked_setting(key, value)
     reasoning = body.get("reasoning")  # of responses
     if isinstance(reasoning, Mapping) and isinstance(reasoning.get("effort"), str):
         settings["reasoning_effort"] = reasoning["effort"]
     if settings.get("reasoning_effort") in ("none", "minimal"):
         del settings["reasoning_effort"]
         settings["thinking"] = False
-    return settings, _schema(body)
+    return settings, _wanted_schema(body)
 
 
-def _checked(key: str, value: Any) -> Any:
+def _checked_setting(key: str, value: Any) -> Any:
     if key == "stop":
         stops = [value] if isinstance(value, str) else value
         good = isinstance(stops, list) and all(isinstance(stop, str) and stop for stop in stops)
@@ -69,7 +69,7 @@ def _checked(key: str, value: Any) -> Any:
     return int(value) if whole else value
 
 
-def _schema(body: Mapping[str, Any]) -> dict[str, Any] | None:
+def _wanted_schema(body: Mapping[str, Any]) -> dict[str, Any] | None:
     """Returns the schema that `response_format`, or `text.format` of responses, asks for."""
     text = body.get("text")
     form = body.get("response_format") or (

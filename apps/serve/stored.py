@@ -60,7 +60,7 @@ class StoredReplies:
         """Keeps a reply that is whole, unless its client wants it not kept."""
         if body.get("store") is not False:
             stored = StoredResponse(reply["id"], reply["status"], body, reply)
-            await asyncio.to_thread(self._store.put, _owner(request), stored)
+            await asyncio.to_thread(self._store.put, _owner_of_reply(request), stored)
 
     async def begin(self, request: Request, body: Json, form: ResponseForm) -> Response:
         """Begins to write a reply in the background; answers at once.
@@ -72,11 +72,11 @@ class StoredReplies:
             raise InputError("A reply in the background is kept, and is not streamed.")
         plain = {key: value for key, value in body.items() if key != "background"}
         stored = StoredResponse(form.id, "in_progress", plain, form.open("in_progress"))
-        await self._background.begin(_owner(request), stored)
+        await self._background.begin(_owner_of_reply(request), stored)
         return JSONResponse(form.open("queued"))
 
     async def _get(self, request: Request, identity: str) -> StoredResponse:
-        stored = await asyncio.to_thread(self._store.get, identity, _owner(request))
+        stored = await asyncio.to_thread(self._store.get, identity, _owner_of_reply(request))
         if stored is None:
             raise EndpointError(
                 f"There is no reply {identity!r}.", status=404, code="response_not_found"
@@ -91,17 +91,17 @@ class StoredReplies:
         """`DELETE /v1/responses/{id}`."""
         identity = (await self._get(request, request.path_params["id"])).id
         self._background.stop(identity)
-        await asyncio.to_thread(self._store.delete, identity, _owner(request))
+        await asyncio.to_thread(self._store.delete, identity, _owner_of_reply(request))
         return JSONResponse({"id": identity, "object": "response", "deleted": True})
 
     async def cancel(self, request: Request) -> Response:
         """`POST /v1/responses/{id}/cancel`; the replica that writes it learns it in seconds."""
         identity = (await self._get(request, request.path_params["id"])).id
-        await asyncio.to_thread(self._store.cancel, identity, _owner(request))
+        await asyncio.to_thread(self._store.cancel, identity, _owner_of_reply(request))
         self._background.stop(identity)
         return await self.show(request)
 
 
-def _owner(request: Request) -> str:
+def _owner_of_reply(request: Request) -> str:
     """Whose reply it is: who has another token can neither read it nor go on with it."""
     return hashlib.sha256(request.headers.get("authorization", "").encode()).hexdigest()[:32]

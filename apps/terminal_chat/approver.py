@@ -38,7 +38,7 @@ def terminal_approver(view: TerminalView | None, allowed: set[str] | None = None
         if view is not None:
             view.pause()
         try:
-            answer = await _ask(event)
+            answer = await _ask_person(event)
         finally:
             if view is not None:
                 view.resume()
@@ -49,7 +49,7 @@ def terminal_approver(view: TerminalView | None, allowed: set[str] | None = None
     return approve
 
 
-async def _ask(event: ApprovalAsked) -> str:
+async def _ask_person(event: ApprovalAsked) -> str:
     echo(click.style(terminal_text(event.name), bold=True), err=True)
     echo(readable_arguments(event.arguments), err=True)
     prompt = say("allow", name=terminal_text(event.name), reason=terminal_text(event.reason))

@@ -18,9 +18,9 @@ from qwenbelt.apps.agent_choice import AgentChoice, make_agent, trusted_tools
 from qwenbelt.apps.answers import is_uncited
 from qwenbelt.apps.conversation import Approver, ChatConversation, Follower
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.export import save
-from qwenbelt.apps.lanes import draw, ink_for
-from qwenbelt.apps.strings import explain, say
+from qwenbelt.apps.export import save_conversation
+from qwenbelt.apps.lanes import draw_lanes, ink_for
+from qwenbelt.apps.strings import explain_error, say
 from qwenbelt.apps.terminal_chat.approver import terminal_approver
 from qwenbelt.apps.terminal_chat.chat_commands import ChatExtras
 from qwenbelt.apps.terminal_chat.interrupt import InterruptibleLoop
@@ -101,7 +101,7 @@ class Chat:
         with (
             InterruptibleLoop() as loop,
             _history_file(),
-            _completion(self._complete),
+            _tab_completion(self._complete),
             contextlib.suppress(EOFError, SystemExit),
         ):
             while True:
@@ -132,7 +132,7 @@ class Chat:
         except KeyboardInterrupt:
             self._say("interrupted")
         except QwenbeltError as error:
-            echo(click.style(terminal_text(one_line(explain(error), 2000)), "red"), err=True)
+            echo(click.style(terminal_text(one_line(explain_error(error), 2000)), "red"), err=True)
 
     def answer(self, loop: InterruptibleLoop, text: str) -> None:
         """Asks the agent and shows the answer; what was said is kept, also after an interrupt.
@@ -274,11 +274,13 @@ class Chat:
         if not self.timeline.models:
             self._say("chat_no_lanes")
             return
-        for line in draw(self.timeline, self.console.width, ink=ink_for(self.console.encoding)):
+        for line in draw_lanes(
+            self.timeline, self.console.width, ink=ink_for(self.console.encoding)
+        ):
             self.console.print(line)
 
     def _save(self, rest: str) -> None:
-        path = save(self.conversation.messages, rest or self.folder / "chat.md")
+        path = save_conversation(self.conversation.messages, rest or self.folder / "chat.md")
         self._say("chat_saved", path=path)
 
     def _clear(self, rest: str) -> None:
@@ -291,7 +293,7 @@ class Chat:
 
 
 @contextlib.contextmanager
-def _completion(complete: Callable[[str], list[str]]) -> Iterator[None]:
+def _tab_completion(complete: Callable[[str], list[str]]) -> Iterator[None]:
     """Completes commands, prompts and resources by Tab, where the platform has readline."""
     try:
         import readline

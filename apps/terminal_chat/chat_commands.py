@@ -97,7 +97,7 @@ class ChatExtras:
         places = [n for n, message in enumerate(messages) if message.get("role") == "user"]
         if not places:
             raise InputError("Nothing was said yet.")
-        text, files = _parts(messages[places[-1]].get("content"))
+        text, files = _text_and_files(messages[places[-1]].get("content"))
         return places[-1], text, files
 
     def _forget(self) -> tuple[str, list[Path]]:
@@ -124,7 +124,7 @@ class ChatExtras:
 
     def _copy(self, rest: str) -> None:
         self._last()
-        answer, _ = _parts(self._chat.conversation.messages[-1].get("content"))
+        answer, _ = _text_and_files(self._chat.conversation.messages[-1].get("content"))
         data = answer.encode()
         if not sys.stdout.isatty():
             raise InputError("Only a terminal has a clipboard here.")
@@ -136,7 +136,11 @@ class ChatExtras:
         self._say("copied", count=len(answer))
 
     def _files(self, rest: str) -> None:
-        found = [path for m in self._chat.conversation.messages for path in _parts(m["content"])[1]]
+        found = [
+            path
+            for m in self._chat.conversation.messages
+            for path in _text_and_files(m["content"])[1]
+        ]
         folder = self._chat.folder
         made = sorted(folder.rglob("*")) if folder.is_dir() else []
         found += self._chat.files
@@ -156,7 +160,7 @@ class ChatExtras:
         echo(line)
 
 
-def _parts(content: Any) -> tuple[str, list[Path]]:
+def _text_and_files(content: Any) -> tuple[str, list[Path]]:
     """Returns the words and the local files of a message's content."""
     if isinstance(content, str):
         return content, []

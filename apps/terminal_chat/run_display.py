@@ -14,10 +14,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from qwenbelt.apps.imitations import imitates
-from qwenbelt.apps.lanes import draw, ink_for
+from qwenbelt.apps.imitations import imitates_program
+from qwenbelt.apps.lanes import draw_lanes, ink_for
 from qwenbelt.apps.markdown_stream import MarkdownStream
-from qwenbelt.apps.strings import explain, say, seconds, state_text
+from qwenbelt.apps.strings import duration_text, explain_error, say, state_text
 from qwenbelt.apps.terminal_chat.interrupt import quiet_keys
 from qwenbelt.apps.terminal_chat.terminal_markdown import terminal_markdown
 from qwenbelt.apps.timeline import CallTiming, Timeline
@@ -155,7 +155,9 @@ class TerminalView:
     def _on_retrying(self, event: Retrying) -> None:
         self._end_thought()
         self._take_back("was_void")
-        self._note(say("retrying", reason=explain(event.reason), delay=seconds(event.delay)))
+        self._note(
+            say("retrying", reason=explain_error(event.reason), delay=duration_text(event.delay))
+        )
 
     def _take_back(self, why: str) -> None:
         """Drops the open text; of what is printed for good it is said that it does not count."""
@@ -165,22 +167,22 @@ class TerminalView:
         self._printed = False
 
     def _on_compacted(self, event: HistoryCompacted) -> None:
-        self._note(say("compacted", detail=explain(event.detail)))
+        self._note(say("compacted", detail=explain_error(event.detail)))
 
     def _on_done(self, event: Done) -> None:
         self._end_thought()
         self._end_text()
         if event.reason not in ("answer", "refused", "cancelled", "error"):
-            detail = one_line(terminal_text(explain(event.detail or event.reason)))
+            detail = one_line(terminal_text(explain_error(event.detail or event.reason)))
             self._print(Text(say("stopped", detail=detail), "yellow"))
         if len(self.timeline.calls) > 1 and self._lanes:
             ink = ink_for(self.console.encoding)
-            for row in draw(self.timeline, self.console.width, ink=ink):
+            for row in draw_lanes(self.timeline, self.console.width, ink=ink):
                 self._print(row)
         begin, end = self.timeline.span(time.monotonic())
         into, out = self.timeline.tokens
         calls = len(self.timeline.calls)
-        line = say("turn_line", seconds=seconds(end - begin), into=into, out=out, calls=calls)
+        line = say("turn_line", seconds=duration_text(end - begin), into=into, out=out, calls=calls)
         self._print(Text(line, "dim"))
 
     def _note(self, text: str) -> None:
@@ -197,14 +199,14 @@ class TerminalView:
     def _end_thought(self) -> None:
         since, self._thinking_since = self._thinking_since, None
         if since is not None:
-            took = seconds(time.monotonic() - since)
+            took = duration_text(time.monotonic() - since)
             self._print(Text(say("thought", seconds=took), "dim italic"))
 
     def _print_block(self, block: str) -> None:
         if not block.strip():
             return
         self._printed = True
-        if imitates(block):  # shown as what it is: each line behind a bar, nothing drawn
+        if imitates_program(block):  # shown as what it is: each line behind a bar, nothing drawn
             self._print(Text(say("imitation"), "yellow"))
             for line in block.rstrip("\n").split("\n"):
                 self._print(Text(f"│ {line}", "dim"))
@@ -228,7 +230,7 @@ class TerminalView:
         return Group(*parts)
 
     def _open_block(self, rest: str) -> RenderableType:
-        if imitates(rest):
+        if imitates_program(rest):
             return Text("\n".join(f"│ {line}" for line in rest[-_LONGEST_OPEN_BLOCK:].split("\n")))
         if len(rest) <= _LONGEST_OPEN_BLOCK and rest.count("\n") < self.console.height // 2:
             return terminal_markdown(rest)
@@ -236,7 +238,7 @@ class TerminalView:
         return Text("\n".join(lines[-self.console.height // 2 :]))
 
     def _thinking_line(self, since: float) -> RenderableType:
-        head = f"{say('thinking')} {seconds(time.monotonic() - since)} "
+        head = f"{say('thinking')} {duration_text(time.monotonic() - since)} "
         latest = terminal_text(" ".join("".join(self._reply.thoughts[-40:]).split()))
         room = max(0, self.console.width - cell_len(head) - 6)
         while cell_len(latest) > room:
@@ -244,7 +246,7 @@ class TerminalView:
         return Spinner("dots", Text(head + latest, "dim italic"))
 
 
-def _signature(call: CallTiming, room: int) -> str:
+def _call_signature(call: CallTiming, room: int) -> str:
     arguments = terminal_text(one_line(call.arguments, 400))
     text = f"{terminal_text(call.name)} {arguments if arguments != '{}' else ''}".rstrip()
     return text if cell_len(text) <= room else set_cell_size(text, max(1, room - 1)) + "…"
@@ -252,8 +254,8 @@ def _signature(call: CallTiming, room: int) -> str:
 
 def _finished_line(call: CallTiming, width: int) -> Text:
     mark, style = _STYLES[call.state]
-    took = seconds(call.seconds(call.finished or 0.0)) if call.started is not None else ""
-    line = Text(f"{mark} ", style).append(_signature(call, width - len(took) - 4))
+    took = duration_text(call.seconds(call.finished or 0.0)) if call.started is not None else ""
+    line = Text(f"{mark} ", style).append(_call_signature(call, width - len(took) - 4))
     line.append(f" {took}", "dim")
     first = terminal_text(one_line(call.result, 200))
     if call.state == "raised":
@@ -275,13 +277,13 @@ def _running_line(call: CallTiming, width: int) -> RenderableType:
     row = Table.grid(padding=(0, 1))
     state = call.state
     if state == "running":
-        note = seconds(call.seconds(time.monotonic()))
+        note = duration_text(call.seconds(time.monotonic()))
         if call.fraction is not None:
             note += f" {call.fraction:.0%}"
         note += f" {one_line(terminal_text(call.progress), 40)}" if call.progress else ""
     else:
         note = f"{say(state)} {one_line(terminal_text(call.reason), 40)}"
     room = max(10, width - cell_len(note) - 6)
-    text = Text(_signature(call, room)).append(f" {note}", "dim")
+    text = Text(_call_signature(call, room)).append(f" {note}", "dim")
     row.add_row(Spinner("dots", style="cyan") if state == "running" else Text("·"), text)
     return row

@@ -80,7 +80,7 @@ def chosen_session(place: str, query: str = "") -> Session:
         if len(found) == 1 and query:
             return Session(place, found[0].name)
         for number, one in enumerate(found[:_LISTED], 1):
-            echo(_line(number, one), err=True)
+            echo(_session_line(number, one), err=True)
         echo(say("which_session"), err=True)
         picked = sys.stdin.readline()
         if not picked.strip():
@@ -90,6 +90,6 @@ def chosen_session(place: str, query: str = "") -> Session:
             return Session(place, found[int(query) - 1].name)
 
 
-def _line(number: int, one: KnownSession) -> str:
+def _session_line(number: int, one: KnownSession) -> str:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used)) if one.used else "-"
     return f"{number:>3}  {when}  {one.turns:>3}  {terminal_text(f'{one.name}  {one.begins}')}"

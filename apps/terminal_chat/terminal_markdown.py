@@ -21,7 +21,7 @@ def terminal_markdown(text: str) -> Markdown:
     # hyperlinks off: the address stays visible, so that a link cannot pose as another
     drawn = Markdown("", hyperlinks=False)
     drawn.markup = text
-    drawn.parsed = [plain for token in _parser().parse(text) for plain in _plain(token)]
+    drawn.parsed = [plain for token in _parser().parse(text) for plain in _token_for_rich(token)]
     return drawn
 
 
@@ -33,36 +33,38 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-def _plain(token: Token) -> list[Token]:
+def _token_for_rich(token: Token) -> list[Token]:
     """Returns a token as those that rich knows."""
     if token.type == "maths" and token.block:
-        inside = Token("inline", "", 0, content=token.content, children=[_said(token)])
+        inside = Token(
+            "inline", "", 0, content=token.content, children=[_inline_token_for_rich(token)]
+        )
         return [Token("paragraph_open", "p", 1), inside, Token("paragraph_close", "p", -1)]
     if token.type == "footnote_open":
         return [Token("paragraph_open", "p", 1), _inline(f"[{token.meta['label']}] ")]
     if token.type == "footnote_close":
         return [Token("paragraph_close", "p", -1)]
     if token.children:
-        token.children = [_said(child) for child in token.children]
+        token.children = [_inline_token_for_rich(child) for child in token.children]
     return [token]
 
 
 def _inline(text: str) -> Token:
-    return Token("inline", "", 0, content=text, children=[_text(text)])
+    return Token("inline", "", 0, content=text, children=[_inline_text(text)])
 
 
-def _said(token: Token) -> Token:
+def _inline_token_for_rich(token: Token) -> Token:
     """Returns an inline token; one that rich does not know as text."""
     if token.type == "maths":
-        return _text(unicode_maths(token.content) or token.markup)
+        return _inline_text(unicode_maths(token.content) or token.markup)
     if token.type == "task":
-        return _text("☑ " if token.meta["ticked"] else "☐ ")
+        return _inline_text("☑ " if token.meta["ticked"] else "☐ ")
     if token.type == "image":
-        return _text(f"🖼 {token.content} ({token.attrs.get('src', '')})")
+        return _inline_text(f"🖼 {token.content} ({token.attrs.get('src', '')})")
     if token.type == "footnote_ref":
-        return _text(f"[{token.meta['label']}]")
+        return _inline_text(f"[{token.meta['label']}]")
     return token
 
 
-def _text(content: str) -> Token:
+def _inline_text(content: str) -> Token:
     return Token("text", "", 0, content=content)

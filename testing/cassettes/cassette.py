@@ -23,9 +23,9 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_bytes, write_text
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.limits import input_file
-from qwenbelt.core.secrets import is_secret_name, looks_like_key, scrub
-from qwenbelt.testing.checks.matchers import difference, shown
-from qwenbelt.testing.checks.normalization import normalised
+from qwenbelt.core.secrets import is_secret_name, looks_like_key, mask_secrets
+from qwenbelt.testing.checks.matchers import describe_difference, shown_value
+from qwenbelt.testing.checks.normalization import normalised_text
 from qwenbelt.testing.scenarios.yaml_text import yaml_text
 
 VERSION = 1
@@ -81,7 +81,7 @@ class Cassette:
         self.recordings: list[Recording] = []
         self._keys: list[str] = []
         if not empty and self.path.exists():
-            for recording in _read(self.path):
+            for recording in _read_cassette(self.path):
                 self.add(recording)
 
     @property
@@ -91,7 +91,7 @@ class Cassette:
 
     def key(self, body: Mapping[str, Any]) -> str:
         """Returns the canonical JSON by which a request is found."""
-        return json.dumps(canonical(body, self.ignore), ensure_ascii=False, sort_keys=True)
+        return json.dumps(canonical_request(body, self.ignore), ensure_ascii=False, sort_keys=True)
 
     def add(self, recording: Recording) -> None:
         """Adds a recording."""
@@ -109,7 +109,7 @@ class Cassette:
 
     def miss(self, body: Mapping[str, Any]) -> str:
         """Returns why a request is not found: the nearest recording and the first difference."""
-        wanted = canonical(without_images(body), self.ignore)
+        wanted = canonical_request(without_images(body), self.ignore)
         if not self.recordings:
             return f"{self.path.name} holds no recordings; record with `--qwenbelt-record new`"
         key = self.key(without_images(body))
@@ -118,9 +118,11 @@ class Cassette:
             return f"all {count} recordings of this request have been played"
         number = max(
             range(len(self.recordings)),
-            key=lambda i: _likeness(canonical(self.recordings[i].request, self.ignore), wanted),
+            key=lambda i: _request_likeness(
+                canonical_request(self.recordings[i].request, self.ignore), wanted
+            ),
         )
-        there = canonical(self.recordings[number].request, self.ignore)
+        there = canonical_request(self.recordings[number].request, self.ignore)
         where = first_difference(there, wanted)
         return (
             f"{self.path.name} has no such request; the nearest is recording {number + 1} of "
@@ -141,7 +143,7 @@ class Cassette:
         Raises:
             InputError: a text in it looks like a key, or the file cannot be written.
         """
-        entries = [_entry(recording) for recording in self.recordings]
+        entries = [_recording_entry(recording) for recording in self.recordings]
         for number, entry in enumerate(entries, 1):
             place = _secret_place(entry)
             if place:
@@ -165,7 +167,7 @@ class Cassette:
         return kept
 
 
-def _entry(recording: Recording) -> dict[str, Any]:
+def _recording_entry(recording: Recording) -> dict[str, Any]:
     entry = {
         "request": recording.request,
         "reply": {
@@ -198,7 +200,7 @@ def _secret_place(node: Any, place: str = "") -> str | None:
     return None
 
 
-def _read(path: Path) -> Iterator[Recording]:
+def _read_cassette(path: Path) -> Iterator[Recording]:
     file = input_file(path, max_bytes=MAX_BYTES)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
@@ -221,34 +223,36 @@ def _read(path: Path) -> Iterator[Recording]:
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Returns the headers of a reply that are written: only those on a short list."""
-    return {name: scrub(headers[name]) for name in _KEPT_HEADERS if name in headers}
+    return {name: mask_secrets(headers[name]) for name in _KEPT_HEADERS if name in headers}
 
 
-def canonical(body: Mapping[str, Any], ignore: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
+def canonical_request(
+    body: Mapping[str, Any], ignore: Iterable[tuple[str, str]] = ()
+) -> dict[str, Any]:
     """Returns what of a request's body counts, with call ids numbered and texts normalised."""
     kept = {k: v for k, v in without_caller(body).items() if v is not None}
     ids: dict[str, str] = {}
     for message in kept.get("messages") or ():
         for call in message.get("tool_calls") or ():
             ids.setdefault(str(call.get("id")), f"call {len(ids) + 1}")
-    out: dict[str, Any] = _canonical(kept, ids, tuple(ignore))
+    out: dict[str, Any] = _canonical_node(kept, ids, tuple(ignore))
     return out
 
 
-def _canonical(node: Any, ids: Mapping[str, str], ignore: tuple[tuple[str, str], ...]) -> Any:
+def _canonical_node(node: Any, ids: Mapping[str, str], ignore: tuple[tuple[str, str], ...]) -> Any:
     if isinstance(node, Mapping):
         out = {}
         for key, value in node.items():
             if key in ("id", "tool_call_id") and isinstance(value, str):
                 out[key] = ids.get(value, value)
             elif key == "arguments" and isinstance(value, str):
-                out[key] = _canonical(_parsed(value), ids, ignore)
+                out[key] = _canonical_node(_parsed(value), ids, ignore)
             else:
-                out[key] = _canonical(value, ids, ignore)
+                out[key] = _canonical_node(value, ids, ignore)
         return out
     if isinstance(node, (list, tuple)):
-        return [_canonical(value, ids, ignore) for value in node]
-    return normalised(node, ignore) if isinstance(node, str) else node
+        return [_canonical_node(value, ids, ignore) for value in node]
+    return normalised_text(node, ignore) if isinstance(node, str) else node
 
 
 def _parsed(text: str) -> Any:
@@ -293,7 +297,7 @@ def first_difference(there: Any, wanted: Any, place: str = "") -> str:
             inner = f"{place}.{key}" if place else str(key)
             if key not in there or key not in wanted:
                 side = "only in the request" if key in wanted else "only in the recording"
-                return f"{inner}: {side}: {shown(wanted.get(key, there.get(key)))}"
+                return f"{inner}: {side}: {shown_value(wanted.get(key, there.get(key)))}"
             if there[key] != wanted[key]:
                 return first_difference(there[key], wanted[key], inner)
     if isinstance(there, list) and isinstance(wanted, list):
@@ -302,10 +306,11 @@ def first_difference(there: Any, wanted: Any, place: str = "") -> str:
                 return first_difference(a, b, f"{place}[{index}]")
         more = wanted[len(there) :] or there[len(wanted) :]
         side = "only in the request" if len(wanted) > len(there) else "only in the recording"
-        return f"{place}[{min(len(there), len(wanted))}]: {side}: {shown(more[0] if more else '')}"
+        first = shown_value(more[0] if more else "")
+        return f"{place}[{min(len(there), len(wanted))}]: {side}: {first}"
     if isinstance(there, str) and isinstance(wanted, str):
         return f"{place}: {_text_difference(there, wanted)}"
-    return f"{place}: recorded {shown(there)}, asked {shown(wanted)}"
+    return f"{place}: recorded {shown_value(there)}, asked {shown_value(wanted)}"
 
 
 def _importance(key: str) -> tuple[int, str]:
@@ -321,14 +326,14 @@ def _text_difference(there: str, wanted: str) -> str:
     begin = max(same - 20, 0)
     lead = "…" if begin else ""
     a, b = there[begin : same + 40], wanted[begin : same + 40]
-    return f"character {same}: recorded {shown(lead + a)}, asked {shown(lead + b)}"
+    return f"character {same}: recorded {shown_value(lead + a)}, asked {shown_value(lead + b)}"
 
 
-def _likeness(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[int, int]:
+def _request_likeness(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[int, int]:
     ours, theirs = wanted.get("messages") or [], there.get("messages") or []
     same = 0
     for a, b in zip(ours, theirs, strict=False):
-        if difference(a, b):
+        if describe_difference(a, b):
             break
         same += 1
     others = sum(there.get(key) == wanted.get(key) for key in wanted if key != "messages")
@@ -337,7 +342,7 @@ def _likeness(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[int,
 
 def _last_words(recording: Recording) -> str:
     messages = recording.request.get("messages") or [{}]
-    return f"last message: {shown(messages[-1].get('content'), 60)}"
+    return f"last message: {shown_value(messages[-1].get('content'), 60)}"
 
 
 def summary(body: bytes) -> dict[str, Any]:

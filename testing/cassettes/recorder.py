@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.core.secrets import remember
+from qwenbelt.core.secrets import remember_secret
 from qwenbelt.core.urls import connection_options
 from qwenbelt.testing.cassettes.cassette import Cassette, Recording, kept_headers, without_caller
 from qwenbelt.testing.errors import CassetteMissed
@@ -82,7 +82,7 @@ class CassetteServer:
         self.pace = pace
         self.problems: list[str] = []
         self._api_key = api_key
-        remember(api_key)
+        remember_secret(api_key)
         self._http = HttpServer(self._handle, host=host, port=port)
         self._client: httpx.AsyncClient | None = None
         self._changed = record == "rewrite"
@@ -223,7 +223,7 @@ class CassetteServer:
         if self._api_key:
             key = f"Bearer {self._api_key}"
         elif len(key) > len("Bearer ") + _SHORTEST_KEY:
-            remember(key.partition(" ")[2])
+            remember_secret(key.partition(" ")[2])
         if key:
             out["Authorization"] = key
         return out

@@ -13,7 +13,7 @@ def read_reply(body: bytes) -> dict[str, Any]:
     """Returns text, thoughts, calls and finish reason; only what is there."""
     text, thoughts, reason = "", "", None
     calls: dict[Any, dict[str, str]] = {}
-    for choice in _choices(body.decode("utf-8", "replace")):
+    for choice in _streamed_choices(body.decode("utf-8", "replace")):
         delta = choice.get("delta") or choice.get("message") or {}
         text += delta.get("content") or ""
         thoughts += delta.get("reasoning_content") or delta.get("reasoning") or ""
@@ -33,7 +33,7 @@ def read_reply(body: bytes) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value}
 
 
-def _choices(text: str) -> Iterator[dict[str, Any]]:
+def _streamed_choices(text: str) -> Iterator[dict[str, Any]]:
     lines = [line[5:].strip() for line in text.splitlines() if line.startswith("data:")]
     for line in lines or [text]:
         try:

@@ -100,13 +100,13 @@ class Accounts:
                 yield from (path for path in files if path not in self.used)
 
     def _report(self, session: pytest.Session) -> None:
-        from qwenbelt.testing.trials.outcomes import finish
+        from qwenbelt.testing.trials.outcomes import finish_trials
 
         options = {
             name: self.config.getoption(f"qwenbelt_{name}")
             for name in ("html_report", "results", "against")
         }
-        self.verdict, worse = finish(self.outcomes, **options)
+        self.verdict, worse = finish_trials(self.outcomes, **options)
         if worse:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

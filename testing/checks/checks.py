@@ -25,9 +25,9 @@ from typing import Any, Protocol
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.trace import overlapping_calls
-from qwenbelt.testing.checks.matchers import Matcher, difference, shown, subset
+from qwenbelt.testing.checks.matchers import Matcher, describe_difference, shown_value, subset
 from qwenbelt.testing.checks.trajectory import MadeCall, Trajectory
-from qwenbelt.testing.errors import nearest
+from qwenbelt.testing.errors import did_you_mean
 
 
 class Check(Protocol):
@@ -56,7 +56,7 @@ class Step:
             return f"it is a call of {call.name}"
         if self.arguments is None:
             return None
-        return difference(self.arguments, call.arguments)
+        return describe_difference(self.arguments, call.arguments)
 
     def fitting(self, run: Trajectory) -> list[MadeCall]:
         """Returns the calls that fit."""
@@ -66,24 +66,28 @@ class Step:
         """Says that the call is missing, or was made too often."""
         count = len(self.fitting(run))
         if self.times is None and not count:
-            return [f"{self} was never called.{near(self, run)}"]
+            return [f"{self} was never called.{nearest_call(self, run)}"]
         if self.times is not None and count != self.times:
-            hint = near(self, run) if count < self.times else ""
+            hint = nearest_call(self, run) if count < self.times else ""
             return [f"{self} was called {count} times, not {self.times}.{hint}"]
         return []
 
     def __rshift__(self, later: Any) -> Order:
         """Returns the order: this before that."""
-        return Order(((self,), _layer(later)))
+        return Order(((self,), _layer_of_steps(later)))
 
     def __rrshift__(self, earlier: Any) -> Order:
         """Returns the order: a set before this."""
-        return Order((_layer(earlier), (self,)))
+        return Order((_layer_of_steps(earlier), (self,)))
 
     def __str__(self) -> str:
         if self.arguments is None:
             return self.name
-        text = self.arguments.text if isinstance(self.arguments, Matcher) else shown(self.arguments)
+        text = (
+            self.arguments.text
+            if isinstance(self.arguments, Matcher)
+            else shown_value(self.arguments)
+        )
         return f"{self.name}({text})"
 
     def __hash__(self) -> int:
@@ -121,7 +125,8 @@ def never(step_name: str, arguments: Any = None, /, **named: Any) -> Check:
     def check(run: Trajectory) -> Iterator[str]:
         for call in step.fitting(run):
             place = f"in turn {call.turn}" if call.turn else ""
-            yield f"{step} must never be called, and was {place} with {shown(call.arguments)}."
+            given = shown_value(call.arguments)
+            yield f"{step} must never be called, and was {place} with {given}."
 
     return FunctionCheck(check)
 
@@ -137,14 +142,14 @@ class FunctionCheck:
         return list(self.body(run))
 
 
-def near(step: Step, run: Trajectory) -> str:
+def nearest_call(step: Step, run: Trajectory) -> str:
     """Returns a sentence about the call that comes nearest to a step."""
     same = [call for call in run.calls if call.name == step.name]
     if same:
         best = min(same, key=lambda call: _distance(step, call))
         return f" Nearest: {call_text(best)}; {step.why_not(best) or 'which fits'}."
     names = sorted({call.name for call in run.calls})
-    return nearest(step.name, names) or f" Called were: {', '.join(names) or 'no tools'}."
+    return did_you_mean(step.name, names) or f" Called were: {', '.join(names) or 'no tools'}."
 
 
 def _distance(step: Step, call: MadeCall) -> int:
@@ -155,16 +160,16 @@ def _distance(step: Step, call: MadeCall) -> int:
 def call_text(call: MadeCall) -> str:
     """Returns a call in words: its turn, tool and arguments."""
     place = f"turn {call.turn}, " if call.turn else ""
-    return f"{place}{call.name}({shown(call.arguments)})"
+    return f"{place}{call.name}({shown_value(call.arguments)})"
 
 
-def _layer(value: Any) -> tuple[Step, ...]:
+def _layer_of_steps(value: Any) -> tuple[Step, ...]:
     if isinstance(value, Step):
         return (value,)
     if isinstance(value, str):
         return (Step(value),)
     if isinstance(value, Iterable) and not isinstance(value, Mapping):
-        steps = tuple(step for entry in value for step in _layer(entry))
+        steps = tuple(step for entry in value for step in _layer_of_steps(entry))
         if steps:
             return steps
     raise InputError(f"An order is made of tools and sets of tools, not {value!r}.")
@@ -178,12 +183,12 @@ class Order:
 
     def __rshift__(self, later: Any) -> Order:
         """Adds a layer."""
-        more = later.layers if isinstance(later, Order) else (_layer(later),)
+        more = later.layers if isinstance(later, Order) else (_layer_of_steps(later),)
         return Order((*self.layers, *more))
 
     def __rrshift__(self, earlier: Any) -> Order:
         """Puts a layer before."""
-        return Order((_layer(earlier), *self.layers))
+        return Order((_layer_of_steps(earlier), *self.layers))
 
     def __str__(self) -> str:
         parts = [" and ".join(map(str, layer)) for layer in self.layers]
@@ -193,33 +198,35 @@ class Order:
         """Returns which step has no place, and the nearest call for it."""
         for step in itertools.chain(*self.layers):
             if not step.fitting(run):
-                return [f"{self}: {step} was never called.{near(step, run)}"]
+                return [f"{self}: {step} was never called.{nearest_call(step, run)}"]
         after: tuple[MadeCall, ...] = ()
         for layer in self.layers:
-            allowed = [c for c in run.calls if all(_before(earlier, c) for earlier in after)]
-            placed = _earliest(layer, allowed)
+            allowed = [c for c in run.calls if all(_ended_before(earlier, c) for earlier in after)]
+            placed = _earliest_assignment(layer, allowed)
             if placed is None:
                 return [f"{self} does not hold: {_misplaced(layer, run, after)}"]
             after = placed
         return []
 
 
-def _earliest(layer: Sequence[Step], calls: Sequence[MadeCall]) -> tuple[MadeCall, ...] | None:
+def _earliest_assignment(
+    layer: Sequence[Step], calls: Sequence[MadeCall]
+) -> tuple[MadeCall, ...] | None:
     """Returns a call of its own for each step, such that the last of them ends soonest.
 
     An earlier end never spoils a later layer, so taking the soonest layer by layer is exact.
     """
     owner: dict[int, int] = {}  # the step that has the call, by the calls' place in `known`
     known: list[MadeCall] = []
-    for call in sorted(calls, key=_end):
+    for call in sorted(calls, key=_end_of_call):
         known.append(call)
         owner = {}
-        if all(_give(index, layer, known, owner, set()) for index in range(len(layer))):
+        if all(_assign_call(index, layer, known, owner, set()) for index in range(len(layer))):
             return tuple(known[at] for at in owner)
     return None
 
 
-def _give(
+def _assign_call(
     index: int,
     layer: Sequence[Step],
     calls: Sequence[MadeCall],
@@ -231,17 +238,17 @@ def _give(
         if at in tried or layer[index].why_not(call) is not None:
             continue
         tried.add(at)
-        if at not in owner or _give(owner[at], layer, calls, owner, tried):
+        if at not in owner or _assign_call(owner[at], layer, calls, owner, tried):
             owner[at] = index
             return True
     return False
 
 
-def _end(call: MadeCall) -> tuple[int, float]:
+def _end_of_call(call: MadeCall) -> tuple[int, float]:
     return (call.turn, 0.0) if call.finished is None else (0, call.finished)
 
 
-def _before(a: MadeCall, b: MadeCall) -> bool:
+def _ended_before(a: MadeCall, b: MadeCall) -> bool:
     """Whether `a` ended before `b` began; by turns when the times are not known."""
     if a.finished is not None and b.started is not None:
         return a is not b and a.finished <= b.started
@@ -251,12 +258,16 @@ def _before(a: MadeCall, b: MadeCall) -> bool:
 def _misplaced(layer: Sequence[Step], run: Trajectory, after: Sequence[MadeCall]) -> str:
     for step, earlier in itertools.product(layer, after):
         fitting = step.fitting(run)
-        if not any(_before(earlier, call) for call in fitting):
-            return f"{_when(run, fitting[-1], 'began')} before {_when(run, earlier, 'ended')}."
+        if not any(_ended_before(earlier, call) for call in fitting):
+            began, ended = (
+                _when_called(run, fitting[-1], "began"),
+                _when_called(run, earlier, "ended"),
+            )
+            return f"{began} before {ended}."
     return f"there are too few calls for {' and '.join(map(str, layer))}."
 
 
-def _when(run: Trajectory, call: MadeCall, word: str) -> str:
+def _when_called(run: Trajectory, call: MadeCall, word: str) -> str:
     time = call.started if word == "began" else call.finished
     at = f" at {time - run.began:.3f} s" if time is not None else ""
     return f"{call_text(call)} {word}{at}"
@@ -277,27 +288,28 @@ def overlapped(*names: str) -> Check:
         for name in wanted:
             if not any(call.name == name for call in ran):
                 lack = "ran with known times" if run.named(name) else "was called"
-                yield f"overlap of {', '.join(names)}: {name} never {lack}.{near(Step(name), run)}"
+                near = nearest_call(Step(name), run)
+                yield f"overlap of {', '.join(names)}: {name} never {lack}.{near}"
                 return
-        most = max((_together(ran, call, wanted) for call in ran), key=Counter.total)
+        most = max((_running_together(ran, call, wanted) for call in ran), key=Counter.total)
         if most != wanted:
             lacking = ", ".join((wanted - most).elements())
             yield (
                 f"{' and '.join(names)} did not run at the same time: when the others ran, "
-                f"{lacking} did not.{_gap(ran, wanted)}"
+                f"{lacking} did not.{_gap_between_calls(ran, wanted)}"
             )
 
     return FunctionCheck(check)
 
 
-def _together(ran: list[MadeCall], call: MadeCall, wanted: Counter[str]) -> Counter[str]:
+def _running_together(ran: list[MadeCall], call: MadeCall, wanted: Counter[str]) -> Counter[str]:
     """Returns which of the wanted tools were running when `call` began."""
     now = call.started or 0.0
     running = Counter(c.name for c in ran if (c.started or 0.0) <= now < (c.finished or 0.0))
     return running & wanted
 
 
-def _gap(ran: list[MadeCall], wanted: Counter[str]) -> str:
+def _gap_between_calls(ran: list[MadeCall], wanted: Counter[str]) -> str:
     """Returns a sentence about the two calls that came nearest to each other."""
     pairs = [
         (a, b)
@@ -319,9 +331,9 @@ def result(name: str, wanted: Any, *, number: int | None = None) -> Check:
         if number is not None:
             found = found[number - 1 : number]
         if not found:
-            yield f"there is no result of {name}.{near(Step(name), run)}"
+            yield f"there is no result of {name}.{nearest_call(Step(name), run)}"
             return
-        reasons = [difference(wanted, call.result) for call in found]
+        reasons = [describe_difference(wanted, call.result) for call in found]
         if all(reasons):
             yield f"the result of {name}: {reasons[0]}"
 
@@ -332,7 +344,7 @@ def answer(wanted: Any) -> Check:
     """Checks the final text."""
 
     def check(run: Trajectory) -> Iterator[str]:
-        reason = difference(wanted, run.answer)
+        reason = describe_difference(wanted, run.answer)
         if reason:
             yield f"the answer: {reason}"
 
@@ -359,7 +371,7 @@ def all_ok(*allowed: str) -> Check:
                 continue
             what = "has no result"
             if call.result is not None:
-                what = f"{call.ending}: {shown(call.result)}"
+                what = f"{call.ending}: {shown_value(call.result)}"
             yield f"{call_text(call)} {what}"
 
     return FunctionCheck(check)
@@ -401,7 +413,7 @@ def budget(**most: float) -> Check:
     """
     for name, value in most.items():
         if name not in _LIMITS:
-            hint = nearest(name, _LIMITS) or f" Known are: {', '.join(_LIMITS)}."
+            hint = did_you_mean(name, _LIMITS) or f" Known are: {', '.join(_LIMITS)}."
             raise InputError(f"`budget` has no {name!r}.{hint}")
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
             raise InputError(f"`budget.{name}` must be a number, not {value!r}.")

@@ -18,7 +18,7 @@ from typing import Any
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.testing.checks.checks import Check, FunctionCheck
-from qwenbelt.testing.checks.matchers import shown
+from qwenbelt.testing.checks.matchers import shown_value
 from qwenbelt.testing.checks.trajectory import Trajectory
 
 _NUMBER = re.compile(r"\[(\d{1,3})\](?!\()")
@@ -63,13 +63,13 @@ def citations(
         if len(cited) < at_least:
             yield f"the answer has {len(cited)} citations, at least {at_least} are wanted"
         for mark in cited:
-            if not _fitting(mark, sources):
+            if not _sources_of_mark(mark, sources):
                 known = ", ".join(f"[{s.number}] {s.file} p.{s.page}" for s in sources[:8])
                 yield f"the answer cites {mark}, which no tool gave (given: {known or 'nothing'})"
         for quote, mark in _QUOTED.findall(run.answer):
-            found = _fitting(mark, sources)
+            found = _sources_of_mark(mark, sources)
             if found and not any(_folded(quote) in _folded(source.text) for source in found):
-                yield f"the quote {shown(quote, 80)} does not stand in {mark}"
+                yield f"the quote {shown_value(quote, 80)} does not stand in {mark}"
 
     return FunctionCheck(check)
 
@@ -97,7 +97,7 @@ def sources_of(run: Trajectory) -> Iterator[CitedPassage]:
             )
 
 
-def _fitting(mark: str, sources: list[CitedPassage]) -> list[CitedPassage]:
+def _sources_of_mark(mark: str, sources: list[CitedPassage]) -> list[CitedPassage]:
     page = _PAGE.fullmatch(mark)
     if page:
         wanted = (page.group(1).strip(), int(page.group(2)))
@@ -140,5 +140,6 @@ def _quote_fault(entry: dict[str, Any], places: list[Path]) -> str | None:
     if page is None:
         return f"{file} has no page {entry.get('page')}"
     if not find_quote(page, str(entry.get("quote", ""))):
-        return f"{shown(entry.get('quote'), 80)} does not stand on page {entry['page']} of {file}"
+        quote = shown_value(entry.get("quote"), 80)
+        return f"{quote} is not on page {entry['page']} of {file}"
     return None

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.files import write_text
-from qwenbelt.core.secrets import scrub
-from qwenbelt.testing.checks.normalization import normalised
+from qwenbelt.core.secrets import mask_secrets
+from qwenbelt.testing.checks.normalization import normalised_text
 from qwenbelt.testing.checks.trajectory import MadeCall, Trajectory
 from qwenbelt.testing.errors import CheckFailed
 
@@ -28,10 +28,10 @@ def markdown(run: Trajectory, more: Iterable[tuple[str, str]] = ()) -> str:
 
     Calls of one reply are told in the order in which the model wrote them.
     """
-    return normalised(scrub("\n".join(_lines(run))), more).rstrip() + "\n"
+    return normalised_text(mask_secrets("\n".join(_markdown_lines(run))), more).rstrip() + "\n"
 
 
-def _lines(run: Trajectory) -> Iterator[str]:
+def _markdown_lines(run: Trajectory) -> Iterator[str]:
     yield f"# {run.asked.strip() or 'Run'}"
     for turn in range(1, run.turns + 1):
         calls = [call for call in run.calls if call.turn == turn]
@@ -56,7 +56,7 @@ def _call_lines(call: MadeCall) -> Iterator[str]:
     ending = "" if call.ending == "ok" else call.ending
     yield from ("", f"### {call.name}" + (f" ({ending})" if ending else ""), "")
     if call.arguments not in ({}, ""):
-        yield from _arguments(call.arguments)
+        yield from _arguments_text(call.arguments)
     if call.result is None:
         yield "No result."
         return
@@ -64,7 +64,7 @@ def _call_lines(call: MadeCall) -> Iterator[str]:
     yield from (f"{fence}text", *call.result.rstrip().splitlines(), fence)
 
 
-def _arguments(arguments: Any) -> Iterator[str]:
+def _arguments_text(arguments: Any) -> Iterator[str]:
     if not isinstance(arguments, dict):
         yield from (f"- {json.dumps(arguments, ensure_ascii=False)}", "")
         return
@@ -117,7 +117,11 @@ class Golden:
         """
         path = self.path.with_name(f"{self.path.stem}-{name}.md") if name else self.path
         self.used.append(path)
-        found = normalised(scrub(run), ignore) if isinstance(run, str) else markdown(run, ignore)
+        found = (
+            normalised_text(mask_secrets(run), ignore)
+            if isinstance(run, str)
+            else markdown(run, ignore)
+        )
         wanted = path.read_text(encoding="utf-8") if path.exists() else None
         if wanted == found:
             return
@@ -126,10 +130,10 @@ class Golden:
             return
         if wanted is None:
             raise CheckFailed(f"{path} does not exist yet; write it by `--qwenbelt-golden update`.")
-        raise CheckFailed(_difference(path, wanted, found))
+        raise CheckFailed(_unified_difference(path, wanted, found))
 
 
-def _difference(path: Path, wanted: str, found: str) -> str:
+def _unified_difference(path: Path, wanted: str, found: str) -> str:
     lines = list(
         difflib.unified_diff(
             wanted.splitlines(),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from qwenbelt.testing.checks.checks import Check, FunctionCheck
 from qwenbelt.testing.checks.citations import sources_of
-from qwenbelt.testing.checks.matchers import shown
+from qwenbelt.testing.checks.matchers import shown_value
 from qwenbelt.testing.checks.trajectory import Trajectory
 
 _WORDS = {
@@ -46,8 +46,8 @@ def grounded(question: str = "") -> Check:
         ):
             if not one.ok:
                 words = _WORDS[one.status].format(
-                    figure=one.figure, page=one.page, claim=shown(one.claim, 60)
+                    figure=one.figure, page=one.page, claim=shown_value(one.claim, 60)
                 )
-                yield f"{words} ({shown(one.claim, 80)})"
+                yield f"{words} ({shown_value(one.claim, 80)})"
 
     return FunctionCheck(check)

@@ -23,13 +23,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwenbelt.core.errors import InputError, one_line
-from qwenbelt.testing.errors import nearest
+from qwenbelt.testing.errors import did_you_mean
 
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 MISSING = type("Missing", (), {"__repr__": lambda self: "nothing"})()
 
 
-def shown(value: Any, limit: int = 160) -> str:
+def shown_value(value: Any, limit: int = 160) -> str:
     """Returns a value as failures show it: one line, shortened."""
     if isinstance(value, Matcher):
         return value.text
@@ -56,7 +56,7 @@ class Matcher:
         return self.text
 
 
-def difference(wanted: Any, value: Any) -> str | None:
+def describe_difference(wanted: Any, value: Any) -> str | None:
     """Returns None when `value` fits `wanted`, else the first difference in words."""
     if isinstance(wanted, Matcher):
         if value is MISSING:
@@ -68,7 +68,7 @@ def difference(wanted: Any, value: Any) -> str | None:
         return _list_difference(wanted, value)
     if wanted == value and isinstance(wanted, bool) == isinstance(value, bool):
         return None
-    return f"{shown(value)} is not {shown(wanted)}"
+    return f"{shown_value(value)} is not {shown_value(wanted)}"
 
 
 def _is_list(value: Any) -> bool:
@@ -79,22 +79,22 @@ def _mapping_difference(
     wanted: Mapping[Any, Any], value: Mapping[Any, Any], *, closed: bool
 ) -> str | None:
     for key, inner in wanted.items():
-        reason = difference(inner, value.get(key, MISSING))
+        reason = describe_difference(inner, value.get(key, MISSING))
         if reason:
             return f"{key}: {reason}"
     extra = [key for key in value if key not in wanted] if closed else []
     if extra:
-        return f"{extra[0]}: {shown(value[extra[0]])} is there and was not expected"
+        return f"{extra[0]}: {shown_value(value[extra[0]])} is there and was not expected"
     return None
 
 
 def _list_difference(wanted: Sequence[Any], value: Sequence[Any]) -> str | None:
     for i, inner in enumerate(wanted):
-        reason = difference(inner, value[i] if i < len(value) else MISSING)
+        reason = describe_difference(inner, value[i] if i < len(value) else MISSING)
         if reason:
             return f"[{i}]: {reason}"
     if len(value) > len(wanted):
-        return f"[{len(wanted)}]: {shown(value[len(wanted)])} is there and was not expected"
+        return f"[{len(wanted)}]: {shown_value(value[len(wanted)])} is there and was not expected"
     return None
 
 
@@ -103,14 +103,14 @@ def contains(*parts: Any) -> Matcher:
 
     def check(value: Any) -> str | None:
         if not isinstance(value, (str, Mapping)) and not _is_list(value):
-            return f"{shown(value)} cannot hold {shown(parts[0])}"
+            return f"{shown_value(value)} cannot hold {shown_value(parts[0])}"
         for part in parts:
             wanted = str(part) if isinstance(value, str) else part
             if wanted not in value:
-                return f"{shown(wanted)} is not in {shown(value)}"
+                return f"{shown_value(wanted)} is not in {shown_value(value)}"
         return None
 
-    return Matcher("contains " + " and ".join(shown(part) for part in parts), check)
+    return Matcher("contains " + " and ".join(shown_value(part) for part in parts), check)
 
 
 def regex(pattern: str) -> Matcher:
@@ -123,7 +123,7 @@ def regex(pattern: str) -> Matcher:
     def check(value: Any) -> str | None:
         if isinstance(value, str) and compiled.search(value):
             return None
-        return f"/{pattern}/ is not found in {shown(value)}"
+        return f"/{pattern}/ is not found in {shown_value(value)}"
 
     return Matcher(f"matches /{pattern}/", check)
 
@@ -133,18 +133,18 @@ def approx(number: float, within: float | None = None) -> Matcher:
     room = abs(number) * 1e-6 if within is None else within
 
     def check(value: Any) -> str | None:
-        found = [value] if isinstance(value, (int, float)) else _numbers(value)
+        found = [value] if isinstance(value, (int, float)) else _numbers_in(value)
         if any(abs(each - number) <= room for each in found):
             return None
         near = min(found, key=lambda each: abs(each - number), default=None)
         return f"no number within {room:g} of {number:g}" + (
-            f"; the nearest is {near:g}" if near is not None else f" in {shown(value)}"
+            f"; the nearest is {near:g}" if near is not None else f" in {shown_value(value)}"
         )
 
     return Matcher(f"about {number:g}", check)
 
 
-def _numbers(value: Any) -> list[float]:
+def _numbers_in(value: Any) -> list[float]:
     if not isinstance(value, str):
         return []
     return [float(found.replace(",", "")) for found in _NUMBER.findall(value)]
@@ -155,57 +155,59 @@ def subset(entries: Mapping[str, Any]) -> Matcher:
 
     def check(value: Any) -> str | None:
         if not isinstance(value, Mapping):
-            return f"{shown(value)} is not a mapping"
+            return f"{shown_value(value)} is not a mapping"
         return _mapping_difference(entries, value, closed=False)
 
-    return Matcher(f"at least {shown(dict(entries))}", check)
+    return Matcher(f"at least {shown_value(dict(entries))}", check)
 
 
 def equals(value: Any) -> Matcher:
     """Exactly this value; for the arguments of a call, no others may be there."""
-    return Matcher(shown(value), lambda given: difference(value, given))
+    return Matcher(shown_value(value), lambda given: describe_difference(value, given))
 
 
 def one_of(*choices: Any) -> Matcher:
     """Any of the choices; each may be a matcher."""
 
     def check(value: Any) -> str | None:
-        if any(difference(choice, value) is None for choice in choices):
+        if any(describe_difference(choice, value) is None for choice in choices):
             return None
-        return f"{shown(value)} is none of {', '.join(shown(c) for c in choices)}"
+        return f"{shown_value(value)} is none of {', '.join(shown_value(c) for c in choices)}"
 
-    return Matcher("one of " + ", ".join(shown(choice) for choice in choices), check)
+    return Matcher("one of " + ", ".join(shown_value(choice) for choice in choices), check)
 
 
 def every(*conditions: Any) -> Matcher:
     """All of the conditions."""
 
     def check(value: Any) -> str | None:
-        return next((why for c in conditions if (why := difference(c, value))), None)
+        return next((why for c in conditions if (why := describe_difference(c, value))), None)
 
-    return Matcher(" and ".join(shown(c) for c in conditions), check)
+    return Matcher(" and ".join(shown_value(c) for c in conditions), check)
 
 
 def no(condition: Any) -> Matcher:
     """What the condition does not match."""
 
     def check(value: Any) -> str | None:
-        if difference(condition, value) is not None:
+        if describe_difference(condition, value) is not None:
             return None
-        return f"{shown(value)} should not be {shown(condition)}"
+        return f"{shown_value(value)} should not be {shown_value(condition)}"
 
-    return Matcher(f"not {shown(condition)}", check)
+    return Matcher(f"not {shown_value(condition)}", check)
 
 
 anything = Matcher("anything", lambda value: None)
 ignore = Matcher("ignored", lambda value: None, optional=True)
 
 
-def _several(make: Callable[..., Matcher]) -> Callable[[Any, Mapping[str, Any]], Matcher]:
+def _matcher_of_several(
+    make: Callable[..., Matcher],
+) -> Callable[[Any, Mapping[str, Any]], Matcher]:
     return lambda value, rest: make(*(value if isinstance(value, list) else [value]))
 
 
-def _inner(make: Callable[..., Matcher]) -> Callable[[Any, Mapping[str, Any]], Matcher]:
+def _inner_matcher(make: Callable[..., Matcher]) -> Callable[[Any, Mapping[str, Any]], Matcher]:
     def build(value: Any, rest: Mapping[str, Any]) -> Matcher:
         values = value if isinstance(value, list) else [value]
         return make(*(matcher_of(each) for each in values))
@@ -213,19 +215,19 @@ def _inner(make: Callable[..., Matcher]) -> Callable[[Any, Mapping[str, Any]], M
     return build
 
 
-def _approx(value: Any, rest: Mapping[str, Any]) -> Matcher:
+def _approximately(value: Any, rest: Mapping[str, Any]) -> Matcher:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise InputError(f"`approx` needs a number, not {value!r}.")
     return approx(value, rest.get("within"))
 
 
 _FORMS: dict[str, Callable[[Any, Mapping[str, Any]], Matcher]] = {
-    "contains": _several(contains),
+    "contains": _matcher_of_several(contains),
     "regex": lambda value, rest: regex(str(value)),
-    "approx": _approx,
+    "approx": _approximately,
     "subset": lambda value, rest: subset({k: matcher_of(v) for k, v in value.items()}),
-    "one_of": _inner(one_of),
-    "all": _inner(every),
+    "one_of": _inner_matcher(one_of),
+    "all": _inner_matcher(every),
     "not": lambda value, rest: no(matcher_of(value)),
     "any": lambda value, rest: anything,
     "ignore": lambda value, rest: ignore,
@@ -255,7 +257,7 @@ def matcher_of(spec: Any) -> Any:
     allowed = {heads[0], "within"} if heads[0] == "approx" else {heads[0]}
     extra = [key for key in spec if key not in allowed]
     if extra:
-        hint = nearest(str(extra[0]), _FORMS)
+        hint = did_you_mean(str(extra[0]), _FORMS)
         raise InputError(f"`{heads[0]}` cannot stand beside {extra[0]!r}; use `all`.{hint}")
     if heads[0] == "subset" and not isinstance(spec["subset"], Mapping):
         raise InputError("`subset` needs a mapping.")

@@ -20,7 +20,7 @@ _COMPILED = tuple((re.compile(pattern), replacement) for pattern, replacement in
 
 
 @lru_cache(maxsize=1)
-def _temporary() -> re.Pattern[str]:
+def _temporary_paths() -> re.Pattern[str]:
     """Paths in the system's folder for temporary files, up to pytest's and tempfile's own names."""
     # recordings come from other machines too, whose folder is the usual one
     roots = {"/tmp", tempfile.gettempdir(), str(Path(tempfile.gettempdir()).resolve())}  # noqa: S108
@@ -31,14 +31,14 @@ def _temporary() -> re.Pattern[str]:
     return re.compile(rf"(?:{start}){inner}")
 
 
-def normalised(text: str, more: Iterable[tuple[str, str]] = ()) -> str:
+def normalised_text(text: str, more: Iterable[tuple[str, str]] = ()) -> str:
     """Returns the text with times, ids, temporary paths and ports replaced by their names.
 
     Args:
         text: the text.
         more: further patterns and what replaces them.
     """
-    text = _temporary().sub("<tmp>", text)
+    text = _temporary_paths().sub("<tmp>", text)
     home = str(Path.home())
     if len(home) > 1:
         text = re.sub(rf"{re.escape(home)}(?=[/\s\"']|$)", "~", text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qwenbelt.testing.checks.checks import Step, call_text, near, tool
+from qwenbelt.testing.checks.checks import Step, call_text, nearest_call, tool
 from qwenbelt.testing.checks.trajectory import MadeCall, Trajectory
 
 MODES = ("strict", "unordered", "subset", "superset")
@@ -27,11 +27,11 @@ class Calls:
     def failures(self, run: Trajectory) -> list[str]:
         """Returns which call is wrong first, or which are missing or too many."""
         if self.mode == "strict":
-            return _strict(self.steps, run)
-        left, missing = _matched(self.steps, run.calls)
+            return _strict_order(self.steps, run)
+        left, missing = _unmatched(self.steps, run.calls)
         out = []
         if self.mode != "subset":
-            out += [f"{step} was not called.{near(step, run)}" for step in missing]
+            out += [f"{step} was not called.{nearest_call(step, run)}" for step in missing]
         if self.mode != "superset":
             out += [f"{call_text(call)} was not expected." for call in left]
         return out
@@ -44,19 +44,22 @@ def calls(*steps: str | Step, mode: str = "strict") -> Calls:
     return Calls(tuple(tool(step) if isinstance(step, str) else step for step in steps), mode)
 
 
-def _strict(steps: Sequence[Step], run: Trajectory) -> list[str]:
+def _strict_order(steps: Sequence[Step], run: Trajectory) -> list[str]:
     for number, (step, call) in enumerate(zip(steps, run.calls, strict=False), 1):
         reason = step.why_not(call)
         if reason:
             return [f"call {number} should be {step}, but {reason}: {call_text(call)}."]
     if len(run.calls) < len(steps):
         step = steps[len(run.calls)]
-        return [f"call {len(run.calls) + 1} should be {step}, and there is none.{near(step, run)}"]
+        near = nearest_call(step, run)
+        return [f"call {len(run.calls) + 1} should be {step}, and there is none.{near}"]
     extra = run.calls[len(steps) :]
     return [f"{call_text(call)} was not expected: call {len(steps) + 1}." for call in extra[:1]]
 
 
-def _matched(steps: Sequence[Step], made: Sequence[MadeCall]) -> tuple[list[MadeCall], list[Step]]:
+def _unmatched(
+    steps: Sequence[Step], made: Sequence[MadeCall]
+) -> tuple[list[MadeCall], list[Step]]:
     """Returns the calls without a step and the steps without a call, matching as many as can be."""
     owner: dict[int, int] = {}
 

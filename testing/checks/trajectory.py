@@ -100,10 +100,10 @@ class Trajectory:
         A call lasts from its arguments' end to the request that brings its result, so overlap
         cannot be seen from this.
         """
-        from qwenbelt.testing.server.observed_run import observed
+        from qwenbelt.testing.server.observed_run import fill_observed
 
         run = cls()
-        observed(run, server.requests)
+        fill_observed(run, server.requests)
         return run
 
     def beside(self, server: ScriptedServer) -> Self:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.secrets import is_secret_name, looks_like_key
 from qwenbelt.testing.checks.checks import Check, FunctionCheck, call_text
-from qwenbelt.testing.checks.matchers import shown
+from qwenbelt.testing.checks.matchers import shown_value
 from qwenbelt.testing.checks.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def delivered() -> Check:
                 owner = next((c for c in run.calls if c.result == got and c is not call), None)
                 whose = f", the result of {call_text(owner)}" if owner else ""
                 yield (
-                    f"{call_text(call)} gave {shown(call.result, 60)}, but the model got "
-                    f"{shown(got, 60)}{whose}"
+                    f"{call_text(call)} gave {shown_value(call.result, 60)}, but the model got "
+                    f"{shown_value(got, 60)}{whose}"
                 )
 
     return FunctionCheck(check)
@@ -61,10 +61,10 @@ def append_only() -> Check:
             later = [_without_marks(message) for message in now.request.messages]
             for index, message in enumerate(earlier):
                 grown = later[index] if index < len(later) else None
-                if message != grown and not _grown(message, grown):
+                if message != grown and not _only_grown(message, grown):
                     yield (
                         f"request {now.request.number} changed messages[{index}]: it was "
-                        f"{shown(message, 80)} and is {shown(grown, 80)}"
+                        f"{shown_value(message, 80)} and is {shown_value(grown, 80)}"
                     )
                     break
 
@@ -82,7 +82,7 @@ def prefix(*, stable: bool = True) -> Check:
     """
 
     def check(run: Trajectory) -> Iterator[str]:
-        changes = list(_changes(run))
+        changes = list(_prefix_changes(run))
         if stable:
             yield from changes
         elif not changes:
@@ -91,7 +91,7 @@ def prefix(*, stable: bool = True) -> Check:
     return FunctionCheck(check)
 
 
-def _changes(run: Trajectory) -> Iterator[str]:
+def _prefix_changes(run: Trajectory) -> Iterator[str]:
     latest: dict[tuple[str, int], Exchange] = {}
     for now in run.requests:
         before = latest.get((now.conversation, now.play))
@@ -105,10 +105,10 @@ def _changes(run: Trajectory) -> Iterator[str]:
         later = [_without_marks(message) for message in now.request.messages]
         for index, message in enumerate(earlier):
             grown = later[index] if index < len(later) else None
-            if json.dumps(message) != json.dumps(grown) and not _grown(message, grown):
+            if json.dumps(message) != json.dumps(grown) and not _only_grown(message, grown):
                 yield (
                     f"request {number} does not begin with the one before: messages[{index}] was "
-                    f"{shown(message, 80)} and is {shown(grown, 80)}"
+                    f"{shown_value(message, 80)} and is {shown_value(grown, 80)}"
                 )
                 break
 
@@ -145,7 +145,7 @@ def _without_marks(message: Any) -> Any:
     return {**message, "content": parts[0]["text"] if alone else parts}
 
 
-def _grown(message: Any, later: Any) -> bool:
+def _only_grown(message: Any, later: Any) -> bool:
     before, now = message.get("content"), (later or {}).get("content")
     transcript = "Observation" in str(now)
     return transcript and isinstance(before, str) and str(now).startswith(before)

@@ -35,7 +35,7 @@ from qwenbelt.testing.checks.checks import Check, Order, Step, tool
 from qwenbelt.testing.checks.matchers import Matcher, matcher_of, subset
 from qwenbelt.testing.checks.sequences import MODES, Calls
 from qwenbelt.testing.checks.wire import append_only, cost, no_secrets, prefix
-from qwenbelt.testing.errors import nearest
+from qwenbelt.testing.errors import did_you_mean
 
 
 def checks_of(then: Mapping[str, Any]) -> list[Check]:
@@ -47,7 +47,7 @@ def checks_of(then: Mapping[str, Any]) -> list[Check]:
     out: list[Check] = []
     for key, value in then.items():
         if key not in _READERS:
-            hint = nearest(str(key), _READERS) or f" Known are: {', '.join(_READERS)}."
+            hint = did_you_mean(str(key), _READERS) or f" Known are: {', '.join(_READERS)}."
             raise InputError(f"`then` has no {key!r}.{hint}")
         try:
             out += _READERS[key](value)

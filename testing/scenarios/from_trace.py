@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.testing.checks.citations import citations, cited_in
-from qwenbelt.testing.checks.normalization import normalised
+from qwenbelt.testing.checks.normalization import normalised_text
 from qwenbelt.testing.checks.trajectory import MadeCall, Trajectory
 from qwenbelt.testing.scenarios.yaml_text import yaml_text
 
@@ -40,19 +40,19 @@ def scenario_text(run: Trajectory, *, name: str = "", files: Sequence[str] = ())
     if name:
         scenario["name"] = name
     scenario["say"] = run.asked
-    scenario |= _agent(run)
+    scenario |= _agent_entry(run)
     if files:
         scenario["files"] = list(files)
-    scenario["turns"] = [turn for n in range(1, run.turns + 1) if (turn := _turn(run, n))]
-    scenario["then"] = _then(run)
+    scenario["turns"] = [turn for n in range(1, run.turns + 1) if (turn := _turn_entry(run, n))]
+    scenario["then"] = _final_checks(run)
     head = (
         "# Saved from a run. The model's replies are played back; every tool runs for real.\n"
         "# Run it with pytest; edit what should be checked below `then`.\n"
     )
-    return head + scrub(yaml_text(scenario))
+    return head + mask_secrets(yaml_text(scenario))
 
 
-def _agent(run: Trajectory) -> dict[str, Any]:
+def _agent_entry(run: Trajectory) -> dict[str, Any]:
     out: dict[str, Any] = {}
     started = next((r for r in run.records if r.get("event") == "run_started"), {})
     if any(_ACTION.search(text) for text in run.said.values()):
@@ -62,12 +62,12 @@ def _agent(run: Trajectory) -> dict[str, Any]:
     return out
 
 
-def _turn(run: Trajectory, number: int) -> dict[str, Any]:
+def _turn_entry(run: Trajectory, number: int) -> dict[str, Any]:
     calls = [call for call in run.calls if call.turn == number]
     turn: dict[str, Any] = {}
     if number > 1 and number in run.questions:
         turn["say"] = run.questions[number]
-    expected = _expected([call for call in run.calls if call.turn == number - 1])
+    expected = _expected_results([call for call in run.calls if call.turn == number - 1])
     if expected:
         turn["expect"] = {"results": expected}
     said = _ACTION.split(run.said.get(number, ""))[0].strip()
@@ -96,33 +96,33 @@ def _escaped(value: Any) -> Any:
     return value
 
 
-def _expected(calls: list[MadeCall]) -> dict[str, Any]:
+def _expected_results(calls: list[MadeCall]) -> dict[str, Any]:
     """What the next request must bring: for each tool a part of its results that stays the same."""
     out: dict[str, list[Any]] = {}
     for call in calls:
-        out.setdefault(call.name, []).append(_stable(call.result or ""))
+        out.setdefault(call.name, []).append(_stable_part(call.result or ""))
     return {name: (many if len(many) > 1 else many[0]) for name, many in out.items()}
 
 
-def _stable(result: str) -> Any:
+def _stable_part(result: str) -> Any:
     for line in result.splitlines():
         part = line.strip()[:_FRAGMENT]
-        if len(part) > 1 and normalised(part) == part and scrub(part) == part:
+        if len(part) > 1 and normalised_text(part) == part and mask_secrets(part) == part:
             return part if part == result else {"contains": part}
     return {"any": True}
 
 
-def _then(run: Trajectory) -> dict[str, Any]:
+def _final_checks(run: Trajectory) -> dict[str, Any]:
     out: dict[str, Any] = {}
     if run.calls:
         out["calls"] = {"unordered": [call.name for call in run.calls]}
-    overlap = _overlap(run)
+    overlap = _overlapping_calls(run)
     if overlap:
         out["overlap"] = overlap
     failed = sorted({call.name for call in run.calls if call.ok is False})
     if failed:
         out["failed"] = failed
-    numbers = _told(run)
+    numbers = _numbers_from_tools(run)
     if numbers:
         out["answer"] = {"contains": numbers}
     if cited_in(run.answer) and not citations().failures(run):
@@ -133,7 +133,7 @@ def _then(run: Trajectory) -> dict[str, Any]:
     return out
 
 
-def _overlap(run: Trajectory) -> list[str]:
+def _overlapping_calls(run: Trajectory) -> list[str]:
     """The largest group of calls that really ran at the same time, when there are two or more."""
     ran = [call for call in run.calls if call.started is not None and call.finished is not None]
     best: list[MadeCall] = []
@@ -146,7 +146,7 @@ def _overlap(run: Trajectory) -> list[str]:
     return sorted(names.elements()) if len(long_enough) > 1 else []
 
 
-def _told(run: Trajectory) -> list[str]:
+def _numbers_from_tools(run: Trajectory) -> list[str]:
     """Numbers of the answer that come from the tools: what a real model's answer must hold too."""
     results = "\n".join(call.result or "" for call in run.calls)
     found = set(_NUMBER.findall(results))

@@ -80,7 +80,9 @@ class ChatRequest:
     @cached_property
     def images(self) -> int:
         """How many pictures the messages hold."""
-        parts = (part for message in self.messages for part in _parts(message.get("content")))
+        parts = (
+            part for message in self.messages for part in _content_parts(message.get("content"))
+        )
         return sum(part.get("type") == "image_url" for part in parts)
 
     @cached_property
@@ -120,10 +122,10 @@ class ChatRequest:
     def offered(self) -> tuple[str, ...]:
         """The names of the tools that the request offers, in any form."""
         if self.form == "native":
-            return tuple(_names(self.body["tools"]))
+            return tuple(_tool_names(self.body["tools"]))
         if self.form == "nous":
             lines = "\n".join(_TOOLS_BLOCK.findall(self.system)).splitlines()
-            return tuple(_names(filter(None, map(_json, lines))))
+            return tuple(_tool_names(filter(None, map(_json_of_line, lines))))
         if self.form == "qwen":
             return tuple(_QWEN_NAME.findall(self.system))
         if self.form == "constrained":
@@ -134,7 +136,7 @@ class ChatRequest:
     @cached_property
     def results(self) -> tuple[ToolResult, ...]:
         """All tool results in the conversation, whatever form they have."""
-        return tuple((_written_results if self.form in _STEPS else _results)(self))
+        return tuple((_written_results if self.form in _STEPS else _tool_results)(self))
 
     def _texts(self, *roles: str) -> Iterator[str]:
         for message in self.messages:
@@ -142,7 +144,7 @@ class ChatRequest:
                 yield text_of(message.get("content"))
 
 
-def _results(request: ChatRequest) -> Iterator[ToolResult]:
+def _tool_results(request: ChatRequest) -> Iterator[ToolResult]:
     """The results in tool messages, and in Nous' `<tool_response>` blocks."""
     names: dict[str, str] = {}
     waiting: list[str] = []
@@ -180,21 +182,21 @@ def text_of(content: Any) -> str:
     """Returns the text of a message's content, which is a text or a list of parts."""
     if isinstance(content, str):
         return content
-    return "".join(str(part.get("text", "")) for part in _parts(content) if "text" in part)
+    return "".join(str(part.get("text", "")) for part in _content_parts(content) if "text" in part)
 
 
-def _parts(content: Any) -> list[dict[str, Any]]:
+def _content_parts(content: Any) -> list[dict[str, Any]]:
     return [p for p in content if isinstance(p, dict)] if isinstance(content, list) else []
 
 
-def _json(line: str) -> Any:
+def _json_of_line(line: str) -> Any:
     try:
         return loads_bounded(line)
     except json.JSONDecodeError:
         return None
 
 
-def _names(tools: Any) -> Iterator[str]:
+def _tool_names(tools: Any) -> Iterator[str]:
     for tool in tools:
         function = tool.get("function", tool) if isinstance(tool, dict) else {}
         if isinstance(function, dict) and function.get("name"):

@@ -12,35 +12,37 @@ import re
 from typing import Any
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.testing.checks.matchers import shown
+from qwenbelt.testing.checks.matchers import shown_value
 from qwenbelt.testing.scenarios.request import ChatRequest
 from qwenbelt.testing.scenarios.scenario import Call, Turn
 
 _SLOT = re.compile(r"\$\$\{|\$\{([A-Za-z0-9_-]+)(?:#(\d+))?(?::((?:[^{}]|\{[^{}]*\})+))?\}")
 
 
-def inserted(turn: Turn, request: ChatRequest) -> Turn:
+def with_results_inserted(turn: Turn, request: ChatRequest) -> Turn:
     """Returns the turn with results in the place of their slots.
 
     Raises:
         InputError: a slot's number or pattern finds nothing.
     """
-    texts = {name: _fill(getattr(turn, name), request) for name in ("think", "text", "tail")}
-    calls = tuple(Call(call.name, _fill(call.arguments, request)) for call in turn.calls)
-    return dataclasses.replace(turn, calls=calls, answer=_fill(turn.answer, request), **texts)
+    texts = {name: _fill_slots(getattr(turn, name), request) for name in ("think", "text", "tail")}
+    calls = tuple(Call(call.name, _fill_slots(call.arguments, request)) for call in turn.calls)
+    return dataclasses.replace(turn, calls=calls, answer=_fill_slots(turn.answer, request), **texts)
 
 
-def _fill(value: Any, request: ChatRequest) -> Any:
+def _fill_slots(value: Any, request: ChatRequest) -> Any:
     if isinstance(value, str):
-        return _SLOT.sub(lambda found: _result(found, request), value) if "${" in value else value
+        return (
+            _SLOT.sub(lambda found: _slot_result(found, request), value) if "${" in value else value
+        )
     if isinstance(value, dict):
-        return {key: _fill(inner, request) for key, inner in value.items()}
+        return {key: _fill_slots(inner, request) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_fill(inner, request) for inner in value]
+        return [_fill_slots(inner, request) for inner in value]
     return value
 
 
-def _result(found: re.Match[str], request: ChatRequest) -> str:
+def _slot_result(found: re.Match[str], request: ChatRequest) -> str:
     name, number, pattern = found.groups()
     if name is None:
         return "${"
@@ -58,5 +60,5 @@ def _result(found: re.Match[str], request: ChatRequest) -> str:
     except re.error as error:
         raise InputError(f"{found.group(0)}: not a valid pattern ({error})") from None
     if hit is None:
-        raise InputError(f"{found.group(0)}: nothing like it in {shown(text)}")
+        raise InputError(f"{found.group(0)}: nothing like it in {shown_value(text)}")
     return hit.group(1) if hit.re.groups else hit.group(0)

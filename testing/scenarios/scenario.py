@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.testing.errors import nearest
+from qwenbelt.testing.errors import did_you_mean
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -276,7 +276,7 @@ class Scenario:
         known = {f.name for f in dataclasses.fields(Turn)}
         for name in entries:
             if name not in known:
-                raise InputError(f"A turn has no {name!r}.{nearest(name, known)}")
+                raise InputError(f"A turn has no {name!r}.{did_you_mean(name, known)}")
         self._current().turns.append(
             Turn(
                 compute=compute,
@@ -324,14 +324,14 @@ def call_of(entry: CallLike) -> Call:
     if isinstance(entry, str):
         return Call(entry)
     if isinstance(entry, tuple) and len(entry) == 2:
-        return Call(entry[0], _arguments(entry[0], entry[1]))
+        return Call(entry[0], _arguments_text(entry[0], entry[1]))
     if isinstance(entry, Mapping) and len(entry) == 1:
         name, arguments = next(iter(entry.items()))
-        return Call(str(name), _arguments(str(name), arguments))
+        return Call(str(name), _arguments_text(str(name), arguments))
     raise InputError(f"A call is written `name: {{arguments}}`, not {entry!r}.")
 
 
-def _arguments(name: str, value: Any) -> Mapping[str, Any] | str:
+def _arguments_text(name: str, value: Any) -> Mapping[str, Any] | str:
     if value is None:
         return {}
     if isinstance(value, (Mapping, str)):
@@ -370,7 +370,7 @@ def record_of(kind: type[Any], given: Any, where: str) -> Any:
     known = {f.name: str(f.type) for f in dataclasses.fields(kind)}
     for name, value in given.items():
         if name not in known:
-            hint = nearest(str(name), known) or f" Known are: {', '.join(known)}."
+            hint = did_you_mean(str(name), known) or f" Known are: {', '.join(known)}."
             raise InputError(f"`{where}` has no {name!r}.{hint}")
         _check_value(f"{where}.{name}", value, known[name])
     return kind(**given)
@@ -404,7 +404,7 @@ def _check_value(where: str, value: Any, annotation: str) -> None:
         raise InputError(f"`{where}` must be {words.get(wanted, 'a text')}, not {value!r}.")
 
 
-def overlaid(base: Any, over: Any) -> Any:
+def overlaid_values(base: Any, over: Any) -> Any:
     """Returns `base` with every value that `over` sets."""
     values = {f.name: getattr(over, f.name) for f in dataclasses.fields(over)}
     changed = {name: value for name, value in values.items() if value is not None}

@@ -12,7 +12,7 @@ import yaml
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.limits import input_file
-from qwenbelt.testing.errors import nearest
+from qwenbelt.testing.errors import did_you_mean
 from qwenbelt.testing.scenarios.scenario import (
     Conversation,
     Scenario,
@@ -113,10 +113,10 @@ class YamlDocument:
     def check_keys(self, value: Any, place: Place, known: Any) -> dict[str, Any]:
         """Returns `value` as a mapping whose keys are all known."""
         if not isinstance(value, dict):
-            raise self.error(place, f"must be a mapping, not {_shown(value)}")
+            raise self.error(place, f"must be a mapping, not {_shown_value(value)}")
         for key in value:
             if key not in known:
-                hint = nearest(key, known) or f" Known are: {', '.join(known)}."
+                hint = did_you_mean(key, known) or f" Known are: {', '.join(known)}."
                 raise self.error((*place, key), f"unknown key {key!r}.{hint}")
         return value
 
@@ -131,11 +131,11 @@ class YamlDocument:
     def sequence(self, value: Any, place: Place) -> list[Any]:
         """Returns `value` as a list."""
         if not isinstance(value, list):
-            raise self.error(place, f"must be a list, not {_shown(value)}")
+            raise self.error(place, f"must be a list, not {_shown_value(value)}")
         return value
 
 
-def _shown(value: Any) -> str:
+def _shown_value(value: Any) -> str:
     return "nothing" if value is None else f"{type(value).__name__} {value!r}"[:60]
 
 
@@ -175,28 +175,28 @@ def scenario_of(document: YamlDocument, place: Place = (), value: Any = None) ->
         if entries.get(key) is not None
     }
     scenario = Scenario(
-        conversations=_conversations(doc, entries, place),
-        wire=_record(doc, Wire, entries, place, "wire"),
-        timing=_record(doc, Timing, entries, place, "timing"),
-        tools=_names(doc, entries, (*place, "tools")),
-        files=_names(doc, entries, (*place, "files")),
-        then=_then(doc, entries.get("then"), (*place, "then")),
-        rate=_rate(doc, entries.get("rate", 1.0), (*place, "rate")),
+        conversations=_read_conversations(doc, entries, place),
+        wire=_read_record(doc, Wire, entries, place, "wire"),
+        timing=_read_record(doc, Timing, entries, place, "timing"),
+        tools=_agent_names(doc, entries, (*place, "tools")),
+        files=_agent_names(doc, entries, (*place, "files")),
+        then=_read_checks(doc, entries.get("then"), (*place, "then")),
+        rate=_read_rate(doc, entries.get("rate", 1.0), (*place, "rate")),
         **texts,
     )
     return scenario
 
 
-def _names(doc: YamlDocument, entries: dict[str, Any], place: Place) -> list[str]:
+def _agent_names(doc: YamlDocument, entries: dict[str, Any], place: Place) -> list[str]:
     values = doc.sequence(entries.get(place[-1]) or [], place)
     return [doc.text(value, (*place, i)) for i, value in enumerate(values)]
 
 
-def _then(doc: YamlDocument, then: Any, place: Place) -> Mapping[str, Any]:
+def _read_checks(doc: YamlDocument, then: Any, place: Place) -> Mapping[str, Any]:
     if then is None:
         return {}
     if not isinstance(then, dict):
-        raise doc.error(place, f"must be a mapping, not {_shown(then)}")
+        raise doc.error(place, f"must be a mapping, not {_shown_value(then)}")
     from qwenbelt.testing.checks.yaml_checks import checks_of
 
     for key, value in then.items():
@@ -207,17 +207,19 @@ def _then(doc: YamlDocument, then: Any, place: Place) -> Mapping[str, Any]:
     return then
 
 
-def _conversations(doc: YamlDocument, entries: dict[str, Any], place: Place) -> list[Conversation]:
+def _read_conversations(
+    doc: YamlDocument, entries: dict[str, Any], place: Place
+) -> list[Conversation]:
     if "conversations" not in entries:
         if "turns" not in entries:
             raise doc.error(place, "a scenario needs `turns` or `conversations`")
-        return [_conversation(doc, {k: entries.get(k) for k in ("say", "turns")}, place)]
+        return [_read_conversation(doc, {k: entries.get(k) for k in ("say", "turns")}, place)]
     if "turns" in entries or "say" in entries:
         raise doc.error((*place, "conversations"), "takes the place of `say` and `turns`")
     at = (*place, "conversations")
     out = []
     for i, value in enumerate(doc.sequence(entries["conversations"], at)):
-        one = _conversation(doc, doc.check_keys(value, (*at, i), _CONVERSATION_KEYS), (*at, i))
+        one = _read_conversation(doc, doc.check_keys(value, (*at, i), _CONVERSATION_KEYS), (*at, i))
         if one.say is None:
             raise doc.error((*at, i), "needs `say`, which tells it from the others")
         one.name = one.name or one.say[:40]
@@ -227,7 +229,7 @@ def _conversations(doc: YamlDocument, entries: dict[str, Any], place: Place) -> 
     return out
 
 
-def _conversation(doc: YamlDocument, entries: dict[str, Any], place: Place) -> Conversation:
+def _read_conversation(doc: YamlDocument, entries: dict[str, Any], place: Place) -> Conversation:
     at = (*place, "turns")
     turns = doc.sequence(entries.get("turns"), at)
     if not turns:
@@ -236,13 +238,13 @@ def _conversation(doc: YamlDocument, entries: dict[str, Any], place: Place) -> C
     name = entries.get("name")
     return Conversation(
         say=None if say is None else doc.text(say, (*place, "say")),
-        turns=[_turn(doc, value, (*at, i)) for i, value in enumerate(turns)],
+        turns=[_read_turn(doc, value, (*at, i)) for i, value in enumerate(turns)],
         name="" if name is None else doc.text(name, (*place, "name")),
-        then=_then(doc, entries.get("then"), (*place, "then")),
+        then=_read_checks(doc, entries.get("then"), (*place, "then")),
     )
 
 
-def _turn(doc: YamlDocument, value: Any, place: Place) -> Turn:
+def _read_turn(doc: YamlDocument, value: Any, place: Place) -> Turn:
     entries = doc.check_keys(value, place, _TURN_KEYS)
     if not set(entries) & {"think", "text", "calls", "tail", "answer", "faults"}:
         raise doc.error(place, "a turn needs `answer`, `calls` or `text`")
@@ -252,20 +254,20 @@ def _turn(doc: YamlDocument, value: Any, place: Place) -> Turn:
     say = entries.get("say")
     return Turn(
         say=None if say is None else doc.text(say, (*place, "say")),
-        calls=_calls(doc, entries.get("calls"), (*place, "calls")),
-        answer=_answer(doc, entries.get("answer"), (*place, "answer")),
-        expect=_expect(doc, entries.get("expect"), (*place, "expect")),
-        faults=_faults(doc, entries.get("faults"), (*place, "faults")),
-        timing=_record(doc, Timing, entries, place, "timing"),
-        wire=_record(doc, Wire, entries, place, "wire"),
-        unoffered=_flag(doc, entries.get("unoffered", False), (*place, "unoffered")),
-        usage=_usage(doc, entries.get("usage"), (*place, "usage")),
+        calls=_read_calls(doc, entries.get("calls"), (*place, "calls")),
+        answer=_read_answer(doc, entries.get("answer"), (*place, "answer")),
+        expect=_read_expectations(doc, entries.get("expect"), (*place, "expect")),
+        faults=_read_faults(doc, entries.get("faults"), (*place, "faults")),
+        timing=_read_record(doc, Timing, entries, place, "timing"),
+        wire=_read_record(doc, Wire, entries, place, "wire"),
+        unoffered=_read_flag(doc, entries.get("unoffered", False), (*place, "unoffered")),
+        usage=_read_usage(doc, entries.get("usage"), (*place, "usage")),
         line=doc.lines[place],
         **texts,
     )
 
 
-def _calls(doc: YamlDocument, value: Any, place: Place) -> Any:
+def _read_calls(doc: YamlDocument, value: Any, place: Place) -> Any:
     calls = []
     for i, entry in enumerate(doc.sequence([] if value is None else value, place)):
         try:
@@ -275,17 +277,17 @@ def _calls(doc: YamlDocument, value: Any, place: Place) -> Any:
     return tuple(calls)
 
 
-def _answer(doc: YamlDocument, value: Any, place: Place) -> Any:
+def _read_answer(doc: YamlDocument, value: Any, place: Place) -> Any:
     return value if value is None or isinstance(value, (dict, list)) else doc.texts[place]
 
 
-def _expect(doc: YamlDocument, value: Any, place: Place) -> Mapping[str, Any]:
+def _read_expectations(doc: YamlDocument, value: Any, place: Place) -> Mapping[str, Any]:
     from qwenbelt.testing.scenarios.expectations import check_expect
 
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise doc.error(place, f"must be a mapping, not {_shown(value)}")
+        raise doc.error(place, f"must be a mapping, not {_shown_value(value)}")
     try:
         check_expect(value)
     except InputError as error:
@@ -293,14 +295,14 @@ def _expect(doc: YamlDocument, value: Any, place: Place) -> Mapping[str, Any]:
     return value
 
 
-def _faults(doc: YamlDocument, value: Any, place: Place) -> Any:
+def _read_faults(doc: YamlDocument, value: Any, place: Place) -> Any:
     try:
         return faults_of([] if value is None else value)
     except (InputError, TypeError, ValueError) as error:
         raise doc.error(place, str(error)) from None
 
 
-def _record(
+def _read_record(
     doc: YamlDocument, kind: type[Any], entries: dict[str, Any], place: Place, key: str
 ) -> Any:
     try:
@@ -309,19 +311,19 @@ def _record(
         raise doc.error((*place, key), error.message) from None
 
 
-def _flag(doc: YamlDocument, value: Any, place: Place) -> bool:
+def _read_flag(doc: YamlDocument, value: Any, place: Place) -> bool:
     if not isinstance(value, bool):
         raise doc.error(place, "must be true or false")
     return value
 
 
-def _rate(doc: YamlDocument, value: Any, place: Place) -> float:
+def _read_rate(doc: YamlDocument, value: Any, place: Place) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= 1:
         raise doc.error(place, "must be a number above 0 and up to 1")
     return float(value)
 
 
-def _usage(doc: YamlDocument, value: Any, place: Place) -> dict[str, int]:
+def _read_usage(doc: YamlDocument, value: Any, place: Place) -> dict[str, int]:
     entries = doc.check_keys(value or {}, place, _USAGE_KEYS)
     for key, number in entries.items():
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:

@@ -88,11 +88,13 @@ class CacheBill:
             body: the request.
             tokens: of the whole request, if the scenario says them.
         """
-        blocks = list(_blocks(body))
+        blocks = list(_template_blocks(body))
         text = "".join(block.text for block in blocks)
-        size = _tokens(text)
+        size = _token_count(text)
         scale = tokens / size if tokens and size else 1.0
-        repeated = max((_tokens(text[: _common(text, sent)]) for sent in self._sent), default=0)
+        repeated = max(
+            (_token_count(text[: _common_length(text, sent)]) for sent in self._sent), default=0
+        )
         self._sent.append(text)
         marks = [n for n, block in enumerate(blocks) if block.marked][:MOST_MARKS]
         explicit = self.kind == "dashscope" and bool(marks)
@@ -117,7 +119,7 @@ class CacheBill:
         self._kept.update(dict.fromkeys(billed.keeps, now))
 
     def _explicit(self, blocks: list[_Block], marks: list[int]) -> tuple[int, int, tuple[str, ...]]:
-        keys, sizes = _prefixes(blocks)
+        keys, sizes = _block_prefixes(blocks)
         now = self._clock()
         self._kept = {k: at for k, at in self._kept.items() if now - at < _LIFE_SECONDS}
         hits = [
@@ -160,7 +162,7 @@ class _Block:
     marked: bool
 
 
-def _blocks(body: Mapping[str, Any]) -> list[_Block]:
+def _template_blocks(body: Mapping[str, Any]) -> list[_Block]:
     """Returns a request as its template has it: tools and system message first, part by part."""
     out: list[_Block] = []
     tools = json.dumps(body.get("tools") or [], ensure_ascii=False)
@@ -177,7 +179,7 @@ def _blocks(body: Mapping[str, Any]) -> list[_Block]:
     return out
 
 
-def _prefixes(blocks: list[_Block]) -> tuple[list[str], list[int]]:
+def _block_prefixes(blocks: list[_Block]) -> tuple[list[str], list[int]]:
     keys, sizes, so_far, length = [], [], hashlib.sha256(), 0
     for block in blocks:
         so_far.update(block.text.encode("utf-8", "replace"))
@@ -187,11 +189,11 @@ def _prefixes(blocks: list[_Block]) -> tuple[list[str], list[int]]:
     return keys, sizes
 
 
-def _tokens(text: str) -> int:
+def _token_count(text: str) -> int:
     return len(text) // CHARACTERS_A_TOKEN
 
 
-def _common(one: str, other: str) -> int:
+def _common_length(one: str, other: str) -> int:
     """Returns how many characters two texts begin with alike."""
     low, high = 0, min(len(one), len(other))
     while low < high:  # of prefixes, so halving finds the first difference

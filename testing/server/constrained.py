@@ -15,7 +15,7 @@ _CALL_KEYS = (("name", "arguments"), ("tool", "arguments"), ("function", "argume
 _LIST_KEYS = ("calls", "tool_calls", "actions")
 
 
-def fitted(turn: Turn, schema: Mapping[str, Any]) -> str:
+def fitted_to_schema(turn: Turn, schema: Mapping[str, Any]) -> str:
     """Returns JSON text that carries the turn and is valid under the schema.
 
     Raises:
@@ -24,7 +24,7 @@ def fitted(turn: Turn, schema: Mapping[str, Any]) -> str:
     import jsonschema
 
     check = jsonschema.Draft202012Validator(schema)
-    for candidate in _candidates(turn, schema):
+    for candidate in _candidate_values(turn, schema):
         if check.is_valid(candidate):
             return json.dumps(candidate, ensure_ascii=False)
     if not turn.calls and isinstance(turn.answer or turn.text, str):
@@ -38,7 +38,7 @@ def fitted(turn: Turn, schema: Mapping[str, Any]) -> str:
     )
 
 
-def _candidates(turn: Turn, schema: Mapping[str, Any]) -> Iterator[Any]:
+def _candidate_values(turn: Turn, schema: Mapping[str, Any]) -> Iterator[Any]:
     if turn.answer is not None and not isinstance(turn.answer, str):
         yield turn.answer
         return

@@ -145,7 +145,7 @@ class ClientConnection(asyncio.Protocol):
                 return None
             body = bytes(self.chunks.body)
         else:
-            length = _length(headers)
+            length = _content_length(headers)
             if len(self.buffer) < length:
                 return None
             body = bytes(self.buffer[:length])
@@ -168,7 +168,9 @@ class ClientConnection(asyncio.Protocol):
 
     def send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         """Sends a whole response."""
-        self.transport.write(_head(status, {**headers, "Content-Length": str(len(body))}) + body)
+        self.transport.write(
+            _response_head(status, {**headers, "Content-Length": str(len(body))}) + body
+        )
 
     def send_json(self, status: int, value: Any, headers: Mapping[str, str] | None = None) -> None:
         """Sends a JSON response."""
@@ -178,7 +180,7 @@ class ClientConnection(asyncio.Protocol):
     def start_stream(self, status: int, headers: Mapping[str, str]) -> None:
         """Begins a response whose length is not known; its head goes out with the first piece."""
         self.streaming = True
-        self.unsent = _head(status, {**headers, "Transfer-Encoding": "chunked"})
+        self.unsent = _response_head(status, {**headers, "Transfer-Encoding": "chunked"})
 
     async def send_chunk(self, data: bytes, *, last: bool = False) -> None:
         """Sends a piece of a stream, and with `last` its end too.
@@ -229,14 +231,14 @@ def _parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
     return first[0], first[1], headers
 
 
-def _length(headers: Mapping[str, str]) -> int:
+def _content_length(headers: Mapping[str, str]) -> int:
     text = headers.get("content-length", "0")
     if not text.isdigit() or int(text) > MAX_BODY:
         raise BadRequest("Content-Length is not a number, or too large")
     return int(text)
 
 
-def _head(status: int, headers: Mapping[str, str]) -> bytes:
+def _response_head(status: int, headers: Mapping[str, str]) -> bytes:
     lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

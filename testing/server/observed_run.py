@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from qwenbelt.testing.server.reply_sender import Exchange
 
 
-def observed(run: Trajectory, exchanges: Sequence[Exchange]) -> None:
+def fill_observed(run: Trajectory, exchanges: Sequence[Exchange]) -> None:
     """Fills a trajectory: calls from the replies, results from the requests that follow."""
     run.requests = list(exchanges)
     served = [e for e in exchanges if e.reply is not None and e.finished is not None]
@@ -27,13 +27,13 @@ def observed(run: Trajectory, exchanges: Sequence[Exchange]) -> None:
         run.began = exchanges[0].received
         run.seconds = max(ends, default=exchanges[0].received) - exchanges[0].received
     for turn, exchange in enumerate(served, 1):
-        _read(run, turn, exchange)
-    _results(run, exchanges)
+        _read_exchange(run, turn, exchange)
+    _pair_results(run, exchanges)
     if served and not served[-1].calls:
         run.answer, run.reason = text_of((served[-1].reply or {}).get("content")), "answer"
 
 
-def _read(run: Trajectory, turn: int, exchange: Exchange) -> None:
+def _read_exchange(run: Trajectory, turn: int, exchange: Exchange) -> None:
     for number, call in enumerate(exchange.calls):
         sealed = exchange.sealed[number] if number < len(exchange.sealed) else None
         call_id = exchange.ids[number] if number < len(exchange.ids) else ""
@@ -43,7 +43,7 @@ def _read(run: Trajectory, turn: int, exchange: Exchange) -> None:
     run.output_tokens += usage
 
 
-def _results(run: Trajectory, exchanges: Sequence[Exchange]) -> None:
+def _pair_results(run: Trajectory, exchanges: Sequence[Exchange]) -> None:
     """Pairs calls with results: by id where there is one, else in order."""
     longest = max((e.request.results for e in exchanges), key=len, default=())
     by_id = {result.call_id: result for result in longest if result.call_id}

@@ -16,7 +16,7 @@ from qwenbelt.testing.server.http import ClientConnection
 from qwenbelt.testing.server.reply_writer import (
     Piece,
     WrittenReply,
-    pieces,
+    reply_deltas,
     usage_of,
 )
 
@@ -124,8 +124,8 @@ class Sender:
 
     async def whole(self, timing: Timing) -> None:
         """Sends the reply as one JSON object."""
-        made = list(pieces(self.reply, self.fault))
-        await asyncio.sleep(sum(_pauses(made, timing)))
+        made = list(reply_deltas(self.reply, self.fault))
+        await asyncio.sleep(sum(_pauses_between_pieces(made, timing)))
         choice = {
             "index": 0,
             "message": self.exchange.reply,
@@ -149,14 +149,14 @@ class Sender:
     async def stream(self, timing: Timing) -> None:
         """Sends the reply as server-sent events."""
         self.frame["object"] = "chat.completion.chunk"
-        made = list(pieces(self.reply, self.fault))
+        made = list(reply_deltas(self.reply, self.fault))
         if self.fault.error_in_stream:
             made = made[: (len(made) + 1) // 2]
         due = time.monotonic()
         waiting: list[Mapping[str, Any]] = []
         sealing = 0
         self.connection.start_stream(200, _STREAM_HEADERS)
-        for piece, pause in zip(made, _pauses(made, timing), strict=True):
+        for piece, pause in zip(made, _pauses_between_pieces(made, timing), strict=True):
             if pause:
                 if not await self._write(self._events(waiting), sealing):
                     return
@@ -220,7 +220,7 @@ class Sender:
         return True
 
 
-def _pauses(made: list[Piece], timing: Timing) -> list[float]:
+def _pauses_between_pieces(made: list[Piece], timing: Timing) -> list[float]:
     """Returns the seconds to wait before each piece."""
     pace = CHARACTERS_A_TOKEN * (timing.tokens_per_second or 0.0)
     out = [piece.size / pace if pace else 0.0 for piece in made]

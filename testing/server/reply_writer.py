@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.testing.scenarios.request import ChatRequest
-from qwenbelt.testing.scenarios.scenario import Call, CallForm, Fault, Turn, Wire, overlaid
+from qwenbelt.testing.scenarios.scenario import Call, CallForm, Fault, Turn, Wire, overlaid_values
 from qwenbelt.testing.server.billing import CHARACTERS_A_TOKEN, Billed
 
 _HABITS = {
@@ -90,15 +90,17 @@ class Piece:
 
 
 @lru_cache(maxsize=256)
-def settled(general: Wire, own: Wire) -> Wire:
+def wire_settings(general: Wire, own: Wire) -> Wire:
     """Returns a turn's wire: its own entries, then the general ones, then the dialect's habits."""
-    wire: Wire = overlaid(general, own)
+    wire: Wire = overlaid_values(general, own)
     habits = _HABITS[wire.dialect or "openai"]
-    whole: Wire = overlaid(overlaid(_USUAL, habits), wire)
+    whole: Wire = overlaid_values(overlaid_values(_USUAL, habits), wire)
     return whole
 
 
-def compose(turn: Turn, request: ChatRequest, wire: Wire, ids: tuple[str, ...]) -> WrittenReply:
+def compose_reply(
+    turn: Turn, request: ChatRequest, wire: Wire, ids: tuple[str, ...]
+) -> WrittenReply:
     """Returns the reply to a request.
 
     Raises:
@@ -110,11 +112,11 @@ def compose(turn: Turn, request: ChatRequest, wire: Wire, ids: tuple[str, ...]) 
     native = form == "native"
     segments = list(_WRITERS[form or "native"](turn, request))
     if not native or not wire.ignore_stop:
-        segments = _stopped(segments, request, wire)
+        segments = _stopped_at_stop_word(segments, request, wire)
     segments = [segment for segment in segments if segment.text or segment.kind == "call"]
     called = bool(turn.calls) and native
     return WrittenReply(
-        segments=tuple(_thoughts(segments, wire)),
+        segments=tuple(_thought_segments(segments, wire)),
         calls=turn.calls,
         ids=ids,
         finish_reason="tool_calls" if called else "stop",
@@ -148,7 +150,7 @@ def _answer_text(turn: Turn) -> str:
     return json.dumps(turn.answer, ensure_ascii=False)
 
 
-def _native(turn: Turn, request: ChatRequest) -> Iterator[Segment]:
+def _native_reply(turn: Turn, request: ChatRequest) -> Iterator[Segment]:
     yield Segment("think", turn.think)
     yield Segment("text", turn.text)
     for number, call in enumerate(turn.calls):
@@ -157,7 +159,7 @@ def _native(turn: Turn, request: ChatRequest) -> Iterator[Segment]:
     yield Segment("text", _answer_text(turn))
 
 
-def _written(opening: str, closing: str, between: str) -> Any:
+def _written_calls(opening: str, closing: str, between: str) -> Any:
     def write(turn: Turn, request: ChatRequest) -> Iterator[Segment]:
         yield Segment("think", turn.think)
         yield Segment("text", turn.text)
@@ -174,7 +176,7 @@ def _call_json(call: Call) -> str:
     return f'{{"name": {json.dumps(call.name)}, "arguments": {call.text}}}'
 
 
-def _react(turn: Turn, request: ChatRequest) -> Iterator[Segment]:
+def _react_reply(turn: Turn, request: ChatRequest) -> Iterator[Segment]:
     thought = " ".join(part for part in (turn.think, turn.text) if part)
     if not turn.calls:
         lead = thought or "I now know the final answer."
@@ -186,7 +188,7 @@ def _react(turn: Turn, request: ChatRequest) -> Iterator[Segment]:
     yield Segment("text", "\nObservation: I remember that it was 42.\nFinal Answer: 42")
 
 
-def _qwen(turn: Turn, request: ChatRequest) -> Iterator[Segment]:
+def _qwen_reply(turn: Turn, request: ChatRequest) -> Iterator[Segment]:
     yield Segment("think", turn.think)
     yield Segment("text", turn.text)
     for number, call in enumerate(turn.calls):
@@ -199,26 +201,28 @@ def _qwen(turn: Turn, request: ChatRequest) -> Iterator[Segment]:
         yield Segment("text", lead + _answer_text(turn))
 
 
-def _constrained(turn: Turn, request: ChatRequest) -> Iterator[Segment]:
-    from qwenbelt.testing.server.constrained import fitted
+def _constrained_reply(turn: Turn, request: ChatRequest) -> Iterator[Segment]:
+    from qwenbelt.testing.server.constrained import fitted_to_schema
 
     yield Segment("think", turn.think)
-    text = fitted(turn, request.schema or {})
+    text = fitted_to_schema(turn, request.schema or {})
     yield Segment("text", text, len(turn.calls) - 1 if turn.calls else None)
 
 
 _WRITERS: dict[str, Any] = {
-    "native": _native,
-    "nous": _written("<tool_call>\n", "\n</tool_call>", "\n"),
-    "fenced": _written("```json\n", "\n```", "\n"),
-    "bare": _written("", "", "\n"),
-    "react": _react,
-    "qwen": _qwen,
-    "constrained": _constrained,
+    "native": _native_reply,
+    "nous": _written_calls("<tool_call>\n", "\n</tool_call>", "\n"),
+    "fenced": _written_calls("```json\n", "\n```", "\n"),
+    "bare": _written_calls("", "", "\n"),
+    "react": _react_reply,
+    "qwen": _qwen_reply,
+    "constrained": _constrained_reply,
 }
 
 
-def _stopped(segments: list[Segment], request: ChatRequest, wire: Wire) -> list[Segment]:
+def _stopped_at_stop_word(
+    segments: list[Segment], request: ChatRequest, wire: Wire
+) -> list[Segment]:
     """Ends the texts at the first stop word; without one, an invented result is left out."""
     given = request.body.get("stop")
     words = [given] if isinstance(given, str) else list(given or ())
@@ -240,7 +244,7 @@ def _stopped(segments: list[Segment], request: ChatRequest, wire: Wire) -> list[
     return out
 
 
-def _thoughts(segments: list[Segment], wire: Wire) -> Iterator[Segment]:
+def _thought_segments(segments: list[Segment], wire: Wire) -> Iterator[Segment]:
     for segment in segments:
         if segment.kind == "think" and wire.thoughts == "tags":
             yield Segment("text", f"<think>\n{segment.text}\n</think>\n\n")
@@ -248,7 +252,7 @@ def _thoughts(segments: list[Segment], wire: Wire) -> Iterator[Segment]:
             yield segment
 
 
-def damaged(reply: WrittenReply, fault: Fault) -> WrittenReply:
+def damaged_reply(reply: WrittenReply, fault: Fault) -> WrittenReply:
     """Returns the reply with what a fault does to its content."""
     segments, reason = reply.segments, reply.finish_reason
     if fault.empty:
@@ -264,12 +268,12 @@ def damaged(reply: WrittenReply, fault: Fault) -> WrittenReply:
             *segments[last + 1 :],
         )
     if fault.truncate_after is not None:
-        segments, reason = tuple(_first(segments, fault.truncate_after)), "length"
+        segments, reason = tuple(_first_characters(segments, fault.truncate_after)), "length"
     reason = fault.finish_reason or reason
     return WrittenReply(segments, reply.calls, reply.ids, reason, reply.wire, reply.native)
 
 
-def _first(segments: tuple[Segment, ...], limit: int) -> Iterator[Segment]:
+def _first_characters(segments: tuple[Segment, ...], limit: int) -> Iterator[Segment]:
     for segment in segments:
         if limit <= 0:
             return
@@ -303,7 +307,7 @@ def message_of(reply: WrittenReply, fault: Fault) -> dict[str, Any]:
     return message
 
 
-def pieces(reply: WrittenReply, fault: Fault) -> Iterator[Piece]:
+def reply_deltas(reply: WrittenReply, fault: Fault) -> Iterator[Piece]:
     """Returns the reply as streamed deltas."""
     yield Piece({"role": "assistant", "content": ""}, 0)
     numbers = iter(range(len(reply.calls)))
@@ -329,7 +333,7 @@ def _in_turns(rows: list[list[Piece]]) -> Iterator[Piece]:
 
 def _text_pieces(reply: WrittenReply, segment: Segment) -> Iterator[Piece]:
     key = "content" if segment.kind == "text" else reply.wire.thoughts or "reasoning_content"
-    parts = list(_chunks(segment.text, reply.wire.chunk))
+    parts = list(_text_chunks(segment.text, reply.wire.chunk))
     for index, part in enumerate(parts):
         ended = segment.call if index == len(parts) - 1 else None
         begun = segment.call if index == 0 else None
@@ -340,7 +344,7 @@ def _call_pieces(
     reply: WrittenReply, segment: Segment, number: int, fault: Fault
 ) -> Iterator[Piece]:
     wire, call = reply.wire, reply.calls[number]
-    parts = [segment.text] if wire.whole_calls else list(_chunks(segment.text, wire.chunk))
+    parts = [segment.text] if wire.whole_calls else list(_text_chunks(segment.text, wire.chunk))
     head: dict[str, Any] = {"type": "function", "function": {"name": call.name, "arguments": ""}}
     if wire.ids:
         head["id"] = reply.ids[number]
@@ -364,7 +368,7 @@ def _call_pieces(
         yield Piece({"tool_calls": [tail]}, len(part), None, ended)
 
 
-def _chunks(text: str, size: int | None) -> Iterator[str]:
+def _text_chunks(text: str, size: int | None) -> Iterator[str]:
     step = max(size or 12, 1)
     return (text[at : at + step] for at in range(0, len(text), step))
 

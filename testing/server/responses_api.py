@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from qwenbelt.testing.checks.matchers import shown
-from qwenbelt.testing.errors import nearest
+from qwenbelt.testing.checks.matchers import shown_value
+from qwenbelt.testing.errors import did_you_mean
 from qwenbelt.testing.scenarios.scenario import Timing
 from qwenbelt.testing.server.reply_sender import Sender
 
@@ -58,13 +58,13 @@ def faults_of(body: Mapping[str, Any]) -> list[str]:
 def _field_faults(body: Mapping[str, Any]) -> Iterator[str]:
     for name in body:
         if name not in _FIELDS:
-            yield f"unknown parameter: {name}.{nearest(name, _FIELDS)}"
+            yield f"unknown parameter: {name}.{did_you_mean(name, _FIELDS)}"
     most = body.get("max_output_tokens")
     if most is not None and not (isinstance(most, int) and most >= 1):
-        yield f"`max_output_tokens` must be a whole number above 0, not {shown(most)}"
+        yield f"`max_output_tokens` must be a whole number above 0, not {shown_value(most)}"
     for name in ("text", "reasoning"):
         if not isinstance(body.get(name, {}), dict):
-            yield f"`{name}` must be an object, not {shown(body[name])}"
+            yield f"`{name}` must be an object, not {shown_value(body[name])}"
 
 
 def _tool_faults(body: Mapping[str, Any]) -> Iterator[str]:
@@ -74,7 +74,7 @@ def _tool_faults(body: Mapping[str, Any]) -> Iterator[str]:
             if "function" in tool or not tool.get("name"):
                 yield f"tools[{place}]: name, description and parameters stand beside `type` here"
         elif kind not in _BUILTIN:
-            yield f"tools[{place}]: unknown type {shown(kind)}"
+            yield f"tools[{place}]: unknown type {shown_value(kind)}"
 
 
 def _input_faults(given: Any) -> Iterator[str]:
@@ -99,12 +99,12 @@ def _item_faults(item: Any) -> Iterator[str]:
     elif item.get("type") in (None, "message"):
         yield from _message_faults(item)
     elif item.get("type") != "reasoning":
-        yield f"unknown type {shown(item.get('type'))}"
+        yield f"unknown type {shown_value(item.get('type'))}"
 
 
 def _message_faults(item: Mapping[str, Any]) -> Iterator[str]:
     if item.get("role") not in ("system", "developer", "user", "assistant"):
-        yield f"unknown role {shown(item.get('role'))}"
+        yield f"unknown role {shown_value(item.get('role'))}"
     extra = set(item) - {"type", "role", "content", "id", "status"}
     if extra:
         yield f"unknown key {sorted(extra)[0]!r}"
@@ -118,7 +118,7 @@ def _message_faults(item: Mapping[str, Any]) -> Iterator[str]:
         kind = part.get("type") if isinstance(part, dict) else None
         known = _PARTS.get(str(kind))
         if known is None:
-            yield f"a part of unknown type {shown(kind)}"
+            yield f"a part of unknown type {shown_value(kind)}"
         elif set(part) - known:
             yield f"a part {kind} with the unknown key {sorted(set(part) - known)[0]!r}"
         elif kind == "input_image" and not isinstance(part.get("image_url", ""), str):
@@ -134,7 +134,7 @@ def as_chat(body: Mapping[str, Any], before: Sequence[dict[str, Any]]) -> dict[s
     if body.get("instructions"):
         messages.insert(0, {"role": "system", "content": body["instructions"]})
     for item in items or ():
-        _add(messages, item)
+        _add_item(messages, item)
     out["messages"] = messages
     functions = [t for t in body.get("tools") or () if t.get("type") == "function"]
     if functions:
@@ -157,7 +157,7 @@ def as_chat(body: Mapping[str, Any], before: Sequence[dict[str, Any]]) -> dict[s
     return out
 
 
-def _add(messages: list[dict[str, Any]], item: Mapping[str, Any]) -> None:
+def _add_item(messages: list[dict[str, Any]], item: Mapping[str, Any]) -> None:
     kind = item.get("type")
     if kind == "function_call":
         function = {"name": item["name"], "arguments": item["arguments"]}
@@ -167,19 +167,19 @@ def _add(messages: list[dict[str, Any]], item: Mapping[str, Any]) -> None:
         messages[-1].setdefault("tool_calls", []).append(call)
     elif kind == "function_call_output":
         output = item["output"]
-        text = output if isinstance(output, str) else _content(output)
+        text = output if isinstance(output, str) else _message_content(output)
         messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": text})
     elif kind in (None, "message"):
-        messages.append({"role": item["role"], "content": _content(item["content"])})
+        messages.append({"role": item["role"], "content": _message_content(item["content"])})
 
 
-def _content(content: Any) -> Any:
+def _message_content(content: Any) -> Any:
     if isinstance(content, str):
         return content
-    return [_part(part) for part in content]
+    return [_content_part(part) for part in content]
 
 
-def _part(part: Mapping[str, Any]) -> dict[str, Any]:
+def _content_part(part: Mapping[str, Any]) -> dict[str, Any]:
     kind = part.get("type")
     if kind in ("input_text", "output_text"):
         return {"type": "text", "text": part["text"]}

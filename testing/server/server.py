@@ -22,15 +22,20 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.processes import per_process
 from qwenbelt.testing.errors import ScenarioFailed
-from qwenbelt.testing.scenarios.expectations import unmet
+from qwenbelt.testing.scenarios.expectations import unmet_expectations
 from qwenbelt.testing.scenarios.request import ChatRequest
-from qwenbelt.testing.scenarios.result_slots import inserted
-from qwenbelt.testing.scenarios.scenario import Scenario, Turn, overlaid, turn_of
+from qwenbelt.testing.scenarios.result_slots import with_results_inserted
+from qwenbelt.testing.scenarios.scenario import Scenario, Turn, overlaid_values, turn_of
 from qwenbelt.testing.scenarios.yaml_file import as_scenario
 from qwenbelt.testing.server.billing import BillKind, CacheBill
 from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServer
 from qwenbelt.testing.server.reply_sender import Exchange, Sender, error_body, send_failure
-from qwenbelt.testing.server.reply_writer import compose, damaged, message_of, settled
+from qwenbelt.testing.server.reply_writer import (
+    compose_reply,
+    damaged_reply,
+    message_of,
+    wire_settings,
+)
 from qwenbelt.testing.server.responses_api import (
     KeptResponses,
     ResponseSender,
@@ -173,7 +178,7 @@ class ScriptedServer:
         exchange = Exchange(request, received=received, connection=connection.number)
         self.requests.append(exchange)
         try:
-            request.body = _body(http.body)
+            request.body = _request_body(http.body)
             if sender is ResponseSender:
                 exchange.sent = request.body
                 request.body = self._chat_form(request.body)
@@ -205,7 +210,7 @@ class ScriptedServer:
         exchange.turn = placed.title
         exchange.conversation = placed.play.conversation.name
         exchange.play, exchange.attempt = placed.play.number, placed.attempt
-        wrong = wrong or unmet(placed.turn.expect, request)
+        wrong = wrong or unmet_expectations(placed.turn.expect, request)
         if wrong:
             self._stage.release(placed)
             more = f"; and {len(wrong) - 6} more" if len(wrong) > 6 else ""
@@ -220,7 +225,7 @@ class ScriptedServer:
                 if asyncio.iscoroutine(value):
                     value = await value
                 turn = turn_of(value, turn)
-            return inserted(turn, request)
+            return with_results_inserted(turn, request)
         except InputError as error:
             raise Surprise(f"{placed.title}: {error.message}") from None
         except Exception as error:  # a user's function may raise anything; the test must see it
@@ -254,9 +259,9 @@ class ScriptedServer:
             await send_failure(fault, exchange, connection)
             return
         ids = self._ids(placed, turn)
-        wire = settled(self.scenario.wire, turn.wire)
+        wire = wire_settings(self.scenario.wire, turn.wire)
         try:
-            reply = damaged(compose(turn, request, wire, ids), fault)
+            reply = damaged_reply(compose_reply(turn, request, wire, ids), fault)
         except InputError as error:
             raise Surprise(f"{placed.title}: {error.message}") from None
         exchange.status = 200
@@ -268,7 +273,7 @@ class ScriptedServer:
         if isinstance(sender, ResponseSender) and exchange.reply is not None:
             self._kept.keep(sender.response_id(), [*request.messages, exchange.reply])
         sender.arrived = lambda: self._arrived(placed, turn, exchange)
-        timing = overlaid(self.scenario.timing, turn.timing)
+        timing = overlaid_values(self.scenario.timing, turn.timing)
         await (sender.stream(timing) if request.stream else sender.whole(timing))
 
     def _arrived(self, placed: Placed, turn: Turn, exchange: Exchange) -> None:
@@ -277,7 +282,7 @@ class ScriptedServer:
             self.bill.settle(exchange.billed)
 
 
-def _body(raw: bytes) -> dict[str, Any]:
+def _request_body(raw: bytes) -> dict[str, Any]:
     try:
         body = loads_bounded(raw)
     except ValueError as error:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.testing.checks.matchers import shown
-from qwenbelt.testing.errors import nearest
+from qwenbelt.testing.checks.matchers import shown_value
+from qwenbelt.testing.errors import did_you_mean
 from qwenbelt.testing.scenarios.request import ChatRequest
 from qwenbelt.testing.scenarios.scenario import Call, Conversation, Fault, Scenario, Turn
 
@@ -65,12 +65,12 @@ class Play:
             same = len(messages)  # its own call ids distinguish it from other plays
         for before, now in zip(self.messages, messages, strict=False):
             if before != now:
-                return same + _common(before, now)
+                return same + _common_beginning(before, now)
             same += 1
         return same
 
 
-def _common(before: Any, now: Any) -> float:
+def _common_beginning(before: Any, now: Any) -> float:
     a, b = (json.dumps(value, ensure_ascii=False, default=str) for value in (before, now))
     length = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), None)
     return (min(len(a), len(b)) if length is None else length) / max(len(a), len(b))
@@ -165,8 +165,8 @@ class Stage:
         if same:
             return same[0]
         says = [c.say or "" for c in known]
-        hint = nearest(first, says) or f" Conversations begin with: {shown(says)}."
-        raise Surprise(f"no conversation begins with {shown(first)}.{hint}")
+        hint = did_you_mean(first, says) or f" Conversations begin with: {shown_value(says)}."
+        raise Surprise(f"no conversation begins with {shown_value(first)}.{hint}")
 
     def _play(self, conversation: Conversation, request: ChatRequest) -> Play:
         own = [play for play in self.plays if play.conversation is conversation]
@@ -216,10 +216,11 @@ class Stage:
             if function.get("name") != call.name or not _same_json(
                 function.get("arguments"), call.text
             ):
+                written = shown_value(function.get("arguments"))
                 raise Surprise(
                     f"{play.title()}: the history says that {call_id} was "
-                    f"{function.get('name')}({shown(function.get('arguments'))}), but the model "
-                    f"called {call.name}({shown(call.text)})"
+                    f"{function.get('name')}({written}), but the model "
+                    f"called {call.name}({shown_value(call.text)})"
                 )
 
     def _check_written(self, play: Play, request: ChatRequest) -> None:
@@ -236,7 +237,7 @@ class Stage:
         return (
             f"a request beyond the last of {total} turns "
             f"({play.conversation.title(total - 1)}); its last message is "
-            f"{_role(last)} {shown(last.get('content'))}{again}"
+            f"{_role(last)} {shown_value(last.get('content'))}{again}"
         )
 
     def unfinished(self) -> list[str]:

@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import Any
 
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.testing.checks.matchers import shown
-from qwenbelt.testing.errors import nearest
+from qwenbelt.testing.checks.matchers import shown_value
+from qwenbelt.testing.errors import did_you_mean
 from qwenbelt.testing.server.billing import MOST_MARKS
 
 _NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
@@ -62,12 +62,17 @@ _RANGES = {"temperature": (0, 2), "top_p": (0, 1), "presence_penalty": (-2, 2)}
 def faults_in(body: Any) -> list[str]:
     """Returns what is wrong with a request's body, one line each; empty when nothing is."""
     if not isinstance(body, dict):
-        return [f"the body must be a JSON object, not {shown(body)}"]
+        return [f"the body must be a JSON object, not {shown_value(body)}"]
     messages = body.get("messages")
-    return [*_parameters(body), *_tools(body), *_messages(messages), *_marks(messages)]
+    return [
+        *_check_parameters(body),
+        *_check_tools(body),
+        *_check_messages(messages),
+        *_cache_marks(messages),
+    ]
 
 
-def _marks(messages: Any) -> Iterator[str]:
+def _cache_marks(messages: Any) -> Iterator[str]:
     """Checks the marks of DashScope's explicit cache."""
     parts = (
         part
@@ -81,16 +86,16 @@ def _marks(messages: Any) -> Iterator[str]:
         yield f"a request takes at most {MOST_MARKS} marks `cache_control`, not {len(marks)}"
     for mark in marks:
         if not isinstance(mark, dict) or mark.get("type") != "ephemeral":
-            yield f'`cache_control` must be {{"type": "ephemeral"}}, not {shown(mark)}'
+            yield f'`cache_control` must be {{"type": "ephemeral"}}, not {shown_value(mark)}'
 
 
-def _parameters(body: Mapping[str, Any]) -> Iterator[str]:
+def _check_parameters(body: Mapping[str, Any]) -> Iterator[str]:
     for name in body:
         if name not in _PARAMETERS:
-            yield f"unrecognized request argument: {name}.{nearest(name, _PARAMETERS)}"
+            yield f"unrecognized request argument: {name}.{did_you_mean(name, _PARAMETERS)}"
     if not isinstance(body.get("model"), str) or not body.get("model"):
         yield "`model` is missing"
-    yield from _numbers(body)
+    yield from _check_numbers(body)
     if body.get("n") not in (None, 1):
         yield "`n` other than 1 is not played"
     if not isinstance(body.get("stream", False), (bool, type(None))):
@@ -99,22 +104,22 @@ def _parameters(body: Mapping[str, Any]) -> Iterator[str]:
         yield "`stream_options` is only allowed with `stream`"
 
 
-def _numbers(body: Mapping[str, Any]) -> Iterator[str]:
+def _check_numbers(body: Mapping[str, Any]) -> Iterator[str]:
     for name, (low, high) in _RANGES.items():
         value = body.get(name)
         if value is not None and not (_is_number(value) and low <= value <= high):
-            yield f"`{name}` must be a number from {low} to {high}, not {shown(value)}"
+            yield f"`{name}` must be a number from {low} to {high}, not {shown_value(value)}"
     for name in ("max_tokens", "max_completion_tokens"):
         value = body.get(name)
         if value is not None and not (isinstance(value, int) and value >= 1):
-            yield f"`{name}` must be a whole number above 0, not {shown(value)}"
+            yield f"`{name}` must be a whole number above 0, not {shown_value(value)}"
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _tools(body: Mapping[str, Any]) -> Iterator[str]:
+def _check_tools(body: Mapping[str, Any]) -> Iterator[str]:
     tools = body.get("tools")
     names: list[str] = []
     if tools is not None:
@@ -141,9 +146,9 @@ def _tool_choice(body: Mapping[str, Any], names: list[str]) -> Iterator[str]:
         function = choice.get("function")
         name = function.get("name") if isinstance(function, dict) else None
         if choice.get("type") != "function" or name not in names:
-            yield f"`tool_choice` names {shown(name)}, which is not offered"
+            yield f"`tool_choice` names {shown_value(name)}, which is not offered"
     elif choice not in ("auto", "none", "required"):
-        yield f"`tool_choice` must be auto, none, required or a function, not {shown(choice)}"
+        yield f"`tool_choice` must be auto, none, required or a function, not {shown_value(choice)}"
 
 
 @lru_cache(maxsize=512)
@@ -162,7 +167,7 @@ def _function_faults(function: dict[str, Any], extra: set[str]) -> Iterator[str]
     for name in sorted(extra):
         yield f"unknown key {name!r}"
     if not isinstance(function.get("name"), str) or not _NAME.match(function["name"]):
-        yield f"the name {shown(function.get('name'))} must match {_NAME.pattern}"
+        yield f"the name {shown_value(function.get('name'))} must match {_NAME.pattern}"
     if not isinstance(function.get("description", ""), str):
         yield "`description` must be a text"
     parameters = function.get("parameters")
@@ -214,7 +219,7 @@ def _resolves(schema: dict[str, Any], reference: str) -> bool:
     return True
 
 
-def _messages(messages: Any) -> list[str]:
+def _check_messages(messages: Any) -> list[str]:
     if not isinstance(messages, list) or not messages:
         return ["`messages` must be a list with at least one message"]
     out: list[str] = []
@@ -223,22 +228,22 @@ def _messages(messages: Any) -> list[str]:
     for index, message in enumerate(messages):
         where = f"messages[{index}]"
         if not isinstance(message, dict):
-            out.append(f"{where} must be an object, not {shown(message)}")
+            out.append(f"{where} must be an object, not {shown_value(message)}")
             continue
         role = message.get("role")
         if role != "tool" and open_calls:
-            out += _unanswered(open_calls, opened_at)
+            out += _check_unanswered(open_calls, opened_at)
             open_calls = {}
         out += (f"{where}: {why}" for why in _one_message(message, index, messages))
         if role == "tool":
             out += (f"{where}: {why}" for why in _answer_faults(message, open_calls))
         if role == "assistant" and isinstance(message.get("tool_calls"), list):
-            open_calls = _opened(message["tool_calls"])
+            open_calls = _opened_calls(message["tool_calls"])
             opened_at = index
-    return out + _unanswered(open_calls, opened_at)
+    return out + _check_unanswered(open_calls, opened_at)
 
 
-def _unanswered(open_calls: Mapping[str, str], index: int) -> list[str]:
+def _check_unanswered(open_calls: Mapping[str, str], index: int) -> list[str]:
     return [
         f"messages[{index}]: the call {call_id} of {name} has no tool message that answers it"
         for call_id, name in open_calls.items()
@@ -258,7 +263,7 @@ def _answer_faults(message: Mapping[str, Any], open_calls: dict[str, str]) -> It
         del open_calls[call_id]
 
 
-def _opened(calls: list[Any]) -> dict[str, str]:
+def _opened_calls(calls: list[Any]) -> dict[str, str]:
     out = {}
     for call in calls:
         if isinstance(call, dict) and isinstance(call.get("id"), str):
@@ -270,7 +275,7 @@ def _opened(calls: list[Any]) -> dict[str, str]:
 def _one_message(message: dict[str, Any], index: int, messages: list[Any]) -> Iterator[str]:
     role = message.get("role")
     if not isinstance(role, str) or role not in _MESSAGE_KEYS:
-        yield f"the role {shown(role)} is not one of {', '.join(_MESSAGE_KEYS)}"
+        yield f"the role {shown_value(role)} is not one of {', '.join(_MESSAGE_KEYS)}"
         return
     for key in message:
         if key not in _MESSAGE_KEYS[role]:
@@ -293,7 +298,7 @@ def _content_faults(message: dict[str, Any], role: str) -> Iterator[str]:
             yield "`content` is missing"
         return
     if not isinstance(content, list):
-        yield f"`content` must be a text or a list of parts, not {shown(content)}"
+        yield f"`content` must be a text or a list of parts, not {shown_value(content)}"
         return
     for number, part in enumerate(content):
         yield from (f"content[{number}]: {why}" for why in _part_faults(part, role))
@@ -302,7 +307,7 @@ def _content_faults(message: dict[str, Any], role: str) -> Iterator[str]:
 def _part_faults(part: Any, role: str) -> Iterator[str]:
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(kind, str) or kind not in _PART_KEYS:
-        yield f"the part type {shown(kind)} is not one of {', '.join(_PART_KEYS)}"
+        yield f"the part type {shown_value(kind)} is not one of {', '.join(_PART_KEYS)}"
         return
     for key in part:
         if key not in _PART_KEYS[kind]:
@@ -313,7 +318,7 @@ def _part_faults(part: Any, role: str) -> Iterator[str]:
         image = part.get("image_url")
         url = image.get("url") if isinstance(image, dict) else None
         if not isinstance(url, str) or not url.startswith(("data:image/", "http://", "https://")):
-            yield f"a picture needs a data: or http(s) URL, not {shown(url, 60)}"
+            yield f"a picture needs a data: or http(s) URL, not {shown_value(url, 60)}"
     if role in ("system", "assistant", "tool", "developer") and kind not in ("text", "refusal"):
         yield f"a message of role {role} cannot hold a part of type {kind}"
 
@@ -353,9 +358,11 @@ def _call_faults(message: Mapping[str, Any]) -> Iterator[str]:
 
 def _arguments_fault(arguments: Any) -> str | None:
     if not isinstance(arguments, str):
-        return f"must be JSON text, not {shown(arguments, 60)}"
+        return f"must be JSON text, not {shown_value(arguments, 60)}"
     try:
         value = loads_bounded(arguments)
     except json.JSONDecodeError as error:
         return f"are not JSON ({error.msg} at character {error.pos})"
-    return None if isinstance(value, dict) else f"must be a JSON object, not {shown(value, 60)}"
+    return (
+        None if isinstance(value, dict) else f"must be a JSON object, not {shown_value(value, 60)}"
+    )

@@ -25,9 +25,11 @@ svg { display: block; }
 """
 
 
-def page(outcomes: Sequence[ScenarioTrials], comparisons: Sequence[Comparison] = ()) -> str:
+def outcomes_page(
+    outcomes: Sequence[ScenarioTrials], comparisons: Sequence[Comparison] = ()
+) -> str:
     """Returns the page: a table of pass rates, comparisons, and what failed."""
-    rows = "".join(_row(outcome) for outcome in outcomes)
+    rows = "".join(_outcome_row(outcome) for outcome in outcomes)
     heads = "".join(
         f'<th class="{kind}">{name}</th>'
         for name, kind in (
@@ -41,7 +43,7 @@ def page(outcomes: Sequence[ScenarioTrials], comparisons: Sequence[Comparison] =
             f'<li class="{"bad" if c.worse else ""}">{escape(c.line())}</li>' for c in comparisons
         )
         compared = f"<h2>Compared</h2><ul>{lines}</ul>"
-    failures = "".join(_failures(outcome) for outcome in outcomes)
+    failures = "".join(_failures_html(outcome) for outcome in outcomes)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Scenarios</title>'
         '<meta name="viewport" content="width=device-width">'
@@ -51,7 +53,7 @@ def page(outcomes: Sequence[ScenarioTrials], comparisons: Sequence[Comparison] =
     )
 
 
-def _row(outcome: ScenarioTrials) -> str:
+def _outcome_row(outcome: ScenarioTrials) -> str:
     count = len(outcome.trials) or 1
     kind = "good" if outcome.rate == 1 else "bad"
     cost = "" if outcome.cost is None else f"{outcome.cost:.4f}"
@@ -65,11 +67,13 @@ def _row(outcome: ScenarioTrials) -> str:
     return (
         f"<tr><td>{escape(outcome.scenario)}</td><td>{escape(outcome.endpoint)}</td>"
         f'<td class="n {kind}">{outcome.passed}/{len(outcome.trials)}</td>'
-        f"<td>{_bar(outcome)}</td>" + "".join(f'<td class="n">{n}</td>' for n in numbers) + "</tr>"
+        f"<td>{_rate_bar(outcome)}</td>"
+        + "".join(f'<td class="n">{n}</td>' for n in numbers)
+        + "</tr>"
     )
 
 
-def _bar(outcome: ScenarioTrials) -> str:
+def _rate_bar(outcome: ScenarioTrials) -> str:
     low, high = outcome.interval
     label = f"{outcome.rate:.0%} ({low:.0%} to {high:.0%})"
     return (
@@ -82,7 +86,7 @@ def _bar(outcome: ScenarioTrials) -> str:
     )
 
 
-def _failures(outcome: ScenarioTrials) -> str:
+def _failures_html(outcome: ScenarioTrials) -> str:
     problems: dict[str, int] = {}
     for trial in outcome.trials:
         if trial.problem:

@@ -7,7 +7,7 @@ import math
 Z95 = 1.959963984540054
 
 
-def wilson(passed: float, trials: int, z: float = Z95) -> tuple[float, float]:
+def wilson_interval(passed: float, trials: int, z: float = Z95) -> tuple[float, float]:
     """Returns the interval of a rate (Wilson 1927), 95 % unless another `z` is given."""
     if trials == 0:
         return 0.0, 1.0
@@ -23,8 +23,8 @@ def difference_interval(
 ) -> tuple[float, float]:
     """Returns the interval of a rate minus an earlier rate (Newcombe 1998, method 10)."""
     now, before = passed / max(trials, 1), passed_before / max(trials_before, 1)
-    low, high = wilson(passed, trials)
-    low_before, high_before = wilson(passed_before, trials_before)
+    low, high = wilson_interval(passed, trials)
+    low_before, high_before = wilson_interval(passed_before, trials_before)
     change = now - before
     return (
         change - math.hypot(now - low, high_before - before),

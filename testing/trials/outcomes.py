@@ -14,7 +14,7 @@ from qwenbelt.core.files import write_text
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.limits import input_file
 from qwenbelt.testing.checks.trajectory import Trajectory
-from qwenbelt.testing.trials.intervals import difference_interval, wilson
+from qwenbelt.testing.trials.intervals import difference_interval, wilson_interval
 
 VERSION = 1
 
@@ -71,7 +71,7 @@ class ScenarioTrials:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the rate."""
-        return wilson(self.passed, len(self.trials))
+        return wilson_interval(self.passed, len(self.trials))
 
     @property
     def seconds(self) -> float:
@@ -176,7 +176,7 @@ def save_results(outcomes: Sequence[ScenarioTrials], path: str | Path) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
-def finish(
+def finish_trials(
     entries: Sequence[dict[str, Any]],
     *,
     html_report: str | None = None,
@@ -198,7 +198,7 @@ def finish(
     if results:
         save_results(outcomes, results)
     if html_report:
-        from qwenbelt.testing.trials.html_report import page
+        from qwenbelt.testing.trials.html_report import outcomes_page
 
-        write_text(html_report, page(outcomes, comparisons))
+        write_text(html_report, outcomes_page(outcomes, comparisons))
     return lines, bool(against) and any(comparison.worse for comparison in comparisons)

@@ -14,7 +14,7 @@ import pytest
 
 from qwenbelt.agents.runtime.approvals.approval import (
     checked_policy,
-    decide,
+    policy_decision,
     request_for,
     rules_of,
     stays_inside,
@@ -81,7 +81,7 @@ def play(suite: Any, task: Any, attack: Any = None, policy: Any = "untrusted") -
             if not stays_inside(tool):
                 influence = labels.influence(tool, arguments, rules)
                 request = request_for(tool, "c", "{}", influence)
-                if await decide("untrusted", request) != "allow":
+                if await policy_decision("untrusted", request) != "allow":
                     played.asked += 1
                     if attack is not None:
                         continue  # refused

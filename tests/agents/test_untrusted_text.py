@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from qwenbelt.agents import FnCallAgent
-from qwenbelt.agents.runtime.approvals.approval import checked_policy, needs_nobody, ruled
+from qwenbelt.agents.runtime.approvals.approval import checked_policy, needs_nobody, rule_for_call
 from qwenbelt.agents.runtime.approvals.asked_effects import asks_for
 from qwenbelt.agents.runtime.approvals.provenance import ContentLabel, Provenance, targets_of
 from qwenbelt.core.errors import ConfigError
@@ -187,7 +187,7 @@ def test_a_persons_question_is_needed_to_go_where_a_page_leads() -> None:
 def test_rules_by_pattern(rules: Any, to: Any, verdict: str) -> None:
     mail = Mail()
     policy = checked_policy(rules)
-    found = ruled(policy, mail, {"to": to, "body": "docs/x"})
+    found = rule_for_call(policy, mail, {"to": to, "body": "docs/x"})
     word = found if isinstance(found, str) else {True: "allow", False: "never", None: "ask"}[
         found(None)  # type: ignore[arg-type]
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from rich.console import Console
 from qwenbelt.apps.gui.found_passages import FoundPassages
 from qwenbelt.apps.gui.safe_html import RenderContext, last_level, markdown_html
 from qwenbelt.apps.gui.turn_view import TurnView
-from qwenbelt.apps.maths import mathml, unicode_maths
+from qwenbelt.apps.maths import formula_as_mathml, unicode_maths
 from qwenbelt.apps.terminal_chat.terminal_markdown import terminal_markdown
 
 
@@ -83,7 +83,7 @@ def test_a_formula_that_is_not_understood_stands_there_as_written(text: str) -> 
 
 @given(st.text(alphabet="ab12{}^_\\ $fracsqrt&()+=", max_size=60))
 def test_any_formula_is_drawn_whole_or_not_at_all(tex: str) -> None:
-    for drawn in (mathml(tex), mathml(tex, True)):
+    for drawn in (formula_as_mathml(tex), formula_as_mathml(tex, True)):
         if drawn is not None:
             assert "\\" not in words(drawn)
             _Balanced().feed(drawn)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from qwenbelt.apps import cli
-from qwenbelt.apps.gui.strings import PageError, explain
+from qwenbelt.apps.gui.strings import PageError, explain_on_page
 from qwenbelt.apps.gui.turn_view import RenderContext, TurnView
 from qwenbelt.core.errors import EndpointError, QwenbeltError
 from qwenbelt.core.translation import in_language
@@ -191,9 +191,9 @@ def test_doctor_speaks_chinese_and_its_json_english(
 
 def test_the_chat_page_follows_its_own_language() -> None:
     error = EndpointError("The reply was cut off in the middle.")
-    assert explain(error, "zh") == "回复中途被截断。"
-    assert explain(error, "en") == str(error)
-    assert explain(PageError("busy"), "zh") == "回答仍在进行，请先停止。"
+    assert explain_on_page(error, "zh") == "回复中途被截断。"
+    assert explain_on_page(error, "en") == str(error)
+    assert explain_on_page(PageError("busy"), "zh") == "回答仍在进行，请先停止。"
 
 
 def test_a_turn_tells_failures_and_limits_in_chinese() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from qwenbelt.apps.gui.asking import chat_script, demo_document
 from qwenbelt.apps.gui.panes.data_grid import table_page
-from qwenbelt.apps.gui.panes.desk_api import _found, _notebook
+from qwenbelt.apps.gui.panes.desk_api import _found_pages, _notebook_of_cells
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.workflows.demo import job
 
@@ -47,15 +47,15 @@ def test_mixed_columns_and_repeated_names_are_shown(tmp_path: Path) -> None:
 
 
 def test_words_are_found_in_a_pdf() -> None:
-    found = _found(demo_document(), "heat   CONTENT")
+    found = _found_pages(demo_document(), "heat   CONTENT")
     assert found
     assert "heat content" in found[0]["around"].lower()
-    assert _found(demo_document(), "nowhere to be read") == []
+    assert _found_pages(demo_document(), "nowhere to be read") == []
 
 
 def test_code_is_a_notebook() -> None:
     cells = [{"code": "x = 1\nprint(x)", "output": "1\n"}, {"code": "y = 2", "output": ""}]
-    book = _notebook(cells)
+    book = _notebook_of_cells(cells)
     nbformat = pytest.importorskip("nbformat")
     nbformat.validate(nbformat.from_dict(book))
     assert [cell["source"] for cell in book["cells"]] == ["x = 1\nprint(x)", "y = 2"]
@@ -63,7 +63,7 @@ def test_code_is_a_notebook() -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_demo_cites_pages_as_a_chat_does(language: Any) -> None:
-    script = chat_script(job.replies(language), job.PDF)
+    script = chat_script(job.scripted_replies(language), job.PDF)
     assert f"[{job.PDF} p.33]" in script
     assert "[${read_document" not in script
 

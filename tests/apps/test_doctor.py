@@ -30,7 +30,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def finding(name: str) -> doctor.DoctorFinding:
-    return next(entry for entry in doctor.examine() if entry.name == name)
+    return next(entry for entry in doctor.run_checks() if entry.name == name)
 
 
 def test_json_has_name_ok_detail_and_fix() -> None:

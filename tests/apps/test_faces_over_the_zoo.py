@@ -23,7 +23,7 @@ from rich.console import Console
 from qwenbelt.agents import FnCallAgent
 from qwenbelt.agents.models import retrying
 from qwenbelt.agents.runtime.message_list import MessageList
-from qwenbelt.apps.gui.asking import _answer as imported_answer
+from qwenbelt.apps.gui.asking import _answer_text as imported_answer
 from qwenbelt.apps.gui.safe_html import RenderContext
 from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.apps.serve.activity import SpokenTooSoon, Teller

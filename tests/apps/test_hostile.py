@@ -15,8 +15,8 @@ from qwenbelt.apps.gui.safe_html import RenderContext
 from qwenbelt.apps.gui.store import ChatStore, ChatTurn
 from qwenbelt.apps.gui.turn_html import article_html
 from qwenbelt.apps.gui.turn_view import TurnView
-from qwenbelt.apps.gui.watching import surroundings
-from qwenbelt.apps.imitations import imitates
+from qwenbelt.apps.gui.watching import render_context_of
+from qwenbelt.apps.imitations import imitates_program
 from qwenbelt.apps.strings import say
 from qwenbelt.apps.terminal_chat.run_display import TerminalView
 from qwenbelt.core.events import (
@@ -112,7 +112,7 @@ def test_questions_files_and_titles_are_text(tmp_path: Path) -> None:
         (session.folder / name).write_bytes(b"x")
     turn = ChatTurn(row.id, EVIL, files=[*names, "../../etc/passwd"])
     session.begin_with([turn])
-    html = article_html(session, turn, "", surroundings(session, "en"))
+    html = article_html(session, turn, "", render_context_of(session, "en"))
     check(html)
     assert "passwd</span>" in html, "no link leads out of the folder"
     store.close()
@@ -191,4 +191,4 @@ def test_text_that_looks_like_the_programs_own_is_shown_as_a_models(text: str) -
 
 @pytest.mark.parametrize("text", PLAIN)
 def test_other_text_is_shown_as_ever(text: str) -> None:
-    assert not imitates(text)
+    assert not imitates_program(text)

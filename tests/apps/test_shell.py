@@ -129,7 +129,7 @@ def _has_chinese(lines: list[str]) -> bool:
 
 
 def test_the_catalogue_of_the_help_says_what_its_english_says() -> None:
-    for english, chinese in help_words.catalogue().items():
+    for english, chinese in help_words.chinese_help().items():
         assert any("\u4e00" <= c <= "\u9fff" for c in chinese) or english == chinese
         for mark in ("--out", "`-e local:NAME`", "review.csv", "QWENBELT_MCP_TOKEN"):
             assert (mark in english) <= (mark in chinese), english
@@ -179,20 +179,20 @@ def test_a_fix_is_asked_for_and_told(
 ) -> None:
     monkeypatch.setenv("QWENBELT_LANG", "en")
     ran: list[list[str]] = []
-    monkeypatch.setattr(mending, "_install", lambda words: ran.append(list(words)) or "")
+    monkeypatch.setattr(mending, "_pip_install", lambda words: ran.append(list(words)) or "")
     finding = DoctorFinding("extra ocr", False, "missing", 'pip install "qwenbelt[ocr]"', False)
     other = DoctorFinding("workspace", False, "no", "Set workspace in qwenbelt.toml.")
     monkeypatch.setattr(click, "confirm", lambda text, err: False)
-    assert mending.mend([finding, other], yes=False, quiet=False) == [finding, other]
+    assert mending.fix_findings([finding, other], yes=False, quiet=False) == [finding, other]
     assert ran == []
     assert "by hand: Set workspace" in capsys.readouterr().out
-    (fixed, _) = mending.mend([finding, other], yes=True, quiet=True)
+    (fixed, _) = mending.fix_findings([finding, other], yes=True, quiet=True)
     assert fixed.ok
     assert ran == [["install", "qwenbelt[ocr]"]]
 
 
 def test_an_installation_that_fails_says_why() -> None:
-    assert "no-such-option-zz" in mending._install(["install", "--no-such-option-zz"])
+    assert "no-such-option-zz" in mending._pip_install(["install", "--no-such-option-zz"])
 
 
 def test_the_root_knows_the_new_commands() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from qwenbelt.apps.commands.trace import show
-from qwenbelt.apps.lanes import ASCII, BLOCKS, draw, ink_for
+from qwenbelt.apps.lanes import ASCII, BLOCKS, draw_lanes, ink_for
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.events import (
     ApprovalAsked,
@@ -117,7 +117,7 @@ def test_an_output_without_those_characters_gets_ascii(trace: str) -> None:
 def test_calls_still_running_reach_up_to_now() -> None:
     timeline = Timeline(event.to_dict() for event in events()[:4])
     assert timeline.running
-    (_, _, call) = draw(timeline, 80, now=12.0)
+    (_, _, call) = draw_lanes(timeline, 80, now=12.0)
     assert call.plain.endswith("1.60 s … running")
     timeline.add(ApprovalAsked("z", "write_file", "{}", "it writes").to_dict())
     assert timeline.calls[-1].state == "asked"
@@ -138,7 +138,7 @@ def test_any_times_fit_the_width(
         name = "".join(name.split()) or "x"
         event = ToolFinished(str(number), name, sealed, started, finished, ok, False, "")
         timeline.add(event.to_dict())
-    for line in draw(timeline, width):
+    for line in draw_lanes(timeline, width):
         assert cell_len(line.plain) <= width + 12
 
 
@@ -148,7 +148,7 @@ def test_a_request_tells_what_its_endpoint_had_in_its_cache() -> None:
     from rich.console import Console
 
     from qwenbelt.apps.commands.trace import as_dict
-    from qwenbelt.apps.lanes import draw
+    from qwenbelt.apps.lanes import draw_lanes
 
     records = [
         {"event": "model_started", "turn": 1, "started": 0.0},
@@ -163,7 +163,7 @@ def test_a_request_tells_what_its_endpoint_had_in_its_cache() -> None:
     ]
     timeline = Timeline(records)
     console = Console(file=StringIO(), width=100)
-    for line in draw(timeline, 100):
+    for line in draw_lanes(timeline, 100):
         console.print(line)
     assert "75 % cached" in console.file.getvalue()  # type: ignore[attr-defined]
     assert as_dict(timeline)["model_calls"][0]["cached_tokens"] == 300

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qwenbelt import CodeInterpreter, FnCallAgent, TraceWriter
-from qwenbelt.apps.lanes import draw
+from qwenbelt.apps.lanes import draw_lanes
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.events import ToolFinished, ToolProgress
 from qwenbelt.core.trace import read_trace
@@ -61,7 +61,7 @@ def test_an_exception_is_a_state_of_its_own_everywhere(tmp_path: Path) -> None:
     told = [m["extra"] for m in messages if m["role"] == "function"]
     assert [(e["ok"], e["status"]) for e in told] == [(False, "raised"), (True, "ok")]
     assert [call.state for call in timeline.calls] == ["raised", "done"]
-    assert "raised KeyError" in "\n".join(line.plain for line in draw(timeline, 100))
+    assert "raised KeyError" in "\n".join(line.plain for line in draw_lanes(timeline, 100))
     run = Trajectory.from_trace(folder.with_suffix(".jsonl"))
     assert [call.ending for call in run.calls] == ["raised KeyError", "ok"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from qwenbelt.core import dirfd
 from qwenbelt.core.errors import InputError, ToolError
-from qwenbelt.core.files import replacing, write_bytes
+from qwenbelt.core.files import replacing_file, write_bytes
 from qwenbelt.core.paths import Fence
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
@@ -22,7 +22,7 @@ def test_a_temporary_file_is_not_written_by_its_name(tmp_path: Path) -> None:
     folder.mkdir()
 
     def exchanged() -> None:
-        with replacing(folder / "out") as file:
+        with replacing_file(folder / "out") as file:
             (temporary,) = folder.iterdir()
             temporary.unlink()
             temporary.symlink_to(elsewhere)
@@ -36,7 +36,7 @@ def test_a_temporary_file_is_not_written_by_its_name(tmp_path: Path) -> None:
 def test_temporary_names_are_not_foreseen(tmp_path: Path) -> None:
     seen = set()
     for _ in range(3):
-        with replacing(tmp_path / "out") as file:
+        with replacing_file(tmp_path / "out") as file:
             seen |= {path.name for path in tmp_path.iterdir() if path.name != "out"}
             file.write(b"x")
     assert len(seen) == 3

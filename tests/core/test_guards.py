@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenbelt.core.errors import InputError, ToolRefused
-from qwenbelt.core.files import output_folder, replacing, write_text
-from qwenbelt.core.limits import input_file, shorten
-from qwenbelt.core.secrets import clean_environment, looks_like_key, remember, scrub
+from qwenbelt.core.files import output_folder, replacing_file, write_text
+from qwenbelt.core.limits import input_file, shorten_text
+from qwenbelt.core.secrets import clean_environment, looks_like_key, mask_secrets, remember_secret
 from qwenbelt.core.urls import check_url, is_public
 
 
@@ -84,7 +84,7 @@ def test_input_files_are_checked_with_one_line_each(tmp_path: Path) -> None:
 
 @given(st.text(), st.integers(16, 4000))
 def test_shortened_text_fits_and_says_what_went(text: str, limit: int) -> None:
-    short, left_out = shorten(text, limit)
+    short, left_out = shorten_text(text, limit)
     if not left_out:
         assert short == text
     else:
@@ -97,7 +97,7 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
     write_text(target, "old")
 
     def fail() -> None:
-        with replacing(target) as file:
+        with replacing_file(target) as file:
             file.write(b"half")
             raise ValueError("boom")
 
@@ -115,10 +115,10 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
 
 def test_secrets_are_masked_wherever_they_stand() -> None:
-    remember("hunter2hunter2")
+    remember_secret("hunter2hunter2")
     key = "sk-" + "a1b2c3d4e5f6g7h8"
     text = f"x hunter2hunter2 y {key} Authorization: Bearer abcdefghijk"
-    assert scrub(text) == "x [secret] y [secret] Authorization: Bearer [secret]"
+    assert mask_secrets(text) == "x [secret] y [secret] Authorization: Bearer [secret]"
     assert looks_like_key(key)
     assert not looks_like_key("the mean is 405 MPa")
 

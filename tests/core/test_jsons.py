@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from qwenbelt.core.jsons import (
     JsonRefused,
     is_deeper,
-    literal,
     loads_bounded,
     loads_lenient,
-    repaired,
+    python_literal,
+    repaired_json,
 )
 
 VALUES = st.recursive(
@@ -68,9 +68,9 @@ def test_a_string_that_never_ends_is_looked_at_once() -> None:
 
 
 def test_repair_is_bounded_too() -> None:
-    assert repaired("{'a': 1,}") == {"a": 1}
-    assert repaired("{'a':" * 5000) is None
-    assert repaired("{'a': 1, " * 100_000) is None
+    assert repaired_json("{'a': 1,}") == {"a": 1}
+    assert repaired_json("{'a':" * 5000) is None
+    assert repaired_json("{'a': 1, " * 100_000) is None
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_models_write_instead_of_json(text: str, value: Any) -> None:
 @settings(max_examples=300, deadline=None)
 @given(value=VALUES)
 def test_literals_of_python_are_read_as_python_writes_them(value: Any) -> None:
-    found = literal(repr(value))
+    found = python_literal(repr(value))
     assert found == (value if isinstance(value, (list, dict)) else None)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwenbelt.core.schemas import coerced, kinds
+from qwenbelt.core.schemas import allowed_types, coerced_arguments
 
 STRING, INTEGER, NUMBER, BOOLEAN, NULL = (
     {"type": name} for name in ("string", "integer", "number", "boolean", "null")
@@ -28,7 +28,7 @@ ROOT: dict[str, Any] = {
 def one(value: Any, schema: Any, *, written: bool = False, required: bool = True) -> Any:
     names = ["x"] if required else []
     whole = {**ROOT, "type": "object", "properties": {"x": schema}, "required": names}
-    return coerced({"x": value}, whole, written=written).get("x", "left out")
+    return coerced_arguments({"x": value}, whole, written=written).get("x", "left out")
 
 
 ANY_OF_STRING = {"anyOf": [STRING, NULL]}
@@ -143,9 +143,11 @@ def test_between_tags_null_is_its_word_and_what_has_no_type_may_be_json() -> Non
 
 
 def test_kinds_of_a_schema_without_an_end() -> None:
-    assert "integer" in kinds({"$ref": "#/$defs/Node"}, ROOT)
+    assert "integer" in allowed_types({"$ref": "#/$defs/Node"}, ROOT)
     laughs: dict[str, Any] = {str(n): {"allOf": [{"$ref": f"#/{n + 1}"}] * 9} for n in range(40)}
-    assert coerced({"x": "1"}, {**laughs, "properties": {"x": {"$ref": "#/0"}}}) == {"x": "1"}
+    assert coerced_arguments({"x": "1"}, {**laughs, "properties": {"x": {"$ref": "#/0"}}}) == {
+        "x": "1"
+    }
 
 
 SCHEMAS = st.recursive(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.core.settings import load_settings
 
 
@@ -43,7 +43,7 @@ def test_keys_are_never_shown(tmp_path: Path) -> None:
     )
     settings = load_settings()
     assert "anothersecretvalue" not in repr(settings) + str(settings.shown())
-    assert scrub("key=anothersecretvalue") == "key=[secret]"
+    assert mask_secrets("key=anothersecretvalue") == "key=[secret]"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qwenbelt.core.transactions import writing
+from qwenbelt.core.transactions import write_transaction
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, sqlite3.IntegrityError])
@@ -18,13 +18,13 @@ def test_whatever_ends_it_early_takes_everything_back(
     connection.execute("CREATE TABLE t (x)")
 
     def broken() -> None:
-        with writing(connection) as file:
+        with write_transaction(connection) as file:
             file.execute("INSERT INTO t VALUES (1)")
             raise error
 
     with pytest.raises(error):
         broken()
-    with writing(connection) as file:
+    with write_transaction(connection) as file:
         file.execute("INSERT INTO t VALUES (2)")
     assert connection.execute("SELECT x FROM t").fetchall() == [(2,)]
     connection.close()

@@ -11,7 +11,7 @@ from qwenbelt.tools.documents.parsing.html.blocks import html_blocks
 from qwenbelt.tools.documents.parsing.html.page import html_page
 from qwenbelt.tools.documents.parsing.pagination import pages_of
 from qwenbelt.tools.documents.parsing.raised import lowered, raised
-from qwenbelt.tools.web.readable import readable
+from qwenbelt.tools.web.readable import readable_page
 
 
 def shown(body: str, head: str = "") -> Page:
@@ -45,7 +45,7 @@ def test_what_a_browser_hides_is_left_out_and_told(hidden: str, head: str) -> No
     page = shown(body, head)
     assert page.text.strip() == "Price is 5."
     assert any("Hidden text" in note for note in page.notes)
-    web = readable(f"<html><head>{head}</head><body>{body}</body></html>".encode())
+    web = readable_page(f"<html><head>{head}</head><body>{body}</body></html>".encode())
     assert "old" not in web.text
     assert web.notes == page.notes
 
@@ -108,7 +108,7 @@ def test_cells_that_cover_several_places_fill_them_and_are_shown_once() -> None:
         ["EU", "5", "7"],
     ]
     assert page.text == "Sales 2024\nRegion  Units\nQ1  Q2\nEU  1  3\n5  7\n"
-    web = readable(b"<table><tr><td rowspan=2>EU<td>1|2<tr><td>3</table>")
+    web = readable_page(b"<table><tr><td rowspan=2>EU<td>1|2<tr><td>3</table>")
     assert "| EU | 1\\|2 |" in web.text
     assert "| EU | 3 |" in web.text
 

@@ -32,7 +32,7 @@ def scan(tmp_path: Path) -> Path:
 
 def test_scan_is_read_by_ocr(scan: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("rapidocr")
-    reading._engine.cache_clear()
+    reading._ocr_engine.cache_clear()
     (page,) = read_pages(scan)
     assert capfd.readouterr() == ("", "")
     words = page.text.lower().replace(" ", "")

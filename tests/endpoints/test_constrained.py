@@ -11,7 +11,7 @@ from qwen_agent.llm import get_chat_model
 
 import qwenbelt.agents  # noqa: F401  (registers the model)
 from qwenbelt.agents import FnCallAgent
-from qwenbelt.agents.models.capabilities import capabilities
+from qwenbelt.agents.models.capabilities import model_capabilities
 from qwenbelt.agents.models.codecs.constrained import call_schema, calls_in, decision_messages
 from qwenbelt.agents.models.constrained import checked_calls, repeats_itself
 
@@ -101,7 +101,7 @@ def test_a_step_whose_switch_is_refused_goes_without_it(wire: Any) -> None:
 
 
 def test_a_record_names_the_field_and_the_form(wire: Any) -> None:
-    record = capabilities(wire.url, "m")
+    record = model_capabilities(wire.url, "m")
     record.structured, record.tool_format = "structured_outputs", "constrained"
     decides(wire, "get_time")
     wire.streams({"content": '{"call": {"name": "get_time", "arguments": {}}}'})

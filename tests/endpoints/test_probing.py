@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from qwenbelt.agents.models.capabilities import capabilities, forget
+from qwenbelt.agents.models.capabilities import forget_records, model_capabilities
 from qwenbelt.agents.models.endpoint_model import EndpointModel
-from qwenbelt.agents.models.probing import probe, red_square
+from qwenbelt.agents.models.probing import probe_model, red_square
 from qwenbelt.apps.cli import run
-from qwenbelt.apps.doctor import probed
+from qwenbelt.apps.doctor import probed_endpoints
 from qwenbelt.core.errors import EndpointError
 
 
@@ -127,24 +127,24 @@ def led(body: dict[str, Any]) -> tuple[int, Any]:
 def test_findings(wire: Any, answer: Any, expected: dict[str, Any]) -> None:
     wire.answers(answer)
     llm = {**wire.llm(), "dialect": "vllm" if answer is not weak else "llamacpp"}
-    found = probe(llm)
+    found = probe_model(llm)
     assert {name: getattr(found.record, name) for name in expected} == expected
     assert found.record.first_token is not None
     assert found.record.probed
     assert EndpointModel(llm).codec.form == expected["tool_format"]
-    forget(wire.url, "m")
+    forget_records(wire.url, "m")
 
 
 def test_what_the_server_tells_of_its_window(wire: Any) -> None:
     wire.answers(capable, models={"data": [{"id": "m", "max_model_len": 8192}]})
-    assert probe({**wire.llm(), "dialect": "vllm"}).record.context_tokens == 8192
-    assert capabilities(wire.url, "m").context_tokens == 8192
+    assert probe_model({**wire.llm(), "dialect": "vllm"}).record.context_tokens == 8192
+    assert model_capabilities(wire.url, "m").context_tokens == 8192
 
 
 def test_an_endpoint_that_refuses_everything(wire: Any) -> None:
     wire.says({"error": {"message": "bad key"}}, 401)
     with pytest.raises(EndpointError, match="bad key"):
-        probe(wire.llm())
+        probe_model(wire.llm())
 
 
 def test_the_square_is_a_picture() -> None:
@@ -166,7 +166,7 @@ def test_doctor_tries_out_an_endpoint(wire: Any, capsys: pytest.CaptureFixture[s
     told = "native tools yes, used: native; parallel calls yes; structured output response_format"
     for words in ("window 8192 tokens", told, "thinking switch", "pictures yes"):
         assert words in check["detail"]
-    assert capabilities(wire.url, "m").probed
+    assert model_capabilities(wire.url, "m").probed
     wire.says({"error": {"message": "bad key"}}, 401)
     wire.replies.pop(0)
     assert run(["doctor", "-e", f"vllm:m@{wire.url}"]) == 0
@@ -180,9 +180,9 @@ def test_doctor_tries_out_each_local_server(
         monkeypatch.setenv(f"{name}_BASE_URL", f"http://127.0.0.1:{unused_port}/v1")
     monkeypatch.setenv("LLAMACPP_BASE_URL", wire.url)
     wire.answers(weak, models={"data": [{"id": "small"}]})
-    (found,) = probed()
+    (found,) = probed_endpoints()
     assert found.name == "llamacpp:small"
     assert "used: constrained" in found.detail
     wire.answers(weak)
-    (none,) = probed()
+    (none,) = probed_endpoints()
     assert (none.name, none.ok) == ("probe", False)

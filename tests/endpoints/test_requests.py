@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from qwenbelt.agents.models.capabilities import capabilities, forget, record_file, save
+from qwenbelt.agents.models.capabilities import (
+    forget_records,
+    model_capabilities,
+    record_file,
+    save_record,
+)
 from qwenbelt.agents.models.codecs import codec_for
 from qwenbelt.agents.models.deltas import CallResult, ModelReply, ToolCall
 from qwenbelt.agents.models.dialects import (
@@ -195,7 +200,7 @@ def test_refused_tools_go_into_the_prompt_from_then_on(text: str) -> None:
     assert made.codec.form == "nous"
     assert "tools" not in body(made, ASK, TOOLS)
     assert model(url=url).codec.form == "nous", "the next model there knows it"
-    forget(url, "m")
+    forget_records(url, "m")
     assert model(url=url).codec.form == "nous", "and so does another process"
 
 
@@ -218,32 +223,32 @@ def test_other_errors_change_nothing() -> None:
 
 def test_the_record_survives_and_bad_files_do_not_hurt() -> None:
     url = "http://example.test/v1"
-    record = capabilities(url, "m")
+    record = model_capabilities(url, "m")
     record.native_tools, record.context_tokens, record.refused = False, 4096, {"stream_options"}
-    path = save(url, "m")
+    path = save_record(url, "m")
     assert path is not None
     assert path == record_file()
-    forget(url, "m")
-    again = capabilities(url, "m")
+    forget_records(url, "m")
+    again = model_capabilities(url, "m")
     assert (again.native_tools, again.context_tokens, again.refused) == (
         False,
         4096,
         {"stream_options"},
     )
     path.write_text('{"m @ http://example.test/v1": {"context_tokens": "big"}, "x": 3}')
-    forget(url, "m")
-    assert capabilities(url, "m").context_tokens is None
+    forget_records(url, "m")
+    assert model_capabilities(url, "m").context_tokens is None
     path.write_text("not json")
-    forget(url, "m")
-    assert capabilities(url, "m").native_tools is None
-    assert save("http://127.0.0.1:49152/v1", "m") is None, "short-lived ports are not kept"
+    forget_records(url, "m")
+    assert model_capabilities(url, "m").native_tools is None
+    assert save_record("http://127.0.0.1:49152/v1", "m") is None, "short-lived ports are not kept"
 
 
 def test_nothing_is_kept_where_the_cache_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QWENBELT_CACHE", "off")
     assert record_file() is None
-    assert save("http://example.test/v1", "of one process") is None
-    assert capabilities("http://example.test/v1", "not kept").native_tools is None
+    assert save_record("http://example.test/v1", "of one process") is None
+    assert model_capabilities("http://example.test/v1", "not kept").native_tools is None
 
 
 def test_structured_fields() -> None:

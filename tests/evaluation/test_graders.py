@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.workflows.evaluation.acebench import AceBenchSet
-from qwenbelt.workflows.evaluation.cases import EvalCase, evenly
+from qwenbelt.workflows.evaluation.cases import EvalCase, in_even_order
 from qwenbelt.workflows.evaluation.comparing import compare_runs, sign_test
 from qwenbelt.workflows.evaluation.dabench import DataAnalysisSet
 from qwenbelt.workflows.evaluation.graders import grade_answer
@@ -155,4 +155,4 @@ def test_any_first_part_has_all_groups_alike() -> None:
     cases = [
         EvalCase(f"{g}{n}", {}, {}, (), g) for g, many in (("a", 4), ("b", 2)) for n in range(many)
     ]
-    assert [case.id for case in evenly(cases)] == ["a0", "b0", "a1", "b1", "a2", "a3"]
+    assert [case.id for case in in_even_order(cases)] == ["a0", "b0", "a1", "b1", "a2", "a3"]

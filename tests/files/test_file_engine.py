@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused
 from qwenbelt.core.paths import Fence
 from qwenbelt.tools.filesystem.edits import Edit
-from qwenbelt.tools.filesystem.encoding import decode
+from qwenbelt.tools.filesystem.encoding import decode_file
 from qwenbelt.tools.filesystem.engine import Files, json_length
-from qwenbelt.tools.filesystem.globs import matcher
+from qwenbelt.tools.filesystem.globs import glob_matcher
 from qwenbelt.tools.filesystem.listing import Grep
 from qwenbelt.tools.operation import MAX_REPLY_BYTES, OperationCall
 
@@ -63,7 +63,7 @@ def test_edits_touch_no_other_byte(files: Files, tmp_path: Path, name: str) -> N
 
 @given(st.binary(max_size=300))
 def test_decoding_loses_nothing(raw: bytes) -> None:
-    file = decode(raw)
+    file = decode_file(raw)
     assert file.encode(file.text) == raw
     file.shown.encode("utf-8")
 
@@ -71,7 +71,7 @@ def test_decoding_loses_nothing(raw: bytes) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "gb18030"])
 def test_encodings_are_found(encoding: str) -> None:
     text = "报告：抗拉强度 405 MPa。\n第二行，包含更多的中文内容。\n"
-    assert decode(text.encode(encoding)).shown == text
+    assert decode_file(text.encode(encoding)).shown == text
 
 
 def test_edits_that_do_not_fit(files: Files, tmp_path: Path) -> None:
@@ -311,21 +311,21 @@ GLOBS = [
 
 @pytest.mark.parametrize(("pattern", "yes", "no"), GLOBS)
 def test_globs(pattern: str, yes: list[str], no: list[str]) -> None:
-    match = matcher(pattern)
+    match = glob_matcher(pattern)
     assert [p for p in yes if not match(p)] == []
     assert [p for p in no if match(p)] == []
 
 
 def test_a_hostile_glob_ends() -> None:
-    match = matcher("*a" * 50 + "b")
+    match = glob_matcher("*a" * 50 + "b")
     started = time.monotonic()
     assert not match("a" * 250)
-    assert not matcher("**/a/" * 30 + "b")("a/" * 100 + "c")
+    assert not glob_matcher("**/a/" * 30 + "b")("a/" * 100 + "c")
     assert time.monotonic() - started < 10
     with pytest.raises(ToolError):
-        matcher("{a,b}" * 20)
+        glob_matcher("{a,b}" * 20)
     with pytest.raises(ToolError):
-        matcher("[z-a]")
+        glob_matcher("[z-a]")
 
 
 def test_search_and_grep(files: Files, tmp_path: Path) -> None:

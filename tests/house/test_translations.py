@@ -110,7 +110,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     "tools/sqlite/tool.py": {"error.message": ANOTHER_ERROR},
     "tools/web/tool.py": {"str(error)": ANOTHER_ERROR},
     "workflows/batch/engine.py": {
-        "scrub(str(error))": ANOTHER_ERROR,
+        "mask_secrets(str(error))": ANOTHER_ERROR,
     },
     "workflows/batch/jobs.py": {"found.error": ANOTHER_ERROR},
     "workflows/inspection/asking.py": {"event.detail": ANOTHER_ERROR, "str(error)": ANOTHER_ERROR},
@@ -122,7 +122,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     "workflows/report/operation.py": {"str(error)": ANOTHER_ERROR},
 }
 
-_WRAPPERS = ("str", "scrub", "one_line")
+_WRAPPERS = ("str", "mask_secrets", "one_line")
 _TRIMMERS = ("replace", "strip", "rstrip", "format", "removeprefix")
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenbelt.agents.models.picture_size import MAX_TOKENS, MIN_TOKENS, family_of, smart_resize
-from qwenbelt.workflows.inspection.coordinates import inside, overlap, to_original
+from qwenbelt.workflows.inspection.coordinates import inside_picture, overlap_share, to_original
 
 sides = st.integers(20, 6000)
 
@@ -78,14 +78,14 @@ def test_mapping_is_exact_in_every_convention(
 
 
 def test_boxes_are_cut_to_the_picture_or_dropped() -> None:
-    assert inside((10, 10, 50, 50), (100, 100)) == (10, 10, 50, 50)
-    assert inside((50, 50, 10, 10), (100, 100)) == (10, 10, 50, 50)
-    assert inside((-1, 0, 50, 101), (100, 100)) == (0, 0, 50, 100)
-    assert inside((150, 150, 200, 200), (100, 100)) is None
-    assert inside((90, 90, 300, 300), (100, 100)) is None
+    assert inside_picture((10, 10, 50, 50), (100, 100)) == (10, 10, 50, 50)
+    assert inside_picture((50, 50, 10, 10), (100, 100)) == (10, 10, 50, 50)
+    assert inside_picture((-1, 0, 50, 101), (100, 100)) == (0, 0, 50, 100)
+    assert inside_picture((150, 150, 200, 200), (100, 100)) is None
+    assert inside_picture((90, 90, 300, 300), (100, 100)) is None
 
 
 def test_overlap() -> None:
-    assert overlap((0, 0, 10, 10), (0, 0, 10, 10)) == 1
-    assert overlap((0, 0, 10, 10), (10, 10, 20, 20)) == 0
-    assert overlap((0, 0, 10, 10), (5, 0, 15, 10)) == pytest.approx(1 / 3)
+    assert overlap_share((0, 0, 10, 10), (0, 0, 10, 10)) == 1
+    assert overlap_share((0, 0, 10, 10), (10, 10, 20, 20)) == 0
+    assert overlap_share((0, 0, 10, 10), (5, 0, 15, 10)) == pytest.approx(1 / 3)

@@ -126,7 +126,7 @@ def test_other_programs_servers_are_taken_in(
 def test_what_is_wrong_with_tools_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from mcp_types import Tool
 
-    from qwenbelt.apps.mcp_findings import findings, tokens_of
+    from qwenbelt.apps.mcp_findings import tokens_of, tool_findings
 
     schema = {
         "type": "object",
@@ -134,7 +134,7 @@ def test_what_is_wrong_with_tools_is_said(here: Path, capsys: pytest.CaptureFixt
         "required": ["a", "gone"],
     }
     bad = Tool(name="bad" * 30, input_schema=schema)
-    said = "\n".join(findings("s", [bad, bad]))
+    said = "\n".join(tool_findings("s", [bad, bad]))
     for part in (
         "no description",
         "the model sees",

@@ -15,7 +15,7 @@ import pytest
 
 from qwenbelt.apps.cli import run as cli
 from qwenbelt.core.errors import ConfigError, ToolError
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.secrets import mask_secrets
 
 BROWSER = """#!{python}
 import sys, urllib.request
@@ -78,7 +78,7 @@ def test_a_login_is_kept_used_and_forgotten(
     assert ask(url, "/counts")["authorize"]["resource"] == url
     for secret in (login["tokens"]["access_token"], login["tokens"]["refresh_token"]):
         assert secret not in said
-        assert scrub(f"it said {secret}") == "it said [secret]"
+        assert mask_secrets(f"it said {secret}") == "it said [secret]"
 
     tools = tools_of(guarded={"url": url, **keys})
     assert "read" in str(tools["guarded-whoami"].call({}))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qwenbelt.tools.plot.chart import ChartArguments
 from qwenbelt.tools.plot.dates import days_of
-from qwenbelt.tools.plot.shortening import distinct
+from qwenbelt.tools.plot.shortening import distinct_names
 
 
 def day(year: int, month: int = 1, date: int = 1, hour: int = 0) -> float:
@@ -76,7 +76,7 @@ def test_a_table_with_dates_and_bars_as_they_were() -> None:
 
 @given(st.lists(st.text("ab ", max_size=60), max_size=12), st.integers(8, 30))
 def test_shortened_names_stay_different(names: list[str], longest: int) -> None:
-    shown = distinct(names, longest)
+    shown = distinct_names(names, longest)
     assert len(set(shown)) == len(set(names))
     assert all(len(text) <= longest for text in shown)
 
@@ -85,4 +85,6 @@ def test_what_differs_is_shown() -> None:
     names = [
         f"Revenue of the northern region in the year {year} after tax" for year in (2023, 2024)
     ]
-    assert all(str(y) in text for y, text in zip((2023, 2024), distinct(names, 20), strict=True))
+    assert all(
+        str(y) in text for y, text in zip((2023, 2024), distinct_names(names, 20), strict=True)
+    )

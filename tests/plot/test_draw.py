@@ -9,7 +9,7 @@ from PIL import Image
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.plot import draw as drawing
 from qwenbelt.tools.plot.chart import ChartArguments
-from qwenbelt.tools.plot.draw import Drawn, draw
+from qwenbelt.tools.plot.draw import Drawn, draw_chart
 
 CHARTS: list[dict[str, Any]] = [
     {"kind": "line", "labels": [2020, 2021, 2022], "series": {"a": [1, None, 3], "b": [2, 3, 4]}},
@@ -30,7 +30,7 @@ CHARTS: list[dict[str, Any]] = [
 
 
 def drawn(folder: Path, **given: Any) -> Drawn:
-    return draw(ChartArguments.model_validate(given).chart(), folder)
+    return draw_chart(ChartArguments.model_validate(given).chart(), folder)
 
 
 @pytest.mark.parametrize("given", CHARTS, ids=lambda c: c["kind"])

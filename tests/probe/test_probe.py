@@ -19,10 +19,10 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.testing import ScriptedLLM, ScriptedServer
 from qwenbelt.workflows.probe.comparing import (
     answer_in,
+    comparison_tokens,
     is_exact,
     rouge_l,
     same_answer,
-    tokens,
     without_echo,
 )
 from qwenbelt.workflows.probe.problems import Problem, fresh_problems, read_problems
@@ -125,16 +125,16 @@ def test_a_cut_loses_nothing_but_spaces(text: str, share: float) -> None:
 
 
 def test_comparing() -> None:
-    rest = tokens("is 12 m long. How far?")
-    assert is_exact(tokens("is 12 m long. How far? The answer"), rest)
-    assert not is_exact(tokens("is 13 m long. How far?"), rest)
+    rest = comparison_tokens("is 12 m long. How far?")
+    assert is_exact(comparison_tokens("is 12 m long. How far? The answer"), rest)
+    assert not is_exact(comparison_tokens("is 13 m long. How far?"), rest)
     assert rouge_l(rest, rest) == 1
-    assert rouge_l(tokens("x y z"), rest) == 0
+    assert rouge_l(comparison_tokens("x y z"), rest) == 0
     # the textbook example of Lin 2004: "police killed the gunman" and "police kill the gunman"
     assert rouge_l("police kill the gunman".split(), "police killed the gunman".split()) == 0.75
     start = "one two three four five six seven"
     assert without_echo(f"{start} eight nine", start) == ["eight", "nine"]
-    assert tokens("长度是 12 米") == ["长", "度", "是", "12", "米"]
+    assert comparison_tokens("长度是 12 米") == ["长", "度", "是", "12", "米"]
 
 
 @pytest.mark.parametrize(

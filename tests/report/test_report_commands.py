@@ -11,7 +11,7 @@ import pytest
 from qwenbelt.apps.cli import run
 from qwenbelt.core.trace import overlapping_calls, read_trace
 from qwenbelt.tools.code_interpreter import isolation_level
-from qwenbelt.workflows.demo.job import PDF, question, replies
+from qwenbelt.workflows.demo.job import PDF, demo_question, scripted_replies
 
 SCENARIO = r"""
 say: What was not measured?
@@ -217,10 +217,10 @@ def test_the_demos_numbers_are_computed_and_right(demo_folder: Path) -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_no_result_is_pasted_into_the_replies(language: str) -> None:
-    text = replies("zh" if language == "zh" else "en")
+    text = scripted_replies("zh" if language == "zh" else "en")
     answer = text[text.index("- answer:") :]
     written = re.sub(
         r"\$\{[^}]*(?:\{[^}]*\}[^}]*)*\}|EIA-923|!\[.*|(?:Table|表|page|第) ?\d+", "", answer
     )
     assert re.findall(r"\d+(?:\.\d+)?", written) == []
-    assert question("zh" if language == "zh" else "en") in text.replace("\n  ", " ")
+    assert demo_question("zh" if language == "zh" else "en") in text.replace("\n  ", " ")

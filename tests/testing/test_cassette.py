@@ -12,7 +12,7 @@ import yaml
 
 from qwenbelt.core.errors import ConfigError, InputError
 from qwenbelt.testing import CassetteMissed, CassetteServer, Scenario, ScriptedServer
-from qwenbelt.testing.cassettes.cassette import canonical, first_difference
+from qwenbelt.testing.cassettes.cassette import canonical_request, first_difference
 
 KEY = "sk-test-0123456789abcdefghij"
 PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG picture").decode()
@@ -165,11 +165,13 @@ def test_what_differs_from_run_to_run_does_not_matter(tmp_path: Path) -> None:
             ],
         }
 
-    one = canonical(body("a", "/tmp/tmpabcdef12", '{"a":1, "b":2}'), [("batch .", "batch")])
-    two = canonical(body("b", "/tmp/tmpzzzzzz99", '{"b": 2, "a": 1}'), [("batch .", "batch")])
+    one = canonical_request(body("a", "/tmp/tmpabcdef12", '{"a":1, "b":2}'), [("batch .", "batch")])
+    two = canonical_request(
+        body("b", "/tmp/tmpzzzzzz99", '{"b": 2, "a": 1}'), [("batch .", "batch")]
+    )
     assert one == two
     assert "batch" in first_difference(
-        canonical(body("a", "/t", "{}")), canonical(body("b", "/t", "{}"))
+        canonical_request(body("a", "/t", "{}")), canonical_request(body("b", "/t", "{}"))
     )
 
 

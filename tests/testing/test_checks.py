@@ -39,7 +39,7 @@ from qwenbelt.testing import (
     subset,
     tool,
 )
-from qwenbelt.testing.checks.matchers import difference, matcher_of
+from qwenbelt.testing.checks.matchers import describe_difference, matcher_of
 from qwenbelt.testing.checks.yaml_checks import checks_of
 
 
@@ -236,11 +236,14 @@ def test_mistakes_in_then_are_told(then: dict[str, Any], words: str) -> None:
 
 def test_matchers_say_what_differs_first() -> None:
     wanted = {"a": [1, {"b": contains("x")}], "c": subset({"d": no(3)})}
-    assert difference(wanted, {"a": [1, {"b": "axb"}], "c": {"d": 4, "e": 5}}) is None
-    assert difference(wanted, {"a": [1, {"b": "y"}], "c": {}}) == "a: [1]: b: 'x' is not in 'y'"
-    assert "a: [1]: nothing" in str(difference(wanted, {"a": [1], "c": {"d": 3}}))
-    assert difference(True, 1) == "1 is not True"
-    assert difference(matcher_of({"one_of": [1, {"contains": "a"}]}), "cab") is None
+    assert describe_difference(wanted, {"a": [1, {"b": "axb"}], "c": {"d": 4, "e": 5}}) is None
+    assert (
+        describe_difference(wanted, {"a": [1, {"b": "y"}], "c": {}})
+        == "a: [1]: b: 'x' is not in 'y'"
+    )
+    assert "a: [1]: nothing" in str(describe_difference(wanted, {"a": [1], "c": {"d": 3}}))
+    assert describe_difference(True, 1) == "1 is not True"
+    assert describe_difference(matcher_of({"one_of": [1, {"contains": "a"}]}), "cab") is None
 
 
 _times = st.tuples(st.integers(0, 12), st.integers(1, 6))

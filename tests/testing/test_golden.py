@@ -6,7 +6,7 @@ import pytest
 
 from qwenbelt.testing import CheckFailed, Golden, MadeCall, Trajectory
 from qwenbelt.testing.checks.golden import markdown
-from qwenbelt.testing.checks.normalization import normalised
+from qwenbelt.testing.checks.normalization import normalised_text
 
 
 def run(folder: str = "/tmp/tmpabc12345", answer: str = "It is 405.") -> Trajectory:
@@ -67,4 +67,4 @@ def test_golden_files_are_written_compared_and_updated(tmp_path: Path) -> None:
     ],
 )
 def test_only_what_differs_from_run_to_run_is_replaced(text: str, normal: str) -> None:
-    assert normalised(text) == normal
+    assert normalised_text(text) == normal

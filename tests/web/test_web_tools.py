@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from qwenbelt.core.errors import InputError, ToolError, ToolRefused
-from qwenbelt.tools.web.download import download
-from qwenbelt.tools.web.readable import readable
-from qwenbelt.tools.web.search import search
+from qwenbelt.tools.web.download import download_url
+from qwenbelt.tools.web.readable import readable_page
+from qwenbelt.tools.web.search import search_web
 from qwenbelt.tools.web.tool import WebFetch, WebSearch
 
 PAGE = """<html><head><title>拉伸试验 Tensile</title><script>alert(1)</script></head><body>
@@ -135,10 +135,10 @@ def test_private_addresses_are_refused_by_default(site: str) -> None:
 
 
 def test_a_redirect_passes_the_same_guard(site: str) -> None:
-    found = download(f"{site}/hop?{site}/page", allow_private=True)
+    found = download_url(f"{site}/hop?{site}/page", allow_private=True)
     assert found.url.endswith("/page")
     with pytest.raises((ToolRefused, InputError)):
-        download(f"{site}/hop?file:///etc/passwd", allow_private=True)
+        download_url(f"{site}/hop?file:///etc/passwd", allow_private=True)
 
 
 @pytest.mark.parametrize(
@@ -162,12 +162,12 @@ def test_redirects_to_private_addresses(
     monkeypatch.setattr(urls, "is_public", lambda ip: ip == "127.0.0.1" or real(ip))
     assert "405" in str(WebFetch({"allow_private_urls": False}).call({"url": f"{site}/page"}))
     with pytest.raises((ToolRefused, InputError), match=r"private address|not found"):
-        download(f"{site}/hop?{place}", allow_private=False)
+        download_url(f"{site}/hop?{place}", allow_private=False)
 
 
 def test_endless_redirects_end(site: str) -> None:
     with pytest.raises(InputError, match="redirects"):
-        download(f"{site}/hop?/hop", allow_private=True)
+        download_url(f"{site}/hop?/hop", allow_private=True)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_endless_redirects_end(site: str) -> None:
 def test_limits(site: str, path: str, words: str, options: dict[str, float]) -> None:
     started = time.monotonic()
     with pytest.raises(InputError, match=words):
-        download(site + path, allow_private=True, **options)  # type: ignore[arg-type]
+        download_url(site + path, allow_private=True, **options)  # type: ignore[arg-type]
     assert time.monotonic() - started < 20
 
 
@@ -193,12 +193,12 @@ def test_wrong_types_are_refused_with_the_reason(site: str) -> None:
 
 
 def test_the_charset_of_the_server_counts(site: str) -> None:
-    found = download(f"{site}/gbk", allow_private=True)
-    assert "强度" in readable(found.data, found.charset).text
+    found = download_url(f"{site}/gbk", allow_private=True)
+    assert "强度" in readable_page(found.data, found.charset).text
 
 
 def test_long_pages_are_read_in_parts() -> None:
-    page = readable(b"<body>" + b"<p>word</p>" * 10 + b"</body>")
+    page = readable_page(b"<body>" + b"<p>word</p>" * 10 + b"</body>")
     assert page.text.count("word") == 10
 
 
@@ -211,7 +211,7 @@ def test_without_a_provider_search_says_what_to_set(monkeypatch: pytest.MonkeyPa
 
 def test_search_by_a_provider(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEARXNG_URL", site)
-    assert search("x")[0].url == "http://x/"
+    assert search_web("x")[0].url == "http://x/"
     text = WebSearch().call({"query": "x"})
     assert "http://x/" in str(text)
 
@@ -229,7 +229,7 @@ def test_search_by_providers_with_a_key(
 ) -> None:
     monkeypatch.setenv(variable, "key-for-tests")
     monkeypatch.setenv(place, f"{site}/{provider}")
-    hits = search("tensile strength", provider=provider)
+    hits = search_web("tensile strength", provider=provider)
     assert (hits[-1].title, hits[-1].url, hits[-1].snippet) == ("T", "http://x/", "S")
     path, key, asked = POSTED[-1]
     assert path == f"/{provider}"

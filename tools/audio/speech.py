@@ -20,7 +20,7 @@ from typing import Any
 
 from qwenbelt.core.errors import ConfigError, EndpointError, InputError, one_line
 from qwenbelt.core.limits import input_file
-from qwenbelt.core.secrets import remember, scrub
+from qwenbelt.core.secrets import mask_secrets, remember_secret
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.urls import connection_options
 
@@ -73,11 +73,11 @@ def speech_endpoint(cfg: Mapping[str, Any] | None = None) -> SpeechEndpoint:
             )
         base = os.environ.get("DASHSCOPE_BASE_URL") or DASHSCOPE_URL
         found = SpeechEndpoint("dashscope", base.rstrip("/"), model or "qwen3-asr-flash", key)
-    remember(found.key)
+    remember_secret(found.key)
     return found
 
 
-def transcribe(path: str | Path, endpoint: SpeechEndpoint, language: str = "") -> str:
+def transcribe_file(path: str | Path, endpoint: SpeechEndpoint, language: str = "") -> str:
     """Returns what is said in a sound or video file.
 
     Args:
@@ -146,13 +146,13 @@ def _post(url: str, key: str, **content: Any) -> Mapping[str, Any]:
         value = reply.json()
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
-        reason = scrub(one_line(error.response.text, 200))
+        reason = mask_secrets(one_line(error.response.text, 200))
         raise EndpointError(
             f"The speech endpoint refused with HTTP {status}: {reason}",
             status=status,
             retryable=status in (429, 500, 502, 503, 504),
         ) from error
     except (httpx.HTTPError, ValueError) as error:
-        reason = scrub(one_line(error))
+        reason = mask_secrets(one_line(error))
         raise EndpointError(f"{url} does not answer ({reason}).", retryable=True) from error
     return value if isinstance(value, dict) else {}

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from qwenbelt.core.errors import QwenbeltError, ToolError
-from qwenbelt.core.limits import shorten
-from qwenbelt.tools.audio.speech import speech_endpoint, transcribe
+from qwenbelt.core.limits import shorten_text
+from qwenbelt.tools.audio.speech import speech_endpoint, transcribe_file
 from qwenbelt.tools.audio.strings import SPEECH, say
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.images.picture import named_picture
@@ -50,9 +50,9 @@ class SpeechToText(Tool):
             allowed.append(arguments.audio)  # called by a person, not by a model
         path = named_picture(arguments.audio, context, allowed, "sound file")
         try:
-            text = transcribe(path, speech_endpoint(self.cfg), arguments.language)
+            text = transcribe_file(path, speech_endpoint(self.cfg), arguments.language)
         except QwenbeltError as error:
             raise ToolError(str(error)) from error
         if not text:
             return say("silence", context.language)
-        return f"{say('notice', context.language)}\n{shorten(text)[0]}"
+        return f"{say('notice', context.language)}\n{shorten_text(text)[0]}"

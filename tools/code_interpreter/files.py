@@ -162,7 +162,7 @@ def _copy_in(folder: Path, name: str, source: int, facts: os.stat_result) -> Non
     with (
         dirfd.opened_folder(folder) as root,
         dirfd.parent_of(root, name, make=True) as (parent, leaf),
-        dirfd.replacing(parent, leaf) as number,
+        dirfd.replacing_file_at(parent, leaf) as number,
     ):
         dirfd.copy_data(source, number, facts.st_size)
         os.utime(number, ns=(facts.st_atime_ns, facts.st_mtime_ns))

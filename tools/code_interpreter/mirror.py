@@ -149,7 +149,7 @@ class Mirror:
         self._inner[name] = (there.st_mtime_ns, there.st_size)
 
     def _write_inside(self, at: int, leaf: str, source: int, facts: os.stat_result) -> None:
-        with dirfd.replacing(at, leaf, 0o644) as target:
+        with dirfd.replacing_file_at(at, leaf, 0o644) as target:
             if self.owner is not None:
                 os.fchown(target, self.owner, self.owner)
             dirfd.copy_data(source, target, facts.st_size)
@@ -209,7 +209,7 @@ def _why(error: OSError) -> str:
 
 
 def _write_outside(at: int, leaf: str, source: int, facts: os.stat_result) -> os.stat_result:
-    with dirfd.replacing(at, leaf) as target:
+    with dirfd.replacing_file_at(at, leaf) as target:
         dirfd.copy_data(source, target, facts.st_size)
         os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
         return os.fstat(target)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from qwenbelt.core.spans import RETRIEVAL, span
+from qwenbelt.core.spans import RETRIEVAL, tool_span
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.search.hits import Hit
 from qwenbelt.tools.documents.search.queries import question_parts
@@ -122,7 +122,7 @@ def gather_evidence(
     """
     if not documents or not question.strip():
         return Evidence()
-    with span("retrieval", RETRIEVAL):
+    with tool_span("retrieval", RETRIEVAL):
         return _gathered(index, question, documents, budget, paths)
 
 

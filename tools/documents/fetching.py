@@ -41,9 +41,9 @@ def fetched(url: str) -> Iterator[Path]:
         InputError: it cannot be fetched, or is too large.
         ToolRefused: it leads to a private address.
     """
-    from qwenbelt.tools.web.download import download
+    from qwenbelt.tools.web.download import download_url
 
-    found = download(url, max_bytes=MAX_BYTES, seconds=SECONDS)
+    found = download_url(url, max_bytes=MAX_BYTES, seconds=SECONDS)
     data = found.data
     if found.charset and found.media_type.startswith("text/"):
         data = _as_utf8(data, found.charset)

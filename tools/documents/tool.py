@@ -15,8 +15,8 @@ from qwen_agent.llm.schema import ContentItem
 
 from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.core.files import write_bytes
-from qwenbelt.core.limits import shorten
-from qwenbelt.core.spans import RETRIEVAL, span
+from qwenbelt.core.limits import shorten_text
+from qwenbelt.core.spans import RETRIEVAL, tool_span
 from qwenbelt.core.translation import in_language
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.documents.attached import holder, opened
@@ -102,7 +102,7 @@ class DocumentSearch(_DocumentTool):
             return say("no_files", language)
         chosen = library.choose(arguments.files)
         queries = [arguments.query] if isinstance(arguments.query, str) else arguments.query
-        with span("retrieval", {**RETRIEVAL, "gen_ai.retrieval.top_k": arguments.top_k}):
+        with tool_span("retrieval", {**RETRIEVAL, "gen_ai.retrieval.top_k": arguments.top_k}):
             hits = _merge(
                 library.index.search(
                     query,
@@ -313,5 +313,5 @@ def _pictures(
 
 
 def _limited(text: str, language: str) -> str:
-    short, left_out = shorten(text, MAX_REPLY_BYTES)
+    short, left_out = shorten_text(text, MAX_REPLY_BYTES)
     return f"{short}\n{say('cut', language, left=left_out)}" if left_out else short

@@ -48,7 +48,7 @@ class TextFile:
             ToolError: the encoding lacks a character.
         """
         try:
-            return self.mark + text.encode(self.encoding, _errors(self.encoding))
+            return self.mark + text.encode(self.encoding, _error_handler(self.encoding))
         except UnicodeEncodeError as error:
             bad = error.object[error.start]
             raise ToolError(
@@ -58,21 +58,21 @@ class TextFile:
     @property
     def shown(self) -> str:
         """The text with what could not be decoded shown as the replacement character."""
-        return printable(self.text)
+        return without_surrogates(self.text)
 
 
-def printable(text: str) -> str:
+def without_surrogates(text: str) -> str:
     """Returns `text` with lone surrogates replaced, so that it can be sent as JSON."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _errors(encoding: str) -> str:
+def _error_handler(encoding: str) -> str:
     return "surrogateescape" if encoding == "utf-8" else "strict"
 
 
-def decode(raw: bytes, encoding: str | None = None) -> TextFile:
+def decode_file(raw: bytes, encoding: str | None = None) -> TextFile:
     """Decodes a file's bytes; `encode` of the same text gives the same bytes.
 
     Args:
@@ -110,8 +110,8 @@ def _reads_as_chinese(raw: bytes) -> bool:
 
 def _exactly(body: bytes, encoding: str, mark: bytes) -> TextFile | None:
     try:
-        text = body.decode(encoding, _errors(encoding))
-        same = text.encode(encoding, _errors(encoding)) == body
+        text = body.decode(encoding, _error_handler(encoding))
+        same = text.encode(encoding, _error_handler(encoding)) == body
     except UnicodeError:
         return None
     return TextFile(text, encoding, mark) if same else None

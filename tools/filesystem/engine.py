@@ -17,9 +17,9 @@ from typing import Literal
 from qwenbelt.core.errors import QwenbeltError, ToolError, ToolRefused
 from qwenbelt.core.paths import Fence
 from qwenbelt.tools.filesystem import listing
-from qwenbelt.tools.filesystem.edits import Edit, apply, unified_diff
-from qwenbelt.tools.filesystem.encoding import decode, printable
-from qwenbelt.tools.filesystem.globs import excluder
+from qwenbelt.tools.filesystem.edits import Edit, apply_edits, unified_diff
+from qwenbelt.tools.filesystem.encoding import decode_file, without_surrogates
+from qwenbelt.tools.filesystem.globs import glob_excluder
 from qwenbelt.tools.filesystem.reading import MAX_TEXT_BYTES, TooLarge, lines_of, wanted_bytes
 from qwenbelt.tools.filesystem.strings import say
 from qwenbelt.tools.operation import MAX_REPLY_BYTES, Media, OperationCall, OperationResult
@@ -107,7 +107,7 @@ class Files:
             raise ToolError("Use only one of head, tail, and startLine with lineCount.")
         chosen = (head, tail, start, count)
         text, name = self._chosen_text(path, chosen, encoding, again=cursor > 0)
-        part, end = fitting(text, cursor)
+        part, end = text_within_budget(text, cursor)
         notes = []
         if end < len(text):
             notes.append(say("more_text", call.language, shown=end, total=len(text), cursor=end))
@@ -134,7 +134,7 @@ class Files:
                 return kept[1], kept[2]
             few = {"head": head, "tail": tail} if encoding is None else {}
             raw = _wanted(descriptor, facts, path, **few)
-        file = decode(raw, encoding)
+        file = decode_file(raw, encoding)
         text = lines_of(file.shown, head, tail, start, count)
         with self._keeping:
             long = MAX_REPLY_BYTES < len(text) <= _KEPT_CHARACTERS
@@ -164,7 +164,7 @@ class Files:
             kind = "image"
         elif mime_type.startswith("audio/"):
             kind = "audio"
-        facts_of = {"path": printable(path), "mimeType": mime_type, "size": len(data)}
+        facts_of = {"path": without_surrogates(path), "mimeType": mime_type, "size": len(data)}
         media = Media(kind, data, mime_type, real)
         return OperationResult("", facts_of, note, (media,), media_in_data=True)
 
@@ -176,14 +176,14 @@ class Files:
             call.check()
             try:
                 reply = self.read(path, call)
-                text, end = fitting(reply.text, 0, max(budget, 0))
+                text, end = text_within_budget(reply.text, 0, max(budget, 0))
                 cut = say("more_text", call.language, shown=end, total=len(reply.text), cursor=end)
                 note = f"\n{cut}" if end < len(reply.text) else f"\n{reply.note}".rstrip()
                 parts.append(f"{path}:\n{text}{note}\n")
             except QwenbeltError as error:
                 parts.append(f"{path}: Error - {error}")
             budget -= json_length(parts[-1])
-        text = printable("\n---\n".join(parts))
+        text = without_surrogates("\n---\n".join(parts))
         return OperationResult(text, {"content": text})
 
     def info(self, path: str, call: OperationCall) -> OperationResult:
@@ -236,7 +236,7 @@ class Files:
             raw, _ = self._bytes(path)
         except ToolError:
             return data
-        file = decode(raw)
+        file = decode_file(raw)
         return file.encode(content)[len(file.mark) :] if raw else data
 
     def edit(
@@ -253,12 +253,12 @@ class Files:
             for _ in range(_TRIES):
                 call.check()
                 raw, seen = self._bytes(path)
-                file = decode(raw)
-                after = apply(file, edits)
+                file = decode_file(raw)
+                after = apply_edits(file, edits)
                 data = file.encode(after)
                 if dry_run or self.fence.write(path, data, seen=seen):
                     text = unified_diff(path, file.text, after)
-                    shown, end = fitting(text, 0)
+                    shown, end = text_within_budget(text, 0)
                     return _done(shown if end == len(text) else f"{shown}\n…")
         raise ToolError(f"{path} keeps changing; somebody else is writing it.")
 
@@ -282,7 +282,7 @@ class Files:
         if cursor is None:
             with self.fence.folder(path) as descriptor, os.scandir(descriptor) as found:
                 names = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in found)
-            lines = [f"[{'DIR' if d else 'FILE'}] {printable(n)}" for n, d in names]
+            lines = [f"[{'DIR' if d else 'FILE'}] {without_surrogates(n)}" for n, d in names]
             return self._page_of_lines(self._keep(lines), 0, call)
         return self._next_lines(cursor, call)
 
@@ -295,7 +295,7 @@ class Files:
             for entry in found:
                 facts = entry.stat(follow_symlinks=False)
                 is_folder = stat.S_ISDIR(facts.st_mode)
-                rows.append((printable(entry.name), is_folder, facts.st_size))
+                rows.append((without_surrogates(entry.name), is_folder, facts.st_size))
         rows.sort(key=(lambda r: (-r[2], r[0])) if sort_by == "size" else (lambda r: (r[0],)))
         lines = [
             f"{'[DIR]' if d else '[FILE]'} {n:<30} {'' if d else size_text(s):>10}".rstrip()
@@ -312,7 +312,7 @@ class Files:
         """Returns everything below a folder as nested JSON."""
         if cursor is None:
             walker = self._walker(call, exclude, names_anywhere=True)
-            key = self._keep(listing.tree(walker, path), _depth_note(walker, call))
+            key = self._keep(listing.folder_tree(walker, path), _depth_note(walker, call))
             start = 0
         else:
             key, start = self._kept_at(cursor)
@@ -334,10 +334,10 @@ class Files:
         walker = self._walker(call, exclude)
         with self.fence.spot(path) as spot:
             top = spot.path
-        found = listing.search(walker, path, pattern)
+        found = listing.search_names(walker, path, pattern)
         if not found:
             return _done(say("no_matches", call.language))
-        lines = [printable(os.path.join(top, name)) for name in found]
+        lines = [without_surrogates(os.path.join(top, name)) for name in found]
         return self._page_of_lines(self._keep(lines, _depth_note(walker, call)), 0, call)
 
     def grep(
@@ -369,7 +369,9 @@ class Files:
     def _walker(
         self, call: OperationCall, exclude: Iterable[str], *, names_anywhere: bool = False
     ) -> listing.Walker:
-        return listing.Walker(self.fence, call, excluder(exclude, names_anywhere=names_anywhere))
+        return listing.Walker(
+            self.fence, call, glob_excluder(exclude, names_anywhere=names_anywhere)
+        )
 
     # ------------------------------------------------------------------ pages
 
@@ -417,7 +419,7 @@ def json_length(text: str) -> int:
     return len(dumps(text, ensure_ascii=False).encode("utf-8", "replace")) - 2
 
 
-def fitting(text: str, start: int, budget: int = MAX_REPLY_BYTES) -> tuple[str, int]:
+def text_within_budget(text: str, start: int, budget: int = MAX_REPLY_BYTES) -> tuple[str, int]:
     """Returns as much of a text from `start` as fits the budget as JSON, and where it ends."""
     start = min(max(start, 0), len(text))
     end = min(len(text), start + budget)
@@ -437,7 +439,7 @@ def size_text(size: int) -> str:
 
 
 def _done(text: str) -> OperationResult:
-    text = printable(text)
+    text = without_surrogates(text)
     return OperationResult(text, {"content": text})
 
 

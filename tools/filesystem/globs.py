@@ -17,7 +17,7 @@ _MAX_LENGTH = 1000
 _MAX_ALTERNATIVES = 100
 
 
-def matcher(pattern: str) -> Callable[[str], object]:
+def glob_matcher(pattern: str) -> Callable[[str], object]:
     """Returns a function that is true for the relative paths that a pattern matches.
 
     Raises:
@@ -34,7 +34,9 @@ def matcher(pattern: str) -> Callable[[str], object]:
     return match
 
 
-def excluder(patterns: Iterable[str], *, names_anywhere: bool = False) -> Callable[[str], bool]:
+def glob_excluder(
+    patterns: Iterable[str], *, names_anywhere: bool = False
+) -> Callable[[str], bool]:
     """Returns a function that is true for the relative paths that any of the patterns matches.
 
     Args:
@@ -48,7 +50,7 @@ def excluder(patterns: Iterable[str], *, names_anywhere: bool = False) -> Callab
             forms += [f"**/{pattern}", f"**/{pattern}/**"]
     if not forms:
         return lambda path: False
-    matchers = [matcher(form) for form in forms]
+    matchers = [glob_matcher(form) for form in forms]
     return lambda path: any(match(path) for match in matchers)
 
 
@@ -77,7 +79,7 @@ def _translate(pattern: str) -> str:
     groups: list[list[str]] = [[]]  # the parts between one `**` and the next
     for part in pattern.split("/"):
         if part != "**":
-            groups[-1].append(_part(part))
+            groups[-1].append(_part_pattern(part))
         elif groups[-1] or len(groups) == 1:
             groups.append([])
     first, *rest = groups
@@ -89,7 +91,7 @@ def _translate(pattern: str) -> str:
     return out + (f"(?:[^/]+/)*{'/'.join(rest[-1])}" if rest[-1] else ".*")
 
 
-def _part(part: str) -> str:
+def _part_pattern(part: str) -> str:
     pieces = [""]  # the pieces between one `*` and the next
     i = 0
     while i < len(part):

@@ -13,8 +13,8 @@ import regex
 
 from qwenbelt.core.errors import QwenbeltError, ToolError
 from qwenbelt.core.paths import Fence, open_regular
-from qwenbelt.tools.filesystem.encoding import decode, is_binary, printable
-from qwenbelt.tools.filesystem.globs import matcher
+from qwenbelt.tools.filesystem.encoding import decode_file, is_binary, without_surrogates
+from qwenbelt.tools.filesystem.globs import glob_matcher
 from qwenbelt.tools.operation import OperationCall
 
 MAX_DEPTH = 100
@@ -102,7 +102,9 @@ class _TreeText:
         self._any = True
         pad = "  " + "    " * entry.depth
         comma = "" if first else ","
-        start = f'{comma}\n{pad}{{\n{pad}  "name": {encode_basestring(printable(entry.name))},'
+        start = (
+            f'{comma}\n{pad}{{\n{pad}  "name": {encode_basestring(without_surrogates(entry.name))},'
+        )
         if entry.is_folder:
             self._put(f'{start}\n{pad}  "type": "directory",\n{pad}  "children": [')
             self._open.append(False)
@@ -159,14 +161,14 @@ def _above(entries: list[Entry], start: int) -> list[Entry]:
     return found[::-1]
 
 
-def tree(walker: Walker, path: str) -> list[Entry]:
+def folder_tree(walker: Walker, path: str) -> list[Entry]:
     """Returns everything below a folder."""
     return [entry for entry, _ in walker.walk(path)]
 
 
-def search(walker: Walker, path: str, pattern: str) -> list[str]:
+def search_names(walker: Walker, path: str, pattern: str) -> list[str]:
     """Returns the relative paths below a folder that a glob pattern matches."""
-    matches = matcher(pattern)
+    matches = glob_matcher(pattern)
     return [entry.path for entry, _ in walker.walk(path) if matches(entry.path)]
 
 
@@ -197,7 +199,7 @@ class Grep:
             ToolError: the pattern is no regular expression, or takes too long.
         """
         matches = self._compiled()
-        included = matcher(self.include) if self.include else None
+        included = glob_matcher(self.include) if self.include else None
         if stat.S_ISREG(walker.fence.facts(path).st_mode):
             with walker.fence.reading(path) as (descriptor, facts):
                 self._file(descriptor, facts, os.path.basename(path), matches)
@@ -234,7 +236,7 @@ class Grep:
         if is_binary(raw):
             self.binary += 1
             return
-        text = decode(raw).text
+        text = decode_file(raw).text
         try:
             # without the GIL, and ended when the expression explodes
             spans = [
@@ -260,8 +262,8 @@ class Grep:
             for i in range(max(last + 1, start - self.context), start + self.context + 1):
                 if i < len(lines):
                     mark = ":" if i in hits else "-"
-                    line = printable(lines[i])[:_LINE_CHARACTERS].rstrip("\r")
-                    self.found.append(f"{printable(path)}{mark}{i + 1}{mark} {line}")
+                    line = without_surrogates(lines[i])[:_LINE_CHARACTERS].rstrip("\r")
+                    self.found.append(f"{without_surrogates(path)}{mark}{i + 1}{mark} {line}")
                     last = i
             if len(self.found) >= self.limit:
                 return

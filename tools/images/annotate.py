@@ -36,31 +36,31 @@ def draw_boxes(picture: Image, boxes: Sequence[PictureBox]) -> Image:
     # as large as print on a page that shows the picture at half its width
     size = max(12, round(min(out.size) / 26), round(max(out.size) / 45))
     width = max(2, round(size / 10))
-    palette = {label: PALETTE[n % len(PALETTE)] for n, label in enumerate(_labels(boxes))}
+    palette = {label: PALETTE[n % len(PALETTE)] for n, label in enumerate(_box_labels(boxes))}
     colors = [box.color or palette[box.label] for box in boxes]
     for box, color in zip(boxes, colors, strict=True):
-        corners = _inside(box, out.size)
+        corners = _clipped_box(box, out.size)
         draw.rectangle(corners, outline="white", width=width + 2)
         draw.rectangle(corners, outline=color, width=width)
     taken: list[Corners] = []
     for box, color in zip(boxes, colors, strict=True):  # labels lie over all boxes
         if box.label:
-            font = _fitting(draw, box.label, size, out.width)
-            _label(draw, _inside(box, out.size), box.label, color, font, out.size, taken)
+            font = _fitting_font(draw, box.label, size, out.width)
+            _draw_label(draw, _clipped_box(box, out.size), box.label, color, font, out.size, taken)
     return out
 
 
-def _labels(boxes: Sequence[PictureBox]) -> list[str]:
+def _box_labels(boxes: Sequence[PictureBox]) -> list[str]:
     return list(dict.fromkeys(box.label for box in boxes))
 
 
-def _inside(box: PictureBox, size: tuple[int, int]) -> Corners:
+def _clipped_box(box: PictureBox, size: tuple[int, int]) -> Corners:
     xs = sorted(min(max(x, 0), size[0] - 1) for x in (box.x1, box.x2))
     ys = sorted(min(max(y, 0), size[1] - 1) for y in (box.y1, box.y2))
     return xs[0], ys[0], xs[1], ys[1]
 
 
-def _fitting(draw: Any, text: str, size: int, width: int) -> Any:
+def _fitting_font(draw: Any, text: str, size: int, width: int) -> Any:
     """Returns a font in which the text is not wider than the picture, down to 8 pixels."""
     font = label_font(size)
     wide = draw.textlength(text, font=font)
@@ -80,7 +80,7 @@ def label_font(size: int) -> Any:
     return ImageFont.load_default(size)
 
 
-def _label(
+def _draw_label(
     draw: Any,
     corners: Corners,
     text: str,
@@ -94,7 +94,9 @@ def _label(
     place = _free_place(corners, right - left + 2 * pad, bottom - top + 2 * pad, size, taken)
     taken.append(place)
     draw.rectangle(place, fill=color, outline="white")
-    draw.text((place[0] + pad - left, place[1] + pad - top), text, font=font, fill=_ink(color))
+    draw.text(
+        (place[0] + pad - left, place[1] + pad - top), text, font=font, fill=_contrasting_ink(color)
+    )
 
 
 def _free_place(
@@ -109,16 +111,16 @@ def _free_place(
     rows = [above, corners[1], corners[3], corners[3] - height]
     rows += [corners[1] + n * height for n in range(1, int(size[1] / height) + 1)]
     places = [(x, y, x + width, y + height) for y in rows if 0 <= y <= size[1] - height]
-    free = (p for p in places if not any(_touch(p, other) for other in taken))
+    free = (p for p in places if not any(_boxes_touch(p, other) for other in taken))
     y = max(0.0, min(corners[1], size[1] - height))
     return next(free, places[0] if places else (x, y, x + width, y + height))
 
 
-def _touch(a: Corners, b: Corners) -> bool:
+def _boxes_touch(a: Corners, b: Corners) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _ink(color: str) -> str:
+def _contrasting_ink(color: str) -> str:
     """Returns black or white, by the relative luminance of WCAG 2.2."""
     from PIL import ImageColor
 

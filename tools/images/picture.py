@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwenbelt.core.errors import InputError, ToolError
-from qwenbelt.core.files import replacing
+from qwenbelt.core.files import replacing_file
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.base import ToolContext
 
@@ -38,7 +38,7 @@ def open_picture(path: str | Path) -> Image:
                 if opened.width * opened.height > MAX_PIXELS:
                     raise InputError(f"{file}: {opened.width}x{opened.height} pixels are too many.")
                 opened.seek(0)
-                return _flat(ImageOps.exif_transpose(opened))
+                return _flattened_rgb(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError as error:
         raise InputError(f"{file}: not a picture that can be read.") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -47,7 +47,7 @@ def open_picture(path: str | Path) -> Image:
         raise InputError(f"{file}: damaged or incomplete picture ({error}).") from error
 
 
-def _flat(picture: Image) -> Image:
+def _flattened_rgb(picture: Image) -> Image:
     """Returns an RGB copy; what is transparent becomes white."""
     from PIL import Image
 
@@ -73,7 +73,7 @@ def region_of(bbox: Sequence[float], size: tuple[int, int]) -> tuple[int, int, i
     return x1, y1, x2, y2
 
 
-def enlarged(picture: Image, region: tuple[int, int, int, int], scale: float) -> Image:
+def enlarged_region(picture: Image, region: tuple[int, int, int, int], scale: float) -> Image:
     """Returns a region of a picture, enlarged; no side of it gets over 4096 pixels."""
     cut = picture.crop(region)
     factor = min(scale, MAX_ZOOMED / max(cut.size))
@@ -118,5 +118,5 @@ def output_path(context: ToolContext, stem: str, suffix: str = ".png") -> Path:
 
 def save_picture(picture: Image, target: Path) -> None:
     """Writes a picture as PNG into a folder in which others may work."""
-    with replacing(target) as file:
+    with replacing_file(target) as file:
         picture.save(file, "PNG")

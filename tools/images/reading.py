@@ -66,7 +66,7 @@ class _Engine:
 
 
 @functools.cache
-def _engine() -> _Engine:
+def _ocr_engine() -> _Engine:
     try:
         return _Engine()
     except ImportError as error:
@@ -75,7 +75,7 @@ def _engine() -> _Engine:
         ) from error
 
 
-def _pixels(picture: Image) -> Any:
+def _as_pixels(picture: Image) -> Any:
     import numpy
 
     return numpy.asarray(picture.convert("RGB"))[:, :, ::-1]
@@ -88,7 +88,7 @@ def read_text(picture: Image) -> list[TextLine]:
         ConfigError: the `ocr` extra is not installed.
     """
     with _lock:  # the engine keeps state between its stages
-        found = _engine().lines(_pixels(picture))
+        found = _ocr_engine().lines(_as_pixels(picture))
     lines = []
     for corners, text, confidence in found:
         xs = [float(point[0]) for point in corners]
@@ -98,14 +98,14 @@ def read_text(picture: Image) -> list[TextLine]:
     return sorted(lines, key=lambda line: (line.y1, line.x1))
 
 
-def _part(picture: Image, line: TextLine) -> Image:
+def _part_of_line(picture: Image, line: TextLine) -> Image:
     return picture.crop((int(line.x1), int(line.y1), int(line.x2) + 1, int(line.y2) + 1))
 
 
 def _read_again(picture: Image, line: TextLine) -> TextLine:
     """Reads a line as it stands: the engine takes some long ones for lines upside down."""
     with _lock:
-        text, confidence = _engine().one(_pixels(_part(picture, line)))
+        text, confidence = _ocr_engine().one(_as_pixels(_part_of_line(picture, line)))
     if confidence <= line.confidence:
         return line
     return replace(line, text=text, confidence=confidence)
@@ -153,11 +153,11 @@ def _quarter_turns(picture: Image, lines: list[TextLine]) -> int:
     sums = {1: 0.0, 3: 0.0} if sideways else {0: _BENEFIT, 2: 0.0}
     tried = chosen[:_TRIED]
     for line in tried:
-        part = _part(picture, line)
+        part = _part_of_line(picture, line)
         for turn in sums:
             with _lock:
                 turned = part.rotate(90 * turn, expand=True) if turn else part
-                sums[turn] += _engine().one(_pixels(turned))[1]
+                sums[turn] += _ocr_engine().one(_as_pixels(turned))[1]
     best = max(sums, key=lambda turn: sums[turn])
     # upright letters in upright columns, as old Chinese books have, are no turned page
     return best if sums[best] >= _SURE * len(tried) else 0

@@ -12,7 +12,7 @@ from qwenbelt.core.errors import InputError, ToolError
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.images.annotate import PictureBox, draw_boxes
 from qwenbelt.tools.images.picture import (
-    enlarged,
+    enlarged_region,
     named_picture,
     open_picture,
     output_path,
@@ -119,7 +119,7 @@ class ImageZoom(_PictureTool):
         path, picture, context = self._open(arguments.image, kwargs)
         region = region_of(arguments.bbox, picture.size)
         target = output_path(context, f"{path.stem}-zoom")
-        save_picture(enlarged(picture, region, arguments.scale), target)
+        save_picture(enlarged_region(picture, region, arguments.scale), target)
         return [
             ContentItem(text=f"{path.name} {region}: {target.name}"),
             ContentItem(image=str(target)),
@@ -167,10 +167,10 @@ class Ocr(_PictureTool):
         lines = read_text(picture)
         if not lines:
             return say("no_text", context.language)
-        return "\n".join(_line(line, left, top, scale) for line in lines)
+        return "\n".join(_text_line(line, left, top, scale) for line in lines)
 
 
-def _line(line: TextLine, left: int, top: int, scale: float) -> str:
+def _text_line(line: TextLine, left: int, top: int, scale: float) -> str:
     sides = (line.x1 + left, line.y1 + top, line.x2 + left, line.y2 + top)
     box = ", ".join(f"{side / scale:.0f}" for side in sides)
     return f"[{box}] {line.confidence:.2f} {line.text}"

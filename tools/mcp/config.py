@@ -28,7 +28,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.secrets import is_secret_name, remember
+from qwenbelt.core.secrets import is_secret_name, remember_secret
 from qwenbelt.tools.mcp.config_forms import is_off, load_json, own_form, servers_of
 from qwenbelt.tools.mcp.login.options import LoginOptions, read_login
 
@@ -119,7 +119,7 @@ def read_config(config: Mapping[str, Any] | str | os.PathLike[str]) -> list[Serv
     Raises:
         ConfigError: the file cannot be read or an entry is wrong; names the server and the key.
     """
-    found = [_server(str(name), entry) for name, entry in server_entries(config).items()]
+    found = [_read_server(str(name), entry) for name, entry in server_entries(config).items()]
     return [server for server in found if server is not None]
 
 
@@ -137,7 +137,7 @@ def server_entries(config: Mapping[str, Any] | str | os.PathLike[str]) -> Mappin
     return servers_of(config)
 
 
-def _server(name: str, given: object) -> ServerConfig | None:
+def _read_server(name: str, given: object) -> ServerConfig | None:
     where = f"mcpServers.{name}"
     if not name or not isinstance(given, Mapping):
         raise ConfigError(f"{where} must be an object with a command or a url.")
@@ -145,28 +145,31 @@ def _server(name: str, given: object) -> ServerConfig | None:
         return None
     _check_keys(where, given)
     entry = own_form(where, given, _KEYS)
-    kind = _kind(where, entry)
+    kind = _transport_kind(where, entry)
     values: dict[str, Any] = {"name": name, "kind": kind}
     if kind == "stdio":
-        values["command"] = _filled(_text(where, entry, "command"))
-        values["args"] = tuple(_filled(_argument(where, a)) for a in _list(where, entry, "args"))
-        values["env"] = _named(where, entry, "env")
-        values["cwd"] = _folder(where, entry)
+        values["command"] = _filled_variables(_text_entry(where, entry, "command"))
+        values["args"] = tuple(
+            _filled_variables(_command_argument(where, a))
+            for a in _list_entry(where, entry, "args")
+        )
+        values["env"] = _named_texts(where, entry, "env")
+        values["cwd"] = _working_folder(where, entry)
     else:
-        values["url"] = _expand(where, _text(where, entry, "url"))
-        values["headers"] = _named(where, entry, "headers")
+        values["url"] = _expand_variables(where, _text_entry(where, entry, "url"))
+        values["headers"] = _named_texts(where, entry, "headers")
         if urlsplit(values["url"]).scheme not in ("http", "https"):
             raise ConfigError(f"{where}.url must begin with http:// or https://.")
-        values["login"] = read_login(f"{where}.auth", entry.get("auth"), _expand)
+        values["login"] = read_login(f"{where}.auth", entry.get("auth"), _expand_variables)
     for key in ("sse_read_timeout", "start_timeout", "call_timeout"):
         if entry.get(key) is not None:
-            values[key] = _seconds(where, key, entry[key])
+            values[key] = _seconds_entry(where, key, entry[key])
     if entry.get("tools") is not None:
-        tools = _texts(where, entry, "tools")
+        tools = _texts_entry(where, entry, "tools")
         values["tools"] = None if "*" in tools else tools
     if entry.get("exclude_tools") is not None:
-        values["exclude_tools"] = _texts(where, entry, "exclude_tools")
-    values["approve"] = _approve(where, entry.get("approve"))
+        values["exclude_tools"] = _texts_entry(where, entry, "exclude_tools")
+    values["approve"] = _approval_entry(where, entry.get("approve"))
     return ServerConfig(**values)
 
 
@@ -180,7 +183,7 @@ def _check_keys(where: str, entry: Mapping[str, Any]) -> None:
             raise ConfigError(f"{where}.{key} is not known.", fix=f"Is {near[0]} meant?")
 
 
-def _kind(where: str, entry: Mapping[str, Any]) -> Kind:
+def _transport_kind(where: str, entry: Mapping[str, Any]) -> Kind:
     given = entry.get("type")
     if given is None:
         if "command" in entry:
@@ -195,28 +198,28 @@ def _kind(where: str, entry: Mapping[str, Any]) -> Kind:
     return kind
 
 
-def _text(where: str, entry: Mapping[str, Any], key: str) -> str:
+def _text_entry(where: str, entry: Mapping[str, Any], key: str) -> str:
     value = entry.get(key)
     if not isinstance(value, str) or not value or "\0" in value:
         raise ConfigError(f"{where}.{key} must be a text.")
     return value
 
 
-def _list(where: str, entry: Mapping[str, Any], key: str) -> list[Any]:
+def _list_entry(where: str, entry: Mapping[str, Any], key: str) -> list[Any]:
     value = entry.get(key)
     if not isinstance(value, (list, tuple, type(None))):
         raise ConfigError(f"{where}.{key} must be a list of texts.", fix=f'Write "{key}": ["…"].')
     return list(value or ())
 
 
-def _texts(where: str, entry: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    found = _list(where, entry, key)
+def _texts_entry(where: str, entry: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    found = _list_entry(where, entry, key)
     if not all(isinstance(v, str) and "\0" not in v for v in found):
         raise ConfigError(f"{where}.{key} must be a list of texts.")
     return tuple(found)
 
 
-def _argument(where: str, value: object) -> str:
+def _command_argument(where: str, value: object) -> str:
     text = _scalar(value)
     if text is None:
         raise ConfigError(f"{where}.args must be a list of texts.")
@@ -232,7 +235,7 @@ def _scalar(value: object) -> str | None:
     return value if isinstance(value, str) and "\0" not in value else None
 
 
-def _named(where: str, entry: Mapping[str, Any], key: str) -> dict[str, str]:
+def _named_texts(where: str, entry: Mapping[str, Any], key: str) -> dict[str, str]:
     value = entry.get(key) or {}
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}.{key} must be an object of names and texts.")
@@ -243,13 +246,13 @@ def _named(where: str, entry: Mapping[str, Any], key: str) -> dict[str, str]:
         text = _scalar(given)
         if text is None:
             raise ConfigError(f"{where}.{key}.{name} must be a text.")
-        found[str(name)] = _expand(f"{where}.{key}.{name}", text)
+        found[str(name)] = _expand_variables(f"{where}.{key}.{name}", text)
         if is_secret_name(str(name)):
-            remember(found[str(name)])
+            remember_secret(found[str(name)])
     return found
 
 
-def _expand(where: str, text: str) -> str:
+def _expand_variables(where: str, text: str) -> str:
     def value(match: re.Match[str]) -> str:
         name, default = match.group(1), match.group(2)
         found = os.environ.get(name, default)
@@ -267,7 +270,7 @@ def _expand(where: str, text: str) -> str:
     return _VARIABLE.sub(value, text)
 
 
-def _filled(text: str) -> str:
+def _filled_variables(text: str) -> str:
     """Fills in the variables that are set; a shell's own `${…}` in an argument stays."""
 
     def value(match: re.Match[str]) -> str:
@@ -276,22 +279,22 @@ def _filled(text: str) -> str:
     return _VARIABLE.sub(value, text)
 
 
-def _folder(where: str, entry: Mapping[str, Any]) -> str | None:
+def _working_folder(where: str, entry: Mapping[str, Any]) -> str | None:
     if entry.get("cwd") is None:
         return None
-    folder = Path(_text(where, entry, "cwd")).expanduser()
+    folder = Path(_text_entry(where, entry, "cwd")).expanduser()
     if not folder.is_dir():
         raise ConfigError(f"{where}.cwd: {folder} is not a folder.")
     return str(folder)
 
 
-def _seconds(where: str, key: str, value: object) -> float:
+def _seconds_entry(where: str, key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e6:
         raise ConfigError(f"{where}.{key} must be a number of seconds above 0, not {value!r}.")
     return float(value)
 
 
-def _approve(where: str, value: object) -> Approve | None:
+def _approval_entry(where: str, value: object) -> Approve | None:
     if value is None or value == "ask" or value == "auto" or value == "never":
         return value
     raise ConfigError(f"{where}.approve is {value!r}.", fix="Use ask, auto or never.")

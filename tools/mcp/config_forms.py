@@ -90,7 +90,7 @@ def servers_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
     for place in (config, nested if isinstance(nested, Mapping) else {}):
         for key in _PLACES:
             if place.get(key):
-                return _named(place[key])
+                return _named_servers(place[key])
     if isinstance(nested, Mapping) and _are_servers(nested.values()):
         return nested
     if _are_servers(config.values()):
@@ -98,11 +98,11 @@ def servers_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
     raise ConfigError("An MCP configuration needs servers.", fix=_FORM)
 
 
-def _named(servers: object) -> Mapping[str, Any]:
+def _named_servers(servers: object) -> Mapping[str, Any]:
     if isinstance(servers, list):  # Continue: a list of entries with names
         found = {str(e.get("name", "")): e for e in servers if isinstance(e, Mapping)}
         if len(found) == len(servers):
-            return {name: _without(entry, "name") for name, entry in found.items()}
+            return {name: _without_key(entry, "name") for name, entry in found.items()}
     elif isinstance(servers, Mapping):
         return servers
     raise ConfigError("An MCP configuration needs servers.", fix=_FORM)
@@ -111,7 +111,7 @@ def _named(servers: object) -> Mapping[str, Any]:
 def _are_servers(entries: Iterable[Any]) -> bool:
     found = list(entries)
     return bool(found) and all(
-        isinstance(e, Mapping) and any(_plain(k) in ("command", "url", "httpurl") for k in e)
+        isinstance(e, Mapping) and any(_plain_key(k) in ("command", "url", "httpurl") for k in e)
         for e in found
     )
 
@@ -124,9 +124,9 @@ def is_off(where: str, entry: Mapping[str, Any]) -> bool:
     """
     found = False
     for key, value in entry.items():
-        name = _plain(key)
+        name = _plain_key(key)
         if name in _OFF or name in _ON:
-            found |= _truth(f"{where}.{key}", value) == (name in _OFF)
+            found |= _truth_value(f"{where}.{key}", value) == (name in _OFF)
     return found
 
 
@@ -136,17 +136,19 @@ def own_form(where: str, entry: Mapping[str, Any], known: Iterable[str]) -> dict
     Raises:
         ConfigError: a key would restrict the server, and we do not know it.
     """
-    keys = {_plain(key): key for key in known}
-    names = {_plain(key) for key in entry}
+    keys = {_plain_key(key): key for key in known}
+    names = {_plain_key(key) for key in entry}
     found: dict[str, Any] = {}
     for key, value in entry.items():
-        name = _plain(key)
+        name = _plain_key(key)
         if name in _OFF or name in _ON or name in _HARMLESS:
             continue
         if name == "timeout":
-            found.setdefault("call_timeout", _timeout(value, bool(names & {*_MILLISECONDS})))
+            found.setdefault(
+                "call_timeout", _timeout_seconds(value, bool(names & {*_MILLISECONDS}))
+            )
         elif name == "trust":
-            found.setdefault("approve", "auto" if _truth(f"{where}.{key}", value) else "ask")
+            found.setdefault("approve", "auto" if _truth_value(f"{where}.{key}", value) else "ask")
         elif name in keys or name in _ALIASES:
             own = keys.get(name) or _ALIASES[name]
             if name in keys or own not in found:
@@ -170,7 +172,11 @@ def _split_command(where: str, entry: dict[str, Any]) -> dict[str, Any]:
     command = entry.get("command")
     if isinstance(command, list) and command and all(isinstance(p, str) for p in command):
         words = list(command)
-    elif isinstance(command, str) and re.search(r"\s", command.strip()) and not _program(command):
+    elif (
+        isinstance(command, str)
+        and re.search(r"\s", command.strip())
+        and not _split_program(command)
+    ):
         try:
             words = shlex.split(command)
         except ValueError as error:
@@ -186,29 +192,29 @@ def _split_command(where: str, entry: dict[str, Any]) -> dict[str, Any]:
     return {**entry, "command": words[0], "args": [*words[1:], *args]}
 
 
-def _program(command: str) -> bool:
+def _split_program(command: str) -> bool:
     if "\0" in command:
         return True  # the check of the command itself reports it
     return Path(command).expanduser().exists() or shutil.which(command) is not None
 
 
-def _timeout(value: object, milliseconds: bool) -> object:
+def _timeout_seconds(value: object, milliseconds: bool) -> object:
     # Qwen Code counts milliseconds, Cline and Cherry Studio seconds: none waits for a quarter hour
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return value
     return value / 1000 if milliseconds or value >= 1000 else value
 
 
-def _truth(where: str, value: object) -> bool:
+def _truth_value(where: str, value: object) -> bool:
     said = str(value).strip().lower()
     if isinstance(value, (bool, int, float, str)) and said in _YES + _NO:
         return said in _YES
     raise ConfigError(f"{where} must be true or false, not {value!r}.")
 
 
-def _plain(key: object) -> str:
+def _plain_key(key: object) -> str:
     return re.sub(r"[^a-z0-9]", "", str(key).lower())
 
 
-def _without(entry: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _without_key(entry: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {k: v for k, v in entry.items() if k != key}

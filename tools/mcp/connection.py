@@ -57,7 +57,7 @@ class ServerConnection:
         self.latest: Offer | None = None  # read from any thread
         self._closed = False
         self._sessions: set[McpSession] = set()
-        forget = self.loop.at_exit(_closer(self._sessions))
+        forget = self.loop.at_exit(_close_sessions(self._sessions))
         self._end = weakref.finalize(self, _close_soon, self.loop, self._sessions, forget)
         self._end.atexit = False
 
@@ -72,7 +72,7 @@ class ServerConnection:
             raise ToolError(f"The MCP server {self.config.name} was closed.")
         if self._opening is None or self._is_spent(self._opening):
             self._opening = asyncio.create_task(self._open())
-            self._opening.add_done_callback(_seen)
+            self._opening.add_done_callback(_retrieve_error)
         return await asyncio.shield(self._opening)
 
     def _is_spent(self, opening: asyncio.Task[McpSession]) -> bool:
@@ -169,12 +169,12 @@ class ServerConnection:
         await asyncio.gather(*(session.close() for session in self._sessions))
 
 
-def _seen(task: asyncio.Task[McpSession]) -> None:
+def _retrieve_error(task: asyncio.Task[McpSession]) -> None:
     if not task.cancelled():
         task.exception()  # the callers get it too; this keeps asyncio from warning when all left
 
 
-def _closer(sessions: set[McpSession]) -> Callable[[], Coroutine[Any, Any, None]]:
+def _close_sessions(sessions: set[McpSession]) -> Callable[[], Coroutine[Any, Any, None]]:
     async def close() -> None:
         await asyncio.gather(*(session.close() for session in sessions))
 

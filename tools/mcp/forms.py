@@ -62,16 +62,16 @@ def form_fields(schema: Mapping[str, Any]) -> list[FormField]:
     needed = set(required) if isinstance(required, list) else set()
     properties = schema.get("properties") or {}
     return [
-        _field(str(name), given if isinstance(given, Mapping) else {}, name in needed)
+        _form_field(str(name), given if isinstance(given, Mapping) else {}, name in needed)
         for name, given in properties.items()
     ]
 
 
-def _field(name: str, given: Mapping[str, Any], required: bool) -> FormField:
+def _form_field(name: str, given: Mapping[str, Any], required: bool) -> FormField:
     kinds = given.get("type")
     kind = next((k for k in kinds if k != "null"), "") if isinstance(kinds, list) else kinds
     items = given.get("items") if isinstance(given.get("items"), Mapping) else {}
-    options = _options(items if kind == "array" and isinstance(items, Mapping) else given)
+    options = _field_options(items if kind == "array" and isinstance(items, Mapping) else given)
     if kind == "array":
         own, bounds = "choices", ("minItems", "maxItems")
     elif options:
@@ -97,7 +97,7 @@ def _field(name: str, given: Mapping[str, Any], required: bool) -> FormField:
     )
 
 
-def _options(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _field_options(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     for key in ("oneOf", "anyOf"):  # with titles
         parts = given.get(key)
         if isinstance(parts, list) and parts and all(_is_const(part) for part in parts):
@@ -137,7 +137,7 @@ def form_values(values: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[st
     found = {}
     for one in form_fields(schema):
         value = values.get(one.name)
-        value = one.default if value is None else _typed(one, value)
+        value = one.default if value is None else _typed_value(one, value)
         if value is not None:
             found[one.name] = value
     return found
@@ -152,22 +152,22 @@ def form_faults(
         if one.name not in values:
             if one.required:
                 found[one.name] = say("form_missing", language)
-        elif fault := _fault(one, values[one.name], language):
+        elif fault := _fault_of_value(one, values[one.name], language):
             found[one.name] = fault
     return found
 
 
-def _typed(one: FormField, value: Any) -> Any:
+def _typed_value(one: FormField, value: Any) -> Any:
     if one.kind == "choices":
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, (list, tuple, set)):
             return value
-        return [_chosen(one, str(part).strip()) for part in parts if str(part).strip()]
+        return [_chosen_option(one, str(part).strip()) for part in parts if str(part).strip()]
     if not isinstance(value, str):
         return int(value) if one.kind == "integer" and _is_whole(value) else value
     text = value.strip()
     if one.kind == "choice":
-        return _chosen(one, text)
+        return _chosen_option(one, text)
     if one.kind == "boolean" and text.lower() in _YES + _NO:
         return text.lower() in _YES
     try:
@@ -184,7 +184,7 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, float) and value.is_integer()
 
 
-def _chosen(one: FormField, text: str) -> str:
+def _chosen_option(one: FormField, text: str) -> str:
     """Returns the value of an option that was given by its title or, else, its number."""
     values = [value for value, _ in one.options]
     if text in values:
@@ -197,7 +197,7 @@ def _chosen(one: FormField, text: str) -> str:
     return text
 
 
-def _fault(one: FormField, value: Any, language: Language) -> str:
+def _fault_of_value(one: FormField, value: Any, language: Language) -> str:
     if one.kind == "boolean":
         return "" if isinstance(value, bool) else say("form_boolean", language)
     if one.kind in ("number", "integer"):

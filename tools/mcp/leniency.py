@@ -20,7 +20,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from qwenbelt.core.errors import one_line
-from qwenbelt.core.limits import shorten
+from qwenbelt.core.limits import shorten_text
 
 _LISTS = {
     "tools/list": ("tools", ("name", "inputSchema")),
@@ -225,7 +225,7 @@ def _texts_only(info: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(value: object) -> dict[str, Any]:
     said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return {"type": "text", "text": shorten(said)[0]}
+    return {"type": "text", "text": shorten_text(said)[0]}
 
 
 def _plain_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -344,7 +344,7 @@ class _Received:
 
 
 @contextlib.asynccontextmanager
-async def lenient(
+async def lenient_streams(
     transport: AbstractAsyncContextManager[Any], mender: Mender
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Gives a transport's streams with a mender between them and the SDK."""

@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_bytes, write_text
 from qwenbelt.core.language import user_language
-from qwenbelt.core.limits import shorten
+from qwenbelt.core.limits import shorten_text
 from qwenbelt.tools.mcp.connection import ServerConnection
 from qwenbelt.tools.mcp.results import ResultReader, plain_text
-from qwenbelt.tools.mcp.session import list_resources, pages
+from qwenbelt.tools.mcp.session import all_entries, list_resources
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -172,13 +172,13 @@ class Offered:
         if name not in known:
             listed = ", ".join(p.command for p in known.values()) or "none"
             raise InputError(f"{server} has no prompt {name!r}.", fix=f"It has: {listed}.")
-        arguments = _arguments(known[name], rest)
+        arguments = _prompt_arguments(known[name], rest)
         result = self._ask(
             self._one(server), lambda c: c.get_prompt(name, arguments), f"prompt {name}"
         )
         reader = ResultReader(server, None, user_language())
         texts = [plain_text([reader.block(m.content)]) or "" for m in result.messages]
-        return shorten("\n\n".join(text for text in texts if text))[0]
+        return shorten_text("\n\n".join(text for text in texts if text))[0]
 
     def complete(self, line: str) -> list[str]:
         """Returns how the last word of a line may go on: commands, references, arguments."""
@@ -219,7 +219,7 @@ class Offered:
         if self._capability(server, "prompts") is None:
             return []
         listed = self._ask(
-            self._one(server), lambda c: pages(c.list_prompts, "prompts"), "prompts/list"
+            self._one(server), lambda c: all_entries(c.list_prompts, "prompts"), "prompts/list"
         )
         found = []
         for prompt in listed:
@@ -255,7 +255,7 @@ async def _capabilities(client: Client) -> Any:
     return client.server_capabilities
 
 
-def _arguments(prompt: OfferedPrompt, rest: str) -> dict[str, str]:
+def _prompt_arguments(prompt: OfferedPrompt, rest: str) -> dict[str, str]:
     try:
         words = shlex.split(rest)
     except ValueError as error:
@@ -269,17 +269,18 @@ def _arguments(prompt: OfferedPrompt, rest: str) -> dict[str, str]:
         free = next((a for a in prompt.arguments if a not in found), None)
         if free is None:
             raise InputError(
-                f"{prompt.command} takes no argument {word!r}.", fix=f"Write: {_usage(prompt)}."
+                f"{prompt.command} takes no argument {word!r}.",
+                fix=f"Write: {_prompt_usage(prompt)}.",
             )
         found[free] = word
     if missing := [a for a in prompt.required if a not in found]:
         raise InputError(
-            f"{prompt.command} needs {', '.join(missing)}.", fix=f"Write: {_usage(prompt)}."
+            f"{prompt.command} needs {', '.join(missing)}.", fix=f"Write: {_prompt_usage(prompt)}."
         )
     return found
 
 
-def _usage(prompt: OfferedPrompt) -> str:
+def _prompt_usage(prompt: OfferedPrompt) -> str:
     words = " ".join(f"{a}=…" if a in prompt.required else f"[{a}=…]" for a in prompt.arguments)
     return f"{prompt.command} {words}".rstrip()
 

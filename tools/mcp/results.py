@@ -30,7 +30,7 @@ from mcp_types import (
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Item, ItemKind
 from qwenbelt.core.files import write_bytes
-from qwenbelt.core.limits import shorten
+from qwenbelt.core.limits import shorten_text
 from qwenbelt.tools.mcp.strings import say
 
 _ENDINGS = {"audio/wav": ".wav", "audio/mpeg": ".mp3", "image/webp": ".webp", "image/jpg": ".jpg"}
@@ -65,9 +65,11 @@ class ResultReader:
         structured = result.structured_content
         if structured is not None:
             said = [block.text for block in result.content if isinstance(block, TextContent)]
-            rest = _unsaid("\n".join(said), _without_blocks(structured, result.content))
+            rest = _structured_beyond_text(
+                "\n".join(said), _without_blocks(structured, result.content)
+            )
             if rest is not None:
-                items.append(Item("text", shorten(json.dumps(rest, ensure_ascii=False))[0]))
+                items.append(Item("text", shorten_text(json.dumps(rest, ensure_ascii=False))[0]))
         return items or [Item("text", say("nothing", self._language))]
 
     def resource_items(self, result: ReadResourceResult) -> list[Item]:
@@ -78,7 +80,7 @@ class ResultReader:
     def block(self, block: Any) -> Item:
         """Returns the item of one content block."""
         if isinstance(block, TextContent):
-            return Item("text", shorten(block.text)[0])
+            return Item("text", shorten_text(block.text)[0])
         if isinstance(block, ImageContent):
             return self._file("image", block.data, block.mime_type)
         if isinstance(block, AudioContent):
@@ -88,11 +90,11 @@ class ResultReader:
         if isinstance(block, ResourceLink):
             name = block.title or block.name
             return Item("text", say("link", self._language, uri=block.uri, name=name))
-        return Item("text", shorten(str(block))[0])
+        return Item("text", shorten_text(str(block))[0])
 
     def _contents(self, contents: TextResourceContents | BlobResourceContents) -> Item:
         if isinstance(contents, TextResourceContents):
-            return Item("text", shorten(contents.text)[0])
+            return Item("text", shorten_text(contents.text)[0])
         kind: ItemKind = "image" if (contents.mime_type or "").startswith("image/") else "file"
         return self._file(kind, contents.blob, contents.mime_type or "")
 
@@ -124,7 +126,7 @@ def _without_blocks(structured: Any, blocks: Sequence[Any]) -> Any:
     return {key: value for key, value in structured.items() if key != "content"} or None
 
 
-def _unsaid(said: str, structured: Any) -> Any:
+def _structured_beyond_text(said: str, structured: Any) -> Any:
     """Returns a structured value without what the text says already, as most servers send both.
 
     None if the text says it all. Long texts that it holds too are left out of the rest.
@@ -134,7 +136,7 @@ def _unsaid(said: str, structured: Any) -> Any:
     with contextlib.suppress(ValueError):
         if json.loads(said) == structured:
             return None
-    if all(leaf in said for leaf in _leaves(structured)):
+    if all(leaf in said for leaf in _leaf_values(structured)):
         return None
     return _without_said(said, structured)
 
@@ -149,12 +151,12 @@ def _without_said(said: str, value: Any) -> Any:
     return _SAID if long and value.strip() in said else value
 
 
-def _leaves(value: Any) -> Iterator[str]:
+def _leaf_values(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
         for entry in value:
-            yield from _leaves(entry)
+            yield from _leaf_values(entry)
     elif isinstance(value, str):
         yield value.strip()
     elif value is not None:

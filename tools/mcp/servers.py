@@ -18,7 +18,7 @@ from qwenbelt.core.errors import ConfigError
 from qwenbelt.tools.mcp.config import ServerConfig, read_config
 from qwenbelt.tools.mcp.connection import ServerConnection
 from qwenbelt.tools.mcp.kept_offers import kept_offer
-from qwenbelt.tools.mcp.session import Offer, pages
+from qwenbelt.tools.mcp.session import Offer, all_entries
 
 RESOURCE_TOOLS = ("list_resources", "read_resource")
 log = logging.getLogger("qwenbelt.mcp")
@@ -100,7 +100,7 @@ class McpServers(Closing):
             if (await connection.offer()).prompts is None:
                 return []
             return await connection.request(
-                lambda client: pages(client.list_prompts, "prompts"), f"{name} prompts/list"
+                lambda client: all_entries(client.list_prompts, "prompts"), f"{name} prompts/list"
             )
 
         return connection.loop.submit(ask()).result()

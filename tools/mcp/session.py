@@ -44,7 +44,7 @@ from qwenbelt.tools.base import Elicit, Question
 from qwenbelt.tools.mcp import http
 from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.forms import asks_for_secrets, form_faults, form_values
-from qwenbelt.tools.mcp.leniency import Check, Mender, lenient, output_check
+from qwenbelt.tools.mcp.leniency import Check, Mender, lenient_streams, output_check
 from qwenbelt.tools.mcp.stdio import MAX_LINE_BYTES, StdioServer
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class McpSession:
         except asyncio.CancelledError as error:
             self._failure = self._failure or error
         except Exception as error:  # whatever ends the session is reported to its callers
-            self._failure = _root(error)
+            self._failure = _root_error(error)
         finally:
             self.alive = False
             self._closing.set()
@@ -192,7 +192,7 @@ class McpSession:
                     self.config.url, http_client=http, max_sse_event_size=MAX_LINE_BYTES
                 )
             client = Client(
-                lenient(transport, self._mender),
+                lenient_streams(transport, self._mender),
                 mode=self._mode,
                 cache=None,
                 logging_callback=self._on_log,
@@ -375,7 +375,7 @@ class McpSession:
             raise
         # the SDK raises pydantic, runtime and HTTP errors for bad replies
         except Exception as error:
-            raise ToolError(f"{what} failed: {one_line(_root(error))}") from error
+            raise ToolError(f"{what} failed: {one_line(_root_error(error))}") from error
         finally:
             self._calls -= 1
             self._elicitors.remove(elicit)
@@ -532,7 +532,7 @@ async def _list_offer(client: Client) -> Offer:
         prompts=capabilities.prompts,
     )
     if capabilities.tools is not None:
-        offer.tools = await pages(client.list_tools, "tools")
+        offer.tools = await all_entries(client.list_tools, "tools")
     if capabilities.resources is not None:
         offer.resources, offer.templates = await list_resources(client)
     return offer
@@ -543,13 +543,13 @@ async def list_resources(client: Client) -> tuple[list[Resource], list[ResourceT
     resources: list[Resource] = []
     templates: list[ResourceTemplate] = []
     with contextlib.suppress(MCPError):
-        resources = await pages(client.list_resources, "resources")
+        resources = await all_entries(client.list_resources, "resources")
     with contextlib.suppress(MCPError):
-        templates = await pages(client.list_resource_templates, "resource_templates")
+        templates = await all_entries(client.list_resource_templates, "resource_templates")
     return resources, templates
 
 
-async def pages(fetch: Callable[..., Awaitable[Any]], attribute: str) -> list[Any]:
+async def all_entries(fetch: Callable[..., Awaitable[Any]], attribute: str) -> list[Any]:
     """Returns all entries of a listing, page after page."""
     found: list[Any] = []
     cursor: str | None = None
@@ -569,7 +569,7 @@ async def _in_context(
     return await start(client)
 
 
-def _root(error: BaseException) -> BaseException:
+def _root_error(error: BaseException) -> BaseException:
     """Returns the first error inside the groups that anyio wraps around it."""
     while getattr(error, "exceptions", None):
         error = error.exceptions[0]  # type: ignore[attr-defined]

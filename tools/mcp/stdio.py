@@ -22,7 +22,7 @@ from mcp_types import jsonrpc_message_adapter
 
 from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.processes import watchdog
-from qwenbelt.core.secrets import clean_environment, scrub
+from qwenbelt.core.secrets import clean_environment, mask_secrets
 from qwenbelt.tools.mcp.config import ServerConfig
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -68,7 +68,7 @@ class StdioServer:
 
     def last_words(self) -> str:
         """Returns the lines that say why, among those that were not messages."""
-        return scrub(one_line(" / ".join(telling_lines(list(self._words))), 400))
+        return mask_secrets(one_line(" / ".join(telling_lines(list(self._words))), 400))
 
     def ending(self) -> str:
         """Returns how it ended, with its last words, for a message."""
@@ -105,7 +105,7 @@ class StdioServer:
             yield read, write
         finally:
             write.close()
-            await _finish(asyncio.create_task(self._stop(process, tasks)))
+            await _finish_uncancelled(asyncio.create_task(self._stop(process, tasks)))
             for stream in (incoming, read, outgoing):
                 stream.close()
 
@@ -136,7 +136,7 @@ class StdioServer:
 
     async def _read(self, process: asyncio.subprocess.Process, incoming: Received) -> None:
         try:
-            async for line in _lines(_pipe(process.stdout)):
+            async for line in _stream_lines(_pipe_lines(process.stdout)):
                 try:
                     message = jsonrpc_message_adapter.validate_json(line, by_name=False)
                 except ValueError:
@@ -169,7 +169,7 @@ class StdioServer:
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(OSError, _LineTooLong):
-            async for line in _lines(_pipe(process.stderr)):
+            async for line in _stream_lines(_pipe_lines(process.stderr)):
                 self._words.append(line[:1000].decode("utf-8", "replace"))
 
     async def _stop(
@@ -179,12 +179,12 @@ class StdioServer:
             process.stdin.close()
         for end in (None, signal.SIGTERM, signal.SIGKILL):
             if end is not None:
-                _signal(process, end)
-            if await _ended(process):
+                _signal_group(process, end)
+            if await _process_ended(process):
                 break
         self.returncode = process.returncode
         # what it started in its own group goes too, as it would by closing a terminal
-        _signal(process, signal.SIGKILL)
+        _signal_group(process, signal.SIGKILL)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -210,13 +210,13 @@ class _LineTooLong(Exception):
     """A line is longer than we keep."""
 
 
-def _pipe(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
+def _pipe_lines(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
     if stream is None:
         raise OSError("the process has no such pipe")
     return stream
 
 
-async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+async def _stream_lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
     parts: list[bytes] = []
     size = 0
     while chunk := await stream.read(256 * 1024):
@@ -234,7 +234,7 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
         yield b"".join(parts)
 
 
-async def _ended(process: asyncio.subprocess.Process) -> bool:
+async def _process_ended(process: asyncio.subprocess.Process) -> bool:
     # Process.wait() also waits for the pipes, which a grandchild may hold open
     for _ in range(int(_GRACE_SECONDS / 0.01)):
         if process.returncode is not None:
@@ -243,7 +243,7 @@ async def _ended(process: asyncio.subprocess.Process) -> bool:
     return process.returncode is not None
 
 
-def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with contextlib.suppress(OSError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, number)
@@ -251,7 +251,7 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
             process.kill()
 
 
-async def _finish(task: asyncio.Task[None]) -> None:
+async def _finish_uncancelled(task: asyncio.Task[None]) -> None:
     """Waits for a task that must be finished even when we are cancelled meanwhile."""
     cancelled = False
     while not task.done():

@@ -233,7 +233,7 @@ class McpTool(_RemoteTools):
             raise ToolRefused(
                 f"{self.name} is not read-only, and the configuration of its server says never."
             )
-        report: Report = functools.partial(_tell, context)
+        report: Report = functools.partial(_report_progress, context)
 
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             report(message or "", min(max(progress / total, 0.0), 1.0) if total else None)
@@ -253,7 +253,7 @@ class McpTool(_RemoteTools):
         return items
 
 
-def _tell(context: ToolContext, message: str, fraction: float | None = None) -> None:
+def _report_progress(context: ToolContext, message: str, fraction: float | None = None) -> None:
     if not context.cancelled.is_set():
         context.report(message, fraction)
 
@@ -279,11 +279,11 @@ class ListResources(_RemoteTools):
 
     async def work(self, arguments: dict[str, Any], context: ToolContext) -> list[Item]:
         """Asks each time, since resources come and go."""
-        found = await self.connection.request(_listed, self.what)
+        found = await self.connection.request(_listed_tools, self.what)
         return [Item("text", json.dumps(found, ensure_ascii=False, indent=1))]
 
 
-async def _listed(client: Client) -> dict[str, Any]:
+async def _listed_tools(client: Client) -> dict[str, Any]:
     resources, templates = await list_resources(client)
     keep = {"uri", "name", "title", "description", "mime_type", "size"}
     return {

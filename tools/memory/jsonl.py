@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.core.files import replacing
+from qwenbelt.core.files import replacing_file
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.tools.memory.store import Entity, GraphStore, Relation
 
@@ -27,13 +27,13 @@ def read_jsonl(store: GraphStore, path: Path) -> tuple[int, int]:
     """
     try:
         with path.open(encoding="utf-8") as lines:
-            return _add(store, _parsed(path, lines))
+            return _add_items(store, _parsed_lines(path, lines))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read ({reason}).") from error
 
 
-def _add(store: GraphStore, items: Iterator[Entity | Relation]) -> tuple[int, int]:
+def _add_items(store: GraphStore, items: Iterator[Entity | Relation]) -> tuple[int, int]:
     entities = relations = 0
     while part := list(islice(items, _AT_ONCE)):
         known: list[Entity] = [e for e in part if isinstance(e[2], list)]
@@ -45,7 +45,7 @@ def _add(store: GraphStore, items: Iterator[Entity | Relation]) -> tuple[int, in
     return entities, relations
 
 
-def _parsed(path: Path, lines: Any) -> Iterator[Entity | Relation]:
+def _parsed_lines(path: Path, lines: Any) -> Iterator[Entity | Relation]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -62,7 +62,7 @@ def _parsed(path: Path, lines: Any) -> Iterator[Entity | Relation]:
 
 def write_jsonl(store: GraphStore, path: Path) -> None:
     """Writes the whole graph as the reference server does."""
-    with replacing(path) as file:
+    with replacing_file(path) as file:
         for kind, item in store.everything():
             first, second, third = item
             if kind == "entity":

@@ -172,13 +172,13 @@ def _read_graph(store: GraphStore, given: ReadGraph, call: OperationCall) -> Ope
     return _part_reply(whole_graph(store, given.cursor), call)
 
 
-def _search(store: GraphStore, given: SearchNodes, call: OperationCall) -> OperationResult:
+def _search_nodes(store: GraphStore, given: SearchNodes, call: OperationCall) -> OperationResult:
     if not given.query.strip():
         return _part_reply(whole_graph(store, given.cursor), call)
     return _part_reply(some_of_it(store, store.search(given.query), given.cursor), call)
 
 
-def _open(store: GraphStore, given: OpenNodes, call: OperationCall) -> OperationResult:
+def _open_nodes(store: GraphStore, given: OpenNodes, call: OperationCall) -> OperationResult:
     return _part_reply(some_of_it(store, store.ids_of(given.names), given.cursor), call)
 
 
@@ -271,7 +271,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Search Nodes",
         "Search for nodes in the knowledge graph: all words of the query, in English or Chinese.",
         SearchNodes,
-        _search,
+        _search_nodes,
         _GRAPH,
         read_only=True,
     ),
@@ -280,7 +280,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Open Nodes",
         "Open specific nodes in the knowledge graph by their names.",
         OpenNodes,
-        _open,
+        _open_nodes,
         _GRAPH,
         read_only=True,
     ),

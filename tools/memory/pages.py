@@ -46,14 +46,14 @@ class GraphPage:
         self.entities.append(entity)
         last = 0
         for number, content in observations:
-            shown = json.dumps(_cut(content), ensure_ascii=False)
+            shown = json.dumps(_cut_to_page(content), ensure_ascii=False)
             if not self._room_for(shown) and (kept or not empty):
                 self.cursor = f"e:{place}:{last}"
                 if not kept:
                     self.entities.pop()
                     self.cursor = f"e:{place}:0"
                 return False
-            kept.append(_cut(content))
+            kept.append(_cut_to_page(content))
             last = number
         return True
 
@@ -68,13 +68,13 @@ class GraphPage:
         return True
 
 
-def _cut(content: str) -> str:
+def _cut_to_page(content: str) -> str:
     if len(content) <= _MAX_CHARACTERS:
         return content
     return f"{content[:_MAX_CHARACTERS]}… [{len(content) - _MAX_CHARACTERS} more characters]"
 
 
-def _parsed(cursor: str | None) -> tuple[str, int, int]:
+def _parsed_cursor(cursor: str | None) -> tuple[str, int, int]:
     if cursor is None:
         return "e", 0, 0
     kind, *numbers = cursor.split(":")
@@ -86,7 +86,7 @@ def _parsed(cursor: str | None) -> tuple[str, int, int]:
 def whole_graph(store: GraphStore, cursor: str | None) -> GraphPage:
     """Returns as much of the graph as fits, from the cursor on."""
     part = GraphPage()
-    kind, first, after = _parsed(cursor)
+    kind, first, after = _parsed_cursor(cursor)
     if kind == "e":
         for identity in _all_ids(store, first):
             found = store.entity(identity, after if identity == first else 0)
@@ -114,7 +114,7 @@ def _all_relations(store: GraphStore, after: int) -> Iterator[tuple[int, str, st
 def some_of_it(store: GraphStore, identities: list[int], cursor: str | None) -> GraphPage:
     """Returns entities with the relations from or to them, as much as fits."""
     part = GraphPage()
-    kind, first, after = _parsed(cursor)
+    kind, first, after = _parsed_cursor(cursor)
     if kind == "e":
         for place in range(first, len(identities)):
             found = store.entity(identities[place], after if place == first else 0)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from qwenbelt.core import transactions
 from qwenbelt.core.errors import ConfigError, ToolError, one_line
-from qwenbelt.tools.memory.words import indexed, loose_phrases, phrases
+from qwenbelt.tools.memory.words import loose_phrases, query_phrases, text_for_index
 
 _BUSY_SECONDS = 30.0
 _SCAN_SECONDS = 2.0
@@ -93,7 +93,7 @@ class GraphStore:
     def _changing(self) -> Iterator[sqlite3.Connection]:
         with self._writing:
             try:
-                with transactions.writing(self._writer) as connection:
+                with transactions.write_transaction(self._writer) as connection:
                     yield connection
             except sqlite3.OperationalError as error:
                 if "full" not in str(error):
@@ -137,10 +137,10 @@ class GraphStore:
                 if row.rowcount < 1:
                     continue
                 identity = int(row.lastrowid or 0)
-                _index(connection, 2 * identity, f"{name}\n{kind}")
+                _index_text(connection, 2 * identity, f"{name}\n{kind}")
                 kept = list(dict.fromkeys(observations))
                 for content in kept:
-                    _observe(connection, identity, content)
+                    _add_observation(connection, identity, content)
                 added.append((name, kind, kept))
         return added
 
@@ -161,10 +161,12 @@ class GraphStore:
         results = []
         with self._changing() as connection:
             for name, contents in observations:
-                identity = _entity(connection, name)
+                identity = _entity_number(connection, name)
                 if identity is None:
                     raise ToolError(f"Entity with name {one_line(name, 200)} not found.")
-                results.append((name, [c for c in contents if _observe(connection, identity, c)]))
+                results.append(
+                    (name, [c for c in contents if _add_observation(connection, identity, c)])
+                )
         return results
 
     def delete_entities(self, names: Iterable[str]) -> int:
@@ -172,7 +174,7 @@ class GraphStore:
         count = 0
         with self._changing() as connection:
             for name in names:
-                identity = _entity(connection, name)
+                identity = _entity_number(connection, name)
                 if identity is not None:
                     _forget_entity(connection, identity)
                     count += 1
@@ -185,12 +187,12 @@ class GraphStore:
         count = 0
         with self._changing() as connection:
             for name, contents in deletions:
-                identity = _entity(connection, name)
+                identity = _entity_number(connection, name)
                 for content in contents if identity is not None else ():
                     sql = "SELECT id FROM observations WHERE entity = ? AND content = ?"
                     row = connection.execute(sql, (identity, content)).fetchone()
                     if row is not None:
-                        _unindex(connection, 2 * row[0] + 1, content)
+                        _unindex_text(connection, 2 * row[0] + 1, content)
                         connection.execute("DELETE FROM observations WHERE id = ?", row)
                         count += 1
         return count
@@ -220,7 +222,7 @@ class GraphStore:
     def ids_of(self, names: Iterable[str]) -> list[int]:
         """Returns the identities of the named entities that exist."""
         with self._reading() as connection:
-            found = [_entity(connection, name) for name in dict.fromkeys(names)]
+            found = [_entity_number(connection, name) for name in dict.fromkeys(names)]
         return [identity for identity in found if identity is not None]
 
     def names_from(self, begun: str, most: int) -> list[str]:
@@ -268,9 +270,9 @@ class GraphStore:
         is (also inside words), and then entities with some of the words are taken.
         """
         with self._reading() as connection:
-            terms = phrases(query)
+            terms = query_phrases(query)
             found = _with_all(connection, terms) if terms else []
-            found = found or _containing(connection, query)
+            found = found or _entities_containing(connection, query)
             return found or _with_some(connection, loose_phrases(query))
 
     def everything(self) -> Iterator[tuple[str, Entity | Relation]]:
@@ -285,38 +287,40 @@ class GraphStore:
                 yield "relation", (row[0], row[1], row[2])
 
 
-def _entity(connection: sqlite3.Connection, name: str) -> int | None:
+def _entity_number(connection: sqlite3.Connection, name: str) -> int | None:
     row = connection.execute("SELECT id FROM entities WHERE name = ?", (name,)).fetchone()
     return None if row is None else int(row[0])
 
 
-def _observe(connection: sqlite3.Connection, entity: int, content: str) -> bool:
+def _add_observation(connection: sqlite3.Connection, entity: int, content: str) -> bool:
     sql = "INSERT OR IGNORE INTO observations (entity, content) VALUES (?, ?)"
     row = connection.execute(sql, (entity, content))
     if row.rowcount < 1:
         return False
-    _index(connection, 2 * int(row.lastrowid or 0) + 1, content)
+    _index_text(connection, 2 * int(row.lastrowid or 0) + 1, content)
     return True
 
 
 def _forget_entity(connection: sqlite3.Connection, identity: int) -> None:
     sql = "SELECT id, content FROM observations WHERE entity = ?"
     for number, content in connection.execute(sql, (identity,)).fetchall():
-        _unindex(connection, 2 * number + 1, content)
+        _unindex_text(connection, 2 * number + 1, content)
     connection.execute("DELETE FROM observations WHERE entity = ?", (identity,))
     sql = "SELECT name, type FROM entities WHERE id = ?"
     name, kind = connection.execute(sql, (identity,)).fetchone()
-    _unindex(connection, 2 * identity, f"{name}\n{kind}")
+    _unindex_text(connection, 2 * identity, f"{name}\n{kind}")
     connection.execute("DELETE FROM entities WHERE id = ?", (identity,))
 
 
-def _index(connection: sqlite3.Connection, number: int, text: str) -> None:
-    connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (number, indexed(text)))
+def _index_text(connection: sqlite3.Connection, number: int, text: str) -> None:
+    connection.execute(
+        "INSERT INTO words (rowid, text) VALUES (?, ?)", (number, text_for_index(text))
+    )
 
 
-def _unindex(connection: sqlite3.Connection, number: int, text: str) -> None:
+def _unindex_text(connection: sqlite3.Connection, number: int, text: str) -> None:
     sql = "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)"
-    connection.execute(sql, (number, indexed(text)))
+    connection.execute(sql, (number, text_for_index(text)))
 
 
 # a row of the index is an entity (even numbers) or an observation (odd ones)
@@ -327,7 +331,9 @@ _OWNERS = """
 """
 
 
-def _owners(connection: sqlite3.Connection, phrase: str, most: int = 5 * _MOST_FOUND) -> list[int]:
+def _owners_of_phrase(
+    connection: sqlite3.Connection, phrase: str, most: int = 5 * _MOST_FOUND
+) -> list[int]:
     rows = connection.execute(_OWNERS, (phrase, most)).fetchall()
     return [row[0] for row in rows if row[0] is not None]
 
@@ -337,7 +343,7 @@ def _with_all(connection: sqlite3.Connection, terms: list[str]) -> list[int]:
     found: dict[int, None] | None = None
     common = []
     for term in terms:
-        owners = _owners(connection, term, _FEW)
+        owners = _owners_of_phrase(connection, term, _FEW)
         if len(owners) == _FEW:
             common.append(term)
             continue
@@ -345,12 +351,14 @@ def _with_all(connection: sqlite3.Connection, terms: list[str]) -> list[int]:
         if not found:
             return []
     if found is None:
-        lists = [_owners(connection, term) for term in terms]
+        lists = [_owners_of_phrase(connection, term) for term in terms]
         return sorted(set(lists[0]).intersection(*lists[1:]))[:_MOST_FOUND]
-    return sorted(_having(connection, list(found), common) if common else found)
+    return sorted(_entities_with_terms(connection, list(found), common) if common else found)
 
 
-def _having(connection: sqlite3.Connection, entities: list[int], terms: list[str]) -> set[int]:
+def _entities_with_terms(
+    connection: sqlite3.Connection, entities: list[int], terms: list[str]
+) -> set[int]:
     """Returns those of a few entities that have all terms, by a small index of their own.
 
     In the large one, SQLite gathers all rows of a common prefix before it looks at a few of them.
@@ -365,7 +373,7 @@ def _having(connection: sqlite3.Connection, entities: list[int], terms: list[str
         for entity in entities:
             for (text,) in connection.execute(sql, {"id": entity}):
                 owners.append(entity)
-                _index(small, len(owners), text)
+                _index_text(small, len(owners), text)
         found = set(entities)
         for term in terms:
             rows = small.execute("SELECT rowid FROM words WHERE words MATCH ?", (term,))
@@ -376,7 +384,7 @@ def _having(connection: sqlite3.Connection, entities: list[int], terms: list[str
 def _with_some(connection: sqlite3.Connection, terms: list[str]) -> list[int]:
     hits: dict[int, int] = {}
     for term in terms:
-        for owner in _owners(connection, term):
+        for owner in _owners_of_phrase(connection, term):
             hits[owner] = hits.get(owner, 0) + 1
     most = max(hits.values(), default=0)
     # half of the best match's words is little in common
@@ -384,7 +392,7 @@ def _with_some(connection: sqlite3.Connection, terms: list[str]) -> list[int]:
     return sorted(good, key=lambda owner: (-hits[owner], owner))[:_MOST_FOUND]
 
 
-def _containing(connection: sqlite3.Connection, query: str) -> list[int]:
+def _entities_containing(connection: sqlite3.Connection, query: str) -> list[int]:
     pattern = query.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     end = time.monotonic() + _SCAN_SECONDS
     late: Callable[[], int] = lambda: int(time.monotonic() > end)  # noqa: E731

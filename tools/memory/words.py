@@ -15,16 +15,16 @@ _APART = re.compile(
 _WORD = re.compile(r"[^\W_]+")
 
 
-def indexed(text: str) -> str:
+def text_for_index(text: str) -> str:
     """Returns a text as the index takes it."""
     return text if text.isascii() else _APART.sub(r" \g<0> ", text)
 
 
-def phrases(query: str) -> list[str]:
+def query_phrases(query: str) -> list[str]:
     """Returns the terms of a query as FTS5 phrases; the last word of each may go on."""
     found = []
     for term in query.split():
-        words = _WORD.findall(indexed(term))
+        words = _WORD.findall(text_for_index(term))
         if words:
             more = "" if _APART.match(words[-1]) else "*"
             found.append(f'"{" ".join(words)}"{more}')
@@ -34,7 +34,7 @@ def phrases(query: str) -> list[str]:
 def loose_phrases(query: str) -> list[str]:
     """Returns the terms of a query with long Chinese ones as pairs of characters."""
     found = []
-    for phrase in phrases(query):
+    for phrase in query_phrases(query):
         words = phrase.strip('"*').split()
         if len(words) > 2 and all(_APART.match(word) for word in words):
             found += [f'"{a} {b}"' for a, b in zip(words, words[1:])]  # noqa: B905, RUF007

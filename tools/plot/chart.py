@@ -166,7 +166,7 @@ class ChartArguments(BaseModel):
             bins=self.bins,
             legend=self.legend,
         )
-        _check(chart)
+        _check_chart(chart)
         return chart
 
     def _table(self) -> list[list[Cell]]:
@@ -257,11 +257,11 @@ def _from_series(
     out = []
     for place, entry in enumerate(given, 1):
         name = entry.name or (f"{place}" if len(given) > 1 else "")
-        values = _numbers(entry.values, f"series {name or place!r}")
+        values = _column_numbers(entry.values, f"series {name or place!r}")
         x, dates = _x_values(entry, labels, kind, name)
         points = () if dates else _point_names(entry, labels, kind)
         out.append(Series(name, values, x, points, dates))
-    return _labels(labels, out), tuple(out)
+    return _axis_labels(labels, out), tuple(out)
 
 
 def _by_date(
@@ -291,7 +291,7 @@ def _point_names(entry: SeriesArguments, labels: list[Cell] | None, kind: Kind) 
     return tuple(label_text(label) for label in labels)
 
 
-def _labels(labels: list[Cell] | None, series: Sequence[Series]) -> tuple[str, ...]:
+def _axis_labels(labels: list[Cell] | None, series: Sequence[Series]) -> tuple[str, ...]:
     if labels is not None:
         return tuple(label_text(value) for value in labels)
     if any(s.x is not None for s in series):
@@ -339,7 +339,7 @@ def _usable(value: float) -> bool:
     return not isinstance(value, bool) and math.isfinite(value) and abs(value) <= LARGEST
 
 
-def _numbers(cells: Sequence[Cell], where: str) -> tuple[float | None, ...]:
+def _column_numbers(cells: Sequence[Cell], where: str) -> tuple[float | None, ...]:
     out: list[float | None] = []
     for place, cell in enumerate(cells, 1):
         try:
@@ -397,8 +397,10 @@ def _labelled_columns(header: list[str], columns: list[list[Cell]], numeric: lis
     labels = tuple(label_text(cell) for cell in columns[0])
     picked = [i for i in numeric if i > 0]
     if not picked and numeric:  # a single column of numbers
-        return tuple(str(n + 1) for n in range(len(columns[0]))), _series(header, columns, numeric)
-    return labels, _series(header, columns, picked)
+        return tuple(str(n + 1) for n in range(len(columns[0]))), _chart_series(
+            header, columns, numeric
+        )
+    return labels, _chart_series(header, columns, picked)
 
 
 def _xy_columns(header: list[str], columns: list[list[Cell]], numeric: list[int]) -> Parsed:
@@ -412,13 +414,13 @@ def _xy_columns(header: list[str], columns: list[list[Cell]], numeric: list[int]
     points = tuple(names[row] for row in kept) if names else ()
     return (), tuple(
         Series(s.name, tuple(s.values[row] for row in kept), x, points)
-        for s in _series(header, columns, numeric[1:])
+        for s in _chart_series(header, columns, numeric[1:])
     )
 
 
 def _value_columns(header: list[str], columns: list[list[Cell]], numeric: list[int]) -> Parsed:
     """Every numeric column is a sample."""
-    return (), _series(header, columns, numeric)
+    return (), _chart_series(header, columns, numeric)
 
 
 def _line_columns(header: list[str], columns: list[list[Cell]], numeric: list[int]) -> Parsed:
@@ -433,7 +435,7 @@ def _line_columns(header: list[str], columns: list[list[Cell]], numeric: list[in
     return labels, tuple(Series(s.name, s.values, x) for s in series)
 
 
-def _matrix(header: list[str], columns: list[list[Cell]], numeric: list[int]) -> Parsed:
+def _heatmap_matrix(header: list[str], columns: list[list[Cell]], numeric: list[int]) -> Parsed:
     """A heatmap's rows are the table's rows."""
     picked = [i for i in numeric if i > 0] or numeric
     names = [label_text(cell) for cell in columns[0]]
@@ -447,16 +449,18 @@ _READERS: dict[str, Callable[[list[str], list[list[Cell]], list[int]], Parsed]] 
     "histogram": _value_columns,
     "box": _value_columns,
     "line": _line_columns,
-    "heatmap": _matrix,
+    "heatmap": _heatmap_matrix,
 }
 
 
-def _series(header: list[str], columns: list[list[Cell]], picked: list[int]) -> tuple[Series, ...]:
+def _chart_series(
+    header: list[str], columns: list[list[Cell]], picked: list[int]
+) -> tuple[Series, ...]:
     return tuple(Series(header[i], _column(columns[i], header[i])) for i in picked)
 
 
 def _column(cells: list[Cell], name: str) -> tuple[float | None, ...]:
-    return _numbers(cells, f"column {name!r:.60}")
+    return _column_numbers(cells, f"column {name!r:.60}")
 
 
 def _is_numeric(column: list[Cell]) -> bool:
@@ -480,7 +484,7 @@ def label_text(cell: Cell) -> str:
     return " ".join(str(cell).split())
 
 
-def _check(chart: Chart) -> None:
+def _check_chart(chart: Chart) -> None:
     if chart.points == 0:
         raise ToolError("There is no value to draw: every value is missing.")
     if chart.kind in _CATEGORICAL or (chart.kind == "line" and chart.series[0].x is None):

@@ -37,13 +37,13 @@ def days_of(labels: Sequence[str]) -> tuple[float, ...] | None:
     if len(set(labels)) < 2:
         return None
     try:
-        read = _european(labels) or _date
+        read = _european_reader(labels) or _date_of_label
         return tuple(((read(label) - _EPOCH).total_seconds()) / _DAY for label in labels)
     except (ValueError, OverflowError):
         return None
 
 
-def _date(label: str) -> dt.datetime:
+def _date_of_label(label: str) -> dt.datetime:
     text = label.strip()
     for form in _FORMS:
         found = form.fullmatch(text)
@@ -65,7 +65,7 @@ def _made(parts: dict[str, str | None]) -> dt.datetime:
     return dt.datetime(year, month, day, hour, minute, second)
 
 
-def _european(labels: Sequence[str]) -> Callable[[str], dt.datetime] | None:
+def _european_reader(labels: Sequence[str]) -> Callable[[str], dt.datetime] | None:
     """Returns a reader for dates that end with the year, if one order fits all of them alone."""
     found = [_EUROPEAN.fullmatch(label.strip()) for label in labels]
     if not all(found):

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import one_line
-from qwenbelt.core.files import replacing
+from qwenbelt.core.files import replacing_file
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.tools.plot.chart import Chart
 from qwenbelt.tools.plot.fonts import cjk_font
 from qwenbelt.tools.plot.painters import PAINTERS
-from qwenbelt.tools.plot.shortening import distinct
+from qwenbelt.tools.plot.shortening import distinct_names
 from qwenbelt.tools.plot.strings import say
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Drawn:
     characters_missing: bool
 
 
-def draw(chart: Chart, folder: Path, *, language: Language | None = None) -> Drawn:
+def draw_chart(chart: Chart, folder: Path, *, language: Language | None = None) -> Drawn:
     """Draws the chart into `folder` as png and svg; the same chart gets the same names.
 
     Raises:
@@ -56,12 +56,12 @@ def draw(chart: Chart, folder: Path, *, language: Language | None = None) -> Dra
     stem = file_stem(chart)
     with _drawing:
         writer = _Lettering(chart)
-        figure = _figure(writer.chart, language or detect_language(_all_text(chart)))
+        figure = _make_figure(writer.chart, language or detect_language(_all_text(chart)))
         writer.dress(figure)
         png, svg = folder / f"{stem}.png", folder / f"{stem}.svg"
-        with replacing(png) as file:
+        with replacing_file(png) as file:
             figure.savefig(file, format="png", dpi=DPI, metadata={"Title": chart.title})
-        with replacing(svg) as file:
+        with replacing_file(svg) as file:
             figure.savefig(file, format="svg", metadata={"Date": None})
     return Drawn(png, svg, writer.missing)
 
@@ -78,11 +78,11 @@ def _all_text(chart: Chart) -> str:
     return " ".join((chart.title, chart.x_label, chart.y_label, chart.unit, *chart.labels, *names))
 
 
-def _figure(chart: Chart, language: Language) -> Figure:
+def _make_figure(chart: Chart, language: Language) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=_size(chart), layout="constrained", facecolor="white")
+    figure = Figure(figsize=_figure_size(chart), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     engine = figure.get_layout_engine()
     if engine is not None:
@@ -92,15 +92,15 @@ def _figure(chart: Chart, language: Language) -> Figure:
     PAINTERS[chart.kind](axes, chart, language)
     columns = int(figure.get_figwidth() * 10)
     if chart.title:
-        title = _wrapped(chart.title, columns)
+        title = _wrapped_text(chart.title, columns)
         figure.suptitle(title, x=0.012, ha="left", fontsize=13, color=INK, linespacing=1.3)
     if chart.source:
-        source = _wrapped(say("source", language, source=chart.source), columns + 60)
+        source = _wrapped_text(say("source", language, source=chart.source), columns + 60)
         figure.supxlabel(source, x=0.012, ha="left", fontsize=7.5, color=FAINT)
     return figure
 
 
-def _size(chart: Chart) -> tuple[float, float]:
+def _figure_size(chart: Chart) -> tuple[float, float]:
     if chart.kind == "bar" and chart.horizontal:
         return 8.0, min(14.0, max(3.6, 1.6 + 0.32 * len(chart.labels) * _group(chart)))
     if chart.kind == "heatmap":
@@ -123,7 +123,7 @@ def _plain(axes: Axes) -> None:
     axes.grid(axis="y", color=GRID, linewidth=0.8)
 
 
-def _wrapped(text: str, columns: int) -> str:
+def _wrapped_text(text: str, columns: int) -> str:
     """Breaks a text; a Chinese character takes two columns and may be followed by a break."""
     if len(text) == len(text.encode("utf-8")):
         return "\n".join(textwrap.wrap(text, columns)[:3])
@@ -180,7 +180,7 @@ class _Lettering:
     def _fit_all(self, names: Sequence[str], longest: int = _LONGEST_LABEL) -> list[str]:
         """Fits names that must stay different."""
         lines = [one_line(name, _LONGEST_NAME) for name in names]
-        return [self.fit(name, longest) for name in distinct(lines, longest)]
+        return [self.fit(name, longest) for name in distinct_names(lines, longest)]
 
     def fit(self, text: str, longest: int = _LONGEST_LABEL) -> str:
         """Returns `text` on one line with drawable characters only, shortened to `longest`."""

@@ -48,7 +48,7 @@ def rows_of_file(
     Raises:
         ToolError: there is no such file or column, or the file is no table.
     """
-    path = _found(name, files, folder)
+    path = _found_file(name, files, folder)
     try:
         rows, count = read_rows(path, MAX_ROWS)
     except InputError as error:
@@ -62,26 +62,30 @@ def rows_of_file(
     types = column_types(header, body)
     numeric = [n for n, type_ in enumerate(types) if type_ in ("integer", "number")]
     if kind in ("histogram", "box"):
-        picked = [_column(one, header) for one in y] or numeric
-        return _picked([header, *body], picked), ""
-    at = _column(x, header) if x else next((n for n in range(len(header)) if n not in numeric), 0)
-    picked = [_column(one, header) for one in y] or [n for n in numeric if n != at]
+        picked = [_column_number(one, header) for one in y] or numeric
+        return _picked_columns([header, *body], picked), ""
+    at = (
+        _column_number(x, header)
+        if x
+        else next((n for n in range(len(header)) if n not in numeric), 0)
+    )
+    picked = [_column_number(one, header) for one in y] or [n for n in numeric if n != at]
     if not picked:
         if aggregate != "count":
             raise ToolError(f"{path.name} has no numeric column to draw besides {header[at]!r}.")
         picked = [at]
     labels = [row[at] for row in body]
     if kind not in JOINED or (len(set(labels)) == len(labels) and aggregate != "count"):
-        return _picked([header, *body], [at, *picked]), ""
+        return _picked_columns([header, *body], [at, *picked]), ""
     how = aggregate or "sum"
-    return _joined(header, body, at, picked, how), how
+    return _joined_rows(header, body, at, picked, how), how
 
 
-def _picked(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> Table:
+def _picked_columns(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> Table:
     return [[row[n] for n in columns] for row in rows]
 
 
-def _joined(
+def _joined_rows(
     header: Sequence[str], body: Sequence[Sequence[str]], at: int, picked: Sequence[int], how: str
 ) -> Table:
     """Joins the rows of each x; dates stand in the order of time, others as they come."""
@@ -96,12 +100,12 @@ def _joined(
     for label in labels:
         cells: list[float | int | str | None] = [label]
         for n in picked:
-            cells.append(_folded([row[n] for row in groups[label]], how, header[n]))
+            cells.append(_aggregated_cells([row[n] for row in groups[label]], how, header[n]))
         made.append(cells)
     return made
 
 
-def _folded(cells: Sequence[str], how: str, name: str) -> float | None:
+def _aggregated_cells(cells: Sequence[str], how: str, name: str) -> float | None:
     if how == "count":
         return float(sum(bool(cell.strip()) for cell in cells))
     try:
@@ -111,7 +115,7 @@ def _folded(cells: Sequence[str], how: str, name: str) -> float | None:
     return _FOLD[how](values) if values else None
 
 
-def _found(name: str, files: Mapping[str, Path], folder: Path | None) -> Path:
+def _found_file(name: str, files: Mapping[str, Path], folder: Path | None) -> Path:
     plain = Path(name.replace("\\", "/")).name
     tables = {one: Path(path) for one, path in files.items()}
     if folder is not None and folder.is_dir():
@@ -126,7 +130,7 @@ def _found(name: str, files: Mapping[str, Path], folder: Path | None) -> Path:
     raise ToolError(f"There is no file {plain!r}. Files with data: {known or 'none'}.")
 
 
-def _column(name: str, header: Sequence[str]) -> int:
+def _column_number(name: str, header: Sequence[str]) -> int:
     if name in header:
         return list(header).index(name)
     folded = [one.casefold().strip() for one in header]

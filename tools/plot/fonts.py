@@ -128,16 +128,16 @@ def cjk_font(style: Style = "sans") -> CjkFont | None:
     A wheel's font is preferred to the system's, so that pictures look alike everywhere. Where no
     serif font is found, the sans font is returned.
     """
-    found = next((f for f in _candidates(style) if f is not None), None)
+    found = next((f for f in _candidate_fonts(style) if f is not None), None)
     if found is None and style == "serif":
         return cjk_font("sans")
     return found
 
 
-def _candidates(style: Style) -> Iterator[CjkFont | None]:
+def _candidate_fonts(style: Style) -> Iterator[CjkFont | None]:
     chosen = os.environ.get("QWENBELT_CJK_FONT", "")
     if chosen:
-        yield _font(Path(chosen).expanduser(), style, "QWENBELT_CJK_FONT")
+        yield _chinese_font(Path(chosen).expanduser(), style, "QWENBELT_CJK_FONT")
     for module, file, has in _WHEELS:
         if has == style:
             yield _wheel_font(module, file, style)
@@ -146,7 +146,7 @@ def _candidates(style: Style) -> Iterator[CjkFont | None]:
 
 def _wheel_font(module: str, file: str, style: Style) -> CjkFont | None:
     path = _in_wheel(module, file)
-    return _font(path, style, f"the package {module}") if path is not None else None
+    return _chinese_font(path, style, f"the package {module}") if path is not None else None
 
 
 def _system_fonts(style: Style) -> Iterator[CjkFont | None]:
@@ -158,7 +158,7 @@ def _system_fonts(style: Style) -> Iterator[CjkFont | None]:
             if name.startswith(start) and rank not in best:
                 best[rank] = file
     for rank in sorted(best):
-        yield _font(best[rank], style, "the system")
+        yield _chinese_font(best[rank], style, "the system")
 
 
 def _font_files() -> Iterator[Path]:
@@ -185,7 +185,7 @@ def system_font_folders() -> list[Path]:
     return [place for place in places if place.is_dir()]
 
 
-def _font(path: Path, style: Style, origin: str) -> CjkFont | None:
+def _chinese_font(path: Path, style: Style, origin: str) -> CjkFont | None:
     """Returns the font if the file can be read as one and has Chinese characters."""
     if path.suffix.lower() not in _SUFFIXES or not path.is_file():
         return None

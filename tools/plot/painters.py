@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.language import Language
 from qwenbelt.tools.plot.chart import Chart, Series
-from qwenbelt.tools.plot.shortening import distinct
+from qwenbelt.tools.plot.shortening import distinct_names
 from qwenbelt.tools.plot.strings import say
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _STYLES = ("-", "--", "-.", ":")
 _MARKERS = "osD^vPX*"
 
 
-def colour(place: int) -> str:
+def series_colour(place: int) -> str:
     """Returns the colour of the series at `place`, from 0."""
     return COLOURS[place % len(COLOURS)]
 
@@ -142,8 +142,8 @@ def _category_axis(axes: Axes, labels: tuple[str, ...], which: str = "x") -> Non
     step = max(1, math.ceil(len(labels) / (40 if which == "y" else 30)))
     places = list(range(0, len(labels), step))
     columns = 28 if which == "y" else 14
-    names = distinct([labels[i] for i in places], 2 * columns - 2)
-    texts = [_broken(name, columns) for name in names]
+    names = distinct_names([labels[i] for i in places], 2 * columns - 2)
+    texts = [_broken_label(name, columns) for name in names]
     if which == "y":
         axes.set_yticks(places, texts)
         return
@@ -155,7 +155,7 @@ def _category_axis(axes: Axes, labels: tuple[str, ...], which: str = "x") -> Non
         axes.tick_params(axis="x", labelsize=8)
 
 
-def _broken(text: str, columns: int) -> str:
+def _broken_label(text: str, columns: int) -> str:
     return "\n".join(textwrap.wrap(text, columns, break_on_hyphens=False)) or " "
 
 
@@ -168,7 +168,7 @@ def line(axes: Axes, chart: Chart, _: Language) -> None:
         axes.plot(
             x,
             _values(series),
-            color=colour(place),
+            color=series_colour(place),
             linestyle=_STYLES[place // len(COLOURS) % len(_STYLES)],
             linewidth=2,
             marker="o" if longest <= 40 else None,
@@ -193,10 +193,10 @@ def bar(axes: Axes, chart: Chart, _: Language) -> None:
         values = [v or 0.0 for v in series.values]
         offset = 0.0 if chart.stacked else (place - (count - 1) / 2) * width
         positions = [i + offset for i in range(len(values))]
-        starts = _starts(values, above, below) if chart.stacked else [0.0] * len(values)
+        starts = _stacked_starts(values, above, below) if chart.stacked else [0.0] * len(values)
         put: Callable[..., Any] = axes.barh if chart.horizontal else axes.bar
         base = {"left" if chart.horizontal else "bottom": None if chart.log_y else starts}
-        drawn = put(positions, values, width * 0.94, color=colour(place), **base)
+        drawn = put(positions, values, width * 0.94, color=series_colour(place), **base)
         drawn.set_label(series.name)
         texts = [number_text(_rounded(v)) if v is not None else "" for v in series.values]
         if not chart.stacked and (chart.horizontal or sum(map(len, texts)) * count <= 100):
@@ -205,7 +205,7 @@ def bar(axes: Axes, chart: Chart, _: Language) -> None:
     _legend(axes, chart)
 
 
-def _starts(values: list[float], above: list[float], below: list[float]) -> list[float]:
+def _stacked_starts(values: list[float], above: list[float], below: list[float]) -> list[float]:
     """Where each stacked bar begins; negative values grow downwards."""
     starts = []
     for i, value in enumerate(values):
@@ -247,7 +247,7 @@ def scatter(axes: Axes, chart: Chart, _: Language) -> None:
             list(series.x or ()),
             _values(series),
             s=size,
-            color=colour(place),
+            color=series_colour(place),
             alpha=0.85 if chart.points <= 300 else 0.5,
             marker=_MARKERS[place // len(COLOURS) % len(_MARKERS)],
             linewidths=0,
@@ -270,7 +270,7 @@ def _name_points(axes: Axes, series: Series) -> None:
     ]
     wide = max((x for _, x, _ in known), default=0) - min((x for _, x, _ in known), default=0)
     high = max((y for *_, y in known), default=0) - min((y for *_, y in known), default=0)
-    short = dict(zip(series.points, distinct(series.points, 24), strict=True))
+    short = dict(zip(series.points, distinct_names(series.points, 24), strict=True))
     for name, x, y in known:
         crowded = any(
             abs(x - u) <= wide * 0.06 and 0 <= v - y <= high * 0.06 and (u, v) != (x, y)
@@ -293,8 +293,8 @@ def histogram(axes: Axes, chart: Chart, language: Language) -> None:
     samples = [[v for v in s.values if v is not None] for s in chart.series]
     axes.hist(
         samples,
-        bins=chart.bins or _bins(samples),
-        color=[colour(i) for i in range(len(samples))],
+        bins=chart.bins or _histogram_bins(samples),
+        color=[series_colour(i) for i in range(len(samples))],
         label=[s.name or "_" for s in chart.series],
         edgecolor="white",
         linewidth=0.6,
@@ -310,7 +310,7 @@ def histogram(axes: Axes, chart: Chart, language: Language) -> None:
     _legend(axes, chart)
 
 
-def _bins(samples: list[list[float]]) -> int:
+def _histogram_bins(samples: list[list[float]]) -> int:
     """Sturges' rule, at least 5 and at most 60."""
     most = max(len(sample) for sample in samples)
     return max(5, min(60, math.ceil(math.log2(max(most, 2))) + 1))
@@ -328,8 +328,8 @@ def box(axes: Axes, chart: Chart, _: Language) -> None:
         flierprops={"marker": "o", "markersize": 3.5, "markeredgecolor": "#6b7280"},
     )
     for place, patch in enumerate(drawn["boxes"]):
-        patch.set_facecolor(colour(place) + "99")
-        patch.set_edgecolor(colour(place))
+        patch.set_facecolor(series_colour(place) + "99")
+        patch.set_edgecolor(series_colour(place))
     _value_axis(axes, chart)
     names = [s.name for s in chart.series]
     if len(names) > 1 or names[0]:
@@ -387,7 +387,7 @@ def pie(axes: Axes, chart: Chart, _: Language) -> None:
     total = sum(values)
     wedges, *_rest = axes.pie(
         values,
-        colors=[colour(i) for i in range(len(values))],
+        colors=[series_colour(i) for i in range(len(values))],
         startangle=90,
         counterclock=False,
         wedgeprops={"edgecolor": "white", "linewidth": 1.2},

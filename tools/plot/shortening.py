@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 MARK = "…"
 
 
-def distinct(names: Sequence[str], longest: int) -> list[str]:
+def distinct_names(names: Sequence[str], longest: int) -> list[str]:
     """Returns the names within `longest` characters; different names stay different.
 
     What names have in common goes first: the end, then the middle, then the common beginning and
@@ -18,7 +18,7 @@ def distinct(names: Sequence[str], longest: int) -> list[str]:
         return list(names)
     different = len(set(names))
     best: list[str] = []
-    for cut in (_end, _middle, _difference(names)):
+    for cut in (_cut_at_end, _cut_in_middle, _difference(names)):
         shown = [name if len(name) <= longest else cut(name, longest) for name in names]
         if len(set(shown)) == different:
             return shown
@@ -27,11 +27,11 @@ def distinct(names: Sequence[str], longest: int) -> list[str]:
     return _numbered(names, best, longest)
 
 
-def _end(name: str, longest: int) -> str:
+def _cut_at_end(name: str, longest: int) -> str:
     return name[: longest - 1].rstrip() + MARK
 
 
-def _middle(name: str, longest: int) -> str:
+def _cut_in_middle(name: str, longest: int) -> str:
     room = (longest - 1) // 2
     head, tail = name[:room], name[len(name) - (longest - 1 - room) :]
     space = tail.find(" ")
@@ -42,21 +42,21 @@ def _middle(name: str, longest: int) -> str:
 
 def _difference(names: Sequence[str]) -> Callable[[str, int], str]:
     long = sorted(set(names))
-    before = _common(long[0], long[-1])
+    before = _common_beginning(long[0], long[-1])
     rests = sorted(name[len(before) :][::-1] for name in long)
-    after = _common(rests[0], rests[-1])[::-1]
+    after = _common_beginning(rests[0], rests[-1])[::-1]
     if before and not before[-1].isspace() and before.isascii():
         before = before[: before.rfind(" ") + 1]  # whole words
 
     def cut(name: str, longest: int) -> str:
         core = name[len(before) : len(name) - len(after)] if after else name[len(before) :]
         text = (MARK if before else "") + core.strip() + (MARK if after.strip() else "")
-        return text if len(text) <= longest else _middle(text, longest)
+        return text if len(text) <= longest else _cut_in_middle(text, longest)
 
     return cut
 
 
-def _common(first: str, second: str) -> str:
+def _common_beginning(first: str, second: str) -> str:
     """Returns how both begin; of sorted texts, the first and the last decide it for all."""
     pairs = zip(first, second, strict=False)
     count = next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))

@@ -14,7 +14,7 @@ from qwenbelt.core.settings import load_settings
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.plot import strings
 from qwenbelt.tools.plot.chart import Chart, ChartArguments
-from qwenbelt.tools.plot.draw import Drawn, draw
+from qwenbelt.tools.plot.draw import Drawn, draw_chart
 from qwenbelt.tools.plot.file_rows import rows_of_file
 
 
@@ -56,7 +56,7 @@ class Plot(Tool):
         language: Language = "zh" if context.language == "zh" else "en"
         try:
             folder = output_folder(context.folder or load_settings().workspace / "plots")
-            drawn = draw(chart, folder)
+            drawn = draw_chart(chart, folder)
         except InputError as error:
             raise ToolError(str(error)) from error
         return [

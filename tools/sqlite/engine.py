@@ -25,7 +25,7 @@ from qwenbelt.core.errors import (
     one_line,
 )
 from qwenbelt.tools.operation import MAX_REPLY_BYTES, OperationCall
-from qwenbelt.tools.sqlite.guard import authorizer, connect
+from qwenbelt.tools.sqlite.guard import connect_guarded, sqlite_authorizer
 
 QUERY_SECONDS = 30.0
 MAX_ROWS = 1000
@@ -114,7 +114,7 @@ class Database:
             raise ConfigError(f"{path}: no such database.", fix="Name another, or use --write.")
         try:
             if write:
-                connect(path, write=True).close()
+                connect_guarded(path, write=True).close()
             self._release(*self._reader())
             self._file = (path.stat().st_dev, path.stat().st_ino)
         except sqlite3.Error as error:
@@ -247,15 +247,15 @@ class Database:
 
     def _reader(self) -> tuple[sqlite3.Connection, _Clock]:
         try:
-            connection = connect(self.path, write=False, immutable=self._immutable)
+            connection = connect_guarded(self.path, write=False, immutable=self._immutable)
         except sqlite3.OperationalError:
             if self.write_allowed or self._immutable:
                 raise
             # a database in WAL mode in a folder that cannot be written
-            connection = connect(self.path, write=False, immutable=True)
+            connection = connect_guarded(self.path, write=False, immutable=True)
             self._immutable = True
         clock = _Clock()
-        connection.set_authorizer(authorizer(write=False))
+        connection.set_authorizer(sqlite_authorizer(write=False))
         connection.set_progress_handler(clock, _STEPS)
         return connection, clock
 
@@ -347,10 +347,10 @@ class Database:
         call = call or OperationCall()
         clock = _Clock()
         with self._writing, self._told(clock, call):
-            connection = connect(self.path, write=True)
+            connection = connect_guarded(self.path, write=True)
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                connection.set_authorizer(authorizer(write=True))
+                connection.set_authorizer(sqlite_authorizer(write=True))
                 connection.set_progress_handler(clock, _STEPS)
                 clock.start(self.seconds, call)
                 cursor = connection.execute(sql, _checked(parameters))

@@ -82,18 +82,22 @@ _MODULES = {"fts5", "fts4", "rtree"}
 Authorizer = Callable[[int, "str | None", "str | None", "str | None", "str | None"], int]
 
 
-def authorizer(*, write: bool) -> Authorizer:
+def sqlite_authorizer(*, write: bool) -> Authorizer:
     """Returns SQLite's authorizer callback for reading, or for reading and writing."""
 
     def decide(
         action: int, first: str | None, second: str | None, schema: str | None, source: str | None
     ) -> int:
-        return sqlite3.SQLITE_OK if _allowed(action, first, second, write) else sqlite3.SQLITE_DENY
+        return (
+            sqlite3.SQLITE_OK
+            if _action_allowed(action, first, second, write)
+            else sqlite3.SQLITE_DENY
+        )
 
     return decide
 
 
-def _allowed(action: int, first: str | None, second: str | None, write: bool) -> bool:
+def _action_allowed(action: int, first: str | None, second: str | None, write: bool) -> bool:
     if action in _READING or (write and action in _WRITING):
         return True
     if action == sqlite3.SQLITE_READ:
@@ -112,7 +116,7 @@ def _allowed(action: int, first: str | None, second: str | None, write: bool) ->
     return False
 
 
-def connect(path: Path, *, write: bool, immutable: bool = False) -> sqlite3.Connection:
+def connect_guarded(path: Path, *, write: bool, immutable: bool = False) -> sqlite3.Connection:
     """Opens a database with every limit set, before any statement of others runs.
 
     Args:
@@ -127,7 +131,7 @@ def connect(path: Path, *, write: bool, immutable: bool = False) -> sqlite3.Conn
     )
     try:
         connection.text_factory = _text
-        _limit(connection)
+        _set_limits(connection)
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
         connection.execute(f"PRAGMA query_only = {'OFF' if write else 'ON'}")
@@ -140,7 +144,7 @@ def connect(path: Path, *, write: bool, immutable: bool = False) -> sqlite3.Conn
     return connection
 
 
-def _limit(connection: sqlite3.Connection) -> None:
+def _set_limits(connection: sqlite3.Connection) -> None:
     if hasattr(connection, "setlimit"):  # since Python 3.11
         for name, value in _LIMITS.items():
             connection.setlimit(getattr(sqlite3, name), value)

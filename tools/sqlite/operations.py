@@ -85,7 +85,7 @@ def page_reply(page: RowPage, call: OperationCall) -> OperationResult:
     return OperationResult(f'{{"columns": {columns}, "rows": [\n {rows}]}}', data, "\n".join(notes))
 
 
-def read(engine: SqlEngine, given: SelectArguments, call: OperationCall) -> OperationResult:
+def run_select(engine: SqlEngine, given: SelectArguments, call: OperationCall) -> OperationResult:
     """Runs a SELECT."""
     page = engine.database.query(
         given.query, given.parameters, max_rows=given.max_rows, cursor=given.cursor, call=call
@@ -93,14 +93,14 @@ def read(engine: SqlEngine, given: SelectArguments, call: OperationCall) -> Oper
     return page_reply(page, call)
 
 
-def write(engine: SqlEngine, given: QueryArguments, call: OperationCall) -> OperationResult:
+def run_change(engine: SqlEngine, given: QueryArguments, call: OperationCall) -> OperationResult:
     """Runs a statement that changes rows."""
     if first_word(given.query) == "SELECT":
         raise ToolError("SELECT queries are not allowed for write_query; use read_query.")
     return _changed(engine, given, call)
 
 
-def create(engine: SqlEngine, given: QueryArguments, call: OperationCall) -> OperationResult:
+def create_table(engine: SqlEngine, given: QueryArguments, call: OperationCall) -> OperationResult:
     """Runs a CREATE TABLE."""
     if first_word(given.query) != "CREATE":
         raise ToolError("Only CREATE TABLE statements are allowed.")
@@ -151,7 +151,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Execute a SELECT query on the SQLite database. Use parameters for values. Returns "
         "columns and rows as JSON; a long result comes in pages, with a cursor to go on.",
         SelectArguments,
-        read,
+        run_select,
         {
             "type": "object",
             "properties": {**_ROWS, "cursor": {"type": "string"}},
@@ -164,7 +164,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Write Query",
         "Execute an INSERT, UPDATE, or DELETE query on the SQLite database, whole or not at all.",
         QueryArguments,
-        write,
+        run_change,
         _CHANGED,
         destructive=True,
     ),
@@ -173,7 +173,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Create Table",
         "Create a new table in the SQLite database.",
         QueryArguments,
-        create,
+        create_table,
         _CHANGED,
     ),
     Operation(

@@ -120,7 +120,7 @@ class DatabasePool:
             worker = self._take(wanted)
             try:
                 worker.send({"do": do, "with": arguments})
-                reply = _receive(worker, self.seconds, _GRACE_SECONDS, call)
+                reply = _receive_reply(worker, self.seconds, _GRACE_SECONDS, call)
             # after anything unforeseen it may still answer the old question: it must not go on
             except BaseException as error:
                 worker.stop()
@@ -129,7 +129,7 @@ class DatabasePool:
                 raise
             self._idle.give_back(worker)
         if "error" in reply:
-            raise _error(reply)
+            raise _error_of_reply(reply)
         return worker.number, reply["ok"]
 
     @contextlib.contextmanager
@@ -167,9 +167,9 @@ class DatabasePool:
         options = (str(self.path.absolute()), access, str(self.seconds))
         worker = ChildProcess(_CHILD, options)
         try:
-            first = _receive(worker, _START_SECONDS, 0.0, OperationCall())
+            first = _receive_reply(worker, _START_SECONDS, 0.0, OperationCall())
             if "error" in first:
-                raise _error(first)
+                raise _error_of_reply(first)
         except BaseException as error:  # an interrupt, too, must leave no process behind
             worker.stop()
             if isinstance(error, ChildEnded):
@@ -182,13 +182,13 @@ class DatabasePool:
             self.close()
 
 
-def _error(reply: dict[str, Any]) -> QwenbeltError:
+def _error_of_reply(reply: dict[str, Any]) -> QwenbeltError:
     kind = getattr(errors, str(reply["error"]), ToolError)
     error: QwenbeltError = kind(str(reply["message"]), fix=reply.get("fix"))
     return error
 
 
-def _receive(
+def _receive_reply(
     worker: ChildProcess, seconds: float, grace: float, call: OperationCall
 ) -> dict[str, Any]:
     """Waits for one reply.

@@ -21,8 +21,8 @@ from qwenbelt.tools.sqlite.operations import (
     SelectArguments,
     SqlEngine,
     Values,
-    read,
-    write,
+    run_change,
+    run_select,
 )
 from qwenbelt.tools.sqlite.pool import DatabasePool
 
@@ -88,14 +88,16 @@ class SqlQuery(Tool):
     ) -> OperationResult:
         engine = SqlEngine(database)
         if self.write and first_word(given.sql) not in _READING:
-            return write(engine, QueryArguments(query=given.sql, parameters=given.parameters), call)
+            return run_change(
+                engine, QueryArguments(query=given.sql, parameters=given.parameters), call
+            )
         page = SelectArguments(
             query=given.sql,
             parameters=given.parameters,
             max_rows=given.max_rows,
             cursor=given.cursor,
         )
-        return read(engine, page, call)
+        return run_select(engine, page, call)
 
     def _database(self, given: SqlArguments, context: ToolContext) -> DatabasePool:
         if self.cfg.get("database"):

@@ -45,7 +45,7 @@ class Downloaded:
     data: bytes
 
 
-def download(
+def download_url(
     url: str,
     *,
     max_bytes: int = MAX_BYTES,
@@ -71,11 +71,11 @@ def download(
     try:
         for _ in range(MAX_REDIRECTS + 1):
             target = check_url(url, allow_private=private)
-            with _Alarm(deadline) as alarm, _client(target, deadline) as client:
-                request = _request(client, target, alarm)
+            with _Alarm(deadline) as alarm, _http_client(target, deadline) as client:
+                request = _pinned_request(client, target, alarm)
                 with contextlib.closing(client.send(request, stream=True)) as reply:
                     if not reply.is_redirect:
-                        return _read(reply, url, max_bytes, deadline)
+                        return _read_body(reply, url, max_bytes, deadline)
                     url = urljoin(url, reply.headers["location"])
     except httpx.TimeoutException as error:
         raise InputError(f"{url}: no answer within {seconds:g} s.") from error
@@ -115,7 +115,7 @@ class _Alarm:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
-def _client(target: Target, deadline: float) -> httpx.Client:
+def _http_client(target: Target, deadline: float) -> httpx.Client:
     import httpx
 
     left = max(0.1, deadline - time.monotonic())
@@ -128,7 +128,7 @@ def _client(target: Target, deadline: float) -> httpx.Client:
     )
 
 
-def _request(client: httpx.Client, target: Target, alarm: _Alarm) -> httpx.Request:
+def _pinned_request(client: httpx.Client, target: Target, alarm: _Alarm) -> httpx.Request:
     """Returns a request to the checked address that names the host to the server and to TLS."""
     import httpx
 
@@ -140,13 +140,13 @@ def _request(client: httpx.Client, target: Target, alarm: _Alarm) -> httpx.Reque
     return client.build_request("GET", url, headers={"Host": host}, extensions=extensions)
 
 
-def _read(reply: httpx.Response, url: str, max_bytes: int, deadline: float) -> Downloaded:
+def _read_body(reply: httpx.Response, url: str, max_bytes: int, deadline: float) -> Downloaded:
     if reply.status_code >= 400:
         raise InputError(f"{url}: the server answered {reply.status_code} {reply.reason_phrase}.")
     media_type, _, rest = reply.headers.get("content-type", "").partition(";")
     charset = rest.partition("charset=")[2].split(";")[0].strip(" \"'")
     parts, size = [], 0
-    for piece in _pieces(reply, deadline, url):
+    for piece in _body_pieces(reply, deadline, url):
         parts.append(piece)
         size += len(piece)
         if size > max_bytes:
@@ -154,7 +154,7 @@ def _read(reply: httpx.Response, url: str, max_bytes: int, deadline: float) -> D
     return Downloaded(url, media_type.strip().lower(), charset, b"".join(parts))
 
 
-def _pieces(reply: httpx.Response, deadline: float, url: str) -> Iterator[bytes]:
+def _body_pieces(reply: httpx.Response, deadline: float, url: str) -> Iterator[bytes]:
     for piece in reply.iter_bytes():
         yield piece
         if time.monotonic() > deadline:

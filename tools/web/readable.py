@@ -33,7 +33,7 @@ class WebPage:
     notes: list[str] = field(default_factory=list)
 
 
-def readable(html: bytes, charset: str = "") -> WebPage:
+def readable_page(html: bytes, charset: str = "") -> WebPage:
     """Returns the readable part of an HTML page; hostile markup gives text at worst.
 
     The page's main part is taken where it names one (`main`, `article`), else its whole body.

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwenbelt.core.errors import ConfigError, EndpointError, one_line
-from qwenbelt.core.secrets import remember, scrub
+from qwenbelt.core.secrets import mask_secrets, remember_secret
 
 SECONDS = 20.0
 
@@ -41,11 +41,11 @@ class Provider:
     ask: Callable[[str, str, int], list[WebHit]]
 
 
-def _post(url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
-    return _request("POST", url, json=dict(body), headers=dict(headers))
+def _post_json(url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
+    return _request_json("POST", url, json=dict(body), headers=dict(headers))
 
 
-def _request(method: str, url: str, **options: Any) -> Any:
+def _request_json(method: str, url: str, **options: Any) -> Any:
     import httpx
 
     try:
@@ -53,26 +53,28 @@ def _request(method: str, url: str, **options: Any) -> Any:
         reply.raise_for_status()
         return reply.json()
     except (httpx.HTTPError, ValueError) as error:
-        reason = scrub(one_line(error))
+        reason = mask_secrets(one_line(error))
         raise EndpointError(f"The search service did not answer ({reason}).") from error
 
 
 def _searxng(base: str, query: str, count: int) -> list[WebHit]:
     url = base.rstrip("/") + "/search"
-    found = _request("GET", url, params={"q": query, "format": "json"})
-    return _hits(found.get("results"), "title", "url", "content")[:count]
+    found = _request_json("GET", url, params={"q": query, "format": "json"})
+    return _search_hits(found.get("results"), "title", "url", "content")[:count]
 
 
 def _serper(key: str, query: str, count: int) -> list[WebHit]:
     url = os.environ.get("SERPER_URL", "https://google.serper.dev/search")
-    found = _post(url, {"q": query, "num": count}, {"X-API-KEY": key})
-    return _hits(found.get("organic"), "title", "link", "snippet")[:count]
+    found = _post_json(url, {"q": query, "num": count}, {"X-API-KEY": key})
+    return _search_hits(found.get("organic"), "title", "link", "snippet")[:count]
 
 
 def _tavily(key: str, query: str, count: int) -> list[WebHit]:
     url = os.environ.get("TAVILY_URL", "https://api.tavily.com/search")
-    found = _post(url, {"query": query, "max_results": count}, {"Authorization": f"Bearer {key}"})
-    return _hits(found.get("results"), "title", "url", "content")[:count]
+    found = _post_json(
+        url, {"query": query, "max_results": count}, {"Authorization": f"Bearer {key}"}
+    )
+    return _search_hits(found.get("results"), "title", "url", "content")[:count]
 
 
 def _dashscope(key: str, query: str, count: int) -> list[WebHit]:
@@ -89,15 +91,15 @@ def _dashscope(key: str, query: str, count: int) -> list[WebHit]:
             "search_options": {"forced_search": True, "enable_source": True},
         },
     }
-    output = _post(url, body, {"Authorization": f"Bearer {key}"}).get("output") or {}
+    output = _post_json(url, body, {"Authorization": f"Bearer {key}"}).get("output") or {}
     info = output.get("search_info") or {}
-    hits = _hits(info.get("search_results"), "title", "url", "snippet")[:count]
+    hits = _search_hits(info.get("search_results"), "title", "url", "snippet")[:count]
     choices = output.get("choices") or [{}]
     answer = str((choices[0].get("message") or {}).get("content") or "")
     return [WebHit("DashScope", "", answer), *hits] if answer else hits
 
 
-def _hits(entries: Any, title: str, url: str, text: str) -> list[WebHit]:
+def _search_hits(entries: Any, title: str, url: str, text: str) -> list[WebHit]:
     found = []
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, Mapping):
@@ -114,12 +116,12 @@ PROVIDERS = (
 )
 
 
-def configured() -> list[Provider]:
+def configured_providers() -> list[Provider]:
     """Returns the providers that are set up, in order of preference."""
     return [p for p in PROVIDERS if os.environ.get(p.variable)]
 
 
-def search(query: str, count: int = 8, provider: str = "") -> list[WebHit]:
+def search_web(query: str, count: int = 8, provider: str = "") -> list[WebHit]:
     """Returns web pages that fit a query.
 
     Args:
@@ -131,7 +133,7 @@ def search(query: str, count: int = 8, provider: str = "") -> list[WebHit]:
         ConfigError: no provider, or not the wanted one, is configured.
         EndpointError: the provider did not answer.
     """
-    ready = [p for p in configured() if provider in ("", p.name)]
+    ready = [p for p in configured_providers() if provider in ("", p.name)]
     if not ready:
         variables = ", ".join(p.variable for p in PROVIDERS if provider in ("", p.name))
         raise ConfigError(
@@ -139,5 +141,5 @@ def search(query: str, count: int = 8, provider: str = "") -> list[WebHit]:
         )
     value = os.environ[ready[0].variable]
     if ready[0].variable.endswith("_KEY"):
-        remember(value)
+        remember_secret(value)
     return ready[0].ask(value, query, count)

@@ -10,9 +10,9 @@ from qwenbelt.core.errors import QwenbeltError, ToolError, ToolRefused
 from qwenbelt.core.translation import in_language
 from qwenbelt.tools.base import Tool, ToolContext, ToolResult
 from qwenbelt.tools.documents.parsing.encodings import decode
-from qwenbelt.tools.web.download import Downloaded, download
-from qwenbelt.tools.web.readable import readable
-from qwenbelt.tools.web.search import search
+from qwenbelt.tools.web.download import Downloaded, download_url
+from qwenbelt.tools.web.readable import readable_page
+from qwenbelt.tools.web.search import search_web
 from qwenbelt.tools.web.strings import FETCH, SEARCH, say
 
 PAGE_CHARACTERS = 12_000
@@ -41,7 +41,7 @@ class WebSearch(Tool):
         context = kwargs.get("context") or ToolContext()
         language = context.language
         try:
-            hits = search(arguments.query, arguments.count, str(self.cfg.get("provider") or ""))
+            hits = search_web(arguments.query, arguments.count, str(self.cfg.get("provider") or ""))
         except QwenbeltError as error:
             raise ToolError(str(error)) from error
         if not hits:
@@ -73,7 +73,7 @@ class WebFetch(Tool):
         language = context.language
         allow = self.cfg.get("allow_private_urls")
         try:
-            found = download(arguments.url, allow_private=allow)
+            found = download_url(arguments.url, allow_private=allow)
         except ToolRefused:
             raise
         except QwenbeltError as error:
@@ -89,7 +89,7 @@ class WebFetch(Tool):
 def _text_of(found: Downloaded, language: str) -> tuple[str, str]:
     kind = found.media_type
     if kind in ("text/html", "application/xhtml+xml", "") or b"<html" in found.data[:1000].lower():
-        page = readable(found.data, found.charset)
+        page = readable_page(found.data, found.charset)
         notes = "\n".join(f"({in_language(note, language)})" for note in page.notes)
         return page.title, f"{page.text}\n\n{notes}" if notes else page.text
     if kind.startswith(_TEXT):

@@ -64,14 +64,16 @@ def replies_ahead(
         EndpointError: the service failed.
     """
     folder = out / "dashscope-batch"
-    kept = _kept(folder)
-    bodies = {_digest(body): _whole(body) for task in tasks for body in _first(task, out)}
+    kept = _kept_replies(folder)
+    bodies = {
+        _digest(body): _whole_request(body) for task in tasks for body in _first_request(task, out)
+    }
     missing = {digest: body for digest, body in bodies.items() if digest not in kept}
     digests = sorted(missing)
     for start in range(0, len(digests), BATCH_LINES):
         chunk = digests[start : start + BATCH_LINES]
         pause = EVERY if every is None else every
-        found = _ask(_service(tasks), [missing[d] for d in chunk], chunk, folder, pause)
+        found = _ask_service(_service(tasks), [missing[d] for d in chunk], chunk, folder, pause)
         kept.update(found)
         lines = [json.dumps([d, reply], ensure_ascii=False) + "\n" for d, reply in kept.items()]
         write_text(folder / _KEPT, "".join(lines))
@@ -83,14 +85,14 @@ def replies_ahead(
     return ahead
 
 
-def _first(task: Task, out: Path) -> list[JsonDict]:
+def _first_request(task: Task, out: Path) -> list[JsonDict]:
     steps = _Begun()
     with contextlib.suppress(QwenbeltError):  # what else is wrong with the task shows when it runs
         run_task(task, out, steps)
     return steps.bodies[:1]
 
 
-def _ask(
+def _ask_service(
     service: DashScope, bodies: list[JsonDict], digests: list[str], folder: Path, every: float
 ) -> dict[str, JsonDict]:
     place = folder / hashlib.sha256("".join(digests).encode()).hexdigest()[:12]
@@ -113,7 +115,7 @@ def _service(tasks: Sequence[Task]) -> DashScope:
     return DashScope(url=urls.pop())
 
 
-def _whole(body: Mapping[str, Any]) -> JsonDict:
+def _whole_request(body: Mapping[str, Any]) -> JsonDict:
     """Returns the body of a request for a whole reply, which is all that a batch gives."""
     kept = {k: v for k, v in body.items() if k not in ("stream", "stream_options")}
     return kept if body.get("enable_thinking") else {**kept, "enable_thinking": False}
@@ -124,7 +126,7 @@ def _digest(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def _kept(folder: Path) -> dict[str, JsonDict]:
+def _kept_replies(folder: Path) -> dict[str, JsonDict]:
     path = folder / _KEPT
     if not path.is_file():
         return {}

@@ -6,7 +6,7 @@ import functools
 import importlib
 from typing import Any
 
-from qwenbelt.core.extras import require
+from qwenbelt.core.extras import require_extra
 
 
 @functools.cache
@@ -16,5 +16,5 @@ def engine_module() -> Any:
     Raises:
         ConfigError: a part of the extra `durable` is not installed.
     """
-    require("durable")
+    require_extra("durable")
     return importlib.import_module("dbos")

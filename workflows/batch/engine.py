@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.deltas import JsonDict, WirePiece
 from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError, one_line
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.workflows.batch.dbos_engine import engine_module
 from qwenbelt.workflows.batch.durable import Steps
 from qwenbelt.workflows.batch.jobs import run_task
@@ -28,7 +28,7 @@ from qwenbelt.workflows.batch.liveness import (
     Liveness,
     PostgresLocks,
     Unreachable,
-    unreachable,
+    unreachable_database,
 )
 from qwenbelt.workflows.batch.tasks import Task, task_of
 
@@ -172,7 +172,7 @@ class Worker:
             module.DBOS.launch()
             self._connections = engine._sys_db.engine
         except SQLAlchemyError as error:
-            raise unreachable(error) from error
+            raise unreachable_database(error) from error
         self._ledger = Ledger(self.store)
 
     def close(self) -> None:
@@ -208,11 +208,11 @@ class Worker:
             result = run_task(task_of(table), self.out, steps)
         except QwenbeltError as error:
             self._check(steps)
-            raise TaskFailed(scrub(str(error))) from None
+            raise TaskFailed(mask_secrets(str(error))) from None
         # whatever goes wrong in a task is that task's failure, and no other's
         except Exception as error:
             self._check(steps)
-            raise TaskFailed(scrub(one_line(f"{type(error).__name__}: {error}"))) from None
+            raise TaskFailed(mask_secrets(one_line(f"{type(error).__name__}: {error}"))) from None
         finally:
             self._steps.discard(steps)
         self._check(steps)
@@ -273,7 +273,7 @@ class Worker:
             except (DBAPIError, Unreachable) as error:
                 outcome = None  # the engine, too, waits for its database to come back
                 if time.monotonic() - answered > OUTAGE_SECONDS:
-                    raise unreachable(error) from error
+                    raise unreachable_database(error) from error
             if outcome is not None:
                 return outcome
             took = time.monotonic() - started

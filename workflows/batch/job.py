@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwenbelt.core.files import output_folder, replacing
+from qwenbelt.core.files import output_folder, replacing_file
 from qwenbelt.core.language import Language
 from qwenbelt.workflows.batch.engine import Worker
 from qwenbelt.workflows.batch.ledger import CANCELLED, DONE, FAILED, Ledger, store_for
@@ -130,7 +130,7 @@ def write_results(
 ) -> Counter[str]:
     """Writes `results.jsonl` and `summary.html`; returns how many tasks ended how."""
     summary = Summary(len(tasks))
-    with replacing(folder / "results.jsonl") as file:
+    with replacing_file(folder / "results.jsonl") as file:
         for line in ledger.results(tasks):
             summary.add(line)
             text = json.dumps(line, ensure_ascii=False)

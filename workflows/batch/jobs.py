@@ -47,7 +47,7 @@ def run_task(task: Task, out: Path, steps: Steps) -> Result:
     job = _JOBS.get(task.kind)
     if job is None:
         raise InputError(f"{task.id}: tasks of the kind {task.kind!r} are not known here.")
-    return job(task, task_folder(out, task.id), _llm(task, steps))
+    return job(task, task_folder(out, task.id), _llm_of_task(task, steps))
 
 
 def task_folder(out: Path, identity: str) -> Path:
@@ -60,7 +60,7 @@ def register_job(kind: str, job: Callable[[Task, Path, DurableChat], Result]) ->
     _JOBS[kind] = job
 
 
-def _llm(task: Task, steps: Steps) -> DurableChat:
+def _llm_of_task(task: Task, steps: Steps) -> DurableChat:
     from qwenbelt.agents import endpoint
 
     options = task.options
@@ -69,13 +69,13 @@ def _llm(task: Task, steps: Steps) -> DurableChat:
     return DurableChat(endpoint(options.endpoint, **extra), steps)
 
 
-def _language(task: Task, text: str = "") -> Language:
+def _task_language(task: Task, text: str = "") -> Language:
     return task.options.language or (detect_language(text) if text else "en")
 
 
-def _ask(task: Task, folder: Path, llm: DurableChat) -> Result:
+def _ask_job(task: Task, folder: Path, llm: DurableChat) -> Result:
     with agent_for(task, folder, llm) as agent:
-        return background_loop().run(_answer(agent, task))
+        return background_loop().run(_answer_record(agent, task))
 
 
 @contextmanager
@@ -107,14 +107,14 @@ def agent_for(task: Task, folder: Path, llm: DurableChat) -> Iterator[Any]:
                 close()
 
 
-async def _answer(agent: Any, task: Task) -> Result:
+async def _answer_record(agent: Any, task: Task) -> Result:
     counts = {"input_tokens": 0, "output_tokens": 0, "calls": 0}
     done: Done | None = None
     content: list[dict[str, str]] = [{"text": task.subject}]
     content += [{"file": name} for name in task.files]
     messages = [{"role": "user", "content": content if task.files else task.subject}]
     form = None if task.options.answer is None else AnswerForm(task.options.answer)
-    run = agent.stream(messages, lang=_language(task, task.subject), answer=form)
+    run = agent.stream(messages, lang=_task_language(task, task.subject), answer=form)
     async for event in run:
         if isinstance(event, Usage):
             counts["input_tokens"] += event.input_tokens
@@ -132,7 +132,7 @@ async def _answer(agent: Any, task: Task) -> Result:
     return {"answer": done.text, **typed, **counts}
 
 
-def _report(task: Task, folder: Path, llm: DurableChat) -> Result:
+def _report_job(task: Task, folder: Path, llm: DurableChat) -> Result:
     from qwenbelt.workflows.report import report
 
     made = report(
@@ -153,7 +153,7 @@ def _report(task: Task, folder: Path, llm: DurableChat) -> Result:
     }
 
 
-def _picture(task: Task) -> Image:
+def _task_picture(task: Task) -> Image:
     from qwenbelt.workflows.inspection.sources import VIDEOS, PictureSource, open_source
 
     is_url = task.subject.startswith(("http://", "https://"))
@@ -163,37 +163,37 @@ def _picture(task: Task) -> Image:
     return open_source(PictureSource(task.subject, path))[0]
 
 
-def _inspect(task: Task, folder: Path, llm: DurableChat) -> Result:
+def _inspect_job(task: Task, folder: Path, llm: DurableChat) -> Result:
     from qwenbelt.workflows.inspection.asking import Inspector
     from qwenbelt.workflows.inspection.marking import save_annotated
     from qwenbelt.workflows.inspection.rules import Inspected, load_rules
 
-    picture = _picture(task)
-    inspector = Inspector(llm, load_rules(task.options.rules), language=_language(task))
+    picture = _task_picture(task)
+    inspector = Inspector(llm, load_rules(task.options.rules), language=_task_language(task))
     answer = background_loop().run(inspector.look(picture))
     found = Inspected(task.subject, True, "", answer.objects, answer.notes, picture.size)
     annotated = save_annotated(picture, found, inspector.rules, inspector.language, folder)
     return {**found.to_dict(), "annotated": str(annotated)}
 
 
-def _label(task: Task, folder: Path, llm: DurableChat) -> Result:
+def _label_job(task: Task, folder: Path, llm: DurableChat) -> Result:
     from qwenbelt.workflows.labelling.asking import Labeller
     from qwenbelt.workflows.labelling.labels import load_labels
 
     if task.options.labels is None:
         raise InputError("Labelling needs a file of labels.", fix="Give one with --labels.")
-    labeller = Labeller(llm, load_labels(task.options.labels), language=_language(task))
-    found = background_loop().run(labeller.label(task.subject, _picture(task)))
+    labeller = Labeller(llm, load_labels(task.options.labels), language=_task_language(task))
+    found = background_loop().run(labeller.label(task.subject, _task_picture(task)))
     if not found.ok:
         raise QwenbeltError(found.error)
     return found.to_dict()
 
 
 _JOBS: dict[str, Callable[[Task, Path, DurableChat], Result]] = {
-    "ask": _ask,
-    "report": _report,
-    "inspect": _inspect,
-    "label": _label,
+    "ask": _ask_job,
+    "report": _report_job,
+    "inspect": _inspect_job,
+    "label": _label_job,
 }
 
 

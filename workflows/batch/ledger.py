@@ -13,7 +13,7 @@ from typing import Any
 from qwenbelt.core.errors import ConfigError, InputError, one_line
 from qwenbelt.workflows.batch.dbos_engine import engine_module
 from qwenbelt.workflows.batch.durable import MODEL_STEP
-from qwenbelt.workflows.batch.liveness import unreachable
+from qwenbelt.workflows.batch.liveness import unreachable_database
 from qwenbelt.workflows.batch.tasks import Task
 
 WAITING, RUNNING, DONE = "ENQUEUED", "PENDING", "SUCCESS"
@@ -98,7 +98,7 @@ class Ledger:
         except SQLAlchemyError as error:
             if "workflow_status" in str(error) or "queues" in str(error):
                 raise InputError("No batch of that name was started there.") from error
-            raise unreachable(error) from error
+            raise unreachable_database(error) from error
 
     def close(self) -> None:
         """Closes the connections."""

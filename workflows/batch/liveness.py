@@ -60,7 +60,7 @@ class FileLocks:
     def hold(self, worker: str) -> None:
         """Holds the lock of a worker's file."""
         file = self._path(worker).open("wb")
-        _lock(file)
+        _lock_file(file)
         self._held[worker] = file
 
     def keep(self) -> None:
@@ -73,7 +73,7 @@ class FileLocks:
         path = self._path(worker)
         try:
             with path.open("r+b") as file:
-                _lock(file)
+                _lock_file(file)
         except FileNotFoundError:
             return True
         except OSError:
@@ -94,7 +94,7 @@ class FileLocks:
         return self._folder / f"{worker}.lock"
 
 
-def _lock(file: IO[bytes]) -> None:
+def _lock_file(file: IO[bytes]) -> None:
     """Locks a file, or raises OSError when another process holds it."""
     if os.name == "nt":
         import msvcrt
@@ -181,7 +181,7 @@ class PostgresLocks:
                 tcp_user_timeout=1000 * SILENT_SECONDS,
             )
         except psycopg.Error as error:
-            raise unreachable(error) from error
+            raise unreachable_database(error) from error
         # the same on the server's side, which holds the locks of a machine that vanished
         for name, value in _SERVER_SIDE.items():
             with contextlib.suppress(psycopg.Error):  # an older server, or a pool that forbids it
@@ -197,7 +197,7 @@ class Unreachable(ConfigError):
     """The database cannot be used."""
 
 
-def unreachable(error: Exception) -> Unreachable:
+def unreachable_database(error: Exception) -> Unreachable:
     """Returns the error for a database that cannot be used; its password is not in it."""
     if isinstance(error, Unreachable):
         return error

@@ -91,10 +91,10 @@ def write_summary(path: Path, summary: Summary, language: Language) -> None:
         rows.append(("tokens", f"{summary.tokens[0]:,} / {summary.tokens[1]:,}"))
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(summary.kinds.items()))
     rows.append(("kind", kinds or "-"))
-    write_text(path, _page(summary, rows, language))
+    write_text(path, _summary_page(summary, rows, language))
 
 
-def _page(summary: Summary, rows: list[tuple[str, object]], language: Language) -> str:
+def _summary_page(summary: Summary, rows: list[tuple[str, object]], language: Language) -> str:
     title = say("title", language)
     lang = "zh-CN" if language == "zh" else "en"
     table = "".join(
@@ -104,12 +104,12 @@ def _page(summary: Summary, rows: list[tuple[str, object]], language: Language) 
     return (
         f'<!doctype html><html lang="{lang}"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{title}</title>'
-        f"<style>{_STYLE}</style><h1>{title}</h1>{_bar(summary)}<table>{table}</table>"
-        f"{_failures(summary, language)}</html>\n"
+        f"<style>{_STYLE}</style><h1>{title}</h1>{_progress_bar(summary)}<table>{table}</table>"
+        f"{_failures_html(summary, language)}</html>\n"
     )
 
 
-def _bar(summary: Summary) -> str:
+def _progress_bar(summary: Summary) -> str:
     shares = {"done": summary.done, "failed": summary.failed, "cancelled": summary.cancelled}
     total = max(1, summary.total)
     parts = "".join(
@@ -119,7 +119,7 @@ def _bar(summary: Summary) -> str:
     return f'<div class="bar">{parts}</div>'
 
 
-def _failures(summary: Summary, language: Language) -> str:
+def _failures_html(summary: Summary, language: Language) -> str:
     if not summary.failures:
         return ""
     rows = "".join(

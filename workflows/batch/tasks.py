@@ -144,8 +144,8 @@ def read_tasks(path: str | Path, options: TaskOptions | None = None) -> list[Tas
     file = input_file(path)
     found: list[Task] = []
     taken: set[str] = set()
-    for number, line in _lines(file):
-        task = _task(
+    for number, line in _task_lines(file):
+        task = _task_of_line(
             line, file.resolve().parent, options or TaskOptions(), f"{path}:{number}", taken
         )
         if task.id in taken:
@@ -157,7 +157,7 @@ def read_tasks(path: str | Path, options: TaskOptions | None = None) -> list[Tas
     return found
 
 
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
+def _task_lines(file: Path) -> Iterator[tuple[int, str]]:
     try:
         with file.open(encoding="utf-8-sig") as text:
             for number, line in enumerate(text, 1):
@@ -169,7 +169,7 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
         raise InputError(f"{file}: is not UTF-8 text.") from error
 
 
-def _task(line: str, base: Path, options: TaskOptions, place: str, taken: set[str]) -> Task:
+def _task_of_line(line: str, base: Path, options: TaskOptions, place: str, taken: set[str]) -> Task:
     try:
         given = TaskLine.model_validate_json(line)
     except ValidationError as error:

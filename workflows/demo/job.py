@@ -20,7 +20,7 @@ PDF = "eia-923-instructions.pdf"
 _PACKAGE = "qwenbelt.workflows.demo"
 
 
-def replies(language: Language) -> str:
+def scripted_replies(language: Language) -> str:
     """Returns the scenario with the replies written in advance, as YAML."""
     return resources.files(_PACKAGE).joinpath(f"replies.{language}.yaml").read_text("utf-8")
 
@@ -30,11 +30,11 @@ def demo_pdf() -> Path:
     return Path(str(resources.files(_PACKAGE).joinpath(PDF)))
 
 
-def question(language: Language) -> str:
+def demo_question(language: Language) -> str:
     """Returns the demo's question."""
     from qwenbelt.testing import parse_scenario
 
-    return parse_scenario(replies(language)).say or ""
+    return parse_scenario(scripted_replies(language)).say or ""
 
 
 def demo(
@@ -68,7 +68,7 @@ def demo(
     with _bundled(out) as pdf, _model(llm, language) as chosen:
         return report(
             [pdf],
-            ask or question(language),
+            ask or demo_question(language),
             out,
             llm=chosen,
             agent=agent,
@@ -106,5 +106,5 @@ def _model(llm: Any, language: Language) -> Iterator[Any]:
         return
     from qwenbelt.testing import ScriptedServer
 
-    with ScriptedServer(replies(language)) as server:
+    with ScriptedServer(scripted_replies(language)) as server:
         yield server.llm

@@ -17,7 +17,7 @@ from typing import Any
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.schemas import json_schema
-from qwenbelt.workflows.evaluation.cases import EvalCase, EvalGrade, EvalRecord, evenly
+from qwenbelt.workflows.evaluation.cases import EvalCase, EvalGrade, EvalRecord, in_even_order
 
 NORMAL = (
     "atom_bool", "atom_enum", "atom_list", "atom_number", "atom_object_deep", "atom_object_short",
@@ -69,7 +69,7 @@ class AceBenchSet:
 
     def cases(self) -> Sequence[EvalCase]:
         """Returns the cases of the groups, mixed evenly."""
-        return evenly([case for group in self._groups for case in self._read(group)])
+        return in_even_order([case for group in self._groups for case in self._read(group)])
 
     def _read(self, group: str) -> list[EvalCase]:
         language, _, kind = group.partition("_")
@@ -77,9 +77,12 @@ class AceBenchSet:
         if not (folder / name).is_file():
             return []
         truths = {
-            row["id"]: row["ground_truth"] for row in _rows(folder / "possible_answer" / name)
+            row["id"]: row["ground_truth"] for row in _data_rows(folder / "possible_answer" / name)
         }
-        return [_case(row, truths[row["id"]], group, language) for row in _rows(folder / name)]
+        return [
+            _case_of_row(row, truths[row["id"]], group, language)
+            for row in _data_rows(folder / name)
+        ]
 
     def grade(self, case: EvalCase, record: EvalRecord) -> EvalGrade:
         """Grades calls, or what is said in the place of calls."""
@@ -110,16 +113,19 @@ class AceBenchSet:
         }
 
 
-def _case(row: Mapping[str, Any], truth: Any, group: str, language: str) -> EvalCase:
+def _case_of_row(row: Mapping[str, Any], truth: Any, group: str, language: str) -> EvalCase:
     time, profile = str(row.get("time") or ""), str(row.get("profile") or "")
     system = _SYSTEM[language].format(time=time, profile=f"\n{profile}" if profile else "")
-    messages = [{"role": "system", "content": system.strip()}, *_messages(row["question"])]
-    functions = [_offered(function) for function in row["function"]]
+    messages = [
+        {"role": "system", "content": system.strip()},
+        *_conversation_turns(row["question"]),
+    ]
+    functions = [_offered_function(function) for function in row["function"]]
     ask = {"messages": messages, "functions": functions}
     return EvalCase(f"{language}_{row['id']}", ask, {"truth": truth}, (), group)
 
 
-def _messages(text: str) -> list[dict[str, str]]:
+def _conversation_turns(text: str) -> list[dict[str, str]]:
     """Returns the turns of a conversation that is written as one text."""
     marks = list(_TURN.finditer(text))
     ends = [*(mark.start() for mark in marks[1:]), len(text)]
@@ -133,12 +139,14 @@ def _messages(text: str) -> list[dict[str, str]]:
     return turns or [{"role": "user", "content": text.strip()}]
 
 
-def _offered(function: Mapping[str, Any]) -> dict[str, Any]:
+def _offered_function(function: Mapping[str, Any]) -> dict[str, Any]:
     parameters = function.get("parameters") or function.get("arguments") or {}
     return {
         "name": _plain_name(function["name"]),
         "description": str(function.get("description") or ""),
-        "parameters": json_schema(_typed(parameters) or {"type": "object", "properties": {}}),
+        "parameters": json_schema(
+            _typed_schema(parameters) or {"type": "object", "properties": {}}
+        ),
     }
 
 
@@ -147,12 +155,12 @@ def _plain_name(name: str) -> str:
     return re.sub(r"[^\w-]", "_", re.sub(r"_\d+$", "", name))[:64]
 
 
-def _typed(value: Any) -> Any:
+def _typed_schema(value: Any) -> Any:
     if isinstance(value, list):
-        return [_typed(entry) for entry in value]
+        return [_typed_schema(entry) for entry in value]
     if not isinstance(value, dict):
         return value
-    out = {key: _typed(entry) for key, entry in value.items()}
+    out = {key: _typed_schema(entry) for key, entry in value.items()}
     if isinstance(out.get("type"), str):
         out["type"] = _TYPES.get(out["type"].lower(), out["type"].lower())
     return out
@@ -172,7 +180,9 @@ def _graded_calls(truth: Any, record: EvalRecord) -> EvalGrade:
             arguments = loads_bounded(call["arguments"] or "{}")
         except ValueError:
             return EvalGrade(False, "a call's arguments are no JSON")
-        found = next((e for e in left if e[0] == call["name"] and _same(arguments, e[1])), None)
+        found = next(
+            (e for e in left if e[0] == call["name"] and _same_calls(arguments, e[1])), None
+        )
         if found is None:
             return EvalGrade(False, f"{call['name']}({call['arguments'][:120]})")
         left.remove(found)
@@ -191,16 +201,18 @@ def _graded_special(case: EvalCase, record: EvalRecord) -> EvalGrade:
     return EvalGrade(not lacking, f"does not name {', '.join(lacking)}" if lacking else "")
 
 
-def _same(given: Any, wanted: Any) -> bool:
+def _same_calls(given: Any, wanted: Any) -> bool:
     if isinstance(wanted, dict):
         return (
             isinstance(given, dict)
             and given.keys() == wanted.keys()
-            and all(_same(given[key], wanted[key]) for key in wanted)
+            and all(_same_calls(given[key], wanted[key]) for key in wanted)
         )
     if isinstance(wanted, list):
         return (
-            isinstance(given, list) and len(given) == len(wanted) and all(map(_same, given, wanted))
+            isinstance(given, list)
+            and len(given) == len(wanted)
+            and all(map(_same_calls, given, wanted))
         )
     if isinstance(wanted, str):
         return isinstance(given, str) and _folded(given) == _folded(wanted)
@@ -213,5 +225,5 @@ def _folded(text: str) -> str:
     return re.sub(r"[\s'\"_.,!?-]", "", text).casefold()
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def _data_rows(path: Path) -> list[dict[str, Any]]:
     return [loads_bounded(line) for line in path.read_text("utf-8").splitlines() if line.strip()]

@@ -19,7 +19,7 @@ from typing import Any
 
 from qwenbelt.core.errors import ConfigError, InputError, one_line
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.workflows.evaluation.cases import EvalCase, EvalGrade, EvalRecord, evenly
+from qwenbelt.workflows.evaluation.cases import EvalCase, EvalGrade, EvalRecord, in_even_order
 from qwenbelt.workflows.evaluation.stand_ins import stood_in
 
 VERSION = "v1.2.1"
@@ -73,7 +73,7 @@ class AgentDojoSet:
                     found.append(_case(group, name, user, ""))
                 elif candidates(name, user):
                     found += [_case(group, name, user, order) for order in suite.injection_tasks]
-        return evenly(found)
+        return in_even_order(found)
 
     def grade(self, case: EvalCase, record: EvalRecord) -> EvalGrade:
         """Makes a record's calls again in a fresh world, and returns what the checks say."""

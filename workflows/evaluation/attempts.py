@@ -24,7 +24,7 @@ from qwenbelt.workflows.batch.durable import DurableChat
 from qwenbelt.workflows.batch.jobs import agent_for, register_job
 from qwenbelt.workflows.batch.tasks import Task
 from qwenbelt.workflows.evaluation.cases import EvalRecord
-from qwenbelt.workflows.evaluation.following import AttemptMeter, followed
+from qwenbelt.workflows.evaluation.following import AttemptMeter, follow_run
 
 JOB = "eval"
 REPORT = "report"
@@ -47,9 +47,9 @@ def attempt(task: Task, folder: Path, llm: DurableChat) -> EvalRecord:
     if "functions" in ask:
         record = _single_reply(ask, llm, meter)
     elif "world" in ask:
-        from qwenbelt.workflows.evaluation.worlds import play
+        from qwenbelt.workflows.evaluation.worlds import play_case
 
-        record = play(ask, llm, meter)
+        record = play_case(ask, llm, meter)
     elif task.options.agent == REPORT:
         record = _report(task, str(ask["question"]), folder, llm)
     else:
@@ -71,7 +71,7 @@ def _run(
         messages = [{"role": "user", "content": content if task.files else question}]
         with TraceWriter(folder / "trace.jsonl") as trace:
             run = agent.stream(messages, lang=task.options.language, trace=trace)
-            record = background_loop().run(followed(run, meter))
+            record = background_loop().run(follow_run(run, meter))
     del record["history"]  # the trace has it
     return record
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from qwenbelt.core.errors import ConfigError, InputError, one_line
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.workflows.evaluation.cases import EvalCase, EvalGrade, EvalRecord, evenly
+from qwenbelt.workflows.evaluation.cases import EvalCase, EvalGrade, EvalRecord, in_even_order
 
 MODEL = "qwenbelt"
 PACKAGE = "bfcl_eval"
@@ -67,19 +67,20 @@ class BerkeleySet:
 
     def cases(self) -> Sequence[EvalCase]:
         """Returns the cases of the categories, mixed evenly."""
-        return evenly([case for group in self._groups for case in self._read(group)])
+        return in_even_order([case for group in self._groups for case in self._read(group)])
 
     def _read(self, group: str) -> list[EvalCase]:
         name = f"BFCL_v4_{group}.json"
         answers = {
-            row["id"]: row["ground_truth"] for row in _rows(self._folder / "possible_answer" / name)
+            row["id"]: row["ground_truth"]
+            for row in _data_rows(self._folder / "possible_answer" / name)
         }
-        rows = _rows(self._folder / name)
+        rows = _data_rows(self._folder / name)
         if not rows:
             raise InputError(f"{self._folder / name}: is missing.")
         if group in TURNS:
             return [self._turns(row, answers.get(row["id"]), group) for row in rows]
-        return [_single(row, answers.get(row["id"]), group) for row in rows]
+        return [_single_turn_case(row, answers.get(row["id"]), group) for row in rows]
 
     def _turns(self, row: Mapping[str, Any], truth: Any, group: str) -> EvalCase:
         if "MathAPI" in row["involved_classes"] and importlib.util.find_spec("mpmath") is None:
@@ -91,7 +92,7 @@ class BerkeleySet:
         """Grades a record by the leaderboard's checkers."""
         if case.group in TURNS:
             return _graded_turns(case, record)
-        calls = _calls(record)
+        calls = _recorded_calls(record)
         if case.group in NO_CALLS:
             if calls:
                 return EvalGrade(False, f"calls {', '.join(next(iter(c)) for c in calls)}")
@@ -99,7 +100,7 @@ class BerkeleySet:
             return EvalGrade(said, "" if said else "no reply")
         if case.group in SOME_CALL:
             return EvalGrade(bool(calls), "" if calls else "calls nothing")
-        return _checked(case, calls)
+        return _checked_calls(case, calls)
 
     def oracle(self, case: EvalCase) -> EvalRecord | None:
         """Returns a possible answer; of Java and JavaScript there is none in the form of a call."""
@@ -157,7 +158,7 @@ def data_folder(given: Path | None) -> Path:
     return given or Path(spec.origin).parent / "data"
 
 
-def official(module: str) -> Any:
+def official_module(module: str) -> Any:
     """Returns a module of the package; its table of models is a stand-in of one flag."""
     name = f"{PACKAGE}.constants.model_config"
     if name not in sys.modules:
@@ -174,7 +175,7 @@ def official(module: str) -> Any:
         ) from error
 
 
-def offered(function: Mapping[str, Any], group: str = "") -> dict[str, Any]:
+def offered_function(function: Mapping[str, Any], group: str = "") -> dict[str, Any]:
     """Returns a declaration of one of the leaderboard's functions, as its own handlers make it."""
     parameters = dict(function["parameters"])
     if "java" in group:
@@ -202,13 +203,13 @@ def _json_schema(value: Any) -> Any:
     return out
 
 
-def _single(row: Mapping[str, Any], truth: Any, group: str) -> EvalCase:
-    functions = [offered(function, group) for function in row["function"]]
+def _single_turn_case(row: Mapping[str, Any], truth: Any, group: str) -> EvalCase:
+    functions = [offered_function(function, group) for function in row["function"]]
     ask = {"messages": row["question"][0], "functions": functions}
     return EvalCase(row["id"], ask, {"truth": truth, "functions": row["function"]}, (), group)
 
 
-def _calls(record: EvalRecord) -> list[dict[str, Any]]:
+def _recorded_calls(record: EvalRecord) -> list[dict[str, Any]]:
     found = []
     for call in record.get("calls") or []:
         try:
@@ -219,13 +220,13 @@ def _calls(record: EvalRecord) -> list[dict[str, Any]]:
     return found
 
 
-def _checked(case: EvalCase, calls: list[dict[str, Any]]) -> EvalGrade:
+def _checked_calls(case: EvalCase, calls: list[dict[str, Any]]) -> EvalGrade:
     if not calls:
         return EvalGrade(False, "calls nothing")
     if any(not isinstance(values, dict) for call in calls for values in call.values()):
         return EvalGrade(False, "a call's arguments are no object")
-    checker = official("eval_checker.ast_eval.ast_checker").ast_checker
-    languages = official("constants.enums").Language
+    checker = official_module("eval_checker.ast_eval.ast_checker").ast_checker
+    languages = official_module("constants.enums").Language
     language = languages.PYTHON
     if "java" in case.group:
         language = languages.JAVASCRIPT if "javascript" in case.group else languages.JAVA
@@ -281,7 +282,7 @@ def _graded_turns(case: EvalCase, record: EvalRecord) -> EvalGrade:
     truth = case.expect["truth"]
     if len(turns) < len(truth):
         return EvalGrade(False, f"{len(turns)} of {len(truth)} turns")
-    checker = official("eval_checker.multi_turn_eval.multi_turn_checker").multi_turn_checker
+    checker = official_module("eval_checker.multi_turn_eval.multi_turn_checker").multi_turn_checker
     name = f"{MODEL}_{id(record)}"
     try:
         found = checker(turns[: len(truth)], truth, case.expect["entry"], case.group, name)
@@ -290,10 +291,10 @@ def _graded_turns(case: EvalCase, record: EvalRecord) -> EvalGrade:
     return EvalGrade(bool(found["valid"]), one_line(str(found.get("error_message") or ""), 200))
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def _data_rows(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     return [loads_bounded(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
-__all__ = ["BerkeleySet", "data_folder", "offered", "official"]
+__all__ = ["BerkeleySet", "data_folder", "offered_function", "official_module"]

@@ -71,7 +71,7 @@ def answer_record(text: str) -> EvalRecord:
     return {"answer": text, "calls": []}
 
 
-def evenly(cases: Sequence[EvalCase]) -> list[EvalCase]:
+def in_even_order(cases: Sequence[EvalCase]) -> list[EvalCase]:
     """Orders cases so that any first part of them has all groups alike."""
     groups: dict[str, list[EvalCase]] = {}
     for case in cases:
@@ -91,5 +91,5 @@ __all__ = [
     "EvalRecord",
     "EvalSet",
     "answer_record",
-    "evenly",
+    "in_even_order",
 ]

@@ -12,7 +12,7 @@ from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.workflows.batch.durable import DurableChat
 from qwenbelt.workflows.evaluation.cases import EvalRecord
-from qwenbelt.workflows.evaluation.following import AttemptMeter, followed
+from qwenbelt.workflows.evaluation.following import AttemptMeter, follow_run
 from qwenbelt.workflows.evaluation.tau2 import (
     ENDED,
     UNENDED,
@@ -82,7 +82,7 @@ def _talk(
 
 
 def _turn(player: FnCallAgent, messages: list[dict[str, Any]], meter: AttemptMeter) -> str:
-    record = background_loop().run(followed(player.stream(messages), meter))
+    record = background_loop().run(follow_run(player.stream(messages), meter))
     messages += record.pop("history")
     return str(record["answer"])
 

@@ -19,7 +19,7 @@ from qwenbelt.workflows.evaluation.cases import (
     EvalGrade,
     EvalRecord,
     answer_record,
-    evenly,
+    in_even_order,
 )
 
 _VALUE = re.compile(r"@(\w+)\[([^\]]*)\]")
@@ -69,7 +69,7 @@ class DataAnalysisSet:
             found.append(
                 EvalCase(str(row["id"]), {"question": question}, expect, files, row["level"])
             )
-        return evenly(found)
+        return in_even_order(found)
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
         path = self._folder / name
@@ -85,7 +85,7 @@ class DataAnalysisSet:
         for name, wanted in dict(case.expect["values"]).items():
             if name not in given:
                 return EvalGrade(False, f"has no @{name}[…]")
-            if not _same(given[name], wanted):
+            if not _same_value(given[name], wanted):
                 return EvalGrade(False, f"@{name}[{given[name]}], not {wanted}")
         return EvalGrade(True)
 
@@ -99,7 +99,7 @@ class DataAnalysisSet:
         return answer_record(f"{case.ask['question']}\n{named} passed")
 
 
-def _same(given: str, wanted: str) -> bool:
+def _same_value(given: str, wanted: str) -> bool:
     if given.strip() == wanted.strip():
         return True
     try:

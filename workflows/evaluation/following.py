@@ -36,7 +36,7 @@ class AttemptMeter:
         }
 
 
-async def followed(run: Any, meter: AttemptMeter) -> EvalRecord:
+async def follow_run(run: Any, meter: AttemptMeter) -> EvalRecord:
     """Follows a run to its end; an end without an answer is an answer that fails."""
     calls: list[dict[str, Any]] = []
     done: Done | None = None

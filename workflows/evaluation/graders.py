@@ -52,13 +52,13 @@ def grade_answer(
     return EvalGrade(True)
 
 
-def _exact(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
+def _grade_exact(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
     allowed = [str(one).strip() for one in (wanted if isinstance(wanted, list) else [wanted])]
     passed = answer.strip() in allowed
     return EvalGrade(passed, "" if passed else f"is not exactly {allowed[0]!r}")
 
 
-def _number(answer: str, wanted: Any, expect: Mapping[str, Any]) -> EvalGrade:
+def _grade_number(answer: str, wanted: Any, expect: Mapping[str, Any]) -> EvalGrade:
     target = float(wanted)
     tolerance = float(expect.get("tolerance") or 0)
     margin = max(tolerance, abs(target) * 1e-9)
@@ -94,17 +94,17 @@ def _is_year(value: float) -> bool:
     return value.is_integer() and 1900 <= value <= 2100
 
 
-def plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """Returns a text in which case, typography and spaces do not count."""
     folded = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
     folded = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", folded)
     return re.sub(r"[\s|*]+", " ", folded)
 
 
-def holds(answer: str, wanted: str) -> bool:
+def answer_holds(answer: str, wanted: str) -> bool:
     """Returns whether words are in an answer; numbers only as a whole, `*` ends an open word."""
-    text, open_end = plain(answer), wanted.endswith("*")
-    part = plain(wanted.removesuffix("*")).strip()
+    text, open_end = plain_text(answer), wanted.endswith("*")
+    part = plain_text(wanted.removesuffix("*")).strip()
     if not part:
         return True
     before = r"(?<!\d)(?<!\d[.,])" if part[0].isdigit() else ""
@@ -112,21 +112,21 @@ def holds(answer: str, wanted: str) -> bool:
     return re.search(before + re.escape(part) + after, text) is not None
 
 
-def _contains(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
+def _grade_contains(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
     parts = wanted if isinstance(wanted, list) else [wanted]
-    lacking = [str(part) for part in parts if not holds(answer, str(part))]
+    lacking = [str(part) for part in parts if not answer_holds(answer, str(part))]
     return EvalGrade(not lacking, f"lacks {', '.join(map(repr, lacking))}" if lacking else "")
 
 
-def _accept(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
+def _grade_accepted(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
     """One string of each group has to be in the answer."""
     for group in wanted:
-        if not any(holds(answer, str(one)) for one in group):
+        if not any(answer_holds(answer, str(one)) for one in group):
             return EvalGrade(False, f"has none of {', '.join(map(str, group))}")
     return EvalGrade(True)
 
 
-def _schema(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
+def _grade_schema(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
     import jsonschema
 
     fenced = _FENCE.search(answer)
@@ -141,11 +141,11 @@ def _schema(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
 
 
 _PLAIN = {
-    "exact": _exact,
-    "number": _number,
-    "contains": _contains,
-    "accept": _accept,
-    "schema": _schema,
+    "exact": _grade_exact,
+    "number": _grade_number,
+    "contains": _grade_contains,
+    "accept": _grade_accepted,
+    "schema": _grade_schema,
 }
 
 
@@ -166,7 +166,7 @@ class CodeGrader(Closing):
         Raises:
             InputError: there is no sandbox here and code may not run without one.
         """
-        said = self._run(_grading(source, answer))
+        said = self._run(_grading_code(source, answer))
         for line in reversed(said.splitlines()):
             if line.startswith(_MARK):
                 passed, detail = json.loads(line.removeprefix(_MARK))
@@ -197,7 +197,7 @@ class CodeGrader(Closing):
             self._folder.cleanup()
 
 
-def _grading(source: str, answer: str) -> str:
+def _grading_code(source: str, answer: str) -> str:
     """Returns code that grades; source and answer are values in it, never code of ours."""
     return (
         "import json as _json\n"
@@ -208,4 +208,4 @@ def _grading(source: str, answer: str) -> str:
     )
 
 
-__all__ = ["KINDS", "CodeGrader", "grade_answer", "holds", "plain", "stated_numbers"]
+__all__ = ["KINDS", "CodeGrader", "answer_holds", "grade_answer", "plain_text", "stated_numbers"]

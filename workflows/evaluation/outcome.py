@@ -14,7 +14,7 @@ from typing import Any
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_text
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.testing.trials.intervals import wilson
+from qwenbelt.testing.trials.intervals import wilson_interval
 
 REPORT, PAGE = "report.json", "report.html"
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;
@@ -195,7 +195,7 @@ def _interval(rows: Sequence[EvalTrial]) -> tuple[float, float]:
     for row in rows:
         cases.setdefault(row.id, []).append(row.passed)
     passed = sum((sum(found) / len(found) for found in cases.values()), 0.0)
-    return wilson(passed, len(cases))
+    return wilson_interval(passed, len(cases))
 
 
 def read_outcome(folder: str | Path) -> EvalOutcome:

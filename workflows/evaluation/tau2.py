@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import ConfigError, InputError, one_line
-from qwenbelt.workflows.evaluation.cases import EvalCase, EvalGrade, EvalRecord, evenly
+from qwenbelt.workflows.evaluation.cases import EvalCase, EvalGrade, EvalRecord, in_even_order
 from qwenbelt.workflows.evaluation.tau2_package import Tau2Package, opened_package
 
 DOMAINS = ("retail", "banking_knowledge", "airline", "telecom", "mock")
@@ -55,7 +55,7 @@ class Tau2Set:
 
     def cases(self) -> Sequence[EvalCase]:
         """Returns the tasks, the domains mixed evenly."""
-        return evenly([case for domain in self._groups for case in self._read(domain)])
+        return in_even_order([case for domain in self._groups for case in self._read(domain)])
 
     def _read(self, domain: str) -> list[EvalCase]:
         found = []

@@ -15,16 +15,16 @@ from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.tools.base import Tool
 from qwenbelt.workflows.batch.durable import DurableChat
-from qwenbelt.workflows.evaluation.bfcl import MODEL, data_folder, offered, official
+from qwenbelt.workflows.evaluation.bfcl import MODEL, data_folder, offered_function, official_module
 from qwenbelt.workflows.evaluation.cases import EvalRecord
-from qwenbelt.workflows.evaluation.following import AttemptMeter, followed
+from qwenbelt.workflows.evaluation.following import AttemptMeter, follow_run
 
 MOST_STEPS = 20  # replies of a turn, as the leaderboard allows
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _MORE = "I have updated some more functions you can choose from. What about now?"
 
 
-def play(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> EvalRecord:
+def play_case(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> EvalRecord:
     """Plays a case in its world.
 
     Raises:
@@ -67,10 +67,10 @@ class WorldTool(Tool):
 def _berkeley(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> EvalRecord:
     entry = copy.deepcopy(ask["entry"])
     folder = data_folder(Path(ask["data"]))
-    functions = _functions(entry, folder)
+    functions = _world_functions(entry, folder)
     later = {int(turn): names for turn, names in (entry.get("missed_function") or {}).items()}
     held = {name for names in later.values() for name in names}
-    utils = official("eval_checker.multi_turn_eval.multi_turn_utils")
+    utils = official_module("eval_checker.multi_turn_eval.multi_turn_utils")
     name = f"{MODEL}_{id(meter)}"
     steps: list[str] = []
 
@@ -103,7 +103,7 @@ def _berkeley(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> 
         )
         messages += [dict(message) for message in asked]
         steps.clear()
-        record = background_loop().run(followed(agent.stream(messages), meter))
+        record = background_loop().run(follow_run(agent.stream(messages), meter))
         messages += record.pop("history")
         turns.append([[step] for step in steps] or [[]])
         answer = record["answer"]
@@ -122,16 +122,18 @@ def _dojo(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> Eval
         approve="auto",
     )
     run = agent.stream([{"role": "user", "content": world.prompt}])
-    record = background_loop().run(followed(run, meter))
+    record = background_loop().run(follow_run(run, meter))
     return {"answer": record["answer"], "calls": world.record(), "ended": record["ended"]}
 
 
-def _functions(entry: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
-    files = official("constants.executable_backend_config").MULTI_TURN_FUNC_DOC_FILE_MAPPING
+def _world_functions(entry: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
+    files = official_module("constants.executable_backend_config").MULTI_TURN_FUNC_DOC_FILE_MAPPING
     found = []
     for world in entry["involved_classes"]:
         text = (folder / "multi_turn_func_doc" / files[world]).read_text("utf-8")
-        found += [offered(loads_bounded(line)) for line in text.splitlines() if line.strip()]
+        found += [
+            offered_function(loads_bounded(line)) for line in text.splitlines() if line.strip()
+        ]
     left_out = set(entry.get("excluded_function") or ())
     return [function for function in found if function["name"] not in left_out]
 

@@ -12,7 +12,12 @@ from typing import Any
 from qwenbelt.agents.models.picture_size import Convention, Size
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.workflows.inspection.coordinates import BBox, inside, overlap, to_original
+from qwenbelt.workflows.inspection.coordinates import (
+    BBox,
+    inside_picture,
+    overlap_share,
+    to_original,
+)
 from qwenbelt.workflows.inspection.rules import UNSURE, Found, Rules
 
 SAME = 0.85  # two boxes of one class that overlap so much are the same object
@@ -50,13 +55,13 @@ def read_answer(
         InputError: nothing of it can be read as a list of objects.
     """
     notes: list[str] = []
-    entries = list(_entries(text, notes))
+    entries = list(_answer_entries(text, notes))
     found: list[Found] = []
     for number, entry in enumerate(entries, 1):
-        read = _object(entry, rules, convention, sent, original, notes, number)
+        read = _found_object(entry, rules, convention, sent, original, notes, number)
         if read is None:
             continue
-        if any(o.label == read.label and overlap(o.bbox, read.bbox) >= SAME for o in found):
+        if any(o.label == read.label and overlap_share(o.bbox, read.bbox) >= SAME for o in found):
             notes.append(f"object {number}: a double of an earlier box, left out")
             continue
         found.append(read)
@@ -68,7 +73,7 @@ def read_answer(
     return InspectionAnswer(tuple(found), tuple(notes))
 
 
-def _entries(text: str, notes: list[str]) -> Iterator[Mapping[str, Any]]:
+def _answer_entries(text: str, notes: list[str]) -> Iterator[Mapping[str, Any]]:
     body = text.strip()
     fenced = _FENCE.search(body)
     if fenced and fenced.group(1).strip():
@@ -97,14 +102,14 @@ def _parsed(body: str, notes: list[str]) -> Any:
     try:
         value, end = json.JSONDecoder(strict=False).raw_decode(body[start:])
     except json.JSONDecodeError:
-        return _repaired(body[start:], notes)
+        return _repaired_entries(body[start:], notes)
     rest = body[start + end :].strip()
     if isinstance(value, Mapping) and rest.startswith((",", "{")):
-        return _repaired(body[start:], notes)
+        return _repaired_entries(body[start:], notes)
     return value
 
 
-def _repaired(body: str, notes: list[str]) -> Any:
+def _repaired_entries(body: str, notes: list[str]) -> Any:
     """Returns the whole objects of a broken or cut-off list; a half-written one is dropped."""
     import json_repair
 
@@ -122,7 +127,7 @@ def _repaired(body: str, notes: list[str]) -> Any:
     return whole
 
 
-def _object(
+def _found_object(
     entry: Mapping[str, Any],
     rules: Rules,
     convention: Convention,
@@ -131,27 +136,27 @@ def _object(
     notes: list[str],
     number: int,
 ) -> Found | None:
-    label = _label(entry, rules)
+    label = _entry_label(entry, rules)
     if label is None:
         shown = one_line(str(entry.get("label") or entry.get("class") or ""), 40)
         notes.append(f"object {number}: unknown label {shown!r}, left out")
         return None
-    raw = _box(entry)
+    raw = _entry_box(entry)
     if raw is None:
         notes.append(f"object {number}: no box of four numbers, left out")
         return None
     mapped = to_original(raw, convention, sent, original)
-    bbox = inside(mapped, original)
+    bbox = inside_picture(mapped, original)
     if bbox is None:
         notes.append(f"object {number}: its box lies outside the picture, left out")
         return None
-    if any(abs(a - b) > 0.5 for a, b in zip(bbox, _ordered(mapped), strict=True)):
+    if any(abs(a - b) > 0.5 for a, b in zip(bbox, _ordered_corners(mapped), strict=True)):
         notes.append(f"object {number}: its box was cut to the picture")
-    grade = _grade(entry, label, rules, notes, number)
+    grade = _entry_grade(entry, label, rules, notes, number)
     return Found(bbox, label, grade, one_line(str(entry.get("reason") or ""), 200))
 
 
-def _ordered(bbox: BBox) -> BBox:
+def _ordered_corners(bbox: BBox) -> BBox:
     x1, x2 = sorted((bbox[0], bbox[2]))
     y1, y2 = sorted((bbox[1], bbox[3]))
     return x1, y1, x2, y2
@@ -161,7 +166,7 @@ def _key(value: object) -> str:
     return re.sub(r"[\s_\-]+", " ", str(value)).strip().lower()
 
 
-def _label(entry: Mapping[str, Any], rules: Rules) -> str | None:
+def _entry_label(entry: Mapping[str, Any], rules: Rules) -> str | None:
     given = _key(entry.get("label") or entry.get("class") or entry.get("name") or "")
     for label, rule in rules.classes.items():
         if given and given in (_key(label), _key(rule.zh), _key(label) + "s"):
@@ -169,7 +174,7 @@ def _label(entry: Mapping[str, Any], rules: Rules) -> str | None:
     return None
 
 
-def _grade(
+def _entry_grade(
     entry: Mapping[str, Any], label: str, rules: Rules, notes: list[str], number: int
 ) -> str:
     rule = rules.classes[label]
@@ -184,7 +189,7 @@ def _grade(
     return fallback
 
 
-def _box(entry: Mapping[str, Any]) -> BBox | None:
+def _entry_box(entry: Mapping[str, Any]) -> BBox | None:
     value = next((entry[name] for name in _BOX_NAMES if name in entry), None)
     if isinstance(value, str):
         value = re.findall(r"-?\d+(?:\.\d+)?", value)

@@ -22,7 +22,7 @@ from qwenbelt.workflows.inspection.answers import InspectionAnswer, read_answer
 from qwenbelt.workflows.inspection.rules import Rules
 from qwenbelt.workflows.inspection.second_look import second_look
 from qwenbelt.workflows.inspection.sources import as_jpeg
-from qwenbelt.workflows.inspection.strings import prompt
+from qwenbelt.workflows.inspection.strings import inspection_prompt
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -77,7 +77,7 @@ class Inspector:
     async def ask(self, picture: Image) -> InspectionAnswer:
         """Returns what the model says of a picture, without a second look; raises like `look`."""
         sent = await asyncio.to_thread(self._prepare, picture)
-        content = [{"image": sent.url}, {"text": prompt(self.rules, self.language)}]
+        content = [{"image": sent.url}, {"text": inspection_prompt(self.rules, self.language)}]
         messages = [{"role": "user", "content": content}]
         text = ""
         async for event in self._agent.stream(messages, lang=self.language):

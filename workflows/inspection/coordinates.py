@@ -33,7 +33,7 @@ def to_original(bbox: BBox, convention: Convention, sent: Size, original: Size) 
     return bbox[0] * x, bbox[1] * y, bbox[2] * x, bbox[3] * y
 
 
-def inside(bbox: BBox, size: Size, slack: float = 0.02) -> BBox | None:
+def inside_picture(bbox: BBox, size: Size, slack: float = 0.02) -> BBox | None:
     """Returns the box cut to the picture; None when nothing of it, or far too little, is inside.
 
     Args:
@@ -53,7 +53,7 @@ def inside(bbox: BBox, size: Size, slack: float = 0.02) -> BBox | None:
     return None if outside and kept < 0.5 * area else cut
 
 
-def overlap(a: BBox, b: BBox) -> float:
+def overlap_share(a: BBox, b: BBox) -> float:
     """Returns the intersection of two boxes over their union, from 0 to 1."""
     wide = min(a[2], b[2]) - max(a[0], b[0])
     high = min(a[3], b[3]) - max(a[1], b[1])

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.workflows.inspection.coordinates import BBox, overlap
+from qwenbelt.workflows.inspection.coordinates import BBox, overlap_share
 from qwenbelt.workflows.inspection.rules import Found, Inspected
 
 MATCH = 0.5  # intersection over union, the usual threshold of both benchmarks
@@ -52,7 +52,7 @@ def load_truth(path: str | Path) -> Truth:
     """
     place = Path(path)
     try:
-        return _voc(place) if place.is_dir() else _coco(place)
+        return _read_voc(place) if place.is_dir() else _read_coco(place)
     except OSError as error:
         raise InputError(f"{place}: cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError, AttributeError, ElementTree.ParseError) as error:
@@ -61,7 +61,7 @@ def load_truth(path: str | Path) -> Truth:
         ) from error
 
 
-def _coco(path: Path) -> Truth:
+def _read_coco(path: Path) -> Truth:
     table = loads_bounded(path.read_text(encoding="utf-8"))
     names = {entry["id"]: entry["file_name"] for entry in table["images"]}
     classes = {entry["id"]: entry["name"] for entry in table["categories"]}
@@ -73,7 +73,7 @@ def _coco(path: Path) -> Truth:
     return truth
 
 
-def _voc(folder: Path) -> Truth:
+def _read_voc(folder: Path) -> Truth:
     files = sorted(folder.glob("*.xml"))
     if not files:
         raise ValueError("no XML file in it")
@@ -97,7 +97,7 @@ def _text(entry: ElementTree.Element) -> str:
     return (entry.findtext("name") or "").strip()
 
 
-def evaluate(pictures: Sequence[Inspected], truth: Truth) -> Evaluation:
+def match_findings(pictures: Sequence[Inspected], truth: Truth) -> Evaluation:
     """Matches findings with true objects, best overlap first, each at most once."""
     scores: dict[str, ClassScore] = {}
     misses: dict[str, list[Found]] = {}
@@ -109,7 +109,7 @@ def evaluate(pictures: Sequence[Inspected], truth: Truth) -> Evaluation:
             continue
         pairs = sorted(
             (
-                (overlap(f.bbox, t.bbox), i, j)
+                (overlap_share(f.bbox, t.bbox), i, j)
                 for i, f in enumerate(picture.objects)
                 for j, t in enumerate(true)
                 if f.label == t.label

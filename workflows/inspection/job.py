@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import EndpointError, InputError, QwenbeltError, one_line
-from qwenbelt.core.files import output_folder, replacing
+from qwenbelt.core.files import output_folder, replacing_file
 from qwenbelt.workflows.inspection.asking import Inspector
 from qwenbelt.workflows.inspection.marking import marked_copy
 from qwenbelt.workflows.inspection.rules import Inspected, inspected_of
 from qwenbelt.workflows.inspection.sources import PictureSource, open_source
-from qwenbelt.workflows.pictures import IN_FLIGHT, STATE, Health, each, read_done
+from qwenbelt.workflows.pictures import IN_FLIGHT, STATE, Health, for_each_source, read_done
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -75,7 +75,7 @@ class InspectionJob:
             def work(source: PictureSource, stem: str) -> Awaitable[Inspected]:
                 return self._one(source, stem, record)
 
-            pictures = await each(sources, work, self._slots, progress)
+            pictures = await for_each_source(sources, work, self._slots, progress)
         return Inspection(pictures, self.folder, self.inspector.model)
 
     async def _one(self, source: PictureSource, stem: str, record: Any) -> Inspected:
@@ -146,6 +146,6 @@ class InspectionJob:
             out = picture.copy()
             out.thumbnail((side, side))
         name = f"{kind}/{stem}.jpg"
-        with replacing(self.folder / name) as file:
+        with replacing_file(self.folder / name) as file:
             out.save(file, "JPEG", quality=88)
         return name

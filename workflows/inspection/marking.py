@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwenbelt.core.files import replacing
+from qwenbelt.core.files import replacing_file
 from qwenbelt.core.language import Language
 from qwenbelt.tools.images.annotate import PictureBox, draw_boxes
 from qwenbelt.workflows.inspection.rules import Inspected, Rules
@@ -45,6 +45,6 @@ def save_annotated(
 ) -> Path:
     """Draws what was found on a copy of the picture, saves it in a folder, and returns its path."""
     path = folder / "annotated.jpg"
-    with replacing(path) as file:
+    with replacing_file(path) as file:
         marked_copy(picture, found, rules, language).save(file, "JPEG", quality=88)
     return path

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwenbelt.core.files import output_folder, replacing
+from qwenbelt.core.files import output_folder, replacing_file
 from qwenbelt.core.language import Language
 from qwenbelt.tools.images.annotate import PictureBox, draw_boxes
 from qwenbelt.workflows.inspection.evaluation import Evaluation
@@ -86,5 +86,5 @@ def _draw(
             PictureBox(b.x1 * scale, b.y1 * scale, b.x2 * scale, b.y2 * scale, b.label, b.color)
             for b in boxes
         ]
-        with replacing(folder / file) as out:
+        with replacing_file(folder / file) as out:
             draw_boxes(opened, scaled).save(out, "JPEG", quality=88)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.core.files import replacing, write_bytes, write_text
+from qwenbelt.core.files import replacing_file, write_bytes, write_text
 from qwenbelt.core.language import Language
 from qwenbelt.core.translation import in_language
 from qwenbelt.tools.images.annotate import label_font
@@ -21,7 +21,7 @@ from qwenbelt.workflows.inspection.job import Inspection
 from qwenbelt.workflows.inspection.misses import draw_misses
 from qwenbelt.workflows.inspection.rules import Found, Inspected, Rules
 from qwenbelt.workflows.inspection.setting import set_volumes
-from qwenbelt.workflows.inspection.strings import place, say
+from qwenbelt.workflows.inspection.strings import place_in_picture, say
 
 _CELL, _GAP, _CAPTION, _FONT = 200, 8, 20, 13  # pixels of a contact sheet
 _COLUMNS, _ON_A_SHEET = 6, 120
@@ -92,13 +92,13 @@ def _contact_sheet(path: Path, folder: Path, shown: Sequence[Inspected]) -> None
             place = (left + (_CELL - opened.width) // 2, top + (_CELL - opened.height) // 2)
             sheet.paste(opened, place)
         color = "#1f2530" if picture.ok else "#b3261e"
-        caption = _fitting(pen, _short(picture.image))
+        caption = _fitting_name(pen, _short(picture.image))
         pen.text((left, top + _CELL + 2), caption, fill=color, font=label_font(_FONT))
-    with replacing(path) as file:
+    with replacing_file(path) as file:
         sheet.save(file, "JPEG", quality=85)
 
 
-def _fitting(pen: Any, name: str) -> str:
+def _fitting_name(pen: Any, name: str) -> str:
     """Returns a name cut in its middle so that it is not wider than a cell."""
     shown, kept = name, len(name)
     while pen.textlength(shown, font=label_font(_FONT)) > _CELL and kept > 2:
@@ -154,7 +154,7 @@ def _data(
         "events": _event_rows(pictures, rules, language),
         "score_head": _SCORE_HEAD[language],
         "scores": _score_rows(evaluation, rules, language),
-        "pages": [_page(p, n, rules, language) for n, p in enumerate(with_objects)],
+        "pages": [_picture_section(p, n, rules, language) for n, p in enumerate(with_objects)],
         "clean": [
             {"name": _short(p.image), "thumbnail": f"/{p.files['thumbnail']}"} for p in clean
         ],
@@ -197,7 +197,9 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def _page(picture: Inspected, number: int, rules: Rules, language: Language) -> dict[str, Any]:
+def _picture_section(
+    picture: Inspected, number: int, rules: Rules, language: Language
+) -> dict[str, Any]:
     width, height = picture.size
     return {
         "key": f"picture-{number}",
@@ -207,7 +209,7 @@ def _page(picture: Inspected, number: int, rules: Rules, language: Language) -> 
         "annotated": f"/{picture.files.get('shown') or picture.files['annotated']}",
         "ratio": width / max(1, height),
         "index": _in_short(picture, rules, language),
-        "findings": [_finding(found, picture, rules, language) for found in picture.objects],
+        "findings": [_finding_line(found, picture, rules, language) for found in picture.objects],
         "notes": list(picture.notes),
     }
 
@@ -228,7 +230,7 @@ def _named(found: Found, rules: Rules, language: Language) -> str:
     return rules.name(found.label, language) + (f" · {grade}" if grade else "")
 
 
-def _finding(
+def _finding_line(
     found: Found, picture: Inspected, rules: Rules, language: Language
 ) -> dict[str, str | bool]:
     from PIL import ImageColor
@@ -239,7 +241,7 @@ def _finding(
     where = say(
         "share",
         language,
-        place=place(found.bbox, picture.size, language),
+        place=place_in_picture(found.bbox, picture.size, language),
         share=f"{share:.0f}" if share >= 1 else "< 1",
     )
     numbers = ", ".join(f"{value:.0f}" for value in found.bbox)

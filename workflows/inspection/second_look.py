@@ -11,7 +11,7 @@ from qwenbelt.agents.runtime.call_many import call_all
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import Tool
-from qwenbelt.tools.images.picture import enlarged, region_of
+from qwenbelt.tools.images.picture import enlarged_region, region_of
 from qwenbelt.workflows.inspection.answers import InspectionAnswer
 from qwenbelt.workflows.inspection.rules import UNSURE, Found
 
@@ -57,7 +57,7 @@ class _LookAgain(Tool):
         region = region_of((x1 - wide, y1 - high, x2 + wide, y2 + high), self._picture.size)
         longer = max(region[2] - region[0], region[3] - region[1])
         answer = await self._asker.ask(
-            enlarged(self._picture, region, max(1.0, _MIN_SIDE / longer))
+            enlarged_region(self._picture, region, max(1.0, _MIN_SIDE / longer))
         )
         grades = {o.sub_label for o in answer.objects if o.label == found.label} - {UNSURE}
         if len(grades) != 1:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from qwenbelt.core.errors import ConfigError, InputError, one_line
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.images.picture import open_picture
-from qwenbelt.tools.web.download import download
+from qwenbelt.tools.web.download import download_url
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -117,7 +117,7 @@ def open_source(source: PictureSource, *, allow_private: bool | None = None) -> 
     if source.path is not None:
         data = input_file(source.path).read_bytes()
         return open_picture(source.path), hashlib.sha256(data).hexdigest()
-    found = download(source.name, max_bytes=MAX_DOWNLOAD, allow_private=allow_private)
+    found = download_url(source.name, max_bytes=MAX_DOWNLOAD, allow_private=allow_private)
     with tempfile.NamedTemporaryFile(suffix=".picture") as file:
         file.write(found.data)
         file.flush()

@@ -86,13 +86,15 @@ _PLACES: dict[Language, tuple[str, ...]] = {
 say = Texts(_TEXTS)
 
 
-def place(bbox: tuple[float, float, float, float], size: tuple[int, int], lang: Language) -> str:
+def place_in_picture(
+    bbox: tuple[float, float, float, float], size: tuple[int, int], lang: Language
+) -> str:
     """Returns in words in which ninth of the picture the middle of a box lies."""
     column, row = (min(2, int(3 * (bbox[i] + bbox[i + 2]) / 2 / max(1, size[i]))) for i in (0, 1))
     return _PLACES[lang][3 * row + column]
 
 
-def prompt(rules: Rules, language: Language) -> str:
+def inspection_prompt(rules: Rules, language: Language) -> str:
     """Returns what the model is asked about a picture."""
     lines = []
     for label, rule in rules.classes.items():

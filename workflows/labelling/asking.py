@@ -19,7 +19,7 @@ from qwenbelt.core.language import Language
 from qwenbelt.tools.images.picture import open_picture
 from qwenbelt.workflows.inspection.sources import as_jpeg
 from qwenbelt.workflows.labelling.labels import Labels
-from qwenbelt.workflows.labelling.strings import hint, prompt
+from qwenbelt.workflows.labelling.strings import labelling_prompt, text_hint
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -136,11 +136,11 @@ class Labeller:
         names = list(self.labels.labels)
         shift = number * max(1, len(names) // 2) % len(names)
         names = names[shift:] + names[:shift]
-        question = prompt(self.labels, names, self.language)
+        question = labelling_prompt(self.labels, names, self.language)
         messages = [message for pair in self._shown(question) for message in pair]
         content = [{"image": url}, {"text": question}]
         if hints:
-            content.append({"text": hint(hints, self.language)})
+            content.append({"text": text_hint(hints, self.language)})
         messages.append({"role": "user", "content": content})
         text = ""
         async for event in self._agent.stream(messages, lang=self.language):

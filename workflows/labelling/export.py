@@ -16,7 +16,7 @@ from qwenbelt.core.translation import in_language
 from qwenbelt.workflows.inspection.sources import unique_stems
 from qwenbelt.workflows.labelling.asking import Labelled
 from qwenbelt.workflows.labelling.labels import Labels
-from qwenbelt.workflows.labelling.strings import prompt, say
+from qwenbelt.workflows.labelling.strings import labelling_prompt, say
 
 JOINT = "|"  # between several labels in one cell
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
@@ -142,7 +142,7 @@ def _training(
 
     In it are what a person confirmed and what the votes agreed on; doubtful ones are left out.
     """
-    question = prompt(labels, list(labels.labels), language)
+    question = labelling_prompt(labels, list(labels.labels), language)
     lines = []
     for p in pictures:
         by_person = final.get(p.image)

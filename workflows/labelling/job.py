@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from qwenbelt.core.errors import EndpointError, QwenbeltError, one_line
-from qwenbelt.core.files import output_folder, replacing
+from qwenbelt.core.files import output_folder, replacing_file
 from qwenbelt.workflows.inspection.sources import PictureSource, open_source
 from qwenbelt.workflows.labelling.asking import Labelled, Labeller, labelled_of
-from qwenbelt.workflows.pictures import IN_FLIGHT, STATE, Health, each, read_done
+from qwenbelt.workflows.pictures import IN_FLIGHT, STATE, Health, for_each_source, read_done
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -60,7 +60,7 @@ class LabellingJob:
             def work(source: PictureSource, stem: str) -> Awaitable[Labelled]:
                 return self._one(source, stem, record)
 
-            return await each(sources, work, self._slots, progress)
+            return await for_each_source(sources, work, self._slots, progress)
 
     async def _one(self, source: PictureSource, stem: str, record: IO[str]) -> Labelled:
         try:
@@ -87,7 +87,7 @@ class LabellingJob:
 
     def _keep_thumbnail(self, picture: Image, stem: str) -> None:
         picture.thumbnail((_THUMB_SIDE, _THUMB_SIDE))
-        with replacing(self.folder / "thumbnails" / f"{stem}.jpg") as file:
+        with replacing_file(self.folder / "thumbnails" / f"{stem}.jpg") as file:
             picture.save(file, "JPEG", quality=85)
 
     def _key(self, source: PictureSource, digest: str) -> str:

@@ -13,14 +13,14 @@ _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?")
 _SAID = re.compile(r"(?:answer(?: is)?|答案(?:是|为)?)\s*[:：=]?\s*(.+)", re.IGNORECASE)
 
 
-def tokens(text: str) -> list[str]:
+def comparison_tokens(text: str) -> list[str]:
     """Returns words, numbers, operators and Chinese characters, in lower case."""
     return _TOKEN.findall(text.lower())[:_LONGEST]
 
 
 def without_echo(written: str, start: str) -> list[str]:
     """Returns the tokens of a continuation, without the beginning that a model may repeat."""
-    found, end = tokens(written), tokens(start)[-_OVERLAP:]
+    found, end = comparison_tokens(written), comparison_tokens(start)[-_OVERLAP:]
     for place in range(len(found) - len(end) + 1) if len(end) == _OVERLAP else ():
         if found[place : place + len(end)] == end:
             return found[place + len(end) :]
@@ -37,11 +37,11 @@ def rouge_l(written: Sequence[str], rest: Sequence[str]) -> float:
     cut = written[: len(rest)]
     if not cut or not rest:
         return 0.0
-    common = _common(cut, rest)
+    common = _common_subsequence(cut, rest)
     return 2 * common / (len(cut) + len(rest))
 
 
-def _common(one: Sequence[str], two: Sequence[str]) -> int:
+def _common_subsequence(one: Sequence[str], two: Sequence[str]) -> int:
     """Returns the length of the longest common subsequence."""
     row = [0] * (len(two) + 1)
     for token in one:

@@ -13,13 +13,13 @@ from qwenbelt.agents import Budget, FnCallAgent
 from qwenbelt.core.errors import EndpointError, InputError, one_line
 from qwenbelt.core.events import Done
 from qwenbelt.core.language import Language, detect_language
-from qwenbelt.testing.trials.intervals import difference_interval, wilson
+from qwenbelt.testing.trials.intervals import difference_interval, wilson_interval
 from qwenbelt.workflows.probe.comparing import (
     answer_in,
+    comparison_tokens,
     is_exact,
     rouge_l,
     same_answer,
-    tokens,
     without_echo,
 )
 from qwenbelt.workflows.probe.problems import Problem
@@ -48,12 +48,12 @@ class ProbeScore:
     @property
     def exact_interval(self) -> tuple[float, float]:
         """The 95 % interval of the share known word by word."""
-        return wilson(self.exact, self.asked)
+        return wilson_interval(self.exact, self.asked)
 
     @property
     def right_interval(self) -> tuple[float, float]:
         """The 95 % interval of the share answered rightly."""
-        return wilson(self.right, self.answered)
+        return wilson_interval(self.right, self.answered)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the JSON form."""
@@ -202,7 +202,7 @@ class Prober:
     ) -> None:
         start, rest = problem.cut(given)
         language: Language = detect_language(problem.text)
-        wanted, score = tokens(rest), scores[given]
+        wanted, score = comparison_tokens(rest), scores[given]
         limit = 3 * len(wanted) + _SPARE_TOKENS
         written = await self._ask(say("complete_prompt", language, start=start), limit, probe)
         tell()

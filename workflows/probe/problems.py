@@ -13,7 +13,7 @@ from typing import Any
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.limits import input_file
-from qwenbelt.workflows.probe.comparing import tokens
+from qwenbelt.workflows.probe.comparing import comparison_tokens
 
 _PROBLEM_NAMES = ("problem", "question", "prompt", "text")
 _ANSWER_NAMES = ("answer", "solution", "target", "label")
@@ -38,7 +38,7 @@ class Problem:
     def is_long_enough(self, share: float) -> bool:
         """Returns whether enough is left after the cut that nobody writes it by chance."""
         start, rest = self.cut(share)
-        return bool(start) and len(tokens(rest)) >= _SHORTEST_REST
+        return bool(start) and len(comparison_tokens(rest)) >= _SHORTEST_REST
 
 
 def _inside_word(text: str, place: int) -> bool:

@@ -14,7 +14,7 @@ from qwenbelt.agents.kinds import SearchingKind, agent_class
 from qwenbelt.core.errors import EndpointError, QwenbeltError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.core.translation import in_language
@@ -279,7 +279,7 @@ def _write_trace(trace: TraceWriter, path: Path, work: Path, published: Mapping[
     trace.flush()
     places = [(str(source), place) for source, place in published.items()]
     places.append((f"{work}/", ""))
-    lines = [scrub(_moved(record, places)) for record in trace.lines]
+    lines = [mask_secrets(_moved(record, places)) for record in trace.lines]
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 

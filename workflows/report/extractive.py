@@ -205,7 +205,7 @@ class _Writer:
 
     def _chart(self, grid: HeadedTable, title: str, place: str) -> list[Node]:
         from qwenbelt.tools.plot.chart import ChartArguments
-        from qwenbelt.tools.plot.draw import draw
+        from qwenbelt.tools.plot.draw import draw_chart
 
         given = grid.chart()
         if given is None:
@@ -214,7 +214,7 @@ class _Writer:
             chart = ChartArguments.model_validate({**given, "title": title}).chart()
         except (ToolError, ValueError):
             return []  # numbers that make no chart: the table is shown anyway
-        drawn = draw(chart, self._work, language=self._language)
+        drawn = draw_chart(chart, self._work, language=self._language)
         return [self._gallery.add(drawn.png, [{"kind": "text", "text": place}])]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.core.files import replacing
+from qwenbelt.core.files import replacing_file
 from qwenbelt.core.language import Language
 from qwenbelt.workflows.report.folder import FIGURES
 from qwenbelt.workflows.report.prose import Node, plain_text
@@ -132,7 +132,7 @@ def _copy(source: Path, target: Path) -> None:
             is_png = picture.format == "PNG"
             if is_png:
                 picture.verify()
-            with replacing(target) as file:
+            with replacing_file(target) as file:
                 if is_png:
                     file.write(source.read_bytes())
                 else:

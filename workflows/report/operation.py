@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, Field
 
 from qwenbelt.core.errors import InputError, ToolError
-from qwenbelt.core.limits import shorten
+from qwenbelt.core.limits import shorten_text
 from qwenbelt.tools.operation import Media, Operation, OperationCall, OperationResult
 
 _MEDIA_BYTES = 600 * 1024
@@ -51,7 +51,7 @@ def _report(place: ClientFolders, given: ReportArguments, call: OperationCall) -
         )
     except InputError as error:
         raise ToolError(str(error)) from error
-    text = shorten(made.markdown.read_text(encoding="utf-8"))[0]
+    text = shorten_text(made.markdown.read_text(encoding="utf-8"))[0]
     data = {
         "folder": str(made.folder),
         "citations": len(made.document.citations),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.errors import one_line
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportStep
 from qwenbelt.workflows.report.folder import CROPS, FIGURES, RECORD, TABLES
 from qwenbelt.workflows.report.markdown import escaped, write_markdown
@@ -43,7 +43,7 @@ def write_report(
 
 
 def _write(path: Path, text: str) -> None:
-    path.write_text(scrub(text), encoding="utf-8")
+    path.write_text(mask_secrets(text), encoding="utf-8")
 
 
 def markdown_text(report: ReportDocument) -> str:

@@ -16,7 +16,7 @@ from qwenbelt.core.errors import ConfigError, InputError
 from qwenbelt.core.settings import load_settings
 from qwenbelt.workflows.batch.dbos_engine import engine_module
 from qwenbelt.workflows.batch.engine import write_ahead
-from qwenbelt.workflows.batch.liveness import unreachable
+from qwenbelt.workflows.batch.liveness import unreachable_database
 from qwenbelt.workflows.schedule.when import cron_of, next_times
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ class ScheduleBook:
         try:
             return function()
         except (SQLAlchemyError, ConfigError) as error:
-            raise unreachable(error) from error
+            raise unreachable_database(error) from error
 
 
 def _run(row: Any) -> dict[str, Any]:

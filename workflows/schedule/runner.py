@@ -22,7 +22,12 @@ from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.files import output_folder
 from qwenbelt.core.processes import watchdog
 from qwenbelt.workflows.batch.dbos_engine import engine_module
-from qwenbelt.workflows.batch.liveness import FileLocks, Liveness, PostgresLocks, unreachable
+from qwenbelt.workflows.batch.liveness import (
+    FileLocks,
+    Liveness,
+    PostgresLocks,
+    unreachable_database,
+)
 from qwenbelt.workflows.schedule.book import APPLICATION, VERSION, WORKFLOW, local_zone, store_url
 
 POLL_SECONDS = 2.0  # until a new schedule is seen
@@ -103,7 +108,7 @@ class ScheduleRunner:
             module.DBOS.launch()
         except SQLAlchemyError as error:
             self.close()
-            raise unreachable(error) from error
+            raise unreachable_database(error) from error
 
     def close(self) -> None:
         """Ends the commands that run; they go on at the next start."""

@@ -16,7 +16,7 @@ from qwenbelt.agents.models.codecs.base import compact_json
 from qwenbelt.agents.models.deltas import JsonDict
 from qwenbelt.agents.models.json_scanner import JsonSeal
 from qwenbelt.core.jsons import loads_lenient
-from qwenbelt.core.schemas import coerced
+from qwenbelt.core.schemas import coerced_arguments
 
 Schemas = Mapping[str, JsonDict]
 FUNCTION = re.compile(r"<function(?:=|\s+name\s*=\s*)[\"']?([^>\"'\n<]+?)[\"']?\s*>")
@@ -136,7 +136,7 @@ class _Function:
 
     def _found(self, end: int) -> WrittenFunction:
         return WrittenFunction(
-            self.name, compact_json(coerced(self.values, self.schema, written=True)), end
+            self.name, compact_json(coerced_arguments(self.values, self.schema, written=True)), end
         )
 
     def _json(self, place: int) -> WrittenFunction | None:

@@ -69,26 +69,26 @@ class ConstrainedCodec(Codec):
 def decision_schema(tools: Sequence[JsonDict], *, may_answer: bool) -> JsonDict:
     """Returns the schema of the first step: one name of a tool, or "answer"."""
     names = ([ANSWER] if may_answer else []) + tool_names(tools)
-    return _object({"tool": {"type": "string", "enum": names}})
+    return _object_schema({"tool": {"type": "string", "enum": names}})
 
 
 def call_schema(tools: Sequence[JsonDict], name: str, most: int) -> JsonDict:
     """Returns the schema of the second step: a call of that tool, and up to `most - 1` others."""
     first = next(tool for tool in tools if tool["name"] == name)
-    properties = {"call": _call(first)}
+    properties = {"call": _call_schema(first)}
     if most > 1:
-        anything = [_call(tool) for tool in tools]
+        anything = [_call_schema(tool) for tool in tools]
         items = anything[0] if len(anything) == 1 else {"anyOf": anything}
         properties["more"] = {"type": "array", "maxItems": most - 1, "items": items}
-    return _object(properties)
+    return _object_schema(properties)
 
 
-def _call(tool: JsonDict) -> JsonDict:
+def _call_schema(tool: JsonDict) -> JsonDict:
     name = {"type": "string", "enum": [tool["name"]]}
-    return _object({"name": name, "arguments": tool.get("parameters") or {"type": "object"}})
+    return _object_schema({"name": name, "arguments": tool.get("parameters") or {"type": "object"}})
 
 
-def _object(properties: JsonDict) -> JsonDict:
+def _object_schema(properties: JsonDict) -> JsonDict:
     return {
         "type": "object",
         "properties": properties,
@@ -104,10 +104,10 @@ def decision_messages(
     listed = "\n".join(f"- {tool['name']}: {_first_line(tool)}" for tool in tools)
     text = DECIDE_PROMPT[language].format(tools=listed)
     out: list[JsonDict] = []
-    system, rest = _split(messages)
+    system, rest = _split_messages(messages)
     out.append({"role": "system", "content": f"{text}\n\n{system}" if system else text})
     answered = any(str(message.get("content")).startswith(RESULT_OF) for message in rest)
-    for asked, decided in _shots(tools, language, answered) if may_answer else ():
+    for asked, decided in _few_shot_examples(tools, language, answered) if may_answer else ():
         out.append({"role": "user", "content": asked})
         out.append({"role": "assistant", "content": compact_json({"tool": decided})})
     return out + rest
@@ -119,18 +119,18 @@ def call_messages(
     """Returns the prompt of the second step: the declarations, and the conversation."""
     declared = "\n".join(compact_json(tool) for tool in tools)
     text = WRITE_CALL_PROMPT[language].format(tools=declared, name=name)
-    system, rest = _split(messages)
+    system, rest = _split_messages(messages)
     return [{"role": "system", "content": f"{text}\n\n{system}" if system else text}, *rest]
 
 
-def _split(messages: Sequence[JsonDict]) -> tuple[str, list[JsonDict]]:
+def _split_messages(messages: Sequence[JsonDict]) -> tuple[str, list[JsonDict]]:
     first = messages[0] if messages else {}
     if first.get("role") == "system" and isinstance(first.get("content"), str):
         return str(first["content"]), list(messages[1:])
     return "", list(messages)
 
 
-def _shots(
+def _few_shot_examples(
     tools: Sequence[JsonDict], language: Language, answered: bool
 ) -> Iterator[tuple[str, str]]:
     """Yields examples: for each tool a request that no tool is for, chat, and its description.
@@ -138,7 +138,7 @@ def _shots(
     A tool comes last: after examples that are answered the smallest models only answer.
     """
     chat = ANSWER_SHOTS[language]
-    foreign = _foreign(tools, language) or list(chat)
+    foreign = _requests_without_tool(tools, language) or list(chat)
     for number, tool in enumerate(tools):
         yield foreign[-1 - number % len(foreign)], ANSWER
         yield chat[number % len(chat)], ANSWER
@@ -147,7 +147,7 @@ def _shots(
         yield f"{RESULT_OF}{tools[-1]['name']}:\nok", ANSWER
 
 
-def _foreign(tools: Sequence[JsonDict], language: Language) -> list[str]:
+def _requests_without_tool(tools: Sequence[JsonDict], language: Language) -> list[str]:
     """Returns requests that none of the tools seems to be for."""
     known = compact_json(list(tools)).lower()
     return [

@@ -163,13 +163,13 @@ class NativeReader(Reader):
         if slot.waits or not slot.call.name:
             return []
         slot.sealed_as = text
-        slot.call.arguments, slot.call.complete = _plain(text), True
+        slot.call.arguments, slot.call.complete = _decoded_twice(text), True
         return [Sealed(slot.call)]
 
     def _close(self, slot: _Slot, reason: str) -> list[ReplyPiece]:
         final = slot.arguments
         if slot.sealed_as is None:
-            slot.call.arguments = _plain(_last_value(final))
+            slot.call.arguments = _decoded_twice(_last_value(final))
             slot.call.complete = slot.seal.end is not None or reason != "length"
             return [Sealed(slot.call)] if slot.call.complete else []
         rest = final[len(slot.sealed_as) :].strip()
@@ -187,7 +187,7 @@ def _last_value(text: str) -> str:
     return stripped
 
 
-def _plain(text: str) -> str:
+def _decoded_twice(text: str) -> str:
     """Returns the object inside arguments that were encoded as JSON twice."""
     if not text.lstrip().startswith('"'):
         return text

@@ -9,7 +9,7 @@ from typing import Any
 from qwenbelt.agents.models.codecs.base import compact_json
 from qwenbelt.agents.models.deltas import JsonDict
 from qwenbelt.agents.models.json_scanner import JsonSeal
-from qwenbelt.core.jsons import loads_lenient, repaired
+from qwenbelt.core.jsons import loads_lenient, repaired_json
 
 Schemas = Mapping[str, JsonDict]
 Written = tuple[str, str]  # a name and the text of its arguments
@@ -164,7 +164,7 @@ def json_calls(text: str, schemas: Schemas) -> list[Written]:
     a tool which is not offered stays beside others that do: the model is told of it.
     """
     calls: list[Written] = []
-    for value in _values(text):
+    for value in _json_values(text):
         found = _real_calls(value, schemas)
         if not found:
             return []
@@ -186,7 +186,7 @@ def embedded_calls(text: str, schemas: Schemas) -> tuple[list[Written], str]:
     return calls, text[end:].lstrip("`\n ")
 
 
-def _values(text: str) -> Iterator[Any]:
+def _json_values(text: str) -> Iterator[Any]:
     """Yields the JSON values of text, and None in the place of anything else."""
     for value, _ in _placed_values(text):
         yield value
@@ -208,7 +208,7 @@ def _placed_values(text: str) -> Iterator[tuple[Any, int]]:
             return
         piece = text[position : position + seal.end]
         position += seal.end
-        yield loads_lenient(piece) or repaired(piece), position
+        yield loads_lenient(piece) or repaired_json(piece), position
 
 
 def _real_calls(value: Any, schemas: Schemas) -> list[Written]:

@@ -145,7 +145,7 @@ def request_for(
     return ApprovalRequest(call_id, tool.name, arguments, influence=influence, **flags)
 
 
-def ruled(policy: ApprovalPolicy, tool: Any, values: Any) -> PolicyWord | PolicyFunction:
+def rule_for_call(policy: ApprovalPolicy, tool: Any, values: Any) -> PolicyWord | PolicyFunction:
     """Returns what applies to a call when its tool and values have been held against the rules."""
     if not isinstance(policy, RuledPolicy):
         return policy
@@ -158,7 +158,7 @@ def ruled(policy: ApprovalPolicy, tool: Any, values: Any) -> PolicyWord | Policy
     return policy.otherwise if found is None else words[found]
 
 
-async def decide(policy: PolicyWord | PolicyFunction, request: ApprovalRequest) -> Verdict:
+async def policy_decision(policy: PolicyWord | PolicyFunction, request: ApprovalRequest) -> Verdict:
     """Returns what the policy says of a call.
 
     "auto" allows everything. "ask" asks a person about every call that is not read-only. "never"
@@ -170,7 +170,7 @@ async def decide(policy: PolicyWord | PolicyFunction, request: ApprovalRequest) 
         ToolRefused: the function failed; what cannot be decided is not run.
     """
     if callable(policy):
-        return await _asked(policy, request)
+        return await _ask_approver(policy, request)
     if policy == "untrusted":
         inside = request.contained or (request.read_only and not request.open_world)
         return "allow" if inside or request.influence is None else "ask"
@@ -179,7 +179,7 @@ async def decide(policy: PolicyWord | PolicyFunction, request: ApprovalRequest) 
     return "ask" if policy == "ask" else "refuse"
 
 
-async def _asked(policy: PolicyFunction, request: ApprovalRequest) -> Verdict:
+async def _ask_approver(policy: PolicyFunction, request: ApprovalRequest) -> Verdict:
     try:
         if inspect.iscoroutinefunction(policy):
             answer = await policy(request)

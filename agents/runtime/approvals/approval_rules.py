@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from qwenbelt.agents.runtime.approvals.provenance import leaves, targets_of
+from qwenbelt.agents.runtime.approvals.provenance import leaf_values, targets_of
 from qwenbelt.core.errors import ConfigError
 
 Kind = Literal["never", "ask", "allow"]
@@ -47,11 +47,11 @@ class ApprovalRule:
         if self.argument is None:
             return True
         if self.kind != "allow":
-            return any(fnmatch.fnmatchcase(leaf, self.argument) for leaf in leaves(values))
+            return any(fnmatch.fnmatchcase(leaf, self.argument) for leaf in leaf_values(values))
         targets = targets_of(tool)
         if isinstance(values, Mapping) and targets:
             values = [value for key, value in values.items() if key in targets]
-        found = list(leaves(values))
+        found = list(leaf_values(values))
         return bool(found) and all(
             fnmatch.fnmatchcase(leaf, self.argument) and not _UP.search(leaf) for leaf in found
         )

@@ -129,7 +129,7 @@ def label_for(tool: Any, name: str, call_id: str) -> ContentLabel:
     return ContentLabel(origin, vouches, name, call_id)
 
 
-def normalised(text: str) -> str:
+def normalised_text(text: str) -> str:
     """Returns text as values are compared: compatible forms joined, case and space levelled."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
@@ -168,24 +168,24 @@ class Provenance:
         if not text.strip():
             return
         if label.trusted and label.origin in ("person", "system"):
-            self._trusted += " \n " + normalised(text)
+            self._trusted += " \n " + normalised_text(text)
             self._dates |= set(_dates_in(text))
             self._templates += templates_in(text)
             return
         if label.trusted:  # a tool's own words choose nothing, but they may be private
-            self._private.append(_LabelledText(label, text, normalised(text)))
-            self._vouched_text += " \n " + normalised(text)
+            self._private.append(_LabelledText(label, text, normalised_text(text)))
+            self._vouched_text += " \n " + normalised_text(text)
             return
         vouched = {name.casefold() for name in fields}
         free = text
         if vouched:
             records: list[tuple[str, set[str]]] = []
-            found, free = _split(text, vouched, records)
+            found, free = _split_vouched(text, vouched, records)
             for identifier, others in records:
                 self._records.setdefault(identifier, []).append(others)
             for value in found:
-                self._vouched.setdefault(normalised(value), set()).add(label.name)
-        piece = _LabelledText(label, free, normalised(free))
+                self._vouched.setdefault(normalised_text(value), set()).add(label.name)
+        piece = _LabelledText(label, free, normalised_text(free))
         self._untrusted.append(piece)
         self._size += len(piece.plain)
         while self._size > _MOST_TEXT and len(self._untrusted) > 1:
@@ -213,7 +213,7 @@ class Provenance:
             _OWN_PLACES.search(name) for name in named if values.get(name)
         )
         for name, value in values.items():
-            for leaf in leaves(value):
+            for leaf in leaf_values(value):
                 if name in known:
                     found = self._of_target(str(name), leaf, tool)
                 elif name in words:
@@ -233,13 +233,15 @@ class Provenance:
         need only be no others' words.
         """
         words = {name for name in values if _WORDS_TO_READ.search(str(name))}
-        others = [leaf for name in values if name not in words for leaf in leaves(values[name])]
+        others = [
+            leaf for name in values if name not in words for leaf in leaf_values(values[name])
+        ]
         said = any(self.is_said(leaf) for leaf in others if len(leaf) >= _FEW_DIGITS)
         return (set(values) - words, words) if said else (set(values), set())
 
     def _comes_from(self, sources: Sequence[str], value: str) -> bool:
         """Returns whether a value is in what one of these tools gave back."""
-        plain = normalised(value)
+        plain = normalised_text(value)
         if not sources or not plain:
             return False
         if any(name in sources for name in self._vouched.get(plain, ())):
@@ -253,14 +255,14 @@ class Provenance:
             return None
         named = targets_of(tool)
         for name, value in values.items():
-            for leaf in leaves(value) if name in named else ():
+            for leaf in leaf_values(value) if name in named else ():
                 if not self.is_said(leaf):
-                    return Influence(str(name), _short(leaf))
+                    return Influence(str(name), _short_text(leaf))
         return None
 
     def is_said(self, value: str) -> bool:
         """Returns whether a value is in trusted text."""
-        plain = normalised(value)
+        plain = normalised_text(value)
         if plain.isdigit() and len(plain) < _FEW_DIGITS:  # as a day or an amount it says nothing
             return re.search(_NUMBERED.format(plain), self._trusted) is not None
         if not plain or _stands_in(plain, self._trusted) or self._is_filled_in(value):
@@ -285,7 +287,7 @@ class Provenance:
 
     def _is_of_a_named_thing(self, value: str) -> bool:
         """Whether a tool gives this identifier to one thing only, by a name that was said."""
-        records = self._records.get(normalised(value), [])
+        records = self._records.get(normalised_text(value), [])
         return bool(records) and all(
             any(len(name) >= _FEW_DIGITS and not name.isdigit() and self.is_said(name)
                 for name in others)
@@ -297,28 +299,32 @@ class Provenance:
             return None
         if _IDENTIFIES.search(argument) and self._is_of_a_named_thing(value):
             return None
-        plain = normalised(value)
+        plain = normalised_text(value)
         for piece in reversed(self._untrusted):
-            if _names(plain, piece):
-                return Influence(argument, _short(value), _quote(piece.text, value), piece.label)
+            if _names_value(plain, piece):
+                return Influence(
+                    argument, _short_text(value), _quote_around(piece.text, value), piece.label
+                )
         if plain in self._vouched or _stands_in(plain, self._vouched_text):
             harmless = getattr(tool, "read_only", False)
             if harmless or asks_for(str(getattr(tool, "name", "")), self._trusted):
                 return None
         # an address that is put together of what was read (`https://host/?q=` and a secret)
-        return Influence(argument, _short(value))
+        return Influence(argument, _short_text(value))
 
     def _of_words(self, argument: str, value: str) -> Influence | None:
-        plain = normalised(value)
+        plain = normalised_text(value)
         if self.is_said(value):
             return None
         for piece in reversed(self._untrusted):
             if _stands_in(plain, piece.plain):
-                return Influence(argument, _short(value), _quote(piece.text, value), piece.label)
+                return Influence(
+                    argument, _short_text(value), _quote_around(piece.text, value), piece.label
+                )
         return self._of_content(argument, value, inside=False)
 
     def _of_content(self, argument: str, value: str, inside: bool) -> Influence | None:
-        plain = normalised(value)
+        plain = normalised_text(value)
         copies = len(plain) >= _RUN and not inside and not self._is_filled_in(value)
         words = _WORDS_TO_READ.search(argument) is not None
         return (
@@ -330,22 +336,22 @@ class Provenance:
 
     def _of_acting(self, argument: str, value: str) -> Influence | None:
         for acting in _ACTING.findall(value):
-            atom = normalised(acting).rstrip(".,;:!?)]}")
+            atom = normalised_text(acting).rstrip(".,;:!?)]}")
             if self.is_said(atom):
                 continue
             for piece in reversed(self._untrusted):
                 if _stands_in(atom, piece.plain):
-                    quote = _quote(piece.text, acting)
-                    return Influence(argument, _short(acting), quote, piece.label)
+                    quote = _quote_around(piece.text, acting)
+                    return Influence(argument, _short_text(acting), quote, piece.label)
         return None
 
     def _of_identifier(self, argument: str, value: str) -> Influence | None:
         for identifier in _IDENTIFIER.findall(value):
             if not _DATE.match(identifier) and not self.is_said(identifier):
                 for piece in reversed([*self._private, *self._untrusted]):
-                    if _stands_in(normalised(identifier), piece.plain):
-                        quote = _quote(piece.text, identifier)
-                        return Influence(argument, _short(identifier), quote, piece.label)
+                    if _stands_in(normalised_text(identifier), piece.plain):
+                        quote = _quote_around(piece.text, identifier)
+                        return Influence(argument, _short_text(identifier), quote, piece.label)
         return None
 
     def _of_day(self, argument: str, value: str) -> Influence | None:
@@ -355,7 +361,7 @@ class Provenance:
         day = int(date[2]), int(date[3])
         for piece in reversed(self._untrusted):
             if day in set(_dates_in(piece.text)):
-                return Influence(argument, _short(value), "", piece.label)
+                return Influence(argument, _short_text(value), "", piece.label)
         return None
 
     def _copied(self, argument: str, plain: str) -> Influence | None:
@@ -364,7 +370,9 @@ class Provenance:
             for at in range(0, len(plain) - _RUN + 1, _RUN // 3):
                 run = plain[at : at + _RUN]
                 if run in piece.plain and not _stands_in(run.strip(), self._trusted):
-                    return Influence(argument, _short(run), _quote(piece.text, run), piece.label)
+                    return Influence(
+                        argument, _short_text(run), _quote_around(piece.text, run), piece.label
+                    )
         return None
 
 
@@ -385,7 +393,7 @@ def targets_of(tool: Any) -> set[str]:
     return found
 
 
-def leaves(value: Any) -> Iterator[str]:
+def leaf_values(value: Any) -> Iterator[str]:
     """Gives the texts and numbers in a value."""
     waiting = [value]
     while waiting:
@@ -412,16 +420,16 @@ def _stands_in(plain: str, text: str) -> bool:
     return False
 
 
-def _names(plain: str, piece: _LabelledText) -> bool:
+def _names_value(plain: str, piece: _LabelledText) -> bool:
     """Returns whether text names a value; a short number is named where it counts nothing else."""
     if not _stands_in(plain, piece.plain):
         return False
     if not (plain.isdigit() and len(plain) < _FEW_DIGITS):
         return True
-    return _stands_in(plain, normalised(_COUNTED.sub(" ", piece.text)))
+    return _stands_in(plain, normalised_text(_COUNTED.sub(" ", piece.text)))
 
 
-def _quote(text: str, value: str) -> str:
+def _quote_around(text: str, value: str) -> str:
     flat = " ".join(text.split())
     at = flat.casefold().find(" ".join(value.split()).casefold())
     at = max(0, at)
@@ -429,7 +437,7 @@ def _quote(text: str, value: str) -> str:
     return f"{'…' if start else ''}{flat[start:end]}{'…' if end < len(flat) else ''}"
 
 
-def _short(value: str) -> str:
+def _short_text(value: str) -> str:
     return one_line(value, 120)
 
 
@@ -447,7 +455,7 @@ def _dates_in(text: str) -> Iterator[tuple[int, int]]:
         yield _MONTHS.index(month) + 1, int(day)
 
 
-def _split(
+def _split_vouched(
     text: str, vouched: set[str], records: list[tuple[str, set[str]]]
 ) -> tuple[list[str], str]:
     """Returns the values of the fields that are vouched for, and the text without them.
@@ -458,7 +466,7 @@ def _split(
     if not isinstance(value, (dict, list)):
         return _split_lines(text, vouched)
     found: list[str] = []
-    rest = json.dumps(_without(value, vouched, found, records), ensure_ascii=False)
+    rest = json.dumps(_without_vouched(value, vouched, found, records), ensure_ascii=False)
     # as people read it: what is at the beginning of a line is a word of its own
     return found, rest.replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t")
 
@@ -478,35 +486,35 @@ def _structure(text: str) -> Any:
         return None
 
 
-def _without(
+def _without_vouched(
     value: Any, vouched: set[str], found: list[str], records: list[tuple[str, set[str]]]
 ) -> Any:
     if isinstance(value, Mapping):
         kept = {}
         own = {key: entry for key, entry in value.items() if str(key).casefold() in vouched}
         for entry in own.values():
-            found += [leaf for leaf in leaves(entry) if _is_atom(leaf)]
+            found += [leaf for leaf in leaf_values(entry) if _is_atom(leaf)]
         names = _atoms(own, _NAMES_A_THING)
         records += [(identifier, names) for identifier in _atoms(own, _IDENTIFIES)]
         for key, entry in value.items():
             if key not in own:
-                kept[key] = _without(entry, vouched, found, records)
+                kept[key] = _without_vouched(entry, vouched, found, records)
         return kept
     if isinstance(value, list):
         if _ITEMS in vouched:
             words = [entry for entry in value if isinstance(entry, str) and " " not in entry]
             found += words
             value = [entry for entry in value if entry not in words]
-        return [_without(entry, vouched, found, records) for entry in value]
+        return [_without_vouched(entry, vouched, found, records) for entry in value]
     return value
 
 
 def _atoms(fields: Mapping[str, Any], named: re.Pattern[str]) -> set[str]:
     return {
-        normalised(leaf)
+        normalised_text(leaf)
         for key, entry in fields.items()
         if named.search(str(key)) and not isinstance(entry, (Mapping, list))
-        for leaf in leaves(entry)
+        for leaf in leaf_values(entry)
         if _is_atom(leaf)
     }
 

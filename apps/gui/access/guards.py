@@ -23,7 +23,7 @@ from qwenbelt.apps.bodies import BodyRefused, BoundedBody, read_body
 from qwenbelt.apps.gui.access.login_attempts import LoginAttempts
 from qwenbelt.apps.gui.access.login_page import login_page
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.secrets import remember
+from qwenbelt.core.secrets import remember_secret
 from qwenbelt.core.urls import host_of_header, is_loopback
 
 USER_COOKIE, LOGIN_COOKIE, LANGUAGE_COOKIE = "qb_user", "qb_login", "qb_lang"
@@ -68,7 +68,7 @@ def read_accounts(entries: tuple[str, ...], file: str | None = None) -> dict[str
             raise ConfigError(
                 "An account is written USER:PASSWORD, the password of 8 characters at least."
             )
-        remember(password)
+        remember_secret(password)
         accounts[user] = password
     return accounts
 

@@ -30,8 +30,8 @@ async def cited_page(session: ChatSession, name: str, page: int, words: str) -> 
     Raises:
         InputError: there is no such document or page, or it cannot be read.
     """
-    path = _document(session, name)
-    return await asyncio.to_thread(_found, path, page, words[-2000:])
+    path = _document_path(session, name)
+    return await asyncio.to_thread(_page_with_boxes, path, page, words[-2000:])
 
 
 async def page_png(session: ChatSession, name: str, page: int, boxes: Any) -> bytes:
@@ -49,31 +49,31 @@ async def page_png(session: ChatSession, name: str, page: int, boxes: Any) -> by
         fits = False
     if not fits:
         raise InputError("The boxes must be lists of four numbers.")
-    path = _document(session, name)
+    path = _document_path(session, name)
     return await asyncio.to_thread(render_page, path, page, boxes=places, scale=1.6)
 
 
-def _document(session: ChatSession, name: str) -> Path:
+def _document_path(session: ChatSession, name: str) -> Path:
     path = session.file(name)
     if path is None or path.suffix.lower() != ".pdf":
         raise PageError("no_pdf", file=name)
     return path
 
 
-def _found(path: Path, page: int, words: str) -> dict[str, Any]:
+def _page_with_boxes(path: Path, page: int, words: str) -> dict[str, Any]:
     from qwenbelt.tools.documents.citations import cited_page as read_page
     from qwenbelt.tools.documents.parsing.pdf.reader import pdf_facts
 
     found = read_page(path.parent, path.name, page)
     if found is None:
         raise PageError("no_page", file=path.name, page=page)
-    spans = _spans(found, words)
+    spans = _word_spans(found, words)
     boxes = [box for start, end in spans for box in found.boxes(start, end)]
     places = [[box.x0, box.top, box.x1, box.bottom] for box in boxes[:_MOST_BOXES]]
     return {"found": bool(places), "pages": pdf_facts(path).pages, "boxes": places}
 
 
-def _spans(page: Page, words: str) -> list[tuple[int, int]]:
+def _word_spans(page: Page, words: str) -> list[tuple[int, int]]:
     """Returns where the words are: quotes if there are any, else the passage most like them."""
     from qwenbelt.tools.documents.citations import quote_spans
     from qwenbelt.tools.documents.search.hits import best_quote

@@ -43,22 +43,24 @@ def table_page(
     if path.suffix.lower() not in TABLES or path.stat().st_size > _MAX_BYTES:
         raise PageError("no_table", name=path.name)
     try:
-        frame, sheets = _read(path, sheet)
+        frame, sheets = _read_table(path, sheet)
     except Exception as error:  # each reader has errors of its own, and the file is a stranger's
         raise PageError("no_table", name=path.name) from error
     frame.columns = [str(name) for name in frame.columns]
     frame = frame.iloc[:, :_MAX_COLUMNS]
-    summary = [_summary(frame.iloc[:, at]) for at in range(frame.shape[1])]
+    summary = [_column_summary(frame.iloc[:, at]) for at in range(frame.shape[1])]
     if words.strip():
         texts = frame.astype(str)
         hits = texts.apply(lambda c: c.str.contains(words.strip(), case=False, regex=False))
         frame = frame[hits.any(axis=1)]
     if sort in frame.columns and frame.columns.tolist().count(sort) == 1:
-        frame = _sorted(frame, sort, down)
+        frame = _sorted_table(frame, sort, down)
     pages = max(1, math.ceil(len(frame) / ROWS))
     page = min(max(1, page), pages)
     shown = frame.iloc[(page - 1) * ROWS : page * ROWS]
-    rows = [[_cell(value) for value in row] for row in shown.itertuples(index=False, name=None)]
+    rows = [
+        [_cell_text(value) for value in row] for row in shown.itertuples(index=False, name=None)
+    ]
     return {
         "columns": summary,
         "rows": rows,
@@ -69,7 +71,7 @@ def table_page(
     }
 
 
-def _read(path: Path, sheet: str) -> tuple[pd.DataFrame, list[str]]:
+def _read_table(path: Path, sheet: str) -> tuple[pd.DataFrame, list[str]]:
     import pandas
 
     kind = path.suffix.lower()
@@ -84,14 +86,14 @@ def _read(path: Path, sheet: str) -> tuple[pd.DataFrame, list[str]]:
     return pandas.read_csv(path, sep="\t" if kind == ".tsv" else None, engine="python"), []
 
 
-def _sorted(frame: pd.DataFrame, column: str, down: bool) -> pd.DataFrame:
+def _sorted_table(frame: pd.DataFrame, column: str, down: bool) -> pd.DataFrame:
     try:
         return frame.sort_values(column, ascending=not down, kind="stable")
     except TypeError:  # numbers and words in one column
         return frame.sort_values(column, ascending=not down, key=lambda c: c.astype(str))
 
 
-def _summary(column: pd.Series[Any]) -> dict[str, Any]:
+def _column_summary(column: pd.Series[Any]) -> dict[str, Any]:
     import pandas
 
     known = column.dropna()
@@ -103,15 +105,15 @@ def _summary(column: pd.Series[Any]) -> dict[str, Any]:
     if pandas.api.types.is_datetime64_any_dtype(column):
         told["kind"] = "date"
     if len(known) and told["kind"] != "text":
-        told |= {"least": _cell(known.min()), "most": _cell(known.max())}
+        told |= {"least": _cell_text(known.min()), "most": _cell_text(known.max())}
     if len(known) and told["kind"] == "number":
-        told["mean"] = _cell(round(float(known.mean()), 4))
+        told["mean"] = _cell_text(round(float(known.mean()), 4))
     if told["kind"] == "text":
         told["different"] = len({str(value) for value in known})
     return told
 
 
-def _cell(value: Any) -> str:
+def _cell_text(value: Any) -> str:
     import pandas
 
     if value is None or (not isinstance(value, (list, dict)) and bool(pandas.isna(value))):

@@ -19,7 +19,7 @@ from qwenbelt.apps.gui.hub import ChatSession
 from qwenbelt.apps.gui.panes.data_grid import TABLES, table_page
 from qwenbelt.apps.gui.panes.lanes_html import lanes_html
 from qwenbelt.apps.gui.strings import PageError, say
-from qwenbelt.apps.strings import seconds
+from qwenbelt.apps.strings import duration_text
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.jsons import loads_bounded
 
@@ -54,7 +54,7 @@ class DeskApi:
 
     async def _files(self, request: Request) -> Response:
         session = self._of(request)
-        makers = _makers(session)
+        makers = _tools_by_file(session)
         rows = [
             {
                 "name": path.name,
@@ -69,22 +69,22 @@ class DeskApi:
 
     async def _zip(self, request: Request) -> Response:
         session = self._of(request)
-        packed = await asyncio.to_thread(_packed, _own_files(session))
+        packed = await asyncio.to_thread(_zip_of_files, _own_files(session))
         name = 'attachment; filename="files.zip"'
         return Response(packed, media_type="application/zip", headers={"content-disposition": name})
 
     async def _cells(self, request: Request) -> Response:
-        return JSONResponse({"cells": _cells(self._of(request))})
+        return JSONResponse({"cells": _code_cells(self._of(request))})
 
     async def _code(self, request: Request) -> Response:
-        cells, form = _cells(self._of(request)), request.path_params["form"]
+        cells, form = _code_cells(self._of(request)), request.path_params["form"]
         if form not in ("py", "ipynb") or not cells:
             raise PageError("no_code")
         if form == "py":
             text = "\n\n".join(f"# %%\n{cell['code'].rstrip()}" for cell in cells) + "\n"
             kind = "text/x-python; charset=utf-8"
         else:
-            text = json.dumps(_notebook(cells), ensure_ascii=False, indent=1)
+            text = json.dumps(_notebook_of_cells(cells), ensure_ascii=False, indent=1)
             kind = "application/json"
         name = f'attachment; filename="conversation.{form}"'
         return Response(text, media_type=kind, headers={"content-disposition": name})
@@ -95,7 +95,7 @@ class DeskApi:
             table_page,
             path,
             sheet=asked.get("sheet", ""),
-            page=_whole(asked.get("page", "1")),
+            page=_whole_number(asked.get("page", "1")),
             sort=asked.get("sort", ""),
             down=asked.get("down") == "1",
             words=asked.get("q", ""),
@@ -109,7 +109,7 @@ class DeskApi:
 
     async def _find(self, request: Request) -> Response:
         words = request.query_params.get("q", "").strip()[:200]
-        found = await asyncio.to_thread(_found, self._path(request), words) if words else []
+        found = await asyncio.to_thread(_found_pages, self._path(request), words) if words else []
         return JSONResponse({"found": found})
 
     async def _trace(self, request: Request) -> Response:
@@ -117,7 +117,7 @@ class DeskApi:
         parts = [
             {"turn": turn.id, "question": turn.question[:200], **_times(records, language)}
             for turn in session.path()
-            if (records := _records(session, turn.id))
+            if (records := _turn_records(session, turn.id))
         ]
         return JSONResponse({"turns": parts})
 
@@ -129,7 +129,7 @@ class DeskApi:
         return path
 
 
-def _whole(text: str) -> int:
+def _whole_number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 1
 
 
@@ -141,24 +141,24 @@ def _own_files(session: ChatSession) -> list[Path]:
     return sorted(files, key=lambda path: (-path.stat().st_mtime, path.name))[:_MOST_FILES]
 
 
-def _records(session: ChatSession, turn: str) -> list[dict[str, Any]]:
+def _turn_records(session: ChatSession, turn: str) -> list[dict[str, Any]]:
     if session.live is not None and session.live.turn.id == turn:
         return list(session.live.records)
     return session.turns[turn].events
 
 
-def _makers(session: ChatSession) -> dict[str, str]:
+def _tools_by_file(session: ChatSession) -> dict[str, str]:
     """Returns what made each file: a tool's name."""
     made: dict[str, str] = {}
     for turn in session.path():
-        for call in Timeline(_records(session, turn.id)).calls:
+        for call in Timeline(_turn_records(session, turn.id)).calls:
             values = [str(i.get("value", "")) for i in call.items if i.get("kind") != "text"]
             for path in (*call.artifacts, *values):
                 made.setdefault(Path(path).name, call.name)
     return made
 
 
-def _packed(files: list[Path]) -> bytes:
+def _zip_of_files(files: list[Path]) -> bytes:
     if sum(file.stat().st_size for file in files) > _MOST_ZIPPED:
         raise PageError("files_large")
     archive = io.BytesIO()
@@ -168,11 +168,11 @@ def _packed(files: list[Path]) -> bytes:
     return archive.getvalue()
 
 
-def _cells(session: ChatSession) -> list[dict[str, Any]]:
+def _code_cells(session: ChatSession) -> list[dict[str, Any]]:
     """Returns the code that the conversation has run, with what it gave."""
     cells = []
     for turn in session.path():
-        for call in Timeline(_records(session, turn.id)).calls:
+        for call in Timeline(_turn_records(session, turn.id)).calls:
             try:
                 code = loads_bounded(call.arguments).get("code")
             except (ValueError, AttributeError):
@@ -187,7 +187,7 @@ def _cells(session: ChatSession) -> list[dict[str, Any]]:
     return cells
 
 
-def _notebook(cells: list[dict[str, Any]]) -> dict[str, Any]:
+def _notebook_of_cells(cells: list[dict[str, Any]]) -> dict[str, Any]:
     def cell(number: int, given: dict[str, Any]) -> dict[str, Any]:
         text = {"output_type": "stream", "name": "stdout", "text": given["output"]}
         return {
@@ -218,9 +218,9 @@ def _page_text(path: Path, page: int) -> tuple[str, int]:
         return ("" if read is None else read.text), opened.pages
 
 
-def _found(path: Path, words: str) -> list[dict[str, Any]]:
+def _found_pages(path: Path, words: str) -> list[dict[str, Any]]:
     wanted, out = " ".join(words.lower().split()), []
-    for number, raw in _texts(path):
+    for number, raw in _page_texts(path):
         text = " ".join(raw.split())
         at = text.lower().find(wanted)
         if at >= 0:
@@ -229,7 +229,7 @@ def _found(path: Path, words: str) -> list[dict[str, Any]]:
     return out[:50]
 
 
-def _texts(path: Path) -> Iterator[tuple[int, str]]:
+def _page_texts(path: Path) -> Iterator[tuple[int, str]]:
     """Yields pages by number; of a PDF the text layer, since a person waits."""
     from qwenbelt.tools.documents.parsing.formats import open_document
     from qwenbelt.tools.documents.parsing.pdf.pdfium import opened, page_of
@@ -255,10 +255,10 @@ def _times(records: list[dict[str, Any]], language: str) -> dict[str, Any]:
     words = say(
         "trace_words" if name else "trace_model",
         language,
-        total=seconds(end - begin),
-        model=seconds(model),
+        total=duration_text(end - begin),
+        model=duration_text(model),
         name=name,
-        took=seconds(took),
+        took=duration_text(took),
         into=into,
         out=out,
     )

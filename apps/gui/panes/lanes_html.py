@@ -6,7 +6,7 @@ from html import escape
 
 from qwenbelt.apps.gui.cards import state_text
 from qwenbelt.apps.gui.strings import say
-from qwenbelt.apps.strings import seconds
+from qwenbelt.apps.strings import duration_text
 from qwenbelt.apps.timeline import CallTiming, ModelCall, Timeline
 
 _TICKS = (0.001, 0.002, 0.005)
@@ -27,7 +27,7 @@ def lanes_html(part: Timeline, now: float | None, language: str) -> str:
         language,
         calls=len(part.calls),
         parallel=part.most_parallel(now),
-        seconds=seconds(end - begin),
+        seconds=duration_text(end - begin),
     )
     ticks = _ticks(length)
     grid = "".join(f'<i class="qb-grid" style="left:{left}"></i>' for left, _ in ticks[1:])
@@ -65,7 +65,7 @@ def _call_row(call: CallTiming, begin: float, length: float, end: float, languag
     time = ""
     if call.started is not None:
         bars += _bar(call.state, begun - begin, stop - begin, length)
-        time = seconds(call.seconds(end))
+        time = duration_text(call.seconds(end))
     if call.state not in ("done", "running"):
         time = f"{time} {state_text(call, language)}".strip()
     return _row(call.name[:60], bars, time)
@@ -76,7 +76,7 @@ def _model_row(model: ModelCall, begin: float, length: float, end: float, langua
     first = model.first_token if model.first_token is not None else stop
     bars = _bar("read", model.started - begin, first - begin, length)
     bars += _bar("write", first - begin, stop - begin, length)
-    return _row(say("agent", language), bars, seconds(stop - model.started), "qb-lane-model")
+    return _row(say("agent", language), bars, duration_text(stop - model.started), "qb-lane-model")
 
 
 def _ticks(length: float) -> list[tuple[str, str]]:

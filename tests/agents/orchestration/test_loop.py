@@ -355,11 +355,11 @@ def test_artifacts_outlive_their_run(agent_of: Agents, events_of: Events, record
 
 
 def test_a_huge_result_costs_little(recorder: Any) -> None:
-    from qwenbelt.agents.runtime.outcome import shaped
+    from qwenbelt.agents.runtime.outcome import shaped_outcome
 
     text = "y" * 2_000_000
     begin = time.perf_counter()
-    outcome = shaped(text, "work", 64 * 1024, lambda tool, kept: "name")
+    outcome = shaped_outcome(text, "work", 64 * 1024, lambda tool, kept: "name")
     assert time.perf_counter() - begin < 2
     assert len(outcome.text) < 70_000
 

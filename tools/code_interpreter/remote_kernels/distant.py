@@ -199,7 +199,7 @@ class DistantProcess(KernelProcess):
         with (
             dirfd.opened_folder(self.folder) as root,
             dirfd.parent_of(root, name, make=True) as (at, leaf),
-            dirfd.replacing(at, leaf) as out,
+            dirfd.replacing_file_at(at, leaf) as out,
         ):
             for offset in range(0, stamp[1], _CHUNK):
                 text = await self._ask(_READ, name=name, offset=offset, size=_CHUNK)

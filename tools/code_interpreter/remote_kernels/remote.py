@@ -20,7 +20,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 
 from qwenbelt.core.errors import ConfigError, ToolError
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.core.secrets import remember
+from qwenbelt.core.secrets import remember_secret
 from qwenbelt.tools.code_interpreter.options import SessionLimits
 from qwenbelt.tools.code_interpreter.remote_kernels.distant import DistantProcess
 from qwenbelt.tools.code_interpreter.transport import Message, Transport, TransportClosed
@@ -123,7 +123,7 @@ class RemoteProcess(DistantProcess):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"code_interpreter: {url!r} is not the address of a Jupyter server.")
-        remember(token)
+        remember_secret(token)
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"token {token}"} if token else {}
         self._kernel = kernel

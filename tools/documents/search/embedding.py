@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qwenbelt.core.errors import ConfigError, EndpointError
-from qwenbelt.core.secrets import remember
+from qwenbelt.core.secrets import remember_secret
 from qwenbelt.core.settings import load_settings
 from qwenbelt.tools.documents.search.http_post import post
 
@@ -236,7 +236,7 @@ def key_for(kind: str, service: EmbeddingService, url: str) -> str:
     """
     key = os.environ.get(service.key, "") if service.key else ""
     key = key or load_settings().keys.get(kind, "")
-    remember(key)
+    remember_secret(key)
     if not key and kind in ("dashscope", "openai") and url == service.url:
         raise ConfigError(
             f"{kind} needs an API key.", fix=f"Set {service.key}, or keys.{kind} in qwenbelt.toml."

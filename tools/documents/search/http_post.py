@@ -7,7 +7,7 @@ from typing import Any
 
 from qwenbelt.core.errors import EndpointError, one_line
 from qwenbelt.core.retries import PASSING_STATUSES, retry_after, retry_delay
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.core.urls import connection_options
 
 TRIES = 4
@@ -44,7 +44,7 @@ def post(url: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
             asked = retry_after(reply.headers)
         if number + 1 < TRIES:
             time.sleep(retry_delay(number + 1, asked))
-    raise EndpointError(scrub(f"{url}: {reason}"))
+    raise EndpointError(mask_secrets(f"{url}: {reason}"))
 
 
 def _json(url: str, reply: Any) -> dict[str, Any]:

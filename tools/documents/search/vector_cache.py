@@ -104,5 +104,5 @@ class CachedEmbedder:
         return found
 
     def _put(self, made: dict[bytes, bytes]) -> None:
-        with self._lock, transactions.writing(self._file) as file:
+        with self._lock, transactions.write_transaction(self._file) as file:
             file.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", made.items())

@@ -8,7 +8,7 @@ from typing import Any
 
 from qwenbelt.core.errors import ConfigError, InputError, one_line
 from qwenbelt.core.processes import PerThread
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.tools.documents.search.tokens import TOKENS_VERSION
 
 SCHEMA_VERSION = 1
@@ -97,7 +97,7 @@ class Server:
             self.has_vectors = self._prepare()
         except psycopg.Error as error:
             self.close()
-            reason = scrub(one_line(error)).replace(url, "the database")
+            reason = mask_secrets(one_line(error)).replace(url, "the database")
             raise InputError(f"The PostgreSQL index cannot be used: {reason}") from None
         except BaseException:  # an index of another program, an interrupt: nothing stays open
             self.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qwenbelt.core import transactions
 from qwenbelt.core.errors import InputError
-from qwenbelt.core.kept_files import keep
+from qwenbelt.core.kept_files import keep_file_closed
 from qwenbelt.core.processes import PerThread
 from qwenbelt.tools.documents.search.tokens import TOKENS_VERSION
 from qwenbelt.tools.documents.stores.fulltext_snapshot import SECTION_WEIGHT, TOKENIZER, table
@@ -145,7 +145,9 @@ class Connections:
         return self._connections.get()
 
     def _connect(self) -> sqlite3.Connection:
-        keep(self.path)  # for good: code in the folder writes to no index that was ever open
+        keep_file_closed(
+            self.path
+        )  # for good: code in the folder writes to no index that was ever open
         made = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -170,7 +172,7 @@ class Connections:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that writes; rolled back on any error."""
-        with transactions.writing(self.get()) as connection:
+        with transactions.write_transaction(self.get()) as connection:
             yield connection
 
     def another(self) -> sqlite3.Connection:

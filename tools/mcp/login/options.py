@@ -18,7 +18,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.secrets import remember
+from qwenbelt.core.secrets import remember_secret
 from qwenbelt.core.urls import is_loopback
 
 Way = Literal["auto", "oauth", "client_credentials", "none"]
@@ -97,7 +97,7 @@ def read_login(where: str, given: object, expand: Callable[[str, str], str]) -> 
     if given is False:
         return LoginOptions("none")
     if isinstance(given, str):
-        return LoginOptions(_way(where, given))
+        return LoginOptions(_login_way(where, given))
     if not isinstance(given, Mapping):
         raise ConfigError(f"{where} must be a text or an object.", fix='Write "auth": "oauth".')
     found: dict[str, Any] = {"way": "oauth"}
@@ -107,21 +107,21 @@ def read_login(where: str, given: object, expand: Callable[[str, str], str]) -> 
             return LoginOptions("auto")
         if name is None or value is None:
             continue  # other clients' endpoints: they are discovered here
-        found[name] = _value(f"{where}.{key}", name, value, expand)
+        found[name] = _option_value(f"{where}.{key}", name, value, expand)
     options = LoginOptions(**found)
-    return _checked(where, options)
+    return _checked_options(where, options)
 
 
-def _way(where: str, given: object) -> Way:
+def _login_way(where: str, given: object) -> Way:
     way = _WAYS.get(_plain(given))
     if way is None:
         raise ConfigError(f"{where} is {given!r}.", fix="Use oauth, client_credentials or none.")
     return way
 
 
-def _value(where: str, name: str, value: object, expand: Callable[[str, str], str]) -> Any:
+def _option_value(where: str, name: str, value: object, expand: Callable[[str, str], str]) -> Any:
     if name == "way":
-        return _way(where, value)
+        return _login_way(where, value)
     if name == "port":
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 65536:
             raise ConfigError(f"{where} must be a port number, not {value!r}.")
@@ -135,11 +135,11 @@ def _value(where: str, name: str, value: object, expand: Callable[[str, str], st
         raise ConfigError(f"{where} must be a text.")
     text = expand(where, value)
     if name == "client_secret":
-        remember(text)
+        remember_secret(text)
     return text
 
 
-def _checked(where: str, options: LoginOptions) -> LoginOptions:
+def _checked_options(where: str, options: LoginOptions) -> LoginOptions:
     for name in ("issuer", "client_metadata_url"):
         url = getattr(options, name)
         if url and urlsplit(url).scheme != "https" and not is_loopback(url):

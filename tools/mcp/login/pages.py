@@ -193,7 +193,7 @@ class BrowserPage:
         loop = asyncio.get_running_loop()
         # threads that nobody waits for: a text browser or a waiting line may outlive the login
         if self._browser:
-            threading.Thread(target=_open, args=(url,), daemon=True).start()
+            threading.Thread(target=_open_browser, args=(url,), daemon=True).start()
         if self._pasted is not None:
             work = (self._pasted, url, loop, waiting)
             threading.Thread(target=self._read, args=work, daemon=True).start()
@@ -260,7 +260,7 @@ class AskedPage:
             waiting.set_exception(LoginDeclined("the person declined to log in"))
 
 
-def _open(url: str) -> None:
+def _open_browser(url: str) -> None:
     try:
         webbrowser.open(url)
     except (webbrowser.Error, OSError, ValueError):

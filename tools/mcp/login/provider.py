@@ -44,7 +44,7 @@ from mcp.shared.auth import (
 from pydantic import AnyUrl
 
 from qwenbelt.core.errors import ConfigError, QwenbeltError, one_line
-from qwenbelt.core.secrets import scrub
+from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.core.urls import check_url, is_loopback
 from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.login.pages import LoginDeclined, LoginPage, Redirect
@@ -500,7 +500,7 @@ def login_fault(error: BaseException) -> str:
     """Returns what went wrong, for people."""
     if isinstance(error, QwenbeltError):
         return str(error)
-    return f"the login failed: {scrub(one_line(error, 500))}"
+    return f"the login failed: {mask_secrets(one_line(error, 500))}"
 
 
 def login_error(where: str, error: BaseException) -> ConfigError:

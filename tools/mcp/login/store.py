@@ -21,8 +21,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.files import replacing
-from qwenbelt.core.secrets import remember
+from qwenbelt.core.files import replacing_file
+from qwenbelt.core.secrets import remember_secret
 
 try:
     import fcntl
@@ -78,10 +78,10 @@ class LoginStore:
     """
 
     def __init__(self, server: str, client_id: str = "") -> None:
-        self.server = canonical(server)
+        self.server = canonical_url(server)
         key = f"{self.server} {client_id}".strip()
         self.name = hashlib.sha256(key.encode()).hexdigest()[:32]
-        self.path = folder() / f"{self.name}.json"
+        self.path = logins_folder() / f"{self.name}.json"
 
     def read(self) -> Login | None:
         """Returns what is kept, or None.
@@ -105,13 +105,13 @@ class LoginStore:
         if login.server != self.server:
             return None
         for value in _secrets_of(login):
-            remember(value)
+            remember_secret(value)
         return login
 
     def write(self, login: Login) -> None:
         """Keeps a login."""
         for value in _secrets_of(login):
-            remember(value)
+            remember_secret(value)
         data = asdict(login)
         if keyring_name():
             secrets = {
@@ -121,7 +121,7 @@ class LoginStore:
             _keyring_call("set_password", self.name, json.dumps(secrets))
             data["keyring"] = True
         _make_folder(self.path.parent)
-        with replacing(self.path) as file:
+        with replacing_file(self.path) as file:
             if os.name == "posix":
                 os.fchmod(file.fileno(), 0o600)  # before anything is in it
             file.write(json.dumps(data).encode())
@@ -157,14 +157,14 @@ class LoginStore:
 
 def all_logins() -> Iterator[Login]:
     """Yields what is kept, of all servers; secrets that are in a keyring are left there."""
-    for path in sorted(folder().glob("*.json")):
+    for path in sorted(logins_folder().glob("*.json")):
         with contextlib.suppress(OSError, ValueError, TypeError):
             data = json.loads(path.read_text(encoding="utf-8"))
             data.pop("keyring", None)
             yield Login(**data)
 
 
-def folder() -> Path:
+def logins_folder() -> Path:
     """Returns the folder of the logins; it need not be there."""
     if given := os.environ.get(FOLDER_VARIABLE):
         return Path(given).expanduser()
@@ -173,7 +173,7 @@ def folder() -> Path:
     return Path(platformdirs.user_data_dir("qwenbelt", appauthor=False)) / "logins"
 
 
-def canonical(url: str) -> str:
+def canonical_url(url: str) -> str:
     """Returns a server's address as logins are bound to it (RFC 8707)."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2].lower()
