@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwenbelt.agents.models.deltas import CallResult, JsonDict
-from qwenbelt.agents.models.picture_size import DASHSCOPE_MAX_PIXELS, family_of, smart_resize
 from qwenbelt.agents.prompts import PICTURES_OF
 from qwenbelt.core.language import Language
+from qwenbelt.tools.images.picture_size import DASHSCOPE_MAX_PIXELS, family_of, smart_resize
 
 MOST = 8  # pictures of one reply's results; a model is told of the others by name only
 _PIXELS = 1280  # squares of the model's factor, which are its tokens

@@ -51,18 +51,24 @@ def docs() -> None:
 @docs.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER|URL...")
 @click.option("--password", help="Opens encrypted files.")
+@click.option(
+    "--reader",
+    metavar="SPEC",
+    help="A vision model reads scans and figures: vision:KIND:MODEL[@URL].",
+)
 @_vectors_option
 @_index_option
 @_json_option
 def add(
     files: tuple[str, ...],
     password: str | None,
+    reader: str | None,
     vectors: str | None,
     index_path: str | None,
     as_json: bool,
 ) -> None:
     """Take files, folders and web pages into the index."""
-    with _opened_index(index_path, vectors) as index:
+    with _opened_index(index_path, vectors, None, reader) as index:
         results = _add(index, files, password, quiet=as_json)
     if as_json:
         echo(

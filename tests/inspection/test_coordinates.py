@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwenbelt.agents.models.picture_size import MAX_TOKENS, MIN_TOKENS, family_of, smart_resize
+from qwenbelt.tools.images.picture_size import MAX_TOKENS, MIN_TOKENS, family_of, smart_resize
 from qwenbelt.workflows.inspection.coordinates import inside_picture, overlap_share, to_original
 
 sides = st.integers(20, 6000)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.closing import Closing
-from qwenbelt.core.errors import InputError, ToolRefused
+from qwenbelt.core.errors import EndpointError, InputError, ToolRefused
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.documents.fetching import fetched, is_url
 from qwenbelt.tools.documents.files import content_key, files_in, passed_over
@@ -44,6 +44,7 @@ from qwenbelt.tools.documents.search.routing import (
 from qwenbelt.tools.documents.search.sections import Margins, Sections
 from qwenbelt.tools.documents.search.tokens import tokens
 from qwenbelt.tools.documents.store import Document, DocumentFile, Match, Outline, Passage, Scope
+from qwenbelt.tools.documents.vision import PageReader, page_reader, read_by, reader_key
 
 BATCH_PAGES = 32
 DEFAULT_COLLECTION = "default"
@@ -104,6 +105,7 @@ class DocumentIndex(Closing):
             "dashscope:text-embedding-v4", or an embedder. Vectors that were made are kept in a
             file of the workspace.
         reranker: puts the best passages in order: an endpoint's spec, or a reranker.
+        reader: a vision model that reads scans and figures of PDFs: "vision:KIND:MODEL[@URL]".
 
     Raises:
         ConfigError: an extra, a key or a URL is missing.
@@ -123,7 +125,9 @@ class DocumentIndex(Closing):
         layout: bool = True,
         vectors: str | Embedder | None = None,
         reranker: str | Reranker | None = None,
+        reader: str | PageReader | None = None,
     ) -> None:
+        self._reader = page_reader(reader)
         self._embedder = meaning(vectors)
         self._reranker = named_reranker(reranker) if isinstance(reranker, str) else reranker
         self._folder = tempfile.TemporaryDirectory() if path is None else None
@@ -186,7 +190,7 @@ class DocumentIndex(Closing):
 
             try:
                 results.append(self.take_in(entry, tell, password=password, meta=meta))
-            except (InputError, ToolRefused) as error:
+            except (InputError, ToolRefused, EndpointError) as error:
                 results.append(Added(name, "failed", error=str(error)))
         for folder, note in passed_over(given, Path(self.place).name):
             results.append(Added(folder, "passed over", notes=(note,)))
@@ -271,20 +275,25 @@ class DocumentIndex(Closing):
         return Added(found.file, "added", found.id, found.pages, found.chunks, "", found.notes)
 
     def _key(self, file: Path) -> str:
-        return content_key(file) + ("" if self._layout else ".plain")
+        seen = reader_key(self._reader) if self._reader is not None else ""
+        return content_key(file) + ("" if self._layout else ".plain") + seen
 
     @contextlib.contextmanager
     def _open(self, file: Path, password: str | None) -> Iterator[Opened]:
         workers = self._workers
         if workers is None:
-            with open_document(file, password, layout=self._layout) as opened:
+            seen = self._reader is not None
+            with open_document(file, password, layout=self._layout, pictures=seen) as opened:
                 yield opened
             return
         facts = workers.open(file, password, layout=self._layout)
         size = RANGE if facts["kind"] == "pdf" else 0
 
         def read(numbers: Iterable[int]) -> Iterator[Page]:
-            return workers.read(file, numbers, password, layout=self._layout, size=size)
+            seen = self._reader is not None
+            return workers.read(
+                file, numbers, password, layout=self._layout, size=size, pictures=seen
+            )
 
         yield Opened(read=read, **facts)
 
@@ -294,9 +303,13 @@ class DocumentIndex(Closing):
         have = self._store.have_pages(document)
         missing = [n for n in range(1, opened.pages + 1) if n not in have]
         batch: list[Page] = []
-        for done, page in enumerate(opened.read(missing), len(have) + 1):
+        pages = opened.read(missing)
+        if self._reader is not None:
+            pages = read_by(self._reader, pages)
+        most = 1 if self._reader is not None else BATCH_PAGES  # what a model read is kept at once
+        for done, page in enumerate(pages, len(have) + 1):
             batch.append(page)
-            if len(batch) >= BATCH_PAGES:
+            if len(batch) >= most:
                 self._store.put_pages(document, batch)
                 batch = []
             if tell is not None:

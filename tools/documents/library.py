@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.core.errors import InputError, ToolError
+from qwenbelt.core.errors import EndpointError, InputError, ToolError
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.processes import per_process
 from qwenbelt.core.settings import load_settings
@@ -36,14 +36,19 @@ def default_index() -> Path:
 
 
 def shared_index(
-    place: str | Path, vectors: str | None = None, reranker: str | None = None
+    place: str | Path,
+    vectors: str | None = None,
+    reranker: str | None = None,
+    reader: str | None = None,
 ) -> DocumentIndex:
     """Returns the process's open index of a place; connections are kept for the next call."""
-    key = (str(place), vectors or "", reranker or "")
+    key = (str(place), vectors or "", reranker or "", reader or "")
     indexes = _open_indexes()
     with indexes.lock:
         if key not in indexes.opened:
-            indexes.opened[key] = DocumentIndex(place, vectors=vectors, reranker=reranker)
+            indexes.opened[key] = DocumentIndex(
+                place, vectors=vectors, reranker=reranker, reader=reader
+            )
         return indexes.opened[key]
 
 
@@ -97,7 +102,7 @@ def gather(
 
     Args:
         cfg: the tool's configuration: `files` (paths), `index` (a path or a server), `password`,
-            `vectors` and `reranker` (specs).
+            `vectors`, `reranker` and `reader` (specs).
         context: the `ToolContext` of the run.
         given: paths that the agent hands over with the call.
         asked: names in the call's own arguments; paths only count where no run limits the files.
@@ -109,7 +114,9 @@ def gather(
     if not paths and "index" not in cfg:
         paths = {name: Path(name) for name in asked}
     place = named_place(cfg["index"] if "index" in cfg else _session_index(context))
-    library = Library(shared_index(place, cfg.get("vectors"), cfg.get("reranker")))
+    library = Library(
+        shared_index(place, cfg.get("vectors"), cfg.get("reranker"), cfg.get("reader"))
+    )
     library.index.documents()  # a damaged file is found out, and healed, before ids are given away
     library.failed += library.index.told
     library.index.told.clear()
@@ -145,7 +152,7 @@ def _take_in(library: Library, name: str, path: Path, password: str | None, cont
     try:
         file = input_file(path).resolve()
         added = library.index.add_file(file, tell, password=password)
-    except InputError as error:
+    except (InputError, EndpointError) as error:
         library.failed.append(str(error))
         return
     library.names[name] = added.document
@@ -155,11 +162,14 @@ def _take_in(library: Library, name: str, path: Path, password: str | None, cont
 
 @contextlib.contextmanager
 def command_index(
-    path: str | None, vectors: str | None = None, reranker: str | None = None
+    path: str | None,
+    vectors: str | None = None,
+    reranker: str | None = None,
+    reader: str | None = None,
 ) -> Iterator[DocumentIndex]:
     """Opens the index that a command names, or the default one."""
     place = named_place(path) if path else default_index()
-    with DocumentIndex(place, vectors=vectors, reranker=reranker) as index:
+    with DocumentIndex(place, vectors=vectors, reranker=reranker, reader=reader) as index:
         yield index
 
 

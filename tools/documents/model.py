@@ -73,6 +73,18 @@ class Table:
     end: int = 0
 
 
+class PagePicture(NamedTuple):
+    """A part of a page that a model is to read.
+
+    Attributes:
+        box: where it is; None for the whole page, of which nothing else is kept then.
+        png: what it shows.
+    """
+
+    box: Box | None
+    png: bytes
+
+
 @dataclass(slots=True)
 class Page:
     """One page, or in formats without pages one screenful between headings.
@@ -88,6 +100,7 @@ class Page:
         captions: captions of figures.
         notes: what was left out, guessed or hidden on it, one line each (see `notes`).
         label: the page number that is printed or that readers show, where it is another.
+        pictures: what a model is to read of it; only while a document is taken in.
     """
 
     number: int
@@ -100,6 +113,7 @@ class Page:
     captions: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     label: str = ""
+    pictures: list[PagePicture] = field(default_factory=list)
 
     def boxes(self, start: int, end: int) -> list[Box]:
         """Returns the boxes of the lines that hold characters `start` to `end`, cut to size.

@@ -1,4 +1,4 @@
-"""Lines that OCR read in a picture, kept in the user's cache folder by what the picture shows.
+"""What OCR or a model read in a picture, kept in the user's cache folder by what the picture shows.
 
 A page takes OCR some ten seconds; the same page in another workspace, or an index that is built
 again, takes none. Entries are found by a hash of all pixels, so no file can name those of another.
@@ -23,6 +23,7 @@ from qwenbelt.core.settings import cache_folder
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+OCR = "ocr"  # the folder of what OCR read; what models read is in another
 MAX_ENTRIES = 4000  # some 20 MB; the oldest go
 _PRUNED_EVERY = 32  # entries, on average
 _FORM = 1  # raised when what an entry holds, or how a picture is read, changes
@@ -39,9 +40,9 @@ def key_of(picture: Image) -> str:
     return hashlib.sha256(head + b"\0" + picture.tobytes()).hexdigest()
 
 
-def load(key: str) -> Any:
+def load(key: str, kind: str = OCR) -> Any:
     """Returns what was kept under a key, or None."""
-    folder = _folder()
+    folder = _folder(kind)
     if folder is None:
         return None
     try:
@@ -51,9 +52,9 @@ def load(key: str) -> Any:
         return None
 
 
-def save(key: str, value: Any) -> None:
+def save(key: str, value: Any, kind: str = OCR) -> None:
     """Keeps a value under a key; a cache that cannot be written to is none."""
-    folder = _folder()
+    folder = _folder(kind)
     if folder is None:
         return
     with contextlib.suppress(OSError, QwenbeltError):
@@ -71,6 +72,6 @@ def _prune(folder: Path) -> None:
             os.unlink(path)
 
 
-def _folder() -> Path | None:
+def _folder(kind: str) -> Path | None:
     folder = cache_folder()
-    return None if folder is None else folder / "ocr"
+    return None if folder is None else folder / kind

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qwenbelt.agents.models.picture_size import Convention, Size
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.tools.images.picture_size import Convention, Size
 from qwenbelt.workflows.inspection.coordinates import (
     BBox,
     inside_picture,

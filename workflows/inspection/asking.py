@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents import Budget, FnCallAgent
-from qwenbelt.agents.models.picture_size import (
+from qwenbelt.core.errors import EndpointError, InputError
+from qwenbelt.core.events import Done
+from qwenbelt.core.language import Language
+from qwenbelt.tools.images.picture_size import (
     DASHSCOPE_MAX_PIXELS,
     Convention,
     Size,
     family_of,
     smart_resize,
 )
-from qwenbelt.core.errors import EndpointError, InputError
-from qwenbelt.core.events import Done
-from qwenbelt.core.language import Language
 from qwenbelt.workflows.inspection.answers import InspectionAnswer, read_answer
 from qwenbelt.workflows.inspection.rules import Rules
 from qwenbelt.workflows.inspection.second_look import second_look

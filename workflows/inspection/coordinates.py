@@ -8,7 +8,7 @@ nothing left to resize.
 
 from __future__ import annotations
 
-from qwenbelt.agents.models.picture_size import Convention, Size
+from qwenbelt.tools.images.picture_size import Convention, Size
 
 BBox = tuple[float, float, float, float]
 

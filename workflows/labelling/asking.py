@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents import Budget, FnCallAgent
-from qwenbelt.agents.models.picture_size import smart_resize
 from qwenbelt.core.errors import EndpointError, InputError, one_line
 from qwenbelt.core.events import Done
 from qwenbelt.core.language import Language
 from qwenbelt.tools.images.picture import open_picture
+from qwenbelt.tools.images.picture_size import smart_resize
 from qwenbelt.workflows.inspection.sources import as_jpeg
 from qwenbelt.workflows.labelling.labels import Labels
 from qwenbelt.workflows.labelling.strings import labelling_prompt, text_hint

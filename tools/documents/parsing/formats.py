@@ -60,7 +60,7 @@ class Opened:
 
 @contextlib.contextmanager
 def open_document(
-    file: Path, password: str | None = None, *, layout: bool = True
+    file: Path, password: str | None = None, *, layout: bool = True, pictures: bool = False
 ) -> Iterator[Opened]:
     """Opens a document; the format is told by the suffix, and for PDF by the content.
 
@@ -68,6 +68,7 @@ def open_document(
         file: a readable file.
         password: opens an encrypted PDF.
         layout: see `pdf.read_pages`; only PDF knows the difference.
+        pictures: see `pdf.read_pages`.
 
     Raises:
         InputError: it cannot be opened or its format is not known.
@@ -76,7 +77,7 @@ def open_document(
         start = stream.read(1024)
     suffix = file.suffix.lower()
     if suffix == ".pdf" or b"%PDF-" in start:
-        yield _open_pdf(file, password, layout)
+        yield _open_pdf(file, password, layout=layout, pictures=pictures)
     elif suffix in SUFFIXES:
         if suffix in _OFFICE:
             _check_archive(file, start)
@@ -86,7 +87,7 @@ def open_document(
         raise InputError(f"{file}: this format is not read.", fix=f"Known are: {known}.")
 
 
-def _open_pdf(file: Path, password: str | None, layout: bool) -> Opened:
+def _open_pdf(file: Path, password: str | None, *, layout: bool, pictures: bool) -> Opened:
     from qwenbelt.tools.documents.parsing.pdf.reader import pdf_facts, read_pages
 
     facts = pdf_facts(file, password)
@@ -95,7 +96,9 @@ def _open_pdf(file: Path, password: str | None, layout: bool) -> Opened:
     return Opened(
         "pdf",
         facts.pages,
-        lambda numbers: read_pages(file, numbers, password=password, tables=layout, layout=layout),
+        lambda numbers: read_pages(
+            file, numbers, password=password, tables=layout, layout=layout, pictures=pictures
+        ),
         facts.title,
         outline,
         facts.notes,

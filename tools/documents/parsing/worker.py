@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from qwenbelt.core.errors import InputError
-from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.model import Box, Page, PagePicture
 from qwenbelt.tools.documents.parsing.attachments import attachment
 from qwenbelt.tools.documents.parsing.formats import Opened, open_document
 from qwenbelt.tools.documents.parsing.page_rows import page_of, page_row
@@ -38,9 +38,20 @@ def encode(page: Page) -> list[Any]:
     return row
 
 
-def decode(row: list[Any]) -> Page:
-    """Returns the page that `encode` made the values of."""
-    return page_of([*row[:4], base64.b64decode(row[4]), *row[5:]])
+def decode(row: list[Any], pictures: list[Any] | None = None) -> Page:
+    """Returns the page that `encode` made the values of, and what a model is to read of it."""
+    page = page_of([*row[:4], base64.b64decode(row[4]), *row[5:]])
+    page.pictures = [
+        PagePicture(Box(*box) if box else None, base64.b64decode(png))
+        for box, png in pictures or ()
+    ]
+    return page
+
+
+def _pictures(page: Page) -> dict[str, Any]:
+    if not page.pictures:
+        return {}
+    return {"pictures": [[box, base64.b64encode(png).decode()] for box, png in page.pictures]}
 
 
 class _DocumentReader:
@@ -48,7 +59,7 @@ class _DocumentReader:
 
     def __init__(self) -> None:
         self._open = contextlib.ExitStack()
-        self._key: tuple[str, bool] | None = None
+        self._key: tuple[str, bool, bool] | None = None
         self._opened: Opened | None = None
 
     def answers(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -67,15 +78,18 @@ class _DocumentReader:
             }
             return
         for page in opened.read(request["pages"]):
-            yield {"page": encode(page)}
+            yield {"page": encode(page)} | _pictures(page)
         yield {"done": True}
 
     def _document(self, request: dict[str, Any]) -> Opened:
-        key = (request["path"], bool(request.get("layout", True)))
+        layout, pictures = bool(request.get("layout", True)), bool(request.get("pictures"))
+        key = (request["path"], layout, pictures)
         if self._opened is None or key != self._key or request["do"] == "open":
             self._open.close()
             self._opened = self._open.enter_context(
-                open_document(Path(key[0]), request.get("password"), layout=key[1])
+                open_document(
+                    Path(key[0]), request.get("password"), layout=layout, pictures=pictures
+                )
             )
             self._key = key
         return self._opened

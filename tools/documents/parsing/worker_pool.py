@@ -126,6 +126,7 @@ class Workers:
         *,
         layout: bool,
         size: int = RANGE,
+        pictures: bool = False,
     ) -> Iterator[Page]:
         """Yields pages as they are done; what cannot be read comes empty, with a note.
 
@@ -135,6 +136,7 @@ class Workers:
             password: opens an encrypted file.
             layout: see `pdf.read_pages`.
             size: how many pages one process reads at a time; 0 for all.
+            pictures: scans and figures come as pictures for a model, not read by OCR.
 
         Raises:
             InputError: the document cannot be opened.
@@ -142,7 +144,13 @@ class Workers:
         wanted = list(numbers)
         size = size or max(len(wanted), 1)
         ranges = [wanted[n : n + size] for n in range(0, len(wanted), size)]
-        base = {"do": "read", "path": str(file), "password": password, "layout": layout}
+        base: dict[str, Any] = {
+            "do": "read",
+            "path": str(file),
+            "password": password,
+            "layout": layout,
+        }
+        base["pictures"] = pictures
         patience = _Patience()
         with ThreadPoolExecutor(self.size) as threads:
             waiting: set[Future[list[Page]]] = set()
@@ -181,7 +189,7 @@ class Workers:
         with self._one() as process:
             for answer in _answers(process, request, patience.seconds):
                 if "page" in answer:
-                    pages.append(decode(answer["page"]))
+                    pages.append(decode(answer["page"], answer.get("pictures")))
 
 
 def _answers(

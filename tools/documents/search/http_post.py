@@ -1,4 +1,4 @@
-"""Requests to endpoints for vectors and for ranking, tried again where that may help."""
+"""Requests to endpoints for vectors, ranking and reading, tried again where that may help."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ TRIES = 4
 SECONDS = 60.0
 
 
-def post(url: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
+def post(
+    url: str, body: dict[str, Any], key: str = "", *, seconds: float = SECONDS
+) -> dict[str, Any]:
     """Sends JSON and returns the JSON of the answer.
 
     Busy and failing servers, and lost connections, are asked again up to `TRIES` times; a
@@ -26,25 +28,26 @@ def post(url: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
     import httpx
 
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    reason = ""
+    reason, status = "", None
     for number in range(TRIES):
-        asked = None
+        asked = status = None
         try:
             reply = httpx.post(
-                url, json=body, headers=headers, timeout=SECONDS, **connection_options(url)
+                url, json=body, headers=headers, timeout=seconds, **connection_options(url)
             )
         except httpx.HTTPError as error:
             reason = one_line(error) or type(error).__name__
         else:
             if reply.status_code < 400:
                 return _json(url, reply)
+            status = reply.status_code
             reason = f"{reply.status_code} {one_line(reply.text, 200)}"
             if reply.status_code not in PASSING_STATUSES:
                 break
             asked = retry_after(reply.headers)
         if number + 1 < TRIES:
             time.sleep(retry_delay(number + 1, asked))
-    raise EndpointError(mask_secrets(f"{url}: {reason}"))
+    raise EndpointError(mask_secrets(f"{url}: {reason}"), status=status)
 
 
 def _json(url: str, reply: Any) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from qwenbelt.tools.documents.parsing.pdf.ruled_tables import find_grids
 from qwenbelt.tools.documents.parsing.pdf.scanned import (
     beside,
     note,
+    pictures_for_model,
     read_by_ocr,
     turned_back,
     what_is_wrong,
@@ -100,6 +102,7 @@ def read_pages(
     password: str | None = None,
     tables: bool = True,
     layout: bool = True,
+    pictures: bool = False,
 ) -> Iterator[Page]:
     """Yields pages by number (all by default); a damaged page comes empty, with a note.
 
@@ -110,21 +113,23 @@ def read_pages(
         tables: whether to look for tables.
         layout: without it, text comes line by line in the order of the content: about twice as
             fast, but without columns, paragraphs, titles and tables.
+        pictures: scans and figures are not read by OCR but come as pictures, for a model.
 
     Raises:
         InputError: the file cannot be opened.
     """
+    make = partial(_lay_out, tables=tables, pictures=pictures) if layout else _plain
     with pdfium.opened(path, password) as document:
         document_layers(document)
         numbers = range(1, len(document) + 1) if pages is None else pages
         for number in numbers:
-            yield _read_page(document, number, str(path), tables=tables, layout=layout)
+            yield _read_page(document, number, str(path), make)
 
 
-def _read_page(document: Any, number: int, name: str, *, tables: bool, layout: bool) -> Page:
+def _read_page(document: Any, number: int, name: str, make: Callable[[Any, int], Page]) -> Page:
     try:
         with pdfium.page_of(document, number - 1, name) as source:
-            page = _lay_out(source, number, tables=tables) if layout else _plain(source, number)
+            page = make(source, number)
     except InputError:
         page = Page(number, notes=[noted("Damaged; it was not read.")])
     page.label = _label(document, number)
@@ -148,18 +153,23 @@ def _plain(source: Any, number: int) -> Page:
     return page
 
 
-def _lay_out(source: Any, number: int, *, tables: bool) -> Page:
+def _lay_out(source: Any, number: int, *, tables: bool, pictures: bool = False) -> Page:
     placement = pdfium.Placement(source)
     page = Page(number, placement.width, placement.height)
+    turned: list[tuple[Any, pdfium.Characters]] = []
     with pdfium.page_characters(source, placement) as characters:
         visible = _visible(page, source, placement, characters)
         fault = what_is_wrong(source, placement, visible)
-        seen = read_by_ocr(source) if fault else None
-        if fault:
+        if pictures:
+            page.pictures = pictures_for_model(source, placement, visible, fault)
+        seen = read_by_ocr(source) if fault and not page.pictures else None
+        if fault and not page.pictures:
             page.notes.append(note(fault, seen))
         grids = find_grids(source, placement) if tables else []
-        if seen and seen.fragments and fault != "beside":
-            written, turned = compose(page, seen.fragments, [] if seen.frame.turn else grids), []
+        if any(part.box is None for part in page.pictures):
+            written = []  # all of it is the model's to read
+        elif seen and seen.fragments and fault != "beside":
+            written = compose(page, seen.fragments, [] if seen.frame.turn else grids)
         else:
             (_, upright), *turned = split_by_direction(visible, page.width, page.height)
             fragments = fragments_of(upright)
@@ -178,7 +188,7 @@ def _lay_out(source: Any, number: int, *, tables: bool) -> Page:
         _append(page, frame, fragments_of(part))
     if seen and seen.fragments and fault != "beside":
         turned_back(page, seen.frame)
-    else:
+    elif written or not page.pictures:
         _check_loss(page, visible)
     _add_layers(page, source, placement)
     return page

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pypdfium2.raw as raw
 
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.tools.documents.model import Page, PageLine
+from qwenbelt.tools.documents.model import Box, Page, PageLine, PagePicture
 from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment, Frame, has_ink
 from qwenbelt.tools.documents.parsing.pdf.hidden_text import picture_boxes
@@ -26,6 +27,10 @@ PICTURE_SHARE = 0.1  # of the page's area
 MANY_PATHS = 200  # letters drawn as shapes
 UNDECODED_SHARE = 0.3
 CELLS = 64  # a page is looked at in so many rows and columns
+FIGURE_SHARE = 0.04  # of the page's area; smaller pictures are marks and logos
+MIN_SIDE = 24.0  # points
+MAX_FIGURES = 6  # of a page
+MAX_LOOKED_AT = 300  # pictures
 UNCOVERED_SHARE = 0.25  # of a page that is a picture without text over it
 SCALE = 2.0  # pixels a point, 144 dpi
 MAX_PIXELS = 5_000_000  # twice an A4 page at that scale
@@ -149,6 +154,57 @@ def read_by_ocr(page: Any) -> Seen | None:
         ],
         Frame(turn, width, height),
     )
+
+
+def pictures_for_model(
+    page: Any, placement: Placement, characters: Characters, fault: str
+) -> list[PagePicture]:
+    """Returns what a vision model is to read of a page: all of a scan, figures of a typed page."""
+    boxes: list[Box | None] = [None] if fault in ("picture", "undecoded") else []
+    if not boxes:
+        boxes += _figures(page, placement, characters)
+    if not boxes:
+        return []
+    width, height = page.get_size()
+    scale = min(SCALE, (MAX_PIXELS / max(width * height, 1)) ** 0.5)
+    shown = page.render(scale=scale).to_pil().convert("RGB")
+    found = []
+    for box in boxes:
+        target = io.BytesIO()
+        part = shown if box is None else shown.crop([round(v * scale) for v in box])
+        part.save(target, "PNG")
+        found.append(PagePicture(box, target.getvalue()))
+    return found
+
+
+def _figures(page: Any, placement: Placement, characters: Characters) -> list[Box]:
+    """Returns where large pictures without text over them are, those that touch as one."""
+    given = picture_boxes(page, placement)[:MAX_LOOKED_AT]
+    sides = np.array([placement.width, placement.height] * 2)
+    merged: list[Box] = []
+    for box in (Box(*row) for row in np.clip(given, 0, sides).tolist()):
+        for other in [m for m in merged if _touch(m, box)]:
+            merged.remove(other)
+            box = box.union(other)
+        merged.append(box)
+    inked = characters.boxes[has_ink(characters.codes)]
+    x, y = (inked[:, 0] + inked[:, 2]) / 2, (inked[:, 1] + inked[:, 3]) / 2
+    least = FIGURE_SHARE * placement.width * placement.height
+    large = [b for b in merged if (b.x1 - b.x0) * (b.bottom - b.top) >= least]
+    free = [
+        b
+        for b in large
+        if ((x > b.x0) & (x < b.x1) & (y > b.top) & (y < b.bottom)).sum() < 2 * FEW_CHARACTERS
+        and b.bottom - b.top >= MIN_SIDE
+        and b.x1 - b.x0 >= MIN_SIDE
+    ]
+    return sorted(free, key=lambda b: (b.top, b.x0))[:MAX_FIGURES]
+
+
+def _touch(one: Box, other: Box) -> bool:
+    across = min(one.x1, other.x1) - max(one.x0, other.x0)
+    down = min(one.bottom, other.bottom) - max(one.top, other.top)
+    return across > -1 and down > -1
 
 
 def _make_room() -> None:
