@@ -57,9 +57,7 @@ class AgentDojoSet:
                 f"agentdojo has no group {unknown[0]!r}.", fix=f"Groups: {', '.join(every)}."
             )
         if importlib.util.find_spec("agentdojo") is None:
-            raise ConfigError(
-                "agentdojo needs its package.", fix="pip install agentdojo (or with --no-deps)"
-            )
+            raise ConfigError("agentdojo needs its package.", fix="pip install agentdojo")
         self._groups = tuple(groups) or every
 
     def cases(self) -> Sequence[EvalCase]:

@@ -21,7 +21,7 @@ from qwenbelt.workflows.evaluation.tau2 import (
     needs_judge,
 )
 from qwenbelt.workflows.evaluation.tau2_package import opened_package
-from qwenbelt.workflows.evaluation.worlds import WorldTool
+from qwenbelt.workflows.evaluation.world_tools import WorldTool
 
 GREETING = "Hi! How can I help you today?"
 MOST_TURNS = 50  # of the customer, as 200 steps of the benchmark's own runner

@@ -290,14 +290,14 @@ def _in_world(make: Callable[[], Any]) -> Iterator[None]:
 def _constructor(domain: str) -> Callable[..., Any]:
     make = _world.get()
     if make is None:
-        raise ConfigError(f"No world of {domain} is open.")
+        raise RuntimeError(f"no world of {domain} is open")
     return lambda **given: make()
 
 
 def _generate(model: str = "", messages: Any = (), **given: Any) -> Any:
     speaker = _speaker.get()
     if speaker is None:
-        raise ConfigError("tau2 asked a model where none is expected.")
+        raise RuntimeError("asked a model where none is expected")
     return types.SimpleNamespace(content=speaker(list(messages)), tool_calls=None)
 
 
