@@ -11,7 +11,7 @@
 
 That is `reviewer.md`; a YAML file has the same keys and `prompt`. Files lie in `agents/` of the
 user's configuration folder or of the working directory; of two of one name the user's own counts,
-so that no folder that somebody else wrote can take its place.
+so that no folder from elsewhere can take its place.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from qwenbelt.agents.fncall import FnCallAgent
 
 MAX_BYTES = 256 * 1024
-CODE_TOOL = "code"  # among tools, says that the others are called from code
+CODE_TOOL = "code"  # in the list of tools: the others are called from code
 INSTRUCTIONS = "AGENTS.md"  # the name that https://agents.md gives to a folder's instructions
 _SUFFIXES = (".md", ".yaml", ".yml")
 _OF_FOLDER = {
@@ -46,7 +46,7 @@ _OF_FOLDER = {
 
 
 class DescribedAgent(BaseModel):
-    """What a file says of an agent.
+    """An agent as its file describes it.
 
     Attributes:
         name: its name for people and other agents; the file's by default.
@@ -148,7 +148,7 @@ def load_agent(which: str | os.PathLike[str], **settings: Any) -> FnCallAgent:
         **settings: constructor arguments of the agent, in place of what the file says.
 
     Raises:
-        ConfigError: there is no such agent, or its file is wrong; one line says where.
+        ConfigError: there is no such agent, or its file is wrong; one line names the place.
     """
     return read_agent(agent_file(which)).make(**settings)
 
@@ -201,7 +201,7 @@ def read_agent(path: Path) -> DescribedAgent:
     """Reads the file of an agent.
 
     Raises:
-        ConfigError: it cannot be read or is wrong; one line says where.
+        ConfigError: it cannot be read or is wrong; one line names the place.
     """
     try:
         text = input_file(path, max_bytes=MAX_BYTES).read_text(encoding="utf-8-sig")

@@ -79,7 +79,7 @@ class QwenbeltChat(BaseChatModel):  # type: ignore[misc]
 
     @property
     def support_multimodal_input(self) -> bool:
-        """Pictures, sound and video are sent as they are; the endpoint says if it cannot."""
+        """Pictures, sound and video are sent as they are; the endpoint may refuse them."""
         return True
 
     @property

@@ -76,7 +76,7 @@ def evidence_text(
         language: of the words around it.
         book: numbers the passages for a whole run.
         more: whether the model can look for more.
-        lines: what is said of other files.
+        lines: the remarks on other files.
     """
     parts = list(lines)
     if evidence.pages:

@@ -63,7 +63,7 @@ _STORES = 64  # conversations whose large results are kept at the same time
 
 
 class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
-    """An agent that calls tools, in parallel, and tells what happens as events.
+    """An agent that calls tools, in parallel, and reports what happens as events.
 
     Takes the arguments of qwen-agent's class; `llm` may also be an endpoint spec, or a list of
     specs and llm dicts of which the next one goes on where one has an outage. And:
@@ -335,11 +335,17 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
                 self._wrapped[name] = OverriddenTool(tool, self._call_tool)
         return {name: self._wrapped[name] for name in tools}
 
-    def as_tool(self, name: str, description: str) -> Subagent:
-        """Returns this agent as a tool of another one: its tasks are runs of their own."""
+    def as_tool(self, name: str, description: str, *, background: bool = False) -> Subagent:
+        """Returns this agent as a tool of another one: its tasks are runs of their own.
+
+        Args:
+            name: the tool's name.
+            description: what the model is told of it.
+            background: whether the outer model goes on while it works.
+        """
         from qwenbelt.agents.subagents import Subagent
 
-        return Subagent(self, name, description)
+        return Subagent(self, name, description, background=background)
 
     def cancel(self, run_id: str | None = None) -> None:
         """Ends all runs of this agent, or the one of an id; from any thread."""

@@ -90,7 +90,7 @@ class Hook:
         """Sees the final answer; returns a changed one, `Refuse`, or None."""
 
     def on_event(self, event: Event) -> Any:
-        """Sees each event as it is told; what it returns does not count."""
+        """Called with each event as it is reported; its return value is ignored."""
 
     def on_elicitation(self, request: Any) -> Any:
         """Answers what an MCP server asks: its values, or None to leave it to others."""
@@ -100,8 +100,8 @@ class TopicGuard(Hook):
     """Lets questions pass that a function allows.
 
     Args:
-        allowed: says of the last question whether it may be asked.
-        why: what the person is told otherwise.
+        allowed: whether the last question may be asked.
+        why: the reason for the person otherwise.
     """
 
     def __init__(self, allowed: Callable[[str], bool], why: str) -> None:
@@ -178,7 +178,7 @@ class Hooks:
                 task.add_done_callback(self._seeing.discard)
 
     async def first(self, name: str, *arguments: Any) -> Any:
-        """Returns what the first hook that has an answer says, or None."""
+        """Returns the answer of the first hook that has one, or None."""
         for method in self._by_name[name]:
             found = method(*arguments)
             if inspect.isawaitable(found):

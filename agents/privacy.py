@@ -4,7 +4,7 @@
 
 Masked is what has a form that can be checked: e-mail addresses, telephone numbers, payment cards
 (Luhn), IBANs (mod 97), Chinese identity numbers (their check digit) and US social security numbers.
-Names and addresses have no such form and are not found: give what else must not go out as `words`.
+Names and addresses have no such form and are not found: list them as `words`.
 """
 
 from __future__ import annotations

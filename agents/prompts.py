@@ -150,6 +150,16 @@ LAST_CALL: dict[Language, str] = {
     "zh": "这是最后一步：不能再调用工具。请根据已有信息立即回答，并说明还缺少什么。",
 }
 
+BACKGROUND_STARTED: dict[Language, str] = {
+    "en": "Started in the background. What it comes to is told later, as a further result of "
+    "{name}; go on with something else meanwhile, or answer when nothing else is to be done.",
+    "zh": "已在后台开始。结果稍后会作为 {name} 的另一个结果告知；"
+    "其间请继续别的工作，没有别的事可做时即可作答。",
+}
+BACKGROUND_LOST: dict[Language, str] = {
+    "en": "The process ended before this was done. Call it again if it is still needed.",
+    "zh": "进程在完成之前结束了。如仍需要，请再次调用。",
+}
 CUT_OFF: dict[Language, str] = {
     "en": "Not run: the reply was cut off at the length limit. Write a shorter call.",
     "zh": "未执行：回复因长度限制被截断。请写一个更短的调用。",
@@ -240,7 +250,7 @@ and print only what you need to see: what is not printed stays in the session.""
 请把任务的所有步骤（包括循环和条件）写在一段代码里，只打印需要看到的内容：没有打印的都留在会话中。""",
 }
 
-# -- what a run says to the model beside the results of its calls --
+# -- messages of a run to the model, besides the results of calls --
 
 # for calls that were not run or were stopped; each becomes the result of its call
 NO_MORE_CALLS: dict[Language, str] = {

@@ -31,7 +31,7 @@ _TASK = (
 
 
 class Quarantined(Tool):
-    """Stands for a tool, and gives what a reader took from its results.
+    """Replaces a tool, and returns what a reader extracted from its results.
 
     Args:
         tool: the tool, or its name.

@@ -57,15 +57,19 @@ class Subagent(Tool):
     Args:
         agent: the agent.
         name: the tool's name.
-        description: what the model is told of it.
+        description: its description for the model.
+        background: whether the outer model goes on while it works.
     """
 
     Arguments = TaskArguments
     timeout = None
     weight = 0  # it only waits; its calls take the places
 
-    def __init__(self, agent: FnCallAgent, name: str, description: str) -> None:
+    def __init__(
+        self, agent: FnCallAgent, name: str, description: str, *, background: bool = False
+    ) -> None:
         self.agent = agent
+        self.background = background
         self.name = name
         self.description = description
         self.read_only = only_reads([agent])

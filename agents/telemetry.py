@@ -102,7 +102,7 @@ def enable(
     Args:
         tracers: where spans go; by default the provider that the program has set.
         meters: where metrics go; by default the provider that the program has set.
-        content: also tell texts, arguments and results.
+        content: also report texts, arguments and results.
 
     Raises:
         ConfigError: OpenTelemetry is not installed.
@@ -153,7 +153,7 @@ class Telemetry:
     """The tracer and the instruments of this process.
 
     Attributes:
-        content: whether texts, arguments and results are told.
+        content: whether texts, arguments and results are reported.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ class RunSpans:
         self._context: Any = self._outside
         self._run: Span | None = None
         self._chats: dict[int, tuple[Span, float]] = {}
-        self._written: tuple[Span, float] | None = None  # a reply whose tokens may still be told
+        self._written: tuple[Span, float] | None = None  # its tokens may still be reported
         self._calls: dict[str, Span] = {}
         self._arguments: dict[str, str] = {}
         self._agent = ""
@@ -215,7 +215,7 @@ class RunSpans:
         self._epoch = time.time() - time.monotonic()
 
     def open(self, agent: str, model: str, url: str) -> None:
-        """Begins the run's span, below which lies all that the calling task does from now on."""
+        """Begins the run's span, the parent of all that the calling task does from now on."""
         from opentelemetry import trace
 
         self._began = time.monotonic()
@@ -311,7 +311,7 @@ class RunSpans:
 
         span = self._call_span(event.call_id, event.name, event.started)
         self._calls[event.call_id] = span
-        # the event is told in the call's own task, so the context ends with it
+        # reported in the call's own task, so the context ends with it
         _attach_context(trace.set_span_in_context(span, self._context))
 
     def _call_span(self, call_id: str, name: str, began: float) -> Span:

@@ -14,16 +14,10 @@ import click
 from click.shell_completion import CompletionItem
 
 VARIABLE = "_QWENBELT_COMPLETE"
-SHELLS = ("bash", "zsh", "fish")
 _FILES = ("FILE", "IMAGE", "TRACE", "CASSETTE", "SCENARIO", "TASKS", "PICTURE", "VIDEO")
 _FOLDERS = ("DIR", "FOLDER")
 _KINDS = ("dashscope:", "vllm:", "ollama:", "llamacpp:", "openai:", "local:", "scripted:")
 Offer = Callable[[], Iterable[str]]
-
-
-def is_completing() -> bool:
-    """Returns whether a shell asks what could be typed next."""
-    return VARIABLE in os.environ
 
 
 def with_completion(command: click.Command, parents: str = "") -> click.Command:

@@ -17,7 +17,6 @@ from qwenbelt.core.secrets import is_secret_name, looks_like_key
 from qwenbelt.tools.mcp.config import read_config, server_entries
 from qwenbelt.tools.mcp.config_forms import load_json
 
-DEFAULT_FILE = "mcp.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ASKED = re.compile(r"\$\{(?:input|prompt):([^}]*)\}")
 _PLACES = ("mcpServers", "servers", "mcp_servers")

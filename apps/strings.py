@@ -167,6 +167,7 @@ _TEXTS = {
     ),
     "stopped": ("Stopped: {detail}", "已停止：{detail}"),
     "interrupted": ("Interrupted.", "已中断。"),
+    "plan": ("Plan {done}", "计划 {done}"),
     "turn_line": (
         "{seconds}; tokens: {into} in, {out} out; calls: {calls}",
         "{seconds}，输入 {into} token，输出 {out} token，调用 {calls} 次",

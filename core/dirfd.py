@@ -121,7 +121,7 @@ def opened_file(path: str | os.PathLike[str]) -> Iterator[tuple[int, os.stat_res
 
 @contextlib.contextmanager
 def replacing_file_at(folder: int, name: str, mode: int = 0o666) -> Iterator[int]:
-    """Gives the descriptor of a new file that takes the name on success, and goes on failure.
+    """Opens a new file that takes the name on success and is removed on failure.
 
     Raises:
         OSError: it cannot be written, or another file was put in its place meanwhile.

@@ -1,4 +1,4 @@
-"""Typed, frozen events: what a run reports while it goes on.
+"""Typed, frozen events: what a run reports while it is running.
 
 Times are seconds of `time.monotonic()`, one clock for a whole machine, so events of several
 processes can be laid side by side. `Event.kind` is the name used in traces.
@@ -43,7 +43,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(Event):
-    """A run begins; `declarations` are the tools as a model is told of them."""
+    """A run begins; `declarations` are the tools as the model gets them."""
 
     kind: ClassVar[str] = "run_started"
     run_id: str
@@ -179,9 +179,9 @@ class ToolStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class ToolProgress(Event):
-    """A running call tells something: a text, a fraction done (0 to 1), or both.
+    """Progress of a running call: a text, a fraction done (0 to 1), or both.
 
-    `output` says that the text is the next piece of what it prints, not news about it.
+    `output`: the text is the next piece of what the call prints, not a message about it.
     """
 
     kind: ClassVar[str] = "tool_progress"
@@ -221,7 +221,7 @@ class ToolFinished(Event):
     parent: str = ""
 
     def __post_init__(self) -> None:
-        """Reports the status of a call of which only `ok` and `cancelled` are said."""
+        """Returns the status of a call of which only `ok` and `cancelled` are known."""
         if not self.status:
             status = "ok" if self.ok else "cancelled" if self.cancelled else "failed"
             object.__setattr__(self, "status", status)
@@ -313,7 +313,7 @@ class Done(Event):
         messages: the messages that this run added, as qwen-agent message dicts.
         value: the typed answer, as JSON holds it.
         cost: money for the whole run, subagents included; None when no price is known.
-        currency: of the cost, "" when nobody told it.
+        currency: of the cost, "" when it is not known.
     """
 
     kind: ClassVar[str] = "done"

@@ -1,7 +1,7 @@
 """The optional extras: which modules each brings, and the one line for a missing one.
 
 An extra counts as there when all of its modules can be found: one that was taken away, or was
-never installed with the rest, is told like an extra that is missing altogether.
+never installed with the rest, is reported like an extra that is missing altogether.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def output_folder(path: str | os.PathLike[str]) -> Path:
 
 @contextlib.contextmanager
 def replacing_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Gives a new file to write into; on success it takes the name of `path`, else it goes.
+    """Opens a new file; on success it replaces `path`, on failure it is removed.
 
     The file is open and never opened again by its temporary name, so that others who work in the
     same folder (code in a sandbox, say) cannot lead the writing elsewhere.

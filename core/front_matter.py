@@ -24,7 +24,7 @@ def yaml_mapping(path: Path, text: str, above: int = 0, *, aliases: bool = True)
         path: the file, for messages.
         text: the YAML.
         above: lines of the file above the text.
-        aliases: whether it may refer to its own parts, which lets a few lines stand for gigabytes.
+        aliases: whether it may refer to its own parts, which lets a few lines expand to gigabytes.
 
     Raises:
         ConfigError: it is not YAML, or not a mapping of names.

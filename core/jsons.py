@@ -21,7 +21,7 @@ MAX_REPAIR = 256 * 1024  # characters; json_repair looks at each of them in Pyth
 # a string that is never closed runs to the end, so that every character is looked at once
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.S)
 _STRICT = json.JSONDecoder()
-_LENIENT = json.JSONDecoder(strict=False)  # `json.loads` makes one anew for every text
+_LENIENT = json.JSONDecoder(strict=False)  # `json.loads` would make a new decoder for every text
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _OTHERS = bytes(set(range(256)) - set(b"[{]}"))
 
@@ -63,7 +63,7 @@ def loads_bounded(
     Args:
         text: the text, or its UTF-8 bytes.
         max_bytes: of the text; characters are counted where it is a `str`.
-        max_depth: how many arrays and objects may stand inside each other.
+        max_depth: how deep arrays and objects may be nested.
         strict: whether control characters inside strings are refused, as JSON has it.
 
     Raises:
@@ -131,7 +131,7 @@ def _with_single_braces(text: str) -> Iterator[str]:
 
 
 def repaired_json(text: str, *, max_depth: int = MAX_DEPTH) -> Any:
-    """Returns the value of text that is nearly JSON; None where nothing can be made of it.
+    """Returns the value of text that is nearly JSON; None when it cannot be repaired.
 
     It guesses: only for text that is known to be whole, or the guess is another value.
     """

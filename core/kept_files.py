@@ -1,6 +1,6 @@
 """Files that this process writes and code of a model may not: traces and document indexes.
 
-They may lie in the folder that a session's code works in. Who opens one says so here; who carries
+They may be in the folder that a session's code works in. Who opens one says so here; who carries
 files out of a sandbox asks.
 """
 

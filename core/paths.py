@@ -133,10 +133,10 @@ class Fence:
         return self._relative(os.path.normpath(expanded), path)
 
     def inside(self, absolute: str, shown: str) -> tuple[str, list[str]]:
-        """Returns the folder in which a normal absolute path lies, and the names below it.
+        """Returns the folder that contains a normalised absolute path, and the names below it.
 
         Raises:
-            ToolRefused: it lies in none.
+            ToolRefused: no folder contains it.
         """
         found: tuple[str, list[str]] | None = None
         longest = -1
@@ -423,7 +423,7 @@ class _Walk:
                 raise
 
     def _is_link(self, name: str, todo: list[str]) -> bool:
-        """Returns whether `name` is a link, and if so puts what it stands for before the rest."""
+        """Returns whether `name` is a link, and if so puts its target before the rest."""
         try:
             target = os.readlink(name, dir_fd=self._here)
         except OSError:

@@ -62,7 +62,7 @@ class PerProcess(Generic[T]):
 
 
 def per_process(make: Callable[[], T], close: Callable[[T], None] | None = None) -> PerProcess[T]:
-    """Returns a function that gives each process an object of its own."""
+    """Returns a function that returns one object per process."""
     return PerProcess(make, close)
 
 

@@ -73,7 +73,7 @@ def json_schema(parameters: Any) -> dict[str, Any]:
 def alternatives(schema: Any, root: Schema) -> list[Schema]:
     """Returns the schemas of which a value must fit one, without references, unions and allOf.
 
-    What cannot be resolved allows anything: whoever runs the tool checks the value too.
+    What cannot be resolved allows anything: the tool checks the value too.
     """
     return _alternatives(schema, root, [_STEPS])
 
@@ -202,7 +202,7 @@ def coerced_arguments(
     Args:
         values: the arguments.
         schema: of the whole object of arguments.
-        written: whether every value is text that stood between tags (Qwen3-Coder's form), where
+        written: whether every value is text from between tags (Qwen3-Coder's form), where
             null has no other form than its word, and what has no type may be JSON.
     """
     if not _COMBINED.isdisjoint(schema):

@@ -1,4 +1,4 @@
-"""Spans that tools report about their own work while telemetry is on; else they cost nothing.
+"""Spans in which tools report their own work; free of cost while telemetry is off.
 
 `qwenbelt.agents.telemetry` hands in the tracer, so nothing here needs OpenTelemetry.
 """

@@ -13,7 +13,7 @@ _SEQUENCES = re.compile(
 )
 # and all that is left or has come about: control characters but for line feeds and tabs; marks that
 # turn the direction of writing and make one text look like another (CVE-2021-42574); tags, which
-# nobody sees and models read
+# invisible to people, read by models
 _CHARACTERS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
 )

@@ -151,7 +151,7 @@ def _row_values(row: _Row, text: str) -> list[str] | None:
 @functools.cache
 def _catalogue() -> tuple[tuple[_Row, ...], dict[str, str]]:
     """Returns the rows with holes, the most exact one first, and those without."""
-    import importlib.resources  # here, so that nobody who reads English waits for it
+    import importlib.resources  # imported here, so that English output does not wait for it
 
     file = importlib.resources.files("qwenbelt.core").joinpath("errors.zh.json")
     known: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))

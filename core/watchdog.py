@@ -1,7 +1,7 @@
 """Ends child processes when this process is gone, even after `kill -9`.
 
 A process that is killed cannot clean up, so a second, tiny process does it: it holds one end of a
-pipe, and when the other end closes it kills the process group of every child it was told of. The
+pipe, and when the other end closes it kills the process group of every registered child. The
 children must be leaders of their own groups (`start_new_session=True`).
 
 The same file is the program of that second process; it runs without site-packages, so it imports

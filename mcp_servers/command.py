@@ -54,7 +54,7 @@ def serve_service(
     remember_secret(token)
     http = None if port is None else HttpOptions(host, port, token, names).checked()
     service = make()
-    # the SDK takes most of a second to import: bad options are told before
+    # the SDK takes most of a second to import: bad options are reported before
     from qwenbelt.mcp_servers.serving import build_server
     from qwenbelt.mcp_servers.transports import serve_http, serve_stdio
 
@@ -68,7 +68,7 @@ def serve_service(
 
 
 def run_command(command: click.Command) -> None:
-    """Runs a server's command line as a program of its own."""
+    """Runs a server's command line as a program."""
     try:
         command.main(standalone_mode=False)
     except click.ClickException as error:

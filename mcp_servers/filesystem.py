@@ -34,7 +34,7 @@ def service(folders: tuple[str, ...], *, read_only: bool = False, http: bool = F
 
 
 def _existing_folders(folders: tuple[str, ...]) -> list[str]:
-    """Returns the folders that are there, and tells of the others; all of them if none is.
+    """Returns the folders that exist, and reports the others; all of them if none exists.
 
     A disk that is not plugged in must not take the other folders away, as in the reference.
     """

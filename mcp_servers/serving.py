@@ -31,7 +31,7 @@ from qwenbelt.tools.operation import Media, Operation, OperationCall, OperationR
 log = logging.getLogger("qwenbelt.mcp")
 _THREADS = 64
 _PROGRESS_SECONDS = 0.1
-_MOST_VALUES = 100  # of a completion, says the specification
+_MOST_VALUES = 100  # of a completion, by the specification
 _SMALLEST_STEP = 1e-6
 Context = ServerRequestContext[Any, Any]
 

@@ -82,7 +82,7 @@ class Doorman:
         self._app = app
         self._token = options.token
         self._hosts = {options.host, *options.names} - set(_EVERYWHERE)
-        # whoever knows the token is no web page that guesses
+        # a guessing web page does not know the token
         self._any_host = options.host in _EVERYWHERE and not options.names
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:

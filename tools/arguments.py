@@ -26,7 +26,7 @@ def validation_line(error: ValidationError) -> str:
 def unknown_line(
     values: Mapping[str, Any], schema: Mapping[str, Any], model: type[BaseModel] | None
 ) -> str:
-    """Returns what is said of arguments that the tool does not have, or "".
+    """Returns the remark about arguments that the tool does not have, or "".
 
     Pydantic would leave them out in silence, and the call would do something else than was asked.
     A schema that is silent about further properties takes them, unless a model is behind it

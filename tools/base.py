@@ -28,7 +28,7 @@ NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}, "required":
 
 
 def _ignore(text: str, fraction: float | None = None) -> None:
-    """Progress that nobody listens to."""
+    """Ignores progress."""
 
 
 def _nothing() -> str:
@@ -117,7 +117,7 @@ class ToolContext:
         files: the conversation's files by the name that the model sees.
         report: reports progress: a text and, if known, the fraction done.
         on_output: takes the next piece of what the call prints; None for `report`.
-        so_far: gives what there is of the result, for a call that is stopped; a tool may set it.
+        so_far: returns the partial result of a call that is stopped; a tool may set it.
         cancelled: set when the run no longer wants the result.
         language: "en" or "zh", the conversation's language.
         parent: the run that the call belongs to, for tools that run agents.
@@ -194,6 +194,7 @@ class Tool(BaseTool):  # type: ignore[misc]
         weight: how many of the scheduler's slots a call takes.
         max_concurrency: calls of this tool that may run side by side, or None.
         accepts_text: `parse` also takes text that is not JSON, such as bare code.
+        background: the model goes on while a call works; its result comes later.
         source: what knows of further and changed tools; an agent that has all of them follows it.
     """
 
@@ -211,6 +212,7 @@ class Tool(BaseTool):  # type: ignore[misc]
     weight: int = 1
     max_concurrency: int | None = None
     accepts_text: bool = False
+    background: bool = False
     source: ToolSource | None = None
 
     # BaseTool.__init__ refuses schemas with $defs or additionalProperties, so it is not called

@@ -11,7 +11,7 @@ from pathlib import Path
 from qwenbelt.core.errors import InputError, one_line
 
 DATA_SUFFIXES = frozenset({".csv", ".tsv", ".xlsx"})
-SAMPLE_ROWS = 200  # that types are told from
+SAMPLE_ROWS = 200  # that types are guessed from
 MOST_COLUMNS, LONGEST_CELL = 40, 40
 _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y-%m", "%m/%d/%Y", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S")
 

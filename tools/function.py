@@ -27,15 +27,19 @@ class FunctionTool(Tool):
     Args:
         function: a sync or async function; every parameter of it has a type.
         read_only: whether it has no side effect.
+        background: whether the model goes on while it works.
 
     Raises:
         ConfigError: a parameter has no type, or there is no docstring.
     """
 
-    def __init__(self, function: Callable[..., Any], *, read_only: bool = False) -> None:
+    def __init__(
+        self, function: Callable[..., Any], *, read_only: bool = False, background: bool = False
+    ) -> None:
         self.name = function.__name__
         self.body = function
         self.read_only = read_only
+        self.background = background
         signature = inspect.signature(function)
         self._given = [name for name in _CONTEXT if name in signature.parameters]
         doc = docstring_parser.parse(inspect.getdoc(function) or "")

@@ -72,6 +72,6 @@ def _saved_media(media: Media, folder: Path | None) -> Path:
     path = target / f"{stem[:60]}-{digest}{ending}"
     try:
         write_bytes(path, media.data)
-    except InputError:  # a folder that somebody gave this name
+    except InputError:  # a folder of this name
         return _saved_media(media, None)
     return path

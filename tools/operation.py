@@ -21,7 +21,7 @@ MAX_REPLY_BYTES = 256 * 1024  # of text as JSON: clients refuse lines and events
 
 
 def _ignore(text: str, fraction: float | None = None) -> None:
-    """Progress that nobody listens to."""
+    """Ignores progress."""
 
 
 @dataclass
@@ -63,7 +63,7 @@ class OperationResult:
     Attributes:
         text: for the model.
         data: the same for programs; fits the operation's output schema.
-        note: what the model should also know, such as how to go on; not part of the text.
+        note: a remark for the model, such as how to get the next part; not part of the text.
         media: files that belong to it.
         media_in_data: whether programs get the files too, as `content` of the data.
     """
@@ -84,7 +84,7 @@ class Operation:
         title: for people.
         description: for the model.
         Arguments: its arguments; aliases are the names on the wire.
-        run: does it; runs in a thread of its own, with the engine first.
+        run: the implementation; called in its own thread, with the engine first.
         output: the JSON schema of `OperationResult.data`.
         read_only: has no side effect.
         idempotent: doing it twice does no more than doing it once.

@@ -39,7 +39,7 @@ class Asking:
             files: paths of documents, pictures or data that belong to the question.
             answer: the form of a typed answer: a pydantic model, a dataclass, a TypedDict, a list
                 or union of them, or a JSON schema. `Result.value` is then that.
-            session: a `Session` that holds what was said before and keeps what is said now.
+            session: a `Session` with the earlier turns; this one is added to it.
             **kwargs: as `stream` takes them: `lang`, `folder`, `trace`, ...
 
         Raises:

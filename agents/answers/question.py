@@ -14,7 +14,7 @@ _KINDS = {"image": "image", "audio": "audio", "video": "video"}
 
 
 def user_message(text: str, files: Sequence[str | Path] = ()) -> dict[str, Any]:
-    """Returns a user's message with files attached, each by the kind that its name says.
+    """Returns a user's message with files attached, each as the kind that its suffix names.
 
     Raises:
         InputError: a file cannot be read.

@@ -17,7 +17,7 @@ _CITED_PAGE = re.compile(r"\[([^\[\]\n]+?)\s+p\.\s?(\d+)\](?!\()")
 _PASSAGE = re.compile(
     r"^\[(?P<n>\d{1,3})\] (?P<file>[^\n]+?) p\. ?(?P<page>\d+)(?: \([^\n]*\))?$", re.MULTILINE
 )
-_QUOTE = 300  # characters of a passage that stand for it
+_QUOTE = 300  # characters of a passage that are shown for it
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,9 @@ def result_of(
         shown_before: texts with numbered passages that the model was given with the question.
     """
     done = next((e for e in reversed(events) if isinstance(e, Done)), Done("cancelled", ""))
-    finished = [e for e in events if isinstance(e, ToolFinished) and not e.parent]
+    ended = [e for e in events if isinstance(e, ToolFinished)]
+    # what works in the background ends as a nested call of itself
+    finished = [e for e in ended if not e.parent or e.call_id == f"{e.parent}.result"]
     usages = [e for e in events if isinstance(e, Usage)]
     costs = [e.cost for e in usages if e.cost is not None]
     images, others = _made(finished)
@@ -198,7 +200,7 @@ def citations_in(
 
 
 def _without_advice(text: str) -> str:
-    """Returns a passage without what the tool says below the last one."""
+    """Returns a passage without the tool's remarks below the last one."""
     from qwenbelt.tools.documents.strings import say
 
     languages: tuple[Language, ...] = ("en", "zh")

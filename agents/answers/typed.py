@@ -1,7 +1,7 @@
 """Typed answers: the form that an answer must have, and how its text is read.
 
 `answer=` takes whatever pydantic can check (models, dataclasses, TypedDicts, `list[Row]`, unions)
-or a JSON schema. The form is said once in the system message; an endpoint that constrains replies
+or a JSON schema. The form is given once, in the system message; an endpoint that constrains replies
 does so where no tool is offered, since servers differ in what a schema does to tool calls (vLLM
 constrains the call away, llama.cpp refuses both together).
 """
@@ -72,12 +72,12 @@ class AnswerForm:
         self.schema = _wrapped(schema) if self.wrapped else schema
 
     def instruction(self, language: Language) -> str:
-        """Returns what the model is told of the form."""
+        """Returns the instructions about the form for the model."""
         schema = json.dumps(self.schema, ensure_ascii=False, separators=(",", ":"))
         return ANSWER_FORM[language].format(schema=schema)
 
     def repair(self, problem: str, language: Language) -> str:
-        """Returns what the model is told of an answer that does not fit."""
+        """Returns the message to the model about an answer that does not fit."""
         return ANSWER_REPAIR[language].format(problem=problem)
 
     def read(self, text: str) -> Any:

@@ -84,7 +84,7 @@ class CachePlanner:
         return out
 
     def read(self, cached: int) -> None:
-        """Takes in what the endpoint said it had read from its cache, in tokens."""
+        """Notes how many tokens the endpoint reports as read from its cache."""
         if cached:
             self._lost = 0
 
@@ -98,7 +98,7 @@ class CachePlanner:
     def _tail(messages: Sequence[JsonDict], *, last: bool) -> list[int]:
         """Returns the end of the request before, steps to the end of this one, and that end.
 
-        Only what lies within the look-back of a mark is found, so a reply with more results than
+        Only what is within the look-back of a mark is found, so a reply with more results than
         that needs marks in between.
         """
         end = len(messages) - 1

@@ -39,7 +39,7 @@ class Capabilities:
         thinking: "switch" when thinking can be turned on and off, "always", or "never".
         thoughts_back: whether it refuses replies with calls that come without their thoughts.
         vision: whether it reads pictures.
-        context_tokens: the window, when an error or the server told it.
+        context_tokens: the window, when an error or the server reported it.
         first_token: seconds to the first token of a short prompt.
         tokens_per_second: speed of writing, measured by a probe.
         refused: body fields that the endpoint has refused.
@@ -85,7 +85,7 @@ def model_capabilities(url: str, model: str) -> Capabilities:
 def save_record(url: str, model: str) -> Path | None:
     """Keeps the record in the user's cache folder; returns the file, or None if it cannot be.
 
-    A cache that cannot be written costs a later probe and nothing else, so it is only logged.
+    A cache that cannot be written only costs a later probe, so the failure is only logged.
     """
     if not is_lasting(url):
         return None

@@ -160,7 +160,7 @@ async def _post_request(connection: ModelConnection, body: bytes) -> httpx2.Resp
 
     client = await client_for(connection)
     headers = {"Content-Type": "application/json"}
-    if b'"oss://' in body:  # DashScope looks such URLs up only when it is told to
+    if b'"oss://' in body:  # DashScope resolves such URLs only with this header
         headers["X-DashScope-OssResourceResolve"] = "enable"
     for attempt in (1, 2):
         try:

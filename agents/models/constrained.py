@@ -127,7 +127,7 @@ class ConstrainedSteps:
         """Returns what the model wrote, and whether it came to an end.
 
         Small models may write the same words over and over inside a text, which no schema forbids;
-        they are not let go on to the limit.
+        they are stopped before the limit.
         """
         text, looked, whole = "", 0, True
         step = {name: value for name, value in body.items() if name not in THINKING_FIELDS}

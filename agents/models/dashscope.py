@@ -271,8 +271,8 @@ class DashScope:
     def submit_batch(self, bodies: Iterable[Mapping[str, Any]], folder: str | Path) -> BatchState:
         """Submits chat completions bodies as a batch, at half the price; nothing is sent twice.
 
-        The batch's id is kept in `folder/batch.json`, so that a later process goes on with it;
-        a folder that holds one already is gone on with.
+        The batch's id is kept in `folder/batch.json`, so that a later process can resume it;
+        a folder that already holds one is resumed.
 
         Raises:
             InputError: there are no bodies, or too many.

@@ -21,7 +21,7 @@ from qwenbelt.agents.models.refusals import may_succeed_later
 from qwenbelt.core.errors import EndpointError, one_line
 
 # what servers say for the reasons of the chat completions API; "null" is what DashScope's own
-# protocol writes while a reply goes on
+# protocol writes while a reply is still streaming
 _REASONS = {
     "null": "",
     "none": "",

@@ -1,4 +1,4 @@
-"""What a model's reply is made of on the way from the wire to the loop."""
+"""The parts of a model's reply, on their way from the wire to the loop."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Relabel:
 
 @dataclass(frozen=True, slots=True)
 class CallDelta:
-    """A piece of a native tool call, with whatever the endpoint told about it.
+    """A piece of a native tool call, with whatever the endpoint sent about it.
 
     Attributes:
         starts: whether it is known to begin another call, though it has no index.

@@ -1,4 +1,4 @@
-"""The kinds of endpoint that people have, and how each says the same thing.
+"""The kinds of endpoint, and how each expresses the same settings.
 
 Sources: the DashScope compatible-mode reference, the documentation of vLLM, Ollama, llama.cpp,
 SGLang, OpenAI and Azure, and measurements on real servers.
@@ -30,7 +30,7 @@ class Dialect:
         hosts: the hosts that are known to refuse requests without a key.
         structured: the body field that constrains a reply by a JSON schema, or "".
         named_choice: whether `tool_choice` may name a tool.
-        continues: how a reply that ends the messages is gone on with: "natural", "partial"
+        continues: how a reply that ends the messages is continued: "natural", "partial"
             (DashScope), "vllm", or "".
         keeps_steps: whether thoughts between the steps of a run are sent back: its server hands
             them to the model's template, and Qwen3's and Qwen3.5's keep those after the question.
@@ -243,7 +243,7 @@ def _is_strict(schema: Any) -> bool:
 def continuation_request(
     dialect: Dialect, messages: Sequence[JsonDict]
 ) -> tuple[list[JsonDict], JsonDict]:
-    """Returns messages and body fields that make a model go on with its own last message."""
+    """Returns messages and body fields that make a model continue its own last message."""
     out = list(messages)
     if dialect.continues == "partial":
         out[-1] = {**out[-1], "partial": True}

@@ -278,7 +278,7 @@ class EndpointModel:
         choice = self._choice(request, settings)
         tools = [tool for tool in request.tools if tool["name"] not in self.left_out]
         if choice not in ("auto", "none", "required") and not self.dialect.named_choice:
-            # a server that cannot be told a name gets that tool only
+            # a server that cannot take a name is offered that tool only
             tools, choice = [t for t in tools if t["name"] == choice], "required"
         body = self.codec.offer(messages, tools, choice, request.language)
         if self.codec.form == "native" and settings.get("parallel_function_calls") is not None:

@@ -101,7 +101,7 @@ def _llm_dict(dialect: Dialect, model: str, url: str = "") -> dict[str, Any]:
 def _local_llm(name: str) -> dict[str, Any]:
     from qwenbelt.agents.models.local_engine import engine_for
 
-    engine = engine_for(name)  # says at once what is missing; nothing is loaded yet
+    engine = engine_for(name)  # reports at once what is missing; nothing is loaded yet
     return {"model": str(engine.path), "model_type": "qwenbelt", "dialect": "local"}
 
 

@@ -1,4 +1,4 @@
-"""A chain of models: where one has an outage or no quota left, the next one goes on."""
+"""A chain of models: when one has an outage or no quota left, the next one takes over."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from qwenbelt.agents.models.codecs import Codec
 from qwenbelt.agents.models.deltas import WirePiece
 from qwenbelt.agents.models.endpoint_model import EndpointModel, Request
-from qwenbelt.agents.models.tool_pictures import PictureRule
+from qwenbelt.agents.models.wrapped_model import WrappedModel
 from qwenbelt.core.errors import ConfigError, EndpointError, one_line
 
-KEY = "fallback"  # of an llm dict: the llm dicts that stand in for it, in their order
+KEY = "fallback"  # in an llm dict: its substitutes, as llm dicts, in order
 _TRIES = 2  # at an endpoint whose failure may pass, before the next one is asked
 _OUTAGES = (401, 402, 403, 404, 408, 429)  # and all from 500 on
-_QUOTA = ("quota", "arrearage", "balance", "billing")  # DashScope says so with the status 400
+_QUOTA = ("quota", "arrearage", "balance", "billing")  # DashScope reports it with the status 400
 
 
-class FallbackModel:
+class FallbackModel(WrappedModel):
     """Asks the first model of a chain that works; what was adapted to stays with each.
 
     A failed request has had no effects: calls with effects wait for the whole reply. So the next
@@ -29,6 +28,7 @@ class FallbackModel:
     """
 
     def __init__(self, models: Sequence[EndpointModel]) -> None:
+        super().__init__(models[0])
         self._models = list(models)
         self._place = self._failed = 0
 
@@ -37,47 +37,11 @@ class FallbackModel:
         """The model that is asked now."""
         return self._models[self._place]
 
-    @property
-    def name(self) -> str:
-        """The name of the model that is asked now."""
-        return self.current.name
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return self.current.url
-
-    @property
-    def codec(self) -> Codec:
-        """How calls are written for it."""
-        return self.current.codec
-
-    @property
-    def max_retries(self) -> int:
-        """How often a failed request is sent again."""
-        return self.current.max_retries
-
-    @property
-    def thinks_not(self) -> bool:
-        """Whether thinking is switched off."""
-        return self.current.thinks_not
-
-    @property
-    def picture_rule(self) -> PictureRule | None:
-        """How pictures that tools return are sent."""
-        return self.current.picture_rule
-
-    def __getattr__(self, name: str) -> Any:
-        """What else is asked of a model is asked of the current one."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.current, name)
-
     async def pieces(self, request: Request) -> AsyncIterator[WirePiece]:
         """Sends a request to the current model and yields the pieces of the reply.
 
         Raises:
-            EndpointError: the endpoint failed; `adapt` may go on to the next one.
+            EndpointError: the endpoint failed; `adapt` may switch to the next one.
         """
         async with aclosing(self.current.pieces(request)) as pieces:  # type: ignore[type-var]
             async for piece in pieces:
@@ -85,7 +49,7 @@ class FallbackModel:
         self._failed = 0
 
     def adapt(self, error: EndpointError, request: Request) -> str:
-        """Adapts the current model, or goes on to the next; returns what changed, or ""."""
+        """Adapts the current model, or switches to the next; returns what changed, or ""."""
         change = self.current.adapt(error, request)
         if change:
             return change

@@ -2,7 +2,7 @@
 
 Names: a known short name (`qwen3:0.6b`), `OWNER/REPOSITORY/FILE.gguf`, or a path. Downloads go to a
 `.part` file, are taken up where they stopped, and get their name only when size and SHA-256 agree
-with what the hub says.
+with what the hub states.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def find_model(name: str) -> Path:
     """Returns the file of a model: a path, a known name, or the name of a pulled file.
 
     Raises:
-        ConfigError: it is not on this machine; the fix says how to get it.
+        ConfigError: it is not on this machine; the fix names the command that gets it.
         InputError: the file is not a model.
     """
     path = Path(name).expanduser()
@@ -203,7 +203,7 @@ def _get_json(url: str) -> Any:
 
 
 def _download(remote: _HubFile, part: Path, progress: Progress | None) -> None:
-    """Downloads to `part`, going on with what is there; checks size and SHA-256."""
+    """Downloads to `part`, resuming a partial download; checks size and SHA-256."""
     import httpx
 
     problem = ""

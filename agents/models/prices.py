@@ -22,7 +22,7 @@ EXPLICIT_HIT, EXPLICIT_WRITE = 0.1, 1.25
 
 @dataclass(frozen=True)
 class Price:
-    """Money for a million tokens in and a million out; `currency` is "" when nobody told it.
+    """Money for a million tokens in and a million out; `currency` is "" when it is not known.
 
     Attributes:
         cached: the share of `input` that tokens cost which an endpoint found in its own cache.

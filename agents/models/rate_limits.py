@@ -101,7 +101,7 @@ class Gate:
         """Waits until a request of so many bytes may go out, and holds its place until it is over.
 
         Yields:
-            The request's turn, which is to be told the tokens that it really used.
+            The request's turn; the caller reports to it the tokens that were really used.
         """
         turn = QueuedRequest(size // _BYTES_PER_TOKEN)
         with self._lock:

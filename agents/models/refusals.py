@@ -229,7 +229,7 @@ _FAILED = ("error", "abort", "aborted", "cancelled", "internal_error", "server_e
 
 
 def check_reason(reason: str) -> None:
-    """Raises an error when the endpoint itself says that it failed.
+    """Raises an error when the endpoint itself reports a failure.
 
     Raises:
         EndpointError: it ended its reply as failed; the same request may succeed later.

@@ -22,7 +22,7 @@ PATH = "/responses"
 SESSION_HEADER = ("x-dashscope-session-cache", "enable")
 BUILTIN = "builtin_tools"  # of generate_cfg: tools that run at the endpoint
 APIS = ("chat", "responses")
-# what the Responses API has no field for, or says elsewhere
+# no field in the Responses API, or in another place there
 _LEFT_OUT = {"messages", "stream_options", "stop", "n", "tools", "tool_choice", "response_format"}
 _RENAMED = {"max_tokens": "max_output_tokens", "max_completion_tokens": "max_output_tokens"}
 _KEPT_REPLIES = 1024  # a chat for a team has some hundred conversations
@@ -123,7 +123,7 @@ class _Kept:
 
 
 class KeptReplies:
-    """What the endpoint still holds: a request that goes on sends only what is new.
+    """What the endpoint still stores: a request that continues it sends only what is new.
 
     A reply is known by the items that led to it; the next request must begin with them and with
     the reply itself, else everything is sent.
@@ -166,7 +166,7 @@ def _beginning_digests(items: Sequence[JsonDict]) -> list[bytes]:
 
 
 def _after_reply(items: Sequence[JsonDict], place: int, kept: _Kept) -> int | None:
-    """Returns where the items go on after a reply that was kept; None when they differ from it."""
+    """Returns where the items continue after a stored reply; None when they differ from it."""
     end, text, calls = place, "", []
     while end < len(items):
         item = items[end]
@@ -256,7 +256,7 @@ class ResponseEvents:
         return [_delta_chunk({"tool_calls": [{"index": number, "function": function}]})]
 
     def _item(self, item: Any, place: Any) -> list[JsonDict]:
-        """Reads a complete item: what came in pieces already is not told again."""
+        """Reads a complete item; what was already streamed is not reported again."""
         if not isinstance(item, Mapping):
             return []
         kind = item.get("type")
@@ -348,7 +348,7 @@ class ResponsesApi:
     Args:
         builtin: tools that run at the endpoint, as `generate_cfg` names them.
         keeps: whether the endpoint bills a conversation that it holds for less (DashScope's session
-            cache): then a request that goes on names the reply before it and sends what is new.
+            cache): then a request that continues names the reply before it and sends what is new.
     """
 
     def __init__(self, builtin: Sequence[Any], *, keeps: bool) -> None:
@@ -375,7 +375,7 @@ class ResponsesApi:
             kept = _kept.setdefault((connection, str(body.get("model"))), KeptReplies())
             sent = kept.shortened(whole)
         else:
-            whole.setdefault("store", False)  # OpenAI keeps replies for 30 days unless told not to
+            whole.setdefault("store", False)  # else OpenAI keeps replies for 30 days
         reader = ResponseEvents()
         async with AsyncExitStack() as stack:
             try:

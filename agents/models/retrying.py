@@ -36,7 +36,7 @@ class ReplyAttempts:
         self._failed = 0
 
     async def again(self, error: EndpointError, request: Request) -> bool:
-        """Returns when the request should be written and sent again; says whether it has waited.
+        """Returns when the request should be written and sent again; returns whether it has waited.
 
         Raises:
             EndpointError: `error` itself, when another attempt would not help.

@@ -109,7 +109,7 @@ def too_large(limit: int) -> EndpointError:
 
 
 def _event_texts(lines: list[str]) -> list[str]:
-    """Returns the texts of events; each line is one of its own where no blank line was sent."""
+    """Returns the texts of events; each line is an event where no blank line was sent."""
     if len(lines) < 2:
         return lines
     whole = "\n".join(lines)

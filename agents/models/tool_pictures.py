@@ -17,7 +17,7 @@ from qwenbelt.agents.prompts import PICTURES_OF
 from qwenbelt.core.language import Language
 from qwenbelt.tools.images.picture_size import DASHSCOPE_MAX_PIXELS, family_of, smart_resize
 
-MOST = 8  # pictures of one reply's results; a model is told of the others by name only
+MOST = 8  # pictures of one reply's results; the model gets only the names of the others
 _PIXELS = 1280  # squares of the model's factor, which are its tokens
 _FORMS = ("native", "nous")  # the others are for models that only read text
 # families of which all models read pictures; others are asked by `known.vision`
@@ -35,7 +35,7 @@ UNABLE = re.compile(
 
 
 def reads_pictures(model: str, known: bool | None) -> bool:
-    """Returns whether a model is to be sent pictures that nobody asked for by hand."""
+    """Returns whether a model gets pictures without an explicit setting."""
     return bool(_READS.search(model)) if known is None else known
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from qwenbelt.agents.models.deltas import Tokens, ToolCall
 from qwenbelt.agents.models.prices import Price, price_of
-from qwenbelt.agents.prompts import BUDGET_OF_CALLS
+from qwenbelt.agents.prompts import BUDGET_OF_CALLS, NO_MORE_CALLS, TOO_MANY_CALLS
 from qwenbelt.agents.runtime.outcome import CallOutcome
 from qwenbelt.core.errors import ConfigError, LimitExceeded
 from qwenbelt.core.events import Usage
@@ -25,8 +25,8 @@ class Budget:
     """What a run may use up; None is no limit.
 
     Attributes:
-        model_calls: replies of the model; for the last one it is told to answer.
-        tool_calls: calls beyond these are not run, and the model is told to answer.
+        model_calls: replies of the model; for the last one it is instructed to answer.
+        tool_calls: calls beyond these are not run, and the model is instructed to answer.
         tokens: input and output tokens together, as the endpoint counts them; looked at between
             model calls, as `money` is.
         seconds: wall time; tools that run when it has passed are stopped, and the model is told
@@ -77,7 +77,7 @@ class Spending:
         above: of the run in whose call this one is; its budget bounds all runs inside it together.
 
     Raises:
-        ConfigError: the budget bounds money, and nobody knows the model's price.
+        ConfigError: the budget bounds money, and the model's price is not known.
     """
 
     def __init__(self, budget: Budget, url: str, model: str, above: Spending | None = None) -> None:
@@ -131,6 +131,21 @@ class Spending:
         """Returns how many tool calls the budget still allows; None for any number."""
         most = self.budget.tool_calls
         return None if most is None else max(0, most - self.tool_calls)
+
+    def allowed(self, most: int, last: Ending | None, language: Language) -> tuple[int, str]:
+        """Returns how many calls the next reply may have, and what is said of those beyond.
+
+        Args:
+            most: what the limits allow of one reply.
+            last: why it is the last reply, if it is.
+            language: of the words.
+        """
+        if last is not None:
+            return 0, NO_MORE_CALLS[language]
+        left = self.calls_left()
+        if left is not None and left < most:
+            return left, BUDGET_OF_CALLS[language].format(most=self.budget.tool_calls)
+        return most, TOO_MANY_CALLS[language].format(most=most)
 
     def claim(self, language: Language) -> str:
         """Counts a call at the runs above; returns why their budgets do not allow it, or "".

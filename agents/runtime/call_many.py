@@ -29,7 +29,7 @@ async def call_all(
     """Returns the outcome of each call, in order; one that fails does not hold up the others.
 
     Args:
-        tool: what is called; nobody is asked for approval.
+        tool: what is called; no approval is asked for.
         arguments: of each call.
         in_flight: calls at the same time.
         language: of notes about calls that fail.

@@ -24,7 +24,7 @@ from qwenbelt.agents.runtime.tool_arguments import tool_declaration
 from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.events import Item
 from qwenbelt.core.language import Language
-from qwenbelt.tools.base import Tool, result_items, result_text
+from qwenbelt.tools.base import result_items, result_text
 from qwenbelt.tools.code_interpreter.answers import answer_of, failure
 from qwenbelt.tools.function import FunctionTool
 
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from qwenbelt.agents.runtime.early_calls import EarlyCalls
     from qwenbelt.agents.runtime.outcome import CallOutcome
     from qwenbelt.agents.runtime.resource_queue import Limits
-    from qwenbelt.agents.runtime.scheduler import ScheduledCall, Scheduler
+    from qwenbelt.agents.runtime.scheduled_call import ScheduledCall
+    from qwenbelt.agents.runtime.scheduler import Scheduler
 
 INTERPRETER = "code_interpreter"
 CodeModeOption: TypeAlias = bool | Literal["auto"] | Sequence[str]
@@ -323,9 +324,3 @@ def held_by(job: ScheduledCall | None) -> set[str]:
             held |= job.ticket.reads | job.ticket.writes
         job = job.parent
     return held
-
-
-def is_interpreter(tool: Any) -> bool:
-    """Returns whether a tool can run code that calls others."""
-    inner = getattr(tool, "tool", tool)
-    return isinstance(inner, Tool) and bool(getattr(inner, "calls_tools", False))

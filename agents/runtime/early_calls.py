@@ -25,7 +25,8 @@ from qwenbelt.core.events import Event
 from qwenbelt.tools.code_interpreter.tools_module import binder, plain
 
 if TYPE_CHECKING:
-    from qwenbelt.agents.runtime.scheduler import ScheduledCall, Scheduler, SchedulerContext
+    from qwenbelt.agents.runtime.scheduled_call import ScheduledCall
+    from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext
 
 _MOST = 200  # calls ahead of one reply
 _JSON_CODE = r'"code"\s*:\s*"'

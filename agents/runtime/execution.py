@@ -112,6 +112,6 @@ def _result_of(work: asyncio.Future[Any]) -> Any:
 
 
 def _retrieve_error(work: asyncio.Future[Any]) -> None:
-    """Looks at the error of work that nobody waits for, so that asyncio does not complain."""
+    """Retrieves the error of abandoned work, so that asyncio does not complain."""
     if not work.cancelled():
         work.exception()

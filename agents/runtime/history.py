@@ -53,7 +53,7 @@ class History:
         self._language = language
         self._pictures = pictures
         self._base = self.messages
-        self._base_covers = 0  # how many of `messages` `_base` stands for after a compaction
+        self._base_covers = 0  # how many of `messages` `_base` replaces after a compaction
         self._instructions: list[JsonDict] = []
         self.wire = to_wire(self.messages, codec, language, pictures)
         self._objects: list[Message] = []

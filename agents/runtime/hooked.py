@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class RunRefused(Exception):
-    """A hook ended the run; its text is what the person is told."""
+    """A hook ended the run; its text is shown to the person."""
 
 
 async def hooked_request(hooks: Hooks, request: Request, turn: int) -> Request:

@@ -28,18 +28,16 @@ from qwenbelt.agents.models.refusals import check_reason
 from qwenbelt.agents.models.retrying import ReplyAttempts
 from qwenbelt.agents.models.tool_pictures import rule_of
 from qwenbelt.agents.prompts import (
-    BUDGET_OF_CALLS,
     CUT_OFF,
     EMPTY_REPLY,
     LAST_CALL,
     LOOPING,
-    NO_MORE_CALLS,
     REPEATED,
-    TOO_MANY_CALLS,
 )
 from qwenbelt.agents.runtime.approvals.approval import looks_at_labels
 from qwenbelt.agents.runtime.approvals.conversation_labels import ConversationLabels
 from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
+from qwenbelt.agents.runtime.background import BackgroundCalls, add_lost
 from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.agents.runtime.context_window import Window, summarizer
 from qwenbelt.agents.runtime.elicitation import Elicitor
@@ -138,6 +136,7 @@ class AgentLoop:
         self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
         self.typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
         self._replying = self.typed or plan.model
+        self._background = BackgroundCalls(plan.limits, plan.language)
 
     @property
     def history(self) -> History:
@@ -163,7 +162,7 @@ class AgentLoop:
                     self._telling.release(reply.text)
                 outcomes = await self._outcomes(incoming)
                 ending = self._ending(reply, outcomes, last)
-                if last is None and self._goes_on(ending) and self._take_sent():
+                if last is None and self._goes_on(ending) and await self._news(ending):
                     ending = None
                 if ending is not None:
                     if not any(message["role"] == "assistant" for message in self.added()[-1:]):
@@ -185,18 +184,23 @@ class AgentLoop:
         self._sent.append(text)
 
     def _goes_on(self, ending: Ending | None) -> bool:
-        """Says whether a message of the person still finds a request to go with."""
-        if self.typed is not None and self.typed.is_there:
+        """Says whether news still find a request to go with."""
+        if self.typed is not None and self.typed.is_there and not self._background.is_working:
             return False
         return ending is None or ending.reason == "answer"
 
-    def _take_sent(self) -> bool:
-        """Adds what the person has sent meanwhile; says whether there is any."""
+    async def _news(self, ending: Ending | None) -> bool:
+        """Adds what came meanwhile from the background and the person; says whether it did."""
+        wait, left = ending is not None, self._spending.seconds_left()
+        recorder = self.plan.recorder
+        news = await self._background.news(self.history, recorder, wait=wait, left=left)
+        if self.typed is not None:
+            self.typed.is_there = self.typed.is_there and not news
         sent, self._sent = self._sent, []
         for text in sent:
             self.history.say(text)
             self._emit(MessageSent(text))
-        return bool(sent)
+        return news or bool(sent)
 
     async def _ended(self, ending: Ending, told: str) -> Ending:
         """What is left to do once there is an answer."""
@@ -244,6 +248,7 @@ class AgentLoop:
             return
         calls = unanswered_calls(self.plan.messages)
         if not calls:
+            add_lost(self.history)
             return
         self._declare()
         scheduler = self._scheduler(None)
@@ -494,15 +499,15 @@ class AgentLoop:
 
     def _scheduler(self, last: Ending | None) -> Scheduler:
         plan = self.plan
-        allowed, beyond = self._allowed(last)
+        allowed = self._spending.allowed(plan.limits.reply_calls, last, plan.language)
         return Scheduler(
             SchedulerContext(
                 tools=self._tools,
                 limits=plan.limits,
                 policy=plan.policy,
                 language=plan.language,
-                allowed=allowed,
-                beyond=beyond,
+                allowed=allowed[0],
+                beyond=allowed[1],
                 emit=self._emit_call,
                 context=self._context,
                 keywords=self._keywords,
@@ -513,6 +518,7 @@ class AgentLoop:
                 ahead=plan.budget.tool_calls is None,
                 count_nested=self._count_nested,
                 claim=lambda: self._spending.claim(plan.language),
+                background=self._background,
                 hooks=plan.hooks,
                 unwrap=plan.deferred.unwrapped if plan.deferred is not None else same_call,
             )
@@ -523,16 +529,6 @@ class AgentLoop:
         if recorder is not None and isinstance(event, ToolFinished) and not event.parent:
             recorder.result(event)
         self._emit(event)
-
-    def _allowed(self, last: Ending | None) -> tuple[int, str]:
-        """Returns how many calls the next reply may have, and what is said of those beyond."""
-        language, most = self.plan.language, self.plan.limits.reply_calls
-        if last is not None:
-            return 0, NO_MORE_CALLS[language]
-        left = self._spending.calls_left()
-        if left is not None and left < most:
-            return left, BUDGET_OF_CALLS[language].format(most=self.plan.budget.tool_calls)
-        return most, TOO_MANY_CALLS[language].format(most=most)
 
     def _count_nested(self) -> str:
         """Counts a call from code; returns why the budget does not allow it, or ""."""
@@ -550,6 +546,7 @@ class AgentLoop:
 
     async def stop(self) -> None:
         """Ends what runs and completes the history with cancelled results."""
+        await self._background.stop()
         incoming, self._incoming = self._incoming, None
         if incoming is None:
             return

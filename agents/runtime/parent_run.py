@@ -13,7 +13,7 @@ from qwenbelt.agents.runtime.approvals.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.budget import Budget, Spending
 from qwenbelt.core.events import ApprovalAsked, Event, Notice, Usage
 
-# the kinds of events of an inner run that the outer one tells too, as its own nested ones
+# events of an inner run that the outer one also reports, as nested ones
 _NESTED = frozenset(
     {
         "tool_ready",
@@ -51,7 +51,7 @@ class ParentRun:
         return self.spending.left(own)
 
     def policy_for(self, own: ApprovalPolicy) -> ApprovalPolicy:
-        """Returns how an inner run approves calls: as the outer one, unless it says otherwise."""
+        """Returns how an inner run approves calls: as the outer one unless configured."""
         return self.policy if own == "auto" else own
 
     def tell(self, event: Event, prefix: str, answer: Callable[[str, bool], None]) -> None:

@@ -24,7 +24,7 @@ def cut_ending(reason: str) -> Ending:
 
 
 class EndpointWays:
-    """How the endpoint tells calls and thoughts; once it is known, text is neither."""
+    """How the endpoint marks calls and thoughts; once known, text is neither."""
 
     def __init__(self) -> None:
         self._native = self._thoughts_apart = False

@@ -1,4 +1,4 @@
-"""How a reply's text is told: as it comes, or once the hooks that may change it have seen it."""
+"""Reports a reply's text: as it comes, or after the hooks that may change it have seen it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ReplyTelling:
     """Reports the text of replies, one after another.
 
     Attributes:
-        holds: whether hooks may still change or refuse a text, so that nobody is told it before.
+        holds: whether hooks may still change or refuse a text, so that it is not reported before.
     """
 
     def __init__(self, emit: Callable[[Event], None], hooks: Hooks) -> None:

@@ -45,7 +45,7 @@ class RunConfig:
         extra: further generation settings for every request.
         prepare: awaited before the first request; may change `messages`.
         artifacts: keeps large results; a store of the run's own when None.
-        dependent_calls: whether the model is told that calls may use each other's results.
+        dependent_calls: whether the model learns that calls may use each other's results.
         summarize: whether what leaves the model's window is summed up by the model.
         answer: the form of a typed answer.
         untrusted: parts of the messages that were put in from documents, by no person.
@@ -249,7 +249,7 @@ class Run(AsyncGenerator[Event, None]):
         return self._over or (self._driver is not None and self._driver.done())
 
     def cancel(self) -> None:
-        """Ends the run; it still tells `Done` with the reason "cancelled". From any thread."""
+        """Ends the run; it still reports `Done` with the reason "cancelled". From any thread."""
         if self._loop is None:
             self._ending = True
         elif not self._loop.is_closed():
@@ -259,7 +259,7 @@ class Run(AsyncGenerator[Event, None]):
         """Says more in the middle of the run; from any thread.
 
         It is taken up after the calls that run now, or in place of the end when the answer is
-        there already; an event `MessageSent` tells when.
+        there already; an event `MessageSent` reports when.
 
         Raises:
             InputError: the run has ended.

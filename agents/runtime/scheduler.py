@@ -3,7 +3,7 @@
 The rules, in the order in which a call meets them (`_outcome`):
 - A call begins when its arguments are complete (`seal`); what cannot be read fails alone.
 - It waits for the results that it refers to (`_inputs`).
-- Harmless calls go on at once, the others when the reply has ended whole (`_end_of_reply`).
+- Harmless calls start at once, the others when the whole reply is in (`_end_of_reply`).
 - A policy or a person may have to agree; others are not held up meanwhile (`_approval`).
 - Identical calls of an idempotent tool run once (`_shared`).
 - It waits for its resources, in the order of sealing, and for a slot (`_place`).
@@ -46,12 +46,14 @@ from qwenbelt.agents.runtime.approvals.approval import (
     rules_of,
 )
 from qwenbelt.agents.runtime.approvals.conversation_labels import ConversationLabels
+from qwenbelt.agents.runtime.background import BackgroundCalls
 from qwenbelt.agents.runtime.code_mode import CodeMode, NestedCalls, held_by
 from qwenbelt.agents.runtime.early_calls import early_calls
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed_outcome, shaped_outcome
-from qwenbelt.agents.runtime.resource_queue import Admission, Limits, Ticket
+from qwenbelt.agents.runtime.resource_queue import Admission, Limits
+from qwenbelt.agents.runtime.scheduled_call import ScheduledCall, moved_behind
 from qwenbelt.agents.runtime.tool_arguments import (
     as_json,
     handed_to,
@@ -74,7 +76,7 @@ from qwenbelt.core.limits import shorten_text
 from qwenbelt.tools.base import CheckedValues, Tool, ToolContext
 
 monotonic = time.monotonic
-_NAMED = 50  # tools that a model is told of when it calls one that is not there
+_NAMED = 50  # tool names listed for a model that calls an unknown one
 
 
 def same_call(call: ToolCall) -> ToolCall:
@@ -98,8 +100,9 @@ class SchedulerContext:
         ahead: whether code's calls may be made while the model still writes it.
         count_nested: counts a call from code; returns why it may not run, or "".
         claim: counts a call of the reply at the runs above; returns why it may not run, or "".
+        background: takes over calls of tools that work in the background.
         hooks: see each call and its outcome.
-        unwrap: gives the call that a written one stands for.
+        unwrap: returns the call that a written one represents.
         labels: knows where the words of the conversation come from.
     """
 
@@ -118,47 +121,10 @@ class SchedulerContext:
     ahead: bool = True
     count_nested: Callable[[], str] = lambda: ""
     claim: Callable[[], str] = lambda: ""
+    background: BackgroundCalls | None = None
     hooks: Hooks = NO_HOOKS
     unwrap: Callable[[ToolCall], ToolCall] = same_call
     labels: ConversationLabels = field(default_factory=ConversationLabels)
-
-
-@dataclass(slots=True, eq=False)
-class ScheduledCall:
-    """A sealed call on its way.
-
-    Attributes:
-        error: why it cannot run, found when it was sealed.
-        needs: what its arguments name as results of earlier calls.
-        values: the arguments as read.
-        arguments: the same, checked by the tool.
-        key: equal for calls that may share one execution; "" for none.
-        successor: the job that took its place when the call changed after it was sealed.
-        parent: the job whose code made the call, or None.
-        written: the call as the model wrote it.
-    """
-
-    call: ToolCall
-    sealed: float
-    context: ToolContext
-    error: Exception | None = None
-    tool: Any = None
-    needs: list[Any] = field(default_factory=list)
-    values: dict[str, Any] | str = ""
-    arguments: Any = None
-    key: str = ""
-    ticket: Ticket | None = None
-    task: asyncio.Task[CallOutcome] | None = None
-    started: float | None = None
-    execution: Execution | None = None
-    successor: ScheduledCall | None = None
-    parent: ScheduledCall | None = None
-    written: ToolCall | None = None
-
-    @property
-    def parent_id(self) -> str:
-        """The id of the call that made this one from code, or ""."""
-        return self.parent.call.id if self.parent is not None else ""
 
 
 class Scheduler:
@@ -166,7 +132,8 @@ class Scheduler:
 
     def __init__(self, around: SchedulerContext) -> None:
         self._around = around
-        self._admission = Admission(around.limits)
+        behind = around.background
+        self._admission = behind.admission if behind is not None else Admission(around.limits)
         self._jobs: list[ScheduledCall] = []
         self._first: dict[str, ScheduledCall] = {}
         self._ended = asyncio.Event()
@@ -290,6 +257,9 @@ class Scheduler:
             outcome = failed_outcome(error, abandoned=_is_abandoned(job), so_far=shown)
         finally:
             self._leave(job)
+        if job.has_started_other:
+            self._report(job, outcome)  # hooks see what it comes to
+            return outcome
         if self._around.hooks.has("after_tool") and not outcome.cancelled:
             outcome = await hooked_outcome(self._around.hooks, _hook_call(job), outcome)
         if job.successor is None:
@@ -301,7 +271,9 @@ class Scheduler:
             raise job.error
         if job.needs:
             await self._inputs(job)
-        if not is_harmless(job.tool):
+        if job.parent is not None and job.parent.has_started_other:
+            return await self._execute(job)  # the outer call has gone the way up to here
+        if not is_harmless(job.tool) or self._goes_behind(job):
             await self._end_of_reply(job)
         if self._around.hooks.has("before_tool"):
             answered = await self._hooked(job)
@@ -470,13 +442,15 @@ class Scheduler:
         around = self._around
         job.started = monotonic()
         around.emit(ToolStarted(job.call.id, job.call.name, job.started, job.parent_id))
+        if around.background is not None and self._goes_behind(job):
+            return around.background.start(job.call, self._run(moved_behind(job)))
         raw = handed_to(job.tool, job.values, job.call.arguments)
         keywords = around.keywords(job.tool, job.context)
         job.execution = Execution(job.tool, raw, job.arguments, keywords, job.context)
         own = getattr(job.tool, "timeout", None)
         limit = around.limits.call_seconds if own is None else own
         most = around.limits.result_bytes
-        if job.parent is not None:
+        if job.parent is not None and not job.parent.has_started_other:
             result = await job.execution.run(limit)
             outcome = shaped_outcome(result, job.call.name, most, _keep_nothing)
             outcome.value = result, outcome.text
@@ -488,6 +462,11 @@ class Scheduler:
             if nested is not None:
                 await nested.close()
         return shaped_outcome(result, job.call.name, most, around.keep_artifact)
+
+    def _goes_behind(self, job: ScheduledCall) -> bool:
+        """Returns whether a call goes on in the background; one that code waits for does not."""
+        able = self._around.background is not None and job.parent is None
+        return able and bool(getattr(job.tool, "background", False))
 
     def _nested(self, job: ScheduledCall) -> NestedCalls | None:
         """Gives a call of the interpreter what its code calls tools with."""

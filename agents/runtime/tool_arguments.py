@@ -1,9 +1,9 @@
 """The arguments of calls: how they are declared to the model, read, and handed to the tool.
 
 A call may use the result of an earlier call of the same reply: anywhere in its arguments,
-`{"$result": WHICH, "path": "rows[0].total"}` stands for a value of that result. WHICH is the call's
-id, its place in the reply from 1, or its tool's name (the last earlier call of that tool). Without
-a path the whole result text is meant.
+`{"$result": WHICH, "path": "rows[0].total"}` is replaced by a value of that result. WHICH
+is the call's id, its place in the reply from 1, or its tool's name (the last earlier call of that
+tool). Without a path the whole result text is meant.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def typed_arguments(tool: Any, values: dict[str, Any] | str) -> dict[str, Any] |
     try:
         return coerced_arguments(values, json_schema(tool.parameters))
     except (AttributeError, TypeError, KeyError):
-        return values  # a schema that is none: the tool itself says what it takes
+        return values  # no valid schema: the tool itself checks what it takes
 
 
 def handed_to(tool: Any, values: dict[str, Any] | str, written: str) -> Any:

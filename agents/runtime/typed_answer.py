@@ -73,7 +73,7 @@ class TypedAnswer:
         return bounded
 
     async def pieces(self, request: Any) -> AsyncGenerator[WirePiece, None]:
-        """Yields the pieces of a reply, and cuts off one that says the same over and over."""
+        """Yields the pieces of a reply, and cuts off one that repeats itself endlessly."""
         text, looked = "", 0
         async with aclosing(self._model.pieces(request)) as reply:
             async for piece in reply:

@@ -18,6 +18,7 @@ from qwenbelt.agents.models.codecs.base import Codec
 from qwenbelt.agents.models.deltas import Finish, Text, WirePiece
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model, Request
+from qwenbelt.agents.models.wrapped_model import WrappedModel
 from qwenbelt.agents.sessions.database import Message
 from qwenbelt.agents.sessions.session import Session, TurnRecorder
 from qwenbelt.core.errors import EndpointError, InputError
@@ -79,8 +80,8 @@ def durable_turn(
     return DurableTurn(messages, recorder)
 
 
-class RecordedModel:
-    """Says again what a run has answered; asks nobody.
+class RecordedModel(WrappedModel):
+    """Repeats the answer of a finished run; sends no request.
 
     Args:
         inner: the model that answered.
@@ -88,18 +89,8 @@ class RecordedModel:
     """
 
     def __init__(self, inner: Model, answer: str) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._answer = answer
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._inner.name
-
-    @property
-    def url(self) -> str:
-        """Where the model is."""
-        return self._inner.url
 
     @property
     def codec(self) -> Codec:

@@ -171,7 +171,7 @@ def known_sessions(place: str | Path, query: str = "") -> list[KnownSession]:
 
 
 class TurnRecorder:
-    """Keeps a turn while its run goes on.
+    """Records a turn while its run is running.
 
     Args:
         session: whose turn it is.

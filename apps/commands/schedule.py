@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from qwenbelt.workflows.schedule.book import Scheduled
 
 _STORE = click.option(
-    "--store", metavar="PLACE", help="A SQLite file or postgresql://…; one in the workspace."
+    "--store",
+    metavar="PLACE",
+    envvar="QWENBELT_SCHEDULE_STORE",
+    help="A SQLite file or postgresql://…; one in the workspace.",
 )
 
 

@@ -32,6 +32,7 @@ from qwenbelt.apps.strings import say
 @click.option(
     "--store",
     default="",
+    envvar="QWENBELT_SERVE_STORE",
     metavar="PLACE",
     help="Keep replies for previous_response_id and background: a SQLite file or postgresql://….",
 )
@@ -42,6 +43,21 @@ from qwenbelt.apps.strings import say
     type=click.IntRange(1, 64),
     help="Processes behind the port; replies are then kept in --store, by default a SQLite file.",
 )
+@click.option(
+    "--grace",
+    default=30,
+    show_default=True,
+    type=click.IntRange(0, 3600),
+    metavar="SECONDS",
+    help="How long open answers may go on after SIGTERM.",
+)
+@click.option(
+    "--log",
+    type=click.Choice(["none", "json"]),
+    default="none",
+    show_default=True,
+    help="A line of JSON on stderr for each answer.",
+)
 def serve(
     host: str,
     port: int,
@@ -51,6 +67,8 @@ def serve(
     origins: tuple[str, ...],
     store: str,
     workers: int,
+    grace: int,
+    log: Literal["none", "json"],
     **chosen: Any,
 ) -> None:
     """Serve an agent as an OpenAI-compatible endpoint.
@@ -68,7 +86,7 @@ def serve(
         chosen["approve"] = "ask"  # nobody sits there who could answer: effects are refused
     inherited = inherited_socket()
     if workers > 1 and inherited is None:
-        run_workers(workers, host, port)
+        run_workers(workers, host, port, grace)
         return
     choice = AgentChoice.of_options(**chosen)
     described = choice.described.name if choice.described else "qwenbelt"
@@ -83,6 +101,8 @@ def serve(
         folder=folder,
         origins=origins,
         store=store or (str(folder / "responses.db") if workers > 1 else ""),
+        grace=grace,
+        log=log,
     )
     agent = make_agent(choice)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from html import escape
 from pathlib import PurePath
 from typing import Any
@@ -19,6 +19,7 @@ from qwenbelt.apps.gui.safe_html import (
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.strings import duration_text
 from qwenbelt.apps.timeline import CallTiming
+from qwenbelt.apps.todo_plan import PlanStep, done_of
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.jsons import loads_bounded
 
@@ -34,6 +35,7 @@ _ICONS = {
     "cancelled": "⊘",
     "timeout": "⊘",
 }
+_PLAN = {"open": "☐", "doing": "▸", "done": "✓"}
 SHORT_VALUE = 80
 _OUTPUT_LINES = 12  # of what a running call has printed
 
@@ -69,6 +71,21 @@ def card_html(
         f'<div class="qb-card-body">{body}</div></details>'
         f"{_progress_html(call)}{_approval_html(call, around.language)}"
         f"{_figures_html(call, around, embedded)}</div>"
+    )
+
+
+def plan_html(steps: Sequence[PlanStep], panel_id: str, language: str) -> str:
+    """Returns the panel of a plan: its steps, and how many are done."""
+    rows = "".join(
+        f'<li class="{step.state}"><span role="img" '
+        f'aria-label="{escape(say(f"plan_{step.state}", language))}">{_PLAN[step.state]}</span> '
+        f"{escape(step.text)}</li>"
+        for step in steps
+    )
+    head = f"{escape(say('plan', language))} <small>{done_of(steps)}</small>"
+    return (
+        f'<section class="qb-plan" id="{panel_id}" aria-label="{escape(say("plan", language))}">'
+        f"<b>{head}</b><ol>{rows}</ol></section>"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from qwenbelt.core.settings import load_settings
 from qwenbelt.core.urls import is_loopback
 
 _IDLE_CHECK = 60.0
+_INTERRUPTED_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,11 @@ def _server(config: Any, leave: Callable[[], None] | None) -> Any:
     import uvicorn
 
     class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            if sig == signal.SIGINT:  # somebody waits at the keyboard
+                self.config.timeout_graceful_shutdown = _INTERRUPTED_SECONDS
+            super().handle_exit(sig, frame)
+
         async def shutdown(self, sockets: list[Any] | None = None) -> None:
             if leave is not None:
                 leave()
@@ -211,7 +218,12 @@ def listening_on(host: str, port: int) -> socket.socket:
 
 
 def run_app(
-    app: Any, host: str, port: int, ready: Any = None, listening: socket.socket | None = None
+    app: Any,
+    host: str,
+    port: int,
+    ready: Any = None,
+    listening: socket.socket | None = None,
+    grace: int = _INTERRUPTED_SECONDS,
 ) -> None:
     """Runs an ASGI application with uvicorn until it is interrupted.
 
@@ -221,6 +233,7 @@ def run_app(
         port: the port; 0 takes a free one.
         ready: called with the URL when it listens.
         listening: a socket that listens already, in place of a new one.
+        grace: seconds for which open answers may go on after SIGTERM; an interrupt leaves them two.
 
     Raises:
         InputError: the address cannot be served, for example because the port is taken.
@@ -230,7 +243,7 @@ def run_app(
     listening = listening or listening_on(host, port)
     number = listening.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=grace)
     server = _server(config, getattr(app, "leave", None))
     if ready is not None:
         ready(f"http://{shown}:{number}/")

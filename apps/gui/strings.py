@@ -84,6 +84,10 @@ _TEXTS = {
     # a turn
     "agent": ("Agent", "智能体"),
     "thinking_now": ("Thinking", "正在思考"),
+    "plan": ("Plan", "计划"),
+    "plan_open": ("open", "待办"),
+    "plan_doing": ("under way", "进行中"),
+    "plan_done": ("done", "已完成"),
     "thought_for": ("Thought for {seconds}", "思考了 {seconds}"),
     "arguments": ("Arguments", "参数"),
     "result": ("Result", "结果"),

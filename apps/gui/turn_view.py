@@ -16,7 +16,7 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from qwenbelt.apps.gui.cards import card_html
+from qwenbelt.apps.gui.cards import card_html, plan_html
 from qwenbelt.apps.gui.code_html import code_block
 from qwenbelt.apps.gui.found_passages import FoundPassages
 from qwenbelt.apps.gui.panes.lanes_html import lanes_html
@@ -26,6 +26,7 @@ from qwenbelt.apps.imitations import imitates_program
 from qwenbelt.apps.markdown_stream import MarkdownStream
 from qwenbelt.apps.strings import duration_text
 from qwenbelt.apps.timeline import Timeline
+from qwenbelt.apps.todo_plan import plan_of
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.reply_fold import ReplyFold
 from qwenbelt.core.translation import in_language
@@ -110,6 +111,9 @@ class TurnView:
             self._group(call.turn)
             number = self._numbers.setdefault(id(call), len(self._numbers))
             self._dirty[f"{self.id}-c{number}"] = number
+            plan = plan_of(call)
+            if plan:  # one panel a turn, which each call of the tool renews where it stands
+                self._put(f"{self.id}-plan", plan_html(plan, f"{self.id}-plan", self._language))
         if kind in _PROGRESS and self._retrying:
             self._remove(self._retrying)  # it goes on: the footer counts what it took
             self._retrying = ""

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -27,10 +27,11 @@ from qwenbelt.apps.serve.activity import Activity, Kind, SpokenTooSoon, Teller, 
 from qwenbelt.apps.serve.chat_form import ChatForm
 from qwenbelt.apps.serve.figures import Links, Shelf
 from qwenbelt.apps.serve.inputs import Inbox, chat_messages, response_messages
-from qwenbelt.apps.serve.metrics import Metrics
+from qwenbelt.apps.serve.metrics import Metrics, log_line
 from qwenbelt.apps.serve.response_form import ResponseForm
 from qwenbelt.apps.serve.settings import settings_of
 from qwenbelt.apps.serve.stored import StoredReplies
+from qwenbelt.apps.serve.telling import Telling
 from qwenbelt.core.errors import (
     ConfigError,
     EndpointError,
@@ -39,7 +40,6 @@ from qwenbelt.core.errors import (
     ToolRefused,
     one_line,
 )
-from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event, Retrying
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import mask_secrets, remember_secret
 from qwenbelt.core.urls import host_of_header, is_loopback
@@ -47,7 +47,6 @@ from qwenbelt.core.urls import host_of_header, is_loopback
 MAX_BODY = 96 * 1024 * 1024
 MAX_VALUES = 1_000_000
 _AT_ONCE = 1024 * 1024  # is parsed on the loop itself
-FIRST_SIGN = 5.0  # seconds within which a failure still becomes an HTTP status
 _SESSION_HEADERS = ("x-session-id", "x-openwebui-chat-id")
 Keep = Callable[[dict[str, Any]], Awaitable[None]]
 _STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -55,6 +54,11 @@ _STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 class Form(Protocol):
     """How a reply is written."""
+
+    @property
+    def id(self) -> str:
+        """The reply's id, which names its run in logs."""
+        ...
 
     def begin(self) -> str:
         """Returns the first lines of a stream."""
@@ -89,6 +93,8 @@ class ServeOptions:
         origins: pages of other origins that may ask, for chats that run in a browser.
         store: where replies of the responses form are kept: a SQLite file or `postgresql://…`;
             empty for nowhere. Replicas with the same store know each other's replies.
+        grace: seconds for which answers go on that are being written when the server is ended.
+        log: `json` prints each run as a line of JSON on stderr.
     """
 
     name: str = "qwenbelt"
@@ -99,6 +105,8 @@ class ServeOptions:
     folder: Path = Path("serve")
     origins: Sequence[str] = ()
     store: str = ""
+    grace: int = 30
+    log: Literal["none", "json"] = "none"
 
 
 class AgentServer:
@@ -128,6 +136,7 @@ class AgentServer:
         self._shelf = Shelf()
         self._metrics = Metrics()
         self._room = Room()
+        self._leaving = False
         self._wary = False  # whether this model's thoughts have come as text
         self._created = int(time.time())
         self._stored = StoredReplies(options.store, self._write) if options.store else None
@@ -136,6 +145,7 @@ class AgentServer:
         """Returns the ASGI application."""
         routes = [
             Route("/healthz", self._health),
+            Route("/readyz", self._ready),
             Route("/metrics", self._guarded(self._metrics_text)),
             Route("/v1/models", self._guarded(self._models)),
             Route("/v1/models/{name:path}", self._guarded(self._model)),
@@ -162,12 +172,17 @@ class AgentServer:
                     allow_headers=["*"],
                 )
             )
-        return Starlette(
+        app = Starlette(
             routes=routes,
             middleware=middleware,
             exception_handlers={HTTPException: _no_route},
             lifespan=lifespan,
         )
+        app.leave = self._leave  # type: ignore[attr-defined]
+        return app
+
+    def _leave(self) -> None:
+        self._leaving = True
 
     # -- around every request -----------------------------------------------------------------
 
@@ -212,6 +227,13 @@ class AgentServer:
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok", "running": self._metrics.running})
+
+    async def _ready(self, request: Request) -> Response:
+        """Says whether this replica wants requests: it stays, and its store answers."""
+        state = "leaving" if self._leaving else "ready"
+        if self._stored is not None and not self._leaving and not await self._stored.answers():
+            state = "the store does not answer"
+        return JSONResponse({"status": state}, 200 if state == "ready" else 503)
 
     async def _metrics_text(self, request: Request) -> Response:
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
@@ -293,9 +315,10 @@ class AgentServer:
             wary=False,
             typed=answer is not None,
         )
-        telling = _Telling(run, teller, self._trusted)
+        telling = Telling(run, teller, self._trusted)
         form = ResponseForm(self._options.name, body, identity)
-        async with contextlib.aclosing(self._counted(telling)) as pieces:  # type: ignore[type-var]
+        counted = self._counted(telling, form, "background")
+        async with contextlib.aclosing(counted) as pieces:  # type: ignore[type-var]
             async for kind, text in pieces:
                 form.piece(kind, text)
         return form.whole(telling.teller.told)
@@ -332,8 +355,8 @@ class AgentServer:
             wary=self._wary,
             typed=answer is not None,
         )
-        telling = _Telling(run, teller, self._trusted)
-        pieces = self._counted(telling)
+        telling = Telling(run, teller, self._trusted)
+        pieces = self._counted(telling, form, request.scope["route"].path)
         if body.get("stream"):
             await telling.first_sign()
             return StreamingResponse(
@@ -343,22 +366,39 @@ class AgentServer:
             )
         return await _whole_reply(request, pieces, telling, form, keep)
 
-    async def _counted(self, telling: _Telling) -> AsyncIterator[tuple[Kind, str]]:
+    async def _counted(
+        self, telling: Telling, form: Form, route: str
+    ) -> AsyncIterator[tuple[Kind, str]]:
         began = time.monotonic()
+        status, first = "cancelled", True
         self._metrics.began()
         try:
             async for piece in telling.pieces():
+                if first:
+                    self._metrics.first_piece(time.monotonic() - began)
+                    first = False
                 yield piece
+            status = "ok"
         except SpokenTooSoon:
+            status = "failed"
             raise EndpointError(
                 "The model began again, or thought aloud, after a part of its answer was sent.",
                 fix="Ask again, or without `stream`.",
             ) from None
+        except QwenbeltError:
+            status = "failed"
+            raise
         finally:
             self._wary = self._wary or telling.teller.relabelled
             told = telling.teller.told
-            took = time.monotonic() - began
-            self._metrics.ended(took, told.input_tokens, told.output_tokens, told.calls)
+            seconds = time.monotonic() - began
+            figures = (told.input_tokens, told.output_tokens, told.calls)
+            self._metrics.ended(seconds, *figures, failed=status == "failed")
+            if self._options.log == "json":
+                names = ("input_tokens", "output_tokens", "calls")
+                counted = dict(zip(names, figures, strict=True))
+                run = {"run": form.id, "route": route, "status": status}
+                log_line({**run, "seconds": round(seconds, 3), **counted})
 
 
 def serve_agent(
@@ -386,70 +426,13 @@ def serve_agent(
 
     tell = ready or (lambda url: print(say("serving", url=url), flush=True))
     app = AgentServer(agent, options, trusted or set()).app()
-    run_app(app, options.host, options.port, lambda url: tell(f"{url}v1"), listening)
-
-
-class _Telling:
-    """Reads a run and tells it; a failure before anything was told can still be a status."""
-
-    def __init__(self, run: Any, teller: Teller, trusted: set[str]) -> None:
-        self._run = run
-        self.teller = teller
-        self._trusted = trusted
-        self._first: asyncio.Future[list[tuple[Kind, str]]] | None = None
-        self._waiting = False  # for the first sign, which the note of a failed try is not
-
-    async def _next(self) -> list[tuple[Kind, str]]:
-        """Returns the next pieces; none at the end."""
-        pieces: list[tuple[Kind, str]] = []
-        async for event in self._run:
-            self._decide(event)
-            fresh = self.teller.tell(event)
-            pieces += fresh
-            if pieces and (not self._waiting or (fresh and not _is_of_a_failure(event))):
-                return pieces
-        return pieces
-
-    def _decide(self, event: Event) -> None:
-        if isinstance(event, ApprovalAsked):
-            self._run.approve(event.call_id, event.name in self._trusted)
-        elif isinstance(event, ElicitationAsked):
-            self._run.answer(event.request_id, None)  # nobody can be asked here
-
-    async def first_sign(self) -> None:
-        """Waits a little for the first piece.
-
-        Raises:
-            QwenbeltError: the run failed before it.
-        """
-        self._waiting = True
-        self._first = asyncio.ensure_future(self._next())
-        done, _ = await asyncio.wait({self._first}, timeout=FIRST_SIGN)
-        self._waiting = False
-        if done:
-            self._first.result()
-
-    async def pieces(self) -> AsyncIterator[tuple[Kind, str]]:
-        """Yields all pieces; closing it ends the run."""
-        try:
-            found = await (self._first or self._next())
-            while found:
-                for piece in found:
-                    yield piece
-                found = await self._next()
-        finally:
-            if self._first is not None:
-                self._first.cancel()
-            await self._run.aclose()
-
-
-def _is_of_a_failure(event: Event) -> bool:
-    return isinstance(event, Retrying) or (isinstance(event, Done) and event.reason == "error")
+    told = lambda url: tell(f"{url}v1")  # noqa: E731
+    run_app(app, options.host, options.port, told, listening, grace=options.grace)
 
 
 async def _streamed_reply(
     pieces: AsyncIterator[tuple[Kind, str]],
-    telling: _Telling,
+    telling: Telling,
     form: Form,
     keep: Keep | None,
 ) -> AsyncIterator[str]:
@@ -470,7 +453,7 @@ async def _streamed_reply(
 async def _whole_reply(
     request: Request,
     pieces: AsyncIterator[tuple[Kind, str]],
-    telling: _Telling,
+    telling: Telling,
     form: Form,
     keep: Keep | None,
 ) -> Response:

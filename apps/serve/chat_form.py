@@ -19,12 +19,16 @@ class ChatForm:
     Args:
         model: the name that the client asked for.
         with_usage: whether the stream ends with the counts of tokens.
+
+    Attributes:
+        id: the reply's id.
     """
 
     def __init__(self, model: str, with_usage: bool) -> None:
         self._with_usage = with_usage
+        self.id = f"chatcmpl-{uuid.uuid4().hex}"
         self._base = {
-            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "id": self.id,
             "created": int(time.time()),
             "model": model,
         }

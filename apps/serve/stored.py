@@ -8,15 +8,17 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from qwenbelt.apps.serve.inputs import input_items
 from qwenbelt.apps.serve.response_form import ResponseForm
 from qwenbelt.apps.serve.response_store import BackgroundResponses, ResponseStore, StoredResponse
-from qwenbelt.core.errors import EndpointError, InputError
+from qwenbelt.core.errors import EndpointError, InputError, QwenbeltError
 
 Json = dict[str, Any]
+_STORE_SECONDS = 2.0
 
 
 class StoredReplies:
@@ -37,6 +39,16 @@ class StoredReplies:
         """Writes in the background as long as the server runs."""
         async with self._background.running():
             yield
+
+    async def answers(self) -> bool:
+        """Returns whether the store answers within two seconds."""
+        with anyio.move_on_after(_STORE_SECONDS):
+            try:
+                await asyncio.to_thread(self._store.get, "resp_none", "")
+            except QwenbeltError:
+                return False
+            return True
+        return False
 
     async def continued(self, request: Request, body: Json) -> Json:
         """Returns a request with what was said before, which it names by the last reply.

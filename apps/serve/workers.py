@@ -7,18 +7,20 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from types import FrameType
 
 from qwenbelt.apps.echo import echo
+from qwenbelt.apps.serve.metrics import SHARED_VARIABLE, process_ended
 from qwenbelt.apps.strings import say
 from qwenbelt.core.errors import ConfigError, QwenbeltError
 
 SOCKET_VARIABLE = "QWENBELT_SERVE_SOCKET"  # for a worker: the socket that it inherits
 _SOON = 3.0  # seconds; a worker that ends sooner did not get going
 _MOST_FAILED = 3  # starts in a row that may fail
-_LEAVE_SECONDS = 10.0
+_LEAVE_SECONDS = 5.0  # beyond the workers' own grace
 _RUN = "import sys; from qwenbelt.apps.cli import main; sys.exit(main())"
 
 
@@ -34,18 +36,21 @@ class WorkerProcesses:
     Args:
         count: how many.
         listening: the socket they share.
+        grace: seconds for which a worker that is to leave may go on with its answers.
 
     Raises:
         ConfigError: this system cannot hand sockets on.
     """
 
-    def __init__(self, count: int, listening: socket.socket) -> None:
+    def __init__(self, count: int, listening: socket.socket, grace: float = 0.0) -> None:
         if os.name != "posix":
             raise ConfigError("Several workers need Linux or macOS.", fix="Leave --workers out.")
         self._count = count
         self._listening = listening
         self._running: dict[subprocess.Popen[bytes], float] = {}
         self._leaving = False
+        self._grace = grace
+        self._counts = tempfile.TemporaryDirectory(prefix="qwenbelt-metrics-")
 
     def run(self, ready: Callable[[], None]) -> None:
         """Runs until a signal ends it; a worker that dies is replaced.
@@ -73,7 +78,11 @@ class WorkerProcesses:
         process = subprocess.Popen(
             [sys.executable, "-c", _RUN, *sys.argv[1:]],
             pass_fds=(number,),
-            env={**os.environ, SOCKET_VARIABLE: str(number)},
+            env={
+                **os.environ,
+                SOCKET_VARIABLE: str(number),
+                SHARED_VARIABLE: self._counts.name,
+            },
         )
         self._running[process] = time.monotonic()
 
@@ -82,6 +91,7 @@ class WorkerProcesses:
             if process.poll() is None:
                 continue
             del self._running[process]
+            process_ended(process.pid, self._counts.name)
             failed = failed + 1 if time.monotonic() - started < _SOON else 0
             if failed < _MOST_FAILED:
                 self._start()
@@ -93,16 +103,17 @@ class WorkerProcesses:
     def _end(self) -> None:
         for process in self._running:
             process.terminate()
-        deadline = time.monotonic() + _LEAVE_SECONDS
+        deadline = time.monotonic() + self._grace + _LEAVE_SECONDS
         for process in self._running:
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._counts.cleanup()
 
 
-def run_workers(count: int, host: str, port: int) -> None:
+def run_workers(count: int, host: str, port: int, grace: float = 0.0) -> None:
     """Listens on an address and runs so many copies of this command on it.
 
     Raises:
@@ -115,6 +126,6 @@ def run_workers(count: int, host: str, port: int) -> None:
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listening.getsockname()[1]}/v1"
     try:
-        WorkerProcesses(count, listening).run(lambda: echo(say("serving", url=url)))
+        WorkerProcesses(count, listening, grace).run(lambda: echo(say("serving", url=url)))
     finally:
         listening.close()

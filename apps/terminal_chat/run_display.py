@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
@@ -15,12 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from qwenbelt.apps.imitations import imitates_program
-from qwenbelt.apps.lanes import draw_lanes, ink_for
+from qwenbelt.apps.lanes import BLOCKS, draw_lanes, ink_for
 from qwenbelt.apps.markdown_stream import MarkdownStream
 from qwenbelt.apps.strings import duration_text, explain_error, say, state_text
 from qwenbelt.apps.terminal_chat.interrupt import quiet_keys
 from qwenbelt.apps.terminal_chat.terminal_markdown import terminal_markdown
 from qwenbelt.apps.timeline import CallTiming, Timeline
+from qwenbelt.apps.todo_plan import PlanStep, done_of, plan_of
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.events import (
     BuiltinTool,
@@ -46,6 +47,9 @@ _STYLES = {
     "cancelled": ("⊘", "yellow"),
     "timeout": ("⊘", "red"),
 }
+_PLAN = {"open": "☐", "doing": "▸", "done": "✓"}
+_PLAIN_PLAN = {"open": "[ ]", "doing": "[~]", "done": "[x]"}
+_PLAN_LINES = 20  # steps of a long plan that are printed
 _REFRESHES = 8  # a second
 _LONGEST_OPEN_BLOCK = 4000  # characters that are rendered again at each refresh
 
@@ -63,6 +67,7 @@ class TerminalView:
         self._lanes = lanes
         self._text = MarkdownStream()
         self._reply = ReplyFold()
+        self._plan: list[PlanStep] = []
         self._printed = False  # whether text of the reply is there for good
         self._thinking_since: float | None = None
         self._live: Live | None = None
@@ -137,7 +142,12 @@ class TerminalView:
         call = self.timeline.add(event.to_dict())
         if call is not None and call.finished is not None:
             self._end_text()
-            self._print(_finished_line(call, self.console.width))
+            plan = plan_of(call)
+            if plan:
+                self._plan = plan
+                self._print(_plan_text(plan, self.console.encoding))
+            else:
+                self._print(_finished_line(call, self.console.width))
 
     def _on_text(self, event: TextDelta) -> None:
         self._end_thought()
@@ -225,6 +235,10 @@ class TerminalView:
         running = [call for call in list(self.timeline.calls) if call.finished is None]
         room = max(1, self.console.height - 8)
         parts += [_running_line(call, self.console.width) for call in running[-room:]]
+        if self._plan and not all(step.state == "done" for step in self._plan):
+            doing = next((step.text for step in self._plan if step.state == "doing"), "")
+            head = f"{say('plan', done=done_of(self._plan))}  {terminal_text(doing)}"
+            parts.append(Text(set_cell_size(head, self.console.width - 1).rstrip(), "dim"))
         if not parts:
             return Spinner("dots", style="dim")
         return Group(*parts)
@@ -266,6 +280,24 @@ def _finished_line(call: CallTiming, width: int) -> Text:
     for path in call.artifacts:
         line.append("\n  → ").append(terminal_text(path), "cyan")
     return line
+
+
+def _plan_text(plan: Sequence[PlanStep], encoding: str | None) -> Text:
+    """Returns the plan as lines with boxes; a long one without what lies far from its middle."""
+    marks = _PLAN if ink_for(encoding) is BLOCKS else _PLAIN_PLAN
+    styles = {"open": "dim", "doing": "bold", "done": "green"}
+    out = Text(say("plan", done=done_of(plan)), "bold")
+    doing = next((n for n, step in enumerate(plan) if step.state != "done"), 0)
+    first = min(max(0, doing - _PLAN_LINES // 2), max(0, len(plan) - _PLAN_LINES))
+    shown = plan[first : first + _PLAN_LINES]
+    if first:
+        out.append("\n  …", "dim")
+    for step in shown:
+        out.append(f"\n  {marks[step.state]} ", styles[step.state])
+        out.append(terminal_text(step.text), styles[step.state] if step.state != "done" else "")
+    if first + len(shown) < len(plan):
+        out.append("\n  …", "dim")
+    return out
 
 
 def _last_line(text: str) -> str:

@@ -33,7 +33,6 @@ MAX_BYTES = 256 * 1024 * 1024
 _CALLER = {"seed", "user", "metadata", "store", "safety_identifier", "prompt_cache_key"}
 _KEPT_HEADERS = ("content-type", "retry-after")
 _IMAGE = re.compile(r"data:(image/[a-z0-9.+-]+);base64,([A-Za-z0-9+/=\s]+)")
-_KEPT_IMAGE = re.compile(r"image:(image/[a-z0-9.+-]+):([0-9a-f]{64})")
 
 
 @dataclass

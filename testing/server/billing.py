@@ -17,11 +17,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 CHARACTERS_A_TOKEN = 4
 BillKind = Literal["none", "dashscope", "implicit", "vllm"]
-BILL_KINDS: tuple[str, ...] = get_args(BillKind)
 # share of the input price for what is read from a cache and for what is written to it
 _PRICES = {"none": (1.0, 1.0), "dashscope": (0.1, 1.25), "implicit": (0.2, 1.0), "vllm": (1.0, 1.0)}
 _LIFE_SECONDS = 300.0

@@ -15,7 +15,7 @@ from qwenbelt.tools.images.picture import named_picture
 
 
 class SpeechToText(Tool):
-    """Writes down what is said in a file.
+    """Transcribes a file.
 
     Args:
         cfg: `url`, `model` and `key` of the endpoint; `files`, paths that the model may name.

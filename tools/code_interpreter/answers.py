@@ -11,7 +11,7 @@ _DEEPEST = 50
 
 
 def answer_of(value: Any) -> dict[str, Any]:
-    """Returns the answer that brings a value: as JSON where that says all, else pickled.
+    """Returns the answer that brings a value: as JSON where that loses nothing, else pickled.
 
     What is pickled here is read by the session, which trusts this side; never the reverse.
     """

@@ -12,7 +12,7 @@ _END_SECONDS = 0.3  # for what was cancelled to end
 
 
 def install() -> None:
-    """Lets `asyncio.run` work where a loop runs: in a thread of its own, which is waited for."""
+    """Lets `asyncio.run` work inside a running loop: it runs in a new thread and waits for it."""
     original = asyncio.run
 
     @functools.wraps(original)

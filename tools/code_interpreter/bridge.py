@@ -34,7 +34,7 @@ class Bridge:
 
     def __init__(self) -> None:
         self.out = os.dup(1)
-        os.dup2(2, 1)  # nothing but lines of ours on the standard output
+        os.dup2(2, 1)  # only our own lines go to standard output
         self.place = tempfile.mkdtemp(prefix="kernel-")
         key = os.urandom(16).hex()
         self.wire = Session(key=key.encode("ascii"))
@@ -88,7 +88,7 @@ class Bridge:
                 return
 
     def ended(self) -> bool:
-        """Takes leave of processes that have ended; says whether the kernel was one of them."""
+        """Reaps ended processes; returns whether the kernel was one of them."""
         while True:
             try:
                 process, status = os.waitpid(-1, os.WNOHANG)
@@ -113,7 +113,7 @@ class Bridge:
         self.say(json.dumps({**kept, "channel": name}, default=str))
 
     def take_in(self) -> bool:
-        """Takes what came in; says whether there can be more."""
+        """Reads what came in; returns whether there can be more."""
         piece = os.read(0, 1 << 20)
         *lines, self.rest = (self.rest + piece).split(b"\n")
         for line in lines:

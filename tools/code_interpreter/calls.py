@@ -169,7 +169,7 @@ class CallChannel:
             self._resume = self._loop.call_later(_BURST_SECONDS, resume)
 
     def _take(self) -> bool:
-        """Takes a piece; says whether there may be more.
+        """Reads a piece; returns whether there may be more.
 
         The operating system never joins pieces of different senders in one.
         """

@@ -22,7 +22,7 @@ from qwenbelt.tools.code_interpreter.tool import CodeArguments, CodeInterpreter,
 
 _EXIT = "ExitStatus"
 # Output is read until the program has ended, not until all have closed it: what it has left
-# running holds it open. "{python}" stands for the sandbox's own.
+# running holds it open. "{python}" is replaced by the sandbox's own.
 _CELL = """
 def _run(argv, more):
     import os, signal, subprocess, sys, threading
@@ -59,8 +59,8 @@ class SandboxCommands:
 
     Args:
         cfg: as of `CodeInterpreter`.
-        kind: tells these kernels from others of the conversation.
-        keeps: whether what a program leaves running goes on until the conversation's kernels end.
+        kind: distinguishes these kernels from others of the conversation.
+        keeps: whether background processes run on until the conversation's kernels end.
     """
 
     def __init__(self, cfg: Mapping[str, Any], kind: str, *, keeps: bool = False) -> None:

@@ -122,7 +122,7 @@ class Zygote:
         return folder
 
     async def close(self) -> None:
-        """Ends the process; sessions that run go on."""
+        """Ends the process; running sessions continue."""
         self._owner.close()
         while self._process.poll() is None:  # noqa: ASYNC110  there is nothing else to wait on
             await asyncio.sleep(0.005)
@@ -254,7 +254,7 @@ class ForkedProcess(KernelProcess):
             self._ready.set_exception(
                 ToolError(f"The session could not be started ({self.ending}).")
             )
-            self._ready.exception()  # may be looked at by nobody
+            self._ready.exception()  # must be readable by nobody
         if self._answer is not None and not self._answer.done():
             self._answer.set_result({"failed": self.ending})
         self.ended.set()

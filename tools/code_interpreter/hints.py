@@ -1,4 +1,4 @@
-"""What a model should know about a result that its training did not tell it: one line each."""
+"""Hints for the model about a result, where its training does not help: one line each."""
 
 from __future__ import annotations
 

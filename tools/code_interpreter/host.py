@@ -90,7 +90,7 @@ class KernelHost:
         await asyncio.gather(*(session.close() for session in sessions))
 
     async def _sweep(self) -> None:
-        """Ends sessions that nobody has used for long."""
+        """Ends sessions that have been idle for long."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = time.monotonic()

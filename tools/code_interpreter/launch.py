@@ -188,7 +188,7 @@ class Launcher:
         try:
             kernel = await making
         except ToolError:
-            return None  # starting afresh says what is wrong
+            return None  # a fresh start reports what is wrong
         if kernel.process.ended.is_set():
             await kernel.close()
             return None

@@ -40,7 +40,7 @@ class Mirror:
         inside: descriptor of the folder in the sandbox; closed by `close`.
         owner: user and group that the files inside must belong to, or None for this process's.
         largest: bytes of one file that is brought in.
-        troubles: what could not be carried and why, each told once; whoever tells it clears it.
+        troubles: what could not be copied and why, each reported once; the reporter clears it.
         taken: the files that the last `pull` has taken out.
     """
 
@@ -188,7 +188,7 @@ class Mirror:
         self._inner[name] = stamp
 
     def _remove_outside(self, name: str) -> bool:
-        """Removes a file that the code had made, unless somebody out here has changed it since."""
+        """Removes a file that the code had made, unless it was changed out here since."""
         with (
             contextlib.suppress(OSError),
             dirfd.opened_folder(self.folder) as root,

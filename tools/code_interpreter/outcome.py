@@ -181,7 +181,7 @@ class Collector:
     def reply(self, content: Message) -> None:
         """Takes the reply to the cell: what the pager would show (`help?`) counts as a value.
 
-        An error of which no message came, because it could not be sent, is told from here.
+        An error whose message could not be sent is reported from here.
         """
         if content.get("status") == "error" and not self.outcome.error_name:
             self.outcome.error_name = plain(str(content.get("ename") or "Error"))[:200]

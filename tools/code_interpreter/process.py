@@ -38,7 +38,7 @@ class KernelProcess(ABC):
         ending: how it ended, for example "signal 9"; empty while it runs.
         calls: the way of code in it to the agent's tools; None where there is none.
         mirror: keeps `folder` and the sandbox's own copy alike; None where there is no copy.
-        troubles: files that could not be carried and why; whoever reports it clears it.
+        troubles: files that could not be copied and why; the reporter clears it.
     """
 
     mirror: Mirror | None = None

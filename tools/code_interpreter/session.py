@@ -30,7 +30,7 @@ _GRACE_SECONDS = 0.5  # for a cell to stop after an interrupt at its time limit
 _CANCEL_GRACE_SECONDS = 0.06  # the same when the result is no longer wanted
 _LAST_WORDS_SECONDS = 0.5  # for output that is still on its way after the reply
 _CANCEL_POLL_SECONDS = 0.02
-# the module that the session has loaded; nothing of ours is imported into the code's own names
+# the module that the session has loaded; the code's own names get no imports of ours
 BEGIN = (
     "(lambda m, loads: m['qwenbelt.tools.code_interpreter.tools_module'].begin({cell}, {entries}))"
     "(__import__('sys').modules, __import__('json').loads)"
@@ -271,7 +271,7 @@ class CodeSession:
         return CellResult(outcome, pictures, others + written, more, troubles)
 
     async def rest(self) -> None:
-        """Ends the kernel of a session that nobody has used for long."""
+        """Ends the kernel of a session that has been idle for long."""
         async with self._lock:
             if self._kernel is not None:
                 self._lost = "idle"

@@ -1,4 +1,4 @@
-"""What the code interpreter says, in English and Chinese."""
+"""Texts of the code interpreter, in English and Chinese."""
 
 from __future__ import annotations
 

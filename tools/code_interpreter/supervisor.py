@@ -90,7 +90,7 @@ class Supervisor:
         for number in (self.owner.fileno(), self._ready, self._wakeup):
             poll.register(number, select.POLLIN)
         while not self._over:
-            # by the clock: whoever keeps this process busy must not keep it from looking
+            # by the clock: a busy process must not delay the check
             left = self._due() - time.monotonic()
             happened = {number for number, _ in poll.poll(max(0.0, left) * 1000)}
             if self._wakeup in happened:
@@ -141,7 +141,7 @@ class Supervisor:
         """Tells the owner that the kernel can be talked to, and hands him its folders."""
         told = os.read(self._ready, 512)
         os.close(self._ready)
-        if told != b"1":  # it died before, which will be told as well
+        if told != b"1":  # it died before; that is reported as well
             self._tell(failed=told.decode("utf-8", "replace"))
             return
         folders = self._spec["mode"] == "namespaces"
@@ -190,7 +190,7 @@ class Supervisor:
         if not limits:
             return
         processes = usage.session_processes()
-        if usage.own_memory(processes) > 2 * limits["memory"]:  # told in time even among hundreds
+        if usage.own_memory(processes) > 2 * limits["memory"]:  # seen in time even among hundreds
             self._tell(ended="over its limit of memory")
             self._over = True
             return

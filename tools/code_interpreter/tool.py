@@ -1,4 +1,4 @@
-"""The tool `code_interpreter`: runs Python code and shows what came of it."""
+"""The tool `code_interpreter`: runs Python code and shows its results."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class CodeInterpreter(Tool):
 
     @property
     def function(self) -> dict[str, Any]:
-        """The declaration that the model gets; it says how the code is kept apart."""
+        """The declaration for the model; it describes how the code is isolated."""
         return {
             **super().function,
             "description": strings.description(self._level(), self.options.hosts),
@@ -124,7 +124,7 @@ class CodeInterpreter(Tool):
     async def run_cell(
         self, arguments: CodeArguments, context: ToolContext, files: object = None
     ) -> tuple[CellResult, CodeCell, Path]:
-        """Runs the code and returns what came of it, before it is made a result for the model."""
+        """Runs the code and returns its outcome, before it becomes a result for the model."""
         loop = asyncio.get_running_loop()
         printed = Capped(self.options.limits.output)
         context.so_far = lambda: plain(printed.text())

@@ -100,7 +100,7 @@ class Line:
         self._reader: threading.Thread | None = None
 
     def hello(self) -> None:
-        """Tells the other side which process may call: the one that says it first."""
+        """Registers this process as the one that may call: the first to register wins."""
         self._connection.sendall(_HEAD.pack(2) + b"{}")
 
     def begin(self, cell: int) -> None:
@@ -186,7 +186,7 @@ class Line:
         return self.start(name, arguments)()
 
     async def acall(self, name: str, arguments: dict[str, Any]) -> Any:
-        """Calls a tool; other coroutines go on meanwhile."""
+        """Calls a tool; other coroutines keep running."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[dict[str, Any]] = loop.create_future()
 
@@ -429,7 +429,7 @@ class Awaiting(ast.NodeTransformer):
         return ast.copy_location(wrapped, node)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> Any:
-        """In a coroutine function, calls let the others go on."""
+        """In a coroutine function, calls let other coroutines run."""
         return self._inside(node, in_coroutine=True)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:

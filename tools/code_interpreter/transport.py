@@ -27,7 +27,7 @@ class TransportClosed(Exception):
 
 
 class Transport(ABC):
-    """One kernel's channels. Messages that nobody waits for are dropped.
+    """One kernel's channels. Messages without a waiting receiver are dropped.
 
     Attributes:
         handler: called on the loop with ("shell" or "iopub", message) for each message.

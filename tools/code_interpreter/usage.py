@@ -1,6 +1,6 @@
 """What a session uses: memory, disk and processor time of all its processes, from /proc.
 
-Code that wants more than its share hides it: in mappings that nobody has resident, in the buffers
+Code that wants more than its share hides it: in mappings that are not resident, in the buffers
 of sockets, in files without a name, in descriptors that are under way between two sockets, in a
 process whose first thread has ended (the others keep all it has), in folders deeper than a path can
 be. Each is counted here, from above where the system reports no more.
@@ -204,7 +204,7 @@ def _buffers(only: set[int] | None) -> int:
     with contextlib.suppress(OSError, struct.error):
         for number, waiting, sent in _local_sockets():
             if only is None or number in only:
-                # whose sender is gone is told without what each message costs besides
+                # whose sender is gone is counted without the overhead of each message
                 total += sent + (max(waiting, _SOCKET) if waiting else 0)
     if only is None:
         for kind in _kinds_in_use():
@@ -274,7 +274,7 @@ def folder_bytes(folder: str) -> int:
     """Returns bytes that the files below a folder take of the disk.
 
     Raises:
-        TooMany: there are more entries than may be, or they lie too deep to be counted.
+        TooMany: there are too many entries, or they are nested too deep to be counted.
     """
     total, entries = 0, 0
     seen: set[tuple[int, int]] = set()
@@ -304,7 +304,7 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
                 return list(itertools.islice(listed, MOST_ENTRIES + 1))
         except PermissionError:
             with contextlib.suppress(OSError):
-                os.chmod(folder, 0o700)  # made so that nobody can look into it
+                os.chmod(folder, 0o700)  # unreadable on purpose
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise TooMany from None

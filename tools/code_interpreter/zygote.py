@@ -287,7 +287,7 @@ def _become_session(spec: dict[str, Any], session: socket.socket, calls: int) ->
                 os._exit(0)
         supervisor.run(spec, session, calls)
         code = 0
-    except BaseException as error:  # whatever happens, this copy must not go on as the zygote
+    except BaseException as error:  # whatever happens, this copy must not continue as the zygote
         _fail(session, error)
     finally:
         os._exit(code)

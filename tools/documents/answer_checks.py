@@ -44,7 +44,7 @@ def check_answer(
         question: what was asked.
         numbered: the passages that were shown, by their numbers.
         page_text: gives the text of a page of a file, or None where there is none.
-        unknown: distinctive words of the question that stand nowhere in the documents.
+        unknown: distinctive words of the question that are nowhere in the documents.
         computed: what tools printed that compute.
     """
     lost: list[GroundingCheck] = []

@@ -2,7 +2,7 @@
 
 Comparison is by letters and digits: spaces, line breaks, hyphens at line ends, the form of quotes
 and dashes, full-width forms, simplified or traditional characters (see `folding`) and case do not
-matter. "…" or "..." in a quote stands for words left out; the pieces must then follow each other
+matter. "…" or "..." in a quote marks words left out; the pieces must then follow each other
 on the page. Raised digits are no digits of the number before them: neither 10^6 nor 10⁶ is 106, and
 a footnote's mark ("45[1]") may be left off.
 """

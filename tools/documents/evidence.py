@@ -36,7 +36,7 @@ _DOCUMENT = (
     r"(?:8-?k|10-?[kq]|filing|report|document|file|paper|letter|memo(?:randum)?|contract|"
     r"agreement|announcement|(?:press )?release|article|manual|presentation)s?\b"
 )
-# a question about all of a document, which says at its beginning what it is about
+# a question about a whole document, whose beginning describes its contents
 _AS_A_WHOLE = re.compile(
     r"\b(?:agenda|purpose|subject|topic|gist|(?:main|key) (?:points?|messages?|content))\b.{0,40}"
     rf"\b{_DOCUMENT}|\b(?:summar\w+|overview)\b.{{0,20}}\b{_DOCUMENT}|"

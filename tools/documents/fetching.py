@@ -68,7 +68,7 @@ def name_of(url: str, media_type: str) -> str:
 
 
 def _as_utf8(data: bytes, charset: str) -> bytes:
-    """Returns text in UTF-8 with a mark that says so; as it is where the charset is wrong."""
+    """Returns text in UTF-8 with a byte order mark; unchanged where the charset is wrong."""
     try:
         return data.decode(charset).encode("utf-8-sig")
     except (LookupError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Files that are taken in: those of folders, the kinds passed over, and the key of a content."""
+"""Files to index: those of folders, the kinds skipped, and the key of a file's content."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def passed_over(given: Iterable[str | Path], index: str) -> Iterator[tuple[str, 
 
     Args:
         given: files and folders.
-        index: the name of the index file, which may lie in the folder.
+        index: the name of the index file, which may be in the folder.
     """
     for entry in given:
         path = Path(entry).expanduser()

@@ -1,6 +1,6 @@
 """Forms of writing that people take for the same: what is typed finds what is written.
 
-Radicals that stand for characters (Unicode's EquivalentUnifiedIdeograph; NFKC knows only the
+Radicals that are used for characters (Unicode's EquivalentUnifiedIdeograph; NFKC knows only the
 Kangxi block), traditional and simplified Chinese (OpenCC's characters), full-width forms, and
 characters that are not seen: soft hyphens, zero-width marks, Arabic and Hebrew vowel signs.
 Page texts stay as they are written; searching and comparing quotes go through here.
@@ -128,7 +128,7 @@ def _same_length() -> tuple[re.Pattern[str], dict[str, str]]:
 
 
 def _one_of_each_class() -> dict[str, str]:
-    """Returns for each Chinese character that has other forms the one that stands for all.
+    """Returns for each Chinese character with variants the one that represents them all.
 
     A class holds what any conversion leads to: 帳 and 賬 are 帐 or 账, so all four are one.
     """

@@ -33,7 +33,6 @@ SCALES = (1.0, 100.0, 0.01, 1e3, 1e-3, 1e6, 1e-6, 1e4, 1e-4, 1e8, 1e-8)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；])")
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _SHORT_YEAR = re.compile(r"\bFY\s?['’]?(\d\d)\b", re.I)
-_SCALE_WORDS = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _IN_UNITS = re.compile(r"\bin (thousand|million|billion)s\b", re.I)
 _UNIT_AFTER = re.compile(r"^\s*(?:US\s*)?(?:\$\s*)?(thousand|million|billion)s?\b", re.I)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -281,7 +280,7 @@ def _weights(claim: str, question: str) -> dict[str, float]:
 
 
 def _fit(row: _TableRow, weights: dict[str, float]) -> float:
-    """Returns how well a row's label fits: what it shares, less if it says much else."""
+    """Returns how well a row's label fits: the words it shares, less if it has many others."""
     shared = sum(weights.get(word, 0.0) for word in row.words)
     if not shared or len(row.words) > LONG_LINE / 2:
         return shared
@@ -296,7 +295,7 @@ def _row_fits(
     if all(not row.words for row in own):
         return True  # no label to go by
     if len(_words(claim)) < LEAST_WORDS:
-        return True  # a bare figure says nothing about its row
+        return True  # a bare figure does not name its row
     if bool(_CJK.search(claim)) != any(_CJK.search(row.text) for row in own):
         return True  # another language: no words can be shared
     if best == 0:

@@ -32,7 +32,7 @@ MOST_NAMED = 20  # sources that could not be read again
 
 
 def heals(method: Method[P, R]) -> Method[P, R]:
-    """Makes a method of an index rebuild a file that turns out to be damaged, and go on."""
+    """Decorates a method of an index: a damaged file is rebuilt, and the method runs again."""
 
     @functools.wraps(method)
     def run(index: DocumentIndex, /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,4 +1,4 @@
-"""The document index: takes in documents and finds cited passages."""
+"""The document index: adds documents and finds cited passages."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class DocumentIndex(Closing):
         InputError: the file is not an index or cannot be written.
 
     Attributes:
-        told: what a person is to know of the index itself: that its file was damaged and rebuilt.
+        told: notes for the person about the index itself: that its file was damaged and rebuilt.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class DocumentIndex(Closing):
         self.told += take_in_anew(self)
 
     def heal(self) -> None:
-        """Makes a damaged index file again from its sources; `told` says so."""
+        """Rebuilds a damaged index file from its sources; `told` reports it."""
         self._store.close()
         self._open_store()
 
@@ -173,7 +173,7 @@ class DocumentIndex(Closing):
         password: str | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> list[Added]:
-        """Takes in files, folders and URLs; what fails is reported and the others go on.
+        """Adds files, folders and URLs; failures are reported, and the others continue.
 
         A file whose content is already there costs only its hash. A file that changed becomes a
         new version; searches see only the newest.

@@ -59,7 +59,7 @@ class Library:
         index: the index.
         names: the document's id by the name that the model uses.
         paths: the path by that name; other files of the index may have the same content.
-        failed: why a file could not be taken in, one line each.
+        failed: why a file could not be added, one line each.
     """
 
     def __init__(self, index: DocumentIndex) -> None:

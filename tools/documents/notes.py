@@ -1,4 +1,4 @@
-"""What was left out of a document, guessed or hidden in it: one line each, told to readers.
+"""What was left out of a document, guessed or hidden in it: one line each, for readers.
 
 A page's notes do not name it; those of a document begin with "Page 3: ". They are kept in English
 and shown in the person's language (`core.translation.in_language`).

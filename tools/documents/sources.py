@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class NumberedSource:
-    """What one number stands for.
+    """The passage behind one number.
 
     Attributes:
         number: from 1, in the order in which passages were shown.
@@ -52,7 +52,7 @@ class SourceBook:
             return self._numbers[key]
 
     def get(self, number: int) -> NumberedSource | None:
-        """Returns what a number stands for, or None."""
+        """Returns the passage behind a number, or None."""
         return self._sources[number - 1] if 1 <= number <= len(self._sources) else None
 
     def __iter__(self) -> Iterator[NumberedSource]:

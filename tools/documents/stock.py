@@ -122,6 +122,6 @@ def _taken_in(index: DocumentIndex, files: list[str]) -> tuple[dict[int, str], l
 
 
 def replace_stock_retrieval() -> None:
-    """Registers `retrieval` and `doc_parser` with qwen-agent in the place of its own."""
+    """Registers `retrieval` and `doc_parser` with qwen-agent in place of its own."""
     for tool in (Retrieval, DocParser):
         TOOL_REGISTRY[tool.name] = tool

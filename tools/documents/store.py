@@ -16,7 +16,7 @@ Outline = list[tuple[int, str, int]]  # level from 1, title, page from 1
 
 @dataclass(frozen=True, slots=True)
 class DocumentFile:
-    """A file that is taken in: its content's key and what is known before its pages are read."""
+    """A file to index: the key of its content, and what is known before its pages are read."""
 
     key: str
     name: str
@@ -37,13 +37,13 @@ class Document:
     Attributes:
         id: its number in the index.
         file: the name of the file that it was read from.
-        path: where that file lies.
+        path: where that file is.
         title: the title that the document gives itself, or "".
         kind: its format, for example "pdf".
         pages: number of pages.
         chunks: number of passages.
         bytes: size of the file.
-        added: when it was taken in, UTC, ISO 8601.
+        added: when it was indexed, UTC, ISO 8601.
         version: counts the contents that this path had, from 1.
         current: whether it is the newest version of its path.
         meta: what was given with it.

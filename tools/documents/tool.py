@@ -179,7 +179,7 @@ class ReadDocument(_DocumentTool):
             return self._table(pages, arguments.table, file, document.path)
         parts = [say("data", language)]
         parts += [self._page(file, document.path, page, language) for page in pages]
-        if 1 in numbers:  # what is to be known of the whole document stands with its beginning
+        if 1 in numbers:  # notes on the whole document are shown with its beginning
             whole = (n for n in document.notes if not n.startswith(("Page ", "Pages ")))
             parts += [in_language(note, language) for note in whole]
         return _limited("\n\n".join(parts), language)

@@ -19,7 +19,7 @@ class Edit:
 
     Attributes:
         old: the text to replace; must occur once unless `every`.
-        new: what is there afterwards.
+        new: the replacement.
         every: whether all its places are replaced.
     """
 

@@ -97,7 +97,7 @@ class Files:
             tail: only this many lines from the end.
             start: the first line wanted, from 1.
             count: how many lines from `start`.
-            cursor: how many characters to leave out, as the last reply said.
+            cursor: how many characters to skip, as given by the last reply.
             encoding: what to read it as; found out when None.
 
         Raises:

@@ -1,7 +1,7 @@
 """Glob patterns over relative paths: `*`, `?`, `[a-z]`, `{a,b}`, and `**` for any folders.
 
 The rules are minimatch's with `dot: true`, which the reference server uses: `*` does not cross a
-slash but matches a leading dot; `**` stands for whole path parts only.
+slash but matches a leading dot; `**` matches whole path parts only.
 """
 
 from __future__ import annotations

@@ -128,9 +128,9 @@ class _TreeText:
 
 
 def tree_text(entries: list[Entry], start: int, budget: int) -> tuple[str, int]:
-    """Returns entries as a JSON tree in the reference server's form, and where to go on.
+    """Returns entries as a JSON tree in the reference server's form, and the next cursor.
 
-    The folders above the first entry are repeated, so that each part is a tree of its own.
+    The folders above the first entry are repeated, so that each part is a complete tree.
 
     Args:
         entries: all entries, each folder before what is in it.

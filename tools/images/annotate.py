@@ -43,7 +43,7 @@ def draw_boxes(picture: Image, boxes: Sequence[PictureBox]) -> Image:
         draw.rectangle(corners, outline="white", width=width + 2)
         draw.rectangle(corners, outline=color, width=width)
     taken: list[Corners] = []
-    for box, color in zip(boxes, colors, strict=True):  # labels lie over all boxes
+    for box, color in zip(boxes, colors, strict=True):  # labels are drawn over all boxes
         if box.label:
             font = _fitting_font(draw, box.label, size, out.width)
             _draw_label(draw, _clipped_box(box, out.size), box.label, color, font, out.size, taken)
@@ -104,7 +104,7 @@ def _free_place(
 ) -> Corners:
     """Returns where a label covers no other one: above its box, in it, below it, or further down.
 
-    Where all is full it lies above the box, or in it at the picture's upper edge.
+    Where all is full it goes above the box, or in it at the picture's upper edge.
     """
     x = min(corners[0], max(0, size[0] - width))
     above = corners[1] - height

@@ -62,7 +62,7 @@ def region_of(bbox: Sequence[float], size: tuple[int, int]) -> tuple[int, int, i
     """Returns a region in whole pixels, cut to a picture of that size; sides in any order.
 
     Raises:
-        ToolError: the region lies outside the picture.
+        ToolError: the region is outside the picture.
     """
     x1, x2 = sorted(min(max(round(x), 0), size[0]) for x in (bbox[0], bbox[2]))
     y1, y2 = sorted(min(max(round(y), 0), size[1]) for y in (bbox[1], bbox[3]))
@@ -89,7 +89,7 @@ def named_picture(
         name: what the model calls it.
         context: the call's context.
         allowed: further paths that may be opened.
-        kind: what the model is told that it looked for.
+        kind: what was looked for, for the message to the model.
 
     Raises:
         ToolError: there is no such file in the conversation.

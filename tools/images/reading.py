@@ -1,6 +1,6 @@
 """Text in pictures, by RapidOCR (`ocr` extra), whose wheel brings models for both languages.
 
-Pages that lie on their side or upside down are found out by reading a few lines both ways.
+Pages that are turned sideways or upside down are detected by reading a few lines both ways.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PAGE_SCALE = 200 / 72  # pixels a point: 200 dots an inch, enough for small print
 _DOUBTFUL = 0.7  # confidence in a line that is read once more
 _TALL = 1.5  # a line's height to its width: it runs upwards or downwards
-_LONG_ENOUGH = 4  # characters of a line that tells how a page is turned
+_LONG_ENOUGH = 4  # characters of a line that shows how a page is turned
 _TRIED = 3  # lines
 _BENEFIT = 0.3  # of confidence, for a page that is as it should be
 _SURE = 0.75  # confidence in turned lines
@@ -50,7 +50,7 @@ class _Engine:
 
         # one thread: two take 40 % more processor time for a page, most of it spent waiting for
         # each other, and twice the time beside other work; pages are read by several processes
-        quiet = {"Global.log_level": "error"}  # else it tells of its models
+        quiet = {"Global.log_level": "error"}  # else it logs its models
         one = {"EngineConfig.onnxruntime.intra_op_num_threads": 1}
         self._engine = RapidOCR(params={**quiet, **one})
 
@@ -103,7 +103,7 @@ def _part_of_line(picture: Image, line: TextLine) -> Image:
 
 
 def _read_again(picture: Image, line: TextLine) -> TextLine:
-    """Reads a line as it stands: the engine takes some long ones for lines upside down."""
+    """Reads a line without turning it: the engine takes some long ones for upside-down."""
     with _lock:
         text, confidence = _ocr_engine().one(_as_pixels(_part_of_line(picture, line)))
     if confidence <= line.confidence:
@@ -112,9 +112,9 @@ def _read_again(picture: Image, line: TextLine) -> TextLine:
 
 
 def read_upright(picture: Image) -> tuple[list[TextLine], int]:
-    """Returns the lines of a picture that may lie on its side or upside down.
+    """Returns the lines of a picture that may be turned sideways or upside down.
 
-    Their places are those in the picture turned upright; the second value says by how many quarter
+    Their places are those in the picture turned upright; the second value is by how many quarter
     turns against the clock it was turned for that.
 
     Raises:
@@ -133,7 +133,7 @@ def read_upright(picture: Image) -> tuple[list[TextLine], int]:
 
 
 def _kept(entry: Any) -> tuple[list[TextLine], int] | None:
-    """Reads an entry of the cache; one that somebody damaged is none."""
+    """Reads an entry of the cache; a damaged one counts as missing."""
     try:
         lines = [TextLine(str(text), *map(float, rest)) for text, *rest in entry["lines"]]
         return lines, int(entry["turn"]) % 4

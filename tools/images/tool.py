@@ -114,7 +114,7 @@ class ImageZoom(_PictureTool):
         scale: float = Field(2.0, ge=0.1, le=8.0)
 
     def call(self, params: Any, **kwargs: Any) -> ToolResult:
-        """Returns the region as a picture of its own."""
+        """Returns the region as a picture."""
         arguments = self.parse(params)
         path, picture, context = self._open(arguments.image, kwargs)
         region = region_of(arguments.bbox, picture.size)

@@ -11,7 +11,7 @@ The form is the one of qwen-agent (and of most MCP clients), with some keys of o
 
 Other clients' files and keys are read as well; see `config_forms`.
 
-`${NAME}` in `env`, `headers` and `url` stands for our own variable NAME, `${NAME:-text}` gives a
+`${NAME}` in `env`, `headers` and `url` is replaced by our own variable NAME, `${NAME:-text}` has a
 default; in `args` and `command` a variable that is set is filled in, the rest stays. No other
 variable of ours reaches a server, except those that every program needs.
 """

@@ -29,12 +29,12 @@ class ServerConnection:
     """A server of the configuration, as its tools see it.
 
     The process or HTTP session is shared by all calls. When it has ended, the next call opens a
-    new one; calls that come meanwhile wait for the same one. When nobody refers to the connection
-    any more, the server is ended.
+    new one; calls that come meanwhile wait for the same one. When nothing refers to the connection
+    any longer, the server is ended.
 
     Args:
         page: where a person may log in while it is opened.
-        anew: whether that is to happen although there are tokens.
+        anew: whether to log in again although there are tokens.
         keeps_offer: whether what the server offers is kept for the next time.
     """
 

@@ -1,6 +1,6 @@
 """HTTP to MCP servers, watched: whether a request has run, and whether its session is still known.
 
-The SDK tells of a failed request late or not at all (over SSE a refused POST leaves its caller
+The SDK reports a failed request late or not at all (over SSE a refused POST leaves its caller
 waiting), and not whether the server may have run it. So each call has an `Attempt` in its context,
 which the HTTP client fills in.
 """
@@ -46,7 +46,7 @@ class Attempt:
         sent: whether the server may have got it.
         lost: the server does not know the session, or was not reached; nothing has run.
         status: of the reply, or 0.
-        words: what the reply or the error says, in one piece.
+        words: the text of the reply or the error, in one piece.
         elicit: asks the person of the run that the request belongs to.
         fault: why the login failed that the request needed, or None.
     """
@@ -78,7 +78,7 @@ def says_session_lost(words: str) -> bool:
 
 
 class WatchedClient(httpx2.AsyncClient):
-    """An HTTP client that tells the attempt of its context what became of it.
+    """An HTTP client that reports results to the attempt of its context.
 
     Args:
         posts_are_acknowledged: whether a POST only hands a message over, its reply coming on

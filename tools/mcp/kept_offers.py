@@ -1,7 +1,7 @@
 """What servers offered, kept in the user's cache folder, so that a list of tools starts none.
 
 An entry is found by how the server is started or where it listens. It says with which files of the
-program it was made: when these changed, or after a day, it is still used, and made anew behind it.
+program it was made: when these changed, or after a day, it is used and refreshed behind.
 Values of environment and headers are only in the entry's name, hashed with a key of this machine.
 `QWENBELT_CACHE=off` keeps nothing.
 """
@@ -97,7 +97,7 @@ def _key(folder: Path) -> bytes:
 
 
 def _program(config: ServerConfig) -> list[list[Any]]:
-    """Returns what tells one version of a program from another: its files, and their dates."""
+    """Returns what identifies a version of a program: its files, and their dates."""
     if config.kind != "stdio":
         return []
     places = [shutil.which(config.command) or config.command]

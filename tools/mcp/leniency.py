@@ -1,4 +1,4 @@
-"""What a server sends, mended before the SDK checks it: one odd entry costs itself, not the whole.
+"""Repairs a server's messages before the SDK checks them: an odd entry costs only itself.
 
 The SDK checks a reply as one piece, so one tool with an impossible schema would take all tools
 down, and a block of an unknown kind the result of a call that has run. What is changed or left

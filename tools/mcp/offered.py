@@ -1,7 +1,7 @@
 """What servers offer to people rather than to the model: resources as files, prompts as commands.
 
 `Offered` is made from an agent's tools, and serves every face: `@server:uri` in a question names a
-resource, `/server:prompt name=value` stands for a prompt.
+resource, `/server:prompt name=value` is replaced by a prompt.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class Offered:
         return shorten_text("\n\n".join(text for text in texts if text))[0]
 
     def complete(self, line: str) -> list[str]:
-        """Returns how the last word of a line may go on: commands, references, arguments."""
+        """Returns completions of the last word of a line: commands, references, arguments."""
         word = line.rpartition(" ")[2]
         if word.startswith("@"):
             return [r.reference for r in self.resources() if r.reference.startswith(word)]

@@ -60,7 +60,7 @@ class ResultReader:
         self._language = language
 
     def tool_items(self, result: CallToolResult) -> list[Item]:
-        """Returns the items of a tool's result; structured content where no text says the same."""
+        """Returns the items of a tool's result; structured content unless the text repeats it."""
         items = [self.block(block) for block in result.content]
         structured = result.structured_content
         if structured is not None:
@@ -127,9 +127,9 @@ def _without_blocks(structured: Any, blocks: Sequence[Any]) -> Any:
 
 
 def _structured_beyond_text(said: str, structured: Any) -> Any:
-    """Returns a structured value without what the text says already, as most servers send both.
+    """Returns a structured value without what the text has already; most servers send both.
 
-    None if the text says it all. Long texts that it holds too are left out of the rest.
+    None if the text has it all. Long texts that it holds too are left out of the rest.
     """
     if structured is None or not said.strip():
         return structured

@@ -31,7 +31,7 @@ class McpServers(Closing):
         config: `{"mcpServers": {...}}`, or the path of a JSON file with it.
         lazy: whether a server whose offer is known from before only starts at its first call. An
             offer that is not known is asked for, and the server ended again; one that may be old
-            is used, and asked for anew in the background.
+            is used, and refreshed in the background.
 
     Attributes:
         connections: by the servers' names.
@@ -132,7 +132,7 @@ def _known(connection: ServerConnection) -> concurrent.futures.Future[Offer]:
             if lasting is None or lasting.starts or future.cancelled():
                 return
             if (error := future.exception()) is not None:
-                log.info("MCP server %s: %s", lasting.config.name, error)  # its call says why
+                log.info("MCP server %s: %s", lasting.config.name, error)  # its call reports why
             else:
                 lasting.latest = future.result()
 

@@ -257,7 +257,7 @@ class McpSession:
                 self._take_offer(offer)
 
     async def _on_elicit(self, context: Any, params: Any) -> ElicitResult:
-        """Answers what the server asks of the person; declined where nobody can be asked."""
+        """Answers what the server asks of the person; declined where there is no one to ask."""
         attempt = http.current.get()
         elicit = attempt.elicit if attempt is not None else None
         if elicit is None:  # the older form does not say which call it belongs to
@@ -321,7 +321,7 @@ class McpSession:
                         self._list_again()
             await asyncio.sleep(rest)
             rest = min(rest * 2, _LONGEST_REST)
-            self._list_again()  # what changed while nobody listened
+            self._list_again()  # what changed while we were not listening
 
     async def output_fault(self, tool: str, value: Any) -> str:
         """Returns how a structured result differs from the tool's schema, "" if it fits."""
@@ -356,7 +356,7 @@ class McpSession:
 
         Raises:
             SessionLost: the server no longer knows the session; nothing has run.
-            ToolTimeout: no answer in time; the server was told to stop.
+            ToolTimeout: no answer in time; the server was asked to stop.
             ToolError: the server refused, failed or ended.
         """
         client = self._client

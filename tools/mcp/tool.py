@@ -177,7 +177,7 @@ class _RemoteTools(Tool):
         return self._result(future.result())
 
     async def acall(self, arguments: Any, **kwargs: Any) -> ToolResult:
-        """Calls the server's tool; cancelling this tells the server to stop."""
+        """Calls the server's tool; cancelling this asks the server to stop."""
         context = kwargs.get("context") or ToolContext()
         items = await asyncio.wrap_future(self._submit(arguments, context))
         return self._result(items)
@@ -214,13 +214,13 @@ class McpTool(_RemoteTools):
         hints = entry.annotations
         self.read_only = bool(hints and hints.read_only_hint)
         self.idempotent = self.read_only or bool(hints and hints.idempotent_hint)
-        # where a server says nothing, the specification's defaults assume the worst
+        # without a hint of the server, the specification's defaults assume the worst
         self.destructive = not self.read_only and not (hints and hints.destructive_hint is False)
         self.open_world = not (hints and hints.open_world_hint is False)
         super().__init__(connection)
 
     def resources(self, arguments: Any) -> tuple[set[str], set[str]]:
-        """Returns the server as read or written, if the server says which; else nothing."""
+        """Returns the server as read or written, as the tool's hints declare it; else nothing."""
         hints = self.entry.annotations
         if hints is None or hints.read_only_hint is None:
             return set(), set()
@@ -263,10 +263,10 @@ def _whole_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return json_schema({"type": "object", "properties": {}, "required": [], **rest})
 
 
-class ListResources(_RemoteTools):
-    """Lists a server's resources, named as qwen-agent names it."""
+class _ResourceTool(_RemoteTools):
+    """A tool over a server's resources, named as qwen-agent names it."""
 
-    action = RESOURCE_TOOLS[0]
+    action: str
     read_only = True
     idempotent = True
     open_world = True
@@ -274,8 +274,14 @@ class ListResources(_RemoteTools):
     def __init__(self, connection: ServerConnection, offer: Offer) -> None:
         server = connection.config.name
         self.name = tool_name(server, self.action)
-        self.description = say("list_resources", "en", server=server)
+        self.description = say(self.action, "en", server=server)
         super().__init__(connection)
+
+
+class ListResources(_ResourceTool):
+    """Lists a server's resources."""
+
+    action = RESOURCE_TOOLS[0]
 
     async def work(self, arguments: dict[str, Any], context: ToolContext) -> list[Item]:
         """Asks each time, since resources come and go."""
@@ -294,18 +300,13 @@ async def _listed_tools(client: Client) -> dict[str, Any]:
     }
 
 
-class ReadResource(_RemoteTools):
-    """Reads one of a server's resources, named as qwen-agent names it."""
+class ReadResource(_ResourceTool):
+    """Reads one of a server's resources."""
 
     action = RESOURCE_TOOLS[1]
-    read_only = True
-    idempotent = True
-    open_world = True
 
     def __init__(self, connection: ServerConnection, offer: Offer) -> None:
-        server = connection.config.name
-        self.name = tool_name(server, self.action)
-        self.description = say("read_resource", "en", server=server)
+        super().__init__(connection, offer)
         if offer.templates:
             known = "; ".join(t.uri_template for t in offer.templates[:20])
             self.description += f" {one_line(known, 1000)}"
@@ -314,7 +315,6 @@ class ReadResource(_RemoteTools):
             "properties": {"uri": {"type": "string", "description": say("uri", "en")}},
             "required": ["uri"],
         }
-        super().__init__(connection)
 
     async def work(self, arguments: dict[str, Any], context: ToolContext) -> list[Item]:
         """Reads the resource."""

@@ -17,7 +17,7 @@ _AT_ONCE = 1000
 
 
 def read_jsonl(store: GraphStore, path: Path) -> tuple[int, int]:
-    """Adds a file's entities and relations; what is there already stays.
+    """Adds a file's entities and relations; existing ones stay.
 
     Returns:
         How many entities and relations were new.

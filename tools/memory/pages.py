@@ -1,4 +1,4 @@
-"""Parts of the graph that fit one reply, and cursors to go on with."""
+"""Parts of the graph that fit one reply, and cursors for the next part."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class GraphPage:
     def add_entity(
         self, place: int, name: str, kind: str, observations: list[tuple[int, str]]
     ) -> bool:
-        """Adds an entity, or as many of its observations as fit; says whether all did."""
+        """Adds an entity, or as many of its observations as fit; returns whether all did."""
         empty = not self.entities
         entity = {"name": name, "entityType": kind, "observations": []}
         if not self._room_for(json.dumps(entity, ensure_ascii=False)) and not empty:
@@ -58,7 +58,7 @@ class GraphPage:
         return True
 
     def add_relation(self, number: int, source: str, target: str, kind: str) -> bool:
-        """Adds a relation; says whether it fits."""
+        """Adds a relation; returns whether it fits."""
         relation = {"from": source, "to": target, "relationType": kind}
         fits = self._room_for(json.dumps(relation, ensure_ascii=False))
         if not fits and (self.entities or self.relations):

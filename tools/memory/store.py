@@ -266,8 +266,8 @@ class GraphStore:
         """Returns the entities that a query matches, best first, at most 20 000.
 
         All words must be found in an entity's name, type or observations; case and accents do not
-        matter, and words may go on. Where nothing has all of them, the query is looked for as it
-        is (also inside words), and then entities with some of the words are taken.
+        matter, and words match as prefixes. Where nothing has all of them, the query is looked for
+        literally (also inside words), and then entities with some of the words are taken.
         """
         with self._reading() as connection:
             terms = query_phrases(query)

@@ -21,7 +21,7 @@ def text_for_index(text: str) -> str:
 
 
 def query_phrases(query: str) -> list[str]:
-    """Returns the terms of a query as FTS5 phrases; the last word of each may go on."""
+    """Returns the terms of a query as FTS5 phrases; the last word of each is a prefix."""
     found = []
     for term in query.split():
         words = _WORD.findall(text_for_index(term))

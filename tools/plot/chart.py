@@ -211,7 +211,7 @@ def _series_of_dict(series: dict[Any, Any]) -> list[Any]:
 class Series:
     """A named run of values; None is a gap. `x` is None where the chart's labels serve.
 
-    `points` names each point of a scatter chart, or is empty. `dates` says that x is days.
+    `points` names each point of a scatter chart, or is empty. `dates`: x is days.
     """
 
     name: str
@@ -285,7 +285,7 @@ def _in_order(series: Series) -> Series:
 
 
 def _point_names(entry: SeriesArguments, labels: list[Cell] | None, kind: Kind) -> tuple[str, ...]:
-    """Labels name the points of a scatter chart whose x values stand in the series."""
+    """Labels name the points of a scatter chart whose x values are in the series."""
     if kind != "scatter" or entry.x is None or labels is None or len(labels) != len(entry.x):
         return ()
     return tuple(label_text(label) for label in labels)

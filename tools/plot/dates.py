@@ -32,7 +32,7 @@ _EUROPEAN = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})")  # the day or the 
 def days_of(labels: Sequence[str]) -> tuple[float, ...] | None:
     """Returns the labels as days since 1970, or None when not all of them are dates.
 
-    A form whose order of day and month cannot be told ("03/04/2024" alone) is no date.
+    A form whose order of day and month is ambiguous ("03/04/2024" alone) is no date.
     """
     if len(set(labels)) < 2:
         return None

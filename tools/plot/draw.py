@@ -67,7 +67,7 @@ def draw_chart(chart: Chart, folder: Path, *, language: Language | None = None) 
 
 
 def file_stem(chart: Chart) -> str:
-    """Returns a file name that says what is shown and is this chart's alone."""
+    """Returns a file name that describes the chart and is unique to it."""
     words = re.sub(r"[^\w]+", "-", chart.title.casefold(), flags=re.UNICODE).strip("-_")
     digest = hashlib.sha256(repr(chart).encode("utf-8", "replace")).hexdigest()[:6]
     return f"{words[:40].strip('-') or chart.kind}-{digest}"

@@ -88,7 +88,7 @@ def _picked_columns(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> Ta
 def _joined_rows(
     header: Sequence[str], body: Sequence[Sequence[str]], at: int, picked: Sequence[int], how: str
 ) -> Table:
-    """Joins the rows of each x; dates stand in the order of time, others as they come."""
+    """Joins the rows of each x; dates are in chronological order, others as they come."""
     groups: dict[str, list[Sequence[str]]] = {}
     for row in body:
         groups.setdefault(row[at], []).append(row)

@@ -34,7 +34,7 @@ _LONGEST = 64
 
 
 def read_number(text: str) -> float | None:
-    """Returns the number that a table cell says, or None when the cell says "no value".
+    """Returns the number in a table cell, or None when the cell means "no value".
 
     Thousands separators, currency signs, percent signs (12% gives 12), accounting parentheses
     (negative), full-width digits and the Chinese units 万 and 亿 are understood.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-# eight hues told apart by people with colour blindness too (after Okabe and Ito, darkened)
+# eight hues that people with colour blindness can distinguish too (after Okabe and Ito, darkened)
 COLOURS = (
     "#2b6cb0",
     "#dd7a2b",

@@ -1,4 +1,4 @@
-"""Names made short so that they can still be told apart."""
+"""Shortens names so that they remain distinguishable."""
 
 from __future__ import annotations
 

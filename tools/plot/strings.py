@@ -1,4 +1,4 @@
-"""What the plot tool says, in English and Chinese."""
+"""Texts of the plot tool, in English and Chinese."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Plot(Tool):
         """Draws the chart.
 
         Raises:
-            ToolError: the data cannot be drawn; one line that says what to change.
+            ToolError: the data cannot be drawn; one line names what to change.
         """
         arguments: ChartArguments = self.parse(params)
         context: ToolContext = kwargs.get("context") or ToolContext()

@@ -1,6 +1,6 @@
 """An index of tools by their names, descriptions and parameters.
 
-Words are found with names weighed above what is said of parameters (`words.py`);
+Words are found with names weighed above descriptions of parameters (`words.py`);
 with the offline embedding, meaning counts beside words. A question that asks for
 several things is searched in its sentences as well, so that each brings its tool, and a tool
 whose name the question spells out comes first.
@@ -21,7 +21,7 @@ _FEWEST = 3  # words that make a part
 _PART = 0.5  # what the best of a part counts beside the best of the whole question
 _MEANING = 0.5  # what meaning counts beside words
 _SPELLED = re.compile(r"\w+(?:[.\-/]\w+)*")
-_A_NAME = re.compile(r"[_.]|[a-z0-9][A-Z]")  # what tells a tool's name from a word
+_A_NAME = re.compile(r"[_.]|[a-z0-9][A-Z]")  # what distinguishes a tool's name from a word
 
 
 class ToolIndex:
@@ -63,7 +63,7 @@ class ToolIndex:
         return sorted(scores, key=lambda row: (-scores[row], row))
 
     def _spelled_out(self, query: str) -> Iterator[int]:
-        """Yields the tools whose names stand in a question as they are written."""
+        """Yields the tools whose names are in a question literally."""
         for word in dict.fromkeys(_SPELLED.findall(query)):
             if word in self._rows and _A_NAME.search(word):
                 yield self._rows[word]

@@ -1,4 +1,4 @@
-"""Tools by the words of a question: BM25 over fields, and what a name says counted in.
+"""Finds tools by the words of a question: BM25 over fields, with the words of names.
 
 SQLite's FTS5 cuts and stems (porter; Chinese as overlapping pairs); the weights are worked out
 once, when the tools are known, so that a question only adds up numbers. Ranking by FTS5 itself
@@ -19,7 +19,7 @@ from typing import Any
 from qwenbelt.tools.documents.search.tokens import STOP_WORDS, index_text
 
 _COLUMNS = "name, description, parameters, about"
-_WEIGHTS = (2.0, 1.0, 1.0, 0.5)  # name, description, parameters' names, what is said of them
+_WEIGHTS = (2.0, 1.0, 1.0, 0.5)  # name, description, parameters' names, their descriptions
 _LENGTHS = (0.3, 0.5, 0.6, 0.75)  # how much a long field counts less, BM25's b
 _SATURATION = 1.2  # BM25's k1
 _NAMED = 0.5  # what a name that is all in the question counts beside the words

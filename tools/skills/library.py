@@ -1,4 +1,4 @@
-"""The skills of an agent: where they come from, what is told of them, how one is found."""
+"""The skills of an agent: where they come from, how they are announced and found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qwenbelt.tools.skills.skill import FILE, Examined, Skill, SkillFinding, exa
 from qwenbelt.tools.skills.strings import LINE, LISTED, MANY, NOTE
 
 SHIPPED = Path(__file__).resolve().parent / "shipped"
-MOST_LISTED = 40  # skills that the model is told of by name; of more it is told to search
+MOST_LISTED = 40  # skills announced to the model by name; with more it is asked to search
 _DEPTH = 3  # folders below the one that was given, as repositories of skills have them
 _MOST_FOLDERS = 5000
 _PASSED_OVER = {"node_modules", "__pycache__"}
@@ -117,7 +117,7 @@ class SkillLibrary:
         )
 
     def listing(self, language: Language) -> str:
-        """Returns what the model is told of the skills before it begins."""
+        """Returns what the system message says about the skills."""
         if self.is_long:
             return f"{MANY[language].format(count=len(self))}\n{NOTE[language]}"
         return f"{LISTED[language]}\n{self.told(self.names)}\n{NOTE[language]}"

@@ -1,4 +1,4 @@
-"""One skill: what its `SKILL.md` says, the files beside it, and what is wrong with them.
+"""One skill: its `SKILL.md`, the files beside it, and what is wrong with them.
 
 A skill is written by others. Its texts are data; what could lead out of its folder, hide
 something or fill the machine makes it unusable, with one line that says why.
@@ -37,7 +37,7 @@ class SkillFinding:
     """Something that is wrong with a skill.
 
     Attributes:
-        error: what, and how to mend it.
+        error: what is wrong, and how to fix it.
         fatal: whether the skill cannot be used.
     """
 
@@ -52,10 +52,10 @@ class Skill:
     Attributes:
         name: its name, which is its folder's.
         description: what it does and when to use it, one line.
-        folder: where it lies, absolute and without links.
+        folder: its path, absolute and without links.
         body: the instructions below the head.
         files: the paths of all its files, relative, with forward slashes.
-        allowed_tools: what it says it needs; nobody is given a tool because of it.
+        allowed_tools: what it declares to need; it grants no tool.
     """
 
     name: str
@@ -140,7 +140,7 @@ def read_skill(folder: str | os.PathLike[str]) -> Skill:
     """Returns the skill in a folder.
 
     Raises:
-        ConfigError: it cannot be used; one line says why.
+        ConfigError: it cannot be used; one line gives the reason.
     """
     examined = examine(folder)
     if examined.skill is None:
@@ -319,7 +319,7 @@ def _allowed(file: Path, table: Mapping[str, Any], wrong: Any) -> tuple[str, ...
 
 
 def _files(folder: Path, wrong: Any) -> tuple[str, ...]:
-    """Returns the files below a folder; links that lead out of it and devices are told."""
+    """Returns the files below a folder; links that lead out of it and devices are reported."""
     names: list[str] = []
     size = 0
     for entry in _walked(folder):

@@ -1,4 +1,4 @@
-"""What the model is told of skills, in English and Chinese."""
+"""Texts for the model about skills, in English and Chinese."""
 
 from __future__ import annotations
 

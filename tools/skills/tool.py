@@ -68,18 +68,23 @@ class SearchSkillsArguments(BaseModel):
     query: str = Field(description="What is to be done, in a few words.")
 
 
-class LoadSkill(Tool):
-    """Gives the instructions of a skill, or the text of one of its files."""
+class _LibraryTool(Tool):
+    """A tool that only reads the library."""
 
-    name = LOAD
-    description = "Gives a skill's instructions, and the names of its files and scripts."
-    Arguments = LoadSkillArguments
     read_only = True
     idempotent = True
 
     def __init__(self, library: SkillLibrary) -> None:
         super().__init__()
         self._library = library
+
+
+class LoadSkill(_LibraryTool):
+    """Gives the instructions of a skill, or the text of one of its files."""
+
+    name = LOAD
+    description = "Gives a skill's instructions, and the names of its files and scripts."
+    Arguments = LoadSkillArguments
 
     def call(self, params: Any, **kwargs: Any) -> str:
         """Returns the instructions, or the file's text."""
@@ -100,18 +105,12 @@ class LoadSkill(Tool):
         )
 
 
-class SearchSkills(Tool):
+class SearchSkills(_LibraryTool):
     """Finds skills by what they are for."""
 
     name = SEARCH
     description = "Finds skills by what they are for. Load what was found with load_skill."
     Arguments = SearchSkillsArguments
-    read_only = True
-    idempotent = True
-
-    def __init__(self, library: SkillLibrary) -> None:
-        super().__init__()
-        self._library = library
 
     def call(self, params: Any, **kwargs: Any) -> str:
         """Returns a line for each skill that was found."""

@@ -49,7 +49,7 @@ class RowPage:
         columns: the columns' names.
         rows: values as JSON has them; see `Database.query`.
         first: the number of the first row in the whole result, from 0.
-        cursor: where to go on, or None at the end.
+        cursor: where the next page begins, or None at the end.
     """
 
     columns: list[str]

@@ -121,7 +121,7 @@ class DatabasePool:
             try:
                 worker.send({"do": do, "with": arguments})
                 reply = _receive_reply(worker, self.seconds, _GRACE_SECONDS, call)
-            # after anything unforeseen it may still answer the old question: it must not go on
+            # after an unforeseen error it may still answer the old question: do not reuse it
             except BaseException as error:
                 worker.stop()
                 if isinstance(error, ChildEnded):
@@ -154,7 +154,7 @@ class DatabasePool:
         return found or self._new()
 
     def _add_spare(self, sparing: threading.Lock) -> None:
-        """Has a process ready for whoever comes while all others are at work."""
+        """Keeps a spare process ready while all others are busy."""
         try:
             self._idle.give_back(self._new())
         except QwenbeltError:

@@ -1,4 +1,4 @@
-"""Downloads from URLs that nobody here vouches for.
+"""Downloads from untrusted URLs.
 
 Every hop is checked by `core.urls`, and the connection goes to the address that was checked, so
 that neither a redirect nor a name that changes its address leads to a private place. Size counts
@@ -35,8 +35,8 @@ class Downloaded:
 
     Attributes:
         url: where it came from in the end, after redirects.
-        media_type: for example "text/html", lower case, "" when the server told none.
-        charset: as the server told it, "" when it did not.
+        media_type: for example "text/html", lower case, "" when the server gave none.
+        charset: as the server gave it, else "".
     """
 
     url: str

@@ -29,6 +29,7 @@ from qwenbelt.agents.models.deltas import (
     WirePiece,
 )
 from qwenbelt.agents.models.endpoint_model import EndpointModel, Model, Request
+from qwenbelt.agents.models.wrapped_model import WrappedModel
 from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.thread_pool import shared_pool
 from qwenbelt.core.errors import EndpointError, ToolError
@@ -118,51 +119,12 @@ class Steps:
             raise
 
 
-class DurableModel:
+class DurableModel(WrappedModel):
     """A model whose replies are recorded."""
 
     def __init__(self, inner: Model, steps: Steps) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._steps = steps
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._inner.name
-
-    @property
-    def url(self) -> str:
-        """Where the model is."""
-        return self._inner.url
-
-    @property
-    def codec(self) -> Any:
-        """How calls are written for the model."""
-        return self._inner.codec
-
-    @property
-    def max_retries(self) -> int:
-        """How often a failed request is sent again."""
-        return self._inner.max_retries
-
-    @property
-    def thinks_not(self) -> bool:
-        """Whether thinking is switched off."""
-        return self._inner.thinks_not
-
-    @property
-    def known(self) -> Any:
-        """What the endpoint has shown it can do; typed answers ask."""
-        return getattr(self._inner, "known", None)
-
-    @property
-    def dialect(self) -> Any:
-        """The endpoint's kind; typed answers ask."""
-        return getattr(self._inner, "dialect", None)
-
-    def adapt(self, error: EndpointError, request: Request) -> str:
-        """Changes how requests are written after a refusal; returns what changed, or ""."""
-        return self._inner.adapt(error, request)
 
     async def pieces(self, request: Request) -> AsyncIterator[WirePiece]:
         """Sends a request, records the reply, and yields its pieces.

@@ -9,7 +9,6 @@ from qwenbelt.tools.documents.grounding import (
     CitedText,
     Claim,
     GroundingCheck,
-    abstains,
     check_claims,
     claims_of,
 )
@@ -51,11 +50,6 @@ def report_checks(
 def is_grounded(checks: Sequence[GroundingCheck]) -> bool:
     """Returns whether every check passed."""
     return all(check.ok for check in checks)
-
-
-def says_nothing_found(report: ReportDocument) -> bool:
-    """Returns whether a report says that the documents do not answer the question."""
-    return not report.citations and abstains(" ".join(c.text for c in _claims(report.blocks, {})))
 
 
 def problems(checks: Sequence[GroundingCheck], language: Language) -> list[str]:

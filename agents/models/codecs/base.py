@@ -85,7 +85,7 @@ class Codec(ABC):
     # whose thoughts go back with them, as the makers of some models and endpoints ask: those of no
     # reply, of replies with calls (the steps of a run; templates drop them later), or of all
     keeps_thoughts: Literal["", "steps", "all"] = ""
-    # whether a reply with calls without any thoughts says so, as some endpoints demand
+    # whether a reply with calls carries an empty field of thoughts, as some servers demand
     demands_thoughts: bool = False
 
     @abstractmethod

@@ -21,7 +21,7 @@ _BEFORE = re.compile(r"\s*(?:```[a-zA-Z_]*\s*)?")
 _JSON_CALL = re.compile(r"\{|\[\s*(?:\{|\Z)")
 _GAP = re.compile(r"(?:[\s,;}\]]|</function>|```[a-z_]*)*")
 _STARTS = (CLOSE, OPEN, "<function", "</function>", "```")
-_FOREIGN_BODY = 2000  # characters in which a body that is no call must be closed to be told
+_FOREIGN_BODY = 2000  # a body that is no call is reported if it closes within so many characters
 _ATTEMPTS = 64  # readings of one body while it grows; after them it is read when the reply ends
 
 
@@ -42,7 +42,7 @@ class CallBlock:
         schemas: of the offered tools, by name.
 
     Attributes:
-        calls: what was found so far; whoever reads takes them out.
+        calls: found so far; the reader removes them.
         is_over: whether it has ended.
         is_text: whether it has turned out to be no call; then all of it is text.
         closed: whether its closing tag was seen.
@@ -88,7 +88,7 @@ class CallBlock:
             self._advance(final=False)
 
     def finish(self) -> None:
-        """Ends the reply: what is whole counts, what is not is told or shown."""
+        """Ends the reply: complete calls count, others are reported or shown as text."""
         self._advance(final=True)
         if self.is_over:
             return
@@ -145,7 +145,7 @@ class CallBlock:
             self._other(text, final)
 
     def _other(self, text: str, final: bool) -> None:
-        """A body that is neither JSON nor a function: told when it is closed, else text."""
+        """A body that is neither JSON nor a function: reported when it is closed, else text."""
         place = text.find(CLOSE, self._start)
         behind = text[place + len(CLOSE) :][:1]
         body = text[self._start : place]

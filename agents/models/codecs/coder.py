@@ -1,7 +1,7 @@
 """Calls as Qwen3-Coder writes them: `<function=NAME><parameter=KEY>value</parameter></function>`.
 
 Values are raw text and may hold the very tags that structure a call: files that are parsers,
-templates, tests. So a closing tag counts where the structure goes on behind it, and tags that open
+templates, tests. So a closing tag counts where valid structure follows it, and tags that open
 inside a value have their own closing ones there.
 """
 
@@ -40,7 +40,7 @@ class WrittenFunction:
         name: "" when its body cannot be read.
         arguments: JSON text, or the body itself when it cannot be read.
         end: where it ends in the text.
-        kind: "call"; "abandoned" when another began before this one had said anything; "text" when
+        kind: "call"; "abandoned" when another began before this one had any arguments; "text" when
             the tag is only mentioned.
     """
 
@@ -53,7 +53,7 @@ class WrittenFunction:
 def read_function(
     text: str, start: int, schemas: Schemas, *, final: bool
 ) -> WrittenFunction | None:
-    """Returns the function whose tag is at `start`; None while it may go on, or is cut off.
+    """Returns the function whose tag is at `start`; None while incomplete or when cut off.
 
     Args:
         text: the reply from somewhere before the tag, as far as it has come.
@@ -140,7 +140,7 @@ class _Function:
         )
 
     def _json(self, place: int) -> WrittenFunction | None:
-        """Reads a body that is a JSON object of arguments; anything else is told to the model."""
+        """Reads a body that is a JSON object of arguments; others are reported to the model."""
         if self.text[place] != "{":
             return self._unreadable(place)
         seal = JsonSeal()
@@ -181,7 +181,7 @@ class _Function:
     # -- values ---------------------------------------------------------------------------------
 
     def _value_end(self, start: int, name: str) -> tuple[int, int] | None:
-        """Returns where a value ends and where the structure goes on; None while it may go on."""
+        """Returns where a value ends and the structure continues; None while incomplete."""
         found = self._own_close(start, name)
         if found is None and self.final:
             found = self._first_close(start, name) or self._without_close(start)
@@ -213,7 +213,7 @@ class _Function:
         return None
 
     def _first_close(self, start: int, name: str) -> tuple[int, int] | None:
-        """Finds the first closing tag behind which structure goes on, whatever opens inside."""
+        """Finds the first closing tag that valid structure follows, whatever opens inside."""
         for close in _CLOSE.finditer(self.text, start):
             if self._goes_on(close.end(), name):
                 return close.start(), close.end()

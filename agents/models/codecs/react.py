@@ -121,7 +121,7 @@ class ReActReader(Reader):
             out.append(Sealed(call))
 
     def _input(self, start: int, final: bool) -> tuple[str, int | None]:
-        """Returns the text of an input and where it ends, or None when it may go on."""
+        """Returns the text of an input and where it ends, or None while it is incomplete."""
         rest = self._all[start:]
         opening = rest.lstrip()
         if opening[:1] == "{":
@@ -178,7 +178,7 @@ class ReActCodec(Codec):
 
 
 def observations(results: Sequence[CallResult]) -> str:
-    """Returns the observations of a step; several are told apart by their tool's name."""
+    """Returns the observations of a step; several are labelled with their tool's name."""
     if len(results) == 1:
         return f"Observation: {results[0].text}"
     return "\n".join(f"Observation {n} ({r.name}): {r.text}" for n, r in enumerate(results, 1))

@@ -33,7 +33,7 @@ from qwenbelt.agents.models.deltas import (
 )
 
 THINK, THINK_END = "<think>", "</think>"
-# where JSON that may be a call begins: on a line of its own
+# JSON that may be a call begins on a new line
 _JSON_MARK = r"(?:(?<=\n)|\A)[ \t]*(?:```|\{|\[)"
 _JSON_HEAD = re.compile(r"[ \t]*(?:```|\{|\[)")
 _LINE_TAIL = re.compile(r"(?:(?<=\n)|\A)[ \t]*`{0,2}\Z")

@@ -62,7 +62,7 @@ def read_json(text: str) -> list[Written]:
 
 
 def read_broken(body: str) -> Written:
-    """Returns the name and the arguments of JSON that is not whole, as far as they can be told.
+    """Returns the name and the arguments of JSON that is not whole, as far as they are readable.
 
     Text that cannot be read gives an empty name; the text itself is kept as arguments.
     """
@@ -72,13 +72,8 @@ def read_broken(body: str) -> Written:
     return (name.group(1) if name else ""), body.strip()
 
 
-def is_whole(arguments: str) -> bool:
-    """Whether arguments are a JSON object, or text that is meant to be one, to their end."""
-    return loads_lenient(arguments) is not None
-
-
 def _first_value(text: str) -> str:
-    """Returns the first JSON value of text that goes on, however broken what follows is."""
+    """Returns the first JSON value of text, however broken what follows it is."""
     seal = JsonSeal()
     if text.lstrip()[:1] in ("{", '"') and seal.feed(text) and seal.end is not None:
         return text[: seal.end].strip()
@@ -138,14 +133,14 @@ def _fence_head(text: str) -> tuple[str, str, str]:
     found = re.match(r"([a-zA-Z_]*)(\s*)", text)
     language, space = (found.group(1), found.group(2)) if found else ("", "")
     rest = text[len(language) + len(space) :]
-    # "```{" has no space, but its language is complete all the same
+    # "```{" has no space, but its language is complete nevertheless
     return language, space or ("\n" if rest else ""), rest
 
 
 def _string_at(text: str, known: Iterator[str] | Any) -> tuple[str | None, str | None]:
     """Reads a JSON string of the known ones: (itself or its beginning or None, what follows it).
 
-    What follows is None while the string goes on.
+    What follows is None while the string is open.
     """
     if not text:
         return "", None
@@ -161,7 +156,7 @@ def json_calls(text: str, schemas: Schemas) -> list[Written]:
     """Returns the calls of text that is nothing but fenced or bare JSON of offered tools.
 
     Several values may follow each other; a lone closing tag after them is ignored. One that names
-    a tool which is not offered stays beside others that do: the model is told of it.
+    a call of a tool that is not offered is kept beside valid ones, so that the model hears of it.
     """
     calls: list[Written] = []
     for value in _json_values(text):

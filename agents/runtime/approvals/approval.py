@@ -146,7 +146,7 @@ def request_for(
 
 
 def rule_for_call(policy: ApprovalPolicy, tool: Any, values: Any) -> PolicyWord | PolicyFunction:
-    """Returns what applies to a call when its tool and values have been held against the rules."""
+    """Returns the policy for a call: the rules that match its tool and values."""
     if not isinstance(policy, RuledPolicy):
         return policy
     words: dict[str, PolicyFunction] = {
@@ -159,7 +159,7 @@ def rule_for_call(policy: ApprovalPolicy, tool: Any, values: Any) -> PolicyWord 
 
 
 async def policy_decision(policy: PolicyWord | PolicyFunction, request: ApprovalRequest) -> Verdict:
-    """Returns what the policy says of a call.
+    """Returns the policy's decision on a call.
 
     "auto" allows everything. "ask" asks a person about every call that is not read-only. "never"
     refuses those. "untrusted" asks about calls that have effects or reach outside when untrusted

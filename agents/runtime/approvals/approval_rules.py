@@ -3,8 +3,8 @@
 A pattern is `tool` or `tool(argument)`, both with `*` and `?` as in file names. `never` beats
 `ask`, and `ask` beats `allow`.
 
-`{"sources": {"web_fetch(url)": ["read_channel"]}}` says whose results may choose an argument: there
-is no question for a value that is in what one of those tools gave back.
+`{"sources": {"web_fetch(url)": ["read_channel"]}}` lists the tools whose results may
+choose an argument: a value from one of those results needs no approval.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ _STEMS = [
 
 
 def asks_for(name: str, said: str) -> bool:
-    """Returns whether words ask for a kind of effect that a tool's name stands for.
+    """Returns whether words ask for a kind of effect that a tool's name implies.
 
     Args:
         name: the tool's name; one without a known verb must be named by a word of it.

@@ -1,4 +1,4 @@
-"""The labels of one run's conversation: kept up as it grows, made only when somebody asks."""
+"""The labels of one run's conversation: computed on demand, extended as it grows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MODEL = ContentLabel("tool", trusted=False, name="earlier answer")
 class ConversationLabels:
     """Follows the messages and results of a run.
 
-    Results are told as their calls end, before the model sees them: code, too, may hand one call's
+    Results are added as their calls end, before the model sees them: code, too, may hand one call's
     result to another.
 
     Args:
@@ -57,7 +57,7 @@ class ConversationLabels:
     ) -> Influence | None:
         """Returns the first value of a call that untrusted text may have chosen.
 
-        With no untrusted text about, what the model wants is what people said; only a target of a
+        With no untrusted text in it, the model wants only what people said; only a target of a
         destructive call must even then be in their words.
         """
         provenance = self._followed()

@@ -1,6 +1,6 @@
 """Where the words of a conversation come from, and from which of them a call's values were taken.
 
-What the person and the system said is trusted. What a tool gave back is not: a page, a document, a
+What the person and the system said is trusted. What a tool returned is not: a page, a document, a
 mail or a server may hold orders for the model, and a model may obey them. Labels do not go through
 a model, so a call is judged by its values: a target (to whom, where, which) must be in trusted
 text, or in a field of a result that its tool vouches for; what is in untrusted text, or, once
@@ -48,12 +48,12 @@ _WORDS_TO_READ = re.compile(
     r"title|reason)$",
     re.IGNORECASE,
 )
-# targets that are places of one's own: what is copied to them goes out to nobody
+# targets that are the person's own places: what is copied there leaks to nobody
 _OWN_PLACES = re.compile(
     r"(?:^|_)(?:paths?|files?|filenames?|folders?|director(?:y|ies)|ids?|query|sql)$", re.IGNORECASE
 )
 _WORDS_TO_FIND = re.compile(r"(?:^|_)(?:query|queries|keywords?)$", re.IGNORECASE)
-# what tells one person's papers from another's, and is no date
+# numbers that identify one person's papers; no dates
 _IDENTIFIER = re.compile(r"\b(?=(?:[\w-]*\d){4})[\w-]{7,}\b")
 _FEW_DIGITS = 4
 _NUMBERED = r"(?:\bid|#|\bno\.?|\bnumber|\bnr\.?|编号|第)\W{{0,4}}{}\b"
@@ -263,7 +263,7 @@ class Provenance:
     def is_said(self, value: str) -> bool:
         """Returns whether a value is in trusted text."""
         plain = normalised_text(value)
-        if plain.isdigit() and len(plain) < _FEW_DIGITS:  # as a day or an amount it says nothing
+        if plain.isdigit() and len(plain) < _FEW_DIGITS:  # a day, an amount
             return re.search(_NUMBERED.format(plain), self._trusted) is not None
         if not plain or _stands_in(plain, self._trusted) or self._is_filled_in(value):
             return True
@@ -421,7 +421,7 @@ def _stands_in(plain: str, text: str) -> bool:
 
 
 def _names_value(plain: str, piece: _LabelledText) -> bool:
-    """Returns whether text names a value; a short number is named where it counts nothing else."""
+    """Returns whether text names a value; a short number, where it is no count of things."""
     if not _stands_in(plain, piece.plain):
         return False
     if not (plain.isdigit() and len(plain) < _FEW_DIGITS):
@@ -467,7 +467,7 @@ def _split_vouched(
         return _split_lines(text, vouched)
     found: list[str] = []
     rest = json.dumps(_without_vouched(value, vouched, found, records), ensure_ascii=False)
-    # as people read it: what is at the beginning of a line is a word of its own
+    # as people read it: a line begins with a new word
     return found, rest.replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t")
 
 

@@ -216,7 +216,7 @@ class DistantProcess(KernelProcess):
 
 
 def _listed(text: str) -> dict[str, Stamp]:
-    """Returns the files that the kernel says it has.
+    """Returns the files that the kernel lists.
 
     Raises:
         ValueError: it is no such list.

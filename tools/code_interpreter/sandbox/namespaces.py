@@ -162,7 +162,7 @@ def _accounts(stage: str, owner: tuple[int, int]) -> None:
 
 
 def listen(port: int) -> socket.socket:
-    """Returns a socket that listens in this network; whoever gets it can serve from outside."""
+    """Returns a socket that listens in this network; its holder can serve from outside."""
     return socket.create_server(("127.0.0.1", port), backlog=64)
 
 

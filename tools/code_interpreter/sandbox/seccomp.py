@@ -102,13 +102,13 @@ MODES = {
 
 
 def _own_only(argument: int) -> list[Instruction]:
-    """Allows the call for the caller itself; for others it does nothing and says that it did."""
+    """Allows the call for the caller itself; for others it does nothing and reports success."""
     return [_argument(argument), _jump(_EQUAL, 0, 0, 1), _give(_ALLOW), _error(0)]
 
 
 # There other processes of the same user are in sight, and folders that Landlock does not hide from
 # who only waits for what happens in them. Libraries set their own threads' scheduling by number and
-# abort when that fails (ZeroMQ), and a filter cannot tell whose number it is.
+# abort when that fails (ZeroMQ), and a filter cannot see whose number it is.
 FOREIGN = {
     "sched_setaffinity": _own_only(0),
     "sched_setscheduler": _own_only(0),

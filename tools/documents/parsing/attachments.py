@@ -30,7 +30,7 @@ class Attachment(NamedTuple):
 
 
 def attachments_of(file: Path, kind: str, document: Any = None) -> list[Attachment]:
-    """Returns the files that are attached to a document, each under a name of its own.
+    """Returns the files that are attached to a document, each under a unique name.
 
     Args:
         file: the document.

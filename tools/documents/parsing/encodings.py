@@ -46,7 +46,7 @@ _FEW = 0.02  # of the characters that are not ASCII: this many may be damaged
 
 
 class Decoded(NamedTuple):
-    """Text of bytes, its encoding, and what to tell about it, one line each."""
+    """Text of bytes, its encoding, and notes about it, one line each."""
 
     text: str
     encoding: str
@@ -65,7 +65,7 @@ def decode(data: bytes, declared: str = "") -> Decoded:
 
     Args:
         data: the bytes.
-        declared: what a server or the text itself says of its encoding, if anything.
+        declared: the encoding that a server or the text itself declares, if any.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
@@ -153,7 +153,7 @@ def _guess(sample: bytes) -> str:
         return "cp932"
     from charset_normalizer import from_bytes
 
-    short = len(sample) < 60  # too little to tell by its statistics
+    short = len(sample) < 60  # too little for statistics
     best = None if short else from_bytes(sample, cp_isolation=_CANDIDATES).best()
     name = best.encoding if best else "gb18030"
     return _WIDER.get(name, name)

@@ -13,7 +13,7 @@ _ACCENTS = {"\u0302": r"\hat", "\u0303": r"\tilde", "\u0304": r"\bar", "\u0307":
 
 
 def latex_of_mathml(markup: str) -> str:
-    """Returns LaTeX of a `math` element, or "" where the library cannot tell."""
+    """Returns LaTeX of a `math` element, or "" where the library fails."""
     if len(markup) > LONGEST:
         return ""
     try:
@@ -25,7 +25,7 @@ def latex_of_mathml(markup: str) -> str:
 
 
 def latex_of_omml(element: Any) -> str:
-    """Returns LaTeX of an `m:oMath` element, or its bare text where the library cannot tell."""
+    """Returns LaTeX of an `m:oMath` element, or its bare text where the library fails."""
     plain = "".join(node.text or "" for node in element.iter(f"{_OMML}t"))
     if len(plain) > LONGEST:
         return plain

@@ -62,7 +62,7 @@ class Opened:
 def open_document(
     file: Path, password: str | None = None, *, layout: bool = True, pictures: bool = False
 ) -> Iterator[Opened]:
-    """Opens a document; the format is told by the suffix, and for PDF by the content.
+    """Opens a document; the suffix decides on the format, for PDF the content.
 
     Args:
         file: a readable file.

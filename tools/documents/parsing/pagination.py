@@ -1,6 +1,6 @@
 """Documents without pages of their own: blocks of text are cut into pages of about a screen.
 
-A page breaks where the document says so, at a title once the page is long enough, or when it is
+A page breaks where the document breaks it, at a title once the page is long enough, or when it is
 full. Page numbers of such documents are stable for the same content, so they can be cited.
 """
 
@@ -212,7 +212,7 @@ def _even(rows: list[list[str]]) -> list[list[str]]:
 def _first_shown(
     rows: list[list[str]], shown: list[list[str]], start: int, end: int
 ) -> list[list[str]]:
-    """Returns what is shown of a part of a table; cells that go on from above are shown again."""
+    """Returns a part of a table as shown; cells that span from above are repeated."""
     part = [list(row) for row in shown[start:end]]
     if start and part:
         part[0] = list(rows[start])

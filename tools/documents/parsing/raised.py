@@ -16,7 +16,7 @@ _LETTER_MARK = re.compile(r"[a-z](?:\s*,\s*[a-z])*")
 _POWER_BASE = re.compile(r"(?:^|[^\d.,])(?:10|2)$")  # what is raised to a power without units
 _UNIT = re.compile(r"(?:^|[^^\w])[A-Za-zµμΩ°Å]{1,3}$|[)\]}]$|(?:^|\W)[α-ωΑ-Ω]$")
 _LOWER = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
-LONGEST = 24  # characters; what is longer is text of its own
+LONGEST = 24  # characters; longer text is no superscript
 
 
 def raised(before: str, text: str, *, linked: bool = False) -> str:

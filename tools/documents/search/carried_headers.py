@@ -1,4 +1,4 @@
-"""Tables that go on over pages: their later parts carry the caption and header of the first."""
+"""Tables that span pages: their later parts carry the caption and header of the first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_HEADER = 600  # characters
 
 
 class CarriedHeaders:
-    """What a table at the end of a page says of its columns; looked at page by page."""
+    """The columns of a table at the end of a page; fed page by page."""
 
     def __init__(self) -> None:
         self._table: Table | None = None
@@ -19,7 +19,7 @@ class CarriedHeaders:
         self._named = self._header = ""
 
     def carry(self, page: Page) -> None:
-        """Gives a table that goes on from the page before its caption; remembers the last one."""
+        """Gives a table that continues from the page before its caption; remembers the last one."""
         for table in page.tables:
             header = "\n".join("  ".join(filter(None, row)) for row in header_rows(table))
             named = "\n".join(filter(None, (table.caption, header)))

@@ -221,7 +221,7 @@ class FocusedSearch:
     def _weights(self, query: Query, held: Sequence[DocumentWords]) -> dict[str, float]:
         """Returns the weight of each stem of the query: its rarity, less for other words.
 
-        A document's own name says little about a passage inside of it.
+        A document's own name hardly distinguishes passages inside it.
         """
         own = dict.fromkeys(self.stems(" ".join(query.terms)), 1.0)
         weights = {**dict.fromkeys(self.stems(" ".join(query.others)), OTHERS), **own}
@@ -298,7 +298,7 @@ def _bm25(words: _Words, weights: dict[str, float], mean: float) -> float:
 
 
 def _bonus(question: str, held: Iterable[DocumentWords]) -> list[float]:
-    """Returns what passages gain for standing in the statement that the question needs."""
+    """Returns the bonus of passages in the statement that the question needs."""
     wanted = wanted_statements(question)
     out: list[float] = []
     for one in held:

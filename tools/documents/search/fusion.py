@@ -43,7 +43,7 @@ def fused(lists: Sequence[Sequence[Match]]) -> list[Match]:
 class Meaning:
     """Searches by the vector of one question.
 
-    Cosines of one model lie close together, and how close differs from model to model; so they are
+    Cosines of one model are close together, and how close differs from model to model; so they are
     spread between the best and the last of the first search.
     """
 
@@ -77,7 +77,7 @@ def meaning(vectors: str | Embedder | None) -> Embedder | None:
 def embed_missing(store: DocumentStore, maker: Embedder) -> int:
     """Makes the vectors that are missing, some at a time; returns how many.
 
-    What was stored stays, so that an interrupted run goes on where it was.
+    What was stored stays, so that an interrupted run resumes where it was.
 
     Raises:
         EndpointError: the embedder's endpoint fails.

@@ -30,7 +30,7 @@ ASKING = frozenset(
     biggest largest greatest highest lowest smallest best worst main major potential
     able various similar currently""".split()
 )
-# single Chinese function words; bigrams made of them alone say nothing
+# single Chinese function words; bigrams of them alone carry no meaning
 _CJK_STOP = frozenset("的了是在和与及或为有吗呢什么哪个些请问多少如何怎")
 _CJK_ASKING = (
     "什么",
@@ -48,7 +48,7 @@ _CJK_ASKING = (
 MOST_CAPITALS = 3  # words of a question in capitals that may all be names
 LEAST_WORD = 4  # letters of a part of a code that is a word of its own: "python" of "python3"
 
-# the form that a filing has: its name is on every cover and says nothing of the matter
+# the form that a filing has: its name is on every cover and does not discriminate
 _FORM = re.compile(
     r"\b(?:form\s+)?(?:10-?[kq]|8-?k|20-?f|6-?k)(?:\s+(?:filings?|reports?))?\b", re.I
 )

@@ -1,7 +1,7 @@
 """Vectors for the parts of a passage: a sentence or two each, not one for the whole of it.
 
 A small model blurs what a passage says beside the answer. So each part gets a vector, and the mean
-of a passage's vectors stands for it where all are compared. How near a passage is goes by its
+of a passage's vectors represents it where all are compared. How near a passage is goes by its
 nearest part, which answers a question, and by a third by that mean, which is what the passage is
 about (`benchmarks/RESULTS.md` has what that gains).
 """
@@ -51,7 +51,7 @@ def _width(text: str) -> int:
 
 
 def middle(rows: Small) -> Small:
-    """Returns the one row that stands for the vectors of a passage."""
+    """Returns the one row that represents the vectors of a passage."""
     return rows[0] if len(rows) == 1 else small(large(rows).mean(axis=0))
 
 

@@ -1,7 +1,7 @@
 """The statements of accounts: which one a question needs, and which page of a document holds it.
 
-A question about a quick ratio names no statement, but every textbook says from which lines it is
-computed. A page is known as a statement by its lines, not by its place: at least a few of the
+A question about a quick ratio names no statement, but every textbook lists the lines it is computed
+from. A page is known as a statement by its lines, not by its place: at least a few of the
 lines that every such statement has, with numbers behind them.
 """
 

@@ -65,7 +65,7 @@ class Stemmer:
 
 
 def rarity(count: int, total: int) -> float:
-    """Returns how much a word says that `count` of `total` chunks have; FTS5's formula."""
+    """Returns the weight of a word that `count` of `total` chunks have; FTS5's formula."""
     return max(math.log((total - count + 0.5) / (count + 0.5)), 1e-6)
 
 

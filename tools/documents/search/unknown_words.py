@@ -19,7 +19,7 @@ from qwenbelt.tools.documents.search.tokens import STOP_WORDS, tokens
 if TYPE_CHECKING:
     from qwenbelt.tools.documents.search.focused import DocumentWords
 
-# of general language, where another word may stand for it
+# of general language, where a synonym is likely
 GENERAL = frozenset(
     """able accelerate account accrue act activity actual agenda aim amount answer area
     attempt background basic basis battle begin big block bottom bring broad build business

@@ -1,6 +1,6 @@
 """The embedded store: one SQLite file with full-text search (FTS5, BM25).
 
-A document is known by its content; `names` says which paths lead to it and in which version. What
+A document is known by its content; `names` maps paths to it, with their version. What
 is being read is not seen before it is complete. Chunks of a document have successive ids, so that
 a search inside one document is a range of the full-text table.
 """

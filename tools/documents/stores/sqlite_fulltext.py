@@ -156,7 +156,7 @@ class FullText:
 
 
 def mask_of(ids: Places, ranges: Sequence[Range] | None) -> np.ndarray | None:
-    """Returns which of some sorted chunk ids lie in ranges, or None for all."""
+    """Returns which of some sorted chunk ids are within ranges, or None for all."""
     if ranges is None:
         return None
     mask = np.zeros(len(ids), bool)

@@ -17,7 +17,7 @@ from qwenbelt.tools.documents.stores.sqlite_sources import begin_log, forget, is
 
 SCHEMA_VERSION = 6
 BUSY_SECONDS = 60.0
-APPLICATION_ID = 0x51574278  # "QWBx": says that a SQLite file is one of ours
+APPLICATION_ID = 0x51574278  # "QWBx": marks a SQLite file as one of ours
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -220,7 +220,7 @@ class Connections:
             )
 
     def collection(self, name: str) -> int:
-        """Returns a collection's number; a new one gets a full-text table of its own."""
+        """Returns a collection's number; a new one gets its own full-text table."""
         query = "SELECT id FROM collections WHERE name = ?"
         row = self.get().execute(query, (name,)).fetchone()
         if row is not None:

@@ -1,8 +1,8 @@
 """What an index file was made from: kept beside it, so that a damaged one can be made again.
 
-`documents.db.sources` has a line for each document that was taken in or removed. A damaged file is
-set aside as `documents.db.damaged`, and `documents.db.rebuild` lists what is still to be taken in,
-so that a rebuilding that was stopped goes on with the next opening.
+`documents.db.sources` has a line for each document that was added or removed. A damaged file is
+set aside as `documents.db.damaged`, and `documents.db.rebuild` lists what is still to be indexed,
+so that an interrupted rebuild resumes at the next opening.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def is_damage(error: BaseException) -> bool:
 
 
 def log_added(index: Path, source: Source) -> None:
-    """Notes that a document was taken in."""
+    """Notes that a document was added."""
     _append(index, {"added": source})
 
 
@@ -59,12 +59,12 @@ def begin_log(index: Path, connection: sqlite3.Connection) -> None:
 
 
 def forget(index: Path) -> None:
-    """Removes the list of an index whose file is gone: somebody deleted it on purpose."""
+    """Removes the list of an index whose file was deleted on purpose."""
     _log(index).unlink(missing_ok=True)
 
 
 def set_aside(index: Path) -> None:
-    """Moves a damaged index file away and writes the list of what is to be taken in again."""
+    """Moves a damaged index file away and writes the list of what is to be indexed again."""
     sources = _read(_log(index)) or list(_salvaged(index))
     _write(index, [*_read(_todo(index)), *sources])
     if index.exists():
@@ -91,12 +91,12 @@ def is_known(index: Path) -> bool:
 
 
 def waiting(index: Path, collection: str) -> list[Source]:
-    """Returns what is still to be taken in again."""
+    """Returns what is still to be indexed again."""
     return [s for s in _read(_todo(index)) if s.collection == collection]
 
 
 def rebuilt(index: Path, collection: str) -> None:
-    """Notes that all of a collection was taken in again."""
+    """Notes that all of a collection was indexed again."""
     _write(index, [s for s in _read(_todo(index)) if s.collection != collection])
 
 

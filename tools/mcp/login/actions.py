@@ -108,4 +108,4 @@ def _revoke(login: Login, options: LoginOptions) -> None:
         ) as client:
             client.post(place, data=data)
     except httpx2.HTTPError:
-        return  # it is forgotten here all the same, and ends by itself
+        return  # it is forgotten here nevertheless, and expires by itself

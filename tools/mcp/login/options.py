@@ -2,10 +2,10 @@
 
     "auth": "oauth"                   # a person logs in: `qwenbelt mcp login FILE.json NAME`
     "auth": {"type": "client_credentials", "client_id": "…", "client_secret": "${SECRET}",
-             "issuer": "https://…"}   # nobody is there: batches, services
+             "issuer": "https://…"}   # without a person: batches, services
     "auth": "none"                    # never, whatever the server asks for
 
-Without it, a server that answers 401 and says where one logs in is treated as "oauth".
+Without it, a server that answers 401 and names its authorization server is treated as "oauth".
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ class LoginOptions:
     """How to log in to one server.
 
     Attributes:
-        way: "oauth" where a person logs in, "client_credentials" where nobody is there, "auto" if
+        way: "oauth" where a person logs in, "client_credentials" where there is none, "auto" if
             the server is to say, "none" for never.
         client_id: of a client that was registered by hand; else we register ourselves.
         client_secret: of such a client.
         client_metadata_url: where a description of the client is published, which then is its id.
         issuer: the one authorization server that gets our credentials.
-        scopes: what to ask for; None for what the server says.
+        scopes: what to ask for; None for the server's own list.
         port: of the loopback redirect, where the client is registered with one; 0 for any.
         private_key: a PEM file; the client then signs instead of sending a secret.
         algorithm: of that signature.
@@ -82,7 +82,7 @@ class LoginOptions:
 
 
 def read_login(where: str, given: object, expand: Callable[[str, str], str]) -> LoginOptions:
-    """Returns the options that the key `auth` of a server stands for.
+    """Returns the options in the key `auth` of a server.
 
     Args:
         where: the key's place, for messages.

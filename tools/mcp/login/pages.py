@@ -94,7 +94,7 @@ class Redirect:
         """Waits for the answer.
 
         Raises:
-            OAuthFlowError: the person or the authorization server refused, or nobody answered.
+            OAuthFlowError: the person or the authorization server refused, or did not answer.
         """
         if self._answer is None:
             raise OAuthFlowError("no login page was shown")
@@ -171,7 +171,7 @@ class BrowserPage:
         browser: whether to open one.
         pasted: where a person may paste the address that the browser was sent to, for machines
             whose loopback the browser does not reach.
-        complain: says what is wrong with a pasted line.
+        complain: prints what is wrong with a pasted line.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class BrowserPage:
         """Prints the address, opens it, and listens for a pasted answer."""
         self._tell(url)
         loop = asyncio.get_running_loop()
-        # threads that nobody waits for: a text browser or a waiting line may outlive the login
+        # daemon threads: a text browser or a waiting prompt may outlive the login
         if self._browser:
             threading.Thread(target=_open_browser, args=(url,), daemon=True).start()
         if self._pasted is not None:
@@ -230,7 +230,7 @@ class BrowserPage:
 
 
 class LoginDeclined(OAuthFlowError):
-    """The person said no, or nobody can be asked."""
+    """The person refused, or there is no one to ask."""
 
 
 class AskedPage:
@@ -247,7 +247,7 @@ class AskedPage:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def show(self, url: str, waiting: asyncio.Future[AuthorizationCodeResult]) -> None:
-        """Asks, and goes on at once: the redirect may come before the person says so."""
+        """Asks, and returns at once: the redirect may come before the person answers."""
         task = asyncio.create_task(self._declined(url, waiting))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -2,7 +2,7 @@
 
 - Logins are kept with the endpoints they came from, so an expired token is renewed by the server
   that gave it, before the request, and by one process of several.
-- Where nobody can log in, the error says what to run, and nothing is asked of anybody.
+- Where no person can log in, the error names the command to run, and no page is opened.
 - Requests are not serialised: the SDK's flow holds its lock until a reply begins.
 """
 
@@ -56,7 +56,7 @@ logging.getLogger("mcp.client.auth").setLevel(logging.CRITICAL)
 
 
 class LoginNeeded(ConfigError):
-    """A server wants a login, and nobody can be asked for it here."""
+    """A server wants a login, and there is no person to ask here."""
 
 
 class KeptLogin:
@@ -144,7 +144,7 @@ class SharedLogin(OAuthClientProvider):
             send: sends it, or one of ours to the authorization server.
 
         Raises:
-            LoginNeeded: nobody can log in here.
+            LoginNeeded: there is no person who could log in here.
             OAuthFlowError: the login failed; so do others of the SDK.
         """
         if not self._known:
@@ -186,7 +186,7 @@ class SharedLogin(OAuthClientProvider):
         """Takes the way to show a secret that the authorization server knows, Basic first."""
         known, options = self.context.client_info, self.config.login
         if known is None or not options.client_secret:
-            return  # registered by ourselves: as the server said
+            return  # registered by ourselves: as the server answered
         metadata = self.context.oauth_metadata
         able = metadata.token_endpoint_auth_methods_supported if metadata is not None else None
         basic = not able or "client_secret_basic" in able
@@ -219,7 +219,7 @@ class SharedLogin(OAuthClientProvider):
                 status = response.status_code
                 raise OAuthFlowError(f"the login could not be renewed: HTTP {status}")
             if not await self._handle_refresh_response(response):
-                self.context.clear_tokens()  # and log in anew, where somebody can
+                self.context.clear_tokens()  # and log in again, where a person can
 
     async def _logged_in(
         self, request: httpx2.Request, refusal: httpx2.Response, sent: str, send: Send
@@ -271,12 +271,12 @@ class SharedLogin(OAuthClientProvider):
 
 
 class PersonLogin(SharedLogin):
-    """The login of a person, or of nobody: then only kept tokens are used.
+    """The login of a person; without one, only stored tokens are used.
 
     Args:
         config: of the server.
         page: gives who is to be asked at this moment, or None.
-        anew: whether to log in although there are tokens.
+        anew: whether to log in again although there are tokens.
     """
 
     def __init__(
@@ -379,7 +379,7 @@ class PersonLogin(SharedLogin):
             and not self.config.login.client_id
             and not allowed >= set((scopes or "").split())
         ):
-            self.context.client_info = None  # registered for less: register anew
+            self.context.client_info = None  # registered for fewer scopes: register again
         if scopes == asked or not scopes:
             return response
         headers = {"WWW-Authenticate": _with_scope(response, scopes)}

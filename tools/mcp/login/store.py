@@ -14,7 +14,7 @@ import importlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ class LoginStore:
 
     Args:
         server: the server's address.
-        client_id: of a client that was registered by hand; each has a login of its own.
+        client_id: of a client that was registered by hand; each has its own login.
     """
 
     def __init__(self, server: str, client_id: str = "") -> None:
@@ -141,8 +141,8 @@ class LoginStore:
     async def locked(self) -> AsyncIterator[None]:
         """Holds the login's lock, so that of several processes one renews the tokens.
 
-        A process that dies lets go of it. After a minute the lock is passed over: whoever holds
-        it hangs, and the worst is a second refresh.
+        A process that dies lets go of it. After a minute the lock is ignored: its holder hangs,
+        and the worst that can happen is a second refresh.
         """
         _make_folder(self.path.parent)
         handle = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -153,15 +153,6 @@ class LoginStore:
             yield
         finally:
             os.close(handle)
-
-
-def all_logins() -> Iterator[Login]:
-    """Yields what is kept, of all servers; secrets that are in a keyring are left there."""
-    for path in sorted(logins_folder().glob("*.json")):
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            data = json.loads(path.read_text(encoding="utf-8"))
-            data.pop("keyring", None)
-            yield Login(**data)
 
 
 def logins_folder() -> Path:
@@ -190,7 +181,7 @@ def keyring_name() -> str:
     except ImportError:
         return ""
     backend = keyring.get_keyring()
-    # those for nobody ("fail", "null") and for plain files come below 1
+    # backends that store nothing ("fail", "null") or plain files have a priority below 1
     return str(backend.name) if backend.priority >= 1 else ""
 
 

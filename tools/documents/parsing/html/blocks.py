@@ -77,7 +77,7 @@ def _caption(table: Tag) -> str:
 
 
 def text_of(node: Any) -> str:
-    """Returns the text of an element; what is in blocks of its own is apart."""
+    """Returns the text of an element, without nested blocks."""
     parts: list[str] = []
     waiting: list[Any] = [node]
     for _ in range(MAX_NODES):

@@ -1,4 +1,4 @@
-"""Which elements of a web page nobody sees: by attributes, by styles, by simple style sheets."""
+"""Finds the hidden elements of a web page: by attributes, styles and simple style sheets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one reader of HTML: a page as a browser shows it, with what it hides left out and told.
+"""The one reader of HTML: a page as a browser shows it; hidden parts are left out and noted.
 
 Values that markup alone carries become text where they are: raised and lowered characters, values
 of fields, alternative texts, numbers of lists, readings beside ruby, equations as LaTeX. Documents
@@ -61,7 +61,7 @@ def html_page(data: bytes, charset: str = "") -> HtmlPage:
 
     Args:
         data: the bytes.
-        charset: what a server says of their encoding, if anything.
+        charset: the encoding that a server declares, if any.
     """
     from bs4 import BeautifulSoup
 
@@ -194,7 +194,7 @@ def _image(tag: Tag, page: HtmlPage) -> str | None:
     alt = " ".join(str(tag.get("alt") or "").split())
     if alt:
         return f"[image: {alt}]"
-    return "" if "alt" in tag.attrs else None  # an empty one says that it is for looks
+    return "" if "alt" in tag.attrs else None  # an empty one marks a decoration
 
 
 def _drawing(tag: Tag, page: HtmlPage) -> str | None:

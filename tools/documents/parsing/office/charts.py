@@ -44,9 +44,9 @@ def _tables(root: Any) -> Iterator[TableRows]:
 
 
 def _axes(root: Any) -> dict[str, tuple[str, str]]:
-    """Returns the title of each axis by its id, and "x" for one that lies, "y" for one upright.
+    """Returns the title of each axis by its id, and "x" or "y" for its direction.
 
-    A chart of bars that lie has its categories upright; what counts is which axis is which.
+    A chart of horizontal bars has its categories on the vertical axis.
     """
     axes = {}
     for axis in root.iterfind(f"{C}chart/{C}plotArea/*"):

@@ -46,7 +46,7 @@ class Formulas:
                 yield row, column, formula
 
     def notes(self) -> Iterator[Note]:
-        """Yields what to tell of the formulas that were shown."""
+        """Yields notes on the formulas that were shown."""
         if self._computed:
             yield Note(f"Formulas without a stored result, computed by IronCalc: {self._computed}.")
         if self._shown:

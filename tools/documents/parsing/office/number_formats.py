@@ -2,7 +2,7 @@
 
 The codes are those of Office Open XML (18.8.31): up to four sections for positive, negative, zero
 and text; conditions; literals; digits; dates. Widths of blanks and colours are left out. The short
-date of the person's own settings is shown as ISO writes it, since nobody knows those settings.
+date of the person's own settings is shown as ISO writes it, since those settings are unknown.
 """
 
 from __future__ import annotations
@@ -333,7 +333,7 @@ def _moment(text: str, moment: datetime.datetime, half: bool, minutes: bool) -> 
 
 
 def _elapsed(tokens: tuple[Token, ...], seconds: float) -> str:
-    """Shows hours, minutes or seconds that go on counting: 30:15."""
+    """Shows hours, minutes or seconds that do not wrap around: 30:15."""
     total = abs(seconds)
     counted = next(t.text[0] for t in tokens if t.kind == "elapsed")
     zeros = sum(1 for t in tokens if t.kind == "digit")

@@ -1,7 +1,7 @@
 """Packages of Office Open XML: parts and their relations, whichever of its two dialects they speak.
 
-A part that is missing or damaged costs that part: callers get None and tell it. Files of the strict
-dialect (ISO 29500) differ in the names of their namespaces alone; parts are read as the other one.
+A part that is missing or damaged costs only itself: callers get None and report it. Strict files
+(ISO 29500) differ in the names of their namespaces alone; parts are read as the other one.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class OfficePackage:
             yield str(node.get("Id", "")), Relation(kind, target, external)
 
     def healed(self) -> Path | io.BytesIO:
-        """Returns the file, or where it is strict or has relations to missing parts, a mended copy.
+        """Returns the file, or a repaired copy where it is strict or refers to missing parts.
 
         For libraries that take a whole file.
         """

@@ -1,4 +1,4 @@
-"""What lies beside a sheet's cells: merged places, hidden rows, comments, charts, drawings."""
+"""What a sheet has besides cells: merged places, hidden rows, comments, charts, drawings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workbooks become blocks: the values as people see them, and what lies beside the cells."""
+"""Workbooks become blocks: the values as people see them, and what a sheet has besides cells."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _sheet(
     yield Title(title)
     if hidden:
         yield Note("This sheet is hidden in the workbook.")
-    sheet.reset_dimensions()  # what the file says of its size is a hint
+    sheet.reset_dimensions()  # the size that the file states is a hint
     seen: dict[int, dict[int, str]] = {}
     for row in sheet.iter_rows():
         budget[0] -= len(row)

@@ -1,4 +1,4 @@
-"""PowerPoint files become blocks: each slide a page, with what lies on it and beside it."""
+"""PowerPoint files become blocks: each slide a page, with its shapes, notes and comments."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class _Slide:
                 yield Note("A film or sound was not read.")
 
     def _beside(self) -> Iterator[Block]:
-        """Yields notes of the speaker, comments, and what to tell."""
+        """Yields notes of the speaker, comments, and remarks for the reader."""
         for part in self._package.related(self._part, "notesSlide"):
             root = self._package.xml(part)
             if root is None:

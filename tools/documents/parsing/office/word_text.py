@@ -1,4 +1,4 @@
-"""Text of Word's paragraphs: runs with what their formatting says, fields, symbols, equations."""
+"""Text of Word's paragraphs: runs and their formatting, fields, symbols, equations."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from qwenbelt.tools.documents.parsing.equations import latex_of_omml
 from qwenbelt.tools.documents.parsing.raised import lowered, raised
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-W14 = "{http://schemas.microsoft.com/office/word/2010/wordml}"
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
-WP = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}"
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 V = "{urn:schemas-microsoft-com:vml}"
 MAX_DEPTH = 60

@@ -1,7 +1,7 @@
 """Where text is in columns: band by band of a page, not for the page as a whole.
 
 A gutter is a strip that most rows of a band leave free, with text on both sides. Whether it parts
-columns of prose or the cells of a table is told by two signs: the order in which the producer
+columns of prose or the cells of a table is decided by two signs: the order in which the producer
 wrote the text (column by column, or row by row), and how long the lines on both sides are.
 """
 

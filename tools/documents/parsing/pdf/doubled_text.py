@@ -12,7 +12,7 @@ _LIGATURE = 2  # letters of one glyph, such as "ff", share its box
 
 
 def without_doubles(characters: Characters) -> Characters:
-    """Returns the characters without those that lie on an earlier one that is the same."""
+    """Returns the characters without those printed on top of an identical earlier one."""
     codes, boxes = characters.codes, characters.boxes
     if len(codes) < 4:
         return characters

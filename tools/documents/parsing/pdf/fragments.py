@@ -1,6 +1,6 @@
 """Characters become fragments: runs of text on one baseline without a wide gap.
 
-Text that runs downwards or upwards is laid out in a frame of its own, turned upright; see `Frame`.
+Text that runs downwards or upwards is laid out in its own frame, turned upright; see `Frame`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TOUCHING = 0.12  # of the line's height; letters that are nearer belong to one w
 BASELINE_DRIFT = 0.5  # of the line's height; sub- and superscripts stay within
 _HYPHENS = (0x02, 0xFFFE)  # pdfium's marks for a hyphen that it found at a line's end
 _SPACES = [0, *range(9, 14), 0x20, 0xA0, 0x1680, *range(0x2000, 0x200C), 0x202F, 0x205F, 0x3000]
-_INKED = np.ones(1 << 16, bool)  # by code point; what lies beyond has ink
+_INKED = np.ones(1 << 16, bool)  # by code point; all beyond has ink
 _INKED[_SPACES] = False
 _JOINED_HYPHEN = re.compile("(?<=[a-z])[\ufffe\x02](?=[a-z])")
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -201,7 +201,7 @@ def _breaks(
     lower, higher = np.minimum(height[1:], height[:-1]), np.maximum(height[1:], height[:-1])
     gap = np.maximum(placed[1:, 0] - placed[:-1, 2], placed[:-1, 0] - placed[1:, 2])
     drifted = np.abs(np.diff(middle)) > BASELINE_DRIFT * np.where(lower > 0.4 * higher, lower, 0)
-    # fonts that say how tall each glyph is: a hyphen or a full stop lies within its neighbour
+    # fonts with a height per glyph: a hyphen or a full stop is within its neighbour's
     overlap = np.minimum(placed[1:, 3], placed[:-1, 3]) - np.maximum(placed[1:, 1], placed[:-1, 1])
     tall = placed[:, 3] - placed[:, 1]
     within = overlap >= 0.9 * np.minimum(tall[1:], tall[:-1])

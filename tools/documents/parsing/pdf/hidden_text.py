@@ -1,7 +1,7 @@
 """Invisible text on a page: found, kept apart, and reported as a note with its first words.
 
 White text on white paper, text of under two points, beside the page, invisible by its render mode
-(unless it lies on a scan, as the text of an OCR layer does), and tag characters.
+(unless it covers a scan, as the text of an OCR layer does), and tag characters.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _mode_of = unchecked(raw.FPDFTextObj_GetTextRenderMode, ctypes.c_int, ctypes.c_v
 def hidden_characters(
     page: Any, text_page: Any, placement: Placement, characters: Characters
 ) -> _Mask:
-    """Returns which characters of a page nobody sees."""
+    """Returns which characters of a page are invisible."""
     codes, boxes = characters.codes, characters.boxes
     inked = has_ink(codes)
     hidden: _Mask = (codes >= 0xE0000) & (codes <= 0xE007F)

@@ -1,4 +1,4 @@
-"""What lies over a page's text: filled form fields and comments become lines that say so."""
+"""Layers over a page's text: filled form fields and comments become marked lines."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SWITCHES = {raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON}
 
 
 class Layer(NamedTuple):
-    """A line that says what is in a form field or a comment, and where that is."""
+    """A line with the content of a form field or a comment, and its place."""
 
     text: str
     box: Box
@@ -50,7 +50,7 @@ def document_layers(document: Any) -> list[str]:
     notes = []
     kind = document.get_formtype()
     if kind != raw.FORMTYPE_NONE:
-        with contextlib.suppress(Exception):  # damaged forms: their pages are read all the same
+        with contextlib.suppress(Exception):  # damaged forms: their pages are read nevertheless
             document.init_forms()
     if kind in _XFA:
         notes.append(noted("An XFA form: what its program would show is not read."))

@@ -216,7 +216,7 @@ def in_line(fragments: list[Fragment]) -> list[Fragment]:
 
 
 def _write_joint(target: PageText, row: Row, following: Row) -> bool:
-    """Joins a row to the next; says whether the next one begins a paragraph."""
+    """Joins a row to the next; returns whether the next one begins a paragraph."""
     if not joins_next(row, following):
         target.add("\n")
         return True

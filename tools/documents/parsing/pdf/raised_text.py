@@ -43,7 +43,7 @@ def may_hold_scripts(boxes: Floats, starts: npt.NDArray[np.intp]) -> npt.NDArray
 
 
 def raised(base: str, script: str) -> str:
-    """Returns what stands for raised text after other text."""
+    """Returns how raised text after other text is written."""
     if not base or base[-1].isspace():
         return script + " " if base == "" and script.isdigit() else script
     if _EXPONENT.match(script) and (_POWER_BASE.search(base) or _SIGNED.match(script)):
@@ -54,7 +54,7 @@ def raised(base: str, script: str) -> str:
 
 
 def lowered(base: str, script: str) -> str:
-    """Returns what stands for lowered text after other text."""
+    """Returns how lowered text after other text is written."""
     if base and not base[-1].isspace() and script and all(ord(c) in _LOW for c in script):
         return script.translate(_LOW)
     return script

@@ -40,7 +40,7 @@ from qwenbelt.tools.documents.parsing.pdf.scanned import (
 MAX_OUTLINE = 5000
 MAX_PAGES = 20_000
 MAX_LABEL = 40  # characters of a page's label
-LOSS = 0.8  # of pdfium's characters; fewer on a page are told
+LOSS = 0.8  # of pdfium's characters; fewer on a page are noted
 
 
 @dataclass(slots=True)
@@ -208,7 +208,7 @@ def _visible(
 
 
 def _add_layers(page: Page, source: Any, placement: pdfium.Placement) -> None:
-    """Adds what stands in form fields and comments after the text, marked as such."""
+    """Appends the contents of form fields and comments to the text, marked as such."""
     found = list(page_layers(source, placement))
     if not found:
         return
@@ -227,7 +227,7 @@ def _add_layers(page: Page, source: Any, placement: pdfium.Placement) -> None:
 
 
 def _check_loss(page: Page, characters: pdfium.Characters) -> None:
-    """Compares what was composed with what pdfium gave; a fifth lost is told."""
+    """Compares the composed text with pdfium's; a loss of a fifth is noted."""
     codes = characters.codes
     halves = (codes >= 0xDC00) & (codes <= 0xDFFF)  # of characters that take two
     given = int((has_ink(codes) & ~halves).sum())

@@ -181,7 +181,7 @@ def _rows(fragments: Iterable[Fragment]) -> list[list[Fragment]]:
 
 
 def joins_next(row: Row, following: Row) -> bool:
-    """Returns whether the next row goes on with the same paragraph."""
+    """Returns whether the next row continues the paragraph."""
     if row.column != following.column or len(row.fragments) > 1 or len(following.fragments) > 1:
         return False
     first, second = row.fragments[0], following.fragments[0]

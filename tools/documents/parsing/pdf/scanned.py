@@ -1,6 +1,6 @@
 """Pages whose text is a picture, or cannot be decoded: found out, and read by OCR where installed.
 
-Nothing is lost without a word: a page that stays unread carries a note that says so.
+Nothing is lost silently: a page that stays unread carries a note.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _is_picture(page: Any, placement: Placement) -> bool:
 
 
 class Seen(NamedTuple):
-    """What OCR read of a page: its lines, and the frame in which they stand upright."""
+    """What OCR read of a page: its lines, and the frame in which they are upright."""
 
     fragments: list[Fragment]
     frame: Frame
@@ -217,7 +217,7 @@ def _make_room() -> None:
 
 
 def turned_back(page: Page, frame: Frame) -> None:
-    """Moves lines and tables of a page that was read in another frame to where they stand."""
+    """Moves lines and tables of a page that was read in another frame to their real places."""
     if frame.turn:
         page.lines = [PageLine(li.start, li.end, frame.on_page(li.box)) for li in page.lines]
         for table in page.tables:
@@ -226,7 +226,7 @@ def turned_back(page: Page, frame: Frame) -> None:
 
 
 def note(fault: str, seen: Seen | None) -> str:
-    """Returns what to tell the person about a page that is no ordinary text."""
+    """Returns the note for the person about a page that is no ordinary text."""
     what = {"picture": "A picture", "beside": "A picture beside text"}.get(
         fault, "Text that cannot be decoded"
     )

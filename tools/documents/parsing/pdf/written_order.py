@@ -42,7 +42,7 @@ def _goes_on(last: Fragment, fragment: Fragment) -> bool:
 def in_written_order(fragments: list[Fragment]) -> list[list[Fragment]] | None:
     """Returns the lines as they were written, or None where that is no order to read in.
 
-    A few lines that stand out, such as a running title that was written last, go to their place.
+    A few lines that are out of place, such as a running title that was written last, are moved.
     """
     lines = written_lines(fragments)
     if not 2 <= len(lines) <= MAX_LINES:
