@@ -220,7 +220,8 @@ def test_an_answer_about_documents_that_cites_nothing_is_marked(
 
 
 def test_an_answer_after_a_search_has_to_cite_too() -> None:
-    found = [ToolCallReady("a", "document_search", "{}", 1.0), ToolStarted("a", "document_search")]
+    found: list[Event] = [ToolCallReady("a", "document_search", "{}", 1.0)]
+    found += [ToolStarted("a", "document_search", 1.0)]
     view = view_of([*found, TextDelta("It was 17."), Done("answer", "It was 17.")])
     record = {"event": "tool_finished", "call_id": "a", "result": "[1] report.pdf p.3\n17", "t": 1}
     other = TurnView("t", AROUND)
