@@ -77,7 +77,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         session: names the conversation to which kernels, folders and large results belong; one of
             the agent's own by default.
         folder: where tools of a run keep their files.
-        dependent_calls: whether the model is told that a call may use the result of an earlier
+        dependent_calls: whether the model learns that a call may use the result of an earlier
             call of the same reply; see `PlanAgent`.
         summarize: whether what leaves the model's window is summed up by the model first.
         code_mode: whether the tools are called from code: True for all of them, or the names of
@@ -191,7 +191,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
                 under the same id goes on where it was broken off, and is not asked again once it
                 is answered.
             run_id: the run's id in it; made of the question by default.
-            **kwargs: handed on to every tool.
+            **kwargs: passed to every tool.
         """
         read = from_openai([as_dict(message) for message in messages])
         asked, recorder = read, None
@@ -255,7 +255,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             from qwenbelt.agents.sessions.durable import RecordedModel
 
             model = RecordedModel(model, recorded)
-        code, offered = code_mode_of(self.code_mode, self._tools_for_run(), model)
+        code, offered = code_mode_of(self.code_mode, self._tools_for_run(), model, messages)
         offered = self._deferred.over(offered) if self._deferred is not None else offered
         plan = RunConfig(
             agent=self.name or type(self).__name__,

@@ -97,6 +97,21 @@ from the message. Other calls that are needed at the same time go under "more". 
 {tools}""",
 }
 
+# instead of a call that holds code in JSON, which small models break at quotes and line ends
+WRITE_CELL_PROMPT: dict[Language, str] = {
+    "en": """Write the Python code that does what the last message needs, in one block that begins \
+with ```python and ends with ```. Write nothing else. The code runs in this session:
+{tool}""",
+    "zh": """请写出完成最后一条消息所需的 Python 代码，放在一个以 ```python 开始、以 ``` 结束的\
+代码块中，不要写别的内容。代码在此会话中运行：
+{tool}""",
+}
+
+NO_CELL: dict[Language, str] = {
+    "en": "it holds no block of Python code",
+    "zh": "其中没有 Python 代码块",
+}
+
 ENDLESS_CALL: dict[Language, str] = {
     "en": "it does not come to an end; keep it short",
     "zh": "它没有结束；请写得简短",

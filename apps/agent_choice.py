@@ -35,7 +35,7 @@ class AgentChoice:
         mcp: a file with `mcpServers`, servers by name, or None.
         mcp_off: names of servers in it that are not used.
         think: switches the model's thoughts on or off; None leaves it to the model.
-        approve: who says whether a call that is not read-only may run.
+        approve: who decides whether a call that is not read-only may run.
         code_mode: whether tools are called from code; None for "auto", or what the agent's file
             says.
         defer_tools: whether tools are found by a search once they take a tenth of the window; None
@@ -272,7 +272,7 @@ def tool_names(names: Sequence[str]) -> list[str]:
     """Returns the names of the chosen tools.
 
     Raises:
-        InputError: "none" stands beside others.
+        InputError: "none" is given together with others.
     """
     if not names:
         return list(DEFAULT_TOOLS)

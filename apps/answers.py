@@ -30,7 +30,7 @@ _say = Texts(_TEXTS)
 
 
 def is_uncited(text: str, files: Iterable[str | Path]) -> bool:
-    """Says whether an answer about documents neither cites a passage nor says that none tells."""
+    """Returns whether an answer about documents neither cites a passage nor admits to have none."""
     from qwenbelt.tools.data_files import DATA_SUFFIXES
     from qwenbelt.tools.documents.answer_checks import CITATION
     from qwenbelt.tools.documents.grounding import abstains

@@ -19,7 +19,7 @@ class BodyRefused(Exception):
     """The body is too large or too slow.
 
     Attributes:
-        status: the HTTP status that says so.
+        status: the HTTP status for it.
     """
 
     def __init__(self, status: int, words: str) -> None:

@@ -19,7 +19,7 @@ Approver = Callable[[ApprovalAsked], Awaitable[bool]]
 
 
 class ChatConversation:
-    """What was said so far, kept between the runs of an agent.
+    """The messages so far, kept between the runs of an agent.
 
     Attributes:
         agent: the agent that answers; may be exchanged between two runs.
@@ -62,7 +62,7 @@ class ChatConversation:
         self._asked = None
 
     def clear(self) -> None:
-        """Forgets what was said."""
+        """Forgets all messages."""
         self.messages.clear()
         if self.session is not None:
             self.session.clear()
@@ -72,9 +72,9 @@ class Follower:
     """Reads a run to its end, hands each event to the sinks, and answers what it asks.
 
     Args:
-        run: the run; nobody else reads it.
+        run: the run; this is its only reader.
         sinks: take each event in turn.
-        approver: is awaited for every `ApprovalAsked`; meanwhile no event is handed on.
+        approver: is awaited for every `ApprovalAsked`; meanwhile no event is passed on.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Follower:
             self._asking = None
 
     def stop(self) -> None:
-        """Ends the run in good order: what it did so far is kept, and it still says `Done`."""
+        """Ends the run in good order: what it did so far is kept, and it still reports `Done`."""
         self._stopped = True
         if self._asking is not None:
             self._asking.cancel()

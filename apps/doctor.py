@@ -111,11 +111,14 @@ def probed_endpoints(spec: str | None = None) -> Iterator[DoctorFinding]:
 
 
 def _probe(llm: dict[str, Any]) -> DoctorFinding:
+    from qwenbelt.agents.code_probe import probe_code
     from qwenbelt.agents.models.probing import probe_model
 
     name = f"{llm['dialect']}:{llm['model']}"
     try:
         found = probe_model(llm)
+        why = probe_code(llm)
+        found.notes += [why] if why else []
     except QwenbeltError as error:
         return DoctorFinding(name, False, error.message, error.fix or "", needed=False)
     detail = "; ".join([*_abilities(found.record), *found.notes])
@@ -132,6 +135,7 @@ def _abilities(record: Capabilities) -> Iterator[str]:
     yield f"native tools {_verdict_word(record.native_tools)}, used: {record.tool_format}"
     yield f"parallel calls {_verdict_word(record.parallel_calls)}"
     yield f"structured output {record.structured or 'no'}"
+    yield f"code that calls tools {_verdict_word(record.writes_code)}"
     yield f"thinking {record.thinking or 'unknown'}"
     yield f"pictures {_verdict_word(record.vision)}"
 
@@ -297,7 +301,7 @@ def workspace() -> DoctorFinding:
 
 @check
 def sqlite() -> DoctorFinding:
-    """Full-text search in SQLite, which the document index is made of."""
+    """Full-text search in SQLite, on which the document index is built."""
     connection = sqlite3.connect(":memory:")
     try:
         connection.execute("CREATE VIRTUAL TABLE t USING fts5(x)")

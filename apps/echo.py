@@ -1,4 +1,4 @@
-"""Prints for people and pipes; what a model or a document says reaches no terminal's controls."""
+"""Prints for people and pipes; text of models and documents cannot control the terminal."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def speak_chinese() -> None:
     """Has click say its own words in Chinese where that is the person's language.
 
     click looks its words up through gettext, by the locale of the process; `QWENBELT_LANG` is
-    none, and a catalogue in gettext's form would be a compiled file of ours.
+    none, and a gettext catalogue would be one more compiled file.
     """
     for name in _CLICK:
         module = importlib.import_module(f"click.{name}")

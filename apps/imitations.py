@@ -1,6 +1,6 @@
 """Finds text of a model that looks like a question or a line of the program itself.
 
-A person who takes it for one answers y, or types a password, to what nobody asked.
+A person who is deceived answers y, or types a password, to a faked question.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _MARKS = {
 
 @dataclass(frozen=True)
 class Ink:
-    """The characters that bars are made of."""
+    """The characters that draw the bars."""
 
     run: str = "█"
     wait: str = "·"

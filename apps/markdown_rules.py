@@ -1,7 +1,7 @@
 """What answers of models hold beyond CommonMark: formulas, tasks, footnotes, bare addresses.
 
-The rules make tokens; each face says how a token looks. Tokens: `maths` (content: the TeX; markup:
-the source as written; block: on a line of its own), `task` (meta: whether it is ticked),
+The rules make tokens; each front end decides how a token looks. Tokens: `maths` (content: the TeX;
+markup: the source as written; block: on a line of its own), `task` (meta: whether it is ticked),
 `footnote_ref` and `footnote` (meta: the label; the footnote's children follow as `inline`).
 """
 

@@ -11,7 +11,7 @@ _ITEM = re.compile(r" {0,3}([-*+]|\d{1,9}[.)])[ \t]")
 class MarkdownStream:
     """Takes pieces of a text and gives back its blocks as they become complete.
 
-    A block ends at an empty line outside a code fence, or with the fence itself; a list goes on
+    A block ends at an empty line outside a code fence, or with the fence itself; a list continues
     over empty lines as long as items or indented lines follow.
 
     Attributes:

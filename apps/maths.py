@@ -1,7 +1,7 @@
 """Formulas of answers, from TeX to what a face can show: MathML for pages, Unicode for terminals.
 
 No script draws them: browsers know MathML. A formula that is not understood whole is not drawn;
-its source then stands in the text as it was written.
+its source then stays in the text unchanged.
 """
 
 from __future__ import annotations

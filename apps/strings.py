@@ -1,4 +1,4 @@
-"""What the command line says to people, English and Chinese side by side."""
+"""Texts of the command line, English and Chinese side by side."""
 
 from __future__ import annotations
 

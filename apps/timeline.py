@@ -57,7 +57,7 @@ class CallTiming:
     def state(self) -> State:
         """The state of the call."""
         if self.finished is not None:
-            told = _ENDS.get(self.status)  # traces of earlier versions tell no status
+            told = _ENDS.get(self.status)  # traces of earlier versions have no status
             return told or ("cancelled" if self.cancelled else "done" if self.ok else "failed")
         if self.started is not None:
             return "running"
@@ -92,7 +92,7 @@ class ModelCall:
 class Timeline:
     """The calls of a run, in the order in which they were sealed.
 
-    Feed it each event in order, as dicts: `timeline.add(event.to_dict())` while a run goes on, or
+    Feed it each event in order, as dicts: `timeline.add(event.to_dict())` while it runs, or
     the lines of a trace.
     """
 

@@ -1,7 +1,7 @@
-"""A trace as one HTML page: lanes, what was said, what it cost.
+"""A trace as one HTML page: lanes, messages, costs.
 
 Nothing outside the page is loaded and nothing in it runs: the style is inside, the pictures that
-lie beside the trace too, and a content security policy forbids the rest.
+are beside the trace too, and a content security policy forbids the rest.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def trace_page(records: Records, title: str, language: str, folder: Path) -> str
         records: the lines of a trace.
         title: names it, for example by the file.
         language: "en" or "zh".
-        folder: where pictures of the trace may lie: there, or in `figures` below it.
+        folder: where pictures of the trace may be: there, or in `figures` below it.
 
     Raises:
         KeyError, TypeError, ValueError: an event is not as events are.

@@ -91,6 +91,9 @@ def oracle(row: dict[str, Any], path: Path, *, code_mode: bool) -> Scenario:
 @contextmanager
 def model_for(row: dict[str, Any], spec: str, path: Path, *, code_mode: bool) -> Iterator[Any]:
     """Gives the model that answers a question."""
+    if spec.endswith(".gguf"):
+        yield {"model_type": "qwenbelt", "model": spec, "dialect": "local"}
+        return
     if spec:
         yield endpoint(spec)
         return
@@ -98,7 +101,14 @@ def model_for(row: dict[str, Any], spec: str, path: Path, *, code_mode: bool) ->
         yield {**server.llm, "model_type": "qwenbelt"}
 
 
-def play(rows: list[dict[str, Any]], data: Path, spec: str, *, code_mode: bool) -> dict[str, Any]:
+def play(
+    rows: list[dict[str, Any]],
+    data: Path,
+    spec: str,
+    *,
+    code_mode: bool,
+    seconds: float | None = None,
+) -> dict[str, Any]:
     """Asks all questions, each in a folder of its own; returns the figures."""
     interpreter, common = CodeInterpreter(), Path(tempfile.mkdtemp())
     began, right, requests, tokens, wrong = time.monotonic(), 0, 0, 0, []
@@ -109,8 +119,9 @@ def play(rows: list[dict[str, Any]], data: Path, spec: str, *, code_mode: bool) 
             own, folder = (f"q{row['id']}", Path(place)) if spec else ("oracle", common)
             path = Path(shutil.copy(table, folder))
             llm = around.enter_context(model_for(row, spec, path, code_mode=code_mode))
+            budget = Budget(model_calls=8, seconds=seconds)
             agent = FnCallAgent(
-                [table_columns, interpreter], llm, code_mode=code_mode, budget=Budget(model_calls=8)
+                [table_columns, interpreter], llm, code_mode=code_mode, budget=budget
             )
             try:
                 result = agent.ask(asked(row), folder=folder, session=own)
@@ -126,8 +137,8 @@ def play(rows: list[dict[str, Any]], data: Path, spec: str, *, code_mode: bool) 
             wrong.append((row["id"], text[-160:]))
     interpreter.close()
     shutil.rmtree(common, ignore_errors=True)
-    seconds = time.monotonic() - began
-    return {"asked": len(rows), "right": right, "seconds": seconds, "wrong": wrong,
+    took = time.monotonic() - began
+    return {"asked": len(rows), "right": right, "seconds": took, "wrong": wrong,
             "requests": requests, "tokens": tokens}  # fmt: skip
 
 
@@ -135,18 +146,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument(
-        "--model", default="", help="an endpoint's spec; without it the oracle answers"
+        "--model", default="", help="an endpoint's spec or a GGUF file; without it the oracle"
     )
     parser.add_argument("--first", type=int, default=0, help="how many questions; 0 for all")
+    parser.add_argument("--seconds", type=float, help="for one question")
     options = parser.parse_args()
     rows = load(options.data)
     rows = rows[: options.first or len(rows)]
     print("| model | code mode | asked | right | requests | tokens | seconds |")
     print("|---|---|---|---|---|---|---|")
     for code_mode in (False, True):
-        found = play(rows, options.data, options.model, code_mode=code_mode)
+        asked_with = {"code_mode": code_mode, "seconds": options.seconds}
+        found = play(rows, options.data, options.model, **asked_with)
+        name, mode = Path(options.model).name or "oracle", "on" if code_mode else "off"
         print(
-            f"| {options.model or 'oracle'} | {'on' if code_mode else 'off'} | {found['asked']} | "
+            f"| {name} | {mode} | {found['asked']} | "
             f"{found['right']} ({found['right'] / found['asked']:.0%}) | {found['requests']} | "
             f"{found['tokens']} | {found['seconds']:.0f} |"
         )

@@ -61,7 +61,7 @@ class ChildProcess:
     ) -> None:
         self.number = next(_numbers)
         count = 1 + len(arguments)
-        # -I keeps the working folder and PYTHON* variables out; our own path is handed on
+        # -I keeps the working folder and PYTHON* variables out; our own path is passed on
         code = (
             f"import sys; arguments = sys.argv[1:{count}]; sys.path[:] = sys.argv[{count}:]; "
             f"from {module} import main; main(*arguments)"

@@ -59,7 +59,7 @@ def clean_environment(
     """Returns an environment for a child process: only what every program needs, and `keep`.
 
     Args:
-        keep: further variable names to hand on as they are.
+        keep: further variable names to pass on unchanged.
         source: the environment to take from; this process's own when None.
     """
     environment = os.environ if source is None else source

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class CheckFailed(AssertionError):
-    """A check of the kit did not hold; the message says what, where, and what came nearest."""
+    """A check of the kit did not hold; the message has what, where, and what came nearest."""
 
 
 class ScenarioFailed(CheckFailed):

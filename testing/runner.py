@@ -33,7 +33,7 @@ def record(agent: Any, *questions: str, server: ScriptedServer | None = None) ->
 
     Args:
         agent: ours, or any of qwen-agent's; the latter needs `server`, since it writes no trace.
-        *questions: what the person says, one message after another.
+        *questions: the person's messages, one after another.
         server: the scripted endpoint that the agent talks to.
 
     Raises:
@@ -110,7 +110,7 @@ def _recorded_conversation(
 
 
 def questions(conversation: Conversation) -> list[str]:
-    """Returns what the person says in a conversation.
+    """Returns the person's messages in a conversation.
 
     Raises:
         InputError: it does not say what the person asks.

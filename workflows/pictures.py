@@ -69,7 +69,7 @@ async def for_each_source(
     ]
     try:
         return list(await asyncio.gather(*tasks))
-    except BaseException:  # a cancel, too, ends the other pictures before it goes on
+    except BaseException:  # a cancel, too, ends the other pictures before it propagates
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -90,7 +90,7 @@ def example_of(records: Iterable[Mapping[str, Any]]) -> TrainingExample:
 
 
 def _chat_completions_form(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The chat completions form; pictures and files are told by their texts alone."""
+    """The chat completions form; pictures and files are reduced to their texts."""
     texts = [{**m, "content": text_of(m.get("content") or "")} for m in messages]
     wire = to_wire(texts, codec_for("native"))
     cleaned: list[dict[str, Any]] = loads_bounded(

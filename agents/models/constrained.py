@@ -13,12 +13,16 @@ from qwenbelt.agents.models.codecs.constrained import (
     call_messages,
     call_schema,
     calls_in,
+    cell_in,
+    cell_messages,
     decision_messages,
     decision_schema,
+    fault_of,
+    takes_a_cell,
 )
 from qwenbelt.agents.models.deltas import CallDelta, Finish, JsonDict, Text, Tokens, WirePiece
 from qwenbelt.agents.models.dialects import THINKING_FIELDS, structured_fields
-from qwenbelt.agents.prompts import ENDLESS_CALL, WRONG_CALL
+from qwenbelt.agents.prompts import ENDLESS_CALL, NO_CELL, WRONG_CALL
 from qwenbelt.core.errors import EndpointError, one_line
 from qwenbelt.core.jsons import loads_bounded, loads_lenient, repaired_json
 from qwenbelt.core.language import Language
@@ -71,8 +75,12 @@ class ConstrainedSteps:
                     else:
                         yield piece
         else:
-            written = call_messages(messages, tools, name, language)
-            calls = await self._write({**body, "messages": written}, tools, name, language)
+            tool = next((tool for tool in tools if tool["name"] == name), None)
+            if tool is not None and takes_a_cell(tool):
+                calls = await self._write_cell(body, tool, language)
+            else:
+                written = call_messages(messages, tools, name, language)
+                calls = await self._write({**body, "messages": written}, tools, name, language)
             for index, (called, arguments) in enumerate(calls or [(name, "{")]):
                 yield CallDelta(index, "", called, arguments)
             yield Finish("tool_calls" if calls else "length")
@@ -123,15 +131,44 @@ class ConstrainedSteps:
             step["messages"] = [*body["messages"], *mistake]
         return calls
 
+    async def _write_cell(
+        self, body: JsonDict, tool: JsonDict, language: Language
+    ) -> list[tuple[str, str]]:
+        """Returns the call that runs a cell, which the model writes as a block of code."""
+        most = body.get("max_tokens")
+        step = {**body, "max_tokens": max(CALL_TOKENS, most if isinstance(most, int) else 0)}
+        written = step["messages"] = cell_messages(body["messages"], tool, language)
+        for _ in range(_TRIES):
+            text, whole = await self._free(step)
+            code, closed = cell_in(text)
+            wrong = fault_of(code) if code else NO_CELL[language]
+            if not (closed or whole):
+                wrong = ENDLESS_CALL[language]
+            if not wrong:
+                return [(tool["name"], json.dumps({"code": code}, ensure_ascii=False))]
+            mistake = [
+                {"role": "assistant", "content": text[:_SHOWN]},
+                {"role": "user", "content": WRONG_CALL[language].format(reason=wrong)},
+            ]
+            step["messages"] = [*written, *mistake]
+        return [(tool["name"], json.dumps({"code": code}, ensure_ascii=False))] if code else []
+
+    async def _free(self, body: JsonDict) -> tuple[str, bool]:
+        """Returns what the model wrote, to the end of its first block of code."""
+        return await self._read({**body, **self._quiet}, lambda text: cell_in(text)[1])
+
     async def _constrained(self, body: JsonDict, schema: JsonDict) -> tuple[str, bool]:
         """Returns what the model wrote, and whether it came to an end.
 
         Small models may write the same words over and over inside a text, which no schema forbids;
         they are stopped before the limit.
         """
-        text, looked, whole = "", 0, True
         step = {name: value for name, value in body.items() if name not in THINKING_FIELDS}
         step |= {**self._quiet, **structured_fields(self._field, schema)}
+        return await self._read(step, lambda text: False)
+
+    async def _read(self, step: JsonDict, ends: Callable[[str], bool]) -> tuple[str, bool]:
+        text, looked, whole = "", 0, True
         async with aclosing(self._send(step)) as reply:
             async for piece in reply:
                 if isinstance(piece, Text):
@@ -142,7 +179,7 @@ class ConstrainedSteps:
                     whole = piece.reason != "length"
                 if len(text) - looked >= _LOOK_EVERY:
                     looked = len(text)
-                    if repeats_itself(text):
+                    if ends(text) or repeats_itself(text):
                         return text.strip(), False
         return text.strip(), whole
 

@@ -90,7 +90,7 @@ def chain_of(llms: Sequence[Any]) -> dict[str, Any]:
 
 
 def model_of(cfg: Mapping[str, Any], form: str | None = None) -> EndpointModel | FallbackModel:
-    """Returns the model of an llm dict, or the chain where it names others that stand in."""
+    """Returns the model of an llm dict, or the chain where it names substitutes."""
     own = {name: value for name, value in cfg.items() if name != KEY}
     models = [EndpointModel(one, form) for one in (own, *(cfg.get(KEY) or ()))]
     return FallbackModel(models) if len(models) > 1 else models[0]

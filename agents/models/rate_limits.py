@@ -98,7 +98,7 @@ class Gate:
 
     @asynccontextmanager
     async def admitted(self, size: int) -> AsyncIterator[QueuedRequest]:
-        """Waits until a request of so many bytes may go out, and holds its place until it is over.
+        """Waits until a request of this many bytes may be sent; holds its place until it has ended.
 
         Yields:
             The request's turn; the caller reports to it the tokens that were really used.

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 INTERPRETER = "code_interpreter"
 CodeModeOption: TypeAlias = bool | Literal["auto"] | Sequence[str]
 _MANY_TOOLS = 8  # their declarations cost a request more than the stubs and a cell do
+_LONG_RESULTS = 16_000  # characters so far that a cell would have kept to itself
 _LARGEST_FILE = 16 * 1024 * 1024
 _STUB_LINE = 160
 _NOT_IN_NAMES = re.compile(r"\W", re.ASCII)
@@ -283,7 +284,10 @@ def check_code_mode(wanted: Any, tools: Mapping[str, Any]) -> None:
 
 
 def code_mode_of(
-    wanted: CodeModeOption, tools: dict[str, Any], model: Any = None
+    wanted: CodeModeOption,
+    tools: dict[str, Any],
+    model: Any = None,
+    messages: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[CodeMode | None, dict[str, Any]]:
     """Returns the code mode, and the tools that the model is offered.
 
@@ -292,9 +296,10 @@ def code_mode_of(
             all where it pays.
         tools: the run's tools by name.
         model: what is known of it decides for "auto".
+        messages: the conversation so far, whose results may be long.
     """
     if wanted == "auto":
-        wanted = pays(tools, model)
+        wanted = pays(tools, model, messages)
     chosen = set(tools) - {INTERPRETER} if wanted is True else {*(wanted or ())} - {INTERPRETER}
     if not chosen:
         return None, tools
@@ -303,17 +308,18 @@ def code_mode_of(
     return code, {name: tool for name, tool in tools.items() if name not in chosen}
 
 
-def pays(tools: Mapping[str, Any], model: Any) -> bool:
-    """Whether calls from code pay: a probe has shown that the model writes code, many tools.
+def pays(tools: Mapping[str, Any], model: Any, messages: Sequence[Mapping[str, Any]] = ()) -> bool:
+    """Whether calls from code pay: the model writes code, and there are many tools or long results.
 
-    The interpreter must be there already: nobody gets code run who has not chosen it.
+    That it writes code a probe must have shown, and the interpreter must be there already: nobody
+    gets code run who has not chosen it.
     """
     known = getattr(model, "known", None)
-    return (
-        INTERPRETER in tools
-        and len(tools) > _MANY_TOOLS
-        and getattr(known, "writes_code", None) is True
-    )
+    if INTERPRETER not in tools or getattr(known, "writes_code", None) is not True:
+        return False
+    results = (m.get("content") for m in messages if m.get("role") in ("function", "tool"))
+    long = sum(len(text) for text in results if isinstance(text, str)) > _LONG_RESULTS
+    return len(tools) > _MANY_TOOLS or (long and len(tools) > 1)
 
 
 def held_by(job: ScheduledCall | None) -> set[str]:

@@ -190,7 +190,7 @@ class EarlyCalls:
         tool = self._code.tools[name]
         call = ToolCall(0, f"{self._parent.call.id}.{next(self._numbers)}", tool.name, text)
         job = self._apart.nest(self._parent, call, tool, values)
-        self._jobs[_key(name, values)].append(job)
+        self._jobs[_call_key(name, values)].append(job)
 
     def _emit(self, event: Event) -> None:
         """Keeps events back until it is known which call they belong to."""
@@ -218,14 +218,14 @@ class EarlyCalls:
         """Returns a call made ahead that is the same as one of a cell."""
         if cell is self._cell and self._jobs and self._scheduler.has_effects(cell):
             self.forget()
-        jobs = self._jobs.get(_key(name, values)) if cell is self._cell else None
+        jobs = self._jobs.get(_call_key(name, values)) if cell is self._cell else None
         if not jobs:
             return None
         job = jobs.pop(0)
         ticket = job.ticket
         wants = {*ticket.reads, *ticket.writes} if ticket is not None else set()
         if job.task is not None and not job.task.done() and held_by(cell) & wants:
-            _end(job)  # it waits for what the cell itself holds
+            _end_job(job)  # it waits for what the cell itself holds
             return None
         job.parent = cell
         return job
@@ -234,7 +234,7 @@ class EarlyCalls:
         """Something with effects has run: what was read before does not count."""
         for jobs in self._jobs.values():
             for job in jobs:
-                _end(job)
+                _end_job(job)
         self._jobs.clear()
 
     async def close(self) -> None:
@@ -246,11 +246,11 @@ class EarlyCalls:
         await self._apart.stop(left)
 
 
-def _key(name: str, values: dict[str, Any]) -> str:
+def _call_key(name: str, values: dict[str, Any]) -> str:
     return f"{name} {json.dumps(values, sort_keys=True, default=str)}"
 
 
-def _end(job: ScheduledCall) -> None:
+def _end_job(job: ScheduledCall) -> None:
     job.context.cancelled.set()
     if job.task is not None and not job.task.done():
         job.task.cancel()

@@ -166,7 +166,7 @@ class AgentLoop:
                     ending = None
                 if ending is not None:
                     if not any(message["role"] == "assistant" for message in self.added()[-1:]):
-                        self.history.add(reply, outcomes)  # an end without text is told
+                        self.history.add(reply, outcomes)  # an end without text is reported
                     return await self._ended(ending, reply.text)
                 self._telling.release(reply.text)
             except EndpointError:
@@ -318,10 +318,10 @@ class AgentLoop:
             except EndpointError as error:
                 told = await self._discard()
                 if not await attempts.again(error, request) and told:
-                    self._emit(Retrying(self._turn, 0, 0.0, str(error)))  # what was told is void
+                    self._emit(Retrying(self._turn, 0, 0.0, str(error)))  # what was shown is void
 
     async def _discard(self) -> bool:
-        """Gives up a reply; returns whether anything of it was told."""
+        """Abandons a reply; returns whether any of it was reported."""
         incoming, self._incoming = self._incoming, None
         if incoming is None:
             return False
@@ -585,7 +585,7 @@ class AgentLoop:
 
     @property
     def currency(self) -> str:
-        """The cost's currency, "" when nobody told it."""
+        """The cost's currency, "" when it is not known."""
         return self._spending.price.currency if self._spending.price is not None else ""
 
     def close(self) -> None:

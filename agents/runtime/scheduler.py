@@ -91,7 +91,7 @@ class SchedulerContext:
     Attributes:
         tools: the tools by name.
         allowed: calls of this reply that may be run.
-        beyond: what the model is told of the calls beyond those.
+        beyond: the message to the model about the calls beyond those.
         context: gives the context for a call.
         keywords: gives the keyword arguments for a tool's call.
         asked: gives a future that a person's answer will settle, by the call's id.

@@ -54,7 +54,7 @@ def handed_to(tool: Any, values: dict[str, Any] | str, written: str) -> Any:
     Args:
         tool: the tool.
         values: the arguments as read, references replaced.
-        written: the text of the model; handed on when it says just that.
+        written: the model's text; passed on unchanged when it holds exactly the values.
     """
     if isinstance(tool, Tool) or isinstance(values, str):
         return values

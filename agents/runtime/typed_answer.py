@@ -121,7 +121,7 @@ class TypedAnswer:
         return Partial(value)
 
     def settle(self, text: str, end: str = "", *, last: bool) -> str | None:
-        """Takes the final text; returns the fault to tell the model, or None when it fits.
+        """Takes the final text; returns the fault for the model, or None when it fits.
 
         Args:
             text: what the model wrote.

@@ -52,7 +52,7 @@ class AnswerRecorder(TurnRecorder):
 def durable_turn(
     place: str | Path, run_id: str | None, question: Sequence[Message], agent: str
 ) -> DurableTurn:
-    """Returns where a run begins: anew, in its middle, or at its recorded answer.
+    """Returns where a run begins: at its beginning, in its middle, or at its recorded answer.
 
     Args:
         place: a SQLite file, or `postgresql://…`.

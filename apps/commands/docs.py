@@ -32,7 +32,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="For program
 
 @contextlib.contextmanager
 def _opened_index(path: str | None, *specs: str | None) -> Iterator[DocumentIndex]:
-    """Opens the index; says afterwards what is to be known of its file."""
+    """Opens the index; prints the notes about its file afterwards."""
     from qwenbelt.tools.documents.library import command_index
 
     with command_index(path, *specs) as index:

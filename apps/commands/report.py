@@ -187,7 +187,7 @@ def report_progress(quiet: bool) -> Iterator[ReportProgressView]:
 
 
 def show_report(result: ReportResult, as_json: bool) -> None:
-    """Prints the outcome of a report; one that does not stand on its pages exits 1."""
+    """Prints the outcome of a report; exits 1 when its pages do not support it."""
     made = result.document.made
     facts = {
         "citations": len(result.document.citations),

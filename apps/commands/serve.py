@@ -83,7 +83,7 @@ def serve(
     from qwenbelt.core.settings import load_settings
 
     if click.get_current_context().get_parameter_source("approve") is ParameterSource.DEFAULT:
-        chosen["approve"] = "ask"  # nobody sits there who could answer: effects are refused
+        chosen["approve"] = "ask"  # there is no person who could answer: effects are refused
     inherited = inherited_socket()
     if workers > 1 and inherited is None:
         run_workers(workers, host, port, grace)
@@ -107,7 +107,7 @@ def serve(
     agent = make_agent(choice)
 
     def ready(url: str) -> None:
-        if inherited is None:  # else the process that started this worker has said it
+        if inherited is None:  # else the process that started this worker has printed it
             echo(say("serving", url=url))
 
     serve_agent(agent, options, trusted_tools(agent), ready, inherited)

@@ -40,7 +40,7 @@ def list_skills(folders: tuple[str, ...], as_json: bool) -> None:
         return
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
-        # a fault is said whole: its reason stands behind the path, which may be long
+        # a fault is printed whole: its reason follows the path, which may be long
         about = row["error"] or one_line(row["description"], 100)
         echo(f"{row['name']:<{width}}  {one_line(terminal_text(about), 2000)}")
     if not rows:

@@ -90,7 +90,7 @@ class TurnStarter:
         """Sends a waiting message at once; what runs is stopped.
 
         Raises:
-            PageError: it does not wait any more, or a file is gone.
+            PageError: it no longer waits, or a file is gone.
         """
         session.start_queued = self._start_queued
         session.send_now(message)

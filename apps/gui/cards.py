@@ -159,7 +159,7 @@ def _outcome_html(call: CallTiming, around: RenderContext) -> str:
 
 
 def _folded_text_html(text: str, language: str, around: RenderContext | None = None) -> str:
-    """Returns a text, the rest of a long one folded away."""
+    """Returns a text; the end of a long one is folded."""
     if len(text) <= SHOWN_CHARACTERS * 1.3:
         return f'<pre tabindex="0">{_text_with_passage_links(text, around)}</pre>'
     cut = text.rfind("\n", SHOWN_CHARACTERS // 2, SHOWN_CHARACTERS) + 1 or SHOWN_CHARACTERS

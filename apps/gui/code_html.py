@@ -37,7 +37,7 @@ def code_block(text: str, language: str, tongue: str, *, coloured: bool = True) 
         text: the code.
         language: as the fence names it.
         tongue: the language of the button, "en" or "zh".
-        coloured: whether it is complete, so that its parts can be told apart.
+        coloured: whether it is complete, so that it can be coloured.
     """
     name = escape(language[:30])
     copy = escape(say("copy", tongue))

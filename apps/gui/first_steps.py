@@ -21,7 +21,7 @@ _MOST_MODELS = 8
 
 
 class FirstSteps:
-    """What the page offers to somebody who has no model yet.
+    """What the page offers to a person who has no model yet.
 
     Args:
         asker: starts turns; people may name endpoints only where it lets them.
@@ -67,7 +67,7 @@ class FirstSteps:
         return JSONResponse({"file": file.name})
 
     async def use(self, request: Request) -> JSONResponse:
-        """Chooses one of the endpoints that `state` told."""
+        """Chooses one of the endpoints that `state` listed."""
         self._only_ours()
         body = await json_body(request)
         self._choose(request, str(body.get("spec", ""))[:500])

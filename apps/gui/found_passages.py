@@ -15,7 +15,7 @@ class FoundPassages:
     """What `[1]` in an answer may mean: several searches of a turn each count from one.
 
     Args:
-        has_document: says whether a document can be opened at a page.
+        has_document: returns whether a document can be opened at a page.
     """
 
     def __init__(self, has_document: Callable[[str], bool]) -> None:

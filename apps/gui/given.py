@@ -29,7 +29,7 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Looks:
-    """What `chatbot_config` says.
+    """The settings in `chatbot_config`.
 
     Attributes:
         user_avatar: a picture's file; None for none. `agent_avatar` likewise.
@@ -90,7 +90,7 @@ class Given:
 
     Attributes:
         agents: those that answer; people choose one if there are several and no hub.
-        hub: a router or group that stands for all of them.
+        hub: a router or group that represents all of them.
         mention: whether `@name` in a question chooses the agent.
         settings: keyword arguments for every run.
         messages: what every conversation begins with.

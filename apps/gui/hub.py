@@ -1,4 +1,4 @@
-"""The conversations that are open: runs go on here, whether or not a browser watches."""
+"""The open conversations: runs continue here, whether or not a browser watches."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _QUEUE = "queue"
 
 
 class LiveTurn:
-    """A turn that goes on: its events so far, and its run."""
+    """A running turn: its events so far, and its run."""
 
     def __init__(self, turn: ChatTurn) -> None:
         self.turn = turn
@@ -46,7 +46,7 @@ class LiveTurn:
         self._trace = TraceWriter(None)
 
     def add(self, record: dict[str, Any], event: Event | None = None) -> None:
-        """Keeps an event, for whoever watches and for the store."""
+        """Keeps an event, for watchers and for the store."""
         self.records.append({"t": time.monotonic(), **record})
         if event is not None:
             self._trace.write(event)
@@ -171,7 +171,7 @@ class ChatSession:
         self.notify()
 
     def notify(self) -> None:
-        """Wakes whoever watches."""
+        """Wakes all watchers."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -183,7 +183,7 @@ class ChatSession:
     # -- messages that wait -------------------------------------------------------------------
 
     def enqueue(self, text: str, files: Sequence[str]) -> Queued:
-        """Lets a message wait until the running answer is over."""
+        """Queues a message until the running answer has ended."""
         message = Queued(text, list(files))
         self.queue.append(message)
         self._keep_queue()
@@ -193,7 +193,7 @@ class ChatSession:
         """Takes a waiting message out of the queue, the first one by default.
 
         Raises:
-            PageError: it does not wait any more.
+            PageError: it no longer waits.
         """
         found = next((entry for entry in self.queue if message in ("", entry.id)), None)
         if found is None:
@@ -206,7 +206,7 @@ class ChatSession:
         """Ends the running answer and sends a waiting message next.
 
         Raises:
-            PageError: it does not wait any more.
+            PageError: it no longer waits.
         """
         self.queue.insert(0, self.dequeue(message))
         self._keep_queue()
@@ -239,7 +239,7 @@ class ChatSession:
         make_agent: Callable[[ChatSession], Any],
         parent: str | None,
     ) -> ChatTurn:
-        """Begins a turn; it goes on whether or not anybody watches.
+        """Begins a turn; it continues whether or not anyone watches.
 
         Raises:
             PageError: an answer is still coming.
@@ -361,7 +361,7 @@ class SessionRegistry:
 
     Args:
         store: where they are kept.
-        workspace: the folder under which each has a folder of its own.
+        workspace: the folder that has a subfolder for each.
     """
 
     def __init__(self, store: ChatStore, workspace: Path) -> None:
@@ -444,7 +444,7 @@ class SessionRegistry:
         await asyncio.to_thread(shutil.rmtree, found.folder, ignore_errors=True)
 
     def rest_idle(self, seconds: float = IDLE_SECONDS) -> int:
-        """Closes conversations that nobody has used or watched for a while; returns how many."""
+        """Closes conversations that have been idle and unwatched for a while; returns how many."""
         self.store.delete_empty(EMPTY_SECONDS)
         limit = time.monotonic() - seconds
         idle = [

@@ -29,7 +29,7 @@ class MessageLists:
 
     Args:
         emit: takes the events.
-        with_names: whether the name of whoever speaks is told.
+        with_names: whether the speaker's name is reported.
     """
 
     def __init__(self, emit: Callable[[Event], None], *, with_names: bool) -> None:
@@ -59,7 +59,7 @@ class MessageLists:
             self._finish_model()
 
     def skip(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """Counts a list as told; another has told what is in it."""
+        """Counts a list as reported; its contents were reported by another."""
         self._shown = [dict(message) for message in messages]
         self._told = len(messages)
 

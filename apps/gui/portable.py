@@ -82,7 +82,7 @@ def _scenario(session: ChatSession, path: list[ChatTurn]) -> tuple[str | bytes, 
 def import_conversation(store: ChatStore, user: str, body: dict[str, Any]) -> SessionRow:
     """Makes a conversation from what `export` gave as "json".
 
-    Files do not travel with it, and its paths are not followed: whoever wrote it could name any
+    Files are not exported with it, and its paths are not followed: its author could name any
     file of this server.
 
     Raises:

@@ -1,8 +1,8 @@
 """Markdown from models and tools as HTML in which nothing can run and nothing is fetched.
 
 Raw HTML is shown as text. Pictures are shown only when they are files of the conversation; others
-become a note with their address, since fetching them would tell their host what was said. Links
-lead only to http and https, name their host, and open without a referrer. Citations such as
+become a note with their address, since fetching them would leak the conversation to their host.
+Links lead only to http and https, name their host, and open without a referrer. Citations such as
 `[report.pdf p.3]` become buttons that open the page.
 """
 
@@ -45,7 +45,7 @@ class RenderContext:
     Attributes:
         language: of the notes that are put in.
         file_url: returns where a file of the conversation is served, or None if it has no such.
-        has_document: says whether a document of this name can be opened at a page.
+        has_document: returns whether a document of this name can be opened at a page.
         passage: returns the document and page that a bare number such as `[1]` cites, or None;
             it is given the number and the words before it.
         prefix: begins the ids of the text's footnotes.

@@ -1,7 +1,7 @@
 """Fields of the settings: each is loaded, and saved by itself, with the version that was seen.
 
 A page that was opened before another one's change does not overwrite it: lists take over what was
-switched on or off, any other field is shown anew instead of being saved.
+switched on or off, any other field is reloaded instead of being saved.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def keep_fields(asker: TurnStarter, language: str, fields: Mapping[str, Any]) ->
 
     Args:
         asker: knows the store.
-        language: of what is told.
+        language: of the messages.
         fields: the components by the fields' names.
     """
     seen = {name: gr.State(None) for name in fields}
@@ -219,7 +219,7 @@ def _saver(asker: TurnStarter, language: str, name: str) -> Callable[..., Any]:
                 (version, now),
                 explain_on_page(error, language),
             )
-        # a text goes on being typed while it is saved
+        # the person keeps typing while a text is saved
         same = isinstance(now, str) or sorted(now) == sorted(value or ())
         return gr.skip() if same else gr.update(value=now), (version, now), ""
 

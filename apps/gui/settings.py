@@ -31,7 +31,7 @@ MAX_MODELS = 300
 def agent_settings(asker: TurnStarter, language: str) -> None:
     """Makes the settings of an agent; each holds what the user chose last.
 
-    They cannot be touched before they are filled: what an empty page shows is nobody's choice.
+    They are disabled until they are filled: the state of an empty page is no choice.
     """
     endpoint, check, health = _endpoint(asker, language)
     kind = gr.Radio(
@@ -150,7 +150,7 @@ def _checker(asker: TurnStarter, language: str) -> Any:
 
 
 def endpoint_health(spec: str | None, language: str) -> tuple[str, list[str]]:
-    """Returns what is to be said of an endpoint, and specs of the models that it offers.
+    """Returns a remark about an endpoint, and specs of the models that it offers.
 
     Raises:
         QwenbeltError: the endpoint is not understood, or does not answer.

@@ -17,10 +17,10 @@ from qwenbelt.core.events import Done, Event, ModelStarted, Notice, RunStarted, 
 
 
 class StockRun(AsyncIterator[Event]):
-    """A run that goes on in a thread of its own.
+    """A run in its own thread.
 
-    Our own agents inside a router or a group tell their events themselves; of others only what
-    their lists of messages show is told.
+    Our own agents inside a router or a group report their events themselves; of others only what
+    their lists of messages show is reported.
 
     Args:
         agent: anything with qwen-agent's `run`.
@@ -43,9 +43,9 @@ class StockRun(AsyncIterator[Event]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._events: asyncio.Queue[Event | BaseException] = asyncio.Queue()
         self._lists = MessageLists(self._tell, with_names=bool(members) or _is_hub(agent))
-        self._inside: set[str] = set()  # runs of members that go on
+        self._inside: set[str] = set()  # running runs of members
         self._turn = 0
-        self._heard = False  # whether a member told something since the last list
+        self._heard = False  # whether a member reported something since the last list
         self._stopped = threading.Event()
         self._over = False
         self.messages: list[dict[str, Any]] = []
@@ -135,7 +135,7 @@ class StockRun(AsyncIterator[Event]):
         if isinstance(event, RunStarted):
             self._inside.add(event.run_id)
             if isinstance(self._agent, Router):
-                self._tell(TextRelabelled())  # its own text only said who answers
+                self._tell(TextRelabelled())  # its own text only named who answers
             self._tell(Notice(f"{event.agent}:"))
         elif isinstance(event, Done):
             self._inside.clear()

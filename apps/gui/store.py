@@ -49,7 +49,7 @@ class ChatTurn:
     Attributes:
         parent: the turn before it, or None for the first.
         files: names of the attached files in the session's folder.
-        messages: what was said, the question first, as qwen-agent message dicts.
+        messages: the question and the replies, as qwen-agent message dicts.
         events: what happened, as trace records.
     """
 
@@ -122,7 +122,7 @@ class ChatStore:
         return row
 
     def session(self, user: str, session: str) -> SessionRow | None:
-        """Returns a user's conversation, or None; nobody gets another's."""
+        """Returns a user's conversation, or None if there is none or it is another user's."""
         rows = self._run("SELECT * FROM sessions WHERE id = ? AND user = ?", (session, user))
         return SessionRow(*rows[0]) if rows else None
 

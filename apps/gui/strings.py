@@ -1,4 +1,4 @@
-"""What the chat page says, English and Chinese side by side."""
+"""Texts of the chat page, English and Chinese side by side."""
 
 from __future__ import annotations
 
@@ -314,7 +314,7 @@ class PageError(InputError):
     """A mistake that the page explains in the person's language.
 
     Args:
-        key: the text of `TEXTS` that says it.
+        key: the key of its text in `TEXTS`.
         **values: fill it in.
     """
 
@@ -324,7 +324,7 @@ class PageError(InputError):
         self._values = values
 
     def text(self, language: str) -> str:
-        """Returns what it says in a language ("en" or "zh")."""
+        """Returns its text in a language ("en" or "zh")."""
         return say(self._key, language, **self._values)
 
 

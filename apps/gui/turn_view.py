@@ -1,6 +1,6 @@
 """The answer of one turn as a page shows it, kept up to date from events.
 
-The browser is told small changes (`ops`), each naming an element by its id, so that what a long
+The browser is sent small changes (`ops`), each naming an element by its id, so that what a long
 answer costs grows with its length and not with its square:
 
     {"op": "put", "id": ..., "parent": ..., "html": ...}    adds the element, or replaces it
@@ -43,7 +43,7 @@ class TurnView:
     Args:
         turn_id: the id of the element that holds the answer; ids of its parts begin with it.
         around: what its texts may refer to.
-        live: whether the turn still goes on.
+        live: whether the turn is still running.
     """
 
     def __init__(self, turn_id: str, around: RenderContext, *, live: bool = True) -> None:
@@ -99,7 +99,7 @@ class TurnView:
     # -- in and out ---------------------------------------------------------------------------
 
     def feed(self, record: Mapping[str, Any]) -> None:
-        """Takes in one event, as a dict; `flush` gives what changed."""
+        """Applies one event, as a dict; `flush` returns what changed."""
         kind = str(record.get("event", ""))
         call = self._timeline.add(record)
         if kind == "tool_finished":
@@ -115,7 +115,7 @@ class TurnView:
             if plan:  # one panel a turn, which each call of the tool renews where it stands
                 self._put(f"{self.id}-plan", plan_html(plan, f"{self.id}-plan", self._language))
         if kind in _PROGRESS and self._retrying:
-            self._remove(self._retrying)  # it goes on: the footer counts what it took
+            self._remove(self._retrying)  # it continues: the footer adds up what it took
             self._retrying = ""
         handler = self._handlers.get(kind)
         if handler is not None:

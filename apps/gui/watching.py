@@ -1,4 +1,4 @@
-"""What a browser is told of a conversation: first the whole of it, then each change."""
+"""What a browser is sent of a conversation: first all of it, then each change."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Watcher:
         }
 
     def _follow(self) -> list[Op]:
-        """Returns what is new in the turn that goes on."""
+        """Returns what is new in the running turn."""
         live, view = self._live, self._view
         if live is None or view is None:
             return []

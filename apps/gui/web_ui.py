@@ -101,7 +101,7 @@ class WebUI:
             enable_mention: whether `@name` in a question chooses who answers.
             ready: called with the URL when the server answers.
             workspace: where conversations are kept; the settings' by default.
-            **kwargs: handed on to every run of an agent.
+            **kwargs: passed to every run of an agent.
 
         Raises:
             ConfigError: Gradio is missing, `share` is asked for, or the address needs accounts.

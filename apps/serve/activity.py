@@ -27,7 +27,7 @@ from qwenbelt.core.reply_fold import ReplyFold
 
 Activity = Literal["reasoning", "notes", "none"]
 Kind = Literal["text", "thought"]
-# how ends are told in the words of the chat completions API; an endpoint's own word stays
+# ends in the words of the chat completions API; an endpoint's own word stays
 _REASONS = {
     "answer": "stop",
     "refused": "content_filter",  # by a hook, whose text is the answer
@@ -62,7 +62,7 @@ class Teller:
     on where the first broke off.
 
     Args:
-        activity: whether calls of tools are told as thoughts, as notes in the text, or not.
+        activity: whether calls of tools are reported as thoughts, as notes in the text, or not.
         links: turns names of files into addresses.
         live: whether pieces are given before their reply is complete.
         wary: whether text is held also when `live`, until it is known to be no thought.
@@ -88,8 +88,8 @@ class Teller:
         self._typed = typed
         self._reply = ReplyFold()
         self._holds = not live or wary
-        self._ahead: dict[str, str] = {}  # sent by an earlier try, and not said again so far
-        self._parted = True  # whether the next text stands apart from that of earlier replies
+        self._ahead: dict[str, str] = {}  # sent by an earlier attempt, and not repeated so far
+        self._parted = True  # whether the next text needs a break after that of earlier replies
         self.told = Told()
         self.relabelled = False
         self._handlers: dict[type[Event], Callable[[Any], list[tuple[Kind, str]]]] = {
@@ -134,7 +134,7 @@ class Teller:
         """Returns what was held of a reply that has ended.
 
         Raises:
-            SpokenTooSoon: more was sent than it says.
+            SpokenTooSoon: more was sent than it contains.
         """
         pieces = self._flushed() if self._holds else []
         if self._ahead.get("text"):

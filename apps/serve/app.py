@@ -88,7 +88,7 @@ class ServeOptions:
     Attributes:
         name: the model name that clients see.
         token: what clients must send as a bearer token; empty for none, on loopback only.
-        activity: how calls of tools are told.
+        activity: how calls of tools are reported.
         folder: where the files of conversations are kept.
         origins: pages of other origins that may ask, for chats that run in a browser.
         store: where replies of the responses form are kept: a SQLite file or `postgresql://…`;
@@ -480,7 +480,7 @@ async def _whole_reply(
 
 
 async def _client_left(request: Request) -> None:
-    """Returns when the client has gone; the server tells it only when asked."""
+    """Returns when the client has gone; the server only reports it when polled."""
     while not await request.is_disconnected():  # noqa: ASYNC110
         await asyncio.sleep(0.2)
 

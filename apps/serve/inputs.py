@@ -75,7 +75,7 @@ def _read_message(entry: Any, number: int, inbox: Inbox) -> dict[str, Any] | Non
     if not isinstance(entry, Mapping) or entry.get("role") not in (*_ROLES, "tool", "function"):
         raise InputError(f"messages[{number}] has no known role.")
     if entry["role"] in ("tool", "function"):
-        return None  # of tools that ran at the client; the answer that followed says what matters
+        return None  # of tools that ran at the client; the answer that followed has what matters
     role, content = _ROLES[entry["role"]], entry.get("content")
     if isinstance(content, list):
         content = _read_parts(content, f"messages[{number}]", inbox)

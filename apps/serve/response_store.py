@@ -1,7 +1,7 @@
-"""Replies that can be asked for again and gone on with, by whichever replica is asked.
+"""Stored replies that any replica can return or continue.
 
-A reply that is written in the background belongs to a replica, which says every few seconds that it
-lives. One that no longer does loses its replies to another, which goes on from what was recorded.
+A reply that is written in the background belongs to a replica, which renews its lease every few
+seconds. When the lease ends, another replica takes over and continues from what was recorded.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class ResponseStore(StoreTables):
             )
 
     def delete(self, identity: str, owner: str) -> bool:
-        """Forgets a reply; says whether it was there."""
+        """Deletes a reply; returns whether it existed."""
         with self._transaction() as run:
             found = run(
                 "DELETE FROM qwenbelt_responses WHERE id = ? AND owner = ? RETURNING id",
@@ -203,7 +203,7 @@ class BackgroundResponses:
     async def _written(self, identity: str, body: Json) -> None:
         try:
             reply = await self._write(identity, body)
-        except Exception as error:  # whoever asks for the reply must learn that there is none
+        except Exception as error:  # a client that asks for the reply must learn that there is none
             reply = _failed_reply(identity, error)
         await asyncio.to_thread(self._store.end, identity, self._replica, reply)
 

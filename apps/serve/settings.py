@@ -1,4 +1,4 @@
-"""What a request says about how to answer: passed on to the model, or refused by its name."""
+"""Settings of a request: passed on to the model, or refused by name."""
 
 from __future__ import annotations
 

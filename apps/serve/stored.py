@@ -51,7 +51,7 @@ class StoredReplies:
         return False
 
     async def continued(self, request: Request, body: Json) -> Json:
-        """Returns a request with what was said before, which it names by the last reply.
+        """Returns a request with the earlier messages, which it names by the last reply.
 
         Raises:
             EndpointError: that reply is not known (404).
@@ -115,5 +115,5 @@ class StoredReplies:
 
 
 def _owner_of_reply(request: Request) -> str:
-    """Whose reply it is: who has another token can neither read it nor go on with it."""
+    """The owner of a reply: with another token it can be neither read nor continued."""
     return hashlib.sha256(request.headers.get("authorization", "").encode()).hexdigest()[:32]

@@ -13,7 +13,7 @@ FIRST_SIGN = 5.0  # seconds within which a failure still becomes an HTTP status
 
 
 class Telling:
-    """Reads a run and tells it; a failure before anything was told can still be a status."""
+    """Streams a run; a failure before anything was sent can still become a status."""
 
     def __init__(self, run: Any, teller: Teller, trusted: set[str]) -> None:
         self._run = run

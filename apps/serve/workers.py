@@ -31,7 +31,7 @@ def inherited_socket() -> socket.socket | None:
 
 
 class WorkerProcesses:
-    """Keeps so many copies of this command running.
+    """Keeps several copies of this command running.
 
     Args:
         count: how many.
@@ -114,7 +114,7 @@ class WorkerProcesses:
 
 
 def run_workers(count: int, host: str, port: int, grace: float = 0.0) -> None:
-    """Listens on an address and runs so many copies of this command on it.
+    """Listens on an address and runs several copies of this command on it.
 
     Raises:
         InputError: the port is taken.

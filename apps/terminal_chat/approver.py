@@ -20,7 +20,7 @@ _YES, _ALWAYS = {"y", "yes", "是", "好"}, {"a", "always", "总是"}
 
 
 def terminal_approver(view: TerminalView | None, allowed: set[str] | None = None) -> Approver:
-    """Returns what answers `ApprovalAsked`; it refuses where nobody can be asked.
+    """Returns what answers `ApprovalAsked`; it refuses where there is no terminal.
 
     Args:
         view: what to take out of the way while the person is asked.

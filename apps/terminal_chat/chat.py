@@ -46,8 +46,8 @@ class Chat:
     Args:
         choice: how the agent is made; commands change it.
         console: where answers go.
-        messages: an earlier conversation to go on with.
-        session: a kept conversation to go on with.
+        messages: an earlier conversation to continue.
+        session: a stored conversation to continue.
         store: where a new conversation is kept; None keeps it in memory.
     """
 
@@ -135,7 +135,7 @@ class Chat:
             echo(click.style(terminal_text(one_line(explain_error(error), 2000)), "red"), err=True)
 
     def answer(self, loop: InterruptibleLoop, text: str) -> None:
-        """Asks the agent and shows the answer; what was said is kept, also after an interrupt.
+        """Asks the agent and shows the answer; the messages are kept, also after an interrupt.
 
         Raises:
             EndpointError: the endpoint failed.

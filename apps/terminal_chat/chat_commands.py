@@ -1,4 +1,4 @@
-"""Commands of the terminal chat about what was said: undo, retry, edit, copy, files, cost."""
+"""Commands of the terminal chat on past messages: undo, retry, edit, copy, files, cost."""
 
 from __future__ import annotations
 

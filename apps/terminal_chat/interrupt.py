@@ -78,7 +78,7 @@ def _on_interrupt(
     def stop(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(steps.pop(0))
         if not steps:
-            # whoever presses it once more does not want to wait for the clean-up
+            # pressed again: the person does not want to wait for the clean-up
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = signal.signal(signal.SIGINT, stop)
@@ -112,7 +112,7 @@ def _nothing() -> None:
 
 
 async def read_line(prompt: str) -> str:
-    """Shows `prompt` on stderr and reads a line of the keyboard while the loop goes on.
+    """Shows `prompt` on stderr and reads a line from the keyboard while the loop runs.
 
     Raises:
         EOFError: the input has ended.

@@ -1,4 +1,4 @@
-"""Shows a run in a terminal while it goes on: text as Markdown, thoughts folded, calls as lines."""
+"""Shows a running run in a terminal: text as Markdown, thoughts folded, calls as lines."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class TerminalView:
         )
 
     def _take_back(self, why: str) -> None:
-        """Drops the open text; of what is printed for good it is said that it does not count."""
+        """Drops the open text; text that is printed already gets a note that it does not count."""
         self._text.finish()
         if self._printed:
             self._note(say(why))
@@ -200,7 +200,7 @@ class TerminalView:
 
     def _print(self, shown: RenderableType) -> None:
         if self._live is not None:
-            self._live.refresh()  # what is printed now stands no longer in the region
+            self._live.refresh()  # what is printed now has left the live region
         self.console.print(shown)
 
     def _end_text(self) -> None:

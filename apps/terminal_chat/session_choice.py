@@ -1,4 +1,4 @@
-"""Which stored conversation or durable run a command goes on with."""
+"""Chooses the stored conversation or durable run that a command continues."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Cassettes: real replies of an endpoint, kept in a file that people can read.
 
-A request is found again by its *key*: the canonical JSON of all it says, without seed, user and
+A request is found again by its *key*: the canonical JSON of its contents, without seed, user and
 other marks of the caller, with call ids numbered and times, ids and temporary paths replaced. So
 tools may run for real while the model's replies are played back.
 """
@@ -262,7 +262,7 @@ def _parsed(text: str) -> Any:
 
 
 def without_caller(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the body without what only says who asks: seed, user, metadata and the like."""
+    """Returns the body without fields about the client: seed, user, metadata and the like."""
     return {key: value for key, value in body.items() if key not in _CALLER}
 
 
@@ -345,7 +345,7 @@ def _last_words(recording: Recording) -> str:
 
 
 def summary(body: bytes) -> dict[str, Any]:
-    """Returns what a reply says, for people: text, thoughts, calls, why it ended."""
+    """Returns a reply for people: text, thoughts, calls, why it ended."""
     from qwenbelt.testing.cassettes.replies import read_reply
 
     return read_reply(body)

@@ -41,10 +41,10 @@ class CassetteServer:
         path: the cassette's file.
         record: "none" plays only, "new" also records what is not there, "rewrite" records all.
         upstream: the base URL of the real endpoint, for recording.
-        api_key: its key; without one, the client's own key is handed on.
+        api_key: its key; without one, the client's own key is passed on.
         model: the model's name in `llm`; the recorded one by default.
         ignore: patterns that differ from run to run, and what replaces them in keys.
-        pace: plays chunks with the recorded times between them, so many times as fast; 0: at once.
+        pace: plays chunks with the recorded pauses divided by this; 0: at once.
         host: the address to listen on; the loopback interface unless given.
         port: the port; 0 takes a free one.
 
@@ -100,7 +100,7 @@ class CassetteServer:
         return {"model": model, "model_server": self.url, "api_key": self._api_key or "EMPTY"}
 
     def start(self) -> Self:
-        """Serves from a thread of its own until `stop`."""
+        """Serves from its own thread until `stop`."""
         self._http.start()
         return self
 

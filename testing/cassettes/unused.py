@@ -1,4 +1,4 @@
-"""What is known at the end of a pytest run: kept files that nobody used, outcomes of scenarios."""
+"""Known at the end of a pytest run: unused cassettes and goldens, outcomes of scenarios."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks on a trajectory. Each tells what did not hold, and what came nearest.
+"""Checks on a trajectory. Each reports what did not hold, and what came nearest.
 
     run.check(
         called("sql_query", sql=contains("avg"), times=1),
@@ -138,7 +138,7 @@ class FunctionCheck:
     body: Callable[[Trajectory], Iterable[str]]
 
     def failures(self, run: Trajectory) -> list[str]:
-        """Returns what the function says."""
+        """Returns the function's findings."""
         return list(self.body(run))
 
 
@@ -249,7 +249,7 @@ def _end_of_call(call: MadeCall) -> tuple[int, float]:
 
 
 def _ended_before(a: MadeCall, b: MadeCall) -> bool:
-    """Whether `a` ended before `b` began; by turns when the times are not known."""
+    """Whether `a` ended before `b` began; by their turns when the times are not known."""
     if a.finished is not None and b.started is not None:
         return a is not b and a.finished <= b.started
     return a.turn < b.turn

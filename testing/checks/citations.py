@@ -1,7 +1,7 @@
-"""Checks that what an answer cites was found, and says what it is cited for.
+"""Checks that an answer's citations were found, and support what they are cited for.
 
 Two forms of citations are read in answers: `[3]`, the number of a passage in a search result, and
-`[file.pdf p.3]`. A report's folder is checked by its `citations.json`: every quote must stand on
+`[file.pdf p.3]`. A report's folder is checked by its `citations.json`: every quote must be on
 its page.
 """
 

@@ -26,7 +26,7 @@ _MOST_DIFFERENCES = 60
 def markdown(run: Trajectory, more: Iterable[tuple[str, str]] = ()) -> str:
     """Returns a run as Markdown, without what differs from run to run, and without keys.
 
-    Calls of one reply are told in the order in which the model wrote them.
+    Calls of one reply are listed in the order in which the model wrote them.
     """
     return normalised_text(mask_secrets("\n".join(_markdown_lines(run))), more).rstrip() + "\n"
 

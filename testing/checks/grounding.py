@@ -1,4 +1,4 @@
-"""Checks that an answer's figures stand where it cites them."""
+"""Checks that an answer's figures are in the passages that it cites."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _WORDS = {
 
 
 def grounded(question: str = "") -> Check:
-    """Checks that each figure of the answer stands in a passage that it cites, in a fitting row.
+    """Checks that each figure of the answer is in a passage that it cites, in a fitting row.
 
-    An answer that says that the files do not tell passes: it claims nothing.
+    An answer that admits that the files have no answer passes: it claims nothing.
 
     Args:
         question: what was asked, when the run does not know it.

@@ -51,7 +51,7 @@ class MadeCall:
         if self.status == "raised" and self.error:
             return f"raised {self.error}"
         old = "cancelled" if self.cancelled else "failed" if self.ok is False else "ok"
-        return self.status or old  # traces of earlier versions tell no status
+        return self.status or old  # traces of earlier versions have no status
 
     @property
     def ran(self) -> bool:

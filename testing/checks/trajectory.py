@@ -43,9 +43,9 @@ class Trajectory:
         began: when the first thing happened, by the clock of all times.
         seconds: from the first to the last event.
         retries: requests that were sent again.
-        asked: what the person said first.
-        questions: what the person said, by the number of the reply that it led to.
-        said: the text of each of the model's replies, by its number from 1.
+        asked: the person's first message.
+        questions: the person's messages, by the number of the reply that each led to.
+        said: the text of each reply of the model, by its number from 1.
         thought: its thoughts, in the same way.
         agent: the agent's name.
         model: the model's name.

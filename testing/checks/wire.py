@@ -47,7 +47,7 @@ def delivered() -> Check:
 
 
 def append_only() -> Check:
-    """Checks that each request's messages go on from the request before, with nothing changed.
+    """Checks that each request's messages extend those of the one before, unchanged.
 
     An endpoint's prompt cache needs that too. A request that came again after a failure is the
     same; a transcript in one message may grow at its end.

@@ -13,13 +13,13 @@ as its name with the arguments that matter.
       results: {sql_query: {contains: "412"}}
       answer: {contains: "405"}
       citations: true                           # or {at_least: 2, folder: ...}
-      grounded: true                            # figures stand where the answer cites them
+      grounded: true                            # figures are in the cited passages
       budget: {turns: 3, calls: 4, tokens: 9000, seconds: 10}
       ended: answer
       failed: [flaky_tool]                      # calls of these may fail; no others
       repeats: false                            # no call twice with the same arguments
       secrets: false                            # no key in bodies, traces, or a wrong header
-      append_only: true                         # no request changes what was said before
+      append_only: true                         # no request changes earlier messages
       prefix: {stable: true}                    # each request begins with all of the one before
       cost: {at_most: 0.02}                     # money, or tokens where the server bills
 """

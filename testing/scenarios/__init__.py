@@ -1,1 +1,1 @@
-"""The scenario language: what the model says, and what it must be asked."""
+"""The scenario language: the model's replies, and the requests it must get."""

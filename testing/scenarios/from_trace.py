@@ -22,12 +22,12 @@ _ACTION = re.compile(r"(?m)^\s*(?:Action|Final Answer)[ \t]*:")
 def scenario_text(run: Trajectory, *, name: str = "", files: Sequence[str] = ()) -> str:
     """Returns a run as the YAML of a scenario, with checks on what happened.
 
-    Keys are masked. Played back, the model says the same again and every tool runs for real.
+    Keys are masked. Played back, the model repeats its replies and every tool runs for real.
 
     Args:
         run: the run, or several of one conversation.
         name: the scenario's name.
-        files: names of the conversation's files, which are to lie beside the scenario.
+        files: names of the conversation's files, which are to be beside the scenario.
 
     Raises:
         InputError: the run has no reply of a model, or was not asked anything.

@@ -155,7 +155,7 @@ class Turn:
 
     Attributes:
         name: how failures call it; "turn N" when empty.
-        say: what the person says before this turn, in a conversation of several questions.
+        say: the person's message before this turn, in a conversation of several questions.
         think: thoughts.
         text: text before the calls.
         calls: the tool calls.
@@ -189,7 +189,7 @@ class Turn:
 
 @dataclass
 class Conversation:
-    """The replies to one person; found by what the person says first. `then` are its checks."""
+    """The replies to one person; found by the person's first message. `then` are its checks."""
 
     say: str | None = None
     turns: list[Turn] = field(default_factory=list)
@@ -207,13 +207,13 @@ class Scenario:
     """Scripted conversations, and checks on the finished run.
 
     Attributes:
-        say: what the person says first in the first conversation.
+        say: the person's first message in the first conversation.
         name: what reports call it.
-        conversations: one or more; several are told apart by what the person says first.
+        conversations: one or more; several are distinguished by the person's first message.
         model: the model's name in `/v1/models`.
         api_key: a key that requests must bring, or None to take any.
-        wire: how replies are written, unless a turn says otherwise.
-        timing: when pieces are sent, unless a turn says otherwise.
+        wire: how replies are written, unless a turn overrides it.
+        timing: when pieces are sent, unless a turn overrides it.
         agent: the agent that plays the scenario as a test: "fncall", "react", "assistant" or
             "module:function", a function that takes the llm dict.
         tools: names of the agent's tools; those that are called, when empty.
@@ -306,7 +306,7 @@ class Scenario:
 
     @property
     def say(self) -> str | None:
-        """What the person says first in the first conversation."""
+        """The person's first message in the first conversation."""
         return self.conversations[0].say if self.conversations else None
 
     @say.setter

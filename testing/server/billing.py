@@ -85,7 +85,7 @@ class CacheBill:
 
         Args:
             body: the request.
-            tokens: of the whole request, if the scenario says them.
+            tokens: of the whole request, if the scenario gives them.
         """
         blocks = list(_template_blocks(body))
         text = "".join(block.text for block in blocks)

@@ -248,7 +248,7 @@ Handler = Callable[[HttpRequest, ClientConnection], Awaitable[None]]
 
 
 class HttpServer:
-    """Serves `handler` on the loopback interface, in a thread of its own or in a running loop.
+    """Serves `handler` on the loopback interface, in its own thread or in a running loop.
 
     Args:
         handler: answers a request through its connection.
@@ -278,7 +278,7 @@ class HttpServer:
         return self._socket is not None
 
     def start(self) -> None:
-        """Serves from a thread of its own.
+        """Serves from its own thread.
 
         Raises:
             ConfigError: the address is taken or not allowed.

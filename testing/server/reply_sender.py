@@ -170,7 +170,7 @@ class Sender:
         return usage_of(self.turn, self.reply, self.exchange.request, self.exchange.billed)
 
     def _finish(self, now: float) -> None:
-        """Notes that the client has all; before it can know, so that nobody sees half of it."""
+        """Notes that the client has all, before it can know, so that no one sees half of it."""
         self.exchange.finished = now
         if not self.fault.undelivered or self.fault.cut_after is not None:
             self.arrived()

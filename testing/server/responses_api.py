@@ -45,7 +45,7 @@ class KeptResponses:
         self._messages[response] = messages
 
     def before(self, body: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        """Returns the messages that a body goes on from; None when they are not known."""
+        """Returns the messages that a body continues; None when they are not known."""
         response = body.get("previous_response_id")
         return [] if response is None else self._messages.get(str(response))
 

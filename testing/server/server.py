@@ -5,7 +5,7 @@
         ...
     server.assert_complete()
 
-It works in a thread of its own (`with`) or in a running event loop (`async with`).
+It works in its own thread (`with`) or in a running event loop (`async with`).
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class ScriptedServer:
         return {"model": self.scenario.model, "model_server": self.url, "api_key": key}
 
     def start(self) -> Self:
-        """Serves from a thread of its own until `stop`."""
+        """Serves from its own thread until `stop`."""
         self._http.start()
         return self
 

@@ -284,7 +284,7 @@ def settings() -> dict[str, Any]:
 
 
 def serve(place: str, key: str, ports: dict[str, int], ready: Callable[[], None]) -> None:
-    """Runs a kernel on local sockets named `place`-1 and so on, until it is told to exit.
+    """Runs a kernel on local sockets named `place`-1 and so on, until it is asked to exit.
 
     Args:
         place: path and beginning of the sockets' names.

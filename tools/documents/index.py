@@ -235,7 +235,7 @@ class DocumentIndex(Closing):
 
         Args:
             path: the file.
-            tell: is called with the number of pages read and the number of all pages.
+            tell: called with the number of pages read and the number of all pages.
             password: opens an encrypted file.
             meta: facts to filter by, such as {"year": 2022}; JSON values.
             origin: what the index calls its path, if not the file's own: the URL it is from.

@@ -20,7 +20,7 @@ from qwenbelt.core.settings import load_settings
 from qwenbelt.tools.documents.model import Box, Page, PagePicture
 from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing.model_answers import (
-    Seen,
+    ReadByModel,
     append_to_page,
     put_on_page,
     seen_in,
@@ -58,7 +58,7 @@ class PageReader(Protocol):
     """Reads pictures of pages.
 
     Attributes:
-        name: what people are told; it and the picture are the key of what is kept.
+        name: shown to people; it and the picture are the key of the cache.
     """
 
     name: str
@@ -156,7 +156,7 @@ def page_reader(spec: str | PageReader | None) -> PageReader | None:
 
 
 def reader_key(reader: PageReader) -> str:
-    """Returns what tells contents read by this model from the same read otherwise."""
+    """Returns what distinguishes contents read by this model from the same read otherwise."""
     return f".{KIND}-{hashlib.sha256(reader.name.encode()).hexdigest()[:8]}"
 
 
@@ -195,7 +195,7 @@ def _ahead(
 
 
 def _put(page: Page, part: PagePicture, asked: Future[Answer], name: str, *, worked: bool) -> bool:
-    """Puts an answer on its page, with the notes that say so; says whether the endpoint works."""
+    """Puts an answer on its page, with notes; returns whether the endpoint works."""
     try:
         answer = asked.result()
     except EndpointError as error:
@@ -213,7 +213,7 @@ def _put(page: Page, part: PagePicture, asked: Future[Answer], name: str, *, wor
         put_on_page(page, seen)
         _tell(page, noted(f"Read by the model {name} from a picture of the page, not typed text."))
     else:
-        seen_first = Seen()
+        seen_first = ReadByModel()
         seen_first.add(FIGURE, region)
         append_to_page(page, seen_first)
         append_to_page(page, seen)

@@ -2,7 +2,7 @@
 
 The SDK checks a reply as one piece, so one tool with an impossible schema would take all tools
 down, and a block of an unknown kind the result of a call that has run. What is changed or left
-out is told in `Mender.notes`.
+out is reported in `Mender.notes`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Many runs as durable workflows: killed and started again, they go on where they were."""
+"""Many runs as durable workflows: killed and started again, they resume where they were."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class _Begun(Steps):
 def replies_ahead(
     tasks: Sequence[Task], out: Path, *, every: float | None = None
 ) -> Callable[[JsonDict], Sequence[WirePiece] | None]:
-    """Gets the replies to the first requests of tasks; started again, it goes on waiting.
+    """Gets the replies to the first requests of tasks; started again, it keeps waiting.
 
     Args:
         tasks: the tasks, all of one DashScope endpoint.

@@ -1,6 +1,6 @@
 """Model calls and tool calls as durable steps of the workflow that they belong to.
 
-A reply is recorded as a whole, and only then handed on: a run that is killed and started again
+A reply is recorded as a whole, and only then passed on: a run that is killed and started again
 reads its earlier replies from the database and asks the model only for what it had not got. The
 steps that a reply's tool calls may need are numbered when the reply is known, so that calls which
 run side by side find their own record again. Tools that work in a kernel are run again, because
@@ -101,7 +101,7 @@ class Steps:
             self._reserved.setdefault(key, []).append(self._inside(self._engine.reserve_step))
 
     def run_reserved(self, name: str, arguments: str, function: Callable[[], Any]) -> Any:
-        """Runs a tool's call as its reserved step; a call that nobody announced just runs."""
+        """Runs a tool's call as its reserved step; an unannounced call just runs."""
         waiting = self._reserved.get(_key(name, arguments))
         if not waiting:
             return function()
@@ -235,7 +235,7 @@ def _has_state(tool: Any, arguments: str) -> bool:
     try:
         _, writes = tool.resources(tool.parse(arguments))
     except ToolError:
-        return True  # it only says what is wrong with its arguments
+        return True  # it only reports what is wrong with its arguments
     return any(name.startswith("kernel:") for name in writes)
 
 

@@ -243,7 +243,7 @@ class Worker:
         engine = engine_module().DBOS
         known = engine.retrieve_queue(name)
         if known is not None and known.worker_concurrency == 0:
-            return  # paused: --resume goes on
+            return  # paused: continued by --resume
         engine.register_queue(
             name,
             worker_concurrency=min(self.in_flight, self._limit or self.in_flight),

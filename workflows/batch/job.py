@@ -73,7 +73,7 @@ def batch(
     language: Language = "en",
     tell: Callable[[BatchProgress], None] = lambda progress: None,
 ) -> Batch:
-    """Runs tasks as durable workflows; called again, it goes on where it was.
+    """Runs tasks as durable workflows; called again, it resumes where it was.
 
     Every task is done once, also when several processes or machines work on the same batch. A
     model call whose answer was received is not made again.

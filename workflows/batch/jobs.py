@@ -122,7 +122,7 @@ async def _answer_record(agent: Any, task: Task) -> Result:
         elif isinstance(event, ToolFinished):
             counts["calls"] += 1
         elif isinstance(event, ElicitationAsked):
-            run.answer(event.request_id, None)  # nobody waits at a batch
+            run.answer(event.request_id, None)  # no person is there to answer
         elif isinstance(event, Done):
             done = event
     if done is None or done.reason != "answer":

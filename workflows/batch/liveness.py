@@ -26,7 +26,7 @@ _SERVER_SIDE = {
     "tcp_keepalives_count": PROBES,
     "tcp_user_timeout": 1000 * SILENT_SECONDS,
 }
-GRACE_SECONDS = 3.0  # how long nobody must have held the lock of a worker that counts as dead
+GRACE_SECONDS = 3.0  # a worker whose lock has been free for so long counts as dead
 
 
 class Liveness(Protocol):
@@ -39,7 +39,7 @@ class Liveness(Protocol):
         """Makes sure that what is held is still held; call it again and again."""
 
     def is_dead(self, worker: str) -> bool:
-        """Returns whether nobody holds a worker's lock."""
+        """Returns whether a worker's lock is free."""
 
     def close(self) -> None:
         """Lets go."""
@@ -137,7 +137,7 @@ class PostgresLocks:
             self._ask("SELECT pg_try_advisory_lock(%s)", name)
 
     def is_dead(self, worker: str) -> bool:
-        """Returns whether nobody has held a worker's lock for a while.
+        """Returns whether a worker's lock has been free for a while.
 
         At once would be too early: a worker whose session was cut, for example because the server
         was started again, needs a moment to hold its lock on a new one.

@@ -1,4 +1,4 @@
-"""What a batch says to people, English and Chinese side by side."""
+"""Texts of a batch for people, English and Chinese side by side."""
 
 from __future__ import annotations
 

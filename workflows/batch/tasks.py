@@ -139,7 +139,7 @@ def read_tasks(path: str | Path, options: TaskOptions | None = None) -> list[Tas
     """Returns the tasks of a JSONL file; files in it become absolute paths.
 
     Raises:
-        InputError: a line is not a task; one line says which and why.
+        InputError: a line is not a task; the message names the line and the reason.
     """
     file = input_file(path)
     found: list[Task] = []

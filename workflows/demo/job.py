@@ -59,7 +59,7 @@ def demo(
         allow_unsandboxed: let a real model run code where there is no sandbox. The code of the
             written replies is part of this package and runs in any case.
         listener: is given every event of the run.
-        tell: is given progress outside the run.
+        tell: called with progress outside the run.
 
     Raises:
         InputError: the folder cannot be written.

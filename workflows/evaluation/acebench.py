@@ -85,7 +85,7 @@ class AceBenchSet:
         ]
 
     def grade(self, case: EvalCase, record: EvalRecord) -> EvalGrade:
-        """Grades calls, or what is said in the place of calls."""
+        """Grades calls, or the text in place of calls."""
         if "special" in case.group:
             return _graded_special(case, record)
         return _graded_calls(case.expect["truth"], record)

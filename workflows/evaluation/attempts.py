@@ -1,7 +1,7 @@
 """One attempt at a case: an agent's run, a single reply with calls, or a world that is played.
 
 Each is a task of a durable batch: every reply of the model is a recorded step, so that an
-evaluation that is killed goes on where it was, and a repeated one asks nothing.
+evaluation that is killed resumes where it was, and a repeated one asks nothing.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _single_reply(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter)
 def _judged(
     ask: Mapping[str, Any], answer: str, llm: DurableChat, meter: AttemptMeter
 ) -> dict[str, Any]:
-    """Has a model grade an answer; a judge that says neither has not passed it."""
+    """Has a model grade an answer; an unclear verdict is a failure."""
     judge = ask["judge"]
     rubric = judge if isinstance(judge, str) else str(judge.get("rubric") or "")
     asked = llm

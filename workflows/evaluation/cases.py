@@ -42,7 +42,7 @@ class EvalSet(Protocol):
     Attributes:
         name: as it is called.
         source: where its data and its scorer come from.
-        tools: names of the tools that its questions need, where nothing else is said.
+        tools: names of the tools that its questions need, unless the case names others.
     """
 
     name: str

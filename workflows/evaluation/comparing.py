@@ -10,7 +10,7 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.testing.trials.intervals import Z95
 from qwenbelt.workflows.evaluation.outcome import EvalOutcome, read_outcome
 
-CHANCE = 0.05  # a difference less likely than this by chance is told as one
+CHANCE = 0.05  # a difference less likely than this by chance is reported as one
 
 
 @dataclass(frozen=True, slots=True)

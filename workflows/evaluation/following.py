@@ -1,4 +1,4 @@
-"""Follows an attempt's runs: what was called and said, and what it cost."""
+"""Follows an attempt's runs: its calls, its text, and what it cost."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def follow_run(run: Any, meter: AttemptMeter) -> EvalRecord:
         elif isinstance(event, ToolCallReady):
             calls.append({"name": event.name, "arguments": event.arguments})
         elif isinstance(event, ElicitationAsked):
-            run.answer(event.request_id, None)  # nobody waits at an evaluation
+            run.answer(event.request_id, None)  # no person is there to answer
         elif isinstance(event, Done):
             done = event
     if done is None:

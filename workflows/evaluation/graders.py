@@ -34,7 +34,7 @@ def grade_answer(
     """Grades an answer; everything that is expected has to hold.
 
     Args:
-        answer: what the model said at last.
+        answer: the model's final text.
         expect: what is expected, by the names in `KINDS`.
         code: runs the graders that are code.
     """

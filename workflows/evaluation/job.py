@@ -30,7 +30,7 @@ class EvalSetting:
         agent: "fncall", "react", "assistant", an agent's file, or "report".
         tools: names of tools; what the set needs by default.
         tool_format: how calls are written; what suits the endpoint by default.
-        temperature: of the model; 0 unless something else is said.
+        temperature: of the model; 0 by default.
         max_tokens: of a reply.
         system: the system message.
         trials: attempts at each case.
@@ -65,7 +65,7 @@ def evaluate(
     *,
     tell: Callable[[BatchProgress], None] = lambda progress: None,
 ) -> EvalOutcome:
-    """Runs a benchmark or a set of one's own; called again, it goes on where it was.
+    """Runs a benchmark or one's own set; called again, it resumes where it was.
 
     Args:
         name: a benchmark's name, or a JSONL file.

@@ -34,7 +34,7 @@ class OwnSet:
         code: runs the graders that are code.
 
     Raises:
-        InputError: a line is not a case; one line says which and why.
+        InputError: a line is not a case; the message names the line and the reason.
     """
 
     source = "a file of one's own"
@@ -98,7 +98,7 @@ class OwnSet:
         return expect
 
     def grade(self, case: EvalCase, record: EvalRecord) -> EvalGrade:
-        """Grades the answer; for a question that the files do not answer, saying so is right."""
+        """Grades the answer; where the files have no answer, an answer must admit that."""
         answer = str(record.get("answer") or "")
         if case.expect.get("unanswerable"):
             told = bool(answer.strip()) and abstains(answer)

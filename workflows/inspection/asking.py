@@ -75,7 +75,7 @@ class Inspector:
         return await second_look(self, picture, answer) if self.second_look else answer
 
     async def ask(self, picture: Image) -> InspectionAnswer:
-        """Returns what the model says of a picture, without a second look; raises like `look`."""
+        """Returns the model's answer about a picture, without a second look; raises like `look`."""
         sent = await asyncio.to_thread(self._prepare, picture)
         content = [{"image": sent.url}, {"text": inspection_prompt(self.rules, self.language)}]
         messages = [{"role": "user", "content": content}]

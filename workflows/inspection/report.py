@@ -117,7 +117,7 @@ def write_pdf(
     """Writes the report; returns its volumes.
 
     Raises:
-        QwenbeltError: it cannot be set; says so in one line.
+        QwenbeltError: typesetting failed; the message is one line.
     """
     missed = draw_misses(inspection, evaluation, rules, language) if evaluation else []
     data = _data(inspection, rules, language, evaluation)

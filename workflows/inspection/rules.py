@@ -108,7 +108,7 @@ def load_rules(path: str | Path | None) -> Rules:
     """Returns the rules of a YAML file, or the built-in safety rules when `path` is None.
 
     Raises:
-        ConfigError: the file cannot be read, or is not of this form; one line says where.
+        ConfigError: the file cannot be read, or is not of this form; the message names the place.
     """
     if path is None:
         return SAFETY

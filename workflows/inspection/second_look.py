@@ -30,7 +30,7 @@ class SecondLookModel(Protocol):
     language: Language
 
     async def ask(self, picture: Image) -> InspectionAnswer:
-        """Returns what the model says of a picture."""
+        """Returns the model's answer about a picture."""
 
 
 class _LabelNumber(BaseModel):
@@ -68,7 +68,7 @@ class _LookAgain(Tool):
 async def second_look(
     asker: SecondLookModel, picture: Image, answer: InspectionAnswer
 ) -> InspectionAnswer:
-    """Returns an answer with what a closer look said of its doubtful objects.
+    """Returns an answer, with its doubtful objects judged by a closer look.
 
     An object stays as it was when the second answer cannot be had, or is no clearer.
     """

@@ -1,4 +1,4 @@
-"""Setting a report as PDF, one volume after the other, each in a process of its own if need be.
+"""Typesets a report as PDF, one volume after the other, each in its own process if need be.
 
 The typesetter keeps every picture that it has decoded until its process ends (typst 0.13).
 """
@@ -29,7 +29,7 @@ def set_volumes(path: Path, folder: Path, data: dict[str, Any]) -> list[Path]:
         data: what the template shows.
 
     Raises:
-        QwenbeltError: it cannot be set; says so in one line.
+        QwenbeltError: typesetting failed; the message is one line.
     """
     pages, size = data["pages"], PICTURES_A_VOLUME
     parts = [pages[start : start + size] for start in range(0, len(pages), size)] or [[]]

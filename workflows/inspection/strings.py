@@ -89,7 +89,7 @@ say = Texts(_TEXTS)
 def place_in_picture(
     bbox: tuple[float, float, float, float], size: tuple[int, int], lang: Language
 ) -> str:
-    """Returns in words in which ninth of the picture the middle of a box lies."""
+    """Returns in words in which ninth of the picture the centre of a box is."""
     column, row = (min(2, int(3 * (bbox[i] + bbox[i + 2]) / 2 / max(1, size[i]))) for i in (0, 1))
     return _PLACES[lang][3 * row + column]
 

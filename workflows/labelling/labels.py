@@ -7,7 +7,7 @@ labels:
   missing:
 multiple: false          # whether a picture may have several labels
 votes: 3                 # how often each picture is asked about
-ocr: true                # tell the model the text that OCR finds (`ocr` extra)
+ocr: true                # give the model the text that OCR finds (`ocr` extra)
 agree: 0.66              # a smaller share of votes for the winner is doubtful
 examples:
   - {image: examples/a.jpg, label: ok, reason: the needle is in the green part}
@@ -76,7 +76,7 @@ def load_labels(path: str | Path) -> Labels:
     """Returns the labels of a YAML file; its examples are looked for beside it.
 
     Raises:
-        ConfigError: the file cannot be read, or is not of this form; one line says where.
+        ConfigError: the file cannot be read, or is not of this form; the message names the place.
     """
     import yaml
 

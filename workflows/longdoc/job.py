@@ -1,7 +1,7 @@
 """Map-reduce over documents: every part is read side by side, then the facts are put together.
 
 The idea is qwen-agent's ParallelDocQA; here with pages that stay citable, a budget of tokens, and
-quotes that are looked up on the page that they are said to stand on.
+quotes that are looked up on the page they are quoted from.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _QUOTED = re.compile(
 
 @dataclass(frozen=True)
 class FoundQuote:
-    """A quote that the model took from a page; `verified` when it stands there."""
+    """A quote that the model took from a page; `verified` when it is there."""
 
     file: str
     page: int
@@ -58,7 +58,7 @@ class LongDocumentAnswer:
         tokens: roughly how many tokens were sent and received.
         left_out: file and page of what the budget did not allow, or what failed.
         problems: why parts failed, one line each.
-        grounded: whether the answer stands on the pages that it cites.
+        grounded: whether the answer is supported by the pages that it cites.
         checks: what became of each of its claims.
     """
 
@@ -118,12 +118,12 @@ def ask_everything(
         budget: tokens that may be sent and received in all, roughly.
         part_tokens: how much one request reads.
         concurrency: requests at the same time.
-        progress: is told how many parts are read, of how many.
+        progress: called with the number of parts read, and of all parts.
 
     Raises:
         InputError: a file cannot be read.
         LimitExceeded: the budget does not suffice for one part.
-        QwenbeltError: no part got an answer; the text says why.
+        QwenbeltError: no part got an answer; the message gives the reason.
     """
     if index is None:
         with DocumentIndex() as temporary:
@@ -174,7 +174,7 @@ def _evidence(
 ) -> str:
     """Returns the passages that a search finds, for documents that are more than one request.
 
-    A small model that reads part by part says of the right one, too, that nothing helps.
+    A small model that reads part by part finds nothing useful even in the right one.
     """
     numbers = {document.file: document.id for document in documents}
     budget = min(BUDGET_OF_EVIDENCE, part_tokens)
@@ -254,7 +254,7 @@ def _put_together(
     while len(facts) > 1 and tokens_in("\n".join(facts)) > size:
         groups = _grouped(facts, size)
         if len(groups) == len(facts):
-            break  # nothing can be merged any more
+            break  # nothing is left to merge
         prompts = [say("shorten", language, question=question, text=g) for g in groups]
         facts = [r for r in ask_each(prompts) if isinstance(r, str)] or facts[:1]
     kept = _fitting(facts, size)

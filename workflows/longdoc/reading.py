@@ -34,13 +34,13 @@ class _ReadPart(Tool):
         self._ask, self._prompts = ask, prompts
 
     def call(self, params: str | dict[str, Any], **kwargs: Any) -> ToolResult:
-        """Returns what the model says."""
+        """Returns the model's answer."""
         arguments: _PageNumber = self.parse(params)
         return self._ask(self._prompts[arguments.number])
 
 
 class PartFailed(Exception):
-    """One of the prompts got no answer; its text says why."""
+    """One of the prompts got no answer; the message gives the reason."""
 
 
 def ask_all(

@@ -158,7 +158,7 @@ class Prober:
             problems: what the model may have seen.
             control: what it cannot have seen.
             share: the share of known problems from which on they count as seen.
-            tell: is called after every request.
+            tell: called after every request.
 
         Raises:
             InputError: all problems are too short.

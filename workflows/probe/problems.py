@@ -1,4 +1,4 @@
-"""The problems of a probe: those that are tested, and fresh ones that nobody can have seen."""
+"""The problems of a probe: those that are tested, and fresh ones that no model can have seen."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Problem:
         return self.text[:place].rstrip(), self.text[place:].strip()
 
     def is_long_enough(self, share: float) -> bool:
-        """Returns whether enough is left after the cut that nobody writes it by chance."""
+        """Returns whether the text after the cut is too long to be written by chance."""
         start, rest = self.cut(share)
         return bool(start) and len(comparison_tokens(rest)) >= _SHORTEST_REST
 
@@ -50,7 +50,7 @@ def read_problems(path: str | Path) -> list[Problem]:
     """Returns the problems of a JSONL file: `problem` (or `question`) and `answer` a line.
 
     Raises:
-        InputError: a line is not a problem; one line says which.
+        InputError: a line is not a problem; the message names it.
     """
     file = input_file(path)
     found: list[Problem] = []

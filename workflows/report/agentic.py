@@ -49,8 +49,8 @@ class AgentSetup:
         model_calls: requests to the model that the run may make, or None for the setting.
         max_seconds: time of the run, or None.
         max_tokens: tokens of the run, read and written, or None.
-        findings: gives what others have found in the documents, its passages numbered in the
-            book; the model is told it with the question.
+        findings: returns what others have found in the documents, its passages numbered in the
+            book; it is given to the model with the question.
     """
 
     llm: Any
@@ -155,7 +155,7 @@ def _asked(
 
 
 def _reading(llm: Any) -> Any:
-    """Returns an llm dict that reads at temperature 0, unless it says otherwise."""
+    """Returns an llm dict with temperature 0 for reading, unless it sets another."""
     if not isinstance(llm, Mapping):
         return llm
     return {**llm, "generate_cfg": {"temperature": 0, **(llm.get("generate_cfg") or {})}}

@@ -102,7 +102,7 @@ class Citer:
         Args:
             source: the passage.
             claim: the sentence that it supports.
-            quoted: words that the writer says are there; the best ones are chosen when empty.
+            quoted: words that the writer claims are there; the best ones are chosen when empty.
         """
         page = self._page_of(source)
         quote = quoted or self._best(source, page, claim)
@@ -136,7 +136,7 @@ class Citer:
         return source.quote or _cut(source.text, terms)
 
     def _terms(self, claim: str, text: str) -> dict[str, float]:
-        """Weighs the words of a claim; one that is everywhere in a text says little."""
+        """Weighs the words of a claim; one that is everywhere in a text weighs little."""
         identifiers = {t for word in _IDENTIFIER.findall(claim) for t in _terms_of(word)}
         lines = [frozenset(_terms_of(line)) for line in text.split("\n") if line.strip()]
         weights = dict.fromkeys(self._question, QUESTION)
@@ -207,7 +207,7 @@ def _cut(text: str, terms: dict[str, float]) -> str:
 def _candidates(text: str, terms: dict[str, float]) -> Iterator[str]:
     """Yields what could be quoted, the best first.
 
-    A single sentence or line that says nearly as much as a longer stretch is preferred; pieces of
+    A single sentence or line that covers nearly as much as a longer stretch is preferred; pieces of
     lines follow, for tables whose rows are put together from cells.
     """
     stretch = _cut(text, terms)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SCALE = 2.2  # pixels for a point: sharp at the size at which a reference shows it
 AROUND = 9.0  # points of the page shown on each side of the words
-LEAST_WIDTH, LEAST_HEIGHT = 240.0, 54.0  # points; a word alone would not show where it stands
+LEAST_WIDTH, LEAST_HEIGHT = 240.0, 54.0  # points; a word alone would not show its place
 MOST_CROPS = 400
 
 
@@ -64,7 +64,7 @@ def _of_page(
         picture = page_picture(path, page, scale=SCALE, password=password)
         width, height = _size(path, page, password)
     except InputError:
-        return  # the words are quoted all the same
+        return  # the words are quoted nevertheless
     factor = picture.width / max(width, 1.0)
     for citation in cited:
         box = around(citation.box or (0, 0, 0, 0), width, height)

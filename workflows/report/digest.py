@@ -33,7 +33,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z“\"(\d])|(?<=[。！？])")
 
 @dataclass(frozen=True)
 class KeyFigure:
-    """A number of the answer: itself, what it is, and where it stands."""
+    """A number of the answer: its value, its meaning, and its place."""
 
     value: str
     label: str

@@ -86,7 +86,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class ReportProvenance:
-    """How a report came about.
+    """How a report was made.
 
     Attributes:
         model: the model's name, or None for an extractive report.
@@ -107,16 +107,16 @@ class ReportProvenance:
 
 @dataclass
 class ReportDocument:
-    """A report: prose with numbered citations and figures, and how it came about.
+    """A report: prose with numbered citations and figures, and how it was made.
 
     Attributes:
         question: what was asked.
         language: of the headings and labels.
         blocks: the body, as `prose` reads it; figures have `path` inside the report's folder.
-        citations: what the numbers in the body stand for, ascending.
+        citations: the sources behind the numbers in the body, ascending.
         files: the documents.
         steps: the tool calls, in the order in which they began.
-        made: how the report came about.
+        made: how the report was made.
         notes: what a reader should know, one line each.
         title: the heading; the question when empty.
         grounded: whether what the model wrote is on the pages that it cites; without it, the

@@ -168,7 +168,7 @@ class _Writer:
                 password=self._documents.password,
             )
         except InputError:
-            return None  # the words are quoted all the same
+            return None  # the words are quoted nevertheless
         top, bottom = _band(cited.boxes, cited.page.page.height)
         factor = picture.height / max(cited.page.page.height, 1.0)
         shown = picture.crop((0, round(top * factor), picture.width, round(bottom * factor)))

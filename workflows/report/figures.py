@@ -22,7 +22,7 @@ class Picture:
 
     Attributes:
         path: where it is.
-        caption: what it shows, if the call said so.
+        caption: what it shows, if the call gave one.
         meant: whether it was made to be shown (a chart), and not in passing.
     """
 

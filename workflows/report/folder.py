@@ -58,7 +58,7 @@ def _publish(stage: Path, folder: Path) -> None:
 
 
 def _recorded(folder: Path) -> list[str]:
-    """Returns the figures and tables that the report in the folder says are its own."""
+    """Returns the figures and tables that the report in the folder lists as its own."""
     try:
         files = read_record(folder).get("made", [])
     except InputError:
@@ -72,7 +72,7 @@ def _is_own(name: str) -> bool:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Returns what `report.json` says.
+    """Returns the contents of `report.json`.
 
     Raises:
         InputError: it is missing or cannot be read.

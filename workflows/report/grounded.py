@@ -63,7 +63,7 @@ def problems(checks: Sequence[GroundingCheck], language: Language) -> list[str]:
 
 
 def repair_prompt(checks: Sequence[GroundingCheck], language: Language) -> str:
-    """Returns what the model is told, so that it corrects its answer."""
+    """Returns the message that asks the model to correct its answer."""
     lines = "\n".join(f"- {line}" for line in problems(checks, language))
     return say("repair", language, problems=lines)
 

@@ -23,7 +23,7 @@ Tell = Callable[[str, float | None], None]
 
 
 def _silent(text: str, fraction: float | None = None) -> None:
-    """Progress that nobody listens to."""
+    """Ignores progress."""
 
 
 @dataclass

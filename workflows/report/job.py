@@ -32,7 +32,7 @@ class ReportResult:
 
     Attributes:
         folder: where it is.
-        document: what it says.
+        document: its contents.
     """
 
     folder: Path
@@ -61,7 +61,7 @@ class ReportResult:
 
     @property
     def verified(self) -> int:
-        """How many citations stand on their pages."""
+        """How many citations are found on their pages."""
         return sum(citation.verified for citation in self.document.citations)
 
 
@@ -89,7 +89,7 @@ def report(
     """Answers a question from documents and writes the report into a folder.
 
     Without an endpoint (none given, none configured, none found) the report is extractive: the
-    best passages as they stand, labelled as made without a model.
+    best passages unchanged, labelled as made without a model.
 
     Args:
         files: PDF files.
@@ -99,7 +99,7 @@ def report(
         endpoint: an endpoint spec, for example "dashscope:qwen-plus".
         agent: "fncall" or "react".
         extractive: make the report without a model, even where there is an endpoint.
-        scripted: the model's replies were written in advance; the report says so.
+        scripted: the model's replies were written in advance; the report states it.
         language: of the report; the question's by default.
         password: opens encrypted files.
         template: a Typst file of one's own that lays out the PDF.
@@ -107,9 +107,9 @@ def report(
         model_calls: requests to the model that the run may make.
         max_seconds: time of the run, after which the model has to answer.
         max_tokens: tokens of the run, read and written, after which it has to.
-        findings: gives what others have found in the documents, see `AgentSetup`.
+        findings: returns what others have found in the documents, see `AgentSetup`.
         listener: is given every event of the run.
-        tell: is given progress outside the run: a text, and the fraction done or None.
+        tell: called with progress outside the run: a text, and the fraction done or None.
 
     Raises:
         InputError: a file or the question cannot be used, or the folder cannot be written.
@@ -145,7 +145,7 @@ def report(
 def _without_answer(
     made: ReportDocument, documents: Documents, stage: Path, work: Path, tell: Tell
 ) -> ReportDocument:
-    """Returns the extractive report in the place of an answer that does not stand on the pages."""
+    """Returns the extractive report in place of an answer that the pages do not support."""
     for figure in (stage / FIGURES).iterdir():
         figure.unlink()
     found = extractive_report(documents, made.question, stage, work, made.language, tell)

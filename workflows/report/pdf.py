@@ -46,7 +46,7 @@ def pdf_bytes(report: ReportDocument, folder: Path, layout: bytes | None = None)
         layout: a template of one's own instead of the one that comes along.
 
     Raises:
-        QwenbeltError: typst cannot set it; says so in one line.
+        QwenbeltError: typst failed; the message is one line.
     """
     import typst
 

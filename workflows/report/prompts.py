@@ -1,4 +1,4 @@
-"""What the model is told, in English and Chinese."""
+"""Prompts of the report, in English and Chinese."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def banner(report: ReportDocument) -> str:
 
 
 def method(report: ReportDocument) -> str:
-    """Returns how the report came about, in a few sentences."""
+    """Returns how the report was made, in a few sentences."""
     made, language = report.made, report.language
     seconds = f"{made.seconds:.1f}"
     if made.model is None:

@@ -67,7 +67,7 @@ class HeadedTable:
         }
 
     def _naming_column(self) -> int | None:
-        """The leftmost column whose cells tell the rows apart."""
+        """The leftmost column whose cells distinguish the rows."""
         for column in range(len(self.header)):
             if column in self.numeric:
                 continue

@@ -1,6 +1,6 @@
 """`research()`: a plan, searchers side by side over the documents, and a cited report of it.
 
-The plan and each finding are kept as they come: the same research started again goes on with
+The plan and each finding are kept as they come: the same research started again resumes with
 them, and asks no finished searcher a second time.
 """
 
@@ -101,10 +101,10 @@ def research(
         language: of the report; the question's by default.
         password: opens encrypted files.
         questions: into how many questions it may be split.
-        scripted: the model's replies were written in advance; the report says so.
-        fresh: begin anew, whatever is kept of an earlier start.
+        scripted: the model's replies were written in advance; the report states it.
+        fresh: start over, whatever is kept of an earlier start.
         listener: is given every event of all runs.
-        tell: is given progress: a text, and the fraction done or None.
+        tell: called with progress: a text, and the fraction done or None.
 
     Raises:
         InputError: a file or the question cannot be used, or the folder cannot be written.
@@ -256,7 +256,7 @@ class _Team:
 def _renumbered(finding: dict[str, Any], book: SourceBook) -> tuple[str, list[str]]:
     """Returns a finding's text and the passages that it cites, with the book's numbers.
 
-    A number that stands for no passage is left out: it would be another one's.
+    A number without a passage is left out: it would point to another one.
     """
     passages: dict[int, str] = {}
 

@@ -1,4 +1,4 @@
-"""What the planner, the searchers and the writer of a research are told."""
+"""Prompts of the planner, the searchers and the writer of a research."""
 
 from __future__ import annotations
 

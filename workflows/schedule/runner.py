@@ -1,7 +1,7 @@
 """Runs the schedules of a store: each command in a process of its own, as a durable workflow.
 
 What was running when this program was killed is run again at its next start, with the same run
-id: `run` goes on where it was, `report`, `research` and `batch` by what stands in their folders.
+id: `run` goes on where it was, `report`, `research` and `batch` by what is in their folders.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def _free(lock: PostgresLocks) -> bool:
 
 
 def _durable(words: list[str], run_id: str) -> list[str]:
-    """Lets `run` be gone on with; the other commands go on by what stands in their folders."""
+    """Makes `run` resumable; the other commands resume from what is in their folders."""
     own = {"--session", "--durable", "--run-id"}
     if words[0] != "run" or own & {word.partition("=")[0] for word in words}:
         return words

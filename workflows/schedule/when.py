@@ -117,7 +117,7 @@ def _day(name: str) -> int:
 
 def _every(number: int, unit: str, minute: int, hour: int, has_clock: bool) -> str | None:
     most = _UNITS[unit]
-    if number < 1 or most % number:  # "*/7" of minutes would begin anew each hour
+    if number < 1 or most % number:  # "*/7" of minutes would start over each hour
         raise InputError(
             f"Every {number} {unit}: times have to come again at the same distance.",
             fix=f"Take a number that divides {most}.",

@@ -131,7 +131,7 @@ class CallBlock:
         elif rest.startswith("<function"):
             self._start, self._mode = place, "coder"
         elif rest.startswith(OPEN) and not self._found_any:
-            self._start = place + len(OPEN)  # given up for another
+            self._start = place + len(OPEN)  # abandoned for another
         elif rest.startswith(CLOSE):
             self.closed = True
             if not self._found_any:  # an empty container

@@ -110,7 +110,7 @@ class _Function:
         return self.text.startswith(following, place) or bool(FUNCTION.match(self.text, place))
 
     def _real_one(self, opening: re.Match[str]) -> int | None:
-        """Returns where a whole call begins for which this one was given up in its first value."""
+        """Returns where a whole call begins for which this one was abandoned in its first value."""
         following = None if self.values else _NEXT_FUNCTION.search(self.text, opening.end())
         if following is None or _CLOSE.search(self.text, opening.end(), following.start()):
             return None
@@ -121,7 +121,7 @@ class _Function:
         return begins if found and found.name in self.schemas and found.kind == "call" else None
 
     def _left_alone(self, place: int) -> WrittenFunction | None:
-        """An opening tag without any body: given up for another, or not finished."""
+        """An opening tag without any body: abandoned for another, or not finished."""
         if self.text.startswith("</tool_call>", place):
             return WrittenFunction(self.name, "{}", place)
         return WrittenFunction(self.name, "", place, "abandoned")

@@ -7,6 +7,8 @@ message needs or none; then the call is written under the schema of that tool, o
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,11 +29,16 @@ from qwenbelt.agents.prompts import (
     FOREIGN_SHOTS,
     RESULT_OF,
     WRITE_CALL_PROMPT,
+    WRITE_CELL_PROMPT,
 )
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import Language
 
 ANSWER = "answer"
+_CELL_TOOL, _CELL_CALLS = "code_interpreter", "tools."
+_BLOCK = re.compile(
+    r"```[ \t]*(?:python|py)?[ \t]*\n(?P<code>.*?)(?P<end>\n[ \t]*```|\Z)", re.DOTALL
+)
 MAX_CALLS = 8
 
 
@@ -121,6 +128,39 @@ def call_messages(
     text = WRITE_CALL_PROMPT[language].format(tools=declared, name=name)
     system, rest = _split_messages(messages)
     return [{"role": "system", "content": f"{text}\n\n{system}" if system else text}, *rest]
+
+
+def takes_a_cell(tool: JsonDict) -> bool:
+    """Returns whether a tool is the interpreter of code mode, for which code is written freely."""
+    is_interpreter = tool["name"] == _CELL_TOOL
+    return is_interpreter and _CELL_CALLS in str(tool.get("description"))
+
+
+def cell_messages(
+    messages: Sequence[JsonDict], tool: JsonDict, language: Language
+) -> list[JsonDict]:
+    """Returns the prompt of the second step where code is written: the functions, and the talk."""
+    text = WRITE_CELL_PROMPT[language].format(tool=tool.get("description") or "")
+    system, rest = _split_messages(messages)
+    return [{"role": "system", "content": f"{text}\n\n{system}" if system else text}, *rest]
+
+
+def cell_in(text: str) -> tuple[str, bool]:
+    """Returns the code in a reply, and whether its block is closed; "" when there is none."""
+    found = _BLOCK.search(text)
+    if found is not None:
+        return found.group("code").strip("\n"), bool(found.group("end").strip())
+    return (text.strip(), False) if "```" not in text and fault_of(text) == "" else ("", False)
+
+
+def fault_of(code: str) -> str:
+    """Returns what is wrong with a cell's syntax, or ""; lines of magics and commands are right."""
+    lines = ("pass" if line.lstrip()[:1] in ("%", "!") else line for line in code.split("\n"))
+    try:
+        ast.parse("\n".join(lines))
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _split_messages(messages: Sequence[JsonDict]) -> tuple[str, list[JsonDict]]:

@@ -30,7 +30,7 @@ USER_COOKIE, LOGIN_COOKIE, LANGUAGE_COOKIE = "qb_user", "qb_login", "qb_lang"
 LOGIN_SECONDS = 7 * 24 * 3600.0
 _LOGIN_BODY = 8 * 1024
 _LOGIN_PATIENCE = 10.0
-_LARGEST_UPLOAD = 1024 * 1024 * 1024  # several files; each has a limit of its own
+_LARGEST_UPLOAD = 1024 * 1024 * 1024  # several files; each has its own limit
 _LARGEST_BODY = 8 * 1024 * 1024  # of a request that uploads nothing
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; "

@@ -27,7 +27,7 @@ p {{ color: #c02626; margin: 0; }}
 
 
 def login_page(language: str, *, wrong: bool) -> str:
-    """Returns the page; `wrong` says that the last try failed."""
+    """Returns the page; `wrong`: the last try failed."""
     keys = ("title", "user", "password", "login")
     words = {key: escape(say(key, language)) for key in keys}
     told = f'<p role="alert">{escape(say("login_wrong", language))}</p>' if wrong else ""

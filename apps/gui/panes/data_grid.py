@@ -44,7 +44,7 @@ def table_page(
         raise PageError("no_table", name=path.name)
     try:
         frame, sheets = _read_table(path, sheet)
-    except Exception as error:  # each reader has errors of its own, and the file is a stranger's
+    except Exception as error:  # each reader has its own errors, and the file is untrusted
         raise PageError("no_table", name=path.name) from error
     frame.columns = [str(name) for name in frame.columns]
     frame = frame.iloc[:, :_MAX_COLUMNS]

@@ -1,4 +1,4 @@
-"""Qwen-VL's document form (HTML whose elements say where they stand) becomes lines and tables.
+"""Qwen-VL's document form (HTML whose elements carry their boxes) becomes lines and tables.
 
 Elements carry `data-bbox="x1 y1 x2 y2"`, in pixels of the picture or in thousandths of its sides.
 What a model says is data like any document: only text is taken from it.
@@ -27,7 +27,7 @@ _LETTER = 0.5  # of the letters' size, by average
 
 
 @dataclass(slots=True)
-class Seen:
+class ReadByModel:
     """What a model read in a picture; offsets count characters of `text`."""
 
     text: str = ""
@@ -36,14 +36,14 @@ class Seen:
     headings: list[Heading] = field(default_factory=list)
 
     def add(self, text: str, box: Box) -> None:
-        """Appends a line that stands in a box."""
+        """Appends a line with its box."""
         start = len(self.text)
         self.text += text + "\n"
         self.lines.append(PageLine(start, start + len(text), box))
 
 
-def seen_in(answer: str, region: Box, units: tuple[float, float], number: int) -> Seen:
-    """Returns what an answer in the document form says; plain text stands in the whole region.
+def seen_in(answer: str, region: Box, units: tuple[float, float], number: int) -> ReadByModel:
+    """Reads an answer in the document form; plain text gets the whole region as its box.
 
     Args:
         answer: the model's words.
@@ -53,7 +53,7 @@ def seen_in(answer: str, region: Box, units: tuple[float, float], number: int) -
     """
     fenced = _FENCE.match(answer)
     html = (fenced[1] if fenced else answer)[:MAX_ANSWER]
-    seen = Seen()
+    seen = ReadByModel()
     if "<" not in html:
         for line in filter(None, map(str.strip, html.split("\n"))):
             seen.add(line, region)
@@ -94,7 +94,7 @@ def _places_inside(node: Tag) -> bool:
 
 
 def _box_of(node: Any, region: Box, units: tuple[float, float]) -> Box | None:
-    """Returns where an element stands on the page, or None where it does not say so rightly."""
+    """Returns an element's box on the page, or None where its attribute is missing or wrong."""
     if getattr(node, "name", None) is None:
         return None
     found = re.findall(r"-?\d+(?:\.\d+)?", str(node.get("data-bbox", ""))[:200])
@@ -107,7 +107,7 @@ def _box_of(node: Any, region: Box, units: tuple[float, float]) -> Box | None:
     return Box(x0, top, x1, bottom).rounded() if x1 > x0 and bottom > top else None
 
 
-def _add(seen: Seen, node: Any, box: Box, number: int) -> None:
+def _add(seen: ReadByModel, node: Any, box: Box, number: int) -> None:
     name = getattr(node, "name", None)
     if name == "table" and (places := table_places(node)) is not None:
         start, count = len(seen.text), len(places.rows)
@@ -154,15 +154,15 @@ def _pieces(text: str, box: Box) -> Iterator[str]:
     yield text[at:].strip()
 
 
-def put_on_page(page: Page, seen: Seen) -> None:
+def put_on_page(page: Page, seen: ReadByModel) -> None:
     """Makes a page of what was seen of all of it; forms and comments that it has come after."""
-    aside = Seen(page.text, list(page.lines))
+    aside = ReadByModel(page.text, list(page.lines))
     page.text, page.lines = seen.text, seen.lines
     page.tables, page.headings = seen.tables, seen.headings
     append_to_page(page, aside)
 
 
-def append_to_page(page: Page, seen: Seen) -> None:
+def append_to_page(page: Page, seen: ReadByModel) -> None:
     """Adds what was seen in a figure after a page's own text."""
     if page.text and not page.text.endswith("\n"):
         page.text += "\n"
