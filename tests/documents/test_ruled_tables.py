@@ -9,6 +9,7 @@ from pdfplumber.table import edges_to_intersections, intersections_to_cells
 
 from qwenbelt.tools.documents.parsing.pdf import ruled_tables
 from qwenbelt.tools.documents.parsing.pdf.reader import read_pages
+from qwenbelt.tools.documents.search.chunks import table_context
 
 
 def text(x: float, y: float, words: str, size: float = 10) -> str:
@@ -90,3 +91,55 @@ def test_cells_are_those_that_pdfplumber_finds(drawn: list[tuple[bool, int, int,
         edges.append({"x0": x0, "x1": x1, "top": top, "bottom": bottom, "orientation": name})
     known = intersections_to_cells(edges_to_intersections(edges, 3.0, 3.0))
     assert ruled_tables._cells(edges) == known
+
+
+def rules(*lines: tuple[float, float, float, float]) -> str:
+    return "\n".join(f"{x0} {y0} m {x1} {y1} l S" for x0, y0, x1, y1 in lines)
+
+
+def test_cells_that_cover_several_places_fill_them_and_are_shown_once(make_pdf) -> None:
+    """Region covers two rows of the header, each year two columns, North two rows below."""
+    level = [
+        (72, 700, 372, 700),
+        (132, 680, 372, 680),
+        (72, 660, 372, 660),
+        (132, 640, 372, 640),
+        (72, 620, 372, 620),
+        (72, 600, 372, 600),
+    ]
+    upright = [(x, 700, x, 600) for x in (72, 132, 252, 372)]
+    upright += [(x, 680, x, 600) for x in (192, 312)]
+    words = [
+        (75, 685, "Region"),
+        (135, 685, "2023"),
+        (255, 685, "2024"),
+        *((x, 665, half) for x, half in zip((135, 195, 255, 315), ("H1", "H2") * 2, strict=True)),
+        (75, 645, "North"),
+        *((135 + 60 * n, 645, f"1{n}.5") for n in range(4)),
+        *((135 + 60 * n, 625, f"2{n}.5") for n in range(4)),
+        (75, 605, "South"),
+        *((135 + 60 * n, 605, f"3{n}.5") for n in range(4)),
+    ]
+    content = "\n".join([rules(*level, *upright), *(text(*word) for word in words)])
+    path = make_pdf("spans.pdf", [content])
+    (page,) = read_pages(path)
+    assert page.tables[0].rows == [
+        ["Region", "2023", "2023", "2024", "2024"],
+        ["Region", "H1", "H2", "H1", "H2"],
+        ["North", "10.5", "11.5", "12.5", "13.5"],
+        ["North", "20.5", "21.5", "22.5", "23.5"],
+        ["South", "30.5", "31.5", "32.5", "33.5"],
+    ]
+    assert page.text.count("Region") == page.text.count("2023") == page.text.count("North") == 1
+    below = page.text.index("20.5")
+    assert table_context(page.tables[0], below) == "Region  2023  2024\nRegion  H1  H2  H1  H2"
+
+
+def test_a_column_that_only_a_wide_header_covers_is_left_out(make_pdf) -> None:
+    level = [(72, y, 312, y) for y in (700, 680, 660, 640)]
+    upright = [(x, 700, x, 640) for x in (72, 192, 312)] + [(252, 680, 252, 640)]
+    words = [(75, 685, "Name"), (195, 685, "Price"), (75, 665, "Bolt"), (195, 665, "4.50")]
+    words += [(75, 645, "Nut"), (195, 645, "0.75")]
+    content = "\n".join([rules(*level, *upright), *(text(*word) for word in words)])
+    (page,) = read_pages(make_pdf("wide.pdf", [content]))
+    assert page.tables[0].rows == [["Name", "Price"], ["Bolt", "4.50"], ["Nut", "0.75"]]

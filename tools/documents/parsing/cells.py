@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment
@@ -61,9 +61,3 @@ def _split_signs(fragments: Iterable[Fragment]) -> Iterator[Cell]:
             yield Cell(found[2], cut, fragment.x1)
         else:
             yield Cell(fragment.text, fragment.x0, fragment.x1)
-
-
-def without_empty(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Returns rows without those rows and columns that hold nothing."""
-    columns = [column for column in zip(*rows, strict=True) if any(column)]
-    return [list(row) for row in zip(*columns, strict=True) if any(row)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qwenbelt.tools.documents.model import Page, Table
-from qwenbelt.tools.documents.search.chunks import header_rows
+from qwenbelt.tools.documents.search.chunks import header_line, header_rows
 
 BETWEEN = 250  # characters between two parts of a table: a footer and a running header
 REACH = 6.0  # points that the edges of the parts may differ
@@ -21,7 +21,7 @@ class CarriedHeaders:
     def carry(self, page: Page) -> None:
         """Gives a table that continues from the page before its caption; remembers the last one."""
         for table in page.tables:
-            header = "\n".join("  ".join(filter(None, row)) for row in header_rows(table))
+            header = "\n".join(map(header_line, header_rows(table)))
             named = "\n".join(filter(None, (table.caption, header)))
             if table is page.tables[0] and self._goes_on(table) and header != self._header:
                 table.caption = "\n".join(filter(None, (self._named, table.caption)))

@@ -112,8 +112,14 @@ def table_context(table: Table, start: int) -> str:
     """Returns a table's caption, and its header when the passage starts below it."""
     lines = [table.caption] if table.caption else []
     if start > table.start:
-        lines += ["  ".join(filter(None, row)) for row in header_rows(table)]
+        lines += [header_line(row) for row in header_rows(table)]
     return "\n".join(lines)
+
+
+def header_line(row: list[str]) -> str:
+    """Returns a row of a header as people see it: a cell that covers several columns once."""
+    shown = [cell for n, cell in enumerate(row) if cell and (n == 0 or cell != row[n - 1])]
+    return "  ".join(shown)
 
 
 def header_rows(table: Table) -> list[list[str]]:

@@ -10,11 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from qwenbelt.tools.documents.model import Box, Page, PageLine, Table
-from qwenbelt.tools.documents.parsing.cells import without_empty
 from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment
 from qwenbelt.tools.documents.parsing.pdf.pdfium import Floats
 from qwenbelt.tools.documents.parsing.pdf.reading_order import Row, joins_next, reading_rows
-from qwenbelt.tools.documents.parsing.pdf.ruled_tables import Grid, grid_box
+from qwenbelt.tools.documents.parsing.pdf.ruled_tables import JOIN, Grid, grid_box
 
 MAX_CELL_CHARACTERS = 1500
 _CJK_END = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]$")
@@ -64,7 +63,7 @@ def compose(page: Page, fragments: list[Fragment], grids: list[Grid]) -> list[Wr
     for grid, cells, left in _filled(grids, fragments):
         fragments = left
         if cells is not None:
-            tables.append((grid_box(grid), cells))
+            tables.append((grid_box(grid), grid, cells))
     rows = reading_rows(fragments)
     target = PageText()
     written = _write(target, page, rows, tables)
@@ -166,7 +165,7 @@ def _cell_of(grid: Grid, tops: list[float], fragment: Fragment) -> tuple[int, in
 
 
 def _write(
-    target: PageText, page: Page, rows: list[Row], tables: list[tuple[Box, Cells]]
+    target: PageText, page: Page, rows: list[Row], tables: list[tuple[Box, Grid, Cells]]
 ) -> list[Written]:
     """Writes rows and tables in reading order."""
     waiting = sorted(tables, key=lambda t: t[0].top)
@@ -229,15 +228,36 @@ def _write_joint(target: PageText, row: Row, following: Row) -> bool:
     return False
 
 
-def _write_table(target: PageText, page: Page, box: Box, cells: Cells) -> None:
+def _write_table(target: PageText, page: Page, box: Box, grid: Grid, cells: Cells) -> None:
+    """Writes the cells; in the table's rows a cell that covers several places fills them all."""
     start = target.length
     values: list[list[str]] = []
     for row in cells:
         values.append([_write_cell(target, cell, first=not n) for n, cell in enumerate(row)])
         target.add("\n")
     end = max(start, target.length - 1)
-    rows = without_empty(values)
+    columns = [n for n, column in enumerate(zip(*values, strict=True)) if any(column)]
+    kept = [n for n, row in enumerate(values) if any(row)]
+    for down, across, origin in _covered(grid):
+        values[down][across] = values[origin[0]][origin[1]]
+    rows = [[values[n][column] for column in columns] for n in kept]
     page.tables.append(Table(page.number, box.rounded(), rows, start=start, end=end))
+
+
+def _covered(grid: Grid) -> Iterator[tuple[int, int, tuple[int, int]]]:
+    """Yields the places without a cell of their own, and the place of the cell that covers them."""
+    tops = [min(c.top for c in row if c is not None) for row in grid]
+    lefts = [min(c.x0 for c in column if c is not None) for column in zip(*grid, strict=True)]
+    for row, places in enumerate(grid):
+        for column, place in enumerate(places):
+            if place is None:
+                continue
+            down = bisect_right(tops, place.bottom - JOIN) - row
+            across = bisect_right(lefts, place.x1 - JOIN) - column
+            for r in range(row, row + down):
+                for c in range(column, column + across):
+                    if grid[r][c] is None:
+                        yield r, c, (row, column)
 
 
 def _write_cell(target: PageText, fragments: list[Fragment], *, first: bool) -> str:

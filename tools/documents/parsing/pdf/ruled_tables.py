@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from qwenbelt.tools.documents.parsing.pdf.pdfium import (
 MAX_EDGES = 20_000
 SNAP = JOIN = INTERSECT = 3.0  # points; pdfplumber's defaults
 MIN_EDGE = 3.0
+MIN_LINES = 3  # in each direction: around two rows and two columns
 
 _DRAWN = frozenset((raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_FORM))
 
@@ -46,11 +48,15 @@ def find_grids(page: Any, placement: Placement) -> list[Grid]:
     edges = list(_edges(page, placement))
     if not 4 <= len(edges) <= MAX_EDGES:
         return []
-    across = {round(e["top"]) for e in edges if e["orientation"] == "h"}
-    down = {round(e["x0"]) for e in edges if e["orientation"] == "v"}
-    if len(across) < 2 or len(down) < 2:
-        return []
+    if _lines(edges, "h", "top") < MIN_LINES or _lines(edges, "v", "x0") < MIN_LINES:
+        return []  # a frame, as around code, has no two rows or columns
     return _grids(edges)
+
+
+def _lines(edges: list[Edge], orientation: str, place: str) -> int:
+    """Returns on how many lines edges lie; those that are near are one, as in `merge_edges`."""
+    places = sorted(e[place] for e in edges if e["orientation"] == orientation)
+    return sum(b - a > SNAP for a, b in pairwise([-inf, *places]))
 
 
 def _grids(edges: list[Edge]) -> list[Grid]:
