@@ -1,4 +1,4 @@
-"""`Session`: a conversation that is there in the next process.
+"""`Session`: a conversation that outlives the process.
 
     agent.ask("What grew?", files=["a.pdf"], session=Session("chats.db", "anna"))
     agent.ask("And in 2023?", session=Session("chats.db", "anna"))
@@ -100,6 +100,19 @@ class Session:
             raise InputError(f"{target}: sessions are written as .md, .json or .jsonl.")
         write_text(target, writers[target.suffix](self.turns))
         return target
+
+    def put(self, turns: Sequence[Sequence[Message]]) -> None:
+        """Makes these the turns of the session; the first ones that are the same stay."""
+        kept = self._database.turns(self.name)
+        same = 0
+        for (_, is_open, messages), wanted in zip(kept, turns, strict=False):
+            if is_open or messages != list(wanted):
+                break
+            same += 1
+        if len(kept) > same:
+            self._database.drop(self.name, len(kept) - same)
+        for wanted in turns[same:]:
+            self._database.replace(self.name, self._database.begin(self.name, wanted), wanted)
 
     def open_turns(self) -> list[tuple[int, bool, list[Message]]]:
         """Returns all turns: their numbers, whether one is open, and their messages."""

@@ -21,6 +21,9 @@ from qwenbelt.apps.strings import say
 @click.option(
     "--offer", "offered", multiple=True, metavar="SPEC", help="A further endpoint to choose from."
 )
+@click.option(
+    "--store", metavar="PLACE", help="Share conversations: a SQLite file or postgresql://..."
+)
 @click.option("--open", "browse", is_flag=True, help="Open it in the browser.")
 def gui(
     host: str,
@@ -28,6 +31,7 @@ def gui(
     auth: tuple[str, ...],
     auth_file: str | None,
     offered: tuple[str, ...],
+    store: str | None,
     browse: bool,
     **chosen: Any,
 ) -> None:
@@ -41,7 +45,7 @@ def gui(
     from qwenbelt.apps.gui.server import GuiOptions, serve_chat
 
     given = (*auth, *filter(None, [os.environ.get("QWENBELT_AUTH", "")]))
-    options = GuiOptions(host, port, read_accounts(given, auth_file), offered)
+    options = GuiOptions(host, port, read_accounts(given, auth_file), offered, store=store)
 
     def ready(url: str) -> None:
         echo(say("serving", url=url))

@@ -121,7 +121,7 @@ class Api:
 
     async def _sessions(self, request: Request) -> Response:
         words = request.query_params.get("q", "")
-        rows = self._hub.store.sessions(request.state.user, words)
+        rows = self._hub.listed(request.state.user, words)
         listed = [{"id": r.id, "title": r.title, "updated": r.updated} for r in rows]
         return JSONResponse({"sessions": listed})
 

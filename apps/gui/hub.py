@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -21,8 +21,11 @@ from qwenbelt.apps.agent_choice import AgentChoice, trusted_tools
 from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.core.errors import QwenbeltError
-from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event
+from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event, Notice
 from qwenbelt.core.trace import TraceWriter
+
+if TYPE_CHECKING:
+    from qwenbelt.apps.gui.shared_store import SharedConversations
 
 IDLE_SECONDS = 1800.0  # a conversation that rests this long gives its agent and kernel back
 STOP_SECONDS = 5.0  # that a turn has to end in when its conversation is deleted
@@ -88,6 +91,7 @@ class ChatSession:
         self.left = False  # the server ends
         self.queue: list[Queued] = [Queued(**row) for row in store.kept(row.id, _QUEUE) or ()]
         self.demo = store.kept(row.id, "demo") is not None
+        self.shared: SharedConversations | None = None
         self.start_queued: Callable[[ChatSession], None] | None = None
         self._store = store
         self._at_once = at_once
@@ -123,11 +127,13 @@ class ChatSession:
                 break
             leaf = max(after, key=lambda t: t.created).id
         self._leaf(leaf)
+        self._share()
 
     def undo(self) -> ChatTurn | None:
         """Takes the last turn out of what is shown and returns it; `show` brings it back."""
         path = self.path()
         self._leaf(path[-1].parent if path else None)
+        self._share()
         return path[-1] if path else None
 
     def undone(self) -> ChatTurn | None:
@@ -140,6 +146,15 @@ class ChatSession:
         self._store.show_leaf(self.row.id, leaf)
         self.revision += 1
         self.notify()
+
+    def _share(self) -> str:
+        """Keeps what is shown in the shared store, if there is one; returns why it could not."""
+        try:
+            if self.shared is not None:
+                self.shared.write(self)
+        except QwenbeltError as error:
+            return str(error)
+        return ""
 
     def begin_with(self, turns: Sequence[ChatTurn]) -> None:
         """Puts turns that are over into an empty conversation."""
@@ -280,6 +295,9 @@ class ChatSession:
         if not live.records or live.records[-1]["event"] not in ("done", "failed"):
             done = Done("cancelled", "")
             live.add(done.to_dict(), done)
+        problem = self._share() if live.turn.answer and not self.gone else ""
+        if problem:
+            live.add(Notice(problem).to_dict(), Notice(problem))
         live.turn.events = live.stored()
         self.live = None
         self.used = time.monotonic()
@@ -349,6 +367,7 @@ class SessionRegistry:
     def __init__(self, store: ChatStore, workspace: Path) -> None:
         self.store = store
         self.workspace = workspace
+        self.shared: SharedConversations | None = None
         self.at_once: asyncio.Semaphore | None = None  # how many turns may run side by side
         self._sessions: dict[str, ChatSession] = {}
 
@@ -368,7 +387,16 @@ class SessionRegistry:
             self._sessions[session] = found
         found.row.title = row.title
         found.used = time.monotonic()
+        found.shared = self.shared
+        if self.shared is not None:
+            self.shared.opened(found)
         return found
+
+    def listed(self, user: str, words: str = "") -> list[SessionRow]:
+        """Returns a user's conversations, the latest first."""
+        if self.shared is not None:
+            self.shared.listed(user)
+        return self.store.sessions(user, words)
 
     def branch(self, session: ChatSession, upto: ChatTurn) -> SessionRow:
         """Makes a new conversation of the turns up to one, with copies of the files."""
@@ -409,6 +437,8 @@ class SessionRegistry:
         if running is not None:
             await asyncio.wait({running}, timeout=STOP_SECONDS)
         found.rest()
+        if self.shared is not None:
+            self.shared.delete(session)
         self.store.delete(session)
         found.notify()
         await asyncio.to_thread(shutil.rmtree, found.folder, ignore_errors=True)

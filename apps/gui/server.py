@@ -31,6 +31,8 @@ class GuiOptions:
         endpoints: endpoint specs to choose from, besides the choice's own.
         workspace: where conversations and their files are kept; the settings' when None.
         at_once: how many turns may run side by side; any number when None.
+        store: a store of sessions, SQLite file or `postgresql://…`, to share conversations with
+            the terminal and other servers; none when None.
     """
 
     host: str = "127.0.0.1"
@@ -39,6 +41,7 @@ class GuiOptions:
     endpoints: Sequence[str] = ()
     workspace: Path | None = None
     at_once: int | None = None
+    store: str | None = None
 
 
 def make_app(
@@ -80,6 +83,11 @@ def make_app(
 
     folder = (options.workspace or load_settings().workspace) / "gui"
     hub = SessionRegistry(ChatStore(folder / "conversations.sqlite"), folder / "sessions")
+    if options.store is not None:
+        from qwenbelt.apps.gui.shared_store import SharedConversations
+
+        by_user = bool(options.accounts)
+        hub.shared = SharedConversations(options.store, hub.store, by_user=by_user)
     asker = TurnStarter(
         hub,
         choice,

@@ -109,9 +109,11 @@ class ChatStore:
 
     # -- sessions -----------------------------------------------------------------------------
 
-    def new_session(self, user: str, title: str = "") -> SessionRow:
-        """Makes an empty conversation."""
-        now = time.time()
+    def new_session(
+        self, user: str, title: str = "", *, updated: float | None = None
+    ) -> SessionRow:
+        """Makes an empty conversation; `updated` is when another program used it last."""
+        now = updated or time.time()
         row = SessionRow(uuid.uuid4().hex, user, title, None, now, now)
         self._run(
             "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
@@ -233,6 +235,12 @@ class ChatStore:
         sql = "SELECT body FROM kept WHERE session = ? AND name = ?"
         rows = self._run(sql, (session, name))
         return loads_bounded(rows[0][0]) if rows else None
+
+    def keeping(self, name: str, body: Any) -> list[str]:
+        """Returns the conversations that keep this value under a name."""
+        text = mask_secrets(json.dumps(body, ensure_ascii=False))
+        rows = self._run("SELECT session FROM kept WHERE name = ? AND body = ?", (name, text))
+        return [row[0] for row in rows]
 
     def keep(self, session: str, name: str, body: Any) -> None:
         """Keeps a JSON value with a conversation."""
