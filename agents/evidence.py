@@ -1,4 +1,4 @@
-"""Evidence first: what the conversation's files say is in the first message, with the question.
+"""Evidence first: passages of the conversation's files go into the first message.
 
 A model that has to search before it can answer often does not, and then invents; a small one
 always. So the question is looked up before the model is asked: passages of documents, numbered,

@@ -132,7 +132,8 @@ def _abilities(record: Capabilities) -> Iterator[str]:
         yield f"{record.tokens_per_second:.0f} tokens a second"
     if record.context_tokens is not None:
         yield f"window {record.context_tokens} tokens"
-    yield f"native tools {_verdict_word(record.native_tools)}, used: {record.tool_format}"
+    native = "in the text only" if record.calls_in_text else _verdict_word(record.native_tools)
+    yield f"native tools {native}, used: {record.tool_format}"
     yield f"parallel calls {_verdict_word(record.parallel_calls)}"
     yield f"structured output {record.structured or 'no'}"
     yield f"code that calls tools {_verdict_word(record.writes_code)}"

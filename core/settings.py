@@ -4,6 +4,7 @@ The file is `qwenbelt.toml` in the working directory, else in the user's configu
 
     endpoint = "ollama:qwen3:8b"      # the default model endpoint
     max_model_calls = 30              # a run's budget
+    tool_format = "constrained"       # how calls are written; what suits the endpoint without it
     max_repeats = 3                   # identical calls with identical results that end a run
     workspace = "~/qwenbelt"          # where sessions keep their files
     allow_unsandboxed = false         # run model-written code without a sandbox
@@ -48,6 +49,8 @@ class Settings:
         max_repeats: this many identical calls with identical results, one after another, end a run
             as a loop; 0 for never. Without a value it is 3, but 0 when max_model_calls is set
             above 100: who allows such long runs wants that budget alone to end them.
+        tool_format: how calls are written: native, nous, constrained or react; None for what suits
+            the endpoint.
         workspace: folder of sessions, indexes and artifacts.
         allow_unsandboxed: whether code may run where no sandbox is available.
         allow_private_urls: whether URLs may lead to private or loopback addresses.
@@ -60,6 +63,7 @@ class Settings:
     endpoint: str | None = None
     max_model_calls: int = 30
     max_repeats: int = 3
+    tool_format: str | None = None
     workspace: Path = field(default_factory=lambda: _default_workspace())
     allow_unsandboxed: bool = False
     allow_private_urls: bool = False
@@ -159,6 +163,7 @@ _CONVERT: dict[str, Any] = {
     "endpoint": lambda name, value: str(value) or None,
     "max_model_calls": _number_setting,
     "max_repeats": lambda name, value: _number_setting(name, value, least=0),
+    "tool_format": lambda name, value: str(value) or None,
     "workspace": lambda name, value: Path(str(value)).expanduser(),
     "allow_unsandboxed": _boolean_setting,
     "allow_private_urls": _boolean_setting,

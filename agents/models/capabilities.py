@@ -31,6 +31,7 @@ class Capabilities:
 
     Attributes:
         native_tools: False once the endpoint has refused `tools` or a probe got no call.
+        calls_in_text: whether it takes `tools` and writes its calls as text.
         parallel_calls: whether a probe that asked for two calls got both in one reply.
         tool_format: the form of calling that a probe found to work best.
         structured: the body field that constrains replies: "response_format", "json_schema",
@@ -47,6 +48,7 @@ class Capabilities:
     """
 
     native_tools: bool | None = None
+    calls_in_text: bool | None = None
     parallel_calls: bool | None = None
     tool_format: str | None = None
     structured: str | None = None
@@ -140,6 +142,7 @@ def _from_dict(values: Any) -> Capabilities:
         return record
     kinds: dict[str, type | tuple[type, ...]] = {
         "native_tools": bool,
+        "calls_in_text": bool,
         "parallel_calls": bool,
         "tool_format": str,
         "structured": str,

@@ -1,4 +1,4 @@
-"""Whatever is sent to a model is written here; `chunks` reads what comes back.
+"""Writes all that is sent to a model; `decoding` reads what comes back.
 
 qwen-agent messages become the chat completions form, with every call answered exactly once.
 """

@@ -35,7 +35,7 @@ def endpoint(
     """Returns the llm dict of a spec, for any agent of ours or of qwen-agent.
 
     Without a spec: `QWENBELT_ENDPOINT` or the settings file, else `DASHSCOPE_API_KEY`, else a
-    local server found on its usual port.
+    local server found on its usual port. The settings' `tool_format` holds where none is given.
 
     Args:
         spec: the endpoint spec.
@@ -46,8 +46,11 @@ def endpoint(
     Raises:
         ConfigError: the spec is not understood, or nothing is configured and none was found.
     """
-    wanted = spec or load_settings().endpoint
+    settings = load_settings()
+    wanted = spec or settings.endpoint
     cfg = _parse_spec(wanted) if wanted else _found_endpoint(otherwise)
+    if settings.tool_format and "dialect" in cfg:
+        generate_cfg = {"tool_format": settings.tool_format, **generate_cfg}
     if generate_cfg:
         cfg["generate_cfg"] = {**cfg.get("generate_cfg", {}), **generate_cfg}
     return cfg

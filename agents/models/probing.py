@@ -1,4 +1,4 @@
-"""Finds out what a model at an endpoint can do, by a handful of short requests, and keeps it.
+"""Finds out what a model at an endpoint can do, by a handful of short requests, and records it.
 
 Nothing is guessed from names: each finding is what the endpoint did. A probe costs about ten
 requests of a few dozen tokens each.
@@ -20,7 +20,15 @@ from typing import Any
 import anyio
 
 from qwenbelt.agents.models.capabilities import Capabilities, save_record
-from qwenbelt.agents.models.deltas import Finish, JsonDict, Text, Thought, Tokens, ToolCall
+from qwenbelt.agents.models.deltas import (
+    CallDelta,
+    Finish,
+    JsonDict,
+    Text,
+    Thought,
+    Tokens,
+    ToolCall,
+)
 from qwenbelt.agents.models.dialects import structured_fields
 from qwenbelt.agents.models.endpoint_model import EndpointModel, Request
 from qwenbelt.agents.models.endpoints import server_facts
@@ -62,6 +70,7 @@ class _Said:
     text: str = ""
     thoughts: str = ""
     calls: list[ToolCall] = field(default_factory=list)
+    declared: bool = False  # as calls, and not in the text
     first: float | None = None
     seconds: float = 0.0
     tokens: Tokens | None = None
@@ -116,6 +125,7 @@ class _Prober:
         async for piece in model.pieces(request):
             if said.first is None and isinstance(piece, (Text, Thought)):
                 said.first = time.monotonic() - started
+            said.declared |= isinstance(piece, CallDelta)
             if isinstance(piece, Finish):
                 reason = piece.reason
             elif isinstance(piece, Tokens):
@@ -159,28 +169,44 @@ class _Prober:
                 continue  # refused, or not kept to: the next field
 
     async def _tools(self) -> None:
+        """Chooses how calls are written by what worked, the cheapest first.
+
+        A server may take `tools` and leave the model's calls in the text; they are read there, but
+        each reply has to be guessed at, so that such a model is better asked in a form of ours.
+        """
         record = self._found.record
-        record.native_tools = await self._calls_well("native")
-        if record.native_tools:
-            record.tool_format = "native"
-        elif await self._calls_well("nous"):
-            record.tool_format = "nous"
-        else:
-            record.tool_format = "constrained" if record.structured else "nous"
+        native = await self._calls_by("native")
+        record.native_tools, record.calls_in_text = native == "calls", native == "text"
+        if native == "text":
+            self._found.notes.append("native tools: its calls come as text")
+        record.tool_format = "native" if record.native_tools else await self._form_of_ours()
         if record.tool_format != "constrained":
             said = await self._ask(_TWO, record.tool_format, [_WEATHER], max_tokens=300)
             cities = " ".join(call.arguments.lower() for call in said.calls)
             record.parallel_calls = "oslo" in cities and "rome" in cities
 
-    async def _calls_well(self, form: str) -> bool:
+    async def _form_of_ours(self) -> str:
+        """Returns "nous" or "constrained": the first that works, else what holds replies to it."""
+        if await self._calls_by("nous"):
+            return "nous"
+        if not self._found.record.structured:
+            return "nous"
+        if not await self._calls_by("constrained"):
+            self._found.notes.append("tool calls: no form worked; constrained is kept to at least")
+        return "constrained"
+
+    async def _calls_by(self, form: str) -> str:
+        """Returns "calls" or "text", by how a call came that was right, or ""."""
         try:
             said = await self._ask(_ONE, form, [_WEATHER], max_tokens=200)
             chat = await self._ask("Hello, how are you?", form, [_WEATHER], max_tokens=60)
         except EndpointError as error:
             self._found.notes.append(f"{form} tools: {one_line(error, 160)}")
-            return False
+            return ""
         right = [c for c in said.calls if c.name == "get_weather" and "oslo" in c.arguments.lower()]
-        return bool(right) and not chat.calls
+        if not right or chat.calls:
+            return ""
+        return "calls" if said.declared else "text"
 
     async def _thinking(self) -> None:
         thinks = {}

@@ -1,4 +1,4 @@
-"""A run of an agent, as those see it who read its events."""
+"""The public handle of an agent's run: an async iterator of its events."""
 
 from __future__ import annotations
 

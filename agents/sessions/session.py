@@ -1,4 +1,4 @@
-"""`Session`: a conversation that is there in the next process.
+"""`Session`: a conversation that outlives the process.
 
     agent.ask("What grew?", files=["a.pdf"], session=Session("chats.db", "anna"))
     agent.ask("And in 2023?", session=Session("chats.db", "anna"))

@@ -54,6 +54,7 @@ def _say(key: str, **values: object) -> str:
 @click.option("--temperature", type=float, default=0.0, show_default=True)
 @click.option("--max-tokens", type=click.IntRange(1), help="Of a reply.")
 @click.option("--system", metavar="TEXT", help="The system message.")
+@click.option("--user", metavar="SPEC", help="Plays tau2's customer; the endpoint by default.")
 @click.option("--in-flight", default=8, show_default=True, type=click.IntRange(1, 256))
 @click.option("--retry", is_flag=True, help="Try again what failed for the endpoint's sake.")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run graders' code without a sandbox.")
@@ -66,7 +67,8 @@ def evaluation(name: str | None, out: str | None, as_json: bool, **options: Any)
     """Run a benchmark or your own questions, graded by code; goes on where it was.
 
     A line of FILE.jsonl is {"id", "question", "files"?, "expect": {"exact" | "number" (and
-    "tolerance") | "contains" | "schema" | "code" | "judge"}}. Benchmarks: bfcl, acebench, dabench.
+    "tolerance") | "contains" | "schema" | "code" | "judge"}}. Benchmarks: bfcl, acebench, dabench,
+    tau2, agentdojo.
     With --compare, and --out of an evaluation that was done, NAME may be left out. Exit 1: below
     --min-score, or worse than --compare by more than chance.
     """

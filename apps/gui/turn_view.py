@@ -10,12 +10,14 @@ answer costs grows with its length and not with its square:
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from html import escape
 from typing import Any
 
+from qwenbelt.apps.answers import is_uncited
 from qwenbelt.apps.gui.cards import card_html, plan_html
 from qwenbelt.apps.gui.code_html import code_block
 from qwenbelt.apps.gui.found_passages import FoundPassages
@@ -44,11 +46,20 @@ class TurnView:
         turn_id: the id of the element that holds the answer; ids of its parts begin with it.
         around: what its texts may refer to.
         live: whether the turn is still running.
+        files: names of the turn's files; an answer about documents has to cite them.
     """
 
-    def __init__(self, turn_id: str, around: RenderContext, *, live: bool = True) -> None:
+    def __init__(
+        self,
+        turn_id: str,
+        around: RenderContext,
+        *,
+        live: bool = True,
+        files: Iterable[str] = (),
+    ) -> None:
         self.id = turn_id
         self.live = live
+        self._files = list(files)
         self._around = replace(
             around, file_url=self._file_url(around.file_url), passage=self._passage, prefix=turn_id
         )
@@ -104,7 +115,9 @@ class TurnView:
         call = self._timeline.add(record)
         if kind == "tool_finished":
             texts = [i.get("value", "") for i in record.get("items") or () if i["kind"] == "text"]
-            self._passages.add("\n".join(map(str, texts)) or str(record.get("result") or ""))
+            told = "\n".join(map(str, texts)) or str(record.get("result") or "")
+            self._passages.add(told)
+            self._files += _NUMBERED.findall(told)
         if call is not None:
             self._end_text()
             self._end_thought(record)
@@ -400,6 +413,8 @@ class TurnView:
         elif reason not in ("answer", "refused", "error"):
             detail = in_language(detail or reason, self._language)
             self._note(say("ended_limit", self._language, detail=detail))
+        if reason == "answer" and is_uncited(str(event.get("text") or ""), self._files):
+            self._note(say("uncited", self._language), "qb-note qb-uncited")
         self._footer(float(event.get("t") or 0.0))
 
     def _footer(self, now: float) -> None:
@@ -420,6 +435,10 @@ class TurnView:
             title = f' title="{escape("; ".join(dict.fromkeys(self._retries)))}"'
         part = self._next("f")
         self._put(part, f'<div class="qb-footer" id="{part}"{title}>{escape(text)}</div>')
+
+
+# the line of a numbered passage that a tool has found: [3] report.pdf p.12
+_NUMBERED = re.compile(r"^\[\d+\] (\S.*?) p\.\d+", re.M)
 
 
 def part_running(part: Timeline) -> bool:

@@ -132,7 +132,7 @@ class Watcher:
         """Returns an answer as it is; a running one is followed from here on."""
         live = self._session.live
         element = f"{article_id(turn)}-a"
-        view = TurnView(element, self._around)
+        view = TurnView(element, self._around, files=turn.files)
         if live is not None and live.turn is turn:
             self._live, self._view, self._read = live, view, 0
             self._follow()

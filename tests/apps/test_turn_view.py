@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
 from qwenbelt.apps.gui.safe_html import RenderContext
 from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.core.events import (
@@ -197,3 +199,35 @@ def test_a_long_answer_costs_in_proportion_to_its_length() -> None:
         view.feed({"event": "text", "text": "a = 1\n", "t": 1.0})
         sent += sum(len(op.get("html", op.get("text", ""))) for op in view.flush(1.0))
     assert sent < 5000 * 6 * 1.5
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "marked"),
+    [
+        ("Sales were 17 million.", ["report.pdf"], True),
+        ("Sales were 17 million [1].", ["report.pdf"], False),
+        ("The document does not tell.", ["report.pdf"], False),
+        ("Sales were 17 million.", ["sales.csv"], False),
+        ("Sales were 17 million.", [], False),
+    ],
+)
+def test_an_answer_about_documents_that_cites_nothing_is_marked(
+    text: str, files: list[str], marked: bool
+) -> None:
+    view = view_of([TextDelta(text), Done("answer", text)], files=files)
+    view.flush()
+    assert ("cites no passage" in view.html()) == marked
+
+
+def test_an_answer_after_a_search_has_to_cite_too() -> None:
+    found: list[Event] = [ToolCallReady("a", "document_search", "{}", 1.0)]
+    found += [ToolStarted("a", "document_search", 1.0)]
+    view = view_of([*found, TextDelta("It was 17."), Done("answer", "It was 17.")])
+    record = {"event": "tool_finished", "call_id": "a", "result": "[1] report.pdf p.3\n17", "t": 1}
+    other = TurnView("t", AROUND)
+    for event in found:
+        other.feed({"t": 0.0, **event.to_dict()})
+    other.feed({**record, "name": "document_search"})
+    other.feed({"t": 2.0, **Done("answer", "It was 17.").to_dict()})
+    assert "cites no passage" in other.html()
+    assert "cites no passage" not in view.html()

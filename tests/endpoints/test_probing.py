@@ -62,9 +62,33 @@ def weak(body: dict[str, Any]) -> tuple[int, Any]:
     return 200, message("dunno")
 
 
+def wordy(body: dict[str, Any]) -> tuple[int, Any]:
+    """A server that takes `tools` and leaves the model's calls in the text."""
+    said = json.dumps(body["messages"][-1]["content"])
+    if body.get("response_format"):
+        return 200, message('{"colour": "tangerine"}')
+    if "Oslo" in said and (body.get("tools") or "<tools>" in json.dumps(body["messages"])):
+        text = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>'
+        return 200, message(text)
+    return 200, message("fine")
+
+
+def led(body: dict[str, Any]) -> tuple[int, Any]:
+    """A model that calls only what a schema makes it call."""
+    schema = json.dumps(body.get("response_format") or {})
+    said = json.dumps(body["messages"])
+    if "tangerine" in schema:
+        return 200, message('{"colour": "tangerine"}')
+    if "get_weather" in schema and "Oslo" in said:
+        return 200, message('{"tool": "get_weather", "arguments": {"city": "Oslo"}}')
+    return 200, message("fine")
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
+        (wordy, {"native_tools": False, "calls_in_text": True, "tool_format": "nous"}),
+        (led, {"native_tools": False, "calls_in_text": False, "tool_format": "constrained"}),
         (
             capable,
             {

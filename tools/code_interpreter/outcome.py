@@ -1,4 +1,4 @@
-"""What came of a cell: text, value, error, figures; collected from the kernel's messages."""
+"""The outcome of a cell: text, value, error, figures; collected from the kernel's messages."""
 
 from __future__ import annotations
 

@@ -37,6 +37,7 @@ class EvalSetting:
         limit: at most this many cases.
         groups: only these groups of the set.
         data: the folder of the set's data, or of its files.
+        user: who plays a simulated user and judges it; the endpoint itself by default.
         in_flight: attempts at the same time.
         retry: try attempts again that failed for the endpoint's sake.
         allow_unsandboxed: run graders that are code where there is no sandbox.
@@ -53,6 +54,7 @@ class EvalSetting:
     limit: int | None = None
     groups: tuple[str, ...] = ()
     data: str | None = None
+    user: str | None = None
     in_flight: int = 8
     retry: bool = False
     allow_unsandboxed: bool = False
@@ -91,7 +93,7 @@ def _evaluated(
     cases = list(found.cases())[: chosen.limit]
     options = _options(found, chosen)
     tasks = {
-        (case.id, trial): _task(case, trial, options)
+        (case.id, trial): _task(case, trial, options, chosen)
         for case in cases
         for trial in range(1, chosen.trials + 1)
     }
@@ -139,7 +141,10 @@ def _options(found: EvalSet, chosen: EvalSetting) -> TaskOptions:
     return options if chosen.agent == REPORT else with_agent(options)[0]
 
 
-def _task(case: EvalCase, trial: int, options: TaskOptions) -> Task:
+def _task(case: EvalCase, trial: int, options: TaskOptions, chosen: EvalSetting) -> Task:
+    ask = dict(case.ask)
+    if "world" in ask:  # played by agents of its own, which read no options
+        ask |= {k: v for k, v in (("user", chosen.user), ("system", chosen.system)) if v}
     if case.files and not options.tools and options.agent != REPORT:
         options = options.model_copy(update={"tools": list(FILE_TOOLS)})
     elif NO_TOOLS in options.tools:
@@ -148,7 +153,7 @@ def _task(case: EvalCase, trial: int, options: TaskOptions) -> Task:
         {
             "id": f"{case.id}#{trial}",
             "kind": JOB,
-            "subject": json.dumps(case.ask, ensure_ascii=False, sort_keys=True),
+            "subject": json.dumps(ask, ensure_ascii=False, sort_keys=True),
             "files": list(case.files),
             "options": options.model_dump(exclude_none=True),
         }

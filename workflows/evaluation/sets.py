@@ -14,6 +14,8 @@ NAMES = {
     "bfcl": "qwenbelt.workflows.evaluation.bfcl:BerkeleySet",
     "acebench": "qwenbelt.workflows.evaluation.acebench:AceBenchSet",
     "dabench": "qwenbelt.workflows.evaluation.dabench:DataAnalysisSet",
+    "tau2": "qwenbelt.workflows.evaluation.tau2:Tau2Set",
+    "agentdojo": "qwenbelt.workflows.evaluation.agentdojo:AgentDojoSet",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from qwenbelt.agents import Budget, FnCallAgent
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.tools.base import Tool
 from qwenbelt.workflows.batch.durable import DurableChat
 from qwenbelt.workflows.evaluation.bfcl import MODEL, data_folder, offered_function, official_module
 from qwenbelt.workflows.evaluation.cases import EvalRecord
 from qwenbelt.workflows.evaluation.following import AttemptMeter, follow_run
+from qwenbelt.workflows.evaluation.world_tools import WorldTool
 
 MOST_STEPS = 20  # replies of a turn, as the leaderboard allows
 _NAME = re.compile(r"[A-Za-z_]\w*")
@@ -32,30 +32,13 @@ def play_case(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> 
     """
     if ask["world"] == "bfcl":
         return _berkeley(ask, llm, meter)
+    if ask["world"] == "agentdojo":
+        return _dojo(ask, llm, meter)
+    if ask["world"] == "tau2":
+        from qwenbelt.workflows.evaluation.customers import serve
+
+        return serve(ask, llm, meter)
     raise QwenbeltError(f"There is no world {ask['world']!r}.")
-
-
-class WorldTool(Tool):
-    """A tool of a world; calls run one after another, and again when a run is taken up."""
-
-    name = "world"
-    description = "A tool of a world."
-
-    def __init__(self, declaration: Mapping[str, Any], run: Callable[[str, Any], str]) -> None:
-        self.name = str(declaration["name"])
-        self.description = str(declaration.get("description") or "")
-        self.parameters = declaration["parameters"]
-        self._run = run
-        super().__init__({})
-
-    def resources(self, arguments: Any) -> tuple[set[str], set[str]]:
-        """Says that every call changes the world."""
-        return set(), {"kernel:world"}
-
-    def call(self, params: Any, **kwargs: Any) -> str:
-        """Runs the call in the world."""
-        values = loads_bounded(params) if isinstance(params, str) else dict(params)
-        return self._run(self.name, values)
 
 
 def _berkeley(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> EvalRecord:
@@ -102,6 +85,22 @@ def _berkeley(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> 
         turns.append([[step] for step in steps] or [[]])
         answer = record["answer"]
     return {"answer": answer, "calls": [], "turns": turns, "ended": ""}
+
+
+def _dojo(ask: Mapping[str, Any], llm: DurableChat, meter: AttemptMeter) -> EvalRecord:
+    from qwenbelt.workflows.evaluation.agentdojo import DojoWorld, system_message
+
+    world = DojoWorld(ask)
+    agent = FnCallAgent(
+        function_list=[WorldTool(one, world.run) for one in world.declarations()],
+        llm=llm,
+        system_message=str(ask.get("system") or system_message()),
+        budget=Budget(model_calls=MOST_STEPS),
+        approve="auto",
+    )
+    run = agent.stream([{"role": "user", "content": world.prompt}])
+    record = background_loop().run(follow_run(run, meter))
+    return {"answer": record["answer"], "calls": world.record(), "ended": record["ended"]}
 
 
 def _world_functions(entry: Mapping[str, Any], folder: Path) -> list[dict[str, Any]]:
