@@ -7,9 +7,9 @@ from typing import Any
 
 from qwen_agent.agents import Assistant as StockAssistant
 
+from qwenbelt.agents.evidence import beside_question, last_question, text_of_message
 from qwenbelt.agents.fncall import FnCallAgent
-from qwenbelt.agents.models.encoding import text_of
-from qwenbelt.agents.prompts import KNOWLEDGE, KNOWLEDGE_NOTE
+from qwenbelt.agents.prompts import KNOWLEDGE, KNOWLEDGE_NOTE, QUESTION
 from qwenbelt.agents.runtime.run import Run
 from qwenbelt.core.language import Language
 
@@ -29,19 +29,22 @@ class Assistant(FnCallAgent, StockAssistant):  # type: ignore[misc]
             return super()._start(messages, kwargs, **options)
         language: Language = "zh" if kwargs.get("lang") == "zh" else "en"
         run = super()._start(messages, kwargs, **options)
-        run.plan.untrusted.append(knowledge)
-        run.plan.messages = add_knowledge(run.plan.messages, knowledge, language)
-        run.plan.prepare = None
+
+        async def prepare() -> None:
+            run.plan.untrusted.append(knowledge)
+            run.plan.messages = add_knowledge(run.plan.messages, knowledge, language)
+
+        run.plan.prepare = prepare
         return run
 
 
 def add_knowledge(
     messages: Sequence[dict[str, Any]], knowledge: str, language: Language
 ) -> list[dict[str, Any]]:
-    """Returns the messages with knowledge in the system message, marked as data."""
+    """Returns the messages with knowledge before the last question, marked as data."""
     text = KNOWLEDGE[language].format(note=KNOWLEDGE_NOTE[language], knowledge=knowledge)
-    first = messages[0] if messages else None
-    if first is not None and first["role"] == "system":
-        joined = {**first, "content": f"{text_of(first['content'])}\n\n{text}"}
-        return [joined, *messages[1:]]
-    return [{"role": "system", "content": text}, *messages]
+    place = last_question(messages)
+    if place is None:
+        return [*messages, {"role": "user", "content": text}]
+    label = QUESTION[language]
+    return beside_question(messages, place, f"{text}\n\n{label}{text_of_message(messages[place])}")

@@ -1,4 +1,4 @@
-"""Evidence first: what the conversation's files say is in the first message, with the question.
+"""Evidence first: passages of the conversation's files go into the first message.
 
 A model that has to search before it can answer often does not, and then invents; a small one
 always. So the question is looked up before the model is asked: passages of documents, numbered,
@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.agents.prompts import EVIDENCE, EVIDENCE_MORE, UNKNOWN_WORDS
+from qwenbelt.agents.prompts import EVIDENCE, EVIDENCE_MORE, QUESTION, UNKNOWN_WORDS
+from qwenbelt.agents.runtime.kept_views import ASKED
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import ToolContext
 from qwenbelt.tools.data_files import DATA_SUFFIXES, file_line
@@ -42,7 +43,7 @@ def with_evidence(
         tools: names of the tools that the model has.
         untrusted: what was put in from the files is added to it.
     """
-    place = _last_question(messages)
+    place = last_question(messages)
     if place is None:
         return list(messages)
     question = text_of_message(messages[place])
@@ -55,7 +56,16 @@ def with_evidence(
     text = evidence_text(question, evidence, language, more=more, lines=[*lines, *failed])
     if untrusted is not None:
         untrusted.append("\n\n".join([evidence.numbered(), *lines]))
-    asked = {**messages[place], "content": _replaced(messages[place]["content"], text)}
+    return beside_question(messages, place, text)
+
+
+def beside_question(
+    messages: Sequence[dict[str, Any]], place: int, text: str
+) -> list[dict[str, Any]]:
+    """Returns messages of which one question has another text; its own is kept with it."""
+    message = messages[place]
+    extra = {**(message.get("extra") or {}), ASKED: text_of_message(message)}
+    asked = {**message, "content": _replaced(message["content"], text), "extra": extra}
     return [*messages[:place], asked, *messages[place + 1 :]]
 
 
@@ -85,8 +95,7 @@ def evidence_text(
     if evidence.unknown:
         joint = "、" if language == "zh" else ", "
         parts.append(UNKNOWN_WORDS[language].format(words=joint.join(evidence.unknown)))
-    label = "问题：" if language == "zh" else "Question: "
-    return "\n\n".join([*parts, f"{label}{question}"])
+    return "\n\n".join([*parts, f"{QUESTION[language]}{question}"])
 
 
 def text_of_message(message: Mapping[str, Any]) -> str:
@@ -125,7 +134,8 @@ def _is_data(path: Path) -> bool:
     return path.suffix.lower() in DATA_SUFFIXES
 
 
-def _last_question(messages: Sequence[Mapping[str, Any]]) -> int | None:
+def last_question(messages: Sequence[Mapping[str, Any]]) -> int | None:
+    """Returns where the last message of a person is."""
     for place in range(len(messages) - 1, -1, -1):
         if messages[place]["role"] == "user":
             return place

@@ -39,6 +39,7 @@ from qwenbelt.agents.runtime.deferred_tools import DeferOption, deferred_of
 from qwenbelt.agents.runtime.elicitation import ask_values_in_terminal
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
+from qwenbelt.agents.runtime.kept_views import KeptViews
 from qwenbelt.agents.runtime.message_list import SECONDS, MessageList
 from qwenbelt.agents.runtime.outcome import Failure
 from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
@@ -129,6 +130,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         self.skills, given = with_skills(skills, function_list or ())
         self._lazy_servers = bool(defer_tools)
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
+        self._views = KeptViews()
         self._sources = ToolSources()
         self._wrapped: dict[str, OverriddenTool] = {}
         self._stores: dict[tuple[str, Path | None], ArtifactStore] = {}
@@ -285,6 +287,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             hooks=self.hooks,
             parent=parent,
             recorder=recorder,
+            views=self._views,
         )
         if self.evidence_first and files.by_name:
             self._look_up_first(plan)

@@ -240,6 +240,15 @@ UNKNOWN_WORDS: dict[Language, str] = {
     "zh": "问题中有些词在文件里没有出现：{words}。请在回答中说明。",
 }
 
+TOOLS_CHANGED: dict[Language, str] = {
+    "en": "The declared tools changed ({names}): the endpoint reads the conversation anew, its "
+    "cache does not help this once. With defer_tools=True they would not be declared.",
+    "zh": "声明的工具有变化（{names}）：端点将重新读取整个对话，这一次缓存无效。"
+    "使用 defer_tools=True 则无需声明工具。",
+}
+
+QUESTION: dict[Language, str] = {"en": "Question: ", "zh": "问题："}
+
 KNOWLEDGE: dict[Language, str] = {
     "en": "# Knowledge base\n\n{note}\n\n{knowledge}",
     "zh": "# 知识库\n\n{note}\n\n{knowledge}",

@@ -1,4 +1,4 @@
-"""Quarantine: what others wrote is read by a model without tools, which returns typed values only.
+"""Quarantine: untrusted text is read by a model without tools, which returns typed values only.
 
     mails = Quarantined("mail_search", list[Mail], llm=llm)
     agent = FnCallAgent([mails, "calendar_add"], llm=llm)

@@ -1,1 +1,1 @@
-
+"""Front ends: the command line, chats in terminal and browser, an OpenAI-compatible server."""

@@ -173,6 +173,8 @@ def _model_line(model: ModelCall, axis: _Axis, left: int, end: float, ink: Ink) 
         parts.append((first, stop, ink.write, "blue"))
     line = Text(_fitted_to_columns(_label(model), left) + " ", "dim").append_text(axis.bar(parts))
     line.append(f" {duration_text(stop - model.started)}", "dim")
+    if model.repeated:
+        line.append(f" {say('repeated', share=round(100 * model.repeated))}", "dim")
     if model.cached_tokens:
         line.append(f" {say('cached', share=round(100 * model.cached))}", "dim")
     return line

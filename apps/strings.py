@@ -78,6 +78,7 @@ _TEXTS = {
     "effects": ("has effects", "有副作用"),
     "no_tool": ("There is no tool {name!r}.", "没有名为 {name!r} 的工具。"),
     "close_to": ("Did you mean {names}?", "您是想用 {names} 吗？"),
+    "repeated": ("{share} % repeated", "重复 {share} %"),
     "cached": ("{share} % cached", "缓存 {share} %"),
     "dumped": ("{rows} rows in {file}.", "已将 {rows} 行写入 {file}。"),
     "restored": ("{rows} rows are in {place} now.", "已将 {rows} 行存入 {place}。"),

@@ -82,6 +82,7 @@ class ModelCall:
     output_tokens: int = 0
     cached_tokens: int = 0
     cost: float = 0.0
+    repeated: float = 0.0  # the share of the request with which the one before began
 
     @property
     def cached(self) -> float:
@@ -179,6 +180,7 @@ class Timeline:
             self.models[-1].input_tokens += int(record.get("input_tokens", 0))
             self.models[-1].output_tokens += int(record.get("output_tokens", 0))
             self.models[-1].cached_tokens += int(record.get("cached_tokens") or 0)
+            self.models[-1].repeated = float(record.get("repeated") or 0.0)
             self.models[-1].cost += float(record.get("cost") or 0.0)
         if record.get("cost"):
             self.cost += float(record["cost"])

@@ -1,4 +1,4 @@
-"""Objects that hold something until they are closed, as context managers."""
+"""A base that makes objects with `close()` context managers."""
 
 from __future__ import annotations
 

@@ -237,7 +237,12 @@ class Partial(Event):
 
 @dataclass(frozen=True, slots=True)
 class Usage(Event):
-    """Tokens of one model call, as the endpoint counted them; money when prices are known."""
+    """Tokens of one model call, as the endpoint counted them; money when prices are known.
+
+    Attributes:
+        repeated: the share of the request that the run's request before began with: what an
+            endpoint's cache can have held.
+    """
 
     kind: ClassVar[str] = "usage"
     turn: int
@@ -248,6 +253,7 @@ class Usage(Event):
     cost: float | None = None
     currency: str = ""
     cache_write_tokens: int = 0
+    repeated: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Which of the two languages a text or a person uses."""
+"""Detects which of the two languages a text or a person uses."""
 
 from __future__ import annotations
 

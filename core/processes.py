@@ -1,4 +1,4 @@
-"""What there is once in a process: made at first use, never shared with a forked copy.
+"""One object per process or thread: made at first use, never shared with a forked copy.
 
 A fork copies objects but not their threads, and leaves pipes and sockets with two owners: a copied
 pool of processes would kill or confuse its parent's. So each process gets its own, and the parent's

@@ -1,4 +1,4 @@
-"""What the events of a run leave of its replies: the one rule by which all faces add up text."""
+"""Folds a run's events into replies: the one rule by which all front ends add up text."""
 
 from __future__ import annotations
 

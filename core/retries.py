@@ -1,4 +1,4 @@
-"""When a request that failed is sent again: one rule for models, vectors and rankings."""
+"""Decides when a failed request is sent again: one rule for models, vectors and rankings."""
 
 from __future__ import annotations
 

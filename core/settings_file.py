@@ -1,4 +1,4 @@
-"""Writes a key into the user's settings file, so that every face finds it there."""
+"""Writes a key into the user's settings file, so that every front end finds it there."""
 
 from __future__ import annotations
 

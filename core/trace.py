@@ -1,4 +1,4 @@
-"""The trace of a run: one JSON object a line, in the order in which things happened.
+"""The trace of a run: one JSON object a line, in chronological order.
 
 Every line has `t`, seconds of the machine's monotonic clock, and `event`. Values that are known
 secrets, or look like API keys, are replaced before anything is written.

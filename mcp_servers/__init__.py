@@ -1,1 +1,1 @@
-
+"""The tools of this pack as MCP servers."""

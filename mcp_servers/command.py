@@ -1,4 +1,4 @@
-"""What the servers' command lines share: `--http`, `--host`, the token, and errors in one line."""
+"""Common to the servers' command lines: `--http`, `--host`, the token, and errors in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where and for whom a server serves over HTTP."""
+"""Options of a server over HTTP: its address, and who may use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server offers, apart from the protocol."""
+"""The offer of a server, independent of the protocol."""
 
 from __future__ import annotations
 

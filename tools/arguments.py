@@ -1,4 +1,4 @@
-"""Arguments of tools: their schema, and what is wrong with some, in one line."""
+"""Arguments of tools: their schema, and their validation errors in one line."""
 
 from __future__ import annotations
 

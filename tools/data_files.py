@@ -1,4 +1,4 @@
-"""What a line can say about a data file: its columns with their types, its first row, its size."""
+"""Describes a data file in one line: its columns with their types, its first row, its size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tool does, apart from how it is reached: in this process, or over MCP.
+"""The implementation of a tool, independent of its transport: this process, or MCP.
 
 An `Operation` is declared once; `qwenbelt.tools` makes a `Tool` of it and `qwenbelt.mcp_servers` a
 tool of a server. This module and the operations themselves do not import qwen-agent.

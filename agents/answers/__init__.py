@@ -1,1 +1,1 @@
-"""What a run gives back: the result of `ask`, typed answers, and values that name their source."""
+"""The results of runs: the result of `ask`, typed answers, and values that name their source."""

@@ -1,4 +1,4 @@
-"""A schema with bounds, for an answer that found no end.
+"""Adds bounds to a schema, for a model whose answer did not end.
 
 Small models may write the same words over and over inside a text, which no schema forbids. What
 fits the bounded schema fits the original as well, so nothing that is checked changes.

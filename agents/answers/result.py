@@ -1,4 +1,4 @@
-"""`Result`: what `agent.ask` gives back."""
+"""`Result`: what `agent.ask` returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What DashScope offers beside chat: web search with sources, files, batches, OCR, vectors, rerank.
+"""DashScope's services besides chat: web search with sources, files, batches, OCR, vectors, rerank.
 
 Chat, thinking, tools, pictures, sound and video go through the chat model. Here the
 OpenAI-compatible paths are used where they exist; web search with its sources, OCR tasks, rerank

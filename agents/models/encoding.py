@@ -1,4 +1,4 @@
-"""Whatever is sent to a model is written here; `chunks` reads what comes back.
+"""Writes all that is sent to a model; `decoding` reads what comes back.
 
 qwen-agent messages become the chat completions form, with every call answered exactly once.
 """
@@ -6,13 +6,13 @@ qwen-agent messages become the chat completions form, with every call answered e
 from __future__ import annotations
 
 import base64
+import hashlib
 import mimetypes
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from qwenbelt.agents.models.codecs import Codec
-from qwenbelt.agents.models.codecs.base import new_call_id
 from qwenbelt.agents.models.deltas import CallResult, JsonDict, ModelReply, ToolCall
 from qwenbelt.agents.models.tool_pictures import PictureRule, images_of
 from qwenbelt.agents.prompts import CANCELLED, EMPTY_RESULT
@@ -88,7 +88,11 @@ class _Turn:
         call = message.get("function_call")
         if call:
             given = str((message.get("extra") or {}).get("function_id") or "")
-            identity = given if given and given not in self._used else new_call_id()
+            identity = given
+            if not given or given in self._used:
+                # the same each time this conversation is written, so that its bytes stay
+                told = f"{len(self._used)} {call['name']} {call['arguments']}"
+                identity = f"call_{hashlib.sha256(told.encode()).hexdigest()[:16]}"
             self._used.add(identity)
             self.given.append(given)
             self.calls.append(ToolCall(len(self.calls), identity, call["name"], call["arguments"]))

@@ -1,4 +1,4 @@
-"""Finds out what a model at an endpoint can do, by a handful of short requests, and keeps it.
+"""Finds out what a model at an endpoint can do, by a handful of short requests, and records it.
 
 Nothing is guessed from names: each finding is what the endpoint did. A probe costs about ten
 requests of a few dozen tokens each.

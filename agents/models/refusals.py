@@ -1,4 +1,4 @@
-"""What a refusal of an endpoint means: by its status first, by its code next, by its words last.
+"""Classifies the refusals of endpoints: by status first, by code next, by words last.
 
 The words are those of the sources beside them; general rules are behind the tables, since
 gateways put words of their own round those of others.

@@ -1,4 +1,4 @@
-"""qwen-agent's own chat models on our loop, for people who name a `model_type` of theirs."""
+"""qwen-agent's own chat models on our loop, for an llm dict that names their `model_type`."""
 
 from __future__ import annotations
 

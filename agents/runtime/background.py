@@ -1,4 +1,4 @@
-"""Calls of tools that work in the background: the model goes on, the result comes as news.
+"""Calls of tools that work in the background: the model continues, and the result follows later.
 
 Such a call has its place, its approval and its limits like any other. Its result is that it was
 started; what it came to is added later, as a further call with its result, so that the words stay

@@ -20,6 +20,7 @@ from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model, Request
 from qwenbelt.agents.prompts import LEFT_OUT, SHORTENED, SUMMARY, SUMMARY_REQUEST
 from qwenbelt.agents.runtime.history import History
+from qwenbelt.agents.runtime.kept_views import ASKED
 from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.events import HistoryCompacted
 from qwenbelt.core.language import Language
@@ -27,7 +28,10 @@ from qwenbelt.core.limits import shorten_text
 
 TOKENS_PER_BYTE = 0.3  # of UTF-8, English and Chinese alike, for Qwen's vocabulary
 TOKENS_PER_PICTURE = 1000
-_ROOM = 0.75  # of the window, after compaction: every compaction costs the server's prefix cache
+# of the window, after a compaction, which costs the endpoint's cache from there on: so what can be
+# read again (results, passages) goes in one large step, and what cannot only as far as it must
+# (`benchmarks/context_price.py compaction`: a chat costs a quarter less than with .75 for both)
+_ROOM, _ROOM_LOST = 0.5, 0.75
 _LEAST, _MOST = 0.6, 4.0  # how far the endpoint's count is believed against our estimate
 _KEPT = 200  # characters of a shortened result
 _WINDOW = re.compile(
@@ -129,7 +133,8 @@ class Window:
         if self.max_tokens is None or size <= self.max_tokens:
             return None
         room = int(self.max_tokens * _ROOM / self._ratio) - _declared_tokens(declared)
-        work = Compaction.of(self._view, room, self._language, self._keep)
+        spare = int(self.max_tokens * (_ROOM_LOST - _ROOM) / self._ratio)
+        work = Compaction.of(self._view, room, self._language, self._keep, spare)
         work.run()
         if not work.removed:
             return None
@@ -159,8 +164,10 @@ class Compaction:
         question: the last question and what is beside it.
         steps: the steps since: each a reply of the model with the results of its calls.
         over: estimated tokens that are still too many; it fits when this is 0 or less.
+        spare: how many of these may stay before anything goes that cannot be read again.
         left_out: messages that went whole.
         shortened: how many results were shortened.
+        passages: how many questions lost the passages beside them.
         removed: characters that went.
     """
 
@@ -171,8 +178,10 @@ class Compaction:
     over: int
     language: Language
     keep: Keep | None = None
+    spare: int = 0
     left_out: Group = field(default_factory=list)
     shortened: int = 0
+    passages: int = 0
     removed: int = 0
 
     @classmethod
@@ -182,6 +191,7 @@ class Compaction:
         max_tokens: int,
         language: Language,
         keep: Keep | None = None,
+        spare: int = 0,
     ) -> Compaction:
         """Takes messages apart: system | before | question | steps, in this order."""
         # the last question of the user divides what is old from what is being worked on
@@ -192,13 +202,18 @@ class Compaction:
         over = estimate_tokens(messages) - max_tokens
         before = _exchanges(messages[start:last])
         question, steps = list(messages[last:rest]), _steps(messages[rest:])
-        return cls(list(messages[:start]), before, question, steps, over, language, keep)
+        return cls(list(messages[:start]), before, question, steps, over, language, keep, spare)
 
     def run(self) -> None:
         """Does what is needed, the least loss first; each step stops as soon as it fits."""
+        # 0. passages of earlier questions: they are in the files, and were answered from
+        if self.over > 0:
+            for group in self.before:
+                self._leave_out_passages(group)
         # 1. old results lose their middle and end: the model has used them already
         for group in [*self.before, *self.steps[:-1]]:
             self._shorten_results(group)
+        self.over -= self.spare
         # 2. whole exchanges go, the oldest first; call and result always go together, since
         # endpoints refuse a result without its call
         while self.over > 0 and self.before:
@@ -209,6 +224,24 @@ class Compaction:
         # 4. the newest results, which the model has not seen yet, are cut last and evenly
         if self.over > 0 and self.steps:
             self._shorten_evenly(self.steps[-1])
+
+    def _leave_out_passages(self, group: Group) -> None:
+        for place, message in enumerate(group):
+            asked = (message.get("extra") or {}).get(ASKED)
+            if asked is None:
+                continue
+            content = message["content"]
+            rest = (
+                [item for item in content if "text" not in item]
+                if isinstance(content, list)
+                else []
+            )
+            bare = {**message, "content": [*rest, {"text": asked}] if rest else asked}
+            bare["extra"] = {k: v for k, v in message["extra"].items() if k != ASKED}
+            self.over -= estimate_tokens([message]) - estimate_tokens([bare])
+            self.removed += len(text_of(content)) - len(asked)
+            self.passages += 1
+            group[place] = bare
 
     def _shorten_results(self, group: Group) -> None:
         for place, message in enumerate(group):
@@ -267,6 +300,8 @@ class Compaction:
     def detail(self, *, summed_up: bool = False) -> str:
         """Returns what went, in words for people."""
         parts = []
+        if self.passages:
+            parts.append(f"passages beside {self.passages} earlier questions left out")
         if self.shortened:
             parts.append(f"{self.shortened} tool results shortened")
         if self.left_out:

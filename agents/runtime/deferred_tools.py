@@ -1,4 +1,4 @@
-"""Tools that are found when they are needed: the model is told of a search instead of them all.
+"""Tools that are found when they are needed: the model is offered a search instead of all of them.
 
 What a search finds is in the conversation, and `call_tool` calls it, so that the declared
 tools, and with them the beginning of every request, never change. The scheduler sees the real

@@ -1,4 +1,4 @@
-"""What an MCP server asks of the person in the middle of a call, and who answers it."""
+"""Questions of an MCP server to the person in the middle of a call, and their answers."""
 
 from __future__ import annotations
 

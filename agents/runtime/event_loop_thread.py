@@ -1,4 +1,4 @@
-"""One event loop in a thread of its own, for people who call agents without asyncio.
+"""One event loop in its own thread, for callers without asyncio.
 
 All sync runs of a process share it, and with it the open connections to the endpoints.
 """

@@ -79,11 +79,14 @@ class History:
         self._base, self._base_covers = messages, len(self.messages)
         self._write()
 
-    def _write(self) -> None:
+    def sent(self) -> list[dict[str, Any]]:
+        """Returns what is sent as message dicts, without our own instructions."""
         since = self.messages[self._base_covers :] if self._base is not self.messages else []
-        messages = [*self._base, *since]
+        return [*self._base, *since]
+
+    def _write(self) -> None:
         self.wire = (
-            to_wire(messages, self._codec, self._language, self._pictures) + self._instructions
+            to_wire(self.sent(), self._codec, self._language, self._pictures) + self._instructions
         )
 
     def add(self, reply: ModelReply, outcomes: Sequence[CallOutcome]) -> None:

@@ -50,6 +50,7 @@ from qwenbelt.agents.runtime.hooked import (
 )
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed_outcome
 from qwenbelt.agents.runtime.parent_run import ParentRun
+from qwenbelt.agents.runtime.prefixes import PrefixWatch
 from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, cut_ending
 from qwenbelt.agents.runtime.reply_telling import ReplyTelling
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
@@ -126,6 +127,7 @@ class AgentLoop:
             keeps=any(looks_at_labels(tool, plan.policy) for tool in plan.tools.values()),
         )
         self._declared: list[dict[str, Any]] = []
+        self._prefix, self._repeated = PrefixWatch(emit, plan.language), 0.0
         self._stale = False  # whether tools have changed since they were declared
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
@@ -363,13 +365,15 @@ class AgentLoop:
             extra = {**extra, **self.typed.fields(tools=bool(tools))}
             if repairing and self.typed.structured:
                 tools = []  # servers take a schema for the reply or tools, not both
+        encoded = history.encoded()
+        self._repeated = self._prefix.repeated(tools, history.wire, encoded)
         return Request(
             messages=history.wire,
             tools=tools,
             choice="none" if last is not None or repairing else "auto",
             language=plan.language,
             extra=extra,
-            encoded=history.encoded(),
+            encoded=encoded,
         )
 
     async def _receive(self, request: Request, scheduler: Scheduler) -> _Incoming:
@@ -448,18 +452,9 @@ class AgentLoop:
 
     def _count(self, tokens: Tokens) -> None:
         cost = self._spending.add_tokens(tokens)
-        self._emit(
-            Usage(
-                turn=self._turn,
-                input_tokens=tokens.input,
-                output_tokens=tokens.output,
-                cached_tokens=tokens.cached,
-                reasoning_tokens=tokens.reasoning,
-                cost=cost,
-                currency=self.currency,
-                cache_write_tokens=tokens.written,
-            )
-        )
+        counts = (tokens.input, tokens.output, tokens.cached, tokens.reasoning)
+        more = (cost, self.currency, tokens.written, self._repeated)
+        self._emit(Usage(self._turn, *counts, *more))
 
     # -- tools --------------------------------------------------------------------------------
 
@@ -468,10 +463,11 @@ class AgentLoop:
         if self.plan.current_tools is None:
             return
         current = self.plan.current_tools()
-        for name, tool in current.items():
-            if self._tools.get(name) is not tool:
-                self._tools[name] = tool
-                self._stale = True
+        changed = {name: t for name, t in current.items() if self._tools.get(name) is not t}
+        self._tools.update(changed)
+        if changed and (reader := self._tools.pop("read_artifact", None)) is not None:
+            self._tools["read_artifact"] = reader  # last, as the next run will have it
+        self._stale = self._stale or bool(changed)
         if self._stale and self.plan.deferred is not None:
             self.plan.deferred.over(current)
 

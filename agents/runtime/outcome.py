@@ -1,4 +1,4 @@
-"""What became of a call, in the form that goes to the model and to people."""
+"""The outcome of a call, in the form for the model and for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run lends to the runs inside its calls: events, answers of people, and its budget."""
+"""What a run shares with the runs inside its calls: events, answers of people, its budget."""
 
 from __future__ import annotations
 

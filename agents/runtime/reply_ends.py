@@ -1,4 +1,4 @@
-"""How replies end, and what an endpoint has shown of its ways in a run."""
+"""How replies end, and the habits that an endpoint has shown in a run."""
 
 from __future__ import annotations
 

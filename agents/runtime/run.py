@@ -1,4 +1,4 @@
-"""A run of an agent, as those see it who read its events."""
+"""The public handle of an agent's run: an async iterator of its events."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget, Ending
 from qwenbelt.agents.runtime.code_mode import CodeMode
 from qwenbelt.agents.runtime.deferred_tools import DeferredTools
+from qwenbelt.agents.runtime.kept_views import KeptViews
 from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
@@ -53,6 +54,7 @@ class RunConfig:
         parent: the run inside of whose call this one runs.
         deferred: which tools are found by a search instead of being declared.
         recorder: keeps the turn of a session while the run goes on.
+        views: remembers what was sent, for the next turn of the same conversation.
     """
 
     agent: str
@@ -84,6 +86,7 @@ class RunConfig:
     parent: ParentRun | None = None
     recorder: TurnRecorder | None = None
     deferred: DeferredTools | None = None
+    views: KeptViews | None = None
 
     def declared(self, tools: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Returns what the model reads about tools."""
@@ -308,13 +311,20 @@ async def _drive_run(
     try:
         if not cancelled:
             channel.open(plan)
+            seen = plan.messages
+            if plan.views is not None:
+                plan.messages = plan.views.restored(seen, plan.untrusted)
             if plan.prepare is not None:
                 await plan.prepare()
+            if plan.views is not None:
+                plan.views.keep(seen, plan.messages, plan.untrusted)
             model, names = plan.model, tuple(plan.tools)
             told = plan.declared(plan.tools)
             given = body.given()
             channel.emit(RunStarted(run_id, plan.agent, model.name, model.url, names, given, told))
             ending = await body.converse()
+            if plan.views is not None:
+                plan.views.keep([*seen, *body.added()], body.history.sent(), plan.untrusted)
     except asyncio.CancelledError:
         ending = Ending("cancelled")
     except BaseException as error:  # raised again where the run is read

@@ -1,4 +1,4 @@
-"""What a tool is given beside its arguments: its context, and qwen-agent's keywords."""
+"""What a tool gets besides its arguments: its context, and qwen-agent's keywords."""
 
 from __future__ import annotations
 

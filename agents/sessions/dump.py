@@ -1,4 +1,4 @@
-"""What sessions and servers keep, as a file of JSON lines, and back."""
+"""Exports what sessions and servers store to a file of JSON lines, and imports it."""
 
 from __future__ import annotations
 

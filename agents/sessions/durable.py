@@ -1,4 +1,4 @@
-"""Durable runs: one question under an id, gone on with after a crash, and answered only once.
+"""Durable runs: one question under an id, resumed after a crash, and answered only once.
 
     agent.ask("Compare the filings.", files=files, durable="runs.sqlite", run_id="filings-1")
 

@@ -1,4 +1,4 @@
-"""`Session`: a conversation that is there in the next process.
+"""`Session`: a conversation that outlives the process.
 
     agent.ask("What grew?", files=["a.pdf"], session=Session("chats.db", "anna"))
     agent.ask("And in 2023?", session=Session("chats.db", "anna"))
@@ -24,6 +24,7 @@ from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.events import ToolFinished
 from qwenbelt.core.files import write_text
 
+OWN_SESSIONS = ("run:", "response-")  # names of what runs keep for themselves
 _CALLED = ("cancelled", "error")  # ends that leave a turn open: asked again, it goes on
 
 
@@ -178,7 +179,7 @@ def known_sessions(place: str | Path, query: str = "") -> list[KnownSession]:
     for name, used, turns, first in SessionDatabase(place).recent():
         begins = one_line(text_of(json.loads(first).get("content")), 80)
         told = f"{name} {begins}".lower()
-        if not name.startswith("run:") and all(word in told for word in words):
+        if not name.startswith(OWN_SESSIONS) and all(word in told for word in words):
             found.append(KnownSession(name, used, turns, begins))
     return found
 

@@ -96,7 +96,7 @@ def as_dict(timeline: Timeline) -> dict[str, Any]:
     def model(entry: ModelCall) -> dict[str, Any]:
         names = ("started", "first_token", "finished")
         times = {name: since(getattr(entry, name)) for name in names}
-        counts = ("input_tokens", "output_tokens", "cached_tokens")
+        counts = ("input_tokens", "output_tokens", "cached_tokens", "repeated")
         return {"turn": entry.turn, **times, **{name: getattr(entry, name) for name in counts}}
 
     def call(entry: CallTiming) -> dict[str, Any]:

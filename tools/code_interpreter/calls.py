@@ -1,4 +1,4 @@
-"""The other end of the module `tools`: takes calls from a session, and answers them.
+"""The host's end of the module `tools`: reads calls from a session, and answers them.
 
 What comes in is hostile by default. Frames of any process but the kernel's own are dropped (the
 operating system says who sent a byte, so a fork cannot pose as it), a frame that breaks the form

@@ -1,4 +1,4 @@
-"""How a kernel comes to be: the best isolation that works here, and a spare kept ready."""
+"""Starts kernels: with the best isolation that works here, and a spare kept ready."""
 
 from __future__ import annotations
 

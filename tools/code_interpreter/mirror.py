@@ -1,4 +1,4 @@
-"""Keeps a session folder and its copy inside a sandbox alike.
+"""Synchronises a session folder with its copy inside a sandbox.
 
 Inside, hostile code may put links, pipes and files that change while they are read; outside, the
 folder is a person's, with links to other places of his. So both sides are walked by descriptors

@@ -1,4 +1,4 @@
-"""What a session may use, and how it is kept apart."""
+"""Options of a session: its limits, and how it is isolated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inside a kernel: a Plotly figure is shown as a page of its own, and as a picture where it can be.
+"""Inside a kernel: a Plotly figure is shown as an HTML page, and as a picture where possible.
 
 Plotly itself shows a description that only a notebook draws. A picture needs kaleido, which needs a
 browser; where one of them is missing, there is the page alone.

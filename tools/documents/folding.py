@@ -1,4 +1,4 @@
-"""Forms of writing that people take for the same: what is typed finds what is written.
+"""Folds equivalent forms of characters into one, so that a query finds any of them.
 
 Radicals that are used for characters (Unicode's EquivalentUnifiedIdeograph; NFKC knows only the
 Kangxi block), traditional and simplified Chinese (OpenCC's characters), full-width forms, and

@@ -1,4 +1,4 @@
-"""A damaged index file is made again from its sources: it is a cache of what they say."""
+"""Rebuilds a damaged index file from its sources: the index is only a cache of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What parsing gives, whatever the format: pages with text, placed lines, tables and notes.
+"""The result of parsing any format: pages with text, lines with boxes, tables and notes.
 
 Boxes are `(x0, top, x1, bottom)` in points from the top left of the page as it is displayed.
 Offsets count characters of `Page.text`; `end` is exclusive.

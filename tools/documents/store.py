@@ -1,4 +1,4 @@
-"""What a document index keeps its documents in: the records and the protocol of its backends."""
+"""The storage of a document index: its records, and the protocol of its backends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the document tools say to models, in both languages."""
+"""Texts of the document tools for models, in both languages."""
 
 from __future__ import annotations
 

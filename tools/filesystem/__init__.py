@@ -1,1 +1,1 @@
-
+"""File tools that cannot leave their folders, whatever links or other programs do."""

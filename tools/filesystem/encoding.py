@@ -1,4 +1,4 @@
-"""Reading text files of any encoding so that writing them back changes no byte that was not meant.
+"""Reading text files of any encoding so that writing them back changes only the intended bytes.
 
 A file is taken for UTF-16 or UTF-8 by its mark, else for UTF-8 if most of what is not ASCII is
 valid, else for GB18030 if it reads as common Chinese, else for Latin-1, which fits any bytes.

@@ -1,4 +1,4 @@
-"""Files inside a fence: reading, writing, editing, listing and searching."""
+"""Files inside given folders: reading, writing, editing, listing and searching."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading of a file no more than is wanted: the first or last lines of a large one cost little."""
+"""Reads only the wanted part of a file: the first or last lines of a large one are cheap."""
 
 from __future__ import annotations
 

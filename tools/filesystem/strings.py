@@ -1,4 +1,4 @@
-"""What the file tools say beside the files' own text, in English and Chinese."""
+"""Texts of the file tools, in English and Chinese."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configurations as people have them: other clients' files and keys, read as our own.
+"""Reads the configuration files and keys of other clients as our own.
 
 A key that switches a server off or restricts it is obeyed, or refused by its name; it is never
 passed over. What only decorates (icons, descriptions, galleries) is.

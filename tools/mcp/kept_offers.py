@@ -1,4 +1,4 @@
-"""What servers offered, kept in the user's cache folder, so that a list of tools starts none.
+"""A cache of servers' offers in the user's folder, so that listing tools starts no server.
 
 An entry is found by how the server is started or where it listens. It says with which files of the
 program it was made: when these changed, or after a day, it is used and refreshed behind.

@@ -1,4 +1,4 @@
-"""What servers offer to people rather than to the model: resources as files, prompts as commands.
+"""Offers of servers to people rather than to the model: resources as files, prompts as commands.
 
 `Offered` is made from an agent's tools, and serves every face: `@server:uri` in a question names a
 resource, `/server:prompt name=value` is replaced by a prompt.

@@ -1,1 +1,1 @@
-
+"""A knowledge graph that remembers across conversations."""

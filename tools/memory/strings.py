@@ -1,4 +1,4 @@
-"""What the memory tools say beside the graph, in English and Chinese."""
+"""Texts of the memory tools, in English and Chinese."""
 
 from __future__ import annotations
 

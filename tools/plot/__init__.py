@@ -1,1 +1,1 @@
-
+"""Charts from data, drawn with matplotlib."""

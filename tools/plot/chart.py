@@ -1,4 +1,4 @@
-"""What a chart is: the arguments a model gives, checked and brought into one shape.
+"""The model of a chart: a model's arguments, validated and normalised.
 
 Data comes as `labels` and `series`, as CSV text, or as table rows; `ChartArguments.chart()` turns
 any of them into a `Chart`. Nothing here draws.

@@ -1,1 +1,1 @@
-
+"""SQL on SQLite databases, bounded in time and size."""

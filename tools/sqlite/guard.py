@@ -1,4 +1,4 @@
-"""What a statement may do to a database, and how large things may get.
+"""Restricts what a statement may do to a database, and its sizes.
 
 `mode=ro` alone is not enough: ATTACH and VACUUM INTO write other files, PRAGMA query_only can be
 switched off, load_extension runs code. So everything is refused that is not on a list, by SQLite's

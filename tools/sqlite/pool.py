@@ -1,4 +1,4 @@
-"""A database whose queries run in processes of their own, so that each of them can be ended."""
+"""A database whose queries run in child processes, so that each of them can be ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the SQL tools say beside the rows, in English and Chinese."""
+"""Texts of the SQL tools, in English and Chinese."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done for one task, whatever its kind; every model call is a durable step."""
+"""Runs one task of any kind; every model call is a durable step."""
 
 from __future__ import annotations
 

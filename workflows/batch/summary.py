@@ -1,4 +1,4 @@
-"""The summary page of a batch: counts, pace, tokens, and what failed why."""
+"""The summary page of a batch: counts, pace, tokens, and the failures with their reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measured by the field: benchmarks and sets of one's own, run durably and graded by code.
+"""Evaluation: benchmarks and one's own sets of cases, run durably and graded by code.
 
 from qwenbelt.workflows.evaluation import evaluate
 

@@ -1,4 +1,4 @@
-"""What a set of cases is: how each is asked, and how a record of an attempt is graded."""
+"""Sets of cases: how each case is asked, and how a record of an attempt is graded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation found: the score with its interval, by group, and what it cost."""
+"""The result of an evaluation: the score with its interval, by group, and what it cost."""
 
 from __future__ import annotations
 

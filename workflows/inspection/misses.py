@@ -1,4 +1,4 @@
-"""Pictures of what was missed and what was found wrongly, for the report of an evaluation."""
+"""Pictures of misses and false alarms, for the report of an evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What labelling leaves behind: JSON, CSV, a review sheet, training data."""
+"""The output of labelling: JSON, CSV, a review sheet, training data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Map-reduce over documents: every part is read side by side, then the facts are put together.
+"""Map-reduce over documents: every part is read side by side, then the facts are merged.
 
 The idea is qwen-agent's ParallelDocQA; here with pages that stay citable, a budget of tokens, and
 quotes that are looked up on the page they are quoted from.

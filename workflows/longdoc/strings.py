@@ -1,4 +1,4 @@
-"""What the model is asked when all of a document is read, in both languages."""
+"""Prompts for reading all of a document, in both languages."""
 
 from __future__ import annotations
 

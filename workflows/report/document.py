@@ -1,4 +1,4 @@
-"""What a report is, before it is written as Markdown, PDF and JSON."""
+"""The model of a report, before it is written as Markdown, PDF and JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Markdown and PDF both say about a report: its facts, its banner and its method."""
+"""What all output formats state about a report: its facts, its banner and its method."""
 
 from __future__ import annotations
 

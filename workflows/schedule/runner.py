@@ -1,4 +1,4 @@
-"""Runs the schedules of a store: each command in a process of its own, as a durable workflow.
+"""Runs the schedules of a store: each command in its own process, as a durable workflow.
 
 What was running when this program was killed is run again at its next start, with the same run
 id: `run` goes on where it was, `report`, `research` and `batch` by what is in their folders.

@@ -1,4 +1,4 @@
-"""What people write for a time that comes again, as a cron expression.
+"""Turns what people write for a recurring time into a cron expression.
 
 cron_of("every Monday 8:00")  ->  "0 8 * * 1"
 cron_of("每个工作日 9:30")     ->  "30 9 * * 1-5"

@@ -1,4 +1,4 @@
-"""Kernels whose files are not on this machine: they are carried over the kernel's own channel.
+"""Kernels with files on another machine: they are copied over the kernel's own channel.
 
 Used for Jupyter servers and containers. What comes back is not trusted: names are checked, sizes
 are limited, and files are written by way of a temporary name.

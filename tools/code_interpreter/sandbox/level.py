@@ -1,4 +1,4 @@
-"""How well model-written code can be kept apart on this machine; found out by trying.
+"""Detects by trying how well model-written code can be isolated on this machine.
 
 Run as a program it prints the answer as JSON.
 """

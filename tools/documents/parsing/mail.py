@@ -1,4 +1,4 @@
-"""E-mails (RFC 5322, `.eml`): who wrote to whom, when, about what, and what is attached."""
+"""E-mails (RFC 5322, `.eml`): sender, recipients, date, subject, text and attachments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Search by words and by meaning, brought together."""
+"""Fuses the results of search by words and by meaning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people ask in one word and documents say in others: terms of business and accounting.
+"""Synonyms between questions and documents: terms of business and accounting.
 
 Each entry names the words of a question, and the words that a report would use for it: the lines
 that a ratio is computed from, the statement that holds them, the long form of an abbreviation.

@@ -1,4 +1,4 @@
-"""What a search gives, and the words of it that answer best."""
+"""Search hits, and the words in them that answer best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a whole document knows of its pages: running headers and footers, and section titles."""
+"""Context of pages from the whole document: running headers and footers, section titles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Qdrant store asks of Qdrant."""
+"""Requests of the Qdrant store to Qdrant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an index file was made from: kept beside it, so that a damaged one can be made again.
+"""The sources of an index file: listed beside it, so that a damaged one can be rebuilt.
 
 `documents.db.sources` has a line for each document that was added or removed. A damaged file is
 set aside as `documents.db.damaged`, and `documents.db.rebuild` lists what is still to be indexed,

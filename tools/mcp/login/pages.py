@@ -1,4 +1,4 @@
-"""How a person is sent to the authorization server, and how its answer comes back."""
+"""Sends a person to the authorization server, and receives its redirect."""
 
 from __future__ import annotations
 

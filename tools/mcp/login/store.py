@@ -1,4 +1,4 @@
-"""Where logins are kept: one file a server, readable by its owner alone.
+"""Stores logins: one file a server, readable by its owner alone.
 
 Each is bound to the address of its server and to the issuer of its tokens, whose endpoints it
 holds, so that a token never goes to another. Where the system has a keyring (the package `keyring`

@@ -1,0 +1,152 @@
+"""Every request of a conversation begins with all bytes of the one before."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwenbelt.agents import Assistant, FnCallAgent
+from qwenbelt.agents.runtime.kept_views import KeptViews
+from qwenbelt.core.events import HistoryCompacted, Notice, Usage
+from qwenbelt.testing import Call, Scenario, ScriptedLLM, ScriptedServer, Trajectory, prefix
+
+
+def said(*texts: str) -> Scenario:
+    llm = ScriptedLLM(model="m")
+    for text in texts:
+        llm.turn(text=text)
+    return llm
+
+
+def talk(agent: Any, questions: list[str], messages: list[dict[str, Any]], **run: Any) -> None:
+    for question in questions:
+        messages.append({"role": "user", "content": question})
+        *_, last = agent.run(messages, **run)
+        messages += last
+
+
+QUESTIONS = ["How deep is the north?", "How deep is the south?", "And how deep is the east?"]
+
+
+@pytest.fixture
+def harbour(tmp_path: Path) -> str:
+    path = tmp_path / "harbour.txt"
+    path.write_text(
+        "\n\n".join(
+            f"The {d} is {n} m deep." for n, d in enumerate(("north", "south", "east", "west"), 5)
+        )
+    )
+    return str(path)
+
+
+@pytest.mark.parametrize("form", ["native", "nous"])
+def test_passages_of_earlier_questions_stay_beside_them(form: str, harbour: str) -> None:
+    with ScriptedServer(said("5 m.", "6 m.", "7 m.")) as server:
+        llm = {**server.llm, "generate_cfg": {"tool_format": form}}
+        messages: list[dict[str, Any]] = []
+        talk(Assistant(llm=llm, files=[harbour]), QUESTIONS, messages)
+    run = Trajectory.from_server(server)
+    run.check(prefix(stable=True))
+    sent = server.requests[-1].request.body["messages"]
+    assert sum("north is 5 m" in str(message["content"]) for message in sent) >= 1
+    assert [m["content"] for m in messages if m["role"] == "user"] == QUESTIONS
+
+
+def test_knowledge_stands_beside_the_question_and_stays() -> None:
+    with ScriptedServer(said("5 m.", "6 m.")) as server:
+        agent = Assistant(llm=server.llm, system_message="Short answers.")
+        messages: list[dict[str, Any]] = []
+        talk(agent, QUESTIONS[:1], messages, knowledge="The north is 5 m deep.")
+        talk(agent, QUESTIONS[1:2], messages, knowledge="The south is 6 m deep.")
+    Trajectory.from_server(server).check(prefix(stable=True))
+    first, second = (exchange.request.body["messages"] for exchange in server.requests)
+    assert first[0]["content"] == second[0]["content"] == "Short answers."
+    assert "north is 5 m" in first[1]["content"]
+    assert "south is 6 m" in second[-1]["content"]
+
+
+def survey(name: str) -> str:
+    """Returns all soundings.
+
+    Args:
+        name: of the berth.
+    """
+    return f"{name}: sounding 12 m; " * 300
+
+
+def test_a_compaction_is_done_once_and_not_anew_each_turn() -> None:
+    llm = ScriptedLLM(model="m")
+    for turn in range(12):
+        llm.turn(calls=[Call("survey", {"name": f"berth {turn}"})])
+        llm.turn(text=f"Berth {turn} is 12 m deep.")
+    with ScriptedServer(llm) as server:
+        settings = {**server.llm, "generate_cfg": {"max_input_tokens": 9000}}
+        agent = FnCallAgent([survey], settings)
+        messages: list[dict[str, Any]] = []
+        compacted = 0
+        for turn in range(12):
+            messages.append({"role": "user", "content": f"How deep is berth {turn}?"})
+            result = agent.ask(messages)
+            messages += result.messages
+            compacted += sum(isinstance(e, HistoryCompacted) for e in result.trace)
+    bodies = [exchange.request.body["messages"] for exchange in server.requests]
+    breaks = sum(after[: len(before)] != before for before, after in pairwise(bodies))
+    assert 1 <= compacted <= 4
+    assert breaks == compacted
+
+
+def test_another_conversation_is_not_given_what_stood_in_one() -> None:
+    views, told = KeptViews(), list[str]()
+    asked = [{"role": "system", "content": "s"}, {"role": "user", "content": "a"}]
+    sent = [asked[0], {"role": "user", "content": "passages, a"}]
+    views.keep(asked, sent, ["passages"])
+    answered = [*asked, {"role": "assistant", "content": "b"}]
+    other = [{"role": "system", "content": "t"}, asked[1]]
+    assert views.restored(answered, told) == [*sent, answered[2]]
+    assert views.restored(other, []) == [other[0], sent[1]]
+    assert told == ["passages"]
+    for strange in (
+        [{"role": "user", "content": "c"}],
+        [],
+        [{"role": "assistant", "content": "a"}],
+    ):
+        assert views.restored(strange, []) == strange
+
+
+def test_a_run_tells_what_its_requests_repeat_and_why_a_prefix_broke() -> None:
+    class Growing(FnCallAgent):
+        """Gets one more tool after its first call."""
+
+        def _tools_for_run(self) -> dict[str, Any]:
+            found = super()._tools_for_run()
+            return found if calls else {k: v for k, v in found.items() if k != "late"}
+
+    calls: list[str] = []
+
+    def depth(name: str) -> str:
+        """Returns a depth.
+
+        Args:
+            name: of the berth.
+        """
+        if name == "grow":
+            calls.append(name)
+        return "12 m"
+
+    def late() -> str:
+        """Comes later."""
+        return ""
+
+    llm = ScriptedLLM(model="m")
+    for name in ("a", "b", "grow", "c"):
+        llm.turn(calls=[Call("depth", {"name": name})])
+    llm.turn(text="12 m.")
+    with ScriptedServer(llm) as server:
+        trace = Growing([depth, late], server.llm).ask("How deep?").trace
+    shares = [event.repeated for event in trace if isinstance(event, Usage)]
+    assert [share > 0.5 for share in shares] == [False, True, True, False, True]
+    (notice,) = (event.text for event in trace if isinstance(event, Notice))
+    assert "late" in notice
