@@ -11,7 +11,8 @@ from qwenbelt.apps.commands.report import report_progress, show_report
 
 @click.command()
 @click.argument("question")
-@click.option("-f", "--file", "files", multiple=True, required=True, help="A document; repeatable.")
+@click.option("-f", "--file", "files", multiple=True, help="A document; repeatable.")
+@click.option("--web", is_flag=True, help="Search the web too; copies of pages are kept in DIR.")
 @click.option("--out", required=True, metavar="DIR", help="Folder for the report.")
 @click.option("-e", "--endpoint", metavar="SPEC", help="Model, e.g. dashscope:qwen-plus.")
 @click.option("--language", type=click.Choice(["en", "zh"]), help="The question's by default.")
@@ -35,6 +36,8 @@ def research(question: str, files: tuple[str, ...], as_json: bool, **options: An
     from qwenbelt.agents import endpoint
     from qwenbelt.workflows.research.job import research as look_into
 
+    if not files and not options["web"]:
+        raise click.UsageError("Missing option '-f' / '--file', or '--web'.")
     spec = options.pop("endpoint")
     llm = endpoint(spec)
     with report_progress(as_json) as progress:

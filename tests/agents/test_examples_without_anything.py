@@ -53,6 +53,7 @@ def test_an_example_runs_with_nothing_configured(name: str, tmp_path: Path) -> N
     ("name", "said"),
     [
         ("skills_in_a_folder", "Lines counted by the skill: 3"),
+        ("research_on_files", "2 of 2 citations stand on their pages"),
         ("durable_question", "Noted.\nNoted.\nlines noted: 1"),
     ],
 )

@@ -28,6 +28,8 @@ def many_pages(count: int) -> bytes:
     [
         ("pages.pdf", many_pages(300_000), "300000 pages; at most 20000"),
         ("wide.csv", b",".join(b"c%d" % n for n in range(5000)) + b"\n", "5000 columns"),
+        ("wide.html", b"<table><tr>" + b"<td>a" * 200_000 + b"</table>", "200000 columns"),
+        ("wide.md", b"|" + b"a|" * 200_000 + b"\n|" + b"-|" * 200_000, "200000 columns"),
         ("line.txt", b"word " * 2_000_000, "a line of 9 MB"),
         ("line.html", b"<p>" + b"word " * 2_000_000, "a line of 9 MB"),
     ],
@@ -78,3 +80,20 @@ def test_citations_of_every_format_are_checked(tmp_path: Path, name: str, conten
     assert verify_citation(tmp_path, name, 1, "the lid is blue") is not None
     assert verify_citation(tmp_path, name, 1, "the lid is red") is None
     assert verify_citation(tmp_path, name, 2, "the lid is blue") is None
+
+
+def test_a_header_that_is_longer_than_the_sample_is_told(tmp_path: Path) -> None:
+    columns = ",".join(f"column{n}" for n in range(20_000))
+    (tmp_path / "wide.csv").write_text(f"{columns}\n{columns}\n")
+    with (
+        pytest.raises(InputError, match="a table of 20000 columns; at most"),
+        open_document(tmp_path / "wide.csv"),
+    ):
+        pass
+
+
+def test_cells_that_are_cut_are_told(tmp_path: Path) -> None:
+    (tmp_path / "long.csv").write_text("a,b\n1," + "word " * 1000 + "\n")
+    with open_document(tmp_path / "long.csv") as opened:
+        (page,) = opened.read([1])
+    assert page.notes == ["Cells were cut after 2000 characters."]

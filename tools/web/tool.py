@@ -78,7 +78,7 @@ class WebFetch(Tool):
             raise
         except QwenbeltError as error:
             raise ToolError(str(error)) from error
-        title, text = _text_of(found, language)
+        title, text = page_text(found, language)
         end = arguments.offset + PAGE_CHARACTERS
         part = text[arguments.offset : end]
         head = f"{say('notice', language)}\n{found.url}\n# {title}\n\n"
@@ -86,7 +86,12 @@ class WebFetch(Tool):
         return f"{head}{part}{more}"
 
 
-def _text_of(found: Downloaded, language: str) -> tuple[str, str]:
+def page_text(found: Downloaded, language: str) -> tuple[str, str]:
+    """Returns the title and the readable text of what was downloaded.
+
+    Raises:
+        ToolError: it is no text.
+    """
     kind = found.media_type
     if kind in ("text/html", "application/xhtml+xml", "") or b"<html" in found.data[:1000].lower():
         page = readable_page(found.data, found.charset)

@@ -28,6 +28,7 @@ from qwenbelt.tools.documents.sources import SourceBook
 from qwenbelt.workflows.report.inputs import Documents
 from qwenbelt.workflows.report.job import ReportResult, report
 from qwenbelt.workflows.research.prompts import FOUND, NOT_FOUND, PLANNER, SEARCHER
+from qwenbelt.workflows.research.web_pages import web_pages
 
 MOST_QUESTIONS = 8
 _CITED = re.compile(r"\[(\d+)\]")
@@ -85,6 +86,7 @@ def research(
     language: Language | None = None,
     password: str | None = None,
     questions: int = MOST_QUESTIONS,
+    web: bool = False,
     scripted: bool = False,
     fresh: bool = False,
     listener: Callable[[Event], None] = lambda event: None,
@@ -101,6 +103,7 @@ def research(
         language: of the report; the question's by default.
         password: opens encrypted files.
         questions: into how many questions it may be split.
+        web: search the web too; copies of the pages that were read are kept in `out/web`.
         scripted: the model's replies were written in advance; the report states it.
         fresh: start over, whatever is kept of an earlier start.
         listener: is given every event of all runs.
@@ -109,7 +112,7 @@ def research(
     Raises:
         InputError: a file or the question cannot be used, or the folder cannot be written.
         EndpointError: the endpoint fails.
-        ConfigError: there is no endpoint.
+        ConfigError: there is no endpoint, or no search provider for `web`.
         QwenbeltError: no searcher found anything, or the writer ended without an answer.
     """
     from qwenbelt.agents.fncall import with_model_type
@@ -119,6 +122,10 @@ def research(
     if llm is None:
         llm = with_model_type(endpoint)
     paths = [Path(file) for file in files]
+    if web:
+        place = Path(out).expanduser()
+        given = {"llm": llm, "language": spoken, "fresh": fresh, "tell": tell}
+        paths += web_pages(question, place, **given)
 
     def findings(documents: Documents, book: SourceBook) -> str:
         readable = [file.path for file in documents.files]

@@ -26,6 +26,16 @@ SEARCHER = {
         "不要使用其他来源的知识。文档：{names}。"
     ),
 }
+QUERIES = {
+    "en": (
+        "You look for pages of the web that answer a question. Write at most {most} queries for a "
+        "search engine, each a few words that stand on such pages, from different sides."
+    ),
+    "zh": (
+        "您为一个问题寻找能够回答它的网页。写出至多 {most} 条搜索引擎查询，"
+        "每条是这类网页上会出现的几个词，从不同方面入手。"
+    ),
+}
 FOUND = {
     "en": "Searchers looked at parts of the question. What they found, with the passages:",
     "zh": "检索者查找了问题的各个部分。以下是他们的发现及相应段落：",

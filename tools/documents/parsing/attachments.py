@@ -7,6 +7,7 @@ import posixpath
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,17 +30,22 @@ class Attachment(NamedTuple):
     read: Callable[[], bytes]
 
 
-def attachments_of(file: Path, kind: str, document: Any = None) -> list[Attachment]:
+def attachments_of(
+    file: Path, kind: str, document: Any = None, *, pinned: bool = False
+) -> list[Attachment]:
     """Returns the files that are attached to a document, each under a unique name.
 
     Args:
         file: the document.
         kind: its format, for example "pdf".
         document: the open PDF.
+        pinned: also the files that are pinned to pages of a PDF, for which all pages are loaded.
     """
     found: Iterator[Attachment] = iter(())
     if kind == "pdf":
-        found = (Attachment(*one) for one in page_layers.attached_files(document))
+        listed = page_layers.attached_files(document)
+        more = page_layers.pinned_files(document) if pinned else ()
+        found = (Attachment(*one) for one in chain(listed, more))
     elif kind == "eml":
         found = (Attachment(*one) for one in mail.attached_parts(file.read_bytes()))
     elif kind in ("docx", "pptx", "xlsx"):
@@ -73,7 +79,7 @@ def attachment(file: Path, name: str, password: str | None = None) -> bytes:
         kind, document = file.suffix.lower().lstrip("."), None
         if kind == "pdf" or b"%PDF-" in start:
             kind, document = "pdf", stack.enter_context(pdfium.opened(file, password))
-        found = {one.name: one for one in attachments_of(file, kind, document)}
+        found = {one.name: one for one in attachments_of(file, kind, document, pinned=True)}
         if name not in found:
             known = ", ".join(list(found)[:MAX_NAMED]) or "none"
             raise InputError(f"{file}: has no attached file {name!r}.", fix=f"Attached: {known}.")

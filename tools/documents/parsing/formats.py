@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.parsing.pagination import MAX_COLUMNS
 
 SUFFIXES = (
     ".pdf",
@@ -148,10 +150,11 @@ def _read_other(file: Path, suffix: str) -> tuple[str, list[Page]]:
     if file.stat().st_size > MAX_TEXT:
         raise InputError(f"is larger than {MAX_TEXT >> 20} MB.")
     data = file.read_bytes()
+    _check_lines(data)
     if suffix == ".eml":
         subject, blocks = mail_blocks(data)
         return subject, pages_of(blocks)
-    _check_lines(data)
+    _check_columns(data, suffix)
     return _read_text(data, suffix)
 
 
@@ -164,6 +167,19 @@ def _check_lines(data: bytes) -> None:
             size = (len(data) - at) >> 20
             raise InputError(f"holds a line of {size} MB; at most {MAX_LINE >> 20} MB are read.")
         at = end + 1
+
+
+def _check_columns(data: bytes, suffix: str) -> None:
+    """Refuses tables of so many columns that libraries would take minutes to parse them."""
+    if suffix in (".html", ".htm"):
+        rows = re.split(rb"<tr\b", data, flags=re.IGNORECASE)
+        widest = max(len(re.findall(rb"<t[dh]\b", row, re.IGNORECASE)) for row in rows)
+    elif suffix in (".md", ".markdown"):
+        widest = max(line.count(b"|") for line in data.split(b"\n")) - 1
+    else:
+        return
+    if widest > MAX_COLUMNS:
+        raise InputError(f"has a table of {widest} columns; at most {MAX_COLUMNS} are read.")
 
 
 def _read_text(data: bytes, suffix: str) -> tuple[str, list[Page]]:

@@ -20,6 +20,7 @@ class Places:
     rows: list[list[str]] = field(default_factory=list)
     shown: list[list[str]] = field(default_factory=list)
     _taken: list[list[bool]] = field(default_factory=list)
+    _free: list[int] = field(default_factory=list)  # of each row: all places before it are taken
     _count: int = 0
 
     def next_row(self) -> int:
@@ -41,11 +42,13 @@ class Places:
         """
         row = len(self._begun) - 1
         taken = self._taken[row]
-        at = (
-            column
-            if column is not None
-            else next((n for n, is_taken in enumerate(taken) if not is_taken), len(taken))
-        )
+        if column is None:
+            at = self._free[row]
+            while at < len(taken) and taken[at]:
+                at += 1
+            self._free[row] = at
+        else:
+            at = column
         across, down = max(1, min(across, MAX_SPAN)), max(1, min(down, MAX_SPAN))
         self._count += across * down - 1
         if self._count > MAX_FILLED:
@@ -69,6 +72,7 @@ class Places:
             self.rows.append([])
             self.shown.append([])
             self._taken.append([])
+            self._free.append(0)
 
     def _widen(self, row: int, width: int) -> None:
         missing = width - len(self.rows[row])

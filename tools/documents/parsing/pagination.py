@@ -86,6 +86,8 @@ class _Pager:
         elif isinstance(block, Title):
             self._title(block)
         elif isinstance(block, TableRows):
+            if any(len(cell) > MAX_CELL for row in block.rows for cell in row):
+                self.put(Note(f"Cells were cut after {MAX_CELL} characters."))
             titles, block = _without_titles(block)
             for title in titles:
                 self._text(title)

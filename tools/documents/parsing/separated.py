@@ -84,8 +84,8 @@ def _above(rows: Rows) -> Rows:
 
 def _likeliest(text: str) -> SeparatedDialect:
     sample = text[:_SAMPLE]
-    if len(text) > _SAMPLE:
-        sample = sample[: max(sample.rfind("\n"), 1)]
+    if len(text) > _SAMPLE and "\n" in sample:
+        sample = sample[: sample.rfind("\n")]
     tried = [_quoting(sample, separator) for separator in _SEPARATORS]
     return max(tried, key=lambda dialect: _evenness(dialect, sample))
 

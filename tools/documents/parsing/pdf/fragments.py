@@ -38,6 +38,7 @@ class Fragment:
         hyphen: whether it ends with a hyphen where the line was broken.
         order: its place in the order of the content.
         place: its first character's number in pdfium's list of the page.
+        spaced: whether the producer wrote a space after it.
         height: of its line in points.
         middle: its vertical centre in points.
     """
@@ -50,6 +51,7 @@ class Fragment:
     hyphen: bool
     order: int
     place: int = -1
+    spaced: bool = False
     height: float = field(init=False)
     middle: float = field(init=False)
 
@@ -183,7 +185,10 @@ def fragments_of(characters: Characters, cells: Sequence[Box] = ()) -> list[Frag
             x0, top, x1, bottom = corners[order]
             joined = " ".join(words)
             place = int(characters.places[first])
-            found.append(Fragment(joined, x0, top, x1, bottom, bool(hyphens[last]), order, place))
+            spaced = text[last + 1 : last + 2] == " "
+            found.append(
+                Fragment(joined, x0, top, x1, bottom, bool(hyphens[last]), order, place, spaced)
+            )
     return found
 
 

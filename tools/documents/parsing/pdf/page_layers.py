@@ -58,31 +58,40 @@ def document_layers(document: Any) -> list[str]:
 
 
 def attached_files(document: Any) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Yields name and content of the files in a document, and of those pinned to its pages."""
+    """Yields name and content of the files in a document's own list."""
     for number in range(document.count_attachments()):
         with contextlib.suppress(Exception):  # a damaged one costs itself
             found = document.get_attachment(number)
             yield _file_name(found), partial(_content, found)
+
+
+def pinned_files(document: Any) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Yields name and content of the files that are pinned to pages; each page is loaded."""
     for index in range(min(len(document), MAX_ATTACHED_TO_PAGES)):
         with contextlib.suppress(Exception):
             yield from _pinned(document, index)
 
 
 def _pinned(document: Any, index: int) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    import pypdfium2
-
     page = document[index]
     try:
         for number in range(min(raw.FPDFPage_GetAnnotCount(page.raw), MAX_ANNOTATIONS)):
             annotation = raw.FPDFPage_GetAnnot(page.raw, number)
-            if raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_FILEATTACHMENT:
-                handle = raw.FPDFAnnot_GetFileAttachment(annotation)
-                if handle:
-                    found = pypdfium2.PdfAttachment(handle, document)
-                    yield _file_name(found), partial(_content, found)
+            if found := _file_of(annotation, document):
+                yield _file_name(found), partial(_content, found)
             raw.FPDFPage_CloseAnnot(annotation)
     finally:
         page.close()
+
+
+def _file_of(annotation: Any, document: Any) -> Any:
+    """Returns the file that an annotation pins to its page, or None."""
+    import pypdfium2
+
+    if raw.FPDFAnnot_GetSubtype(annotation) != raw.FPDF_ANNOT_FILEATTACHMENT:
+        return None
+    handle = raw.FPDFAnnot_GetFileAttachment(annotation)
+    return pypdfium2.PdfAttachment(handle, document) if handle else None
 
 
 def _content(found: Any) -> bytes:
@@ -120,6 +129,8 @@ def _text_of(page: Any, annotation: Any) -> str:
             checked = raw.FPDFAnnot_IsChecked(form, annotation)
             value = f"{value if value not in ('', 'Off') else 'x'} [x]" if checked else ""
         return f"Form field {name}: {value}" if value else ""
+    if found := _file_of(annotation, page.pdf):
+        return f"Attached file: {_file_name(found)}"
     if kind in _COMMENTS:
         author = _string(raw.FPDFAnnot_GetStringValue, annotation, b"T")
         said = _string(raw.FPDFAnnot_GetStringValue, annotation, b"Contents")

@@ -223,7 +223,7 @@ def _write_joint(target: PageText, row: Row, following: Row) -> bool:
     if first.hyphen:
         if first.text[-2:-1].islower() and second.text[:1].islower():
             target.drop_hyphen()
-    elif not (_CJK_END.search(first.text) and _CJK_START.search(second.text)):
+    elif first.spaced or not (_CJK_END.search(first.text) and _CJK_START.search(second.text)):
         target.add(" ")
     return False
 

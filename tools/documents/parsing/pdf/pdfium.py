@@ -58,6 +58,8 @@ _REASONS = {
     raw.FPDF_ERR_SECURITY: "uses an encryption that is not supported",
     raw.FPDF_ERR_FILE: "cannot be read",
 }
+_LAM = 0x0644
+_ALEFS = (0x0622, 0x0623, 0x0625, 0x0627, 0x0671)
 
 
 @dataclass(slots=True)
@@ -181,7 +183,8 @@ class PageCharacters:
         places = range(start, start + 16 * count, 16)
         deque(map(_loose_box, repeat(handle), range(count), places), maxlen=0)
         finite = np.nan_to_num(found.astype(np.float64), posinf=0, neginf=0)
-        return Characters(self._codes(count), placement.boxes(finite), np.arange(count))
+        boxes = placement.boxes(finite)
+        return Characters(_in_order(self._codes(count), boxes), boxes, np.arange(count))
 
     def _codes(self, count: int) -> npt.NDArray[np.uint32]:
         """Returns the code points; one by one only if pdfium's text is not one for each."""
@@ -202,6 +205,20 @@ class PageCharacters:
         if self._flags.value & _FORCE_BOLD or _BOLD.search(self._name.value):
             return 2
         return int(bool(self._flags.value & _ITALIC or _SLANTED.search(self._name.value)))
+
+
+def _in_order(codes: npt.NDArray[np.uint32], boxes: Floats) -> npt.NDArray[np.uint32]:
+    """Returns characters with lam before alef in the ligature of both.
+
+    Its glyph stands for two letters; pdfium, which turns lines of Arabic around, turns them too.
+    """
+    if not (codes == _LAM).any():
+        return codes
+    turned = (codes[1:] == _LAM) & np.isin(codes[:-1], _ALEFS)
+    turned &= (boxes[1:] == boxes[:-1]).all(1) & (boxes[1:, 2] > boxes[1:, 0])
+    first = np.flatnonzero(turned)
+    codes[first], codes[first + 1] = _LAM, codes[first]
+    return codes
 
 
 @contextlib.contextmanager
