@@ -15,6 +15,8 @@ began = time.monotonic()
 p = xllamacpp.CommonParams()
 p.model.path, p.n_parallel, p.use_jinja, p.verbosity = sys.argv[1], 1, True, 0
 p.n_ctx = int(sys.argv[2])
+if len(sys.argv) > 4:
+    p.port = int(sys.argv[4])
 p.cpuparams.n_threads = p.cpuparams_batch.n_threads = int(sys.argv[3])
 server = xllamacpp.Server(p)
 print(server.listening_address, time.monotonic() - began, flush=True)
@@ -32,10 +34,13 @@ class Served:
 
 
 @contextmanager
-def served(model: Path | str, *, context: int = 4096, threads: int = 1) -> Iterator[Served]:
-    """Serves a model file until the block is left."""
+def served(
+    model: Path | str, *, context: int = 4096, threads: int = 1, port: int | None = None
+) -> Iterator[Served]:
+    """Serves a model file until the block is left; at a free port without one."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(model), str(context), str(threads)],
+        [sys.executable, "-c", _PROGRAM, str(model), str(context), str(threads)]
+        + ([str(port)] if port else []),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

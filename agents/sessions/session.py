@@ -24,6 +24,7 @@ from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.events import ToolFinished
 from qwenbelt.core.files import write_text
 
+OWN_SESSIONS = ("run:", "response-")  # names of what runs keep for themselves
 _CALLED = ("cancelled", "error")  # ends that leave a turn open: asked again, it goes on
 
 
@@ -42,6 +43,11 @@ class Session:
     def __init__(self, place: str | Path, name: str = "default") -> None:
         self.name = name
         self._database = SessionDatabase(place)
+
+    @property
+    def place(self) -> str | Path:
+        """Where it is kept."""
+        return self._database.place
 
     @property
     def history(self) -> list[Message]:
@@ -178,7 +184,7 @@ def known_sessions(place: str | Path, query: str = "") -> list[KnownSession]:
     for name, used, turns, first in SessionDatabase(place).recent():
         begins = one_line(text_of(json.loads(first).get("content")), 80)
         told = f"{name} {begins}".lower()
-        if not name.startswith("run:") and all(word in told for word in words):
+        if not name.startswith(OWN_SESSIONS) and all(word in told for word in words):
             found.append(KnownSession(name, used, turns, begins))
     return found
 

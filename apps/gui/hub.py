@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import hashlib
 import json
 import re
 import shutil
@@ -23,6 +24,7 @@ from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event, Notice
 from qwenbelt.core.trace import TraceWriter
+from qwenbelt.tools.code_interpreter.kept_states import NO_CODE_YET, forget_state
 
 if TYPE_CHECKING:
     from qwenbelt.apps.gui.shared_store import SharedConversations
@@ -268,7 +270,8 @@ class ChatSession:
                 agent = await asyncio.to_thread(make_agent, self)
                 if live.over:  # stopped before it began
                     return
-                run = live.run = agent.stream([*before, *turn.messages])
+                options = {"states": self._states(turn)} if agent is self._agent else {}
+                run = live.run = agent.stream([*before, *turn.messages], **options)
                 async for event in run:
                     self._take(live, event)
         except QwenbeltError as error:
@@ -277,6 +280,20 @@ class ChatSession:
             live.add({"event": "failed", "text": f"{type(error).__name__}: {error}"})
         finally:
             self._finish(live)
+
+    def _states(self, turn: ChatTurn) -> tuple[str, str]:
+        """Returns the names of the code's variables after a turn, and before it.
+
+        A branch has copies of the turns, with other ids: the same names are made of them.
+        """
+        after, before = NO_CODE_YET, NO_CODE_YET
+        for one in self.path():
+            after = _state_name(one)
+            if one.id == turn.id:
+                break
+            if any(event.get("name") == "code_interpreter" for event in one.events):
+                before = after
+        return after, before
 
     def _take(self, live: LiveTurn, event: Event) -> None:
         if isinstance(event, ApprovalAsked) and event.name in self._allowed:
@@ -354,6 +371,11 @@ class ChatSession:
             return None
         path = self.folder / name
         return path if path.is_file() and not path.is_symlink() else None
+
+
+def _state_name(turn: ChatTurn) -> str:
+    told = f"{turn.created!r} {turn.question}"
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 class SessionRegistry:
@@ -437,6 +459,8 @@ class SessionRegistry:
         if running is not None:
             await asyncio.wait({running}, timeout=STOP_SECONDS)
         found.rest()
+        for turn in found.turns.values():
+            forget_state(_state_name(turn))
         if self.shared is not None:
             self.shared.delete(session)
         self.store.delete(session)

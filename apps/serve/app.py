@@ -285,6 +285,9 @@ class AgentServer:
         stored, form = self._stored, ResponseForm(name, body)
         if stored is None:
             return await self._answer(request, body, response_messages, form)
+        body, session = await stored.conversation(body)
+        if session is not None:
+            form = ResponseForm(name, {**body, "conversation": {"id": session.name}})
         body = await stored.continued(request, body)
         if body.get("background"):
             return await stored.begin(request, body, form)
@@ -292,7 +295,7 @@ class AgentServer:
         async def keep(reply: dict[str, Any]) -> None:
             await stored.keep(request, body, reply)
 
-        return await self._answer(request, body, response_messages, form, keep)
+        return await self._answer(request, body, response_messages, form, keep, session)
 
     async def _write(self, identity: str, body: dict[str, Any]) -> dict[str, Any]:
         """Runs a request in the background; a step that was recorded is not done again."""
@@ -337,16 +340,18 @@ class AgentServer:
         read: Callable[[Mapping[str, Any], Inbox], list[dict[str, Any]]],
         form: Form,
         keep: Keep | None = None,
+        kept: Any = None,
     ) -> Response:
         settings, answer = settings_of(body)
-        session = _session_name(request, body)
+        session = _session_name(request, body) if kept is None else _folder_name(kept.name)
         folder = self._options.folder / session
         messages = await asyncio.to_thread(read, body, Inbox(folder))
         folder.mkdir(parents=True, exist_ok=True)
         further: dict[str, Any] = {"generate_cfg": settings} if settings else {}
         if answer is not None:
             further["answer"] = answer
-        run = self._agent.stream(messages, session=session, folder=folder, **further)
+        of = session if kept is None else kept
+        run = self._agent.stream(messages, session=of, folder=folder, **further)
         base = str(request.base_url).rstrip("/")
         teller = Teller(
             self._options.activity,
@@ -496,7 +501,10 @@ def _session_name(request: Request, body: Mapping[str, Any]) -> str:
     name = next((request.headers[h] for h in _SESSION_HEADERS if h in request.headers), named)
     if not isinstance(name, str) or not name:
         return f"serve-{uuid.uuid4().hex}"
-    bound = f"{request.headers.get('authorization', '')}\0{name}"
+    return _folder_name(f"{request.headers.get('authorization', '')}\0{name}")
+
+
+def _folder_name(bound: str) -> str:
     return f"serve-{hashlib.sha256(bound.encode()).hexdigest()[:32]}"
 
 

@@ -13,6 +13,7 @@ from qwenbelt.apps.serve.activity import Kind, Told
 _TOLD_BACK = (
     *("instructions", "metadata", "max_output_tokens", "reasoning"),
     *("temperature", "text", "top_p", "background", "previous_response_id", "store"),
+    "conversation",
 )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from qwenbelt.agents.sessions.session import OWN_SESSIONS, Session
 from qwenbelt.apps.serve.inputs import input_items
 from qwenbelt.apps.serve.response_form import ResponseForm
 from qwenbelt.apps.serve.response_store import BackgroundResponses, ResponseStore, StoredResponse
@@ -19,6 +20,7 @@ from qwenbelt.core.errors import EndpointError, InputError, QwenbeltError
 
 Json = dict[str, Any]
 _STORE_SECONDS = 2.0
+_LONGEST_NAME = 200
 
 
 class StoredReplies:
@@ -67,6 +69,31 @@ class StoredReplies:
         items = [*input_items(stored.body), *said, *input_items(body)]
         rest = {key: value for key, value in body.items() if key != "previous_response_id"}
         return {**rest, "input": items}
+
+    async def conversation(self, body: Json) -> tuple[Json, Session | None]:
+        """Returns a request without its conversation, and the session that it is.
+
+        Sessions of the terminal and the chat are known by their names; what runs keep for
+        themselves, and what users with accounts have, is not.
+
+        Raises:
+            EndpointError: there can be no such conversation (404).
+            InputError: it is no name, or does not go with another field.
+        """
+        given = body.get("conversation")
+        if not given:
+            return body, None
+        name = given.get("id") if isinstance(given, Mapping) else given
+        if not isinstance(name, str) or len(name) > _LONGEST_NAME:
+            raise InputError("`conversation` must be a name, or an object with an `id`.")
+        for key in ("previous_response_id", "instructions", "background"):
+            if body.get(key):
+                raise InputError(f"`conversation` does not go together with `{key}`.")
+        if name.startswith(OWN_SESSIONS) or "/" in name:
+            raise EndpointError(
+                f"There is no conversation {name!r}.", status=404, code="conversation_not_found"
+            )
+        return {**body, "conversation": None}, await asyncio.to_thread(Session, self.place, name)
 
     async def keep(self, request: Request, body: Json, reply: Json) -> None:
         """Keeps a reply that is whole, unless its client wants it not kept."""

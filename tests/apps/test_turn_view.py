@@ -220,14 +220,12 @@ def test_an_answer_about_documents_that_cites_nothing_is_marked(
 
 
 def test_an_answer_after_a_search_has_to_cite_too() -> None:
-    found: list[Event] = [ToolCallReady("a", "document_search", "{}", 1.0)]
-    found += [ToolStarted("a", "document_search", 1.0)]
-    view = view_of([*found, TextDelta("It was 17."), Done("answer", "It was 17.")])
-    record = {"event": "tool_finished", "call_id": "a", "result": "[1] report.pdf p.3\n17", "t": 1}
-    other = TurnView("t", AROUND)
-    for event in found:
-        other.feed({"t": 0.0, **event.to_dict()})
-    other.feed({**record, "name": "document_search"})
-    other.feed({"t": 2.0, **Done("answer", "It was 17.").to_dict()})
-    assert "cites no passage" in other.html()
-    assert "cites no passage" not in view.html()
+    call: list[Event] = [ToolCallReady("a", "document_search", "{}", 1.0)]
+    call += [ToolStarted("a", "document_search", 1.0)]
+    answer: list[Event] = [TextDelta("It was 17."), Done("answer", "It was 17.")]
+    found = ToolFinished(
+        "a", "document_search", 1.0, 1.0, 2.0, True, False, "[1] report.pdf p.3\n17"
+    )
+    assert "cites no passage" in view_of([*call, found, *answer]).html()
+    found = ToolFinished("a", "document_search", 1.0, 1.0, 2.0, True, False, "Nothing was found.")
+    assert "cites no passage" not in view_of([*call, found, *answer]).html()

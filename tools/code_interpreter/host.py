@@ -70,7 +70,9 @@ class KernelHost:
         launcher = self._get_launcher()
         session = self.sessions.get(key)
         if session is None:
-            session = self.sessions[key] = CodeSession(folder, options, launcher.start)
+            session = self.sessions[key] = CodeSession(
+                folder, options, launcher.start, self.sessions.values
+            )
         return await session.run(call)
 
     def _get_launcher(self) -> Launcher:

@@ -56,6 +56,7 @@ class CellOutcome:
         ending: how the kernel ended, when it did; the state is lost then.
         own_files: the files that the cell has written, or None where that is not known.
         lost_before: how an earlier kernel of the session ended before this call, or "".
+        unkept: where the variables of an earlier turn were taken up, those that could not be kept.
     """
 
     stdout: str = ""
@@ -68,6 +69,7 @@ class CellOutcome:
     interrupted: str = ""
     ending: str = ""
     lost_before: str = ""
+    unkept: dict[str, str] | None = None
     own_files: set[str] | None = None
 
     @property

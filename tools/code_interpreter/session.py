@@ -7,16 +7,18 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from qwenbelt.core import dirfd
 from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused
-from qwenbelt.tools.code_interpreter import files
+from qwenbelt.tools.code_interpreter import files, kept_states
 from qwenbelt.tools.code_interpreter.files import Trouble
+from qwenbelt.tools.code_interpreter.kept_states import KeptState
 from qwenbelt.tools.code_interpreter.options import SessionOptions
 from qwenbelt.tools.code_interpreter.outcome import CellOutcome, Collector, Message
 from qwenbelt.tools.code_interpreter.process import KernelProcess
@@ -35,6 +37,8 @@ BEGIN = (
     "(lambda m, loads: m['qwenbelt.tools.code_interpreter.tools_module'].begin({cell}, {entries}))"
     "(__import__('sys').modules, __import__('json').loads)"
 )
+STATES = "__import__('sys').modules['qwenbelt.tools.code_interpreter.saved_state']."
+_STATE_SECONDS = 20.0
 _FEW_FILES = 200  # are looked through on the loop; handing it to a thread would take longer
 
 
@@ -79,6 +83,8 @@ class CodeCell:
         report: called with each piece of printed text.
         cancelled: set when the result is no longer wanted.
         calls: the tools that the code may call, or None.
+        states: names of what the variables are after this turn, and after the last turn before it
+            that ran code (`NO_CODE_YET` where there is none); empty where nobody goes back.
     """
 
     code: str
@@ -88,6 +94,7 @@ class CodeCell:
     report: Callable[[str], None] = lambda text: None
     cancelled: threading.Event = field(default_factory=threading.Event)
     calls: CallsFromCode | None = None
+    states: Sequence[str] = ()
 
 
 @dataclass
@@ -107,9 +114,18 @@ class CodeSession:
     Attributes:
         folder: the session folder on this machine.
         used: when the last call ended, `time.monotonic()`.
+        state: the name of what the variables are, or "" (see `CodeCell.states`).
     """
 
-    def __init__(self, folder: Path, options: SessionOptions, start: Start) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        options: SessionOptions,
+        start: Start,
+        peers: Callable[[], Iterable[CodeSession]] = tuple,
+    ) -> None:
+        self.state = ""
+        self._peers = peers
         self.folder = folder
         self.options = options
         self.used = time.monotonic()
@@ -142,8 +158,11 @@ class CodeSession:
             await self._drop()
             self._lost = ""
         troubles = files.bring_in(self.folder, call.files, self.options.limits.input_file)
+        unkept = await self._at_state(call)
         kernel = await self._ready(call)
         lost, self._lost = self._lost, ""
+        if kernel.process.mirror is not None:
+            kernel.process.mirror.given.update(call.files)
         await kernel.process.push()
         before = files.snapshot(self.folder)
         try:
@@ -155,6 +174,7 @@ class CodeSession:
             if kernel.process.ended.is_set():
                 await self._drop()
         outcome.lost_before = lost
+        outcome.unkept = unkept
         mirror = kernel.process.mirror
         outcome.own_files = set(mirror.taken) if mirror is not None else None
         if len(before) > _FEW_FILES or len(outcome.rich) > _FEW_FILES:
@@ -178,6 +198,94 @@ class CodeSession:
                 raise ToolError("The session did not start in time; try again.")
             self._kernel = starting.result()
         return self._kernel
+
+    # -- going back to an earlier turn --------------------------------------------------------
+
+    async def _at_state(self, call: CodeCell) -> dict[str, str] | None:
+        """Sees to it that the variables are those of the turns before this one.
+
+        Returns:
+            The names that could not be kept, where a state was taken up; else None.
+        """
+        if len(call.states) != 2:
+            return None
+        after, before = call.states
+        running = self._kernel is not None and not self._kernel.process.ended.is_set()
+        goes_on = self.state in ("", after, before)
+        if running and self.state != after:
+            await self._keep()
+        self.state, held = after, self.state
+        if running and not goes_on:
+            await self._drop()
+        if (running and goes_on) or call.restart or before == kept_states.NO_CODE_YET:
+            return None
+        if held and goes_on:
+            return None  # it has ended, which is told
+        state = await self._found(before)
+        if state is None:
+            self._lost = "not kept"
+            return None
+        return await self._take(state, call)
+
+    async def _found(self, name: str) -> KeptState | None:
+        path = kept_states.find_state(name)
+        if path is None:
+            peer = next((p for p in self._peers() if p.state == name and not p.busy), None)
+            if peer is not None and peer is not self:
+                await peer.keep()
+                path = kept_states.find_state(name)
+        return kept_states.read_state(path) if path is not None else None
+
+    async def keep(self) -> None:
+        """Keeps the variables under the name of their state."""
+        async with self._lock:
+            await self._keep()
+
+    async def _keep(self) -> None:
+        kernel, name = self._kernel, kept_states.new_state_file()
+        if kernel is None or not self.state or kept_states.find_state(self.state) is not None:
+            return
+        if await self._silently(kernel, f"keep_state({str(self.folder / name)!r})"):
+            with self._inside(kernel) as folder:
+                state = await asyncio.to_thread(kept_states.take_out, folder, name)
+            if state is not None:
+                await asyncio.to_thread(kept_states.store_state, self.state, state)
+
+    async def _take(self, state: KeptState, call: CodeCell) -> dict[str, str] | None:
+        kernel, name = await self._ready(call), kept_states.new_state_file()
+        mirror = kernel.process.mirror
+        owner = mirror.owner if mirror is not None else None
+        try:
+            with self._inside(kernel) as folder:
+                await asyncio.to_thread(kept_states.put_in, folder, name, state, owner)
+        except OSError:
+            return None
+        taken = await self._silently(kernel, f"take_state({str(self.folder / name)!r})")
+        return state.lost if taken else None
+
+    @contextlib.contextmanager
+    def _inside(self, kernel: RunningKernel) -> Iterator[int]:
+        """Gives a descriptor of the folder in which the code works."""
+        if kernel.process.mirror is not None:
+            yield kernel.process.mirror.inside
+            return
+        with dirfd.opened_folder(self.folder) as folder:
+            yield folder
+
+    @staticmethod
+    async def _silently(kernel: RunningKernel, call: str) -> bool:
+        """Runs a function of the module that keeps states; says whether it did."""
+        cell = _Cell(Collector(1, 1, lambda text: None))
+        kernel.transport.handler = cell.take
+        try:
+            cell.identity = await kernel.transport.request(
+                "execute_request", execute_request(STATES + call, silent=True)
+            )
+            with anyio.move_on_after(_STATE_SECONDS):
+                await cell.done()
+        finally:
+            kernel.transport.handler = None
+        return cell.is_done and not cell.collector.outcome.error
 
     async def _drop(self) -> None:
         kernel, self._kernel = self._kernel, None

@@ -40,6 +40,14 @@ _TEXTS = {
         "The earlier session had ended ({ending}); this is a fresh one without its variables.",
         "之前的会话已结束（{ending}）；这是新会话，没有之前的变量。",
     ),
+    "earlier_state": (
+        "The session goes on with the variables of the earlier turn.",
+        "会话以较早一轮的变量继续。",
+    ),
+    "earlier_state_without": (
+        "The session goes on with the variables of the earlier turn; not kept: {names}.",
+        "会话以较早一轮的变量继续；未能保留：{names}。",
+    ),
     "left_out": (
         "Left out of the output: {what}.",
         "输出中省略了：{what}。",

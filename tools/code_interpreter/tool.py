@@ -7,7 +7,7 @@ import contextlib
 import re
 import uuid
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,11 +118,17 @@ class CodeInterpreter(Tool):
         context = kwargs.get("context") or ToolContext()
         if not arguments.code.strip() and not arguments.restart:
             raise ToolError("The code is empty: give the Python code to run in `code`.")
-        result, call, folder = await self.run_cell(arguments, context, kwargs.get("files"))
+        result, call, folder = await self.run_cell(
+            arguments, context, kwargs.get("files"), kwargs.get("states") or ()
+        )
         return shown(result, call, folder, context.language)
 
     async def run_cell(
-        self, arguments: CodeArguments, context: ToolContext, files: object = None
+        self,
+        arguments: CodeArguments,
+        context: ToolContext,
+        files: object = None,
+        states: Sequence[str] = (),
     ) -> tuple[CellResult, CodeCell, Path]:
         """Runs the code and returns its outcome, before it becomes a result for the model."""
         loop = asyncio.get_running_loop()
@@ -145,6 +151,7 @@ class CodeInterpreter(Tool):
             report=report,
             cancelled=context.cancelled,
             calls=context.calls,
+            states=states,
         )
         name, folder = self.place(context)
         running = kernel_host().submit(kernel_host().run(name, folder, self._allowed(), call))
@@ -280,6 +287,10 @@ def _notes(result: CellResult, call: CodeCell, language: str) -> list[str]:
     notes: list[str] = []
     if outcome.lost_before:
         notes.append(strings.say("lost_before", language, ending=outcome.lost_before))
+    if outcome.unkept is not None:
+        names = ", ".join(f"{name} ({why})" for name, why in outcome.unkept.items())
+        key = "earlier_state_without" if names else "earlier_state"
+        notes.append(strings.say(key, language, names=names))
     if outcome.interrupted == "timeout":
         key = "timeout_lost" if outcome.ending else "timeout"
         notes.append(strings.say(key, language, seconds=call.seconds))
