@@ -199,6 +199,10 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         asked, recorder = read, None
         if session is not None and not isinstance(session, str):
             asked, recorder = session.turn_for(asked)
+            if INTERPRETER in self.function_map:
+                from qwenbelt.agents.sessions.code_states import code_states
+
+                kwargs.setdefault("states", code_states.begin_turn(session))
             session = f"session-{session.name}"
         recorded = None
         if durable is not None:

@@ -45,6 +45,11 @@ class Session:
         self._database = SessionDatabase(place)
 
     @property
+    def place(self) -> str | Path:
+        """Where it is kept."""
+        return self._database.place
+
+    @property
     def history(self) -> list[Message]:
         """All messages so far, as qwen-agent message dicts."""
         return [message for turn in self.turns for message in turn]

@@ -310,3 +310,52 @@ def test_large_arguments_and_results(shared: Runner, calls: Calls) -> None:
     assert shared("print(len(tools.large(size=3_000_000)))") == "3000000"
     assert "are over" in shared("tools.given('x' * 5_000_000, 1)")
     assert shared("print(len(tools.given('x' * 3_000_000, 1)['class']))") == "3000000"
+
+
+def test_a_result_that_is_code_stays_a_value(shared: Runner, calls: Calls) -> None:
+    said = shared("""
+import base64, os, pickle
+class Evil:
+    def __reduce__(self): return os.system, ('touch HIT',)
+evil = {'ok': True, 'form': 'pickle', 'value': base64.b64encode(pickle.dumps(Evil())).decode()}
+text = "__import__('os').system('touch HIT')"
+value = tools.given(**{'class': evil, 'b-c': text})
+print(value == {'class': evil, 'b-c': text}, os.path.exists('HIT'))
+""")
+    assert "True False" in said
+
+
+def test_another_session_cannot_call_for_this_one(make: Callable[..., Runner]) -> None:
+    from qwenbelt.tools.code_interpreter.sandbox.level import layers
+
+    if not layers().namespaces:
+        pytest.skip("no namespaces here: what it tries would reach other processes")
+    one, two = (make({"isolation": "namespaces"}) for _ in range(2))
+    mine, others = Calls(), Calls()
+    one.context.calls, two.context.calls = mine, others
+    said: list[str] = []
+    waiting = "import time\ntime.sleep(1.5)\nprint(tools.double(x=1))"
+    running = threading.Thread(target=lambda: said.append(one(waiting)))
+    running.start()
+    try:
+        two(
+            RAW
+            + """
+for cell in range(-1, 30):
+    if cell != line.cell: forged(cell=cell)
+for process in filter(str.isdigit, os.listdir('/proc')):
+    if int(process) in (os.getpid(), os.getppid()): continue
+    for number in range(3, 64):
+        try:
+            with open(f'/proc/{process}/fd/{number}', 'wb') as other:
+                other.write(struct.pack('>I', 2) + b'{}')
+        except OSError: pass
+"""
+        )
+        running.join(30)
+        assert said == ["2"]
+        assert mine.made == [("double", {"x": 1})]
+        assert settled(others, 0) == []
+    finally:
+        mine.close()
+        others.close()

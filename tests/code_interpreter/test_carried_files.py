@@ -157,3 +157,17 @@ def test_code_writes_neither_to_the_runs_trace_nor_to_an_open_index(make):
     assert (run.context.folder / "own.txt").read_text("utf-8") == "EVIL"
     run("open('trace.jsonl', 'w').write('later')")  # a run that is over keeps nothing
     assert trace.read_text("utf-8") == "later"
+
+
+def test_a_file_that_a_person_gave_is_not_written_over(make, tmp_path):
+    run = make({"isolation": _mode("namespaces")})
+    given = tmp_path / "given.csv"
+    given.write_text("a\n1\n")
+    run.context.files = {"given.csv": given}
+    text = run("open('given.csv', 'w').write('b'); open('made.csv', 'w').write('c')")
+    assert "given.csv" in text
+    assert "given by a person" in text
+    assert (run.context.folder / "given.csv").read_text() == given.read_text() == "a\n1\n"
+    assert (run.context.folder / "made.csv").read_text() == "c"
+    assert "given by a person" not in run("import os; os.unlink('given.csv')")
+    assert (run.context.folder / "given.csv").is_file()

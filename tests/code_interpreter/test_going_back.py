@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from qwenbelt import CodeInterpreter, ToolContext
+from qwenbelt import CodeInterpreter, FnCallAgent, Session, ToolContext
+from qwenbelt.core.events import ToolFinished
+from qwenbelt.testing import Scenario, ScriptedServer
 from qwenbelt.tools.base import result_items, result_text
 from qwenbelt.tools.code_interpreter.sandbox.level import layers
 
@@ -120,3 +122,28 @@ def test_the_chat_names_states_by_the_path_and_branches_share_them(tmp_path: Pat
     third = ChatTurn(branch.row.id, "three", branch.path()[-1].id)
     branch.turns[third.id] = third
     assert states(branch, third)[1] == after_first
+
+
+def test_forks_of_a_session_and_turns_taken_back(tmp_path: Path, monkeypatch: Any) -> None:
+    if not layers().namespaces:
+        pytest.skip("no namespaces here")
+    monkeypatch.setenv("QWENBELT_CACHE", str(tmp_path / "cache"))
+    agents = []
+
+    def say(code: str, session: Session) -> str:
+        scenario = Scenario().turn(calls=[("code_interpreter", {"code": code})]).answer("Done.")
+        with ScriptedServer(scenario) as server:
+            agent = FnCallAgent(["code_interpreter"], llm=server.llm, folder=tmp_path)
+            agents.append(agent)
+            found = agent.ask("go", session=session)
+        return next(e.result for e in found.trace if isinstance(e, ToolFinished))
+
+    main = Session(tmp_path / "chats.db", f"main-{tmp_path.name}")
+    assert say("x = 1; print(x)", main) == "1"
+    assert say("x += 1; print(x)", main) == "2"
+    assert say("x += 10; print(x)", main.fork(at=1)).startswith("11\n")
+    assert say("x += 100; print(x)", main) == "102"
+    main.rewind(2)
+    assert say("x += 10; print(x)", main).startswith("11\n")
+    for agent in agents:
+        agent.function_map["code_interpreter"].close()

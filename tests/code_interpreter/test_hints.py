@@ -67,6 +67,26 @@ print("BOXES", boxes)
     assert "BOXES []" in said
 
 
+def test_chinese_in_seaborn(make) -> None:
+    pytest.importorskip("seaborn", reason="the extra `data`")
+    from qwenbelt.tools.plot.fonts import cjk_font
+
+    if cjk_font() is None:
+        pytest.skip("there is no font with Chinese characters here")
+    said = make()("""
+import warnings, seaborn as sns, matplotlib.pyplot as plt
+warnings.simplefilter("error")
+for style in ("whitegrid", "ticks"):
+    sns.set_theme(style=style)
+    axes = sns.barplot(x=["苹果", "梨"], y=[1, 2]); axes.set_title("销量")
+    axes.figure.canvas.draw()
+    plt.close("all")
+print("DRAWN")
+""")
+    assert "DRAWN" in said
+    assert "Glyph" not in said
+
+
 def test_scripts_call_asyncio_run(shared: Runner) -> None:
     first = shared("import asyncio\nasync def f():\n    await asyncio.sleep(0)\n    return 6 * 7\n"
                    "print('value', asyncio.run(f()))")  # fmt: skip
@@ -86,6 +106,34 @@ def test_the_shell_has_the_sessions_python(shared: Runner) -> None:
     prefix, _, own = [line for line in said.splitlines() if line.strip()]
     assert prefix == own
     assert "P" in said
+    assert own.strip() in shared("!pip --version")
+
+
+def test_a_plotly_figure_is_a_picture_where_it_can_be(monkeypatch) -> None:
+    import sys
+    import types
+
+    plotly = pytest.importorskip("plotly.io", reason="the extra `data`")
+    from qwenbelt.tools.code_interpreter.plotly_figures import FIGURE, drawn
+
+    monkeypatch.setitem(sys.modules, "kaleido", types.ModuleType("kaleido"))
+    monkeypatch.setattr(plotly, "to_image", lambda figure, kind, validate: b"PNG")
+    shown = drawn({FIGURE: {"data": [{"type": "bar", "y": [1]}], "layout": {}}})
+    assert shown["image/png"] == "UE5H"
+    assert "Plotly.newPlot" in shown["text/html"]
+
+
+def test_packages_that_a_hint_names_are_in_the_extra() -> None:
+    import re
+    from importlib.metadata import requires
+
+    from qwenbelt.tools.code_interpreter.hints import DATA_PACKAGES
+
+    lines = [line for line in requires("qwenbelt") or [] if "extra == " in line]
+    extra = {
+        re.split(r"[<>=;\\[ ]", line)[0] for line in lines if re.search("extra == .data.", line)
+    }
+    assert set(DATA_PACKAGES.values()) <= extra
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class Mirror:
         largest: bytes of one file that is brought in.
         troubles: what could not be copied and why, each reported once; the reporter clears it.
         taken: the files that the last `pull` has taken out.
+        given: files that a person gave; what code makes of them stays in the sandbox.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Mirror:
     largest: int
     troubles: list[Trouble] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
+    given: set[str] = field(default_factory=set)
     _outer: dict[str, Stamp] = field(default_factory=dict)
     _inner: dict[str, Stamp] = field(default_factory=dict)
     _made: set[str] = field(default_factory=set)
@@ -158,6 +160,9 @@ class Mirror:
     def _take_out(self, name: str, stamp: Stamp, carried: Carried) -> None:
         if is_kept(os.path.join(os.path.realpath(self.folder), name)):
             self._trouble(name, "it is written by the run itself", stamp)
+            return
+        if name in self.given:
+            self._trouble(name, "it was given by a person; save it under another name", stamp)
             return
         try:
             with dirfd.parent_of(self.inside, name) as (at, leaf):

@@ -161,6 +161,8 @@ class CodeSession:
         unkept = await self._at_state(call)
         kernel = await self._ready(call)
         lost, self._lost = self._lost, ""
+        if kernel.process.mirror is not None:
+            kernel.process.mirror.given.update(call.files)
         await kernel.process.push()
         before = files.snapshot(self.folder)
         try:
