@@ -412,9 +412,12 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         options = {key: kwargs.pop(key) for key in _RUN_KEYS if key in kwargs}
         on_event: Callable[[Event], None] | None = kwargs.pop("on_event", None)
         growing = MessageList(react=self.tool_form == "react")
+        runs: list[Run] = []
+        found: list[dict[str, Any]] = []
 
         def make() -> Run:
             run = self._start(copy.copy(given), kwargs, **options)
+            runs.append(run)
             if run.plan.policy == "ask" and on_event is None:
                 run.plan.policy = ask_in_terminal
             return run
@@ -430,6 +433,9 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
                 found = growing.messages()
                 if found:
                     yield found, growing.finished
+        if self.tool_form == "react" and runs:
+            # who goes on hands in the whole transcript as one message
+            self._views.rename([*given, *runs[0].messages], [*given, *found])
 
     def _named(self, message: dict[str, Any]) -> Message:
         return Message(**self._named_dict(message))

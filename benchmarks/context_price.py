@@ -228,6 +228,20 @@ def assistant() -> list[dict[str, Any]]:
         return _recorded(["It is some metres deep."], work)
 
 
+def a_short_chat() -> list[dict[str, Any]]:
+    """Twenty questions on a file, few passages each: for a small model on one thread."""
+    from qwenbelt.agents import Assistant
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = [str(_document(folder))]
+
+        def work(llm: Any) -> None:
+            settings = {"max_ref_token": 200}
+            _talk(Assistant([], llm, RULES[:3000], files=files, rag_cfg=settings), 20)
+
+        return _recorded(["It is some metres deep."], work)
+
+
 def a_report() -> list[dict[str, Any]]:
     from qwenbelt.workflows.report import report
 
@@ -251,6 +265,7 @@ RUNS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "8 tools side by side": eight_side_by_side,
     "long results": long_results,
     "assistant, 10 turns, a file": assistant,
+    "a short chat, 20 turns, a file": a_short_chat,
     "40 turns in a window of 16 k": lambda: in_a_window(),
     "MCP, 60 tools, list changes once": with_mcp,
     "the same, deferred": lambda: with_mcp(defer_tools=True),

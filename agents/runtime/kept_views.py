@@ -18,7 +18,7 @@ from qwenbelt.agents.models.encoding import text_of
 
 ASKED = "asked"  # in a message's `extra`: the question alone, beside which passages were put
 _MOST = 64  # conversations
-_KEYS = ("role", "name", "function_call")
+_KEYS = ("role", "function_call")  # an agent's own name may be put to its replies
 _NOT_KEPT = ("shortened_from", "kept_as")  # a compaction's own notes
 
 
@@ -75,6 +75,11 @@ class KeptViews:
             self._views[keys[-1]] = (bare, list(untrusted))
             while len(self._views) > _MOST:
                 del self._views[next(iter(self._views))]
+
+    def rename(self, messages: Sequence[dict[str, Any]], shown: Sequence[dict[str, Any]]) -> None:
+        """Remembers that a conversation is shown to people in another form."""
+        passages: list[str] = []
+        self.keep(shown, self.restored(messages, passages), passages)
 
 
 def _apart(

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from qwenbelt.agents import Assistant, FnCallAgent
+from qwenbelt.agents import Assistant, FnCallAgent, ReActChat
 from qwenbelt.agents.runtime.kept_views import KeptViews
+from qwenbelt.core.errors import ToolError
 from qwenbelt.core.events import HistoryCompacted, Notice, Usage
 from qwenbelt.testing import Call, Scenario, ScriptedLLM, ScriptedServer, Trajectory, prefix
 
@@ -78,13 +81,13 @@ def survey(name: str) -> str:
 
 
 def test_a_compaction_is_done_once_and_not_anew_each_turn() -> None:
-    llm = ScriptedLLM(model="m")
+    scripted = ScriptedLLM(model="m")
     for turn in range(12):
-        llm.turn(calls=[Call("survey", {"name": f"berth {turn}"})])
-        llm.turn(text=f"Berth {turn} is 12 m deep.")
-    with ScriptedServer(llm) as server:
-        settings = {**server.llm, "generate_cfg": {"max_input_tokens": 9000}}
-        agent = FnCallAgent([survey], settings)
+        scripted.turn(calls=[Call("survey", {"name": f"berth {turn}"})])
+        scripted.turn(text=f"Berth {turn} is 12 m deep.")
+    with ScriptedServer(scripted) as server:
+        llm = {**server.llm, "generate_cfg": {"max_input_tokens": 9000}}
+        agent = FnCallAgent([survey], llm)
         messages: list[dict[str, Any]] = []
         compacted = 0
         for turn in range(12):
@@ -150,3 +153,74 @@ def test_a_run_tells_what_its_requests_repeat_and_why_a_prefix_broke() -> None:
     assert [share > 0.5 for share in shares] == [False, True, True, False, True]
     (notice,) = (event.text for event in trace if isinstance(event, Notice))
     assert "late" in notice
+
+
+def depth(name: str) -> str:
+    """Returns how deep a berth is.
+
+    Args:
+        name: of the berth.
+    """
+    if name == "none":
+        raise ToolError("There is no such berth.")
+    return f"{name}: 12 m"
+
+
+def whole_survey(name: str) -> str:
+    """Returns more soundings than a result may hold.
+
+    Args:
+        name: of the berth.
+    """
+    return f"{name}: sounding 12 m; " * 3000
+
+
+STEP = st.tuples(
+    st.lists(
+        st.tuples(st.sampled_from(["depth", "whole_survey"]), st.sampled_from(["a", "none"])),
+        min_size=1,
+        max_size=3,
+    ),
+    st.booleans(),
+)
+TALK = st.lists(st.lists(STEP, max_size=2), min_size=1, max_size=3)
+
+
+@pytest.mark.parametrize("kind", ["native", "nous", "react", "assistant", "deferred"])
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(TALK)
+def test_every_request_begins_with_the_one_before(
+    kind: str, harbour: str, turns: list[list[Any]]
+) -> None:
+    """Agents, forms, artifacts, failed calls and retries; from turn to turn of one conversation."""
+    llm = ScriptedLLM(model="m")
+    for number, steps in enumerate(turns):
+        for calls, fails in steps:
+            made = [Call(name, {"name": berth}) for name, berth in calls]
+            if kind == "react":
+                made = made[:1]
+            if kind == "deferred":
+                made = [
+                    Call("call_tool", {"name": name, "arguments": {"name": berth}})
+                    for name, berth in calls
+                ]
+            llm.turn(calls=made, faults={"status": 503} if fails else ())
+        text = f"It is {number} m."
+        llm.turn(text=f"Final Answer: {text}" if kind == "react" else text)
+    agents: dict[str, Any] = {"react": ReActChat, "assistant": Assistant}
+    with ScriptedServer(llm) as server:
+        form = kind if kind in ("native", "nous") else "native"
+        config = dict(server.llm)
+        if kind != "react":
+            config["generate_cfg"] = {"tool_format": form}
+        more: dict[str, Any] = {"files": [harbour]} if kind == "assistant" else {}
+        more |= {"defer_tools": True} if kind == "deferred" else {}
+        agent = agents.get(kind, FnCallAgent)([depth, whole_survey], config, "Short.", **more)
+        talk(agent, [f"How deep is it, {n}?" for n in range(len(turns))], [])
+    bodies = [e.request.body for e in server.requests]
+    assert len(bodies) >= sum(len(steps) + 1 for steps in turns)
+    for before, after in pairwise(bodies):
+        assert after.get("tools") == before.get("tools")
+        assert after["messages"][: len(before["messages"])] == before["messages"]
