@@ -127,10 +127,10 @@ def test_pyplot_is_never_imported(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\n"
         "from qwenbelt.tools.plot.chart import ChartArguments\n"
-        "from qwenbelt.tools.plot.draw import draw\n"
+        "from qwenbelt.tools.plot.draw import draw_chart\n"
         "assert 'matplotlib' not in sys.modules\n"
         "chart = ChartArguments(kind='pie', series=[[1, 2]]).chart()\n"
-        "draw(chart, pathlib.Path(sys.argv[1]))\n"
+        "draw_chart(chart, pathlib.Path(sys.argv[1]))\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert 'qwen_agent' not in sys.modules\n"
     )
