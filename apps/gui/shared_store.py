@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _LINK = "shared"  # what a conversation keeps the name of its session under
 _OFTEN = 2.0  # seconds in which the store is not read again
+_REST = 60.0  # seconds in which a store that is away is not read again
 _MOST = 200  # sessions that are listed
 Turns = list[list[dict[str, Any]]]
 
@@ -53,16 +54,17 @@ class SharedConversations:
         self._store = store
         self._by_user = by_user
         self._read: dict[str, float] = {}
+        self._away_until = 0.0
         Session(place, "")  # says at once what is wrong with the place
 
     def listed(self, user: str) -> None:
         """Like `bring_in`; a store that is away for a while costs no list."""
-        with _told_to_the_log():
+        with self._told_to_the_log():
             self.bring_in(user)
 
     def opened(self, session: ChatSession) -> None:
         """Like `bring_turns`; a store that is away for a while costs no conversation."""
-        with _told_to_the_log():
+        with self._told_to_the_log():
             self.bring_turns(session)
 
     def bring_in(self, user: str) -> None:
@@ -115,23 +117,24 @@ class SharedConversations:
         if name is not None:
             Session(self._place, name).clear()
 
+    @contextlib.contextmanager
+    def _told_to_the_log(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            # a connection that is not answered takes seconds, in which no page is served
+            self._away_until = time.monotonic() + _REST
+            log.warning("%s", error)
+
     def _prefix(self, user: str) -> str:
         return f"{user}/" if self._by_user else ""
 
     def _was_read(self, what: str) -> bool:
         now, before = time.monotonic(), self._read.get(what)
-        if before is not None and now - before < _OFTEN:
+        if now < self._away_until or (before is not None and now - before < _OFTEN):
             return True
         self._read[what] = now
         return False
-
-
-@contextlib.contextmanager
-def _told_to_the_log() -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        log.warning("%s", error)
 
 
 def _plain(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

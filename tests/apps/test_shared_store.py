@@ -150,5 +150,15 @@ def test_a_store_that_fails_is_said_and_costs_no_answer(
         assert any("cannot be used" in str(event.get("text")) for event in turn.events)
 
     asyncio.run(page())
+    tries: list[str] = []
+
+    def away(place: str) -> Any:
+        tries.append(place)
+        raise InputError("The sessions cannot be used.")
+
+    monkeypatch.setattr("qwenbelt.apps.gui.shared_store.known_sessions", away)
+    here = Page(str(tmp_path / "chats.db"), tmp_path / "b", server.llm)
+    assert here.listed() == here.listed("other") == []
+    assert len(tries) == 1  # and not again with each page that is shown
     with pytest.raises(InputError):
         SharedConversations(str(tmp_path), ChatStore(":memory:"), by_user=False)
