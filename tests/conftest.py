@@ -13,6 +13,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# how long examples take says what else the machine does, and nothing of the code
+settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any-machine")
 
 # renameat2 with RENAME_EXCHANGE: both names exist at every moment. It rests between the bursts, in
 # either state, so that whole operations fall there too on any machine and not only torn ones.
