@@ -299,11 +299,15 @@ class RunSpans:
                 self._written[0].set_attribute(f"gen_ai.usage.{kind}_tokens", count)
         parts = (
             ("cache_read.input", event.cached_tokens),
+            ("cache_creation.input", event.cache_write_tokens),
             ("reasoning.output", event.reasoning_tokens),
         )
         for part, count in parts:
             if count and self._written is not None:
                 self._written[0].set_attribute(f"gen_ai.usage.{part}_tokens", count)
+        if event.cost is not None and self._written is not None:
+            self._written[0].set_attribute("qwenbelt.usage.cost", event.cost)
+            self._written[0].set_attribute("qwenbelt.usage.currency", event.currency)
         self._end_chat()
 
     def _tool_started(self, event: ToolStarted) -> None:

@@ -9,10 +9,11 @@ from click.testing import CliRunner
 
 from qwenbelt.apps.commands.batch import batch as command
 from qwenbelt.core.errors import InputError
+from qwenbelt.testing import ScriptedLLM, ScriptedServer
 from qwenbelt.workflows.batch.engine import Worker
 from qwenbelt.workflows.batch.job import BatchProgress, batch
 from qwenbelt.workflows.batch.ledger import Ledger, store_for
-from qwenbelt.workflows.batch.tasks import read_tasks
+from qwenbelt.workflows.batch.tasks import TaskOptions, read_tasks
 from tests.batch.conftest import Model, lines_of  # type: ignore[import-not-found]
 
 
@@ -136,3 +137,21 @@ def test_the_example(model: Model, tmp_path: Path, capsys: pytest.CaptureFixture
     path = Path(__file__).resolve().parents[2] / "examples" / "batch_of_questions.py"
     runpy.run_path(str(path))["main"](str(tmp_path), str(model.options.endpoint))
     assert "answer to What is a feeler gauge for?" in capsys.readouterr().out
+
+
+def test_the_summary_tells_what_a_batch_cost_where_prices_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path / "prices.toml"
+    settings.write_text("[prices]\nm = [3, 4.5]\n", encoding="utf-8")
+    monkeypatch.setenv("QWENBELT_CONFIG", str(settings))
+    path = tmp_path / "tasks.jsonl"
+    path.write_text('{"id": "a", "ask": "Is it so?"}\n', encoding="utf-8")
+    with ScriptedServer(ScriptedLLM(model="m").answer("yes")) as server:
+        options = TaskOptions(endpoint=f"openai:m@{server.url}")
+        batch(path, tmp_path / "out", options=options)
+    (line,) = lines_of(tmp_path / "out")
+    assert line["result"]["cost"] > 0
+    page = next((tmp_path / "out").glob("*.html")).read_text(encoding="utf-8")
+    assert f"{line['result']['cost']:.4f}" in page
+    assert "Cost by known prices" in page

@@ -126,3 +126,10 @@ def test_dialect_from_the_place(url: str, name: str) -> None:
 )
 def test_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
+
+
+def test_a_workspace_domain_of_dashscope_is_dashscope(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-none-of-anybody")
+    url = "https://ws-1.ap-southeast-1.maas.aliyuncs.com/compatible-mode/v1"
+    config = endpoint(f"dashscope:qwen3-max@{url}")
+    assert (config["model_server"], config["dialect"]) == (url, "dashscope")

@@ -108,7 +108,7 @@ def agent_for(task: Task, folder: Path, llm: DurableChat) -> Iterator[Any]:
 
 
 async def _answer_record(agent: Any, task: Task) -> Result:
-    counts = {"input_tokens": 0, "output_tokens": 0, "calls": 0}
+    counts: dict[str, Any] = {"input_tokens": 0, "output_tokens": 0, "calls": 0}
     done: Done | None = None
     content: list[dict[str, str]] = [{"text": task.subject}]
     content += [{"file": name} for name in task.files]
@@ -119,6 +119,9 @@ async def _answer_record(agent: Any, task: Task) -> Result:
         if isinstance(event, Usage):
             counts["input_tokens"] += event.input_tokens
             counts["output_tokens"] += event.output_tokens
+            if event.cost is not None:
+                counts["cost"] = counts.get("cost", 0.0) + event.cost
+                counts["currency"] = event.currency
         elif isinstance(event, ToolFinished):
             counts["calls"] += 1
         elif isinstance(event, ElicitationAsked):

@@ -13,6 +13,7 @@ _TEXTS = {
     "running": ("Running", "运行中"),
     "cancelled": ("Cancelled", "已取消"),
     "tokens": ("Tokens in / out", "输入 / 输出 token"),
+    "cost": ("Cost by known prices", "费用（按已知价格）"),
     "span": ("From first start to last end", "从首个开始到最后结束"),
     "rate": ("Tasks a minute", "每分钟任务数"),
     "median": ("Median seconds a task", "每个任务的中位秒数"),

@@ -38,6 +38,8 @@ class Summary:
     cancelled: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     tokens: list[int] = field(default_factory=lambda: [0, 0])
+    cost: float = 0.0
+    currency: str = ""
     seconds: list[float] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
     first: float | None = None
@@ -58,6 +60,8 @@ class Summary:
         if isinstance(result, Mapping):
             for place, name in enumerate(("input_tokens", "output_tokens")):
                 self.tokens[place] += int(result.get(name) or 0)
+            self.cost += float(result.get("cost") or 0.0)
+            self.currency = str(result.get("currency") or self.currency)
         if "started" in line:
             started, took = float(line["started"]), float(line["seconds"])
             self.seconds.append(took)
@@ -89,6 +93,8 @@ def write_summary(path: Path, summary: Summary, language: Language) -> None:
         ]
     if any(summary.tokens):
         rows.append(("tokens", f"{summary.tokens[0]:,} / {summary.tokens[1]:,}"))
+    if summary.cost:
+        rows.append(("cost", f"{summary.cost:.4f} {summary.currency}"))
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(summary.kinds.items()))
     rows.append(("kind", kinds or "-"))
     write_text(path, _summary_page(summary, rows, language))
