@@ -133,3 +133,23 @@ def test_a_whole_page_fits_into_what_a_reading_process_may_use() -> None:
     finally:
         pool.close()
     assert any("read by OCR" in note for note in page.notes), page.notes
+
+
+def test_a_small_picture_on_a_page_without_text_is_told(
+    make_pdf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table as a picture, a tenth of the page, and nothing else."""
+    monkeypatch.setattr(
+        "qwenbelt.tools.documents.parsing.pdf.reader.read_by_ocr", lambda page: None
+    )
+    data = b"\xf0" * 10_000
+    head = b"<< /Type /XObject /Subtype /Image /Width 100 /Height 100 /BitsPerComponent 8 "
+    head += b"/ColorSpace /DeviceGray /Length %d >>\nstream\n" % len(data)
+    file = make_pdf(
+        "table.pdf",
+        ["q 300 0 0 80 72 440 cm /Im1 Do Q"],
+        extra_resources="/XObject << /Im1 90 0 R >>",
+        extra_objects={90: head + data + b"\nendstream"},
+    )
+    (page,) = read_pages(file)
+    assert page.notes[0].startswith("A picture; it was not read")

@@ -23,7 +23,7 @@ from qwenbelt.tools.documents.parsing.pdf.hidden_text import picture_boxes
 from qwenbelt.tools.documents.parsing.pdf.pdfium import Characters, Placement, objects_of
 
 FEW_CHARACTERS = 10  # fewer on a page with pictures: a scan
-PICTURE_SHARE = 0.1  # of the page's area
+PICTURE_SHARE = 0.03  # of the page's area, where there is no text
 MANY_PATHS = 200  # letters drawn as shapes
 UNDECODED_SHARE = 0.3
 CELLS = 64  # a page is looked at in so many rows and columns
