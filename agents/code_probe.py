@@ -17,7 +17,7 @@ from qwenbelt.agents.fncall import FnCallAgent
 from qwenbelt.agents.models.capabilities import model_capabilities, save_record
 from qwenbelt.agents.models.endpoint_model import EndpointModel
 from qwenbelt.agents.runtime.budget import Budget
-from qwenbelt.agents.runtime.code_mode import INTERPRETER
+from qwenbelt.agents.runtime.code.code_mode import INTERPRETER
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.events import ToolFinished
 from qwenbelt.tools.code_interpreter import isolation_level

@@ -28,7 +28,7 @@ from qwenbelt.agents.runtime.approvals.approval import (
 )
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget
-from qwenbelt.agents.runtime.code_mode import (
+from qwenbelt.agents.runtime.code.code_mode import (
     INTERPRETER,
     CodeModeOption,
     check_code_mode,

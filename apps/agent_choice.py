@@ -15,7 +15,7 @@ from qwenbelt.core.errors import InputError, QwenbeltError
 
 if TYPE_CHECKING:
     from qwenbelt.agents.agent_files import DescribedAgent
-    from qwenbelt.agents.runtime.code_mode import CodeModeOption
+    from qwenbelt.agents.runtime.code.code_mode import CodeModeOption
     from qwenbelt.agents.runtime.deferred_tools import DeferOption
 
 Face = TypeVar("Face", bound=Callable[..., Any])

@@ -17,7 +17,7 @@ from qwenbelt.agents.models.endpoint_model import Model
 from qwenbelt.agents.runtime.approvals.approval import ApprovalPolicy
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget, Ending
-from qwenbelt.agents.runtime.code_mode import CodeMode
+from qwenbelt.agents.runtime.code.code_mode import CodeMode
 from qwenbelt.agents.runtime.deferred_tools import DeferredTools
 from qwenbelt.agents.runtime.kept_views import KeptViews
 from qwenbelt.agents.runtime.loop import AgentLoop

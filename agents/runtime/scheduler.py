@@ -47,8 +47,8 @@ from qwenbelt.agents.runtime.approvals.approval import (
 )
 from qwenbelt.agents.runtime.approvals.conversation_labels import ConversationLabels
 from qwenbelt.agents.runtime.background import BackgroundCalls
-from qwenbelt.agents.runtime.code_mode import CodeMode, NestedCalls, held_by
-from qwenbelt.agents.runtime.early_calls import early_calls
+from qwenbelt.agents.runtime.code.code_mode import CodeMode, NestedCalls, held_by
+from qwenbelt.agents.runtime.code.early_calls import early_calls
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
 from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed_outcome, shaped_outcome

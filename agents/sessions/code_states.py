@@ -13,7 +13,7 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.tools.code_interpreter.kept_states import NO_CODE_YET
+from qwenbelt.tools.code_interpreter.states.kept_states import NO_CODE_YET
 
 if TYPE_CHECKING:
     from qwenbelt.agents.sessions.session import Session

@@ -24,7 +24,7 @@ from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event, Notice
 from qwenbelt.core.trace import TraceWriter
-from qwenbelt.tools.code_interpreter.kept_states import NO_CODE_YET, forget_state
+from qwenbelt.tools.code_interpreter.states.kept_states import NO_CODE_YET, forget_state
 
 if TYPE_CHECKING:
     from qwenbelt.apps.gui.shared_store import SharedConversations

@@ -114,7 +114,7 @@ def test_a_plotly_figure_is_a_picture_where_it_can_be(monkeypatch) -> None:
     import types
 
     plotly = pytest.importorskip("plotly.io", reason="the extra `data`")
-    from qwenbelt.tools.code_interpreter.plotly_figures import FIGURE, drawn
+    from qwenbelt.tools.code_interpreter.inside.plotly_figures import FIGURE, drawn
 
     monkeypatch.setitem(sys.modules, "kaleido", types.ModuleType("kaleido"))
     monkeypatch.setattr(plotly, "to_image", lambda figure, kind, validate: b"PNG")

@@ -25,8 +25,8 @@ from ipykernel.kernelapp import IPKernelApp
 from ipykernel.zmqshell import ZMQDisplayPublisher, ZMQInteractiveShell
 from traitlets import Float, Type
 
-from qwenbelt.tools.code_interpreter import asyncio_run
-from qwenbelt.tools.code_interpreter.plotly_figures import drawn
+from qwenbelt.tools.code_interpreter.inside import asyncio_run
+from qwenbelt.tools.code_interpreter.inside.plotly_figures import drawn
 from qwenbelt.tools.code_interpreter.text import lenient, sendable
 
 _HEAD = 256 * 1024  # characters of a cell's output that are sent as they come

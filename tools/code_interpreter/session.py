@@ -16,12 +16,13 @@ import anyio
 
 from qwenbelt.core import dirfd
 from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused
-from qwenbelt.tools.code_interpreter import files, kept_states
+from qwenbelt.tools.code_interpreter import files
 from qwenbelt.tools.code_interpreter.files import Trouble
-from qwenbelt.tools.code_interpreter.kept_states import KeptState
 from qwenbelt.tools.code_interpreter.options import SessionOptions
 from qwenbelt.tools.code_interpreter.outcome import CellOutcome, Collector, Message
 from qwenbelt.tools.code_interpreter.process import KernelProcess
+from qwenbelt.tools.code_interpreter.states import kept_states
+from qwenbelt.tools.code_interpreter.states.kept_states import KeptState
 from qwenbelt.tools.code_interpreter.transport import Transport
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ BEGIN = (
     "(lambda m, loads: m['qwenbelt.tools.code_interpreter.tools_module'].begin({cell}, {entries}))"
     "(__import__('sys').modules, __import__('json').loads)"
 )
-STATES = "__import__('sys').modules['qwenbelt.tools.code_interpreter.saved_state']."
+STATES = "__import__('sys').modules['qwenbelt.tools.code_interpreter.states.saved_state']."
 _STATE_SECONDS = 20.0
 _FEW_FILES = 200  # are looked through on the loop; handing it to a thread would take longer
 

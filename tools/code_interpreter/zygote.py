@@ -61,7 +61,7 @@ _PRELOAD = (
     "qwenbelt.tools.code_interpreter.kernel",
     "qwenbelt.tools.code_interpreter.confinement",
     "qwenbelt.tools.code_interpreter.tools_module",
-    "qwenbelt.tools.code_interpreter.saved_state",
+    "qwenbelt.tools.code_interpreter.states.saved_state",
 )
 # what code written on other systems asks for
 _CHINESE_FONTS = (

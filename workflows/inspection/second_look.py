@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel
 
-from qwenbelt.agents.runtime.call_many import call_all
+from qwenbelt.agents.runtime.code.call_many import call_all
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import Tool

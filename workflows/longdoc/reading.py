@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from qwenbelt.agents.runtime.call_many import call_all
+from qwenbelt.agents.runtime.code.call_many import call_all
 from qwenbelt.core.events import Event, ToolFinished
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import Tool, ToolResult

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from qwenbelt import Budget, FnCallAgent, Hook, Limits, ReActChat, Refuse, Tool
-from qwenbelt.agents.runtime.code_mode import code_names, stub
+from qwenbelt.agents.runtime.code.code_mode import code_names, stub
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import ApprovalAsked, Done, RunStarted, ToolFinished, ToolStarted
 from qwenbelt.testing import Scenario, ScriptedServer

@@ -11,7 +11,7 @@ import pytest
 from qwenbelt import CodeInterpreter, FnCallAgent, FunctionTool
 from qwenbelt.agents.code_probe import TASKS, probe_code
 from qwenbelt.agents.models.capabilities import Capabilities, forget_records, model_capabilities
-from qwenbelt.agents.runtime.code_mode import code_mode_of
+from qwenbelt.agents.runtime.code.code_mode import code_mode_of
 from qwenbelt.core.events import ToolFinished
 from qwenbelt.testing import Scenario, ScriptedServer
 from qwenbelt.tools.code_interpreter import isolation_level

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenbelt import Budget, FnCallAgent, Hook, ReActChat
-from qwenbelt.agents.runtime.early_calls import CodeText, in_text
-from qwenbelt.agents.runtime.early_code import EarlyCode
+from qwenbelt.agents.runtime.code.early_calls import CodeText, in_text
+from qwenbelt.agents.runtime.code.early_code import EarlyCode
 from qwenbelt.core.events import ModelFinished, Retrying, ToolCallReady, ToolFinished, ToolStarted
 from qwenbelt.testing import Scenario, ScriptedServer
 from qwenbelt.tools import FunctionTool

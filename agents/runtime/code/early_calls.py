@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.deltas import CallDelta, Text, Thought, ToolCall, WirePiece
 from qwenbelt.agents.runtime.approvals.approval import is_harmless, needs_nobody
-from qwenbelt.agents.runtime.code_mode import CodeMode, held_by
-from qwenbelt.agents.runtime.early_code import EarlyCode
+from qwenbelt.agents.runtime.code.code_mode import CodeMode, held_by
+from qwenbelt.agents.runtime.code.early_code import EarlyCode
 from qwenbelt.core.events import Event
 from qwenbelt.tools.code_interpreter.tools_module import binder, plain
 

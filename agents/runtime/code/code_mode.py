@@ -29,7 +29,7 @@ from qwenbelt.tools.code_interpreter.answers import answer_of, failure
 from qwenbelt.tools.function import FunctionTool
 
 if TYPE_CHECKING:
-    from qwenbelt.agents.runtime.early_calls import EarlyCalls
+    from qwenbelt.agents.runtime.code.early_calls import EarlyCalls
     from qwenbelt.agents.runtime.outcome import CallOutcome
     from qwenbelt.agents.runtime.resource_queue import Limits
     from qwenbelt.agents.runtime.scheduled_call import ScheduledCall

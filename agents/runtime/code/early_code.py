@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from qwenbelt.agents.runtime.early_values import Call, NotPure, Reading, TooLong
+from qwenbelt.agents.runtime.code.early_values import Call, NotPure, Reading, TooLong
 
 _MOST_CODE = 64 * 1024
 _CONTINUES = re.compile(r"(?:else|elif|except|finally)\b")

@@ -1,0 +1,1 @@
+"""What is loaded into kernels beside the libraries of the person."""
