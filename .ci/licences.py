@@ -41,10 +41,11 @@ SPELLINGS = {
     "SIL Open Font License 1.1 (OFL-1.1)": "OFL-1.1",
 }
 
-# packages whose metadata says nothing: what their repositories say
+# packages whose metadata says nothing, or not which version: what their repositories say
 BY_HAND = {
     "asttokens": "Apache-2.0",
     "dotenv": "BSD-3-Clause",
+    "kubernetes-validate": "Apache-2.0",
     "officemath2latex": "MIT",
     "qwen-agent": "Apache-2.0",
     "pypdfium2": "BSD-3-Clause AND Apache-2.0",
