@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_HEAD = 64 * 1024
 MAX_BODY = 256 * 1024 * 1024
 _REASONS = {int(status): status.phrase for status in HTTPStatus}
+_TURNS_TO_CLOSE = 5
 
 
 @dataclass(frozen=True)
@@ -349,15 +350,24 @@ class HttpServer:
         )
 
     async def _shut(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._listener is not None and self._socket is not None:
+            # no more clients, and only then no server: asyncio forgets the socket of a client that
+            # it has accepted and not yet given to a server that closes meanwhile (Python 3.11)
+            with contextlib.suppress(NotImplementedError):  # Windows
+                loop.remove_reader(self._socket)
+        # an accepted client is known two turns of the loop later; an aborted one is closed in the
+        # next
+        for _ in range(_TURNS_TO_CLOSE):
+            tasks = [c.task for c in self.connections if c.task is not None]
+            for connection in list(self.connections):
+                connection.transport.abort()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)
         if self._listener is not None:
             self._listener.close()
-        tasks = [c.task for c in self.connections if c.task is not None]
-        for connection in list(self.connections):
-            connection.transport.abort()
-        await asyncio.gather(*tasks, return_exceptions=True)
         if self.at_end is not None:
             await self.at_end()
-        await asyncio.sleep(0)  # lets the transports close their sockets
         self._listener = self._socket = None
 
     def __enter__(self) -> Self:

@@ -1,9 +1,11 @@
 """The scripted endpoint over real HTTP: rendering, matching, faults, timing, strictness."""
 
 import asyncio
+import gc
 import json
 import socket
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import httpx
 import pytest
 
 from qwenbelt.testing import Scenario, ScenarioFailed, ScriptedServer, start_scripted
+from qwenbelt.testing.server.http import HttpServer
 
 NOUS = (
     "You may call functions.\n<tools>\n"
@@ -492,3 +495,26 @@ def test_starting_costs_next_to_nothing() -> None:
         times.append(time.perf_counter() - begin)
         server.stop()
     assert sorted(times)[4] < 0.5
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("turns", range(5))
+def test_a_connection_that_comes_at_the_end_is_closed(turns: int) -> None:
+    async def none(request: object, connection: object) -> None:
+        raise AssertionError("nobody asks")
+
+    async def end_while_clients_come() -> None:
+        server = HttpServer(none)
+        await server.start_here()
+        clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
+        for _ in range(turns):  # of the loop: how far the server has got with them
+            await asyncio.sleep(0)
+        await server.stop_here()
+        for client in clients:
+            client.close()
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        asyncio.run(end_while_clients_come())
+        gc.collect()
+    assert [str(warning.message) for warning in seen] == []
