@@ -55,7 +55,7 @@ class _Aside:
         self._thread.start()
         try:
             self._thread.join()
-        except BaseException:
+        except BaseException:  # an interrupt ends what is waited for, and is raised again
             if self._loop is not None and self._task is not None and not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._task.cancel)
             self._thread.join(_END_SECONDS)

@@ -95,7 +95,7 @@ def keep_state(path: str) -> None:
             values[name] = value
     try:  # in one piece, so that what two names share stays shared
         state["values"] = _pickled(values, LARGEST)
-    except BaseException:
+    except BaseException:  # whatever an object's own code raises: one by one then
         left, kept = LARGEST, {}
         for name, value in values.items():
             try:
