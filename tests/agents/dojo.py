@@ -7,16 +7,12 @@ read, which fields of their results are the system's own words, and which argume
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
 import json
-import sys
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any
-from unittest.mock import MagicMock
 
 from qwenbelt.tools import Tool
+from qwenbelt.workflows.evaluation.stand_ins import stood_in
 
 VENDORS = (
     *("anthropic", "cohere", "google", "langchain", "langchain_core", "openai", "torch"),
@@ -63,36 +59,12 @@ RULES: dict[str, Any] = {
 TARGETS = frozenset({"hotel", "company", "restaurant", "recipient", "recipients", "user"})
 
 
-class _Standing(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Stands in for clients of model vendors while AgentDojo is imported."""
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name.partition(".")[0] in VENDORS:
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-        return None
-
-    def create_module(self, spec: Any) -> ModuleType:
-        module = MagicMock(name=spec.name)
-        module.__path__, module.__spec__, module.__name__ = [], spec, spec.name
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Does nothing."""
-
-
 def load_suites() -> dict[str, Any]:
     """Returns AgentDojo's suites by name."""
-    standing, before = _Standing(), dict(sys.modules)
-    sys.meta_path.append(standing)  # asked last: what is installed is used
-    try:
+    with stood_in(VENDORS):
         from agentdojo.task_suite.load_suites import get_suites
 
         return dict(get_suites(VERSION))
-    finally:
-        sys.meta_path.remove(standing)
-        for name in set(sys.modules) - set(before):
-            if isinstance(sys.modules[name], MagicMock):
-                del sys.modules[name]
 
 
 @dataclass
