@@ -94,7 +94,7 @@ class SchemaCheck:
 
 
 def _known(schema: Mapping[str, Any]) -> bool:
-    from jsonschema_specifications import REGISTRY
+    from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 
     name = schema.get("$schema")
     return isinstance(name, str) and (name in REGISTRY or name.rstrip("#") in REGISTRY)
@@ -183,8 +183,9 @@ def _resolve_all(schema: Any, validator: Any) -> None:
 @functools.cache
 def _bounded(draft: Any) -> Any:
     """Returns a draft's validator that counts its steps and matches patterns in linear time."""
-    from jsonschema.validators import extend
+    import jsonschema.validators
 
+    extend: Any = jsonschema.validators.extend
     ours = {
         **draft.VALIDATORS,
         "pattern": _pattern,

@@ -179,7 +179,7 @@ def _checkable(form: Any) -> Any:
         hints = extensions.get_type_hints(form, include_extras=True)
         fields = {}
         for name, hint in hints.items():
-            mark = extensions.get_origin(hint)
+            mark: Any = extensions.get_origin(hint)
             # with postponed annotations the class itself does not know of its marks
             left_out = name in form.__optional_keys__ and mark is not extensions.Required
             if mark in (extensions.Required, extensions.NotRequired):
