@@ -78,7 +78,7 @@ def loads_bounded(
         if isinstance(text, str):
             decoder = _STRICT if strict else _LENIENT
             if text.startswith("{"):  # each event of a stream: without the looks for spaces around
-                value, end = decoder.scan_once(text, 0)
+                value, end = decoder.raw_decode(text)
                 if end == len(text):
                     return value
             return decoder.decode(text)
