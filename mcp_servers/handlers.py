@@ -73,9 +73,7 @@ class McpHandlers:
             found["completions"] = {}
         return found
 
-    def handle(
-        self, method: str, params: Mapping[str, Any], call: OperationCall
-    ) -> dict[str, Any]:
+    def handle(self, method: str, params: Mapping[str, Any], call: OperationCall) -> dict[str, Any]:
         """Returns the result of a request.
 
         Raises:

@@ -9,6 +9,7 @@ are understood, request by request: the handshake up to 2025-11-25, and 2026-07-
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -192,24 +193,21 @@ class StdioServer:
     ) -> None:
         try:
             result = self._handlers.handle(method, params, call)
+            tell = functools.partial(self._reply, number, result, modern)
         except ProtocolFault as fault:
-            self._finish(number, call, lambda: self._fault(number, fault))
+            tell = functools.partial(self._fault, number, fault)
         except Exception:  # the client gets one line, the log gets the rest
             log.exception("%s failed", method)
-            fault = ProtocolFault(INTERNAL_ERROR, "Internal server error")
-            self._finish(number, call, lambda: self._fault(number, fault))
-        else:
-            self._finish(number, call, lambda: self._reply(number, result, modern))
+            inside = ProtocolFault(INTERNAL_ERROR, "Internal server error")
+            tell = functools.partial(self._fault, number, inside)
+        self._running.pop(number, None)
+        if not call.cancelled.is_set():  # nobody waits for the reply to a cancelled request
+            tell()
         if method == "tools/list" and not self._warm:
             # the client has its list; what the first call needs is imported meanwhile
             self._warm = True
             with contextlib.suppress(Exception):  # it is reported when a call needs it
                 self._handlers.operations()
-
-    def _finish(self, number: Any, call: OperationCall, tell: Callable[[], None]) -> None:
-        self._running.pop(number, None)
-        if not call.cancelled.is_set():  # nobody waits for the reply to a cancelled request
-            tell()
 
     def _reply(self, number: Any, result: dict[str, Any], modern: bool) -> None:
         if modern:
