@@ -207,7 +207,7 @@ def _check_of(schema: dict[str, Any]) -> SchemaCheck:
     try:
         return SchemaCheck(schema)
     except SchemaUnusable as error:
-        raise ConfigError(f"answer: is no JSON schema that can be checked ({error}).") from None
+        raise ConfigError(f"answer: is no JSON schema ({error}).") from None
 
 
 def _is_object(schema: Mapping[str, Any]) -> bool:
