@@ -1,4 +1,4 @@
-"""Where the tables of a conversation are: files, results of SQL, data frames, tables of documents."""
+"""Where the tables of a conversation are: results of SQL, data frames, tables of documents."""
 
 from __future__ import annotations
 
