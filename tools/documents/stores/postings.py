@@ -73,7 +73,8 @@ def joined(parts: Sequence[Packed]) -> Iterable[tuple[str, Places, Counts]]:
     base = 0
     for part in parts:
         own = np.array([numbers.setdefault(t, len(numbers)) for t in part.terms], np.uint32)
-        sizes = np.diff(np.concatenate([[0], part.ends]).astype(np.int64))
+        ends = part.ends.tolist()
+        sizes = [stop - start for start, stop in zip([0, *ends], ends, strict=False)]
         owners.append(np.repeat(own, sizes))
         places.append(part.places + np.uint32(base))
         base += len(part.lengths)
