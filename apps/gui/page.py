@@ -38,7 +38,7 @@ _WITH_SESSION = (
     "async (...inputs) => { inputs[inputs.length - 1] = await window.qwenbelt.target(); "
     "return inputs; }"
 )
-_SCRIPTS = ("chat.js", "composer.js", "lightbox.js", "start.js", "desk.js")
+_SCRIPTS = ("chat.js", "composer.js", "elicitation.js", "lightbox.js", "start.js", "desk.js")
 
 
 # Gradio's box shows signs of files, not their names
