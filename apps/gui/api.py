@@ -17,6 +17,7 @@ from qwenbelt.apps.gui.first_steps import FirstSteps
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
 from qwenbelt.apps.gui.panes.cited_pages import cited_page, page_png
 from qwenbelt.apps.gui.panes.desk_api import DeskApi
+from qwenbelt.apps.gui.panes.notebook import NotebookApi
 from qwenbelt.apps.gui.panes.questions import answer_question
 from qwenbelt.apps.gui.portable import export_conversation, import_conversation
 from qwenbelt.apps.gui.strings import PageError, explain_on_page
@@ -83,12 +84,13 @@ class Api:
             Route("/qb/picture/{session}/{name}/{page:int}", self._guarded(self._picture)),
             Route("/qb/export/{session}/{form}", self._guarded(self._export)),
             *(
-                Route(route.path, self._guarded(route.endpoint))
-                for route in DeskApi(self._session).routes()
-            ),
-            *(
                 Route(route.path, self._guarded(route.endpoint), methods=list(route.methods or ()))
-                for route in FirstSteps(self._asker).routes()
+                for part in (
+                    DeskApi(self._session, self._asker.code_tool),
+                    NotebookApi(self._session, self._asker.code_tool),
+                    FirstSteps(self._asker),
+                )
+                for route in part.routes()
             ),
         ]
 
@@ -155,8 +157,9 @@ class Api:
         return FileResponse(path, media_type=kind, headers=_FILE_HEADERS)
 
     async def _cite(self, request: Request) -> Response:
-        words, page = request.query_params.get("q", ""), request.path_params["page"]
-        found = await cited_page(self._session(request), request.path_params["name"], page, words)
+        asked, page = request.query_params, request.path_params["page"]
+        name, words, sought = request.path_params["name"], asked.get("q", ""), asked.get("find", "")
+        found = await cited_page(self._session(request), name, page, words, sought)
         return JSONResponse(found)
 
     async def _picture(self, request: Request) -> Response:
@@ -165,7 +168,8 @@ class Api:
         except ValueError as error:
             raise InputError("The boxes are not JSON.") from error
         name, page = request.path_params["name"], request.path_params["page"]
-        png = await page_png(self._session(request), name, page, boxes)
+        small = request.query_params.get("small") == "1"
+        png = await page_png(self._session(request), name, page, boxes, small=small)
         return Response(png, media_type="image/png", headers={"cache-control": "max-age=600"})
 
     async def _export(self, request: Request) -> Response:

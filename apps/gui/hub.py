@@ -19,6 +19,7 @@ import anyio
 
 from qwenbelt.agents.answers.question import user_message
 from qwenbelt.apps.agent_choice import AgentChoice, trusted_tools
+from qwenbelt.apps.gui.own_cells import CELLS, OwnCell, OwnCells
 from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.core.errors import QwenbeltError
@@ -101,6 +102,9 @@ class ChatSession:
         self.left = False  # the server ends
         self.queue: list[Queued] = [Queued(**row) for row in store.kept(row.id, _QUEUE) or ()]
         self.demo = store.kept(row.id, "demo") is not None
+        self.own_cells = OwnCells(
+            store.kept(row.id, CELLS), lambda cells: store.keep(row.id, CELLS, cells)
+        )
         self.shared: SharedConversations | None = None
         self.start_queued: Callable[[ChatSession], None] | None = None
         self._store = store
@@ -294,14 +298,37 @@ class ChatSession:
 
         A branch has copies of the turns, with other ids: the same names are made of them.
         """
-        after, before = NO_CODE_YET, NO_CODE_YET
+        after, before = NO_CODE_YET, self.own_cells.state_after("", NO_CODE_YET)
         for one in self.path():
             after = _state_name(one)
             if one.id == turn.id:
                 break
             if any(event.get("name") == "code_interpreter" for event in one.events):
                 before = after
+            before = self.own_cells.state_after(one.id, before)
         return after, before
+
+    def begin_cell(self, code: str) -> tuple[OwnCell, tuple[str, str]]:
+        """Adds a cell that a person runs after what is shown.
+
+        Returns:
+            The cell, and the names of the variables after and before it.
+
+        Raises:
+            PageError: an answer is coming, or another cell runs.
+        """
+        if self.live is not None:
+            raise PageError("busy")
+        path = self.path()
+        before = self._states(ChatTurn(self.row.id, ""))[1]
+        cell = self.own_cells.begin(code, path[-1].id if path else "")
+        return cell, (cell.state, before)
+
+    def tool(self, name: str, make: Callable[[str], Any]) -> Any:
+        """Returns a tool of this conversation, which the next agent will use as well."""
+        if name not in self._made:
+            self._made[name] = make(name)
+        return self._made[name]
 
     def _take(self, live: LiveTurn, event: Event) -> None:
         if isinstance(event, ApprovalAsked) and event.name in self._allowed:
@@ -466,11 +493,14 @@ class SessionRegistry:
         self._sessions.pop(session, None)
         running = found.live.task if found.live is not None else None
         found.stop()
+        found.own_cells.cancelled.set()
         if running is not None:
             await asyncio.wait({running}, timeout=STOP_SECONDS)
         found.rest()
         for turn in found.turns.values():
             forget_state(_state_name(turn))
+        for cell in found.own_cells.cells:
+            forget_state(cell.state)
         if self.shared is not None:
             self.shared.delete(session)
         self.store.delete(session)
@@ -484,7 +514,10 @@ class SessionRegistry:
         idle = [
             name
             for name, session in self._sessions.items()
-            if session.live is None and not session.watchers and session.used < limit
+            if session.live is None
+            and session.own_cells.running is None
+            and not session.watchers
+            and session.used < limit
         ]
         for name in idle:
             self._sessions.pop(name).rest()

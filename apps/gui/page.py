@@ -14,6 +14,7 @@ from typing import Any
 import gradio as gr
 
 from qwenbelt.apps.gui.asking import MAX_FILE_MB, MAX_FILES, TurnStarter
+from qwenbelt.apps.gui.desk_strings import SCRIPT_TEXTS
 from qwenbelt.apps.gui.given import Looks, Suggestion
 from qwenbelt.apps.gui.setting_fields import SHOW_PROBLEM, user_of
 from qwenbelt.apps.gui.settings import agent_settings, given_agents
@@ -38,7 +39,10 @@ _WITH_SESSION = (
     "async (...inputs) => { inputs[inputs.length - 1] = await window.qwenbelt.target(); "
     "return inputs; }"
 )
-_SCRIPTS = ("chat.js", "composer.js", "elicitation.js", "lightbox.js", "start.js", "desk.js")
+_SCRIPTS = (
+    *("chat.js", "composer.js", "elicitation.js", "lightbox.js", "start.js"),
+    *("desk.js", "document.js", "notebook.js", "tables.js"),
+)
 
 
 # Gradio's box shows signs of files, not their names
@@ -94,6 +98,7 @@ _SCRIPT_WORDS = [
     for key in say
     if key
     in {
+        *SCRIPT_TEXTS,
         *("untitled", "rename", "delete", "delete_sure", "export", "offline", "close", "send"),
         *("cancel", "copied", "copy", "stop", "stopping", "working", "page_previous", "page_next"),
         *("page_picture", "page_failed", "quote_found", "quote_missing", "citation", "edit"),

@@ -53,6 +53,10 @@ conversations:
     turns:
       - calls: [{find: {}}]
       - text: "Wind blows over the hills [2], and coal burns [1]. Nothing says so [7]."
+  - say: Query it
+    turns:
+      - calls: [{query: {}}]
+      - text: Two plants.
   - say: Order it
     turns:
       - calls: [{survey: {}}]

@@ -59,6 +59,13 @@ class Find(Look):
         return "[1] report.pdf p.2\nCoal burns.\n\n[2] report.pdf p.3\nWind blows over hills."
 
 
+class Query(Look):
+    name = "query"
+
+    def call(self, params: Any, **kwargs: Any) -> str:
+        return 'Rows: {"columns": ["plant", "mw"], "rows": [["Ada", 9], ["Bo", 120]]}'
+
+
 class Mail(Look):
     name = "mail"
     read_only = False
@@ -105,7 +112,7 @@ class Survey(Tool):
 def make_agent(choice: AgentChoice, made: dict[str, Any], **settings: Any) -> Any:
     from qwenbelt.agents import FnCallAgent, endpoint
 
-    tools = [Look(), Draw(), Find(), Mail(), Survey()]
+    tools = [Look(), Draw(), Find(), Query(), Mail(), Survey()]
     return FnCallAgent(tools, endpoint(choice.endpoint), approve=choice.approve, **settings)
 
 

@@ -381,7 +381,7 @@ def test_the_side_pane_shows_files_data_and_times(screen: Any) -> None:
     screen.page.keyboard.press("Enter")
     expect(screen.page.locator(".qb-grid-box tbody tr")).to_have_count(11, timeout=PATIENCE)
     tabs.nth(4).click()
-    expect(screen.page.locator(".qb-trace p")).to_contain_text("the longest call look")
+    expect(screen.page.locator(".qb-trace p").first).to_contain_text("the longest call look")
     width = screen.page.evaluate("document.documentElement.scrollWidth")
     assert width <= screen.page.viewport_size["width"]
 
