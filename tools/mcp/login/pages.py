@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import html
 import threading
 import webbrowser
 from collections.abc import Callable
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
@@ -268,7 +269,7 @@ class AskedPage:
             question = Question(self._server, f"{text}{fault}", schema, "url", url)
             answer = asyncio.wrap_future(self._elicit(question))
             # once the redirect has come, nobody need answer any more
-            waiting.add_done_callback(lambda _, answer=answer: answer.cancel())
+            waiting.add_done_callback(functools.partial(_no_longer_asked, answer))
             values = await answer
             if waiting.done():
                 return
@@ -286,6 +287,10 @@ class AskedPage:
             except ValueError as error:
                 fault = f" ({one_line(error, 200)})"
         waiting.set_exception(LoginDeclined("no pasted address was the answer to this login"))
+
+
+def _no_longer_asked(answer: asyncio.Future[Any], login: object) -> None:
+    answer.cancel()
 
 
 def _open_browser(url: str) -> None:
