@@ -15,6 +15,7 @@ from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.bodies import json_body
 from qwenbelt.apps.gui.first_steps import FirstSteps
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
+from qwenbelt.apps.gui.offers import OffersApi
 from qwenbelt.apps.gui.panes.cited_pages import cited_page, page_png
 from qwenbelt.apps.gui.panes.desk_api import DeskApi
 from qwenbelt.apps.gui.panes.notebook import NotebookApi
@@ -88,6 +89,7 @@ class Api:
                 for part in (
                     DeskApi(self._session, self._asker.code_tool),
                     NotebookApi(self._session, self._asker.code_tool),
+                    OffersApi(self._session, self._asker),
                     FirstSteps(self._asker),
                 )
                 for route in part.routes()

@@ -30,9 +30,44 @@ SCRIPT_TEXTS = {
     "compare_first": ("First", "第一个"),
     "compare_second": ("Second", "第二个"),
     "not_shown": ("(another version)", "（其他版本）"),
+    "menu_commands": ("Prompts and skills", "提示词与技能"),
+    "menu_mentions": ("Files, agents and resources", "文件、智能体与资源"),
+    "menu_count": ("{count} to choose from", "{count} 项可选"),
+    "menu_none": ("Nothing of that name", "没有匹配项"),
+    "menu_forget": ("Forget this prompt", "删除此提示词"),
+    "kind_own": ("yours", "您的"),
+    "kind_prompt": ("prompt", "提示词"),
+    "kind_skill": ("skill", "技能"),
+    "kind_mcp": ("MCP", "MCP"),
+    "kind_agent": ("agent", "智能体"),
+    "kind_file": ("file", "文件"),
+    "keep_prompt": ("Keep the last question as a prompt", "把上一个问题存为提示词"),
 }
 # those of the server
 SERVER_TEXTS = {
+    "use_skill": ("Use the skill {name}: ", "使用技能 {name}："),
+    "starter_summary": ("summary", "总结"),
+    "starter_summary_text": (
+        "Summarise the attached files in ten lines, each with a citation.",
+        "用十行总结所附文件，每行给出引用。",
+    ),
+    "starter_table": ("table", "表格"),
+    "starter_table_text": (
+        "Put the figures of the attached files into one table, with the page each comes from.",
+        "把所附文件中的数字整理成一张表，并注明各自的页码。",
+    ),
+    "starter_check": ("check", "核对"),
+    "starter_check_text": (
+        "Check each claim of the following text against the attached files:\n",
+        "对照所附文件核对下文的每个说法：\n",
+    ),
+    "starter_plain": ("plain", "通俗"),
+    "starter_plain_text": ("Explain in plain words: ", "用通俗的话解释："),
+    "prompt_name": ("Give the prompt a name.", "请为提示词命名。"),
+    "many_prompts": (
+        "At most {count} prompts of your own; forget some.",
+        "最多 {count} 条自己的提示词，请删除一些。",
+    ),
     "model_step": ("model", "模型"),
     "path_words": (
         "What the end waited for: {steps} = {total}; beside it ran {beside} more.",

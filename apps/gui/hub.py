@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from qwenbelt.agents.answers.question import user_message
-from qwenbelt.apps.agent_choice import AgentChoice, trusted_tools
+from qwenbelt.apps.agent_choice import AgentChoice, function_list, trusted_tools
 from qwenbelt.apps.gui.own_cells import CELLS, OwnCell, OwnCells
 from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError
@@ -392,6 +392,10 @@ class ChatSession:
             self._choice = choice
             self.trust(self._agent)
         return self._agent
+
+    def tools_of(self, choice: AgentChoice) -> list[Any]:
+        """Returns the tools that an agent of a choice has in this conversation."""
+        return function_list(choice, self._made)
 
     def trust(self, agent: Any) -> None:
         """Lets those tools of an agent run unasked that keep to the conversation's folder."""
