@@ -57,6 +57,13 @@ conversations:
     turns:
       - calls: [{query: {}}]
       - text: Two plants.
+  - say: Order it
+    turns:
+      - calls: [{survey: {}}]
+      - text: Ordered.
+      - say: Sign in
+        calls: [{survey: {url: "https://login.example/start?x=1"}}]
+      - text: Signed in.
   - say: Stumble
     turns:
       - faults: [{status: 503, retry_after: 0.4}]
