@@ -26,8 +26,8 @@ def programs() -> Path | None:
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """Starts a server on a free loopback port and gives its URL.
+def postgres(options: Sequence[str] = ()) -> Iterator[str]:
+    """Starts a server on a free loopback port and gives its URL; `options` as "name=value".
 
     PostgreSQL refuses to run as root; as root it runs as the user `postgres`.
     """
@@ -41,6 +41,7 @@ def postgres() -> Iterator[str]:
     try:
         _run([home / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync"])
         settings = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c max_connections=200"
+        settings += "".join(f" -c {option}" for option in options)
         log = folder / "log"
         _run([home / "pg_ctl", "-D", data, "-l", log, "-w", "-t", "60", "-o", settings, "start"])
         try:

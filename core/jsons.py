@@ -76,7 +76,12 @@ def loads_bounded(
         raise JsonRefused(f"Nested more than {max_depth} levels deep", "", 0)
     try:
         if isinstance(text, str):
-            return (_STRICT if strict else _LENIENT).decode(text)
+            decoder = _STRICT if strict else _LENIENT
+            if text.startswith("{"):  # each event of a stream: without the looks for spaces around
+                value, end = decoder.raw_decode(text)
+                if end == len(text):
+                    return value
+            return decoder.decode(text)
         if strict:
             return json.loads(text)
         return json.loads(text, strict=False)

@@ -54,14 +54,16 @@ def serve_service(
     remember_secret(token)
     http = None if port is None else HttpOptions(host, port, token, names).checked()
     service = make()
-    # the SDK takes most of a second to import: bad options are reported before
-    from qwenbelt.mcp_servers.serving import build_server
-    from qwenbelt.mcp_servers.transports import serve_http, serve_stdio
-
     try:
         if http is None:
-            serve_stdio(build_server(service))
+            from qwenbelt.mcp_servers.stdio import serve_stdio
+
+            serve_stdio(service)
         else:
+            # the SDK takes most of a second to import: only who serves over HTTP needs it
+            from qwenbelt.mcp_servers.serving import build_server
+            from qwenbelt.mcp_servers.transports import serve_http
+
             serve_http(build_server(service), http)
     finally:
         service.close()

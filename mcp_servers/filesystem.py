@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from qwenbelt.mcp_servers.command import SETTINGS, run_command, serve_service, transport_options
+from qwenbelt.mcp_servers.frozen import frozen_tools
 from qwenbelt.mcp_servers.service import McpService
+
+if TYPE_CHECKING:
+    from qwenbelt.tools.operation import Operation
 
 # a file goes over twice, as content and as structured content, as the reference sends it; clients
 # of the Python SDK refuse an HTTP event of more than 1 MiB, TypeScript's a line of more than 10
@@ -25,12 +31,24 @@ def service(folders: tuple[str, ...], *, read_only: bool = False, http: bool = F
     """
     from qwenbelt.core.paths import Fence
     from qwenbelt.tools.filesystem.engine import Files
-    from qwenbelt.tools.filesystem.operations import OPERATIONS
 
     limit = _EVENT_BYTES if http else _LINE_BYTES
     files = Files(Fence(_existing_folders(folders)), read_only=read_only, max_media=limit)
-    offered = [o for o in OPERATIONS if o.read_only or not read_only]
-    return McpService("qwenbelt-filesystem", "Files", files, offered, INSTRUCTIONS)
+    return McpService(
+        "qwenbelt-filesystem",
+        "Files",
+        files,
+        lambda: [o for o in operations() if o.read_only or not read_only],
+        INSTRUCTIONS,
+        declared=lambda: frozen_tools("filesystem", read_only=read_only),
+    )
+
+
+def operations() -> Sequence[Operation]:
+    """Returns all tools of the server."""
+    from qwenbelt.tools.filesystem.operations import OPERATIONS
+
+    return OPERATIONS
 
 
 def _existing_folders(folders: tuple[str, ...]) -> list[str]:

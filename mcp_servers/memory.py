@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import click
 
 from qwenbelt.core.errors import ToolError
 from qwenbelt.mcp_servers.command import SETTINGS, run_command, serve_service, transport_options
+from qwenbelt.mcp_servers.frozen import frozen_tools
 from qwenbelt.mcp_servers.service import McpService, TextResource, TextTemplate, begun_names
+
+if TYPE_CHECKING:
+    from qwenbelt.tools.operation import Operation
 
 INSTRUCTIONS = (
     "A knowledge graph that lasts between conversations: entities, observations about them, and "
@@ -28,7 +34,6 @@ def service(file: Path) -> McpService:
     Raises:
         ConfigError: the file is something else, or cannot be made.
     """
-    from qwenbelt.tools.memory.operations import OPERATIONS
     from qwenbelt.tools.memory.pages import some_of_it, whole_graph
     from qwenbelt.tools.memory.store import GraphStore
 
@@ -63,12 +68,20 @@ def service(file: Path) -> McpService:
         "qwenbelt-memory",
         "Memory",
         store,
-        OPERATIONS,
+        operations,
         INSTRUCTIONS,
         resources=lambda: [resource],
         templates=(one,),
         close=store.close,
+        declared=lambda: frozen_tools("memory"),
     )
+
+
+def operations() -> Sequence[Operation]:
+    """Returns all tools of the server."""
+    from qwenbelt.tools.memory.operations import OPERATIONS
+
+    return OPERATIONS
 
 
 def default_file() -> tuple[Path, Path | None]:

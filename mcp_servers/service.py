@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from qwenbelt.tools.operation import Operation
+if TYPE_CHECKING:
+    from qwenbelt.tools.operation import Operation
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class McpService:
         operations: the tools; a function if they take long to import.
         instructions: for the model, about the server as a whole.
         open_world: whether the tools reach beyond what the server holds.
+        declared: gives the list of tools without importing the operations, where it is kept.
     """
 
     name: str
@@ -77,6 +79,7 @@ class McpService:
     prompts: Sequence[PromptText] = ()
     open_world: bool = False
     close: Callable[[], None] = field(default=lambda: None)
+    declared: Callable[[], list[dict[str, Any]]] | None = None
 
 
 def begun_names(names: Iterable[Any], begun: str) -> list[str]:

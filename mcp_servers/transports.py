@@ -1,74 +1,23 @@
-"""Serving over stdio and over streamable HTTP."""
+"""Serving over streamable HTTP, by the SDK."""
 
 from __future__ import annotations
 
 import contextlib
 import hmac
-import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import anyio
-import anyio.to_thread
 from mcp.server.lowlevel import Server
 
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.urls import host_of_header, is_loopback
 from qwenbelt.mcp_servers.options import HttpOptions
 
-MAX_LINE_BYTES = 64 * 1024 * 1024
 MAX_BODY_BYTES = 16 * 1024 * 1024
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - recognised here, not bound
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
-
-
-def serve_stdio(server: Server[Any]) -> None:
-    """Serves one client over standard input and output, until the input ends."""
-    anyio.run(_stdio, server)
-
-
-async def _stdio(server: Server[Any]) -> None:
-    from mcp.server.stdio import stdio_server
-
-    async with stdio_server(stdin=_Lines(_own_input())) as (read, write):  # type: ignore[arg-type]
-        await server.run(read, write, server.create_initialization_options())
-
-
-def _own_input() -> int:
-    """Returns the input as a descriptor that no child of ours reads from."""
-    descriptor = os.dup(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return descriptor
-
-
-class _Lines:
-    """The lines of a descriptor as texts; those that are too long are left out."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._file = os.fdopen(descriptor, "rb", closefd=False)
-
-    def __aiter__(self) -> AsyncIterator[str]:
-        return self._lines()
-
-    async def _lines(self) -> AsyncIterator[str]:
-        while line := await anyio.to_thread.run_sync(self._next, abandon_on_cancel=True):
-            yield line.decode("utf-8", "replace")
-
-    def _next(self) -> bytes:
-        while True:
-            line = self._file.readline(MAX_LINE_BYTES)
-            if not line or line.endswith(b"\n"):
-                return line
-            rest = line
-            while rest and not rest.endswith(b"\n"):
-                rest = self._file.readline(MAX_LINE_BYTES)
-            if not rest and len(line) < MAX_LINE_BYTES:
-                return line  # the last line, without its end
-            print("A message of more than 64 MiB was left out.", file=sys.stderr)
 
 
 class Doorman:

@@ -8,13 +8,16 @@ constrains the call away, llama.cpp refuses both together).
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import re
+import sys
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from types import GenericAlias
-from typing import Any
+from types import GenericAlias, UnionType
+from typing import Any, Union
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -25,13 +28,15 @@ from qwenbelt.core.errors import ConfigError, InputError, one_line
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import Language
 from qwenbelt.core.limits import input_file
+from qwenbelt.core.schema_check import SchemaCheck, SchemaUnusable, subschemas
 
-MAX_REPAIRS = 2
 CUT_OFF = "the answer: was cut off before its end; it must be shorter"
+_NO_NUMBER = "holds a number that JSON has not: NaN, Infinity, or one of thousands of digits"
 _STARTS = 50  # places in a text at which JSON may begin
 WRAPPER = "answer"  # the field round a form that is no object; endpoints want objects
 _FENCED = re.compile(r"```(?:json|JSON)?[ \t]*\n(.*?)```", re.DOTALL)
 _DECODER = json.JSONDecoder()
+_TAKES_TYPED_DICTS = sys.version_info >= (3, 12)  # pydantic does, typing's own
 
 
 class DoesNotFit(ValueError):
@@ -55,7 +60,7 @@ class AnswerForm:
         self._adapter: TypeAdapter[Any] | None = None
         if isinstance(form, Mapping):
             schema = dict(form)
-            _check_schema(schema)
+            self._check = _check_of(schema)
         else:
             try:
                 self._adapter = TypeAdapter(_checkable(form))
@@ -86,15 +91,15 @@ class AnswerForm:
         Raises:
             DoesNotFit: one line names the field.
         """
-        value = _json_in(text)
+        value = self._value(text)
         if self.wrapped and isinstance(value, dict) and set(value) == {WRAPPER}:
-            value = value[WRAPPER]
-        if self._adapter is None:
-            return self._fitting(value)
-        try:
-            return self._adapter.validate_python(value)
-        except ValidationError as error:
-            raise DoesNotFit(_line(error)) from None
+            try:
+                return self._fitting(value[WRAPPER])
+            except DoesNotFit as fault:
+                with contextlib.suppress(DoesNotFit):  # a form that has such a field itself
+                    return self._fitting(value)
+                raise fault from None
+        return self._fitting(value)
 
     def partial(self, text: str) -> Any:
         """Returns what there is of the value while its text arrives, or None before it begins."""
@@ -117,16 +122,34 @@ class AnswerForm:
         """Looks up the quotes of all `Cited` values."""
         verify_all(value, files)
 
-    def _fitting(self, value: Any) -> Any:
-        from jsonschema import validators
-        from jsonschema.exceptions import best_match
-
-        found = validators.validator_for(self._inner)(self._inner).iter_errors(value)
-        error = best_match(found)
-        if error is not None:
-            where = ".".join(map(str, error.absolute_path)) or "the answer"
-            raise DoesNotFit(f"{where}: {one_line(error.message, 300)}")
+    def _value(self, text: str) -> Any:
+        """Returns what a text says: JSON, or itself where words alone may fit, such as a choice."""
+        try:
+            value = _json_in(text)
+        except DoesNotFit:
+            if not self.wrapped or not text.strip() or "{" in text or "[" in text:
+                raise
+            return text.strip()
+        try:
+            json.dumps(value, allow_nan=False)
+        except (ValueError, RecursionError):
+            raise DoesNotFit(f"the answer: {_NO_NUMBER}") from None
         return value
+
+    def _fitting(self, value: Any) -> Any:
+        if self._adapter is None:
+            fault = self._check.fault(value)
+            if fault is not None:
+                raise DoesNotFit(f"{fault[0] or 'the answer'}: {fault[1]}")
+            return value
+        try:
+            return self._adapter.validate_python(value)
+        except ValidationError as error:
+            raise DoesNotFit(_line(error)) from None
+        except Exception as error:  # a validator of the person's own may raise anything
+            raise DoesNotFit(
+                f"the answer: {type(error).__name__}: {one_line(error, 200)}"
+            ) from error
 
 
 def answer_schema(file: str | Path) -> dict[str, Any]:
@@ -149,49 +172,74 @@ def _checkable(form: Any) -> Any:
     """Returns a form in which pydantic takes typing's own TypedDict, before Python 3.12 too."""
     import typing_extensions as extensions
 
+    if _TAKES_TYPED_DICTS:
+        return form
     if extensions.is_typeddict(form):
-        hints = {k: _checkable(v) for k, v in extensions.get_type_hints(form).items()}
-        optional = form.__optional_keys__
-        fields = {k: extensions.NotRequired[v] if k in optional else v for k, v in hints.items()}
+        hints = extensions.get_type_hints(form, include_extras=True)
+        fields = {}
+        for name, hint in hints.items():
+            mark: Any = extensions.get_origin(hint)
+            # with postponed annotations the class itself does not know of its marks
+            left_out = name in form.__optional_keys__ and mark is not extensions.Required
+            if mark in (extensions.Required, extensions.NotRequired):
+                hint = extensions.get_args(hint)[0]
+            kind = _checkable(hint)
+            left_out = left_out or mark is extensions.NotRequired
+            fields[name] = extensions.NotRequired[kind] if left_out else kind
         # the functional form takes names that are known only here
         make: Any = extensions.TypedDict
         return make(form.__name__, fields)
-    arguments = extensions.get_args(form)
-    origin: Any = extensions.get_origin(form)
-    if any(map(extensions.is_typeddict, arguments)) and isinstance(form, GenericAlias):
-        return GenericAlias(origin, tuple(map(_checkable, arguments)))
-    return form
+    given = extensions.get_args(form)
+    inner = tuple(map(_checkable, given))
+    if all(one is another for one, another in zip(given, inner, strict=True)):
+        return form
+    if isinstance(form, GenericAlias):
+        return GenericAlias(extensions.get_origin(form), inner)
+    if isinstance(form, UnionType):
+        return Union[inner]  # noqa: UP007
+    if hasattr(form, "__metadata__"):
+        return extensions.Annotated[(inner[0], *form.__metadata__)]
+    return form.copy_with(inner)
 
 
-def _check_schema(schema: dict[str, Any]) -> None:
-    from jsonschema import validators
-    from jsonschema.exceptions import SchemaError
-
+def _check_of(schema: dict[str, Any]) -> SchemaCheck:
     try:
-        validators.validator_for(schema).check_schema(schema)
-    except SchemaError as error:
-        reason = one_line(error.message, 200)
-        raise ConfigError(f"answer: is no JSON schema ({reason}).") from error
+        return SchemaCheck(schema)
+    except SchemaUnusable as error:
+        raise ConfigError(f"answer: is no JSON schema ({error}).") from None
 
 
 def _is_object(schema: Mapping[str, Any]) -> bool:
-    if "$ref" in schema:
-        name = str(schema["$ref"]).rsplit("/", 1)[-1]
-        return _is_object(schema.get("$defs", {}).get(name, {}))
+    definitions, seen = schema.get("$defs", {}), set[str]()
+    while isinstance(target := schema.get("$ref"), str) and target not in seen:
+        seen.add(target)
+        schema = definitions.get(target.removeprefix("#/$defs/"), {})
     return schema.get("type") == "object"
 
 
 def _wrapped(schema: dict[str, Any]) -> dict[str, Any]:
-    inner = {name: value for name, value in schema.items() if name != "$defs"}
+    """Returns the schema of an object whose one field has a schema, and its references moved."""
+    outside = ("$defs", "$schema", "$id")
+    inner = {name: value for name, value in schema.items() if name not in outside}
     outer: dict[str, Any] = {
         "type": "object",
-        "properties": {WRAPPER: inner},
+        "properties": {WRAPPER: _moved(inner)},
         "required": [WRAPPER],
         "additionalProperties": False,
     }
     if "$defs" in schema:
-        outer["$defs"] = schema["$defs"]
+        outer["$defs"] = _moved({"$defs": schema["$defs"]})["$defs"]
     return outer
+
+
+def _moved(schema: dict[str, Any]) -> dict[str, Any]:
+    out: dict[str, Any] = copy.deepcopy(schema)
+    for one in subschemas(out):
+        target = one.get("$ref")
+        if isinstance(target, str) and (target + "/").startswith("#/"):
+            if not target.startswith("#/$defs/"):
+                one["$ref"] = f"#/properties/{WRAPPER}{target[1:]}"
+    return out
 
 
 def _json_in(text: str) -> Any:
@@ -207,7 +255,7 @@ def _json_in(text: str) -> Any:
         try:
             _, end = _DECODER.raw_decode(text, match.start())
             return loads_bounded(text[match.start() : end])
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError
             continue
     raise DoesNotFit("the answer: is not JSON")
 

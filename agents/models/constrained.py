@@ -211,8 +211,7 @@ def checked_calls(
 
     JSON that nearly is JSON is repaired first; what a repair makes must fit the schema as well.
     """
-    import jsonschema
-    from jsonschema.exceptions import SchemaError, ValidationError
+    from qwenbelt.core.schema_check import SchemaCheck, SchemaUnusable
 
     try:
         calls = calls_in(text)
@@ -224,12 +223,11 @@ def checked_calls(
         if name not in schemas:
             return calls, f"there is no tool named {name!r}"
         try:
-            jsonschema.validate(loads_bounded(arguments), schemas[name])
-        except ValidationError as error:
-            place = ".".join(str(step) for step in error.absolute_path) or "arguments"
-            return calls, f"{name}: {place}: {one_line(error.message, 200)}"
-        except SchemaError:
+            fault = SchemaCheck(schemas[name]).fault(loads_bounded(arguments))
+        except SchemaUnusable:
             continue  # the tool's own schema is wrong; the tool itself will judge
+        if fault is not None:
+            return calls, f"{name}: {fault[0] or 'arguments'}: {one_line(fault[1], 200)}"
     return calls, ""
 
 

@@ -56,6 +56,10 @@ class EventDecoder:
 
     def _lines(self, data: bytes) -> list[bytes]:
         """Adds bytes to the buffer and takes its whole lines out; each byte is split once."""
+        if not self._buffer and b"\r" not in data:  # the usual piece: whole events
+            lines = data.split(b"\n")
+            self._buffer += lines.pop()
+            return lines
         ends = b"\n" in data or b"\r" in data or self._buffer.endswith(b"\r")
         self._buffer += data
         if not ends:

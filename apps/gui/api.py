@@ -15,8 +15,11 @@ from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.bodies import json_body
 from qwenbelt.apps.gui.first_steps import FirstSteps
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
+from qwenbelt.apps.gui.offers import OffersApi
 from qwenbelt.apps.gui.panes.cited_pages import cited_page, page_png
 from qwenbelt.apps.gui.panes.desk_api import DeskApi
+from qwenbelt.apps.gui.panes.notebook import NotebookApi
+from qwenbelt.apps.gui.panes.questions import answer_question
 from qwenbelt.apps.gui.portable import export_conversation, import_conversation
 from qwenbelt.apps.gui.strings import PageError, explain_on_page
 from qwenbelt.apps.gui.watching import Watcher
@@ -54,6 +57,7 @@ class Api:
         self._actions: dict[str, Asked] = {
             "stop": lambda session, body: session.stop(),
             "approve": _approve,
+            "elicit": answer_question,
             "show": lambda session, body: session.show(_turn_of_request(session, body).id),
             "undo": _undo,
             "answer": lambda session, body: {"text": _turn_of_request(session, body).answer},
@@ -81,12 +85,14 @@ class Api:
             Route("/qb/picture/{session}/{name}/{page:int}", self._guarded(self._picture)),
             Route("/qb/export/{session}/{form}", self._guarded(self._export)),
             *(
-                Route(route.path, self._guarded(route.endpoint))
-                for route in DeskApi(self._session).routes()
-            ),
-            *(
                 Route(route.path, self._guarded(route.endpoint), methods=list(route.methods or ()))
-                for route in FirstSteps(self._asker).routes()
+                for part in (
+                    DeskApi(self._session, self._asker.code_tool),
+                    NotebookApi(self._session, self._asker.code_tool),
+                    OffersApi(self._session, self._asker),
+                    FirstSteps(self._asker),
+                )
+                for route in part.routes()
             ),
         ]
 
@@ -153,8 +159,9 @@ class Api:
         return FileResponse(path, media_type=kind, headers=_FILE_HEADERS)
 
     async def _cite(self, request: Request) -> Response:
-        words, page = request.query_params.get("q", ""), request.path_params["page"]
-        found = await cited_page(self._session(request), request.path_params["name"], page, words)
+        asked, page = request.query_params, request.path_params["page"]
+        name, words, sought = request.path_params["name"], asked.get("q", ""), asked.get("find", "")
+        found = await cited_page(self._session(request), name, page, words, sought)
         return JSONResponse(found)
 
     async def _picture(self, request: Request) -> Response:
@@ -163,7 +170,8 @@ class Api:
         except ValueError as error:
             raise InputError("The boxes are not JSON.") from error
         name, page = request.path_params["name"], request.path_params["page"]
-        png = await page_png(self._session(request), name, page, boxes)
+        small = request.query_params.get("small") == "1"
+        png = await page_png(self._session(request), name, page, boxes, small=small)
         return Response(png, media_type="image/png", headers={"cache-control": "max-age=600"})
 
     async def _export(self, request: Request) -> Response:

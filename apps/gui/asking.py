@@ -26,6 +26,7 @@ from qwenbelt.tools.mcp.config import server_entries
 MAX_FILE_MB = 100
 DEMO = "demo"  # under which a conversation keeps that it plays the demo, and in which language
 MAX_FILES = 20
+_CODE = "code_interpreter"
 AgentMaker = Callable[..., Any]
 
 
@@ -130,6 +131,27 @@ class TurnStarter:
             return given.seat(agent, f"gui-{session.row.id}", session.folder)
 
         return seat
+
+    def code_tool(self, session: ChatSession) -> Any:
+        """Returns the tool in whose session a conversation's code runs.
+
+        Raises:
+            PageError: nothing in this conversation may run code.
+        """
+        from qwenbelt.apps.agent_choice import tool_names
+        from qwenbelt.apps.toolset import tool_named
+
+        user = session.row.user
+        if self.given is not None:
+            agent = self.given.agent_for("", self.chosen_agent(user))
+            found = getattr(agent, "function_map", {}).get(_CODE)
+            if found is None or not hasattr(found, "run_cell"):
+                raise PageError("no_code_tool")
+            return found
+        choice = self.choice(user)
+        if _CODE not in tool_names(choice.tools) and not choice.code_mode:
+            raise PageError("no_code_tool")
+        return session.tool(_CODE, tool_named)
 
     def chosen_agent(self, user: str) -> str:
         """Returns the name of the given agent that a user chose; the first one's by default."""

@@ -4,7 +4,7 @@
   "use strict";
   const { words, language } = window.qwenbeltPage;
   const state = { session: "", source: null, live: false, stick: true, title: "", going: 0 };
-  const hooks = { opened: [], status: [], files: [], page: [] };  // what the other scripts want to know
+  const hooks = { opened: [], status: [], files: [], put: [] };  // what the other scripts want to know
   const $ = (id) => document.getElementById(id);
   const make = (tag, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(tag), properties);
@@ -69,9 +69,9 @@
       const fresh = template.content.firstElementChild, old = $(id);
       if (!fresh) return;
       for (const clock of fresh.querySelectorAll(".qb-clock")) begin(clock);
-      if (!old) { ($(parent) || $("qb-turns")).append(fresh); return; }
-      keep(old, fresh);
-      old.replaceWith(fresh);
+      if (!old) ($(parent) || $("qb-turns")).append(fresh);
+      else { keep(old, fresh); old.replaceWith(fresh); }
+      for (const hook of hooks.put) hook(fresh);
     },
     append({ id, text }) { $(id)?.append(text); },
     remove({ id }) { $(id)?.remove(); },
@@ -328,7 +328,7 @@
     else if (data.approve) {
       for (const button of target.parentElement.querySelectorAll("button")) button.disabled = true;
       await act("approve", { call: data.call, answer: data.approve, tool: data.tool });
-    } else if (target.classList.contains("qb-cite")) cite(target);
+    } else if (target.classList.contains("qb-cite")) window.qwenbelt.cite(target);
     else if (target.classList.contains("qb-copy")) copy(target);
     else if (data.suggest) await act("suggest", { number: Number(data.suggest), lang: language });
     else if (target.classList.contains("qb-example")) write(target.textContent);
@@ -397,7 +397,7 @@
     setTimeout(() => { button.textContent = words.copy; }, 1500);
   }
 
-  // -- cited pages --------------------------------------------------------------------------
+  // -- the panel beside the conversation ------------------------------------------------------
 
   let opener = null;
   function closePanel() {
@@ -407,54 +407,14 @@
     $("qb-layout").classList.remove("with-panel");
     opener?.focus?.();
   }
-  function before(button) {
-    const range = document.createRange();
-    const block = button.closest("p, li, td, pre, h1, h2, h3, h4, .qb-answer") || button.parentElement;
-    range.setStart(block, 0);
-    range.setEndBefore(button);
-    return range.toString().slice(-800);
-  }
-  function cite(button) {
-    opener = button;
-    showPage(button.dataset.file, Number(button.dataset.page), before(button));
-  }
-  async function showPage(file, page, quote) {
-    const panel = $("qb-panel"), where = `${state.session}/${encodeURIComponent(file)}/${page}`;
+  // who opened the panel gets the focus back when it is closed
+  function openPanel(label, button) {
+    const panel = $("qb-panel");
+    if (button) opener = button;
     panel.hidden = false;
     $("qb-layout").classList.add("with-panel");
-    panel.setAttribute("aria-label", fill(words.citation, { file, page }));
-    const tool = (label, text, action) => {
-      const button = make("button", { type: "button", className: "qb-small", textContent: text, title: label });
-      button.setAttribute("aria-label", label);
-      button.onclick = action;
-      return button;
-    };
-    const head = make("div", { className: "qb-panel-head" });
-    const title = make("strong", { textContent: fill(words.citation, { file, page }) });
-    const close = tool(words.close, "✕", closePanel);
-    head.append(title, close);
-    panel.replaceChildren(head);
-    const tools = hooks.page.map((hook) => hook(file, page, head));
-    close.focus({ preventScroll: true });
-    let found;
-    try {
-      const reply = await fetch(`/qb/cite/${where}?q=${encodeURIComponent(quote)}`);
-      found = await reply.json();
-      if (!reply.ok) throw new Error(found.error);
-    } catch (error) {
-      panel.append(make("p", { textContent: fill(words.page_failed, { reason: error.message }) }));
-      return;
-    }
-    const previous = tool(words.page_previous, "‹", () => showPage(file, page - 1, quote));
-    const next = tool(words.page_next, "›", () => showPage(file, page + 1, quote));
-    previous.disabled = page <= 1;
-    next.disabled = page >= found.pages;
-    close.before(previous, make("span", { textContent: `${page} / ${found.pages}` }), next);
-    const boxes = encodeURIComponent(JSON.stringify(found.boxes));
-    const note = make("p", { className: "qb-panel-note" });
-    if (quote.trim()) note.textContent = found.found ? words.quote_found : words.quote_missing;
-    const picture = make("img", { src: `/qb/picture/${where}?boxes=${boxes}`, alt: fill(words.page_picture, { file, page }) });
-    panel.append(note, ...tools, picture);
+    panel.setAttribute("aria-label", label);
+    return panel;
   }
 
   // -- beginning ----------------------------------------------------------------------------
@@ -490,7 +450,7 @@
   }
   window.qwenbelt = {
     get session() { return state.session; }, state, hooks, words, $, make, fill, call, act, write,
-    composer, target, showFiles, showSettings, showPage, closePanel, notice, open, go, beside, size, language,
+    composer, target, showFiles, showSettings, openPanel, closePanel, notice, open, go, beside, size, language,
   };
   const waiting = setInterval(() => {
     if ($("qb-turns") && $("qb-sessions") && $("qb-search")) { clearInterval(waiting); prepare(); }

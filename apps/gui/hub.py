@@ -18,11 +18,19 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from qwenbelt.agents.answers.question import user_message
-from qwenbelt.apps.agent_choice import AgentChoice, trusted_tools
+from qwenbelt.apps.agent_choice import AgentChoice, function_list, trusted_tools
+from qwenbelt.apps.gui.own_cells import CELLS, OwnCell, OwnCells
 from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.core.errors import QwenbeltError
-from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event, Notice
+from qwenbelt.core.events import (
+    ApprovalAsked,
+    Done,
+    ElicitationAnswered,
+    ElicitationAsked,
+    Event,
+    Notice,
+)
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.code_interpreter.states.kept_states import NO_CODE_YET, forget_state
 
@@ -42,6 +50,7 @@ class LiveTurn:
     def __init__(self, turn: ChatTurn) -> None:
         self.turn = turn
         self.records: list[dict[str, Any]] = []
+        self.questions: dict[str, ElicitationAsked] = {}  # of servers, that wait for the person
         self.over = False
         self.run: Any = None
         self.task: asyncio.Task[None] | None = None
@@ -93,6 +102,9 @@ class ChatSession:
         self.left = False  # the server ends
         self.queue: list[Queued] = [Queued(**row) for row in store.kept(row.id, _QUEUE) or ()]
         self.demo = store.kept(row.id, "demo") is not None
+        self.own_cells = OwnCells(
+            store.kept(row.id, CELLS), lambda cells: store.keep(row.id, CELLS, cells)
+        )
         self.shared: SharedConversations | None = None
         self.start_queued: Callable[[ChatSession], None] | None = None
         self._store = store
@@ -286,21 +298,46 @@ class ChatSession:
 
         A branch has copies of the turns, with other ids: the same names are made of them.
         """
-        after, before = NO_CODE_YET, NO_CODE_YET
+        after, before = NO_CODE_YET, self.own_cells.state_after("", NO_CODE_YET)
         for one in self.path():
             after = _state_name(one)
             if one.id == turn.id:
                 break
             if any(event.get("name") == "code_interpreter" for event in one.events):
                 before = after
+            before = self.own_cells.state_after(one.id, before)
         return after, before
+
+    def begin_cell(self, code: str) -> tuple[OwnCell, tuple[str, str]]:
+        """Adds a cell that a person runs after what is shown.
+
+        Returns:
+            The cell, and the names of the variables after and before it.
+
+        Raises:
+            PageError: an answer is coming, or another cell runs.
+        """
+        if self.live is not None:
+            raise PageError("busy")
+        path = self.path()
+        before = self._states(ChatTurn(self.row.id, ""))[1]
+        cell = self.own_cells.begin(code, path[-1].id if path else "")
+        return cell, (cell.state, before)
+
+    def tool(self, name: str, make: Callable[[str], Any]) -> Any:
+        """Returns a tool of this conversation, which the next agent will use as well."""
+        if name not in self._made:
+            self._made[name] = make(name)
+        return self._made[name]
 
     def _take(self, live: LiveTurn, event: Event) -> None:
         if isinstance(event, ApprovalAsked) and event.name in self._allowed:
             live.run.approve(event.call_id, True)
             return
         if isinstance(event, ElicitationAsked):
-            live.run.answer(event.request_id, None)  # there is no card for it yet
+            live.questions[event.request_id] = event
+        elif isinstance(event, ElicitationAnswered):
+            live.questions.pop(event.request_id, None)
         live.add(event.to_dict(), event)
         if isinstance(event, Done):
             live.turn.messages += event.messages
@@ -355,6 +392,10 @@ class ChatSession:
             self._choice = choice
             self.trust(self._agent)
         return self._agent
+
+    def tools_of(self, choice: AgentChoice) -> list[Any]:
+        """Returns the tools that an agent of a choice has in this conversation."""
+        return function_list(choice, self._made)
 
     def trust(self, agent: Any) -> None:
         """Lets those tools of an agent run unasked that keep to the conversation's folder."""
@@ -456,11 +497,14 @@ class SessionRegistry:
         self._sessions.pop(session, None)
         running = found.live.task if found.live is not None else None
         found.stop()
+        found.own_cells.cancelled.set()
         if running is not None:
             await asyncio.wait({running}, timeout=STOP_SECONDS)
         found.rest()
         for turn in found.turns.values():
             forget_state(_state_name(turn))
+        for cell in found.own_cells.cells:
+            forget_state(cell.state)
         if self.shared is not None:
             self.shared.delete(session)
         self.store.delete(session)
@@ -474,7 +518,10 @@ class SessionRegistry:
         idle = [
             name
             for name, session in self._sessions.items()
-            if session.live is None and not session.watchers and session.used < limit
+            if session.live is None
+            and session.own_cells.running is None
+            and not session.watchers
+            and session.used < limit
         ]
         for name in idle:
             self._sessions.pop(name).rest()

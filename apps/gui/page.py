@@ -5,6 +5,7 @@ The conversation itself is drawn by `chat.js` from the changes that `/qb/stream`
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from html import escape
@@ -14,7 +15,9 @@ from typing import Any
 import gradio as gr
 
 from qwenbelt.apps.gui.asking import MAX_FILE_MB, MAX_FILES, TurnStarter
+from qwenbelt.apps.gui.desk_strings import SCRIPT_TEXTS
 from qwenbelt.apps.gui.given import Looks, Suggestion
+from qwenbelt.apps.gui.offers import filled_question
 from qwenbelt.apps.gui.setting_fields import SHOW_PROBLEM, user_of
 from qwenbelt.apps.gui.settings import agent_settings, given_agents
 from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
@@ -38,7 +41,10 @@ _WITH_SESSION = (
     "async (...inputs) => { inputs[inputs.length - 1] = await window.qwenbelt.target(); "
     "return inputs; }"
 )
-_SCRIPTS = ("chat.js", "composer.js", "lightbox.js", "start.js", "desk.js")
+_SCRIPTS = (
+    *("chat.js", "composer.js", "elicitation.js", "lightbox.js", "start.js"),
+    *("desk.js", "document.js", "notebook.js", "tables.js", "menus.js"),
+)
 
 
 # Gradio's box shows signs of files, not their names
@@ -94,6 +100,7 @@ _SCRIPT_WORDS = [
     for key in say
     if key
     in {
+        *SCRIPT_TEXTS,
         *("untitled", "rename", "delete", "delete_sure", "export", "offline", "close", "send"),
         *("cancel", "copied", "copy", "stop", "stopping", "working", "page_previous", "page_next"),
         *("page_picture", "page_failed", "quote_found", "quote_missing", "citation", "edit"),
@@ -168,7 +175,8 @@ def _send_handler(asker: TurnStarter, message: Any, language: str) -> None:
             opened = asker.hub.open(user_of(request), session)
             if not text.strip() and not uploads and not carried:
                 raise PageError("empty")
-            asker.send(opened, text, [*carried, *asker.attach(opened, uploads)])
+            text, named = await asyncio.to_thread(filled_question, asker, opened, text)
+            asker.send(opened, text, [*carried, *named, *asker.attach(opened, uploads)])
         except QwenbeltError as error:
             return gr.skip(), explain_on_page(error, language)  # what was typed stays
         return {"text": "", "files": []}, ""

@@ -53,6 +53,17 @@ conversations:
     turns:
       - calls: [{find: {}}]
       - text: "Wind blows over the hills [2], and coal burns [1]. Nothing says so [7]."
+  - say: Query it
+    turns:
+      - calls: [{query: {}}]
+      - text: Two plants.
+  - say: Order it
+    turns:
+      - calls: [{survey: {}}]
+      - text: Ordered.
+      - say: Sign in
+        calls: [{survey: {url: "https://login.example/start?x=1"}}]
+      - text: Signed in.
   - say: Stumble
     turns:
       - faults: [{status: 503, retry_after: 0.4}]

@@ -10,9 +10,11 @@ import httpx
 import pytest
 
 from qwenbelt.apps.gui.asking import chat_script, demo_document
-from qwenbelt.apps.gui.panes.data_grid import table_page
+from qwenbelt.apps.gui.panes.data_grid import rows_page, table_page
 from qwenbelt.apps.gui.panes.desk_api import _found_pages, _notebook_of_cells
+from qwenbelt.apps.gui.panes.turn_times import critical_path, turn_times
 from qwenbelt.apps.gui.strings import PageError
+from qwenbelt.apps.timeline import Timeline
 from qwenbelt.workflows.demo import job
 
 
@@ -29,6 +31,45 @@ def test_a_table_is_sorted_filtered_and_paged(tmp_path: Path) -> None:
     found = table_page(file, words="N10", sort="nosuch")
     assert [row[0] for row in found["rows"]] == ["n10", "n100"]
     assert len(table_page(file)["rows"][3][2]) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [("a\n3\n1\n", ["a"]), ("a;b\n1;2\n", ["a", "b"]), ("x\ty\n1\t2", ["x", "y"])],
+)
+def test_columns_are_parted_where_they_are(text: str, columns: list[str], tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    shown = table_page(tmp_path / "a.csv")
+    assert [column["name"] for column in shown["columns"]] == columns
+    assert len(shown["rows"][0]) == len(columns)
+
+
+def test_numbers_in_texts_sort_as_numbers() -> None:
+    shown = rows_page(["name", "n"], [["a", "1,200"], ["b", "30"], ["c"]], sort="n")
+    assert [row[0] for row in shown["rows"]] == ["b", "a", "c"]
+    assert shown["columns"][1] | {"kind": "number", "missing": 1} == shown["columns"][1]
+
+
+def test_what_the_end_waited_for_is_a_chain() -> None:
+    events = [
+        {"event": "model_started", "turn": 1, "started": 0.0},
+        {"event": "model_finished", "turn": 1, "started": 0.0, "finished": 1.0},
+        *(
+            {"event": "tool_finished", "call_id": name, "name": name, "ok": True, **times}
+            for name, times in {
+                "slow": {"sealed": 0.5, "started": 0.6, "finished": 4.0},
+                "quick": {"sealed": 0.9, "started": 0.8, "finished": 2.0},
+                "short": {"sealed": 0.5, "started": 0.55, "finished": 3.0},
+            }.items()
+        ),
+        {"event": "model_started", "turn": 2, "started": 4.0},
+        {"event": "model_finished", "turn": 2, "started": 4.0, "finished": 5.0},
+    ]
+    path = critical_path(Timeline(events))
+    assert [name for name, _ in path] == ["", "slow", ""]
+    assert sum(took for _, took in path) == pytest.approx(5.0)
+    told = turn_times(events, "en")
+    assert "beside it ran 2 more" in told["path"]
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,15 @@ class KernelHost:
             )
         return await session.run(call)
 
+    async def variables(self, name: str) -> list[dict[str, str]] | None:
+        """Returns the variables of the session of that name; None where no kernel rests there."""
+        for key, session in self.sessions.items():
+            if key[0] == name:
+                told = await session.variables()
+                if told is not None:
+                    return told
+        return None
+
     def _get_launcher(self) -> Launcher:
         if self._launcher is None or self._closed:
             raise ToolError("The code interpreter is shutting down.")

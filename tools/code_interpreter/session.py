@@ -16,6 +16,7 @@ import anyio
 
 from qwenbelt.core import dirfd
 from qwenbelt.core.errors import ToolCancelled, ToolError, ToolRefused
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.tools.code_interpreter import files
 from qwenbelt.tools.code_interpreter.files import Trouble
 from qwenbelt.tools.code_interpreter.options import SessionOptions
@@ -38,6 +39,7 @@ BEGIN = (
     "(lambda m, loads: m['qwenbelt.tools.code_interpreter.tools_module'].begin({cell}, {entries}))"
     "(__import__('sys').modules, __import__('json').loads)"
 )
+_MOST_TOLD = 100_000  # characters about a session's variables
 STATES = "__import__('sys').modules['qwenbelt.tools.code_interpreter.states.saved_state']."
 _STATE_SECONDS = 20.0
 _FEW_FILES = 200  # are looked through on the loop; handing it to a thread would take longer
@@ -273,10 +275,12 @@ class CodeSession:
         with dirfd.opened_folder(self.folder) as folder:
             yield folder
 
-    @staticmethod
-    async def _silently(kernel: RunningKernel, call: str) -> bool:
+    async def _silently(self, kernel: RunningKernel, call: str) -> bool:
         """Runs a function of the module that keeps states; says whether it did."""
-        cell = _Cell(Collector(1, 1, lambda text: None))
+        return await self._silent_cell(kernel, _Cell(Collector(1, 1, lambda text: None)), call)
+
+    @staticmethod
+    async def _silent_cell(kernel: RunningKernel, cell: _Cell, call: str) -> bool:
         kernel.transport.handler = cell.take
         try:
             cell.identity = await kernel.transport.request(
@@ -287,6 +291,23 @@ class CodeSession:
         finally:
             kernel.transport.handler = None
         return cell.is_done and not cell.collector.outcome.error
+
+    async def variables(self) -> list[dict[str, str]] | None:
+        """Returns name, kind, size and a short text of each variable.
+
+        None where no kernel runs, or a cell does.
+        """
+        kernel = self._kernel
+        if self.busy or kernel is None or kernel.process.ended.is_set():
+            return None
+        async with self._lock:
+            cell = _Cell(Collector(_MOST_TOLD, 1, lambda text: None))
+            ran = await self._silent_cell(kernel, cell, "tell_variables()")
+        try:
+            told = loads_bounded(cell.collector.finish().stdout) if ran else None
+        except ValueError:  # what code prints is anybody's
+            return None
+        return told if isinstance(told, list) else None
 
     async def _drop(self) -> None:
         kernel, self._kernel = self._kernel, None

@@ -524,16 +524,14 @@ class DocumentIndex(Closing):
     def _hits(
         self, matches: list[Match], terms: list[str], names: dict[int, Document]
     ) -> list[Hit]:
+        unnamed = {passage.document for passage, _ in matches} - names.keys()
+        if unnamed:
+            names.update((d.id, d) for d in reversed(self._store.named(sorted(unnamed))))
+        pages = self._store.pages_at({(p.document, p.page) for p, _ in matches})
         found = []
-        pages: dict[tuple[int, int], Page | None] = {}
         for passage, score in matches:
-            if passage.document not in names:
-                names.update((d.id, d) for d in reversed(self._store.find(passage.document)))
             document = names.get(passage.document)
-            place = passage.document, passage.page
-            if place not in pages:
-                pages[place] = next(self._store.pages(passage.document, [passage.page]), None)
-            page = pages[place]
+            page = pages.get((passage.document, passage.page))
             if document is not None and page is not None:
                 found.append(_hit(document, page, passage, score, terms))
         return found

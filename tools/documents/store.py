@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -152,6 +152,10 @@ class DocumentStore(Protocol):
         """Returns the documents with this id, or with this name or path."""
         ...
 
+    def named(self, documents: Sequence[int]) -> list[Document]:
+        """Returns documents by their ids, under each of their names."""
+        ...
+
     def where(self, meta: Mapping[str, Any]) -> list[Document]:
         """Returns the documents that were added with these values."""
         ...
@@ -166,6 +170,10 @@ class DocumentStore(Protocol):
 
     def pages(self, document: int, numbers: Iterable[int] | None = None) -> Iterator[Page]:
         """Yields pages in order, or those of the given numbers that exist."""
+        ...
+
+    def pages_at(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], Page]:
+        """Returns pages by document and number; those that do not exist are left out."""
         ...
 
     def state(self) -> object:

@@ -360,19 +360,18 @@ def output_check(schema: Mapping[str, Any]) -> Check:
 
     Imports jsonschema, which takes seconds where its formats are installed: call it in a thread.
     """
-    from jsonschema.validators import validator_for
-    from referencing import Registry
+    from qwenbelt.core.schema_check import SchemaCheck, SchemaUnusable
 
-    validator = validator_for(schema)(schema, registry=Registry())
+    try:
+        checked = SchemaCheck(schema)
+    except SchemaUnusable as error:  # a schema that cannot be used is the server's fault too
+        unusable = one_line(f"its schema cannot be used: {error}", 200)
+        return lambda value: unusable
 
     def check(value: Any) -> str:
-        try:
-            fault = next(validator.iter_errors(value), None)
-        except Exception as error:  # a schema that cannot be used is the server's fault too
-            return one_line(f"its schema cannot be used: {error}", 200)
+        fault = checked.fault(value)
         if fault is None:
             return ""
-        place = ".".join(str(step) for step in fault.absolute_path)
-        return one_line(f"{place}: {fault.message}" if place else fault.message, 200)
+        return one_line(": ".join(filter(None, fault)), 200)
 
     return check

@@ -127,17 +127,17 @@ def _grade_accepted(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade
 
 
 def _grade_schema(answer: str, wanted: Any, _: Mapping[str, Any]) -> EvalGrade:
-    import jsonschema
+    from qwenbelt.core.schema_check import SchemaCheck, SchemaUnusable
 
     fenced = _FENCE.search(answer)
     try:
         value = loads_bounded(fenced[1] if fenced else answer)
-        jsonschema.validate(value, wanted)
+        fault = SchemaCheck(wanted).fault(value)
+    except SchemaUnusable as error:
+        return EvalGrade(False, f"has a form that cannot be checked ({error})")
     except ValueError as error:
         return EvalGrade(False, f"is not JSON ({error})")
-    except jsonschema.ValidationError as error:
-        return EvalGrade(False, error.message[:200])
-    return EvalGrade(True)
+    return EvalGrade(fault is None, fault[1][:200] if fault is not None else "")
 
 
 _PLAIN = {

@@ -16,25 +16,33 @@ if TYPE_CHECKING:
 
 _QUOTED = re.compile(r"[\"“«「『](.{8,400}?)[\"”»」』]", re.DOTALL)
 _MOST_BOXES = 60
+_MOST_LINES = 3000
 
 
-async def cited_page(session: ChatSession, name: str, page: int, words: str) -> dict[str, Any]:
-    """Returns where the cited words are: `{"found", "pages", "boxes"}`.
+async def cited_page(
+    session: ChatSession, name: str, page: int, words: str, sought: str = ""
+) -> dict[str, Any]:
+    """Returns where the cited words are: `{"found", "pages", "boxes", "size", "lines"}`.
+
+    `lines` are the texts of the page with their boxes, to be selected over its picture.
 
     Args:
         session: the conversation.
         name: a document of it.
         page: from 1.
         words: the text before the citation; quotes in it are looked for first.
+        sought: words that a person looks for; all their places are returned instead.
 
     Raises:
         InputError: there is no such document or page, or it cannot be read.
     """
     path = _document_path(session, name)
-    return await asyncio.to_thread(_page_with_boxes, path, page, words[-2000:])
+    return await asyncio.to_thread(_page_with_boxes, path, page, words[-2000:], sought[:200])
 
 
-async def page_png(session: ChatSession, name: str, page: int, boxes: Any) -> bytes:
+async def page_png(
+    session: ChatSession, name: str, page: int, boxes: Any, *, small: bool = False
+) -> bytes:
     """Returns a page as a picture with the boxes highlighted.
 
     Raises:
@@ -50,7 +58,9 @@ async def page_png(session: ChatSession, name: str, page: int, boxes: Any) -> by
     if not fits:
         raise InputError("The boxes must be lists of four numbers.")
     path = _document_path(session, name)
-    return await asyncio.to_thread(render_page, path, page, boxes=places, scale=1.6)
+    return await asyncio.to_thread(
+        render_page, path, page, boxes=places, scale=0.2 if small else 1.6
+    )
 
 
 def _document_path(session: ChatSession, name: str) -> Path:
@@ -60,17 +70,33 @@ def _document_path(session: ChatSession, name: str) -> Path:
     return path
 
 
-def _page_with_boxes(path: Path, page: int, words: str) -> dict[str, Any]:
+def _page_with_boxes(path: Path, page: int, words: str, sought: str) -> dict[str, Any]:
     from qwenbelt.tools.documents.citations import cited_page as read_page
     from qwenbelt.tools.documents.parsing.pdf.reader import pdf_facts
 
     found = read_page(path.parent, path.name, page)
     if found is None:
         raise PageError("no_page", file=path.name, page=page)
-    spans = _word_spans(found, words)
+    spans = _sought_spans(found.text, sought) if sought.strip() else _word_spans(found, words)
     boxes = [box for start, end in spans for box in found.boxes(start, end)]
     places = [[box.x0, box.top, box.x1, box.bottom] for box in boxes[:_MOST_BOXES]]
-    return {"found": bool(places), "pages": pdf_facts(path).pages, "boxes": places}
+    lines = [
+        [found.text[line.start : line.end], *(round(edge, 2) for edge in line.box)]
+        for line in found.lines[:_MOST_LINES]
+    ]
+    return {
+        "found": bool(places),
+        "pages": pdf_facts(path).pages,
+        "boxes": places,
+        "size": [found.width, found.height],
+        "lines": lines,
+    }
+
+
+def _sought_spans(text: str, sought: str) -> list[tuple[int, int]]:
+    """Returns every place of words, however they are spaced, in either case."""
+    form = r"\s+".join(re.escape(word) for word in sought.split())
+    return [match.span() for match in re.finditer(form, text, re.IGNORECASE)]
 
 
 def _word_spans(page: Page, words: str) -> list[tuple[int, int]]:

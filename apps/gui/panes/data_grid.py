@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,49 @@ def table_page(
         frame, sheets = _read_table(path, sheet)
     except Exception as error:  # each reader has its own errors, and the file is untrusted
         raise PageError("no_table", name=path.name) from error
+    shown = _frame_page(frame, page=page, sort=sort, down=down, words=words)
+    return {**shown, "sheets": sheets}
+
+
+def rows_page(
+    columns: list[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    page: int = 1,
+    sort: str = "",
+    down: bool = False,
+    words: str = "",
+) -> dict[str, Any]:
+    """Returns a page of rows that are in hand; the arguments are those of `table_page`."""
+    import pandas
+
+    width = len(columns)
+    even = [[*row[:width], *[None] * (width - len(row))] for row in rows]
+    frame = pandas.DataFrame(even, columns=list(columns))
+    for at, column in enumerate(columns):
+        if columns.count(column) == 1:
+            frame[column] = _as_numbers(frame.iloc[:, at])
+    return {
+        **_frame_page(frame, page=page, sort=sort, down=down, words=words),
+        "sheets": [],
+    }
+
+
+def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Returns texts that are numbers as numbers, so that they sort and sum up as such."""
+    import pandas
+
+    plain = column.map(lambda v: v.replace(",", "").strip() if isinstance(v, str) else v)
+    plain = plain.map(lambda v: None if v == "" else v)
+    try:
+        return pandas.to_numeric(plain)
+    except (ValueError, TypeError):
+        return column
+
+
+def _frame_page(
+    frame: pd.DataFrame, *, page: int, sort: str, down: bool, words: str
+) -> dict[str, Any]:
     frame.columns = [str(name) for name in frame.columns]
     frame = frame.iloc[:, :_MAX_COLUMNS]
     summary = [_column_summary(frame.iloc[:, at]) for at in range(frame.shape[1])]
@@ -67,7 +111,6 @@ def table_page(
         "count": len(frame),
         "page": page,
         "pages": pages,
-        "sheets": sheets,
     }
 
 
@@ -83,7 +126,15 @@ def _read_table(path: Path, sheet: str) -> tuple[pd.DataFrame, list[str]]:
         return pandas.read_parquet(path), []
     if kind in (".json", ".jsonl"):
         return pandas.read_json(path, lines=kind == ".jsonl"), []
-    return pandas.read_csv(path, sep="\t" if kind == ".tsv" else None, engine="python"), []
+    separator = "\t" if kind == ".tsv" else _separator(path)
+    return pandas.read_csv(path, sep=separator, engine="python"), []
+
+
+def _separator(path: Path) -> str:
+    """Returns what parts the columns; pandas' own guess splits a single column by its letters."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        head = file.readline()
+    return max(",;\t|", key=head.count)
 
 
 def _sorted_table(frame: pd.DataFrame, column: str, down: bool) -> pd.DataFrame:

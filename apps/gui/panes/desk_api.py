@@ -17,14 +17,15 @@ from starlette.routing import Route
 from qwenbelt.apps.gui.access.guards import language_of
 from qwenbelt.apps.gui.hub import ChatSession
 from qwenbelt.apps.gui.panes.data_grid import TABLES, table_page
-from qwenbelt.apps.gui.panes.lanes_html import lanes_html
-from qwenbelt.apps.gui.strings import PageError, say
-from qwenbelt.apps.strings import duration_text
+from qwenbelt.apps.gui.panes.data_sources import data_sources, page_tables, source_page
+from qwenbelt.apps.gui.panes.notebook import ToolFinder, code_cells, turn_records
+from qwenbelt.apps.gui.panes.turn_times import turn_times
+from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.apps.timeline import Timeline
-from qwenbelt.core.jsons import loads_bounded
 
 _MOST_FILES = 500
 _MOST_ZIPPED = 512 * 1024 * 1024
+_MOST_TURNS = 200  # whose times are shown
 _MOST_PAGES = 400  # that one search in a document reads
 _DOCUMENTS = (".pdf", ".docx", ".pptx", ".xlsx", ".html", ".htm", ".md", ".txt")
 
@@ -34,19 +35,23 @@ class DeskApi:
 
     Args:
         session_of: returns the conversation of a request, or refuses it.
+        code_tool: returns the tool that runs code in a conversation, or refuses.
     """
 
-    def __init__(self, session_of: Callable[[Request], ChatSession]) -> None:
+    def __init__(self, session_of: Callable[[Request], ChatSession], code_tool: ToolFinder) -> None:
         self._of = session_of
+        self._code_tool = code_tool
 
     def routes(self) -> list[Route]:
         """Returns the routes; the caller guards them."""
         return [
             Route("/qb/desk/{session}/files", self._files),
             Route("/qb/desk/{session}/files.zip", self._zip),
-            Route("/qb/desk/{session}/cells", self._cells),
             Route("/qb/desk/{session}/code.{form}", self._code),
             Route("/qb/desk/{session}/table/{name}", self._table),
+            Route("/qb/desk/{session}/sources", self._sources),
+            Route("/qb/desk/{session}/source", self._source),
+            Route("/qb/desk/{session}/tables/{name}/{page:int}", self._page_tables),
             Route("/qb/desk/{session}/text/{name}/{page:int}", self._text),
             Route("/qb/desk/{session}/find/{name}", self._find),
             Route("/qb/desk/{session}/trace", self._trace),
@@ -73,11 +78,8 @@ class DeskApi:
         name = 'attachment; filename="files.zip"'
         return Response(packed, media_type="application/zip", headers={"content-disposition": name})
 
-    async def _cells(self, request: Request) -> Response:
-        return JSONResponse({"cells": _code_cells(self._of(request))})
-
     async def _code(self, request: Request) -> Response:
-        cells, form = _code_cells(self._of(request)), request.path_params["form"]
+        cells, form = code_cells(self._of(request)), request.path_params["form"]
         if form not in ("py", "ipynb") or not cells:
             raise PageError("no_code")
         if form == "py":
@@ -90,17 +92,21 @@ class DeskApi:
         return Response(text, media_type=kind, headers={"content-disposition": name})
 
     async def _table(self, request: Request) -> Response:
-        path, asked = self._path(request), request.query_params
-        shown = await asyncio.to_thread(
-            table_page,
-            path,
-            sheet=asked.get("sheet", ""),
-            page=_whole_number(asked.get("page", "1")),
-            sort=asked.get("sort", ""),
-            down=asked.get("down") == "1",
-            words=asked.get("q", ""),
-        )
+        path, sheet = self._path(request), request.query_params.get("sheet", "")
+        shown = await asyncio.to_thread(table_page, path, sheet=sheet, **_how_shown(request))
         return JSONResponse(shown)
+
+    async def _sources(self, request: Request) -> Response:
+        return JSONResponse({"sources": await data_sources(self._of(request))})
+
+    async def _source(self, request: Request) -> Response:
+        session, source = self._of(request), request.query_params.get("source", "")
+        how, language = _how_shown(request), language_of(request)
+        return JSONResponse(await source_page(session, source, self._code_tool, language, how))
+
+    async def _page_tables(self, request: Request) -> Response:
+        path, first = self._path(request), request.path_params["page"]
+        return JSONResponse(await asyncio.to_thread(page_tables, path, first))
 
     async def _text(self, request: Request) -> Response:
         path, page = self._path(request), request.path_params["page"]
@@ -114,12 +120,18 @@ class DeskApi:
 
     async def _trace(self, request: Request) -> Response:
         session, language = self._of(request), language_of(request)
+        path = {turn.id for turn in session.path()}
         parts = [
-            {"turn": turn.id, "question": turn.question[:200], **_times(records, language)}
-            for turn in session.path()
-            if (records := _turn_records(session, turn.id))
+            {
+                "turn": turn.id,
+                "question": turn.question[:200],
+                "shown": turn.id in path,
+                **turn_times(records, language),
+            }
+            for turn in sorted(session.turns.values(), key=lambda turn: turn.created)
+            if (records := turn_records(session, turn.id))
         ]
-        return JSONResponse({"turns": parts})
+        return JSONResponse({"turns": parts[-_MOST_TURNS:]})
 
     def _path(self, request: Request) -> Path:
         name = request.path_params["name"]
@@ -127,6 +139,17 @@ class DeskApi:
         if path is None:
             raise PageError("file_gone", name=name)
         return path
+
+
+def _how_shown(request: Request) -> dict[str, Any]:
+    """Returns what a request says about how a table is to be shown."""
+    asked = request.query_params
+    return {
+        "page": _whole_number(asked.get("page", "1")),
+        "sort": asked.get("sort", ""),
+        "down": asked.get("down") == "1",
+        "words": asked.get("q", ""),
+    }
 
 
 def _whole_number(text: str) -> int:
@@ -141,17 +164,11 @@ def _own_files(session: ChatSession) -> list[Path]:
     return sorted(files, key=lambda path: (-path.stat().st_mtime, path.name))[:_MOST_FILES]
 
 
-def _turn_records(session: ChatSession, turn: str) -> list[dict[str, Any]]:
-    if session.live is not None and session.live.turn.id == turn:
-        return list(session.live.records)
-    return session.turns[turn].events
-
-
 def _tools_by_file(session: ChatSession) -> dict[str, str]:
     """Returns what made each file: a tool's name."""
     made: dict[str, str] = {}
     for turn in session.path():
-        for call in Timeline(_turn_records(session, turn.id)).calls:
+        for call in Timeline(turn_records(session, turn.id)).calls:
             values = [str(i.get("value", "")) for i in call.items if i.get("kind") != "text"]
             for path in (*call.artifacts, *values):
                 made.setdefault(Path(path).name, call.name)
@@ -166,25 +183,6 @@ def _zip_of_files(files: list[Path]) -> bytes:
         for file in files:
             packed.write(file, file.name)
     return archive.getvalue()
-
-
-def _code_cells(session: ChatSession) -> list[dict[str, Any]]:
-    """Returns the code that the conversation has run, with what it gave."""
-    cells = []
-    for turn in session.path():
-        for call in Timeline(_turn_records(session, turn.id)).calls:
-            try:
-                code = loads_bounded(call.arguments).get("code")
-            except (ValueError, AttributeError):
-                continue
-            if isinstance(code, str) and code.strip():
-                pictures = [
-                    Path(str(i["value"])).name for i in call.items if i.get("kind") == "image"
-                ]
-                output = call.result if call.finished is not None else call.output
-                state = {"turn": turn.id, "state": call.state, "pictures": pictures}
-                cells.append({"code": code, "output": output[:20_000], **state})
-    return cells
 
 
 def _notebook_of_cells(cells: list[dict[str, Any]]) -> dict[str, Any]:
@@ -243,23 +241,3 @@ def _page_texts(path: Path) -> Iterator[tuple[int, str]]:
     with open_document(path) as read:
         for page in read.read(list(range(1, min(read.pages, _MOST_PAGES) + 1))):
             yield page.number, page.text
-
-
-def _times(records: list[dict[str, Any]], language: str) -> dict[str, Any]:
-    timeline = Timeline(records)
-    begin, end = timeline.span()
-    longest = max(timeline.calls, key=lambda call: call.seconds(end), default=None)
-    model = sum((m.finished or end) - m.started for m in timeline.models)
-    into, out = timeline.tokens
-    name, took = ("", 0.0) if longest is None else (longest.name, longest.seconds(end))
-    words = say(
-        "trace_words" if name else "trace_model",
-        language,
-        total=duration_text(end - begin),
-        model=duration_text(model),
-        name=name,
-        took=duration_text(took),
-        into=into,
-        out=out,
-    )
-    return {"html": lanes_html(timeline, None, language), "words": words}

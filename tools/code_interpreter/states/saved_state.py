@@ -19,6 +19,8 @@ from typing import Any
 LARGEST = 64 * 1024 * 1024
 _OWN = {"In", "Out", "exit", "quit", "open", "get_ipython", "tools"}
 _MOST_NAMES = 2000
+_MOST_TOLD = 100
+_MOST_ROWS = 100_000  # of a table that is written for a person to look at
 _taken: dict[str, str] = {}  # sources of what was taken from a file
 
 
@@ -127,3 +129,58 @@ def take_state(path: str) -> None:
     for source in _taken.values():
         shell.run_cell(source, store_history=False, silent=True)
     shell.user_ns.update(pickle.loads(state["values"]))  # noqa: S301  the same
+
+
+def tell_variables() -> None:
+    """Prints what the cells have named, as JSON: name, kind, size and a short text of each."""
+    shell = _shell()
+    hidden, told = shell.user_ns_hidden, []
+    for name, value in list(shell.user_ns.items()):
+        if name.startswith("_") or name in _OWN or hidden.get(name, shell) is value:
+            continue
+        if isinstance(value, types.ModuleType):
+            continue
+        told.append({"name": name, "kind": type(value).__name__, **_told(value)})
+        if len(told) == _MOST_TOLD:
+            break
+    print(json.dumps(told))
+
+
+def _told(value: Any) -> dict[str, str]:
+    """Returns the size and a short text of a value; its own code may raise anything."""
+    size = text = ""
+    try:
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple):
+            size = " × ".join(str(int(edge)) for edge in shape)
+        elif isinstance(value, (str, bytes, list, tuple, dict, set, frozenset)):
+            size = str(len(value))
+        if hasattr(value, "columns") and hasattr(value, "dtypes"):
+            pairs = list(zip(value.columns, value.dtypes, strict=False))[:12]
+            text = ", ".join(f"{column}: {kind}" for column, kind in pairs)
+        elif hasattr(value, "dtype"):
+            text = str(value.dtype)
+        elif isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
+            text = repr(value[:200] if isinstance(value, (str, bytes)) else value)
+        elif isinstance(value, (list, tuple, dict, set, frozenset)):
+            text = ", ".join(sorted({type(one).__name__ for one in list(value)[:50]}))
+        elif callable(value):
+            text = str(inspect.signature(value))
+    except Exception:  # of anybody's class
+        text = ""
+    return {"size": size, "text": text[:120]}
+
+
+def write_table(name: str, path: str) -> None:
+    """Writes a table of the session as CSV, for a person to look at.
+
+    Raises:
+        TypeError: there is no table of that name.
+    """
+    value = _shell().user_ns.get(name)
+    if hasattr(value, "to_frame") and not hasattr(value, "columns"):
+        value = value.to_frame()
+    if not hasattr(value, "to_csv"):
+        raise TypeError(f"{name} is no table")
+    named = type(value.index).__name__ != "RangeIndex"
+    value.head(_MOST_ROWS).to_csv(path, index=named)

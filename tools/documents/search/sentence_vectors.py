@@ -16,7 +16,7 @@ import numpy as np
 
 from qwenbelt.tools.documents.search.embedding import Vectors
 from qwenbelt.tools.documents.search.vector_cache import Small, large, small
-from qwenbelt.tools.documents.stores.sqlite_fulltext import Ranked
+from qwenbelt.tools.documents.stores.narrowing import Ranked
 
 NEAREST_SHARE = 2 / 3
 DEEPER = 4  # times as many passages are found by their means as are wanted

@@ -45,23 +45,34 @@ class Stemmer:
         self._held.update(dict.fromkeys(words, ""))
         self._held.update((words[row], stem) for row, stem in rows)
 
-    def counts(self, chunk: Chunk, text: str) -> tuple[dict[str, float], int]:
-        """Returns how often each stem is in a chunk, words of its context weighed, and its length.
+    def counts(self, chunks: Iterable[tuple[Chunk, str]]) -> list[tuple[dict[str, float], int]]:
+        """Returns how often each stem is in chunks, and their lengths.
 
-        The length counts tokens, as BM25 needs it.
+        Words of titles and table headers are weighed; lengths count tokens, as BM25 needs it.
         """
-        body = index_text(text).split()
-        context = index_text(f"{chunk.section}\n{chunk.context}").split()
-        counts: Counter[str] = Counter()
-        counts.update(self.stems(body))
-        for stem in self.stems(context):
-            counts[stem] += SECTION_WEIGHT  # type: ignore[assignment]
-        counts.pop("", None)
-        return dict(counts), len(body) + len(context)
+        texts = [
+            (index_text(text).split(), index_text(f"{chunk.section}\n{chunk.context}").split())
+            for chunk, text in chunks
+        ]
+        words = list({word for pair in texts for part in pair for word in part})
+        known = dict(zip(words, self.stems(words), strict=True))
+        return [
+            (_counted(body, context, known), len(body) + len(context)) for body, context in texts
+        ]
 
     def close(self) -> None:
         """Lets go of the table."""
         self._file.close()
+
+
+def _counted(
+    body: Iterable[str], context: Iterable[str], known: Mapping[str, str]
+) -> dict[str, float]:
+    counts: Counter[str] = Counter([known[word] for word in body])
+    for word in context:
+        counts[known[word]] += SECTION_WEIGHT  # type: ignore[assignment]
+    counts.pop("", None)
+    return dict(counts)
 
 
 def rarity(count: int, total: int) -> float:

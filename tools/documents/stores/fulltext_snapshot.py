@@ -125,12 +125,12 @@ def best(scores: Floats, count: int, within: Any = None) -> npt.NDArray[np.intp]
         kept = np.zeros_like(scores)
         kept[within] = scores[within]
         scores = kept
-    top = np.flatnonzero(scores >= _floor(scores, count))
+    top = np.flatnonzero(scores >= floor_of(scores, count))
     ordered: npt.NDArray[np.intp] = top[np.lexsort((top, -scores[top]))][:count]
     return ordered
 
 
-def _floor(scores: Floats, count: int) -> float:
+def floor_of(scores: Floats, count: int) -> float:
     """Returns a score above 0 that at least the `count` best reach, and not many more.
 
     The best of each of many blocks are distinct scores, so the `count`-th best of them will do;

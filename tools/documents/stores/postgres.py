@@ -7,8 +7,7 @@ lead to it, and what is being read is not seen before it is complete.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -28,15 +27,15 @@ from qwenbelt.tools.documents.store import (
     Scope,
     Unplaced,
 )
+from qwenbelt.tools.documents.stores import postgres_upgrade as upgrade
+from qwenbelt.tools.documents.stores.narrowing import Ranked, best_within
 from qwenbelt.tools.documents.stores.postgres_schema import Server
-from qwenbelt.tools.documents.stores.postgres_search import (
-    VectorSearch,
-    WordSearch,
-    revision,
-    word_vector,
-)
-from qwenbelt.tools.documents.stores.sqlite_fulltext import Ranked
+from qwenbelt.tools.documents.stores.postgres_search import VectorSearch, WordSearch, revision
+from qwenbelt.tools.documents.stores.postgres_words import CHUNKS, ROWS, Tidying, drop, put
+from qwenbelt.tools.documents.stores.postings import Packed, packed
 
+MANY = 200  # chunks of a document that are not written while other writers wait
+_PAGES = 64  # that are read at a time
 _PASSAGE = "id, document, page, start, stop, kind, section, context"
 
 
@@ -53,7 +52,12 @@ class PostgresStore:
         self._collection = self._server.collection(collection)
         self._stemmer = Stemmer()
         self._words = WordSearch(self._server, self._collection, self._stemmer)
+        self._old_words = upgrade.OldWords(self._server, self._collection, self._stemmer)
         self._vectors = VectorSearch(self._server, self._collection)
+        self._tidying = Tidying(self._server, self._collection)
+        self._added = [0, 0]  # documents and chunks since their words were put in order
+        self._is_new = self._server.schema() > 1
+        self._caught_up = -1 if self._server.has_old_words() else None
 
     def close(self) -> None:
         """Closes the connections."""
@@ -61,27 +65,38 @@ class PostgresStore:
         self._stemmer.close()
 
     def settle(self) -> None:
-        """Tells the planner what the tables hold now."""
-        self._server.get().execute("ANALYZE qwenbelt.chunks")
+        """Puts the words in order, and tells the planner what the tables hold now."""
+        if not self._now_new():
+            upgrade.bring_forward(self._server)
+        if self._added[0]:
+            self._server.get().execute("ANALYZE qwenbelt.chunks, qwenbelt.pages")
+        self._tidying.run()
+        self._added = [0, 0]
+
+    def _now_new(self) -> bool:
+        """Returns whether the database has schema 2; others bring it forward too."""
+        if not self._is_new:
+            self._is_new = self._server.schema() > 1
+            self._caught_up = -1
+        return self._is_new
 
     # Taking in
 
     def begin(self, source: DocumentFile) -> tuple[int, bool]:
         """Returns the id of the content's document, made if it is new, and whether it is done."""
-        self._server.get().execute(
+        made = self._server.rows(
             """INSERT INTO qwenbelt.documents (collection, key, title, kind, bytes, pages, outline,
-            state) VALUES (%s, %s, %s, %s, %s, %s, %s, 'reading') ON CONFLICT DO NOTHING""",
-            (
-                self._collection,
-                source.key,
-                _clean(source.title),
-                source.kind,
-                source.bytes,
-                source.pages,
-                _clean(to_json(source.outline)),
-            ),
+            state) VALUES (%s, %s, %s, %s, %s, %s, %s, 'reading') ON CONFLICT DO NOTHING
+            RETURNING id, state""",
+            self._collection,
+            source.key,
+            _clean(source.title),
+            source.kind,
+            source.bytes,
+            source.pages,
+            _clean(to_json(source.outline)),
         )
-        ((document, state),) = self._server.rows(
+        ((document, state),) = made or self._server.rows(
             "SELECT id, state FROM qwenbelt.documents WHERE collection = %s AND key = %s",
             *(self._collection, source.key),
         )
@@ -112,78 +127,102 @@ class PostgresStore:
         self, document: int, source: DocumentFile, chunks: Iterable[tuple[Chunk, str]], keep: int
     ) -> None:
         """Makes a document visible under its path, in one transaction."""
-        given = list(chunks)  # read on this thread's connection before the transaction begins
+        given = list(chunks)
+        counted = list(zip([c for c, _ in given], self._stemmer.counts(given), strict=True))
+        words = packed(counts for _, counts in counted)
+        if len(given) > MANY and self._now_new():
+            with self._server.get().transaction():  # others finish their own documents meanwhile
+                if self._state(document) == "reading":
+                    self._put_chunks(document, counted, words)
         with self._server.writing(self._collection) as connection:
-            ((state,),) = connection.execute(
-                "SELECT state FROM qwenbelt.documents WHERE id = %s", (document,)
-            ).fetchall()
+            state = self._state(document)
+            if state == "reading":
+                self._put_chunks(document, counted, words)
             if state != "ready":
-                tokens = self._put_chunks(connection, document, given)
                 rows = connection.execute(
                     "SELECT number, notes FROM qwenbelt.pages WHERE document = %s ORDER BY number",
                     (document,),
                 ).fetchall()
-                notes = stored_notes(source.notes, rows, len(given))
+                notes = stored_notes(source.notes, rows, len(counted))
                 connection.execute(
-                    """UPDATE qwenbelt.documents SET state = 'ready', chunks = %s, tokens = %s,
-                    notes = %s WHERE id = %s""",
-                    (len(given), tokens, to_json(notes), document),
+                    "UPDATE qwenbelt.documents SET state = 'ready', notes = %s WHERE id = %s",
+                    (to_json(notes), document),
                 )
-            self._put_name(connection, document, source)
-            self._retire(connection, source.path, keep)
+            before = self._put_name(connection, document, source)
+            if before:
+                self._retire(connection, source.path, keep, before)
             self._touch(connection)
+        self._added[0] += 1
+        self._added[1] += len(counted)
+        if self._added[0] > ROWS or self._added[1] > CHUNKS:
+            self._added = [1, 0]
+            if self._now_new():
+                self._tidying.run()
 
-    def _put_chunks(self, connection: Any, document: int, given: list[tuple[Chunk, str]]) -> int:
-        seen: Counter[str] = Counter()
-        total = 0
-        with (
-            connection.cursor() as cursor,
-            cursor.copy(
-                """COPY qwenbelt.chunks (document, collection, page, start, stop, kind, section,
-            context, tokens, words) FROM STDIN"""
-            ) as copy,
-        ):
-            for chunk, text in given:
-                counts, tokens = self._stemmer.counts(chunk, text)
-                seen.update(counts.keys())
-                total += tokens
-                copy.write_row(
-                    (
-                        document,
-                        self._collection,
-                        chunk.page,
-                        chunk.start,
-                        chunk.end,
-                        chunk.kind,
-                        _clean(chunk.section),
-                        _clean(chunk.context),
-                        tokens,
-                        word_vector(counts),
-                    )
+    def _state(self, document: int) -> str:
+        rows = self._server.rows(
+            "SELECT state FROM qwenbelt.documents WHERE id = %s FOR UPDATE", document
+        )
+        return str(rows[0][0]) if rows else "gone"
+
+    def _schema_for_writing(self) -> int:
+        """Returns the schema, which then stays until the transaction ends."""
+        query = "SELECT value FROM qwenbelt.meta WHERE key = 'schema' FOR SHARE"
+        return int(self._server.rows(query)[0][0])
+
+    def _put_chunks(
+        self,
+        document: int,
+        counted: list[tuple[Chunk, tuple[dict[str, float], int]]],
+        words: Packed,
+    ) -> None:
+        """Stores chunks and their words; the document is seen when it has a name."""
+        connection = self._server.get()
+        is_new = self._schema_for_writing() > 1
+        with connection.cursor() as cursor:
+            ids = [
+                number
+                for (number,) in cursor.execute(
+                    """SELECT nextval('qwenbelt.chunks_id_seq') FROM generate_series(1, %s)""",
+                    (len(counted),),
                 )
-        self._count(connection, seen, 1)
-        return total
-
-    def _count(self, connection: Any, seen: Mapping[str, int], sign: int) -> None:
+            ]
+            columns = "id, document, collection, page, start, stop, kind, section, context, tokens"
+            if not is_new:
+                columns += ", words"
+            with cursor.copy(f"COPY qwenbelt.chunks ({columns}) FROM STDIN") as copy:
+                for number, (chunk, (counts, tokens)) in zip(ids, counted, strict=True):
+                    row = (
+                        *(number, document, self._collection, chunk.page, chunk.start, chunk.end),
+                        *(chunk.kind, _clean(chunk.section), _clean(chunk.context), tokens),
+                    )
+                    copy.write_row(row if is_new else (*row, upgrade.word_vector(counts)))
+        if is_new and ids:
+            put(connection, self._collection, document, ids, words)
+        elif ids:
+            upgrade.count(connection, self._collection, [counts for _, (counts, _) in counted])
         connection.execute(
-            """INSERT INTO qwenbelt.words AS w SELECT %s, u.word, u.count
-            FROM unnest(%s::text[], %s::bigint[]) AS u (word, count)
-            ON CONFLICT (collection, word) DO UPDATE SET count = w.count + excluded.count""",
-            (self._collection, list(seen), [sign * count for count in seen.values()]),
+            """UPDATE qwenbelt.documents SET state = 'filled', chunks = %s, tokens = %s, packed = %s
+            WHERE id = %s""",
+            (len(counted), int(words.lengths.sum()), is_new, document),
         )
 
-    def _put_name(self, connection: Any, document: int, source: DocumentFile) -> None:
+    def _put_name(self, connection: Any, document: int, source: DocumentFile) -> list[int]:
+        """Gives a document its name; returns those that had it."""
         here = (self._collection, source.path)
-        row = connection.execute(
+        before = connection.execute(
             """SELECT version, document FROM qwenbelt.names WHERE collection = %s AND path = %s
-            ORDER BY version DESC LIMIT 1""",
+            ORDER BY version DESC""",
             here,
-        ).fetchone()
+        ).fetchall()
+        row = before[0] if before else None
         if row is not None and row[1] == document:
-            return
-        connection.execute(
-            "UPDATE qwenbelt.names SET current = false WHERE collection = %s AND path = %s", here
-        )
+            return [old for _, old in before]
+        if row is not None:
+            connection.execute(
+                "UPDATE qwenbelt.names SET current = false WHERE collection = %s AND path = %s",
+                here,
+            )
         connection.execute(
             "INSERT INTO qwenbelt.names VALUES (%s, %s, %s, %s, %s, true, %s, %s)",
             (
@@ -195,8 +234,9 @@ class PostgresStore:
                 to_json(dict(source.meta)),
             ),
         )
+        return [old for _, old in before]
 
-    def _retire(self, connection: Any, path: str, keep: int) -> None:
+    def _retire(self, connection: Any, path: str, keep: int, before: Sequence[int]) -> None:
         """Forgets versions beyond those to keep; older ones stay readable, but unsearched."""
         connection.execute(
             """DELETE FROM qwenbelt.names
@@ -204,43 +244,44 @@ class PostgresStore:
             FROM qwenbelt.names WHERE collection = %s AND path = %s) - 1 - %s""",
             (self._collection, path, self._collection, path, keep),
         )
+        is_new = self._schema_for_writing() > 1
         for (old,) in connection.execute(
-            """SELECT id FROM qwenbelt.documents d WHERE collection = %s AND state = 'ready'
+            """SELECT id FROM qwenbelt.documents d WHERE id = ANY(%s) AND state = 'ready'
             AND NOT EXISTS (SELECT 1 FROM qwenbelt.names n
             WHERE n.document = d.id AND n.current)""",
-            (self._collection,),
+            (list(before),),
         ).fetchall():
-            gone = connection.execute(
-                """SELECT u.lexeme, count(*) FROM qwenbelt.chunks c, unnest(c.words) u
-                WHERE c.document = %s GROUP BY 1""",
-                (old,),
-            ).fetchall()
-            self._count(connection, dict(gone), -1)
+            if is_new:
+                drop(connection, self._collection, old)
+            else:
+                upgrade.drop_old(connection, self._collection, old)
             connection.execute("DELETE FROM qwenbelt.chunks WHERE document = %s", (old,))
             connection.execute(
                 "UPDATE qwenbelt.documents SET state = 'retired' WHERE id = %s", (old,)
             )
         connection.execute(
-            """DELETE FROM qwenbelt.documents d WHERE collection = %s AND state = 'retired'
+            """DELETE FROM qwenbelt.documents d WHERE id = ANY(%s) AND state = 'retired'
             AND NOT EXISTS (SELECT 1 FROM qwenbelt.names n WHERE n.document = d.id)""",
-            (self._collection,),
+            (list(before),),
         )
 
     def discard(self, document: int) -> None:
         """Forgets a document that was begun and not finished."""
         self._server.get().execute(
-            "DELETE FROM qwenbelt.documents WHERE id = %s AND state = 'reading'", (document,)
+            """DELETE FROM qwenbelt.documents WHERE id = %s AND state IN ('reading', 'filled')""",
+            (document,),
         )
 
     def remove(self, paths: Sequence[str]) -> None:
         """Forgets all versions of paths, and documents that no path leads to."""
         with self._server.writing(self._collection) as connection:
             for path in paths:
-                connection.execute(
-                    "DELETE FROM qwenbelt.names WHERE collection = %s AND path = %s",
+                gone = connection.execute(
+                    """DELETE FROM qwenbelt.names WHERE collection = %s AND path = %s
+                    RETURNING document""",
                     (self._collection, path),
-                )
-                self._retire(connection, path, 0)
+                ).fetchall()
+                self._retire(connection, path, 0, [document for (document,) in gone])
             self._touch(connection)
 
     def _touch(self, connection: Any) -> None:
@@ -261,6 +302,10 @@ class PostgresStore:
             return self._select("n.current AND d.id = %s", wanted)
         return self._select("n.current AND (n.name = %s OR n.path = %s)", wanted, wanted)
 
+    def named(self, documents: Sequence[int]) -> list[Document]:
+        """Returns documents by their ids, under each of their names."""
+        return self._select("n.current AND d.id = ANY(%s)", list(documents))
+
     def where(self, meta: Mapping[str, Any]) -> list[Document]:
         """Returns the documents that were added with these values."""
         found = self._select("n.current")
@@ -270,7 +315,7 @@ class PostgresStore:
         query = f"""SELECT d.id, n.name, n.path, d.title, d.kind, d.pages, d.chunks, d.bytes,
             n.added, n.version, n.current, n.meta, d.notes FROM qwenbelt.names n
             JOIN qwenbelt.documents d ON d.id = n.document
-            WHERE n.collection = %s AND d.state <> 'reading' AND {where}
+            WHERE n.collection = %s AND d.state IN ('ready', 'retired') AND {where}
             ORDER BY n.name, n.path, n.version DESC"""  # noqa: S608 - constant text
         return [
             Document(*[*row, json.loads(meta), tuple(json.loads(notes))])
@@ -290,14 +335,33 @@ class PostgresStore:
 
     def pages(self, document: int, numbers: Iterable[int] | None = None) -> Iterator[Page]:
         """Yields pages in order, or those of the given numbers that exist."""
-        wanted = sorted(self.have_pages(document)) if numbers is None else list(numbers)
-        query = (
-            f"SELECT {PAGE_COLUMNS} FROM qwenbelt.pages WHERE document = %s AND number = ANY(%s)"  # noqa: S608
-        )
-        for first in range(0, len(wanted), 64):
-            part = wanted[first : first + 64]
-            found = {row[0]: row for row in self._server.rows(query, document, part)}
+        start = f"SELECT {PAGE_COLUMNS} FROM qwenbelt.pages WHERE document = %s"  # noqa: S608
+        if numbers is None:
+            last = 0
+            query = f"{start} AND number > %s ORDER BY number LIMIT {_PAGES}"
+            while rows := self._server.rows(query, document, last):
+                yield from map(page_of, rows)
+                last = rows[-1][0]
+                if len(rows) < _PAGES:
+                    return
+            return
+        wanted = list(numbers)
+        for first in range(0, len(wanted), _PAGES):
+            part = wanted[first : first + _PAGES]
+            rows = self._server.rows(f"{start} AND number = ANY(%s)", document, part)
+            found = {row[0]: row for row in rows}
             yield from (page_of(found[number]) for number in part if number in found)
+
+    def pages_at(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], Page]:
+        """Returns pages by document and number; those that do not exist are left out."""
+        columns = ", ".join(f"p.{name.strip()}" for name in PAGE_COLUMNS.split(","))
+        rows = self._server.rows(
+            f"""SELECT p.document, {columns} FROM unnest(%s::bigint[], %s::int[]) AS w (d, n)
+            JOIN qwenbelt.pages p ON p.document = w.d AND p.number = w.n""",  # noqa: S608
+            [document for document, _ in places],
+            [number for _, number in places],
+        )
+        return {(int(document), int(row[0])): page_of(row) for document, *row in rows}
 
     def state(self) -> object:
         """Returns a value that changes when documents do."""
@@ -319,7 +383,23 @@ class PostgresStore:
 
     def match(self, terms: Sequence[str], limit: int, scope: Scope) -> list[Match]:
         """Returns the chunks that fit search terms best."""
-        return self._matches(self._words.ranked(terms, limit, scope))
+        if not self._now_new():
+            return self._matches(self._old_words.ranked(terms, limit, scope))
+        self._catch_up()
+        documents = scope.documents
+
+        def rank(count: int) -> Ranked:
+            return self._words.ranked(terms, count, documents)
+
+        return best_within(rank, self._passages, limit, scope)
+
+    def _catch_up(self) -> None:
+        """Takes over what replicas of the version before added, as long as there may be any."""
+        if self._caught_up is not None and self._caught_up != self.state():
+            upgrade.catch_up(self._server, self._collection)
+            self._caught_up = revision(self._server, self._collection)
+            if not self._server.has_old_words():
+                self._caught_up = None
 
     def missing_vectors(self, model: str, limit: int) -> list[Unplaced]:
         """Returns chunks that have no vector of a model."""
@@ -346,10 +426,12 @@ class PostgresStore:
         return self._matches(self._vectors.ranked(model, vector, limit, scope))
 
     def _matches(self, ranked: Ranked) -> list[Match]:
-        query = f"SELECT {_PASSAGE} FROM qwenbelt.chunks WHERE id = ANY(%s)"  # noqa: S608
-        rows = self._server.rows(query, [chunk for chunk, _ in ranked])
-        held = {row[0]: Passage(*row) for row in rows}
+        held = self._passages([chunk for chunk, _ in ranked])
         return [Match(held[chunk], score) for chunk, score in ranked if chunk in held]
+
+    def _passages(self, chunks: Sequence[int]) -> dict[int, Passage]:
+        query = f"SELECT {_PASSAGE} FROM qwenbelt.chunks WHERE id = ANY(%s)"  # noqa: S608
+        return {row[0]: Passage(*row) for row in self._server.rows(query, list(chunks))}
 
     def passage(self, chunk: int) -> Passage | None:
         """Returns a chunk by its id."""

@@ -1,4 +1,9 @@
-"""The tables of an index in PostgreSQL, and connections to it."""
+"""The tables of an index in PostgreSQL, and connections to it.
+
+Schema 1 kept the words of a chunk as a tsvector with a GIN index; schema 2 keeps lists of our own
+(see `postgres_words`). A database of schema 1 is used as it is until it is brought forward (see
+`postgres_upgrade`), so that replicas of the version before go on meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from qwenbelt.core.processes import PerThread
 from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.tools.documents.search.tokens import TOKENS_VERSION
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _LOCK = 0x51574278  # "QWBx": taken while the tables are made
 SECONDS = 15  # to connect
 
@@ -47,20 +52,36 @@ CREATE TABLE IF NOT EXISTS qwenbelt.chunks (
   document bigint NOT NULL REFERENCES qwenbelt.documents ON DELETE CASCADE,
   collection integer NOT NULL, page integer NOT NULL, start integer NOT NULL,
   stop integer NOT NULL, kind text NOT NULL, section text NOT NULL, context text NOT NULL,
-  tokens integer NOT NULL, words tsvector NOT NULL
+  tokens integer NOT NULL
 );
 CREATE INDEX IF NOT EXISTS chunks_document ON qwenbelt.chunks (document, page);
-CREATE INDEX IF NOT EXISTS chunks_words ON qwenbelt.chunks USING gin (words);
-CREATE TABLE IF NOT EXISTS qwenbelt.words (
-  collection integer NOT NULL, word text NOT NULL, count bigint NOT NULL,
-  PRIMARY KEY (collection, word)
-);
 CREATE TABLE IF NOT EXISTS qwenbelt.vectors (
   chunk bigint NOT NULL REFERENCES qwenbelt.chunks ON DELETE CASCADE,
   model text NOT NULL, data bytea NOT NULL, PRIMARY KEY (chunk, model)
 );
 ALTER TABLE qwenbelt.vectors ADD COLUMN IF NOT EXISTS parts bytea NOT NULL DEFAULT '';
 ALTER TABLE qwenbelt.pages ADD COLUMN IF NOT EXISTS label text NOT NULL DEFAULT '';
+ALTER TABLE qwenbelt.documents ADD COLUMN IF NOT EXISTS packed boolean NOT NULL DEFAULT false;
+CREATE TABLE IF NOT EXISTS qwenbelt.identity (value text NOT NULL);
+CREATE TABLE IF NOT EXISTS qwenbelt.packed (
+  document bigint PRIMARY KEY REFERENCES qwenbelt.documents ON DELETE CASCADE,
+  collection integer NOT NULL, chunks integer NOT NULL, ids bytea NOT NULL,
+  lengths bytea NOT NULL, terms text NOT NULL, ends bytea NOT NULL, lists bytea NOT NULL
+);
+CREATE INDEX IF NOT EXISTS packed_collection ON qwenbelt.packed (collection);
+CREATE TABLE IF NOT EXISTS qwenbelt.segments (
+  id bigserial PRIMARY KEY, collection integer NOT NULL, chunks integer NOT NULL,
+  ids bytea NOT NULL, lengths bytea NOT NULL, documents bytea NOT NULL, starts bytea NOT NULL
+);
+CREATE INDEX IF NOT EXISTS segments_collection ON qwenbelt.segments (collection);
+CREATE TABLE IF NOT EXISTS qwenbelt.postings (
+  segment bigint NOT NULL, term text COLLATE "C" NOT NULL, list bytea NOT NULL,
+  PRIMARY KEY (segment, term)
+);
+ALTER TABLE qwenbelt.postings ALTER COLUMN list SET STORAGE EXTERNAL;
+CREATE TABLE IF NOT EXISTS qwenbelt.dead (
+  collection integer NOT NULL, document bigint NOT NULL, PRIMARY KEY (collection, document)
+);
 """
 _PLACED = """
 CREATE TABLE IF NOT EXISTS qwenbelt.placed (
@@ -75,6 +96,7 @@ class Server:
 
     Attributes:
         has_vectors: whether the database has pgvector.
+        identity: tells this database from another one at the same URL.
 
     Raises:
         ConfigError: the `postgres` extra is not installed.
@@ -90,6 +112,7 @@ class Server:
             ) from error
         self._psycopg = psycopg
         self._url = url
+        self.identity = ""
         self._connections: PerThread[Any] = PerThread(
             self._connect, lambda made: made.close(), lambda made: not made.closed
         )
@@ -108,7 +131,10 @@ class Server:
         return self._connections.get()
 
     def _connect(self) -> Any:
-        return self._psycopg.connect(self._url, autocommit=True, connect_timeout=SECONDS)
+        made = self._psycopg.connect(self._url, autocommit=True, connect_timeout=SECONDS)
+        # as the SQLite store: a server that loses power may lose the last files, and nothing else
+        made.execute("SET synchronous_commit = off")
+        return made
 
     def rows(self, query: str, *values: Any) -> list[Any]:
         """Runs a query and returns its rows."""
@@ -120,8 +146,12 @@ class Server:
         """One transaction that writes to a collection; writers of one wait for each other."""
         connection = self.get()
         with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, collection))
+            self.lock(connection, collection)
             yield connection
+
+    def lock(self, connection: Any, collection: int) -> None:
+        """Waits until no other writer is at names and lists of a collection; to the end."""
+        connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, collection))
 
     def close(self) -> None:
         """Closes the connections of all threads."""
@@ -136,19 +166,65 @@ class Server:
         return int(number)
 
     def _prepare(self) -> bool:
+        exists = "SELECT to_regclass('qwenbelt.segments') IS NOT NULL"
+        if not self.rows(exists)[0][0]:  # altering tables waits for whoever reads them
+            with self.writing(0) as connection:
+                connection.execute(_TABLES)
         with self.writing(0) as connection:
-            connection.execute(_TABLES)
+            connection.execute(
+                """INSERT INTO qwenbelt.identity SELECT gen_random_uuid()::text
+                WHERE NOT EXISTS (SELECT 1 FROM qwenbelt.identity)"""
+            )
             values = {"schema": str(SCHEMA_VERSION), "tokens": str(TOKENS_VERSION)}
             for entry in values.items():
                 query = "INSERT INTO qwenbelt.meta VALUES (%s, %s) ON CONFLICT DO NOTHING"
                 connection.execute(query, entry)
             found = dict(connection.execute("SELECT key, value FROM qwenbelt.meta").fetchall())
-            if found != values:
-                raise InputError(
-                    "The PostgreSQL index was made by another version of qwenbelt.",
-                    fix="Drop its schema qwenbelt and add the files again.",
-                )
+            self._check(found)
+            ((self.identity,),) = connection.execute(
+                "SELECT value FROM qwenbelt.identity"
+            ).fetchall()
         return self._place_vectors()
+
+    def _check(self, found: dict[str, str]) -> None:
+        # a newer version may say that this one can still use its tables
+        least = int(found.get("least", found["schema"]))
+        if least > SCHEMA_VERSION or found["tokens"] != str(TOKENS_VERSION):
+            raise InputError(
+                "The PostgreSQL index was made by another version of qwenbelt.",
+                fix="Drop its schema qwenbelt and add the files again.",
+            )
+
+    def has_old_words(self) -> bool:
+        """Returns whether chunks have the tsvector of schema 1."""
+        return bool(
+            self.rows(
+                """SELECT 1 FROM pg_attribute WHERE attrelid = 'qwenbelt.chunks'::regclass
+                AND attname = 'words' AND NOT attisdropped"""
+            )
+        )
+
+    def schema(self) -> int:
+        """Returns the schema that the tables have now."""
+        ((found,),) = self.rows("SELECT value FROM qwenbelt.meta WHERE key = 'schema'")
+        return int(found)
+
+    def another(self) -> Any:
+        """Returns a new connection that the caller closes."""
+        return self._connect()
+
+    @contextlib.contextmanager
+    def alone(self, collection: int) -> Iterator[bool]:
+        """Gives whether nobody else is putting a collection's words in order now."""
+        connection = self.get()
+        query = "SELECT {}(%s, %s)"
+        values = (_LOCK + 1, collection)
+        row = connection.execute(query.format("pg_try_advisory_lock"), values).fetchone()
+        try:
+            yield bool(row[0])
+        finally:
+            if row[0]:
+                connection.execute(query.format("pg_advisory_unlock"), values)
 
     def _place_vectors(self) -> bool:
         known = "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"

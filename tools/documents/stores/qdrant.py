@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -126,8 +126,11 @@ class QdrantStore:
         self._records.drop_chunks(document)
         batch: list[tuple[int, dict[str, Any], tuple[list[int], list[float]]]] = []
         count = 0
-        for count, (chunk, text) in enumerate(chunks, 1):
-            counts, tokens = self._stemmer.counts(chunk, text)
+        given = list(chunks)
+        counted = self._stemmer.counts(given)
+        for count, ((chunk, text), (counts, tokens)) in enumerate(
+            zip(given, counted, strict=True), 1
+        ):
             scale = K1 * (1 - B + B * tokens / USUAL_TOKENS)
             weights: dict[int, float] = {}
             for word, number in counts.items():
@@ -214,6 +217,10 @@ class QdrantStore:
         found += self._select({"current": True, "path": wanted})
         return list({(d.path, d.version): d for d in found}.values())
 
+    def named(self, documents: Sequence[int]) -> list[Document]:
+        """Returns documents by their ids, under each of their names."""
+        return [found for document in documents for found in self.find(document)]
+
     def where(self, meta: Mapping[str, Any]) -> list[Document]:
         """Returns the documents that were added with these values."""
         found = self._select({"current": True})
@@ -265,6 +272,14 @@ class QdrantStore:
                 row = list(held["row"])
                 row[4] = base64.b64decode(row[4])
                 yield page_of(row)
+
+    def pages_at(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], Page]:
+        """Returns pages by document and number; those that do not exist are left out."""
+        return {
+            (document, number): page
+            for document, number in places
+            for page in self.pages(document, [number])
+        }
 
     def state(self) -> object:
         """Returns a value that changes when documents do."""

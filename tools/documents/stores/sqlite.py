@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from qwenbelt.tools.documents.store import (
     Scope,
     Unplaced,
 )
-from qwenbelt.tools.documents.stores.sqlite_fulltext import FullText, Range, Ranked
+from qwenbelt.tools.documents.stores.narrowing import Ranked, best_within
+from qwenbelt.tools.documents.stores.sqlite_fulltext import FullText, Range
 from qwenbelt.tools.documents.stores.sqlite_schema import Connections, revision, touch
 from qwenbelt.tools.documents.stores.sqlite_sources import Source, log_added, log_removed
 from qwenbelt.tools.documents.stores.sqlite_vectors import VectorTable
@@ -236,6 +237,10 @@ class SqliteStore:
         where = "n.current = 1 AND (n.name = ? OR n.path = ?)"
         return list(self._select(where, wanted, wanted))
 
+    def named(self, documents: Sequence[int]) -> list[Document]:
+        """Returns documents by their ids, under each of their names."""
+        return [found for document in documents for found in self.find(document)]
+
     def where(self, meta: Mapping[str, Any]) -> list[Document]:
         """Returns the documents that were added with these values."""
         found = self._select("n.current = 1")
@@ -269,6 +274,14 @@ class SqliteStore:
             return
         for number in numbers:
             yield from map(page_of, self._all(f"{query} AND number = ?", document, number))
+
+    def pages_at(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], Page]:
+        """Returns pages by document and number; those that do not exist are left out."""
+        return {
+            (document, number): page
+            for document, number in places
+            for page in self.pages(document, [number])
+        }
 
     def state(self) -> object:
         """Returns a value that changes when documents do."""
@@ -320,14 +333,7 @@ class SqliteStore:
         ranges = None if scope.documents is None else self._ranges(scope.documents)
         if ranges == []:
             return []
-        filtered = scope.pages is not None or bool(scope.section)
-        fetch = 20 * limit if filtered else limit
-        while True:
-            ranked = rank(fetch, ranges)
-            found = self._chosen(ranked, limit, scope)
-            if len(found) >= limit or len(ranked) < fetch:
-                return found
-            fetch *= 8  # too few of the best are within the scope, or some are gone
+        return best_within(lambda fetch: rank(fetch, ranges), self._passages, limit, scope)
 
     def _ranges(self, documents: Sequence[int]) -> list[tuple[int, int]]:
         return [
@@ -338,22 +344,6 @@ class SqliteStore:
                 document,
             )
         ]
-
-    def _chosen(self, rows: Ranked, limit: int, scope: Scope) -> list[Match]:
-        pages = None if scope.pages is None else frozenset(scope.pages)
-        section = (scope.section or "").lower()
-        found: list[Match] = []
-        passages = self._passages([chunk for chunk, _ in rows])
-        for chunk, score in rows:
-            passage = passages.get(chunk)
-            if passage is None or (pages is not None and passage.page not in pages):
-                continue
-            if section and section not in passage.section.lower():
-                continue
-            found.append(Match(passage, score))
-            if len(found) >= limit:
-                break
-        return found
 
     def _passages(self, chunks: Sequence[int]) -> dict[int, Passage]:
         query = f"SELECT {_PASSAGE} FROM chunks WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608

@@ -21,10 +21,10 @@ from qwenbelt.tools.documents.stores.fulltext_snapshot import (
     stems_of,
     table,
 )
+from qwenbelt.tools.documents.stores.narrowing import Ranked
 from qwenbelt.tools.documents.stores.sqlite_schema import Connections, revision, touch
 
 Range = tuple[int, int]  # first and last chunk id
-Ranked = list[tuple[int, float]]  # chunk id and score, higher is better
 
 
 class FullText:

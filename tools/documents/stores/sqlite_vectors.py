@@ -16,7 +16,8 @@ from qwenbelt.tools.documents.search.sentence_vectors import DEEPER, middle, oth
 from qwenbelt.tools.documents.search.vector_cache import Small
 from qwenbelt.tools.documents.store import Unplaced
 from qwenbelt.tools.documents.stores.fulltext_snapshot import Places, best
-from qwenbelt.tools.documents.stores.sqlite_fulltext import Range, Ranked, mask_of
+from qwenbelt.tools.documents.stores.narrowing import Ranked
+from qwenbelt.tools.documents.stores.sqlite_fulltext import Range, mask_of
 from qwenbelt.tools.documents.stores.sqlite_schema import Connections, revision, touch
 
 BLOCK = 1024  # rows that are widened at a time, so that they stay in the cache

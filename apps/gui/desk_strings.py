@@ -1,0 +1,101 @@
+"""Texts of the desk: the side pane, the composer's menus, what one does with a conversation."""
+
+from __future__ import annotations
+
+# those that the page's scripts show
+SCRIPT_TEXTS = {
+    "run_cell": ("Run", "运行"),
+    "edit_cell": ("Edit and run again", "修改并重新运行"),
+    "new_cell": ("New cell", "新单元"),
+    "remove_cell": ("Remove", "移除"),
+    "cell_code": ("Code of the cell", "单元代码"),
+    "own_cell": ("yours", "您的"),
+    "variables": ("Variables", "变量"),
+    "variables_none": ("No variables yet.", "还没有变量。"),
+    "variables_rest": (
+        "The session rests; its variables come back when code runs.",
+        "会话已休眠；再次运行代码时变量会恢复。",
+    ),
+    "variable_name": ("Name", "名称"),
+    "variable_kind": ("Kind", "类型"),
+    "variable_size": ("Size", "大小"),
+    "variable_text": ("Value", "值"),
+    "tables_of": ("Tables in {name}", "{name} 中的表格"),
+    "tables_none": ("No table on the pages up to {read}.", "到第 {read} 页没有表格。"),
+    "tables_more": ("Look further", "继续查找"),
+    "thumbnails": ("Pages", "页面"),
+    "page_number": ("Page {page}", "第 {page} 页"),
+    "hits": ("{count} on this page", "本页 {count} 处"),
+    "compare": ("Compare two answers", "比较两次回答"),
+    "compare_first": ("First", "第一个"),
+    "compare_second": ("Second", "第二个"),
+    "not_shown": ("(another version)", "（其他版本）"),
+    "menu_commands": ("Prompts and skills", "提示词与技能"),
+    "menu_mentions": ("Files, agents and resources", "文件、智能体与资源"),
+    "menu_count": ("{count} to choose from", "{count} 项可选"),
+    "menu_none": ("Nothing of that name", "没有匹配项"),
+    "menu_forget": ("Forget this prompt", "删除此提示词"),
+    "kind_own": ("yours", "您的"),
+    "kind_prompt": ("prompt", "提示词"),
+    "kind_skill": ("skill", "技能"),
+    "kind_mcp": ("MCP", "MCP"),
+    "kind_agent": ("agent", "智能体"),
+    "kind_file": ("file", "文件"),
+    "keep_prompt": ("Keep the last question as a prompt", "把上一个问题存为提示词"),
+}
+# those of the server
+SERVER_TEXTS = {
+    "use_skill": ("Use the skill {name}: ", "使用技能 {name}："),
+    "starter_summary": ("summary", "总结"),
+    "starter_summary_text": (
+        "Summarise the attached files in ten lines, each with a citation.",
+        "用十行总结所附文件，每行给出引用。",
+    ),
+    "starter_table": ("table", "表格"),
+    "starter_table_text": (
+        "Put the figures of the attached files into one table, with the page each comes from.",
+        "把所附文件中的数字整理成一张表，并注明各自的页码。",
+    ),
+    "starter_check": ("check", "核对"),
+    "starter_check_text": (
+        "Check each claim of the following text against the attached files:\n",
+        "对照所附文件核对下文的每个说法：\n",
+    ),
+    "starter_plain": ("plain", "通俗"),
+    "starter_plain_text": ("Explain in plain words: ", "用通俗的话解释："),
+    "prompt_name": ("Give the prompt a name.", "请为提示词命名。"),
+    "many_prompts": (
+        "At most {count} prompts of your own; forget some.",
+        "最多 {count} 条自己的提示词，请删除一些。",
+    ),
+    "model_step": ("model", "模型"),
+    "path_words": (
+        "What the end waited for: {steps} = {total}; beside it ran {beside} more.",
+        "关键路径：{steps} = {total}；另有 {beside} 个调用同时进行。",
+    ),
+    "path_alone": ("What the end waited for: {steps} = {total}.", "关键路径：{steps} = {total}。"),
+    "fact_total": ("Time", "总用时"),
+    "fact_model": ("Model", "模型用时"),
+    "fact_first": ("First word after", "首字用时"),
+    "fact_tools": ("Tools, added up", "工具用时合计"),
+    "fact_calls": ("Calls", "调用次数"),
+    "fact_failed": ("Failed calls", "失败调用"),
+    "fact_into": ("Tokens in", "输入 token"),
+    "fact_cached": ("of them from the cache", "其中命中缓存"),
+    "fact_out": ("Tokens out", "输出 token"),
+    "fact_cost": ("Cost", "费用"),
+    "cell_runs": ("A cell still runs; stop it first.", "还有单元在运行，请先停止。"),
+    "cell_empty": ("Write some code first.", "请先输入代码。"),
+    "many_cells": (
+        "At most {count} cells of your own; remove some.",
+        "最多 {count} 个自己的单元，请移除一些。",
+    ),
+    "no_code_tool": (
+        "Code cannot be run here: the code interpreter is not among the chosen tools.",
+        "此处不能运行代码：所选工具中没有代码解释器。",
+    ),
+    "no_frame": (
+        "{name}: no table in the session now.",
+        "{name}：会话中目前没有这个表格。",
+    ),
+}

@@ -1,0 +1,185 @@
+"""Postings in arrays: how often each word is in each chunk, packed for a store and searched here.
+
+A list says of one word in which chunks it is and how often. Scores are BM25, with the constants and
+the steps of the SQLite store's snapshot, so that both find the same. Words that many chunks have
+weigh little: once enough chunks have scores that such words cannot make up for, only those chunks
+are looked up in the long lists (the rule known as MaxScore); the best are the same as without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from qwenbelt.tools.documents.stores.fulltext_snapshot import K1, B, Floats, Places, best, floor_of
+
+TOP = K1 + 1.0  # the limit of a word's weight before its rarity
+STEPS = 255.0
+LONG = 4096  # from so many entries on, a list is worth not adding up
+Counts = npt.NDArray[np.uint8]
+
+
+class Packed(NamedTuple):
+    """The words of one document's chunks, ready for a row of a store.
+
+    Attributes:
+        lengths: how many tokens each chunk has.
+        terms: the words, sorted.
+        ends: where the entries of each word end.
+        places: chunks of the entries, counted within the document.
+        counts: how often; words of titles and table headers count twice.
+    """
+
+    lengths: npt.NDArray[np.uint32]
+    terms: list[str]
+    ends: npt.NDArray[np.uint32]
+    places: Places
+    counts: Counts
+
+
+def packed(chunks: Iterable[tuple[Mapping[str, float], int]]) -> Packed:
+    """Packs the words of chunks, given as counts by word and number of tokens."""
+    numbers: dict[str, int] = {}
+    owners: list[int] = []
+    counted: list[float] = []
+    sizes, lengths = [], []
+    for counts, tokens in chunks:
+        owners += [numbers.setdefault(word, len(numbers)) for word in counts]
+        counted += counts.values()
+        sizes.append(len(counts))
+        lengths.append(tokens)
+    terms = sorted(numbers)
+    ranks = np.zeros(len(terms), np.uint32)
+    ranks[[numbers[term] for term in terms]] = np.arange(len(terms))
+    owner = ranks[np.array(owners, np.int64)]
+    order = np.argsort(owner, kind="stable")  # places of a word stay in order
+    places = np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes)
+    return Packed(
+        np.array(lengths, np.uint32),
+        terms,
+        np.cumsum(np.bincount(owner, minlength=len(terms))).astype(np.uint32),
+        places[order],
+        np.minimum(counted, 255).astype(np.uint8)[order],
+    )
+
+
+def joined(parts: Sequence[Packed]) -> Iterable[tuple[str, Places, Counts]]:
+    """Yields the lists of several documents as one, by word; chunks are counted through."""
+    numbers: dict[str, int] = {}
+    owners, places = [], []
+    base = 0
+    for part in parts:
+        own = np.array([numbers.setdefault(t, len(numbers)) for t in part.terms], np.uint32)
+        ends = part.ends.tolist()
+        sizes = [stop - start for start, stop in zip([0, *ends], ends, strict=False)]
+        owners.append(np.repeat(own, sizes))
+        places.append(part.places + np.uint32(base))
+        base += len(part.lengths)
+    if not numbers:
+        return
+    owner = np.concatenate(owners)
+    order = np.argsort(owner, kind="stable")  # places of a word stay in order
+    place = np.concatenate(places)[order]
+    count = np.concatenate([part.counts for part in parts])[order]
+    ends = np.cumsum(np.bincount(owner, minlength=len(numbers)))
+    for term in sorted(numbers):
+        stop = ends[numbers[term]]
+        start = ends[numbers[term] - 1] if numbers[term] else 0
+        yield term, place[start:stop], count[start:stop]
+
+
+def to_bytes(places: Places, counts: Counts) -> bytes:
+    """Returns a list as it is stored."""
+    return places.astype("<u4").tobytes() + counts.tobytes()
+
+
+def from_bytes(data: bytes) -> tuple[Places, Counts]:
+    """Returns a stored list: five bytes an entry."""
+    size = len(data) // 5
+    return np.frombuffer(data, "<u4", size), np.frombuffer(data, np.uint8, size, 4 * size)
+
+
+def steps_of(
+    places: Places, counts: Counts, lengths: npt.NDArray[np.uint32], mean: float
+) -> Counts:
+    """Returns the BM25 weights of a list before the word's rarity, in steps."""
+    numbers = counts.astype(np.float32)
+    scale = K1 * (1 - B + B * lengths[places] / np.float32(mean))
+    return np.rint(numbers * STEPS / (numbers + scale)).astype(np.uint8)
+
+
+class Word(NamedTuple):
+    """A word of a question: how rare it is, and its lists with the place where each begins."""
+
+    rarity: float
+    lists: list[tuple[int, Places, Counts]]
+
+    @property
+    def most(self) -> float:
+        """The most that it adds to a score."""
+        highest = max((int(steps.max()) for _, _, steps in self.lists if len(steps)), default=0)
+        return self.rarity * TOP * highest / STEPS
+
+    @property
+    def size(self) -> int:
+        """How many entries it has."""
+        return sum(len(places) for _, places, _ in self.lists)
+
+
+def top(
+    words: Sequence[Word], size: int, limit: int, within: npt.NDArray[np.bool_] | None = None
+) -> list[tuple[int, float]]:
+    """Returns the places with the highest scores, best first, and their scores.
+
+    Args:
+        words: of the question.
+        size: how many places there are.
+        limit: at most this many.
+        within: the places to choose from; None for all.
+    """
+    bounds = [word.most for word in words]
+    order = sorted(range(len(words)), key=lambda n: -bounds[n])
+    total = np.zeros(size, np.float32)
+    for done, number in enumerate(order):
+        rest = order[done:]
+        left = sum(words[n].size for n in rest)
+        if done and left >= max(LONG, size >> 5):
+            bound = sum(bounds[n] for n in rest)
+            if within is not None:
+                np.multiply(total, within, out=total)
+            least = floor_of(total, limit)
+            # what has none of the words so far cannot be among the best
+            if least > bound:
+                some = np.flatnonzero(total >= np.float32((least - bound) * 0.9999))
+                if len(some) * 16 < left:
+                    return _finished(some, total[some], [words[n] for n in rest], limit)
+        _add(total, words[number])
+    if within is not None:
+        np.multiply(total, within, out=total)
+    return [(int(place), float(total[place])) for place in best(total, limit)]
+
+
+def _add(total: Floats, word: Word) -> None:
+    factor = np.float32(word.rarity * TOP / STEPS)
+    for base, places, steps in word.lists:
+        if len(places):
+            total[base : base + int(places[-1]) + 1][places] += steps * factor
+
+
+def _finished(
+    some: npt.NDArray[np.intp], scores: Floats, words: Sequence[Word], limit: int
+) -> list[tuple[int, float]]:
+    """Adds the last words to the scores of some places only."""
+    for word in words:
+        factor = np.float32(word.rarity * TOP / STEPS)
+        for base, places, steps in word.lists:
+            first, last = np.searchsorted(some, [base, base + int(places[-1]) + 1])
+            here = (some[first:last] - base).astype(np.uint32)
+            at = np.searchsorted(places, here)
+            found = places[at] == here
+            scores[first:last][found] += steps[at[found]] * factor
+    ordered = np.lexsort((some, -scores))[:limit]
+    return [(int(some[n]), float(scores[n])) for n in ordered if scores[n] > 0]
