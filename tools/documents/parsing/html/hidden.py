@@ -49,7 +49,7 @@ def hidden_elements(soup: BeautifulSoup, sheets: dict[int, Style]) -> Iterator[t
             yield tag, why
 
 
-def elements(soup: BeautifulSoup) -> Iterator[Tag]:
+def elements(soup: Tag) -> Iterator[Tag]:
     """Yields a page's elements, outer ones first; not those inside of what the caller takes out."""
     waiting: list[Any] = [soup]
     while waiting:

@@ -158,7 +158,7 @@ def _before(tag: Tag) -> str:
 
 
 def _sup(tag: Tag, page: HtmlPage) -> str:
-    links = (n for n in tag.descendants if getattr(n, "name", None) == "a")
+    links = (n for n in elements(tag) if n.name == "a")
     linked = any(str(link.get("href") or "").startswith("#") for link in links)
     return raised(_before(tag), tag.get_text(), linked=linked)
 

@@ -37,7 +37,6 @@ _MARKED = re.compile(rf"([.#])({_NAME})")
 _ESCAPE = re.compile(r"\\(.)")
 _NESTED = re.compile(r"\((?:[^()]|\([^()]*\))*\)|\[[^\]]*\]|\"[^\"]*\"|'[^']*'")
 _JOINT = re.compile(r"\s*([>+~])\s*|\s+")
-_NOBODY: _Names = ("", "", frozenset())
 
 
 def declarations(text: str) -> Style:
@@ -162,7 +161,9 @@ class SheetReader:
         return found
 
     def _bears(self, tag: Tag, wanted: _Compound) -> bool:
-        name, own, classes = self._names.get(id(tag), _NOBODY)
+        if id(tag) not in self._names:  # the document itself
+            return False
+        name, own, classes = self._names[id(tag)]
         if (wanted.tag and wanted.tag != name) or (wanted.own and wanted.own != own):
             return False
         return not wanted.classes or classes.issuperset(wanted.classes)

@@ -158,14 +158,15 @@ def _sides(page: Any, placement: Placement) -> Floats:
     owners = np.repeat(np.array(paths, np.uint64), counts).tolist()
     numbers = (np.arange(total) - np.repeat(firsts, counts)).tolist()
     segments = list(map(_segment_at, owners, numbers))
-    spots = np.zeros((total, 2), np.float32)
-    at = spots.ctypes.data
-    end = at + spots.nbytes
+    points = np.zeros((total, 2), np.float32)
+    at = points.ctypes.data
+    end = at + points.nbytes
     deque(map(_point_of, segments, range(at, end, 8), range(at + 4, end, 8)), maxlen=0)
     begins = np.fromiter(map(_kind_of, segments), np.int32, total) == raw.FPDF_SEGMENT_MOVETO
     begins[firsts[np.array(counts) > 0]] = True
     closed = np.fromiter(map(_closes, segments), np.int32, total) != 0
-    x, y = _moved(*spots.astype(np.float64).T, np.repeat(matrices[:kept], counts, axis=0).T)
+    spots = points.astype(np.float64)
+    x, y = _moved(spots[:, 0], spots[:, 1], np.repeat(matrices[:kept], counts, axis=0).T)
     return _straight(*_moved(x, y, np.array(placement.matrix, np.float64)), begins, closed)
 
 
