@@ -68,7 +68,7 @@ def card_html(
     return (
         f'<div class="qb-card {state}" id="{card_id}">'
         f'<details id="{card_id}-d"{opened}><summary>{summary}</summary>'
-        f'<div class="qb-card-body">{body}</div></details>'
+        f'<div class="qb-card-body" id="{card_id}-b">{body}</div></details>'
         f"{_progress_html(call)}{_approval_html(call, around.language)}"
         f"{_figures_html(call, around, embedded)}</div>"
     )
