@@ -44,7 +44,7 @@ def show(
     try:
         timeline = Timeline(records)
         if html is not None:
-            _write_page(records, Path(file), html, other and (other, compare or ""))
+            _write_page(records, Path(file), html, (other, compare) if other and compare else None)
             return
         if other is not None:
             _print_compared((records, file), (other, compare or ""), as_json)
