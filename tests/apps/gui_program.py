@@ -11,7 +11,7 @@ from qwen_agent.llm.schema import ContentItem
 
 from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.gui import server
-from qwenbelt.tools import Tool
+from qwenbelt.tools import Plot, Tool
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c"
@@ -71,7 +71,7 @@ class Mail(Look):
 def make_agent(choice: AgentChoice, made: dict[str, Any], **settings: Any) -> Any:
     from qwenbelt.agents import FnCallAgent, endpoint
 
-    tools = [Look(), Draw(), Find(), Query(), Mail()]
+    tools = [Look(), Draw(), Find(), Query(), Plot(), Mail()]
     return FnCallAgent(tools, endpoint(choice.endpoint), approve=choice.approve, **settings)
 
 

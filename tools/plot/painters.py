@@ -205,6 +205,17 @@ def bar(axes: Axes, chart: Chart, _: Language) -> None:
     _legend(axes, chart)
 
 
+def ranges(axes: Axes, chart: Chart, _: Language) -> None:
+    """A bar for each label from the first series' value to the second's."""
+    low, high = (_values(series) for series in chart.series)
+    lengths = [end - begin for begin, end in zip(low, high, strict=True)]
+    places = list(range(len(chart.labels)))
+    draw = axes.barh if chart.horizontal else axes.bar
+    begins = {"left" if chart.horizontal else "bottom": low}
+    draw(places, lengths, 0.62, color=series_colour(0), **begins)
+    _bar_axes(axes, chart)
+
+
 def _stacked_starts(values: list[float], above: list[float], below: list[float]) -> list[float]:
     """Where each stacked bar begins; negative values grow downwards."""
     starts = []
@@ -402,6 +413,7 @@ def pie(axes: Axes, chart: Chart, _: Language) -> None:
 PAINTERS: dict[str, Callable[[Axes, Chart, Language], None]] = {
     "line": line,
     "bar": bar,
+    "range": ranges,
     "scatter": scatter,
     "histogram": histogram,
     "box": box,
