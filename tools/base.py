@@ -122,6 +122,7 @@ class ToolContext:
         language: "en" or "zh", the conversation's language.
         parent: the run that the call belongs to, for tools that run agents.
         calls: the tools that code of this call may call, for a tool that runs code.
+        open_questions: how many questions of the call wait for the person; its limit rests then.
     """
 
     session: str = "default"
@@ -136,6 +137,7 @@ class ToolContext:
     elicit: Elicit | None = None
     parent: object = None
     calls: CallsFromCode | None = None
+    open_questions: int = 0
 
 
 class CheckedValues(dict[str, Any]):

@@ -20,6 +20,7 @@ from qwenbelt.apps.gui.panes.charts import ChartsApi
 from qwenbelt.apps.gui.panes.cited_pages import cited_page, page_png
 from qwenbelt.apps.gui.panes.desk_api import DeskApi
 from qwenbelt.apps.gui.panes.notebook import NotebookApi
+from qwenbelt.apps.gui.panes.questions import answer_question
 from qwenbelt.apps.gui.portable import export_conversation, import_conversation
 from qwenbelt.apps.gui.strings import PageError, explain_on_page
 from qwenbelt.apps.gui.watching import Watcher
@@ -57,6 +58,7 @@ class Api:
         self._actions: dict[str, Asked] = {
             "stop": lambda session, body: session.stop(),
             "approve": _approve,
+            "elicit": answer_question,
             "show": lambda session, body: session.show(_turn_of_request(session, body).id),
             "undo": _undo,
             "answer": lambda session, body: {"text": _turn_of_request(session, body).answer},

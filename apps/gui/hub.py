@@ -23,7 +23,14 @@ from qwenbelt.apps.gui.own_cells import CELLS, OwnCell, OwnCells
 from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.core.errors import QwenbeltError
-from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event, Notice
+from qwenbelt.core.events import (
+    ApprovalAsked,
+    Done,
+    ElicitationAnswered,
+    ElicitationAsked,
+    Event,
+    Notice,
+)
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.code_interpreter.states.kept_states import NO_CODE_YET, forget_state
 
@@ -43,6 +50,7 @@ class LiveTurn:
     def __init__(self, turn: ChatTurn) -> None:
         self.turn = turn
         self.records: list[dict[str, Any]] = []
+        self.questions: dict[str, ElicitationAsked] = {}  # of servers, that wait for the person
         self.over = False
         self.run: Any = None
         self.task: asyncio.Task[None] | None = None
@@ -327,7 +335,9 @@ class ChatSession:
             live.run.approve(event.call_id, True)
             return
         if isinstance(event, ElicitationAsked):
-            live.run.answer(event.request_id, None)  # there is no card for it yet
+            live.questions[event.request_id] = event
+        elif isinstance(event, ElicitationAnswered):
+            live.questions.pop(event.request_id, None)
         live.add(event.to_dict(), event)
         if isinstance(event, Done):
             live.turn.messages += event.messages

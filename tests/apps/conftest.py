@@ -67,6 +67,13 @@ conversations:
               {kind: range, labels: [coal, lignite], horizontal: true,
                series: {low: [19, 10], high: [29, 15]}}
       - text: Drawn.
+  - say: Order it
+    turns:
+      - calls: [{survey: {}}]
+      - text: Ordered.
+      - say: Sign in
+        calls: [{survey: {url: "https://login.example/start?x=1"}}]
+      - text: Signed in.
   - say: Stumble
     turns:
       - faults: [{status: 503, retry_after: 0.4}]
