@@ -12,7 +12,7 @@ from qwenbelt.tools.code_interpreter import isolation_level
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(900)]
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
-PATIENCE = 20_000  # milliseconds
+PATIENCE = 240_000  # milliseconds
 
 
 def open_tab(screen: Any, name: str) -> Any:
