@@ -210,9 +210,10 @@ def ranges(axes: Axes, chart: Chart, _: Language) -> None:
     low, high = (_values(series) for series in chart.series)
     lengths = [end - begin for begin, end in zip(low, high, strict=True)]
     places = list(range(len(chart.labels)))
-    draw = axes.barh if chart.horizontal else axes.bar
-    begins = {"left" if chart.horizontal else "bottom": low}
-    draw(places, lengths, 0.62, color=series_colour(0), **begins)
+    if chart.horizontal:
+        axes.barh(places, lengths, 0.62, left=low, color=series_colour(0))
+    else:
+        axes.bar(places, lengths, 0.62, bottom=low, color=series_colour(0))
     _bar_axes(axes, chart)
 
 

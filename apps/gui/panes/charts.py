@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,10 +77,12 @@ def vega_script(folder: Path) -> Path:
         import vl_convert
     except ImportError as error:
         raise PageError("no_charts") from error
-    path = folder / f"vega-{vl_convert.__version__}.js"
+    version = importlib.metadata.version("vl-convert-python")
+    path = folder / f"vega-{version}.js"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        script = vl_convert.javascript_bundle()  # takes three seconds
+        names = "window.vegaEmbed = vegaEmbed; window.vega = vega; window.vegaLite = vegaLite;"
+        script = vl_convert.javascript_bundle(names)  # takes three seconds
         with replacing_file(path) as file:
             file.write(script.encode())
     return path
