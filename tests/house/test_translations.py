@@ -65,9 +65,9 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     "agents/runtime/loop.py": {
         "str(refusal)": HOOK,
         "REPEATED[language].format(**words)": BILINGUAL,
-        "cut": BILINGUAL,
     },
     "agents/runtime/run.py": {"detail": ANOTHER_ERROR},
+    "agents/runtime/typed_answer.py": {"fault or CUT_OFF_CALL[language]": BILINGUAL},
     "agents/runtime/scheduler.py": {
         "CUT_OFF[self._around.language]": BILINGUAL,
         "NO_SUCH_RESULT[self._around.language].format(name=name)": BILINGUAL,
