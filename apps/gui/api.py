@@ -16,6 +16,7 @@ from qwenbelt.apps.gui.bodies import json_body
 from qwenbelt.apps.gui.first_steps import FirstSteps
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
 from qwenbelt.apps.gui.offers import OffersApi
+from qwenbelt.apps.gui.panes.charts import ChartsApi
 from qwenbelt.apps.gui.panes.cited_pages import cited_page, page_png
 from qwenbelt.apps.gui.panes.desk_api import DeskApi
 from qwenbelt.apps.gui.panes.notebook import NotebookApi
@@ -72,6 +73,7 @@ class Api:
 
     def routes(self) -> list[Route]:
         """Returns the routes, all below /qb."""
+        hub_folder = self._hub.workspace.parent
         return [
             Route("/qb/stream", self._guarded(self._stream)),
             Route("/qb/sessions", self._guarded(self._sessions)),
@@ -90,6 +92,7 @@ class Api:
                     DeskApi(self._session, self._asker.code_tool),
                     NotebookApi(self._session, self._asker.code_tool),
                     OffersApi(self._session, self._asker),
+                    ChartsApi(self._session, hub_folder),
                     FirstSteps(self._asker),
                 )
                 for route in part.routes()

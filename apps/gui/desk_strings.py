@@ -30,6 +30,12 @@ SCRIPT_TEXTS = {
     "compare_first": ("First", "第一个"),
     "compare_second": ("Second", "第二个"),
     "not_shown": ("(another version)", "（其他版本）"),
+    "chart_picture": ("Picture", "图片"),
+    "chart_moved": ("Interactive", "交互图"),
+    "chart_about": (
+        "Drag and wheel move and zoom; a click on the legend shows one series, Shift adds another.",
+        "拖动和滚轮可移动、缩放；点击图例只显示一个系列，按住 Shift 可多选。",
+    ),
     "menu_commands": ("Prompts and skills", "提示词与技能"),
     "menu_mentions": ("Files, agents and resources", "文件、智能体与资源"),
     "menu_count": ("{count} to choose from", "{count} 项可选"),
@@ -45,6 +51,11 @@ SCRIPT_TEXTS = {
 }
 # those of the server
 SERVER_TEXTS = {
+    "no_chart": ("There is no such chart.", "没有这个图表。"),
+    "no_charts": (
+        'Interactive charts need: pip install "qwenbelt[charts]"',
+        '交互图需要：pip install "qwenbelt[charts]"',
+    ),
     "use_skill": ("Use the skill {name}: ", "使用技能 {name}："),
     "starter_summary": ("summary", "总结"),
     "starter_summary_text": (
@@ -69,6 +80,13 @@ SERVER_TEXTS = {
         "最多 {count} 条自己的提示词，请删除一些。",
     ),
     "model_step": ("model", "模型"),
+    "lane_asks": ("{turn}. model asks", "{turn}. 模型发出调用"),
+    "lane_writes": ("{turn}. model writes", "{turn}. 模型作答"),
+    "lane_tokens": ("{into} tokens in, {out} out", "输入 {into} token，输出 {out} token"),
+    "reply_costs": ("Each reply of the model", "模型的每次回复"),
+    "compared": ("Compared", "对比"),
+    "first_run": ("First", "第一次"),
+    "second_run": ("Second", "第二次"),
     "path_words": (
         "What the end waited for: {steps} = {total}; beside it ran {beside} more.",
         "关键路径：{steps} = {total}；另有 {beside} 个调用同时进行。",

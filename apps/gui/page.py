@@ -43,7 +43,7 @@ _WITH_SESSION = (
 )
 _SCRIPTS = (
     *("chat.js", "composer.js", "elicitation.js", "lightbox.js", "start.js"),
-    *("desk.js", "document.js", "notebook.js", "tables.js", "menus.js"),
+    *("desk.js", "document.js", "notebook.js", "tables.js", "menus.js", "charts.js"),
 )
 
 
