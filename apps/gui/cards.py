@@ -212,8 +212,10 @@ def _progress_html(call: CallTiming) -> str:
 def _approval_html(call: CallTiming, language: str) -> str:
     if call.state != "asked":
         return ""
+    step = [("step", say("allow_step", language, name=call.name))] if call.parent else []
     buttons = (
         ("allow", say("allow", language)),
+        *step,
         ("always", say("allow_always", language, name=call.name)),
         ("refuse", say("refuse", language)),
     )
