@@ -137,7 +137,7 @@ class AgentLoop:
         self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
         self.typed = typed_answer(plan, emit)
         self._replying = self.typed or plan.model
-        self._background = BackgroundCalls(plan.limits, plan.language)
+        self._background = BackgroundCalls(plan.limits, plan.language, plan.background)
 
     @property
     def history(self) -> History:

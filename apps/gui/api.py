@@ -315,9 +315,11 @@ class Api:
 
 
 def _approve(session: ChatSession, body: dict[str, Any]) -> None:
-    answer = body.get("answer")
-    tool = str(body.get("tool", "")) if answer == "always" else ""
-    session.approve(str(body.get("call", "")), answer in ("allow", "always"), always_tool=tool)
+    answer, call, tool = body.get("answer"), str(body.get("call", "")), str(body.get("tool", ""))
+    if answer in ("step", "always"):
+        session.approve_all(call, tool if answer == "always" else "")
+    else:
+        session.approve(call, answer == "allow")
 
 
 def _undo(session: ChatSession, body: dict[str, Any]) -> dict[str, Any]:

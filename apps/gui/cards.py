@@ -70,7 +70,7 @@ def card_html(
     return (
         f'<div class="qb-card {state}" id="{card_id}">'
         f'<details id="{card_id}-d"{opened}><summary>{summary}</summary>'
-        f'<div class="qb-card-body">{body}</div></details>'
+        f'<div class="qb-card-body" id="{card_id}-b">{body}</div></details>'
         f"{_progress_html(call)}{_approval_html(call, around.language)}"
         f"{_figures_html(call, around, embedded)}</div>"
     )
@@ -213,8 +213,10 @@ def _progress_html(call: CallTiming) -> str:
 def _approval_html(call: CallTiming, language: str) -> str:
     if call.state != "asked":
         return ""
+    step = [("step", say("allow_step", language, name=call.name))] if call.parent else []
     buttons = (
         ("allow", say("allow", language)),
+        *step,
         ("always", say("allow_always", language, name=call.name)),
         ("refuse", say("refuse", language)),
     )

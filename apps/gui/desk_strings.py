@@ -127,6 +127,13 @@ SERVER_TEXTS = {
         "最多 {count} 条自己的提示词，请删除一些。",
     ),
     "model_step": ("model", "模型"),
+    "lane_asks": ("{turn}. model asks", "{turn}. 模型发出调用"),
+    "lane_writes": ("{turn}. model writes", "{turn}. 模型作答"),
+    "lane_tokens": ("{into} tokens in, {out} out", "输入 {into} token，输出 {out} token"),
+    "reply_costs": ("Each reply of the model", "模型的每次回复"),
+    "compared": ("Compared", "对比"),
+    "first_run": ("First", "第一次"),
+    "second_run": ("Second", "第二次"),
     "path_words": (
         "What the end waited for: {steps} = {total}; beside it ran {beside} more.",
         "关键路径：{steps} = {total}；另有 {beside} 个调用同时进行。",
