@@ -41,8 +41,8 @@ _KINDS = {"+": "qb-added", "-": "qb-gone", "@": "qb-dim"}
 
 
 def _lines(name: str, given: dict[str, Any]) -> Iterator[str]:
-    edits = given.get("edits") if isinstance(given.get("edits"), list) else [given]
-    for edit in edits:
+    edits = given.get("edits")
+    for edit in edits if isinstance(edits, list) else [given]:
         old, new = (_text(edit, names) for names in (_OLD, _NEW))
         if old is not None and new is not None:
             yield from list(
