@@ -62,6 +62,12 @@ class ChatConversation:
             self.session.settle([self._asked, *run.messages] if run.messages else [])
         self._asked = None
 
+    def exchange(self, turns: Sequence[Sequence[dict[str, Any]]]) -> None:
+        """Puts other turns in place of what was said."""
+        self.messages[:] = [message for turn in turns for message in turn]
+        if self.session is not None:
+            self.session.put(turns)
+
     def clear(self) -> None:
         """Forgets all messages."""
         self.messages.clear()

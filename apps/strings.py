@@ -186,6 +186,10 @@ _TEXTS = {
         "May {name} run? ({reason}) [y]es / [n]o / [a]lways: ",
         "允许 {name} 运行吗？（{reason}）[y] 是 / [n] 否 / [a] 总是：",
     ),
+    "allow_step": (
+        "May {name} run? ({reason}) [y]es / [n]o / all of this [s]tep / [a]lways: ",
+        "允许 {name} 运行吗？（{reason}）[y] 是 / [n] 否 / [s] 这一步全部 / [a] 总是：",
+    ),
     "imitation": (
         "The model's own words follow; the program asks and reports nothing here:",
         "以下是模型自己的文字，程序在此没有提问，也没有报告：",

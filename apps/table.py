@@ -145,6 +145,9 @@ COMMANDS: dict[str, CommandTarget] = {
         "由视觉模型投票为图片打标签。",
         "label:label",
     ),
+    "review": CommandTarget(
+        "Check by hand what inspect or label found.", "人工复核巡检或标注的结果。", "review:review"
+    ),
     "probe": CommandTarget(
         "Has a model seen these problems before? A contamination probe.",
         "检测模型是否见过这些题目（数据污染探测）。",

@@ -167,6 +167,20 @@ class ElicitationAsked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ElicitationAnswered(Event):
+    """A server's question is settled; what was answered is between the person and the server.
+
+    Attributes:
+        action: "accept", "decline", or "cancel" where the call ended before an answer.
+    """
+
+    kind: ClassVar[str] = "elicitation_answered"
+    request_id: str
+    server: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolStarted(Event):
     """A call begins to run."""
 

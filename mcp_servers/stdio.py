@@ -16,10 +16,12 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import one_line
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import user_language
 from qwenbelt.mcp_servers.handlers import (
     INTERNAL_ERROR,
@@ -44,6 +46,7 @@ _UNSUPPORTED_VERSION = -32022
 _META = "io.modelcontextprotocol/"
 _VERSION_KEY, _CAPABILITIES_KEY = f"{_META}protocolVersion", f"{_META}clientCapabilities"
 _THREADS = 64
+_GRACE_SECONDS = 2.0  # that running calls have to answer in after the end of the input
 _HINTS = ("ttlMs", "cacheScope")  # 2026-07-28's
 
 
@@ -98,14 +101,18 @@ class StdioServer:
         self._warm = False
 
     def serve(self, lines: Iterator[bytes]) -> None:
-        """Answers the requests of the lines until they end; what runs then is cancelled."""
+        """Answers the requests of the lines; what runs on after their end is cancelled."""
         for line in lines:
             try:
-                message = json.loads(line.decode("utf-8", "replace"))
-            except (ValueError, RecursionError):
+                message = loads_bounded(line.decode("utf-8", "replace"), max_bytes=MAX_LINE_BYTES)
+            except ValueError:
                 continue  # junk between messages must not end a server
             if isinstance(message, dict):
                 self._take(message)
+        # who pipes requests in and closes the input at once still wants the replies
+        end = time.monotonic() + _GRACE_SECONDS
+        while self._running and time.monotonic() < end:
+            time.sleep(_GRACE_SECONDS / 200)
         for call in list(self._running.values()):
             call.cancelled.set()
 
@@ -200,9 +207,9 @@ class StdioServer:
             log.exception("%s failed", method)
             inside = ProtocolFault(INTERNAL_ERROR, "Internal server error")
             tell = functools.partial(self._fault, number, inside)
-        self._running.pop(number, None)
         if not call.cancelled.is_set():  # nobody waits for the reply to a cancelled request
             tell()
+        self._running.pop(number, None)
         if method == "tools/list" and not self._warm:
             # the client has its list; what the first call needs is imported meanwhile
             self._warm = True

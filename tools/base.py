@@ -122,6 +122,9 @@ class ToolContext:
         language: "en" or "zh", the conversation's language.
         parent: the run that the call belongs to, for tools that run agents.
         calls: the tools that code of this call may call, for a tool that runs code.
+        resting: above 0 while the call's own limit rests: a question of it waits for the person,
+            or a server goes on with it as a task.
+        kept_turn: names the turn of a kept session or run that the call belongs to, or "".
     """
 
     session: str = "default"
@@ -136,6 +139,8 @@ class ToolContext:
     elicit: Elicit | None = None
     parent: object = None
     calls: CallsFromCode | None = None
+    resting: int = 0
+    kept_turn: str = ""
 
 
 class CheckedValues(dict[str, Any]):

@@ -30,7 +30,6 @@ from qwenbelt.core.language import Language
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.schema_check import SchemaCheck, SchemaUnusable, subschemas
 
-MAX_REPAIRS = 2
 CUT_OFF = "the answer: was cut off before its end; it must be shorter"
 _NO_NUMBER = "holds a number that JSON has not: NaN, Infinity, or one of thousands of digits"
 _STARTS = 50  # places in a text at which JSON may begin

@@ -292,8 +292,8 @@ class EndpointModel:
         if choice not in ("auto", "none", "required", *names):
             known = ", ".join(["auto", "none", "required", *names])
             raise ConfigError(f"function_choice must be one of {known}, not {choice!r}.")
-        if request.choice == "none":
-            return "none"
+        if request.choice != "auto":
+            return request.choice  # the run's own decision
         return "auto" if choice != "none" and _has_results(request.messages) else choice
 
     async def pieces(self, request: Request) -> AsyncIterator[WirePiece]:

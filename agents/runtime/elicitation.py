@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from qwenbelt.agents.hooks import Hooks
-from qwenbelt.core.events import ElicitationAsked, Event
+from qwenbelt.core.events import ElicitationAnswered, ElicitationAsked, Event
 from qwenbelt.core.language import user_language
 from qwenbelt.tools.base import Question
 from qwenbelt.tools.mcp.forms import FormField, form_faults, form_fields, form_values
@@ -43,7 +43,7 @@ class Elicitor:
         self._heard = heard
         self._emit = emit
         self._hooks = hooks
-        self._waiting: dict[str, asyncio.Future[Values]] = {}
+        self._waiting: dict[str, tuple[str, asyncio.Future[Values]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def ask(
@@ -75,23 +75,35 @@ class Elicitor:
             values = await self._hooks.first("on_elicitation", event)
             if values is None and self._heard:
                 future: asyncio.Future[Values] = asyncio.get_running_loop().create_future()
-                self._waiting[request_id] = future
+                self._waiting[request_id] = (question.server, future)
+                loop = asyncio.get_running_loop()
+                answer.add_done_callback(
+                    lambda _: loop.call_soon_threadsafe(self._gone, request_id)
+                )
                 self._emit(event)
                 values = await future
         finally:
-            self._waiting.pop(request_id, None)
             if not answer.done():
                 answer.set_result(values)
 
     def answer(self, request_id: str, values: Values) -> None:
-        """Settles a question, on the run's loop; None declines it."""
-        future = self._waiting.get(request_id)
+        """Settles a question, on the run's loop; None declines it. The first answer holds."""
+        self._settle(request_id, values, "decline" if values is None else "accept")
+
+    def _gone(self, request_id: str) -> None:
+        """Takes a question back whose call no longer waits for the answer."""
+        self._settle(request_id, None, "cancel")
+
+    def _settle(self, request_id: str, values: Values, action: str) -> None:
+        server, future = self._waiting.pop(request_id, ("", None))
         if future is not None and not future.done():
             future.set_result(values)
+            self._emit(ElicitationAnswered(request_id, server, action))
 
     def close(self) -> None:
         """Declines what is still open."""
-        for future in list(self._waiting.values()):
+        while self._waiting:
+            _, (_, future) = self._waiting.popitem()
             if not future.done():
                 future.set_result(None)
 
@@ -104,7 +116,11 @@ def ask_values_in_terminal(event: ElicitationAsked) -> Values:
     _write_line(head.format(server=event.server, message=_plain(event.message)))
     if event.mode == "url":
         _write_line(page.format(url=_plain(event.url)))
-        return {} if sys.stdin.readline().strip().lower() in ("y", "yes", "是", "好") else None
+        line = sys.stdin.readline().strip()
+        pasted = next((one.name for one in form_fields(event.schema)), "")
+        if pasted and "://" in line:  # a login whose page cannot come back to this machine
+            return {pasted: line}
+        return {} if line.lower() in ("y", "yes", "是", "好") else None
     given: dict[str, Any] = {}
     for one in form_fields(event.schema):
         while True:

@@ -60,9 +60,12 @@ class Execution:
     async def _once(self, limit: float | None) -> Any:
         work = self._start()
         try:
-            done, _ = await asyncio.wait({work}, timeout=limit)
-            if done:
-                return _result_of(work)
+            while True:
+                done, _ = await asyncio.wait({work}, timeout=limit)
+                if done:
+                    return _result_of(work)
+                if not self._context.resting:  # a person may take any time to answer
+                    break
         finally:
             if not work.done():
                 await self._stop(work)

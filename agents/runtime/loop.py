@@ -28,7 +28,6 @@ from qwenbelt.agents.models.refusals import check_reason
 from qwenbelt.agents.models.retrying import ReplyAttempts
 from qwenbelt.agents.models.tool_pictures import rule_of
 from qwenbelt.agents.prompts import (
-    CUT_OFF,
     EMPTY_REPLY,
     LAST_CALL,
     LOOPING,
@@ -48,7 +47,7 @@ from qwenbelt.agents.runtime.hooked import (
     hooked_reply,
     hooked_request,
 )
-from qwenbelt.agents.runtime.outcome import CallOutcome, failed_outcome
+from qwenbelt.agents.runtime.outcome import CallOutcome
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.prefixes import PrefixWatch
 from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, cut_ending
@@ -56,8 +55,8 @@ from qwenbelt.agents.runtime.reply_telling import ReplyTelling
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
 from qwenbelt.agents.runtime.tool_arguments import with_references
 from qwenbelt.agents.runtime.tool_context import context_of, keywords_of
-from qwenbelt.agents.runtime.typed_answer import WHOLE_OR_CUT, TypedAnswer
-from qwenbelt.core.errors import EndpointError, ToolError
+from qwenbelt.agents.runtime.typed_answer import WHOLE_OR_CUT, TypedAnswer, not_made, typed_answer
+from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.events import (
     Event,
     MessageSent,
@@ -136,9 +135,9 @@ class AgentLoop:
         self._answer_text: str | None = None
         depth = plan.parent.depth + 1 if plan.parent is not None else 0
         self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
-        self.typed = TypedAnswer(plan.answer, plan.model) if plan.answer is not None else None
+        self.typed = typed_answer(plan, emit)
         self._replying = self.typed or plan.model
-        self._background = BackgroundCalls(plan.limits, plan.language)
+        self._background = BackgroundCalls(plan.limits, plan.language, plan.background)
 
     @property
     def history(self) -> History:
@@ -236,8 +235,8 @@ class AgentLoop:
         found = await scheduler.results(self._spending.seconds_left())
         if recorder is not None:
             await recorder.settled()
-        cut = CUT_OFF[self.plan.language]
-        outcomes = [found.get(call.id) or failed_outcome(ToolError(cut)) for call in reply.calls]
+        said = (self.typed, self.plan.language)
+        outcomes = [found.get(call.id) or not_made(call, *said) for call in reply.calls]
         self._incoming = None
         if reply.calls or reply.text.strip():
             self.history.add(reply, outcomes)
@@ -360,17 +359,18 @@ class AgentLoop:
     def _request(self, last: Ending | None) -> Request:
         plan, history = self.plan, self.history
         tools, extra = self._declared, plan.extra
-        repairing = self.typed is not None and self.typed.repairing
+        choice = "auto" if last is None else "none"
         if self.typed is not None:
             extra = {**extra, **self.typed.fields(tools=bool(tools))}
-            if repairing and self.typed.structured:
+            choice = self.typed.choice(tools, last=last is not None)
+            if self.typed.repairing and self.typed.structured:
                 tools = []  # servers take a schema for the reply or tools, not both
         encoded = history.encoded()
         self._repeated = self._prefix.repeated(tools, history.wire, encoded)
         return Request(
             messages=history.wire,
             tools=tools,
-            choice="none" if last is not None or repairing else "auto",
+            choice=choice,
             language=plan.language,
             extra=extra,
             encoded=encoded,
@@ -402,7 +402,7 @@ class AgentLoop:
             check_reason(reply.finish_reason)
             for part in reader.finish(reply.finish_reason):
                 await self._take(part, incoming)
-            await self._answer_in_thoughts(incoming)
+            await self._answer_elsewhere(incoming)
         finally:
             incoming.close()
         reason = reply.finish_reason or "stop"
@@ -414,12 +414,15 @@ class AgentLoop:
             self._count(reply.tokens)
         return incoming
 
-    async def _answer_in_thoughts(self, incoming: _Incoming) -> None:
-        """Shows thoughts as the answer when thinking is off and nothing else came.
+    async def _answer_elsewhere(self, incoming: _Incoming) -> None:
+        """Takes an answer from a call; or from thoughts when thinking is off and nothing else came.
 
         Servers with a parser for thoughts take the whole reply for them when the template does not
         open any (vLLM's and SGLang's parsers of R1 and Qwen3).
         """
+        if self.typed is not None and (answer := self.typed.called(incoming.reply.calls)):
+            incoming.text[:] = []  # words before the call are no part of it
+            await self._take(Text(answer), incoming)
         said = incoming.text or incoming.reply.calls
         if incoming.thoughts and not said and self.plan.model.thinks_not:
             await self._take(Text("".join(incoming.thoughts)), incoming)
@@ -437,6 +440,8 @@ class AgentLoop:
         elif isinstance(part, Thought):
             incoming.thoughts.append(part.text)
             self._emit(ThinkingDelta(part.text))
+        elif isinstance(part, Sealed | Changed) and self.typed and self.typed.takes(part.call):
+            pass  # the answer, see TypedAnswer.called
         elif isinstance(part, Sealed):
             if part.call.name not in self._tools:
                 self._follow_tools()
@@ -492,6 +497,8 @@ class AgentLoop:
         self._declared = self.plan.declared(self._tools)
         if self.plan.dependent_calls:
             self._declared = [with_references(d, self.plan.language) for d in self._declared]
+        if self.typed is not None:
+            self._declared = self.typed.declared(self._declared)
 
     def _scheduler(self, last: Ending | None) -> Scheduler:
         plan = self.plan

@@ -56,6 +56,7 @@ class RunConfig:
         deferred: which tools are found by a search instead of being declared.
         recorder: keeps the turn of a session while the run goes on.
         views: remembers what was sent, for the next turn of the same conversation.
+        background: names of tools whose calls the model does not wait for.
     """
 
     agent: str
@@ -88,6 +89,7 @@ class RunConfig:
     recorder: TurnRecorder | None = None
     deferred: DeferredTools | None = None
     views: KeptViews | None = None
+    background: Sequence[str] = ()
 
     def declared(self, tools: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Returns what the model reads about tools."""

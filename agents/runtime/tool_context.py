@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import concurrent.futures
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.deltas import ToolCall
@@ -11,7 +12,7 @@ from qwenbelt.agents.runtime.elicitation import Elicitor
 from qwenbelt.agents.runtime.history import History
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.core.events import Event, ToolProgress
-from qwenbelt.tools.base import Tool, ToolContext
+from qwenbelt.tools.base import Question, Tool, ToolContext
 
 if TYPE_CHECKING:
     from qwenbelt.agents.runtime.run import RunConfig
@@ -46,8 +47,19 @@ def context_of(
         language=plan.language,
         call_id=call.id,
         parent=parent,
-        elicit=lambda question: elicitor.ask(loop, question),
+        kept_turn=plan.recorder.turn_name if plan.recorder is not None else "",
     )
+
+    def elicit(question: Question) -> concurrent.futures.Future[Mapping[str, Any] | None]:
+        def settled(_: object) -> None:
+            context.resting -= 1
+
+        context.resting += 1
+        answer = elicitor.ask(loop, question)
+        answer.add_done_callback(settled)
+        return answer
+
+    context.elicit = elicit
     return context
 
 

@@ -217,6 +217,11 @@ class TurnRecorder:
         self._lock = asyncio.Lock()
         self._writing: set[asyncio.Task[None]] = set()
 
+    @property
+    def turn_name(self) -> str:
+        """The turn's name: the same when it is gone on with in another process."""
+        return f"{self._name}#{self._turn}"
+
     async def reply(self, reply: Any) -> None:
         """Keeps a reply with calls, before they may have effects."""
         early, self._early = self._early, []

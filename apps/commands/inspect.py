@@ -42,13 +42,15 @@ if TYPE_CHECKING:
 def inspect(images: tuple[str, ...], out: str, **options: Any) -> None:
     """Find fire, smoke and persons without a helmet; write a report.
 
-    A run that was stopped goes on where it was when it is started again with the same --out.
+    A run that was stopped goes on where it was when it is started again with the same --out; so
+    does one that qwenbelt review has checked: the report then shows what the person decided.
     """
     from qwenbelt.core.files import output_folder
     from qwenbelt.workflows.inspection.asking import Inspector
     from qwenbelt.workflows.inspection.job import InspectionJob
     from qwenbelt.workflows.inspection.rules import load_rules
     from qwenbelt.workflows.inspection.sources import find_sources
+    from qwenbelt.workflows.reviewing.opening import keep_for_review, reviewed_inspection
 
     language = options["lang"] or user_language()
     rules = load_rules(options["rules_path"])
@@ -69,6 +71,8 @@ def inspect(images: tuple[str, ...], out: str, **options: Any) -> None:
     job = InspectionJob(inspector, folder, in_flight=options["in_flight"], allow_private=private)
     with _Bar(len(sources)) as tell:
         done = asyncio.run(job.run(sources, tell))
+    keep_for_review(folder, done.pictures, rules)
+    done, options["checked"] = reviewed_inspection(done, rules, language)
     _write(done, target, options, rules, language)
     failed = _summary(done, language)
     if failed == len(done.pictures):
@@ -82,7 +86,9 @@ def _write(done: Inspection, target: Path, options: dict[str, Any], rules: Any, 
 
     truth = options["truth"]
     evaluation = match_findings(done.pictures, load_truth(truth)) if truth else None
-    volumes = report.write_pdf(target, done, rules, lang, evaluation)
+    volumes = report.write_pdf(target, done, rules, lang, evaluation, checked=options["checked"])
+    page = target.with_suffix(".html")
+    report.write_html(page, done, rules, lang, evaluation, checked=options["checked"])
     report.write_csv(target.with_suffix(".csv"), done.pictures)
     report.write_json(target.with_suffix(".json"), done.pictures)
     report.write_contact_sheets(target.with_name(target.stem + "-sheet.jpg"), done)
@@ -93,7 +99,8 @@ def _write(done: Inspection, target: Path, options: dict[str, Any], rules: Any, 
         precision, recall = ("-" if s is None else f"{s:.3f}" for s in shares)
         text = say("score", lang, name=label, precision=precision, recall=recall)
         echo(text)
-    echo("\n".join(map(str, volumes)))
+    echo("\n".join(map(str, [*volumes, page])))
+    echo(options["checked"] or say("review", lang, path=volumes[0]))
 
 
 def _summary(done: Inspection, language: Language) -> int:

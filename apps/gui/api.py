@@ -15,9 +15,12 @@ from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.bodies import json_body
 from qwenbelt.apps.gui.first_steps import FirstSteps
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
+from qwenbelt.apps.gui.offers import OffersApi
+from qwenbelt.apps.gui.panes.charts import ChartsApi
 from qwenbelt.apps.gui.panes.cited_pages import cited_page, page_png
 from qwenbelt.apps.gui.panes.desk_api import DeskApi
 from qwenbelt.apps.gui.panes.notebook import NotebookApi
+from qwenbelt.apps.gui.panes.questions import answer_question
 from qwenbelt.apps.gui.portable import export_conversation, import_conversation
 from qwenbelt.apps.gui.strings import PageError, explain_on_page
 from qwenbelt.apps.gui.watching import Watcher
@@ -55,6 +58,7 @@ class Api:
         self._actions: dict[str, Asked] = {
             "stop": lambda session, body: session.stop(),
             "approve": _approve,
+            "elicit": answer_question,
             "show": lambda session, body: session.show(_turn_of_request(session, body).id),
             "undo": _undo,
             "answer": lambda session, body: {"text": _turn_of_request(session, body).answer},
@@ -69,6 +73,7 @@ class Api:
 
     def routes(self) -> list[Route]:
         """Returns the routes, all below /qb."""
+        hub_folder = self._hub.workspace.parent
         return [
             Route("/qb/stream", self._guarded(self._stream)),
             Route("/qb/sessions", self._guarded(self._sessions)),
@@ -86,6 +91,8 @@ class Api:
                 for part in (
                     DeskApi(self._session, self._asker.code_tool),
                     NotebookApi(self._session, self._asker.code_tool),
+                    OffersApi(self._session, self._asker),
+                    ChartsApi(self._session, hub_folder),
                     FirstSteps(self._asker),
                 )
                 for route in part.routes()
@@ -222,9 +229,11 @@ class Api:
 
 
 def _approve(session: ChatSession, body: dict[str, Any]) -> None:
-    answer = body.get("answer")
-    tool = str(body.get("tool", "")) if answer == "always" else ""
-    session.approve(str(body.get("call", "")), answer in ("allow", "always"), always_tool=tool)
+    answer, call, tool = body.get("answer"), str(body.get("call", "")), str(body.get("tool", ""))
+    if answer in ("step", "always"):
+        session.approve_all(call, tool if answer == "always" else "")
+    else:
+        session.approve(call, answer == "allow")
 
 
 def _undo(session: ChatSession, body: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@
   "use strict";
   const { words, language } = window.qwenbeltPage;
   const state = { session: "", source: null, live: false, stick: true, title: "", going: 0 };
-  const hooks = { opened: [], status: [], files: [] };  // what the other scripts want to know
+  const hooks = { opened: [], status: [], files: [], put: [] };  // what the other scripts want to know
   const $ = (id) => document.getElementById(id);
   const make = (tag, properties = {}, ...children) => {
     const element = Object.assign(document.createElement(tag), properties);
@@ -69,9 +69,9 @@
       const fresh = template.content.firstElementChild, old = $(id);
       if (!fresh) return;
       for (const clock of fresh.querySelectorAll(".qb-clock")) begin(clock);
-      if (!old) { ($(parent) || $("qb-turns")).append(fresh); return; }
-      keep(old, fresh);
-      old.replaceWith(fresh);
+      if (!old) ($(parent) || $("qb-turns")).append(fresh);
+      else { keep(old, fresh); old.replaceWith(fresh); }
+      for (const hook of hooks.put) hook(fresh);
     },
     append({ id, text }) { $(id)?.append(text); },
     remove({ id }) { $(id)?.remove(); },

@@ -64,6 +64,7 @@
     return files;
   };
   belt.carry = carry;
+  belt.carriedNow = () => carried;
 
   // -- Send, or Stop while an answer runs and nothing is written -----------------------------
 

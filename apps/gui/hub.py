@@ -18,12 +18,19 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from qwenbelt.agents.answers.question import user_message
-from qwenbelt.apps.agent_choice import AgentChoice, trusted_tools
+from qwenbelt.apps.agent_choice import AgentChoice, function_list, trusted_tools
 from qwenbelt.apps.gui.own_cells import CELLS, OwnCell, OwnCells
 from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.core.errors import QwenbeltError
-from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event, Notice
+from qwenbelt.core.events import (
+    ApprovalAsked,
+    Done,
+    ElicitationAnswered,
+    ElicitationAsked,
+    Event,
+    Notice,
+)
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.code_interpreter.states.kept_states import NO_CODE_YET, forget_state
 
@@ -43,6 +50,7 @@ class LiveTurn:
     def __init__(self, turn: ChatTurn) -> None:
         self.turn = turn
         self.records: list[dict[str, Any]] = []
+        self.questions: dict[str, ElicitationAsked] = {}  # of servers, that wait for the person
         self.over = False
         self.run: Any = None
         self.task: asyncio.Task[None] | None = None
@@ -105,6 +113,8 @@ class ChatSession:
         self._choice: AgentChoice | None = None
         self._made: dict[str, Any] = {}
         self._allowed: set[str] = set()
+        self._steps: set[tuple[str, str]] = set()  # a call, and a tool that it may call
+        self._asked: dict[str, ApprovalAsked] = {}
         self._changed = asyncio.Event()
         self._urgent = False  # the next waiting message is sent even after a stop
 
@@ -323,11 +333,15 @@ class ChatSession:
         return self._made[name]
 
     def _take(self, live: LiveTurn, event: Event) -> None:
-        if isinstance(event, ApprovalAsked) and event.name in self._allowed:
-            live.run.approve(event.call_id, True)
-            return
+        if isinstance(event, ApprovalAsked):
+            if self._needs_nobody(event):
+                live.run.approve(event.call_id, True)
+                return
+            self._asked[event.call_id] = event
         if isinstance(event, ElicitationAsked):
-            live.run.answer(event.request_id, None)  # there is no card for it yet
+            live.questions[event.request_id] = event
+        elif isinstance(event, ElicitationAnswered):
+            live.questions.pop(event.request_id, None)
         live.add(event.to_dict(), event)
         if isinstance(event, Done):
             live.turn.messages += event.messages
@@ -344,6 +358,8 @@ class ChatSession:
             live.add(Notice(problem).to_dict(), Notice(problem))
         live.turn.events = live.stored()
         self.live = None
+        self._asked.clear()
+        self._steps.clear()
         self.used = time.monotonic()
         if not self.gone:
             self._store.save_turn(live.turn)
@@ -361,12 +377,32 @@ class ChatSession:
         else:
             self.live.over = True
 
-    def approve(self, call_id: str, allowed: bool, *, always_tool: str = "") -> None:
+    def approve(self, call_id: str, allowed: bool) -> None:
         """Answers what the running turn asked."""
-        if always_tool:
-            self._allowed.add(always_tool)
+        self._asked.pop(call_id, None)
         if self.live is not None and self.live.run is not None:
             self.live.run.approve(call_id, allowed)
+
+    def approve_all(self, call_id: str, always_tool: str = "") -> None:
+        """Allows what the running turn asked, and what is like it: those that wait too.
+
+        Args:
+            call_id: the call that was asked about.
+            always_tool: a tool that runs unasked from now on; without it, the call's own tool
+                does for the other calls of the same step, such as one piece of code.
+        """
+        asked = self._asked.get(call_id)
+        if always_tool:
+            self._allowed.add(always_tool)
+        elif asked is not None and asked.parent:
+            self._steps.add((asked.parent, asked.name))
+        self.approve(call_id, True)
+        for other in list(self._asked.values()):
+            if self._needs_nobody(other):
+                self.approve(other.call_id, True)
+
+    def _needs_nobody(self, asked: ApprovalAsked) -> bool:
+        return asked.name in self._allowed or (asked.parent, asked.name) in self._steps
 
     # -- the agent ----------------------------------------------------------------------------
 
@@ -382,6 +418,10 @@ class ChatSession:
             self._choice = choice
             self.trust(self._agent)
         return self._agent
+
+    def tools_of(self, choice: AgentChoice) -> list[Any]:
+        """Returns the tools that an agent of a choice has in this conversation."""
+        return function_list(choice, self._made)
 
     def trust(self, agent: Any) -> None:
         """Lets those tools of an agent run unasked that keep to the conversation's folder."""

@@ -5,6 +5,7 @@ The conversation itself is drawn by `chat.js` from the changes that `/qb/stream`
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from html import escape
@@ -16,6 +17,7 @@ import gradio as gr
 from qwenbelt.apps.gui.asking import MAX_FILE_MB, MAX_FILES, TurnStarter
 from qwenbelt.apps.gui.desk_strings import SCRIPT_TEXTS
 from qwenbelt.apps.gui.given import Looks, Suggestion
+from qwenbelt.apps.gui.offers import filled_question
 from qwenbelt.apps.gui.setting_fields import SHOW_PROBLEM, user_of
 from qwenbelt.apps.gui.settings import agent_settings, given_agents
 from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
@@ -40,8 +42,8 @@ _WITH_SESSION = (
     "return inputs; }"
 )
 _SCRIPTS = (
-    *("chat.js", "composer.js", "lightbox.js", "start.js"),
-    *("desk.js", "document.js", "notebook.js", "tables.js"),
+    *("chat.js", "composer.js", "elicitation.js", "lightbox.js", "start.js"),
+    *("desk.js", "document.js", "notebook.js", "tables.js", "menus.js", "charts.js"),
 )
 
 
@@ -173,7 +175,8 @@ def _send_handler(asker: TurnStarter, message: Any, language: str) -> None:
             opened = asker.hub.open(user_of(request), session)
             if not text.strip() and not uploads and not carried:
                 raise PageError("empty")
-            asker.send(opened, text, [*carried, *asker.attach(opened, uploads)])
+            text, named = await asyncio.to_thread(filled_question, asker, opened, text)
+            asker.send(opened, text, [*carried, *named, *asker.attach(opened, uploads)])
         except QwenbeltError as error:
             return gr.skip(), explain_on_page(error, language)  # what was typed stays
         return {"text": "", "files": []}, ""

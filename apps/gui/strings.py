@@ -110,7 +110,30 @@ _TEXTS = {
     "ask": ("May this call run?", "允许执行这个调用吗？"),
     "allow": ("Allow", "允许"),
     "allow_always": ("Always allow {name}", "总是允许 {name}"),
+    "allow_step": ("Allow all {name} of this step", "允许这一步的全部 {name}"),
     "refuse": ("Refuse", "拒绝"),
+    "question_of": ("The MCP server {server} asks", "MCP 服务器 {server} 询问"),
+    "question_send": ("Send", "提交"),
+    "question_decline": ("Decline", "拒绝"),
+    "question_done": ("Done", "完成"),
+    "question_open": ("Open {host}", "打开 {host}"),
+    "question_page": (
+        "Open this page only if you trust it. What you enter there goes to {host}, not through "
+        "this chat:",
+        "仅在信任时打开此页面。您在那里输入的内容会发送给 {host}，不经过本聊天：",
+    ),
+    "question_no_page": ("This address is not one to open:", "这个地址不能打开："),
+    "question_form": (
+        "What you send goes to this server. Give it no passwords.",
+        "您提交的内容会发送给该服务器。请勿填写密码。",
+    ),
+    "question_accept": ("{server} was answered.", "已答复 {server}。"),
+    "question_declined": ("{server} was refused an answer.", "已拒绝答复 {server}。"),
+    "question_cancel": ("{server} no longer waits for an answer.", "{server} 不再等待答复。"),
+    "question_over": (
+        "This question was answered already, or is no longer asked.",
+        "该询问已有答复，或已不再需要答复。",
+    ),
     "lanes": ("Calls over time", "调用时间线"),
     "lanes_label": (
         "{calls} calls, up to {parallel} side by side, {seconds}",

@@ -22,6 +22,7 @@ from qwenbelt.apps.gui.cards import card_html, plan_html
 from qwenbelt.apps.gui.code_html import code_block
 from qwenbelt.apps.gui.found_passages import FoundPassages
 from qwenbelt.apps.gui.panes.lanes_html import lanes_html
+from qwenbelt.apps.gui.panes.questions import question_card, settled_question
 from qwenbelt.apps.gui.safe_html import RenderContext, last_level, markdown_html
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.imitations import imitates_program
@@ -88,6 +89,7 @@ class TurnView:
         self._retrying = ""  # the note that a reply is asked for again
         self._retries: list[str] = []  # why
         self._model = ""
+        self._questions: dict[str, Mapping[str, Any]] = {}  # of servers, that nobody has answered
         self._handlers: dict[str, Callable[[Mapping[str, Any]], object]] = {
             "text": self._on_text,
             "thinking": self._on_thinking,
@@ -100,6 +102,8 @@ class TurnView:
             ),
             "message_sent": lambda e: self._note(str(e["text"])),
             "notice": lambda e: self._note(str(e["text"])),
+            "elicitation_asked": self._on_asked,
+            "elicitation_answered": self._on_answered,
             "failed": self._on_failed,
             "done": self._on_done,
         }
@@ -386,7 +390,25 @@ class TurnView:
         self._retrying = self._note(say("retrying", self._language, reason=reason, delay=delay))
         self._retries.append(reason)
 
+    def _on_asked(self, event: Mapping[str, Any]) -> None:
+        self._end_text()
+        self._end_thought(event)
+        part = f"{self.id}-{event['request_id']}"
+        self._questions[str(event["request_id"])] = event
+        self._put(part, question_card(event, part, self._language))
+
+    def _on_answered(self, event: Mapping[str, Any]) -> None:
+        asked = self._questions.pop(str(event["request_id"]), None)
+        if asked is not None:
+            part = f"{self.id}-{event['request_id']}"
+            self._put(part, settled_question(asked, str(event["action"]), part, self._language))
+
+    def _close_questions(self) -> None:
+        for number in list(self._questions):
+            self._on_answered({"request_id": number, "action": "cancel"})
+
     def _on_failed(self, event: Mapping[str, Any]) -> None:
+        self._close_questions()
         self._end_thought(event)
         detail = in_language(str(event["text"]), self._language)
         self._note(say("failed", self._language, detail=detail), "qb-failure", self._ways_out())
@@ -402,6 +424,7 @@ class TurnView:
         )
 
     def _on_done(self, event: Mapping[str, Any]) -> None:
+        self._close_questions()
         self._end_text()
         self._end_thought(event)
         self.live = False

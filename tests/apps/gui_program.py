@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from qwen_agent.llm.schema import ContentItem
 
 from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.gui import server
-from qwenbelt.tools import Tool
+from qwenbelt.tools import Plot, Tool
+from qwenbelt.tools.base import Question
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c"
@@ -68,10 +71,48 @@ class Mail(Look):
     read_only = False
 
 
+FORM = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "title": "Your <b>name</b>", "minLength": 2},
+        "count": {"type": "integer", "minimum": 1, "maximum": 9, "default": 3},
+        "size": {
+            "oneOf": [{"const": "s", "title": "Small"}, {"const": "l", "title": "Large"}],
+            "type": "string",
+        },
+        "toppings": {"type": "array", "items": {"type": "string", "enum": ["ham", "egg"]}},
+        "fast": {"type": "boolean", "default": True},
+    },
+    "required": ["name"],
+}
+
+
+class Where(BaseModel):
+    url: str = ""
+
+
+class Survey(Tool):
+    """Asks the person as a server does in the middle of a call."""
+
+    name = "survey"
+    description = "Asks the person."
+    Arguments = Where
+    read_only = True
+    timeout = 0.5  # rests while the person thinks
+
+    async def acall(self, arguments: Any, **kwargs: Any) -> str:
+        url = arguments.url
+        question = Question(
+            "forms<i>", "Order?", {} if url else FORM, "url" if url else "form", url
+        )
+        values = await asyncio.wrap_future(kwargs["context"].elicit(question))
+        return f"answered {json.dumps(values)}"
+
+
 def make_agent(choice: AgentChoice, made: dict[str, Any], **settings: Any) -> Any:
     from qwenbelt.agents import FnCallAgent, endpoint
 
-    tools = [Look(), Draw(), Find(), Query(), Mail()]
+    tools = [Look(), Draw(), Find(), Query(), Plot(), Mail(), Survey()]
     return FnCallAgent(tools, endpoint(choice.endpoint), approve=choice.approve, **settings)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -323,6 +326,13 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory, running_program: Any) -> 
     folder = tmp_path_factory.mktemp("newcomer")
     nothing = {f"{name}_BASE_URL": "http://127.0.0.1:9/v1" for name in LOCAL}
     words = ["-c", "from qwenbelt.apps.cli import main; main()", "gui", "--port", "0"]
+    skill = folder / "skills" / "tidy-notes" / "SKILL.md"
+    skill.parent.mkdir(parents=True)
+    skill.write_text("---\nname: tidy-notes\ndescription: Tidies notes.\n---\nTidy them.\n")
+    server = Path(__file__).parents[1] / "mcp" / "sdk_server.py"
+    notes = {"command": sys.executable, "args": [str(server), "stdio"]}
+    (folder / "mcp.json").write_text(json.dumps({"mcpServers": {"notes": notes}}))
+    words += ["--mcp", str(folder / "mcp.json"), "--skills", str(folder / "skills")]
     home = {"XDG_CONFIG_HOME": str(folder), "HOME": str(folder), "DASHSCOPE_API_KEY": ""}
     with running_program(*words, QWENBELT_WORKSPACE=str(folder), **home, **nothing) as program:
         yield program
@@ -348,6 +358,52 @@ def test_the_first_five_minutes(newcomer: Any, chromium: Any) -> None:
     expect(page.locator("[data-chip=model]")).to_have_text("qwen-plus", timeout=PATIENCE)
     expect(page.locator("#qb-key")).to_have_count(0, timeout=PATIENCE)
     assert "sk-of-a-test" not in page.content()
+    context.close()
+
+
+def test_what_can_be_named_is_offered_while_one_writes(newcomer: Any, chromium: Any) -> None:
+    context = chromium.new_context(locale="en-US", viewport={"width": 1024, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.goto(newcomer.url)
+    page.wait_for_selector("#qb-welcome:not([hidden])")
+    file = {"name": "sizes.csv", "mimeType": "text/csv", "buffer": b"a,b\n1,2\n"}
+    page.set_input_files("#qb-message input[type=file]", file)
+    box, options = page.locator("#qb-message textarea"), page.locator("#qb-menu [role=option]")
+    box.press_sequentially("/")
+    expect(options.filter(has_text="/tidy-notes")).to_contain_text("Tidies notes.")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    expect(box).to_have_attribute("aria-activedescendant", "qb-menu-0")
+    box.press_sequentially("notes:re")
+    expect(options).to_have_count(1)
+    box.press("Enter")
+    expect(box).to_have_value("/notes:review code=")
+    box.press_sequentially("x=1")
+    expect(box).to_have_value("/notes:review code=x=1")
+    box.press("Enter")  # the server fills its prompt in, and the file goes along
+    asked = page.locator(".qb-question-text")
+    expect(asked).to_have_text("Review in a kind style: x=1", timeout=PATIENCE)
+    expect(page.locator("#qb-status")).to_be_hidden(timeout=PATIENCE)
+    box.press_sequentially("/")
+    options.filter(has_text="Keep the last question").click()
+    page.locator(".qb-toast").wait_for()
+    box.press_sequentially("Compare @siz")
+    expect(options).to_have_text(["sizes.csvfile"])
+    box.press("Tab")
+    expect(box).to_have_value("Compare sizes.csv ")
+    expect(page.locator("#qb-carried")).to_contain_text("sizes.csv")
+    box.press_sequentially("@today")
+    box.press("Enter")
+    expect(box).to_have_value("Compare sizes.csv @notes:note://today ")
+    box.press("Enter")
+    expect(page.locator(".qb-question .qb-file")).to_have_count(3, timeout=PATIENCE)
+    expect(page.locator("#qb-status")).to_be_hidden(timeout=PATIENCE)
+    box.press_sequentially("/review")
+    expect(options).to_have_count(2)
+    box.press("Shift+Delete")
+    expect(options).to_have_count(1)
+    box.press("Escape")
+    expect(page.locator("#qb-menu")).to_have_count(0)
     context.close()
 
 

@@ -282,3 +282,51 @@ def test_a_phone_needs_no_sideways_scrolling(screen: Any) -> None:
     screen.wait(".qb-footer")
     assert screen.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert screen.page.locator("#qb-message textarea").is_visible()
+
+
+def test_a_servers_form_is_answered_over_a_reload_and_in_one_tab(screen: Any) -> None:
+    screen.open()
+    screen.ask("Order it")
+    card = screen.wait("form.qb-question-card")
+    assert "forms<i>" in card.inner_text(), "the server's name, as text"
+    card.locator("[data-field=name]").fill("X")
+    card.locator("[value=egg]").check()
+    screen.page.reload()
+    card = screen.wait("form.qb-question-card")
+    assert card.locator("[data-field=name]").input_value() == "X", "kept over the reload"
+    assert card.locator("[data-field=count]").input_value() == "3"
+    other = screen.page.context.new_page()
+    other.goto(screen.page.url)
+    other.wait_for_selector("form.qb-question-card")
+    card.locator("[type=submit]").click()
+    fault = screen.page.locator("[data-fault=name]")
+    playwright.expect(fault).not_to_be_empty(timeout=PATIENCE)
+    card.locator("[data-field=name]").fill("Xu")
+    card.locator("[data-field=size]").select_option("l")
+    card.locator("[type=submit]").click()
+    screen.wait(".qb-footer")
+    screen.wait("form.qb-question-card", 0)
+    told = screen.page.inner_text("#qb-turns")
+    assert "forms<i> was answered." in told
+    values = '{"name": "Xu", "count": 3, "size": "l", "toppings": ["egg"], "fast": true}'
+    assert f"answered {values}" in screen.page.locator(".qb-card.done").text_content()
+    playwright.expect(other.locator("form.qb-question-card")).to_have_count(0, timeout=PATIENCE)
+    other.close()
+
+
+def test_a_servers_page_is_shown_and_opened_by_the_person(screen: Any) -> None:
+    screen.open()
+    screen.ask("Order it")
+    screen.page.click("[data-decline]")
+    screen.wait(".qb-footer")
+    assert "answered null" in screen.page.locator(".qb-card.done").text_content()
+    screen.ask("Sign in")
+    card = screen.wait("form.qb-question-card")
+    link = card.locator("a")
+    assert link.get_attribute("href") == "https://login.example/start?x=1"
+    assert link.get_attribute("rel") == "noopener noreferrer"
+    assert "login.example" in link.inner_text()
+    screen.page.reload()
+    screen.page.click("form.qb-question-card [type=submit]")
+    screen.wait(".qb-footer", 2)
+    assert "answered {}" in screen.page.locator(".qb-card.done").last.text_content()

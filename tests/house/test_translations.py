@@ -65,9 +65,9 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     "agents/runtime/loop.py": {
         "str(refusal)": HOOK,
         "REPEATED[language].format(**words)": BILINGUAL,
-        "cut": BILINGUAL,
     },
     "agents/runtime/run.py": {"detail": ANOTHER_ERROR},
+    "agents/runtime/typed_answer.py": {"fault or CUT_OFF_CALL[language]": BILINGUAL},
     "agents/runtime/scheduler.py": {
         "CUT_OFF[self._around.language]": BILINGUAL,
         "NO_SUCH_RESULT[self._around.language].format(name=name)": BILINGUAL,
@@ -100,6 +100,10 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     "tools/images/tool.py": {"str(error)": ANOTHER_ERROR},
     "tools/mcp/login/provider.py": {"error.fix": ANOTHER_ERROR},
     "tools/mcp/session.py": {"error.fix": ANOTHER_ERROR},
+    "tools/mcp/tasks.py": {
+        "one_line(state.status_message or 'The server cancelled the task.', 1000)": OTHER_PROGRAM,
+        "one_line(str(said), 2000)": OTHER_PROGRAM,
+    },
     "tools/mcp/tool.py": {
         "first.fix": ANOTHER_ERROR,
         "one_line(error)": ANOTHER_ERROR,

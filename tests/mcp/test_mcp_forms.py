@@ -169,3 +169,59 @@ def test_values_that_do_not_fit_are_asked_for_again(faulty) -> None:
         asyncio.run(main(server))
     assert got == [{"action": "accept", "content": {"n": 3}}]
     assert asked == ["Which size?", "Which size? (n: is at most 5)"]
+
+
+@pytest.mark.parametrize("pasted", ["", "http://127.0.0.1:1/callback?code=c&state=right"])
+def test_a_login_in_a_chat_takes_a_pasted_address(pasted: str) -> None:
+    """For a chat on another machine, whose loopback the person's browser does not reach."""
+    from concurrent.futures import Future
+
+    from qwenbelt.tools.base import Question
+    from qwenbelt.tools.mcp.login.pages import AskedPage
+
+    asked: list[Question] = []
+    answers: list[Any] = ["http://127.0.0.1:1/callback?code=c&state=wrong", pasted]
+
+    def elicit(question: Question) -> Future[Any]:
+        asked.append(question)
+        future: Future[Any] = Future()
+        future.set_result({"address": answers.pop(0)})
+        return future
+
+    async def login() -> Any:
+        waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        page = AskedPage("s", elicit)
+        await page.show("https://login.example/authorize?state=right", waiting)
+        while len(asked) < 2:
+            await asyncio.sleep(0)
+        if not pasted:
+            await asyncio.sleep(0.01)
+            return waiting.done()
+        return (await waiting).code
+
+    assert asyncio.run(login()) == ("c" if pasted else False)
+    assert [q.mode for q in asked] == ["url", "url"]
+    assert "not the answer" in asked[1].message
+
+
+def test_a_question_that_nobody_needs_any_more_is_taken_back() -> None:
+    """The call ended: the card goes, and a late answer changes nothing."""
+    from qwenbelt.agents.hooks import Hooks
+    from qwenbelt.agents.runtime.elicitation import Elicitor
+    from qwenbelt.tools.base import Question
+
+    async def main() -> list[Any]:
+        events: list[Any] = []
+        elicitor = Elicitor(events.append, Hooks(()), heard=True)
+        answer = elicitor.ask(asyncio.get_running_loop(), Question("s", "?"))
+        while not events:
+            await asyncio.sleep(0)
+        answer.cancel()
+        while len(events) < 2:
+            await asyncio.sleep(0)
+        elicitor.answer(events[0].request_id, {})
+        return events
+
+    asked, settled = asyncio.run(main())
+    assert (settled.kind, settled.action) == ("elicitation_answered", "cancel")
+    assert settled.request_id == asked.request_id

@@ -205,6 +205,20 @@ def test_cancelled_calls_end_and_progress_rises(talk) -> None:
     assert "tools" in ours.ask("tools/list")["result"]
 
 
+def test_requests_that_are_piped_in_are_answered(tmp_path: Path) -> None:
+    """`printf … | server`: the input ends before the replies are ready."""
+    (tmp_path / "a.txt").write_text("piped")
+    call = {"name": "read_text_file", "arguments": {"path": "a.txt"}}
+    lines = [
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call},
+    ]
+    command = [sys.executable, "-m", "qwenbelt.mcp_servers.filesystem", str(tmp_path)]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    assert "piped" in done.stdout.splitlines()[1]
+
+
 def test_odd_requests_are_refused_and_end_nothing(talk) -> None:
     ours = talk(McpService("s", "S", None, []))
     wrong = {**ENVELOPE, "io.modelcontextprotocol/protocolVersion": "2031-01-01"}

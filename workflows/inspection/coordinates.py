@@ -62,3 +62,9 @@ def overlap_share(a: BBox, b: BBox) -> float:
     both = wide * high
     areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
     return both / (areas - both)
+
+
+def scaled_box(bbox: BBox, scale: float) -> BBox:
+    """Returns a box in a copy of the picture that is this many times as large."""
+    x1, y1, x2, y2 = bbox
+    return x1 * scale, y1 * scale, x2 * scale, y2 * scale

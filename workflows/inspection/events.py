@@ -49,3 +49,24 @@ def video_events(pictures: Sequence[Inspected], gap: float = 2.5) -> list[VideoE
             last, most = time, max(most, count)
         events.append(VideoEvent(video, label, grade, start, last, most))
     return events
+
+
+MOMENTS = 6  # pictures of the strip of an event
+
+
+def moments(
+    event: VideoEvent, pictures: Sequence[Inspected], most: int = MOMENTS
+) -> list[Inspected]:
+    """Returns frames of an event, spread over it from its first to its last."""
+    seen = [
+        picture
+        for picture in pictures
+        if picture.time is not None
+        and event.start <= picture.time <= event.end
+        and picture.image.rpartition("@")[0] == event.video
+        and any((o.label, o.sub_label) == (event.label, event.sub_label) for o in picture.objects)
+    ]
+    seen.sort(key=lambda picture: picture.time or 0.0)
+    if len(seen) <= most:
+        return seen
+    return [seen[round(n * (len(seen) - 1) / (most - 1))] for n in range(most)]

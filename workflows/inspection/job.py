@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbelt.core.errors import EndpointError, InputError, QwenbeltError, one_line
 from qwenbelt.core.files import output_folder, replacing_file
 from qwenbelt.workflows.inspection.asking import Inspector
-from qwenbelt.workflows.inspection.marking import marked_copy
+from qwenbelt.workflows.inspection.marking import marked_copy, save_crop
 from qwenbelt.workflows.inspection.rules import Inspected, inspected_of
 from qwenbelt.workflows.inspection.sources import PictureSource, open_source
 from qwenbelt.workflows.pictures import IN_FLIGHT, STATE, Health, for_each_source, read_done
@@ -132,6 +132,9 @@ class InspectionJob:
         files["shown"] = self._save(marked, "shown", stem, _PAGE_SIDE)
         if found.objects:
             self._save(marked, "thumbnails", stem, _THUMB_SIDE)
+        for entry in found.objects:
+            kept = replace(found, files=files)
+            save_crop(picture, kept, entry, self.inspector.rules, self.folder)
         return files
 
     def _keep_copies(self, picture: Image, stem: str) -> dict[str, str]:

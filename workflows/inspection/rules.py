@@ -5,7 +5,8 @@ max_objects: 10
 classes:
   fire: {color: red, grades: [slight, medium, severe, unsure], zh: 火焰}
   smoke: {color: blue, zh: 烟雾}
-  person: {color: green, grades: [wearing, not wearing, unsure], zh: 人员, about: helmet}
+  person: {color: green, grades: [wearing, not wearing, unsure], zh: 人员, about: helmet,
+           alarms: [not wearing, unsure], warnings: [unsure]}
 question: Look for open fire, smoke and persons.
 """
 
@@ -17,16 +18,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.language import Language
 
+Severity = Literal["alarm", "warning", "fine"]
+SEVERITIES: tuple[Severity, ...] = ("alarm", "warning", "fine")
+UNSURE = "unsure"  # the grade of what a second look should settle
+# what people are shown, and never the model: it changes nothing of what was asked
+_SHOWN_ONLY = {"classes": {"__all__": {"warnings", "words", "words_zh"}}}
+
 
 class ClassRule(BaseModel):
-    """One class of objects."""
+    """One class of objects; of its grades, the later ones are worse."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,9 +42,14 @@ class ClassRule(BaseModel):
     alarms: list[str] | None = Field(
         None, description="grades that make a finding; all of them when left out"
     )
+    warnings: list[str] | None = Field(
+        None, description="grades that only warn; `unsure` when left out"
+    )
     zh: str = ""
     about: str = ""
     grades_zh: dict[str, str] = Field(default_factory=dict)
+    words: dict[str, str] = Field(default_factory=dict, description="a grade in a few words")
+    words_zh: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("color")
     @classmethod
@@ -50,6 +62,12 @@ class ClassRule(BaseModel):
     def is_alarm(self, grade: str) -> bool:
         """Returns whether an object of this grade is a finding."""
         return self.alarms is None or grade in self.alarms
+
+    def severity(self, grade: str) -> Severity:
+        """Returns how bad an object of this grade is."""
+        if grade in ((UNSURE,) if self.warnings is None else self.warnings):
+            return "warning"
+        return "alarm" if self.is_alarm(grade) else "fine"
 
 
 class Rules(BaseModel):
@@ -67,7 +85,8 @@ class Rules(BaseModel):
     @cached_property
     def fingerprint(self) -> str:
         """A short hash of everything that changes what the model is asked."""
-        text = json.dumps(self.model_dump(), sort_keys=True)
+        asked = self.model_dump(exclude=_SHOWN_ONLY)
+        text = json.dumps(asked, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def name(self, label: str, language: Language) -> str:
@@ -80,8 +99,31 @@ class Rules(BaseModel):
         rule = self.classes.get(label)
         return rule.grades_zh.get(grade, grade) if rule and language == "zh" else grade
 
+    def severity(self, found: Found) -> Severity:
+        """Returns how bad an object is."""
+        return self.classes[found.label].severity(found.sub_label)
 
-UNSURE = "unsure"  # the grade of what a second look should settle
+    def worst_first(self, found: Found) -> tuple[int, int, int, float]:
+        """Returns a sort key: by severity, class in the order of the rules, grade, and size."""
+        x1, y1, x2, y2 = found.bbox
+        grades = self.classes[found.label].grades
+        grade = grades.index(found.sub_label) if found.sub_label in grades else 0
+        place = SEVERITIES.index(self.severity(found)), list(self.classes).index(found.label)
+        return *place, -grade, -abs((x2 - x1) * (y2 - y1))
+
+    def words(self, found: Found, language: Language) -> str:
+        """Returns what was found in a few words, such as "Person without a safety helmet"."""
+        rule = self.classes[found.label]
+        said = rule.words_zh if language == "zh" else rule.words
+        if found.sub_label in said:
+            return said[found.sub_label]
+        name = self.name(found.label, language)
+        grade = self.grade(found.label, found.sub_label, language)
+        if language == "zh":
+            return f"{name}（{grade}）" if grade else name
+        return (name[:1].upper() + name[1:]) + (f" ({grade})" if grade else "")
+
+
 _UNSURE = {UNSURE: "不确定"}
 SAFETY = Rules(
     classes={
@@ -90,6 +132,18 @@ SAFETY = Rules(
             grades=["slight", "medium", "severe", "unsure"],
             zh="火焰",
             grades_zh={"slight": "轻微", "medium": "中等", "severe": "严重", **_UNSURE},
+            words={
+                "slight": "A slight fire",
+                "medium": "A fire of medium size",
+                "severe": "A severe fire",
+                "unsure": "Perhaps a fire",
+            },
+            words_zh={
+                "slight": "轻微火焰",
+                "medium": "中等火焰",
+                "severe": "严重火焰",
+                "unsure": "疑似火焰",
+            },
         ),
         "smoke": ClassRule(color="blue", zh="烟雾"),
         "person": ClassRule(
@@ -99,6 +153,16 @@ SAFETY = Rules(
             zh="人员",
             about="whether the person wears a safety helmet correctly on the head",
             grades_zh={"wearing": "已佩戴安全帽", "not wearing": "未佩戴安全帽", **_UNSURE},
+            words={
+                "wearing": "A person with a helmet",
+                "not wearing": "A person without a helmet",
+                "unsure": "A person, perhaps without a helmet",
+            },
+            words_zh={
+                "wearing": "人员已佩戴安全帽",
+                "not wearing": "人员未佩戴安全帽",
+                "unsure": "人员是否佩戴安全帽不确定",
+            },
         ),
     }
 )

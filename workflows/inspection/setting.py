@@ -14,7 +14,7 @@ from typing import Any
 
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.files import write_bytes
-from qwenbelt.tools.plot.fonts import cjk_font
+from qwenbelt.tools.plot.fonts import page_fonts
 
 PICTURES_A_VOLUME = 100
 _SECONDS = 1800.0
@@ -48,13 +48,14 @@ def set_volumes(path: Path, folder: Path, data: dict[str, Any]) -> list[Path]:
 def _set(folder: Path, data: dict[str, Any]) -> bytes:
     import typst
 
-    font = cjk_font("sans")
-    data = {**data, "fonts": [font.family] if font else ["DejaVu Sans Mono"]}
+    fonts = page_fonts()
+    families = {"latin": fonts.latin, "chinese": fonts.chinese, "bold_chinese": fonts.bold_chinese}
+    data = {**data, "fonts": families}
     template = resources.files("qwenbelt.workflows.inspection").joinpath("template.typ")
     try:
         compiler = typst.Compiler(
             root=folder.resolve(),
-            font_paths=[font.folder] if font else [],
+            font_paths=list(fonts.folders),
             ignore_system_fonts=True,
             sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
         )

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from qwenbelt.core.cells import harmless_cell
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_text
 from qwenbelt.core.language import Language
@@ -19,6 +20,10 @@ from qwenbelt.workflows.labelling.labels import Labels
 from qwenbelt.workflows.labelling.strings import labelling_prompt, say
 
 JOINT = "|"  # between several labels in one cell
+REJECTED = "rejected"  # the verdict of a person for whom none of the labels fits
+KNOWN = "known.json"  # which labels there are, for a review
+# labels that a person gave, by picture; none at all where none of the labels fits
+Final = Mapping[str, tuple[str, ...]]
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
 table{border-collapse:collapse;width:100%}td,th{padding:.5rem;border-bottom:1px solid #ddd;
 text-align:left;vertical-align:top;overflow-wrap:anywhere}img{max-width:14rem;max-height:14rem}"""
@@ -29,7 +34,7 @@ def write_all(
     pictures: Sequence[Labelled],
     labels: Labels,
     language: Language,
-    final: Mapping[str, tuple[str, ...]],
+    final: Final,
 ) -> None:
     """Writes labels.jsonl, labels.csv, review.html, review.csv and train.jsonl.
 
@@ -43,16 +48,32 @@ def write_all(
     lines = [json.dumps(picture.to_dict(), ensure_ascii=False) for picture in pictures]
     write_text(folder / "labels.jsonl", "".join(line + "\n" for line in lines))
     write_text(folder / "labels.csv", "\ufeff" + _csv(pictures, final))
+    known = {"labels": list(labels.labels), "multiple": labels.multiple}
+    write_text(folder / KNOWN, json.dumps(known, ensure_ascii=False))
     doubtful = [p for p in pictures if p.doubtful]
-    write_text(folder / "review.csv", "\ufeff" + _review_csv(pictures, final))
+    write_review(folder, pictures, final)
     stems = unique_stems([picture.image for picture in pictures])
     places = {p.image: f"thumbnails/{stem}.jpg" for p, stem in zip(pictures, stems, strict=True)}
     write_text(folder / "review.html", _page(doubtful, places, language))
     write_text(folder / "train.jsonl", _training(pictures, labels, language, final))
 
 
+def write_review(folder: Path, pictures: Sequence[Labelled], final: Final) -> None:
+    """Writes review.csv."""
+    write_text(folder / "review.csv", "\ufeff" + _review_csv(pictures, final))
+
+
 def read_review(folder: Path, labels: Labels) -> dict[str, tuple[str, ...]]:
     """Returns the labels that a person wrote into the column `final` of review.csv.
+
+    Raises:
+        InputError: a label there is not one of the labels.
+    """
+    return read_final(folder, list(labels.labels))
+
+
+def read_final(folder: Path, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Returns the labels that a person gave, in a spreadsheet or in `qwenbelt review`.
 
     Raises:
         InputError: a label there is not one of the labels.
@@ -65,45 +86,47 @@ def read_review(folder: Path, labels: Labels) -> dict[str, tuple[str, ...]]:
     for number, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
         given = tuple(n.strip() for n in (row.get("final") or "").split(JOINT) if n.strip())
         for name in given:
-            if name not in labels.labels:
-                known = ", ".join(labels.labels)
+            if name not in labels:
+                known = ", ".join(labels)
                 raise InputError(f"{path}:{number}: {name!r} is none of the labels ({known}).")
-        if given:
+        if given or (row.get("verdict") or "") == REJECTED:
             final[str(row.get("image"))] = tuple(sorted(given))
     return final
 
 
-def _csv(pictures: Sequence[Labelled], final: Mapping[str, tuple[str, ...]]) -> str:
+def _csv(pictures: Sequence[Labelled], final: Final) -> str:
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["image", "label", "agreement", "doubtful", "final", "reason", "error"])
     for p in pictures:
         shown = [JOINT.join(p.labels), f"{p.agreement:.2f}", "yes" if p.doubtful else "no"]
         by_person = JOINT.join(final.get(p.image, ()))
-        writer.writerow([_cell(v) for v in (p.image, *shown, by_person, p.reason, p.error)])
+        writer.writerow([harmless_cell(v) for v in (p.image, *shown, by_person, p.reason, p.error)])
     return out.getvalue()
 
 
-def _review_csv(pictures: Sequence[Labelled], final: Mapping[str, tuple[str, ...]]) -> str:
+def _review_csv(pictures: Sequence[Labelled], final: Final) -> str:
     """Returns the doubtful pictures, and every other one that a person has decided on."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["image", "label", "agreement", "reason", "final"])
+    writer.writerow(["image", "label", "agreement", "reason", "final", "verdict"])
     here = {p.image for p in pictures}
     for p in pictures:
         if p.doubtful or p.image in final:
-            by_person = JOINT.join(final.get(p.image, ()))
-            row = (p.image, JOINT.join(p.labels), f"{p.agreement:.2f}", p.reason, by_person)
-            writer.writerow([_cell(v) for v in row])
+            names = final.get(p.image)
+            shown = (p.image, JOINT.join(p.labels), f"{p.agreement:.2f}", p.reason)
+            row = (*shown, JOINT.join(names or ()), _verdict(p, names))
+            writer.writerow([harmless_cell(v) for v in row])
     for image, names in final.items():
         if image not in here:  # of an earlier run with other pictures
-            writer.writerow([_cell(v) for v in (image, "", "", "", JOINT.join(names))])
+            writer.writerow([harmless_cell(v) for v in (image, "", "", "", JOINT.join(names), "")])
     return out.getvalue()
 
 
-def _cell(value: str) -> str:
-    """Returns a cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+def _verdict(picture: Labelled, names: tuple[str, ...] | None) -> str:
+    if names is None:
+        return ""
+    return REJECTED if not names else "confirmed" if names == picture.labels else "corrected"
 
 
 def _page(pictures: Sequence[Labelled], places: Mapping[str, str], language: Language) -> str:
@@ -136,7 +159,7 @@ def _training(
     pictures: Sequence[Labelled],
     labels: Labels,
     language: Language,
-    final: Mapping[str, tuple[str, ...]],
+    final: Final,
 ) -> str:
     """Returns training data with `messages` and `images`, as trainers of vision models take it.
 
@@ -146,7 +169,10 @@ def _training(
     lines = []
     for p in pictures:
         by_person = final.get(p.image)
-        names = by_person or (p.labels if p.ok and not p.doubtful else ())
+        if by_person is not None:
+            names = by_person
+        else:
+            names = p.labels if p.ok and not p.doubtful else ()
         if not names:
             continue
         label: object = list(names) if labels.multiple else names[0]

@@ -16,7 +16,8 @@ _NUMBER = re.compile(
 _NOTHING = re.compile(r"^(?:[-–—−*†]+|n/?a|nm|n\.m\.|nil)$", re.I)
 _BEFORE = re.compile(r"^[$€£¥￥(]+$")
 _AFTER = re.compile(r"^[)%\]†*]+$")
-_TRAILING_SIGN = re.compile(r"^(.*[\d)%—–-])\s+([$€£¥￥])$")
+_SIGNS = "$€£¥￥"
+_TRAILING_SIGN = re.compile(rf"^(.*[\d)%—–-])\s+([{_SIGNS}])$")
 
 
 @dataclass(slots=True)
@@ -54,7 +55,8 @@ def cells_of(fragments: Iterable[Fragment]) -> list[Cell]:
 def _split_signs(fragments: Iterable[Fragment]) -> Iterator[Cell]:
     """Yields pieces; a currency sign at a fragment's end belongs to the next number."""
     for fragment in fragments:
-        found = _TRAILING_SIGN.match(fragment.text)
+        ends = fragment.text[-1:] in _SIGNS
+        found = _TRAILING_SIGN.match(fragment.text) if ends else None
         if found:
             cut = fragment.x1 - 0.6 * fragment.height
             yield Cell(found[1], fragment.x0, cut)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import html
 import threading
 import webbrowser
 from collections.abc import Callable
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
@@ -23,6 +24,11 @@ _ASKS = {
     "en": "{server} asks you to log in. Open the page and come back.",
     "zh": "{server} 需要您登录。请打开该页面，完成后返回。",
 }
+_PASTE = {
+    "en": "If the page cannot come back to this machine: the address where your browser ended",
+    "zh": "如果页面无法返回本机：请粘贴浏览器最后停留的地址",
+}
+_MOST_PASTES = 3
 PATH = "/callback"
 LOGIN_SECONDS = 300.0
 _MOST_BYTES = 16 * 1024
@@ -248,16 +254,43 @@ class AskedPage:
 
     async def show(self, url: str, waiting: asyncio.Future[AuthorizationCodeResult]) -> None:
         """Asks, and returns at once: the redirect may come before the person answers."""
-        task = asyncio.create_task(self._declined(url, waiting))
+        task = asyncio.create_task(self._asked(url, waiting))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _declined(self, url: str, waiting: asyncio.Future[AuthorizationCodeResult]) -> None:
-        text = _ASKS[user_language()].format(server=self._server)
-        question = Question(self._server, text, {}, "url", url)
-        values = await asyncio.wrap_future(self._elicit(question))
-        if values is None and not waiting.done():
-            waiting.set_exception(LoginDeclined("the person declined to log in"))
+    async def _asked(self, url: str, waiting: asyncio.Future[AuthorizationCodeResult]) -> None:
+        language = user_language()
+        text = _ASKS[language].format(server=self._server)
+        state = parse_qs(urlsplit(url).query).get("state", [""])[-1]
+        fault = ""
+        for _ in range(_MOST_PASTES):
+            field = {"type": "string", "title": _PASTE[language]}
+            schema = {"type": "object", "properties": {"address": field}}
+            question = Question(self._server, f"{text}{fault}", schema, "url", url)
+            answer = asyncio.wrap_future(self._elicit(question))
+            # once the redirect has come, nobody need answer any more
+            waiting.add_done_callback(functools.partial(_no_longer_asked, answer))
+            values = await answer
+            if waiting.done():
+                return
+            if values is None:
+                waiting.set_exception(LoginDeclined("the person declined to log in"))
+                return
+            if not values.get("address"):
+                return  # the redirect will come
+            try:
+                waiting.set_result(read_answer(str(values["address"]), state))
+                return
+            except OAuthFlowError as error:
+                waiting.set_exception(error)
+                return
+            except ValueError as error:
+                fault = f" ({one_line(error, 200)})"
+        waiting.set_exception(LoginDeclined("no pasted address was the answer to this login"))
+
+
+def _no_longer_asked(answer: asyncio.Future[Any], login: object) -> None:
+    answer.cancel()
 
 
 def _open_browser(url: str) -> None:

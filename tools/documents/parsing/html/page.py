@@ -17,6 +17,7 @@ from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing.encodings import declared_encoding, decode
 from qwenbelt.tools.documents.parsing.equations import latex_of_mathml
 from qwenbelt.tools.documents.parsing.html.hidden import elements, hidden_elements
+from qwenbelt.tools.documents.parsing.html.style_sheets import SheetReader
 from qwenbelt.tools.documents.parsing.numbering import html_number
 from qwenbelt.tools.documents.parsing.raised import lowered, raised
 
@@ -78,11 +79,13 @@ def html_page(data: bytes, charset: str = "") -> HtmlPage:
 
 
 def _drop_unseen(page: HtmlPage) -> None:
-    """Drops invisible characters, such as soft hyphens; whole texts of them are reported."""
-    from bs4.element import NavigableString
+    """Drops comments and invisible characters, such as soft hyphens; texts of them are told."""
+    from bs4.element import NavigableString, PreformattedString
 
-    for text in page.soup.find_all(string=_UNSEEN):
-        if isinstance(text, NavigableString):
+    for text in list(page.soup.descendants):
+        if isinstance(text, PreformattedString):  # a comment or declaration
+            text.extract()
+        elif isinstance(text, NavigableString) and _UNSEEN.search(text):
             if _TAGS.search(text):
                 _tell(page, noted("Hidden text was left out: invisible tag characters."))
             text.replace_with(NavigableString(_UNSEEN.sub("", text)))
@@ -94,12 +97,11 @@ def _tell(page: HtmlPage, note: str) -> None:
 
 
 def _drop_hidden(page: HtmlPage) -> None:
-    from bs4.element import PreformattedString
-
-    for text in page.soup.find_all(string=lambda text: isinstance(text, PreformattedString)):
-        text.extract()  # comments and declarations
     ways: dict[str, int] = {}
-    for tag, why in hidden_elements(page.soup):
+    sheets = SheetReader(list(elements(page.soup)))
+    if not sheets.complete:
+        page.notes.append(noted("Style sheets were applied in part; hidden text may be left in."))
+    for tag, why in hidden_elements(page.soup, sheets.styles):
         words = len(tag.get_text(" ").split())
         if words:
             ways[why] = ways.get(why, 0) + words
@@ -156,7 +158,8 @@ def _before(tag: Tag) -> str:
 
 
 def _sup(tag: Tag, page: HtmlPage) -> str:
-    linked = tag.find("a", href=re.compile("^#")) is not None
+    links = (n for n in elements(tag) if n.name == "a")
+    linked = any(str(link.get("href") or "").startswith("#") for link in links)
     return raised(_before(tag), tag.get_text(), linked=linked)
 
 

@@ -37,6 +37,8 @@ class _Candidate:
 
 def aligned_tables(page: Page, written: Sequence[Written]) -> list[Table]:
     """Returns tables of aligned numbers among the rows that ruled tables left."""
+    if sum(len(w.row.fragments) > 1 for w in written) < MIN_DATA_ROWS:
+        return []
     candidates = [_Candidate(w, cells_of(w.row.fragments)) for w in written]
     tables: list[Table] = []
     for first, last in _blocks(candidates):

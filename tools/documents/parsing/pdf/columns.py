@@ -23,7 +23,7 @@ MIN_COLUMN_CHARACTERS = 18  # the median line of a column of prose
 MIN_GUTTER = 5.0  # points
 MAX_TRIES = 6
 _BIN = 2.0  # points
-_CROSSED = 3.0  # rows that leave a strip free make up for one that crosses it
+_CROSSED = np.int32(3)  # rows that leave a strip free make up for one that crosses it
 _BLOCK_LINES = 2.5  # of a block in two columns, at the least
 _ASIDE = 0.85  # of a line's width on one side of the gutter: it belongs to that column
 
@@ -122,16 +122,19 @@ def _marks(
     rows: list[list[Fragment]], x0: float, size: int
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Returns which strips each row covers, and whether it has text left and right of them."""
-    covered = np.zeros((len(rows), size), bool)
-    left, right = covered.copy(), covered.copy()
-    for number, row in enumerate(rows):
-        for f in row:
-            covered[number, int((f.x0 - x0) / _BIN) : int(np.ceil((f.x1 - x0) / _BIN))] = True
-        left[number, int(np.ceil((min(f.x1 for f in row) - x0) / _BIN)) :] = True
-        right[number, : int((max(f.x0 for f in row) - x0) / _BIN)] = True
-    left &= ~covered
-    right &= ~covered
-    return covered, left, right
+    lengths = [len(row) for row in rows]
+    numbers = np.repeat(np.arange(len(rows)), lengths)
+    begins = (np.array([f.x0 for row in rows for f in row]) - x0) / _BIN
+    ends = (np.array([f.x1 for row in rows for f in row]) - x0) / _BIN
+    changes = np.zeros((len(rows), size + 1), np.int32)
+    np.add.at(changes, (numbers, begins.astype(int)), 1)
+    np.add.at(changes, (numbers, np.minimum(np.ceil(ends), size).astype(int)), -1)
+    covered = changes[:, :-1].cumsum(1) > 0
+    starts = np.cumsum([0, *lengths[:-1]])
+    strips = np.arange(size)
+    left = strips >= np.ceil(np.minimum.reduceat(ends, starts))[:, None]
+    right = strips < np.maximum.reduceat(begins, starts).astype(int)[:, None]
+    return covered, left & ~covered, right & ~covered
 
 
 def _taller_side(left: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> bool:
@@ -144,10 +147,10 @@ def _bands(
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Returns for each strip the first and last row of the band that leaves it free (Kadane)."""
     count, size = beside.shape
-    sums = np.zeros((count + 1, size))
+    sums = np.zeros((count + 1, size), np.int32)
     np.cumsum(beside - _CROSSED * covered, axis=0, out=sums[1:])
     lowest = np.minimum.accumulate(sums[:-1], axis=0)
-    rows = np.arange(count)[:, None]
+    rows = np.arange(count, dtype=np.int32)[:, None]
     begun = np.maximum.accumulate(np.where(sums[:-1] == lowest, rows, 0), axis=0)
     gained = sums[1:] - lowest
     last = gained.argmax(axis=0)
@@ -166,7 +169,8 @@ def _strength(
     columns = np.arange(left.shape[1])
     sums = []
     for mask in (left, right):
-        total = np.vstack([np.zeros(mask.shape[1], np.intp), mask.cumsum(0)])
+        total = np.zeros((len(mask) + 1, mask.shape[1]), np.int32)
+        np.cumsum(mask, axis=0, out=total[1:])
         sums.append(total[last + 1, columns] - total[first, columns])
     found: _Counts = np.where(last >= first, np.minimum(*sums), 0).astype(np.float64)
     return found
@@ -176,22 +180,12 @@ def _strip(
     best: int, strength: _Counts, first: npt.NDArray[np.intp], last: npt.NDArray[np.intp]
 ) -> tuple[int, int]:
     """Returns the bins around the best one that are free in nearly the same band."""
-    low = high = best
-    enough = 0.9 * strength[best]
-    while low > 0 and strength[low - 1] >= enough and _alike(best, low - 1, first, last):
-        low -= 1
-    while (
-        high + 1 < len(strength)
-        and strength[high + 1] >= enough
-        and _alike(best, high + 1, first, last)
-    ):
-        high += 1
-    return low, high
-
-
-def _alike(one: int, other: int, first: npt.NDArray[np.intp], last: npt.NDArray[np.intp]) -> bool:
-    reach = 0.1 * (last[one] - first[one] + 1) + 1
-    return bool(abs(first[one] - first[other]) <= reach and abs(last[one] - last[other]) <= reach)
+    reach = 0.1 * (last[best] - first[best] + 1) + 1
+    alike = (strength >= 0.9 * strength[best]) & (np.abs(first - first[best]) <= reach)
+    others = np.flatnonzero(~alike | (np.abs(last - last[best]) > reach))
+    at = int(np.searchsorted(others, best))
+    low = int(others[at - 1]) + 1 if at else 0
+    return low, (int(others[at]) if at < len(others) else len(strength)) - 1
 
 
 def _parts_columns(band: list[Fragment], gutter: Gutter, rows: int) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qwenbelt.tools.documents.parsing.pdf.fragments import has_ink
-from qwenbelt.tools.documents.parsing.pdf.pdfium import Characters
+from qwenbelt.tools.documents.parsing.pdf.pdfium import Characters, has_ink
 
 _NEAR = 0.12  # of a character's height; twins of one word, as the l in "all", are further apart
 _LIGATURE = 2  # letters of one glyph, such as "ff", share its box
@@ -16,12 +15,13 @@ def without_doubles(characters: Characters) -> Characters:
     codes, boxes = characters.codes, characters.boxes
     if len(codes) < 4:
         return characters
-    places = np.clip(boxes[:, :2], 0, 20_000).astype(np.int64)
-    keys = (codes.astype(np.int64) * 20_011 + places[:, 0]) * 20_011 + places[:, 1]
+    inked = np.flatnonzero(has_ink(codes))
+    places = np.clip(boxes[inked, :2], 0, 20_000).astype(np.int64)
+    keys = (codes[inked].astype(np.int64) * 20_011 + places[:, 0]) * 20_011 + places[:, 1]
     keys.sort()
     if not (keys[1:] == keys[:-1]).any():  # nearly every page: no look at each place
         return characters
-    inked = np.flatnonzero(has_ink(codes) & (boxes[:, 2] > boxes[:, 0]))
+    inked = inked[boxes[inked, 2] > boxes[inked, 0]]
     doubles = np.zeros(len(codes), bool)
     for shift in (0.0, 1.0):  # of the rows into which places are cut
         rows = np.floor((boxes[inked, 1] + shift) / 2)

@@ -13,16 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from qwenbelt.tools.documents.model import Box
-from qwenbelt.tools.documents.parsing.pdf.pdfium import Characters, Floats
+from qwenbelt.tools.documents.parsing.pdf.pdfium import Characters, Floats, has_ink
 from qwenbelt.tools.documents.parsing.pdf.raised_text import SMALLER, may_hold_scripts, with_scripts
 
 WIDE_GAP = 1.2  # of the line's height; a wider gap separates columns or cells
 TOUCHING = 0.12  # of the line's height; letters that are nearer belong to one word
 BASELINE_DRIFT = 0.5  # of the line's height; sub- and superscripts stay within
 _HYPHENS = (0x02, 0xFFFE)  # pdfium's marks for a hyphen that it found at a line's end
-_SPACES = [0, *range(9, 14), 0x20, 0xA0, 0x1680, *range(0x2000, 0x200C), 0x202F, 0x205F, 0x3000]
-_INKED = np.ones(1 << 16, bool)  # by code point; all beyond has ink
-_INKED[_SPACES] = False
 _JOINED_HYPHEN = re.compile("(?<=[a-z])[\ufffe\x02](?=[a-z])")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\ufeff\ufffe\uffff]")
@@ -104,6 +101,8 @@ def split_by_direction(
     """Returns the characters by the direction in which their text runs, upright ones first."""
     codes, boxes = characters.codes, characters.boxes
     turns = _turns(codes, boxes)
+    if not turns.any():
+        return [(Frame(0, width, height), characters)]
     found = []
     for turn in (0, 1, 3):
         chosen = turns == turn
@@ -113,12 +112,6 @@ def split_by_direction(
             part.boxes = frame.upright(part.boxes)
             found.append((frame, part))
     return found
-
-
-def has_ink(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
-    """Says which characters are more than space."""
-    inked: npt.NDArray[np.bool_] = _INKED[np.minimum(codes, 0xFFFF)]
-    return inked
 
 
 def _turns(codes: npt.NDArray[np.uint32], boxes: Floats) -> npt.NDArray[np.int8]:

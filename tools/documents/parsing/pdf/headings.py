@@ -28,7 +28,7 @@ def find_headings(written: Sequence[Written], weight: Callable[[int], int]) -> l
     """Returns the titles among a page's rows, in order."""
     if not written:
         return []
-    sizes = [w.row.height for w in written for _ in range(1 + len(w.row.text) // 20)]
+    sizes = [w.row.height for w in written for _ in range(1 + (w.end - w.start) // 20)]
     body = median(sizes)
     found = []
     for number, entry in enumerate(written):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -16,12 +18,14 @@ import numpy.typing as npt
 import pypdfium2.raw as raw
 
 from qwenbelt.tools.documents.notes import noted
-from qwenbelt.tools.documents.parsing.pdf.fragments import clean, has_ink
+from qwenbelt.tools.documents.parsing.pdf.fragments import clean
 from qwenbelt.tools.documents.parsing.pdf.pdfium import (
     Characters,
     Floats,
     Placement,
+    has_ink,
     objects_of,
+    text_objects,
     unchecked,
 )
 
@@ -35,6 +39,7 @@ _Mask = npt.NDArray[np.bool_]
 
 _PLACE = (ctypes.c_void_p, ctypes.c_int)
 _fill = unchecked(raw.FPDFText_GetFillColor, ctypes.c_int, *_PLACE, *[ctypes.c_void_p] * 4)
+_fill_of = unchecked(raw.FPDFPageObj_GetFillColor, ctypes.c_int, *[ctypes.c_void_p] * 5)
 _object_of = unchecked(raw.FPDFText_GetTextObject, ctypes.c_size_t, *_PLACE)
 _mode_of = unchecked(raw.FPDFTextObj_GetTextRenderMode, ctypes.c_int, ctypes.c_void_p)
 
@@ -55,33 +60,49 @@ def hidden_characters(
         | (boxes[:, 0] > placement.width)
         | (boxes[:, 1] > placement.height)
     )
-    suspicious = _unpainted(text_page, inked, characters.places)
+    suspicious = _unpainted(page, text_page, inked, characters.places)
     if suspicious.any():
         hidden |= suspicious & inked & ~_seen(page, boxes)
     return hidden
 
 
-def _unpainted(text_page: Any, inked: _Mask, places: npt.NDArray[np.intp]) -> _Mask:
+def _unpainted(page: Any, text_page: Any, inked: _Mask, places: npt.NDArray[np.intp]) -> _Mask:
     """Returns which characters are white or have no ink; looked at once an object of text."""
     begins = np.flatnonzero(inked & ~np.r_[False, inked[:-1]])
     found = np.zeros(len(inked), bool)
     if not len(begins):
         return found
+    texts = text_objects(page)  # where a line is one object, it takes fewer looks than each word
+    if texts is not None and len(texts) < len(begins) and not _odd(_fill_of, texts, texts).any():
+        return found
     handle = ctypes.cast(text_page.raw, ctypes.c_void_p).value
     words = places[begins].tolist()
     owners = np.fromiter(map(_object_of, repeat(handle), words), np.uint64, len(words))
     objects, firsts, which = np.unique(owners, return_index=True, return_inverse=True)
-    colours = np.zeros((len(objects), 4), np.uint32)
-    start, end = colours.ctypes.data, colours.ctypes.data + colours.nbytes
-    shades = (range(start + 4 * n, end + 4 * n, 16) for n in range(4))
-    deque(map(_fill, repeat(handle), places[begins[firsts]].tolist(), *shades), maxlen=0)
-    modes = np.fromiter((_mode_of(o) if o else 0 for o in objects.tolist()), np.int32)
-    white = (colours[:, :3] >= _WHITE).all(1) & (modes == 0)
-    odd = (white | (colours[:, 3] < 16) | (modes == _INVISIBLE))[which]
+    fill = partial(_fill, handle)
+    odd = _odd(fill, places[begins[firsts]].tolist(), objects.tolist())[which]
     for number in np.flatnonzero(odd).tolist():
         end = int(begins[number + 1]) if number + 1 < len(begins) else len(inked)
         found[begins[number] : end] = True
     return found
+
+
+def _odd(fill: Callable[..., int], keys: list[int], objects: list[int]) -> _Mask:
+    """Returns which objects are white or have no ink.
+
+    Args:
+        fill: writes the colour of one of the keys to four addresses.
+        keys: one for each object.
+        objects: addresses of objects of text.
+    """
+    colours = np.zeros((len(objects), 4), np.uint32)
+    start, end = colours.ctypes.data, colours.ctypes.data + colours.nbytes
+    shades = (range(start + 4 * n, end + 4 * n, 16) for n in range(4))
+    deque(map(fill, keys, *shades), maxlen=0)
+    modes = np.fromiter((_mode_of(o) if o else 0 for o in objects), np.int32, len(objects))
+    white = (colours[:, :3] >= _WHITE).all(1) & (modes == 0)
+    odd: _Mask = white | (colours[:, 3] < 16) | (modes == _INVISIBLE)
+    return odd
 
 
 def _seen(page: Any, boxes: Floats) -> _Mask:

@@ -14,7 +14,7 @@ import pypdfium2.raw as raw
 from qwenbelt.tools.documents.model import Box
 from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing.pdf.fragments import clean
-from qwenbelt.tools.documents.parsing.pdf.pdfium import Placement
+from qwenbelt.tools.documents.parsing.pdf.pdfium import Placement, unchecked
 
 MAX_ANNOTATIONS = 1000  # of a page
 MAX_CHARACTERS = 4000  # of one of them
@@ -34,8 +34,14 @@ _COMMENTS = {
     raw.FPDF_ANNOT_INK,
     raw.FPDF_ANNOT_LINE,
 }
+_READ = {*_COMMENTS, raw.FPDF_ANNOT_WIDGET, raw.FPDF_ANNOT_FILEATTACHMENT}
 _XFA = {raw.FORMTYPE_XFA_FULL, raw.FORMTYPE_XFA_FOREGROUND}
 _SWITCHES = {raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON}
+
+
+_annotation_at = unchecked(raw.FPDFPage_GetAnnot, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+_subtype_of = unchecked(raw.FPDFAnnot_GetSubtype, ctypes.c_int, ctypes.c_void_p)
+_close = unchecked(raw.FPDFPage_CloseAnnot, None, ctypes.c_void_p)
 
 
 class Layer(NamedTuple):
@@ -105,18 +111,23 @@ def _file_name(found: Any) -> str:
 
 def page_layers(page: Any, placement: Placement) -> Iterator[Layer]:
     """Yields the filled fields and the comments of a page in the order of the file."""
-    for index in range(min(raw.FPDFPage_GetAnnotCount(page.raw), MAX_ANNOTATIONS)):
-        annotation = raw.FPDFPage_GetAnnot(page.raw, index)
-        if not annotation:
+    count = min(raw.FPDFPage_GetAnnotCount(page.raw), MAX_ANNOTATIONS)
+    handle = ctypes.cast(page.raw, ctypes.c_void_p).value if count else None
+    for index in range(count):
+        address = _annotation_at(handle, index)
+        if not address:
             continue
         try:
+            if _subtype_of(address) not in _READ:  # links, of which a page may have hundreds
+                continue
+            annotation = ctypes.cast(address, raw.FPDF_ANNOTATION)
             if raw.FPDFAnnot_GetFlags(annotation) & _HIDDEN:
                 continue
             text = _text_of(page, annotation)
             if text:
                 yield Layer(text, _box_of(annotation, placement))
         finally:
-            raw.FPDFPage_CloseAnnot(annotation)
+            _close(address)
 
 
 def _text_of(page: Any, annotation: Any) -> str:

@@ -39,6 +39,10 @@ def unchecked(function: Any, result: Any, *arguments: Any) -> Any:
     return ctypes.CFUNCTYPE(result, *arguments)(address)
 
 
+_SPACES = [0, *range(9, 14), 0x20, 0xA0, 0x1680, *range(0x2000, 0x200C), 0x202F, 0x205F, 0x3000]
+_INKED = np.ones(1 << 16, bool)  # by code point; all beyond has ink
+_INKED[_SPACES] = False
+
 _PLACE = (ctypes.c_void_p, ctypes.c_int)
 _loose_box = unchecked(raw.FPDFText_GetLooseCharBox, ctypes.c_int, *_PLACE, ctypes.c_void_p)
 _object_at = unchecked(raw.FPDFPage_GetObject, ctypes.c_void_p, *_PLACE)
@@ -51,6 +55,7 @@ _BOLD = re.compile(rb"bold|black|heavy|semibd|demi(?!l)", re.I)
 
 # objects of open pages that are no text: address and kind; several questions are asked of them
 _OBJECTS: weakref.WeakKeyDictionary[Any, list[tuple[int, int]]] = weakref.WeakKeyDictionary()
+_TEXTS: weakref.WeakKeyDictionary[Any, list[int] | None] = weakref.WeakKeyDictionary()
 _LINE = re.compile(r"[^\s][^\r\n]*")
 
 _REASONS = {
@@ -79,6 +84,12 @@ class Characters:
     def chosen(self, mask: npt.NDArray[np.bool_]) -> Characters:
         """Returns some of the characters."""
         return Characters(self.codes[mask], self.boxes[mask], self.places[mask])
+
+
+def has_ink(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+    """Says which characters are more than space."""
+    inked: npt.NDArray[np.bool_] = _INKED[np.minimum(codes, 0xFFFF)]
+    return inked
 
 
 def open_pdf(path: str | Path, password: str | None = None) -> Any:
@@ -158,10 +169,16 @@ class Placement:
     def boxes(self, rectangles: Floats) -> Floats:
         """Returns boxes for rows `left, top, right, bottom` of PDF coordinates."""
         a, b, c, d, e, f = self.matrix
-        x, y = rectangles[:, [0, 2]], rectangles[:, [1, 3]]
-        across, down = a * x + c * y + e, b * x + d * y + f
-        columns = (across.min(1), down.min(1), across.max(1), down.max(1))
-        stacked: Floats = np.stack(columns, axis=1)
+        left, bottom, right, top = rectangles.T
+        if b or c:  # a page that lies on its side
+            x0, x1, y0, y1 = c * bottom + e, c * top + e, b * left + f, b * right + f
+        else:
+            x0, x1, y0, y1 = a * left + e, a * right + e, d * bottom + f, d * top + f
+        stacked: Floats = np.empty((len(rectangles), 4))
+        np.minimum(x0, x1, out=stacked[:, 0])
+        np.minimum(y0, y1, out=stacked[:, 1])
+        np.maximum(x0, x1, out=stacked[:, 2])
+        np.maximum(y0, y1, out=stacked[:, 3])
         return stacked
 
 
@@ -178,13 +195,15 @@ class PageCharacters:
     def _read(self, placement: Placement) -> Characters:
         count = max(0, raw.FPDFText_CountChars(self._raw))
         handle = ctypes.cast(self._raw, ctypes.c_void_p).value
-        found = np.zeros((count, 4), np.float32)
+        codes = self._codes(count)
+        inked = np.flatnonzero(has_ink(codes))  # nobody asks where a space is
+        found = np.zeros((len(inked), 4), np.float32)
         start = found.ctypes.data
-        places = range(start, start + 16 * count, 16)
-        deque(map(_loose_box, repeat(handle), range(count), places), maxlen=0)
-        finite = np.nan_to_num(found.astype(np.float64), posinf=0, neginf=0)
-        boxes = placement.boxes(finite)
-        return Characters(_in_order(self._codes(count), boxes), boxes, np.arange(count))
+        places = range(start, start + found.nbytes, 16)
+        deque(map(_loose_box, repeat(handle), inked.tolist(), places), maxlen=0)
+        boxes = np.zeros((count, 4))
+        boxes[inked] = placement.boxes(_finite(found))
+        return Characters(_in_order(codes, boxes), boxes, np.arange(count))
 
     def _codes(self, count: int) -> npt.NDArray[np.uint32]:
         """Returns the code points; one by one only if pdfium's text is not one for each."""
@@ -205,6 +224,11 @@ class PageCharacters:
         if self._flags.value & _FORCE_BOLD or _BOLD.search(self._name.value):
             return 2
         return int(bool(self._flags.value & _ITALIC or _SLANTED.search(self._name.value)))
+
+
+def _finite(rectangles: npt.NDArray[np.float32]) -> Floats:
+    found = rectangles.astype(np.float64)
+    return found if np.isfinite(found).all() else np.nan_to_num(found, posinf=0, neginf=0)
 
 
 def _in_order(codes: npt.NDArray[np.uint32], boxes: Floats) -> npt.NDArray[np.uint32]:
@@ -233,20 +257,31 @@ def page_characters(page: Any, placement: Placement) -> Iterator[PageCharacters]
 
 def objects_of(page: Any, kinds: frozenset[int]) -> list[Any]:
     """Returns the objects of a page that are of some kinds, such as paths."""
+    return [
+        ctypes.cast(address, raw.FPDF_PAGEOBJECT)
+        for address, kind in listed_objects(page)
+        if kind in kinds
+    ]
+
+
+def text_objects(page: Any) -> list[int] | None:
+    """Returns the addresses of a page's texts, or None where forms may hold further ones."""
+    listed_objects(page)
+    return _TEXTS[page]
+
+
+def listed_objects(page: Any) -> list[tuple[int, int]]:
+    """Returns address and kind of the objects of a page that are no text."""
     if page not in _OBJECTS:
         handle = ctypes.cast(page.raw, ctypes.c_void_p).value
         count = max(0, raw.FPDFPage_CountObjects(page.raw))
         found = list(map(_object_at, repeat(handle), range(count)))
-        _OBJECTS[page] = [
-            (address, kind)
-            for address, kind in zip(found, map(_object_kind, found), strict=True)
-            if kind != raw.FPDF_PAGEOBJ_TEXT
-        ]
-    return [
-        ctypes.cast(address, raw.FPDF_PAGEOBJECT)
-        for address, kind in _OBJECTS[page]
-        if kind in kinds
-    ]
+        kinds = list(map(_object_kind, found))
+        text, form = raw.FPDF_PAGEOBJ_TEXT, raw.FPDF_PAGEOBJ_FORM
+        _OBJECTS[page] = [(a, k) for a, k in zip(found, kinds, strict=True) if k != text]
+        texts = [a for a, k in zip(found, kinds, strict=True) if k == text]
+        _TEXTS[page] = None if form in kinds else texts
+    return _OBJECTS[page]
 
 
 def plain_lines(page: Any, placement: Placement) -> list[tuple[str, tuple[float, ...]]]:
@@ -272,7 +307,7 @@ def plain_lines(page: Any, placement: Placement) -> list[tuple[str, tuple[float,
                 _loose_box(handle, min(place, last), address)
     finally:
         text_page.close()
-    boxes = placement.boxes(np.nan_to_num(found.astype(np.float64), posinf=0, neginf=0))
+    boxes = placement.boxes(_finite(found))
     low, high = boxes.reshape(-1, 2, 4).min(1)[:, :2], boxes.reshape(-1, 2, 4).max(1)[:, 2:]
     places = np.concatenate([low, high], axis=1).tolist()
     return [(text[a:b], tuple(p)) for (a, b), p in zip(spans, places, strict=True)]

@@ -19,7 +19,6 @@ from qwenbelt.tools.documents.parsing.pdf.doubled_text import without_doubles
 from qwenbelt.tools.documents.parsing.pdf.fragments import (
     clean,
     fragments_of,
-    has_ink,
     split_by_direction,
     without_marks,
 )
@@ -202,7 +201,7 @@ def _visible(
     hidden = hidden_characters(source, characters.source, placement, given)
     if not hidden.any():
         return without_doubles(given)
-    spaces = ~has_ink(given.codes)
+    spaces = ~pdfium.has_ink(given.codes)
     page.notes.append(hidden_note(given.codes[hidden | (spaces & np.r_[False, hidden[:-1]])]))
     return without_doubles(given.chosen(~hidden))
 
@@ -230,8 +229,8 @@ def _check_loss(page: Page, characters: pdfium.Characters) -> None:
     """Compares the composed text with pdfium's; a loss of a fifth is noted."""
     codes = characters.codes
     halves = (codes >= 0xDC00) & (codes <= 0xDFFF)  # of characters that take two
-    given = int((has_ink(codes) & ~halves).sum())
-    kept = len("".join(page.text.split()))
+    given = int((pdfium.has_ink(codes) & ~halves).sum())
+    kept = len(page.text) - page.text.count(" ") - page.text.count("\n")
     if given >= 20 and kept < LOSS * given:
         page.notes.append(noted(f"Only {kept} of {given} characters were placed."))
 

@@ -7,20 +7,22 @@ Edges follow pdfminer's rule for paths (`PDFLayoutAnalyzer.paint_path`) and pdfp
 from __future__ import annotations
 
 import ctypes
+from collections import deque
 from collections.abc import Iterator
-from itertools import pairwise
 from math import inf
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pypdfium2.raw as raw
 
 from qwenbelt.tools.documents.model import Box
 from qwenbelt.tools.documents.parsing.pdf.pdfium import (
     MAX_FORM_DEPTH,
     MAX_PATH_SEGMENTS,
+    Floats,
     Placement,
-    objects_of,
+    listed_objects,
     unchecked,
 )
 
@@ -29,11 +31,12 @@ SNAP = JOIN = INTERSECT = 3.0  # points; pdfplumber's defaults
 MIN_EDGE = 3.0
 MIN_LINES = 3  # in each direction: around two rows and two columns
 
-_DRAWN = frozenset((raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_FORM))
-
 _segment_at = unchecked(raw.FPDFPath_GetPathSegment, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
 _point_of = unchecked(raw.FPDFPathSegment_GetPoint, ctypes.c_int, *[ctypes.c_void_p] * 3)
 _kind_of = unchecked(raw.FPDFPathSegment_GetType, ctypes.c_int, ctypes.c_void_p)
+_segments_in = unchecked(raw.FPDFPath_CountSegments, ctypes.c_int, ctypes.c_void_p)
+_mode_of = unchecked(raw.FPDFPath_GetDrawMode, ctypes.c_int, *[ctypes.c_void_p] * 3)
+_matrix_of = unchecked(raw.FPDFPageObj_GetMatrix, ctypes.c_int, *[ctypes.c_void_p] * 2)
 _closes = unchecked(raw.FPDFPathSegment_GetClose, ctypes.c_int, ctypes.c_void_p)
 
 Matrix = tuple[float, float, float, float, float, float]
@@ -45,18 +48,18 @@ IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
 def find_grids(page: Any, placement: Placement) -> list[Grid]:
     """Returns the grids of cells that rules draw on a page, from the top."""
-    edges = list(_edges(page, placement))
-    if not 4 <= len(edges) <= MAX_EDGES:
+    sides = _sides(page, placement)
+    if not 4 <= len(sides) <= MAX_EDGES:
         return []
-    if _lines(edges, "h", "top") < MIN_LINES or _lines(edges, "v", "x0") < MIN_LINES:
+    level = sides[:, 1] == sides[:, 3]
+    if _lines(sides[level, 1]) < MIN_LINES or _lines(sides[~level, 0]) < MIN_LINES:
         return []  # a frame, as around code, has no two rows or columns
-    return _grids(edges)
+    return _grids([_edge(*side) for side in sides.tolist()])
 
 
-def _lines(edges: list[Edge], orientation: str, place: str) -> int:
+def _lines(places: Floats) -> int:
     """Returns on how many lines edges lie; those that are near are one, as in `merge_edges`."""
-    places = sorted(e[place] for e in edges if e["orientation"] == orientation)
-    return sum(b - a > SNAP for a, b in pairwise([-inf, *places]))
+    return int((np.diff(np.sort(places), prepend=-inf) > SNAP).sum())
 
 
 def _grids(edges: list[Edge]) -> list[Grid]:
@@ -141,34 +144,110 @@ def _smallest_cells(
                 break
 
 
-def _edges(page: Any, placement: Placement) -> Iterator[Edge]:
-    budget = [MAX_PATH_SEGMENTS]
-    a, b, c, d, e, f = placement.matrix
-    for path, matrix in _paths(page):
-        for points in _subpaths(path, matrix, budget):
-            placed = [(a * x + c * y + e, b * x + d * y + f) for x, y in points]
-            yield from _edges_of(placed)
-        if budget[0] <= 0:
-            return
+def _sides(page: Any, placement: Placement) -> Floats:
+    """Returns the straight upright and level sides of what is drawn: x0, top, x1, bottom."""
+    paths, matrices = _painted(list(_paths(page)))
+    none: Floats = np.zeros((0, 4))
+    counts = [max(0, n) for n in map(_segments_in, paths)]
+    kept = int((np.cumsum(counts, dtype=np.intp) < MAX_PATH_SEGMENTS).sum())
+    paths, counts = paths[:kept], counts[:kept]
+    total = sum(counts)
+    if total < 2:
+        return none
+    firsts = np.cumsum([0, *counts])[:-1]
+    owners = np.repeat(np.array(paths, np.uint64), counts).tolist()
+    numbers = (np.arange(total) - np.repeat(firsts, counts)).tolist()
+    segments = list(map(_segment_at, owners, numbers))
+    points = np.zeros((total, 2), np.float32)
+    at = points.ctypes.data
+    end = at + points.nbytes
+    deque(map(_point_of, segments, range(at, end, 8), range(at + 4, end, 8)), maxlen=0)
+    begins = np.fromiter(map(_kind_of, segments), np.int32, total) == raw.FPDF_SEGMENT_MOVETO
+    begins[firsts[np.array(counts) > 0]] = True
+    closed = np.fromiter(map(_closes, segments), np.int32, total) != 0
+    spots = points.astype(np.float64)
+    x, y = _moved(spots[:, 0], spots[:, 1], np.repeat(matrices[:kept], counts, axis=0).T)
+    return _straight(*_moved(x, y, np.array(placement.matrix, np.float64)), begins, closed)
 
 
-def _paths(page: Any) -> Iterator[tuple[Any, Matrix]]:
-    """Yields the painted paths of a page and of its form XObjects with their matrices."""
-    for found in objects_of(page, _DRAWN):
-        yield from _painted(found, IDENTITY, 0)
+def _moved(x: Floats, y: Floats, matrix: Floats) -> tuple[Floats, Floats]:
+    a, b, c, d, e, f = matrix
+    return a * x + c * y + e, b * x + d * y + f
 
 
-def _painted(found: Any, outer: Matrix, depth: int) -> Iterator[tuple[Any, Matrix]]:
-    kind = raw.FPDFPageObj_GetType(found)
-    if kind == raw.FPDF_PAGEOBJ_PATH:
-        fill, stroke = ctypes.c_int(), ctypes.c_int()
-        raw.FPDFPath_GetDrawMode(found, fill, stroke)
-        if fill.value or stroke.value:
-            yield found, _times(_matrix(found), outer)
-    elif kind == raw.FPDF_PAGEOBJ_FORM and depth < MAX_FORM_DEPTH:
-        inner = _times(_matrix(found), outer)
-        for index in range(raw.FPDFFormObj_CountObjects(found)):
-            yield from _painted(raw.FPDFFormObj_GetObject(found, index), inner, depth + 1)
+def _straight(
+    x: Floats, y: Floats, begins: npt.NDArray[np.bool_], closed: npt.NDArray[np.bool_]
+) -> Floats:
+    """Returns the sides between the points of subpaths; a closed one ends where it began."""
+    start = np.maximum.accumulate(np.where(begins, np.arange(len(x)), 0))
+    closing = np.flatnonzero(closed & ((x != x[start]) | (y != y[start])))
+    last = np.arange(len(x))
+    last[closing] = start[closing]  # where the pen is after each point
+    on = np.flatnonzero(~begins[1:])
+    ends = np.stack([np.r_[closing, last[on]], np.r_[start[closing], on + 1]])
+    ends = ends[:, np.argsort(np.r_[closing, on], kind="stable")]
+    across, down = x[ends], y[ends]
+    level, upright = np.abs(down[0] - down[1]) < 0.01, np.abs(across[0] - across[1]) < 0.01
+    left, right, top, bottom = across.min(0), across.max(0), down.min(0), down.max(0)
+    kept = (level != upright) & (np.maximum(right - left, bottom - top) >= 1)
+    right, bottom = np.where(level, right, left), np.where(level, top, bottom)
+    found: Floats = np.stack([left, top, right, bottom], axis=1)[kept]
+    return found
+
+
+def _edge(x0: float, top: float, x1: float, bottom: float) -> Edge:
+    return {
+        "x0": x0,
+        "x1": x1,
+        "top": top,
+        "bottom": bottom,
+        "width": x1 - x0,
+        "height": bottom - top,
+        "orientation": "h" if top == bottom else "v",
+        "object_type": "edge",
+    }
+
+
+def _paths(page: Any) -> Iterator[tuple[int, Matrix]]:
+    """Yields the paths of a page and of its form XObjects, with the matrices of the forms."""
+    for address, kind in listed_objects(page):
+        if kind == raw.FPDF_PAGEOBJ_PATH:
+            yield address, IDENTITY
+        elif kind == raw.FPDF_PAGEOBJ_FORM:
+            yield from _paths_in(address, IDENTITY, 0)
+
+
+def _paths_in(form: int, outer: Matrix, depth: int) -> Iterator[tuple[int, Matrix]]:
+    found = ctypes.cast(form, raw.FPDF_PAGEOBJECT)
+    inner = _times(_matrix(found), outer)
+    for index in range(raw.FPDFFormObj_CountObjects(found)):
+        part = raw.FPDFFormObj_GetObject(found, index)
+        address = ctypes.cast(part, ctypes.c_void_p).value
+        kind = raw.FPDFPageObj_GetType(part)
+        if address and kind == raw.FPDF_PAGEOBJ_PATH:
+            yield address, inner
+        elif address and kind == raw.FPDF_PAGEOBJ_FORM and depth + 1 < MAX_FORM_DEPTH:
+            yield from _paths_in(address, inner, depth + 1)
+
+
+def _painted(paths: list[tuple[int, Matrix]]) -> tuple[list[int], Floats]:
+    """Returns those paths that are filled or stroked, and their matrices on the page."""
+    modes = np.zeros((len(paths), 2), np.int32)
+    own = np.zeros((len(paths), 6), np.float32)
+    addresses = [address for address, _ in paths]
+    at, end = modes.ctypes.data, modes.ctypes.data + modes.nbytes
+    deque(map(_mode_of, addresses, range(at, end, 8), range(at + 4, end, 8)), maxlen=0)
+    at = own.ctypes.data
+    known = np.fromiter(
+        map(_matrix_of, addresses, range(at, at + own.nbytes, 24)), np.int32, len(paths)
+    )
+    own[known == 0] = IDENTITY
+    drawn = np.flatnonzero(modes.any(1)).tolist()
+    matrices = own.astype(np.float64)
+    for n in drawn:
+        if paths[n][1] is not IDENTITY:
+            matrices[n] = _times(tuple(matrices[n].tolist()), paths[n][1])
+    return [addresses[n] for n in drawn], matrices[drawn]
 
 
 def _matrix(found: Any) -> Matrix:
@@ -190,51 +269,6 @@ def _times(m: Matrix, n: Matrix) -> Matrix:
         m[4] * n[0] + m[5] * n[2] + n[4],
         m[4] * n[1] + m[5] * n[3] + n[5],
     )
-
-
-def _subpaths(path: Any, matrix: Matrix, budget: list[int]) -> Iterator[list[Point]]:
-    """Yields the points of each subpath; a closed one ends where it began."""
-    a, b, c, d, e, f = matrix
-    points: list[Point] = []
-    spot = (ctypes.c_float * 2)()
-    at = ctypes.addressof(spot)
-    handle = ctypes.cast(path, ctypes.c_void_p).value
-    count = raw.FPDFPath_CountSegments(path)
-    budget[0] -= count
-    for index in range(count if budget[0] > 0 else 0):
-        segment = _segment_at(handle, index)
-        _point_of(segment, at, at + 4)
-        x, y = spot
-        if points and _kind_of(segment) == raw.FPDF_SEGMENT_MOVETO:
-            yield points
-            points = []
-        points.append((a * x + c * y + e, b * x + d * y + f))
-        if _closes(segment) and points[-1] != points[0]:
-            points.append(points[0])
-    if len(points) > 1:
-        yield points
-
-
-def _edges_of(points: list[Point]) -> Iterator[Edge]:
-    """Yields an edge for each straight upright or level side."""
-    for (x0, y0), (x1, y1) in pairwise(points):
-        level, upright = abs(y0 - y1) < 0.01, abs(x0 - x1) < 0.01
-        if level == upright:
-            continue
-        left, right, top, bottom = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
-        width, height = right - left, bottom - top
-        if max(width, height) < 1:
-            continue
-        yield {
-            "x0": left,
-            "x1": right if level else left,
-            "top": top,
-            "bottom": top if level else bottom,
-            "width": width if level else 0.0,
-            "height": 0.0 if level else height,
-            "orientation": "h" if level else "v",
-            "object_type": "edge",
-        }
 
 
 def grid_box(grid: Grid) -> Box:

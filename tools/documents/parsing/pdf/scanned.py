@@ -18,9 +18,9 @@ import pypdfium2.raw as raw
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.tools.documents.model import Box, Page, PageLine, PagePicture
 from qwenbelt.tools.documents.notes import noted
-from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment, Frame, has_ink
+from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment, Frame
 from qwenbelt.tools.documents.parsing.pdf.hidden_text import picture_boxes
-from qwenbelt.tools.documents.parsing.pdf.pdfium import Characters, Placement, objects_of
+from qwenbelt.tools.documents.parsing.pdf.pdfium import Characters, Placement, has_ink, objects_of
 
 FEW_CHARACTERS = 10  # fewer on a page with pictures: a scan
 PICTURE_SHARE = 0.03  # of the page's area, where there is no text

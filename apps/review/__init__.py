@@ -1,0 +1,1 @@
+"""The faces of a review: a page on this machine, and keys in the terminal."""

@@ -1,0 +1,52 @@
+"""Style sheets of web pages: rules find the elements that a browser's would, at a bounded cost."""
+
+from __future__ import annotations
+
+import pytest
+from bs4 import BeautifulSoup
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwenbelt.tools.documents.parsing.html import style_sheets
+from qwenbelt.tools.documents.parsing.html.hidden import elements
+from qwenbelt.tools.documents.parsing.html.page import html_page
+from qwenbelt.tools.documents.parsing.html.style_sheets import SheetReader
+
+PAGE = """<html><body id="top" class="a"><div class="a b"><p class="c md:x">1</p><p>2</p></div>
+<ul id="l"><li class="a">3<ul><li class="c">4<span id="s" class="b">5</span></li></ul></li></ul>
+<section><div><div class="b"><p class="a c">6</p></div></div></section></body></html>"""
+
+NAMES = st.sampled_from(["*", "p", "div", "li", "ul", "LI", ".a", ".b", ".c", "#l", "#s", "div.b"])
+ODD = st.sampled_from([".a.c", r".md\:x", "p:first-child", "[id]", ":is(.a, .b)", "li:not(.c)"])
+JOINTS = st.sampled_from([" ", " > ", ">", " + ", " ~ "])
+
+
+@given(st.lists(st.tuples(JOINTS, NAMES | ODD), min_size=1, max_size=4), NAMES)
+def test_rules_find_what_the_selector_library_finds(
+    parts: list[tuple[str, str]], other: str
+) -> None:
+    soup = BeautifulSoup(PAGE, "lxml")
+    selector = "".join(joint + name for joint, name in parts).lstrip(" >+~") + ", " + other
+    style = soup.new_tag("style")
+    style.string = f"{selector} {{ display: none }}"
+    soup.append(style)
+    reader = SheetReader(list(elements(soup)))
+    assert reader.complete
+    assert set(reader.styles) == {id(tag) for tag in soup.select(selector)}
+
+
+def test_a_sheet_of_many_rules_costs_only_those_elements_that_bear_their_names() -> None:
+    rules = "".join(f".x{n} .y p{{display:none}} p .z{n}{{top:1px}}" for n in range(1400))
+    page = html_page(f"<style>{rules}</style>{'<p class=y>word</p>' * 500}".encode())
+    assert page.soup.get_text().count("word") == 500
+    assert page.notes == []
+
+
+def test_a_sheet_that_is_too_costly_is_applied_in_part_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(style_sheets, "MAX_LOOKS", 1000)
+    nested = "<div>" * 60 + "word" + "</div>" * 60
+    page = html_page(f"<style>{'div div>div:not(.q){top:1px}' * 9}</style>{nested}".encode())
+    assert "word" in page.soup.get_text()
+    assert "Style sheets were applied in part" in page.notes[0]
