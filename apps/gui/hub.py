@@ -105,6 +105,8 @@ class ChatSession:
         self.own_cells = OwnCells(
             store.kept(row.id, CELLS), lambda cells: store.keep(row.id, CELLS, cells)
         )
+        self.choice_here: dict[str, Any] = store.kept(row.id, "choice") or {}
+        self.ratings: dict[str, Any] = store.kept(row.id, "ratings") or {}
         self.shared: SharedConversations | None = None
         self.start_queued: Callable[[ChatSession], None] | None = None
         self._store = store
