@@ -9,8 +9,8 @@
 
 Every method is optional, plain or async. One that returns None leaves things as they are; a value
 of the kind that it was given takes that one's place; `Refuse` ends the request, the call or the
-answer with its reason. An error in a method ends the run: a guard that broke guards nothing. Only `on_event`, which decides
-nothing, is passed over, with a line in the log.
+answer with its reason. An error in a method ends the run: a guard that broke guards nothing.
+Only `on_event`, which decides nothing, is passed over, with a line in the log.
 """
 
 from __future__ import annotations
