@@ -77,7 +77,7 @@ def save_rules(store: ChatStore, body: Mapping[str, Any], known_tools: Sequence[
         "quotas": {user: quota for user, quota in read.items() if quota},
     }
     for name, value in rules.items():
-        store.change_setting(TEAM, name, lambda *_, value=value: value)  # type: ignore[misc]
+        store.change_setting(TEAM, name, lambda *_, value=value: value)
 
 
 def _texts(given: Any) -> bool:
