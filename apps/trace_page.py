@@ -1,4 +1,4 @@
-"""A trace as one HTML page: lanes, messages, costs.
+"""A trace as one HTML page: the question, what its answer took and why, lanes, messages, costs.
 
 Nothing outside the page is loaded and nothing in it runs: the style is inside, the pictures that
 are beside the trace too, and a content security policy forbids the rest.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
@@ -17,30 +18,28 @@ from typing import Any
 
 from qwenbelt.apps.export import message_text
 from qwenbelt.apps.gui.panes.lanes_html import lanes_html
+from qwenbelt.apps.gui.panes.turn_times import turn_times
 from qwenbelt.apps.gui.safe_html import RenderContext, markdown_html
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.apps.strings import duration_text
 from qwenbelt.apps.timeline import ModelCall, Timeline
+from qwenbelt.core.errors import one_line
 
 Records = Sequence[Mapping[str, Any]]
+_LONGEST_QUESTION = 300  # characters of it in the heading
 MAX_PICTURE_BYTES = 4 * 1024 * 1024
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_STYLE = """
-body { margin: 0 auto; max-width: 62rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif;
-  color: var(--qb-text); }
-.trace-run { margin-bottom: 3rem; }
-.trace-run h2, .trace-run h3 { margin: 1.2rem 0 0.4rem; }
-.trace-run th + th, .trace-run td + td { text-align: right !important;
-  font-variant-numeric: tabular-nums; }
-.trace-system { white-space: pre-wrap; overflow-wrap: anywhere; color: var(--qb-dim); }
-.qb-copy, .qb-ways-out { display: none; }
-.qb-enlarge { cursor: default; }
-"""
 
 
-def trace_page(records: Records, title: str, language: str, folder: Path) -> str:
+def trace_page(
+    records: Records,
+    title: str,
+    language: str,
+    folder: Path,
+    other: tuple[Records, str] | None = None,
+) -> str:
     """Returns the page.
 
     Args:
@@ -48,22 +47,48 @@ def trace_page(records: Records, title: str, language: str, folder: Path) -> str
         title: names it, for example by the file.
         language: "en" or "zh".
         folder: where pictures of the trace may be: there, or in `figures` below it.
+        other: the lines and the title of another trace to compare with.
 
     Raises:
         KeyError, TypeError, ValueError: an event is not as events are.
     """
     around = RenderContext(language, lambda name: _picture_data_url(folder, name))
-    style = files("qwenbelt.apps.gui").joinpath("chat.css").read_text(encoding="utf-8")
-    runs = "".join(
-        _run_html(part, f"run{number}", around)
-        for number, part in enumerate(_events_by_run(records), 1)
-    )
+    gui, own = files("qwenbelt.apps.gui"), files("qwenbelt.apps")
+    style = gui.joinpath("chat.css").read_text(encoding="utf-8")
+    # the chat is dark by a class that a script sets; here the reader's setting decides
+    night = re.search(r"\.dark\.dark (\{[^}]*\})", style)
+    style += f"@media (prefers-color-scheme: dark) {{ :root {night[1]} }}" if night else ""
+    style += own.joinpath("trace_page.css").read_text(encoding="utf-8")
+    parts = _events_by_run(records)
+    runs = "".join(_run_html(part, f"run{number}", around) for number, part in enumerate(parts, 1))
+    if other is not None:
+        runs = _compared_html((records, title), other, language) + runs
+        runs += f"<h1>{escape(other[1])}</h1>" + "".join(
+            _run_html(part, f"other{number}", around)
+            for number, part in enumerate(_events_by_run(other[0]), 1)
+        )
     return (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}{_STYLE}</style></head>"
-        f'<body><div class="gradio-container"><h1>{escape(title)}</h1>{runs}</div></body></html>\n'
+        f"<title>{escape(title)}</title><style>{style}</style></head>"
+        f'<body><div class="gradio-container"><p class="trace-file">{escape(title)}</p>{runs}</div>'
+        "</body></html>\n"
+    )
+
+
+def _compared_html(one: tuple[Records, str], two: tuple[Records, str], language: str) -> str:
+    """Returns the figures of two traces side by side."""
+    first, second = (turn_times(records, language)["facts"] for records, _ in (one, two))
+    heads = [f"{say('first_run', language)}: {one[1]}", f"{say('second_run', language)}: {two[1]}"]
+    rows = "".join(
+        f"<tr>{_table_cells('td', [name, value, second[name]])}</tr>"
+        for name, value in first.items()
+    )
+    return (
+        f'<section class="trace-compared"><h2>{escape(say("compared", language))}</h2>'
+        f'<div class="qb-table"><table><thead><tr>{_table_cells("th", ["", *heads])}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></section>"
     )
 
 
@@ -86,15 +111,39 @@ def _run_html(records: Records, element: str, around: RenderContext) -> str:
         view.feed(record)
     view.flush(timeline.span()[1])
     who = f"{began.get('agent', '')} · {began.get('model', '')}".strip(" ·")
-    given = _given_messages_html(
-        began.get("messages") or (), replace(around, prefix=f"{element}-q")
-    )
+    given = began.get("messages") or ()
+    before = _given_messages_html(given, replace(around, prefix=f"{element}-q"))
+    asked = next((message_text(m) for m in reversed(given) if m["role"] == "user"), "")
+    # a click on a lane goes into the body of its card, which makes browsers open the card
+    links = {call.call_id: f"{element}-c{n}-b" for n, call in enumerate(timeline.calls)}
+    times = turn_times(records, language)
     return (
-        f'<section class="trace-run"><h2>{escape(who)}</h2>{lanes_html(timeline, None, language)}'
-        f"{_costs_html(timeline, language)}<h3>{escape(say('messages', language))}</h3>"
-        f"{given}"
+        f'<section class="trace-run"><h1>{escape(_question_of(asked) or who)}</h1>'
+        f'<p class="trace-who">{escape(who)}</p>'
+        f'<p class="trace-words">{escape(times["words"])}</p>{_tiles_html(times["facts"])}'
+        f"{lanes_html(timeline, None, language, links)}"
+        f'<p class="trace-path">{escape(times["path"])}</p>'
+        f"<details><summary>{escape(say('reply_costs', language))}</summary>"
+        f"{_costs_html(timeline, language)}</details><h2>{escape(say('messages', language))}</h2>"
+        f"{before}"
         f'<div class="qb-answer">{view.html()}</div></section>'
     )
+
+
+def _question_of(text: str) -> str:
+    """Returns the question of a message: the last paragraph where documents stand before it."""
+    if len(text) <= _LONGEST_QUESTION:
+        return text
+    last = text.strip().rsplit("\n\n", 1)[-1]
+    return one_line(last if len(last) <= _LONGEST_QUESTION else text, _LONGEST_QUESTION)
+
+
+def _tiles_html(facts: Mapping[str, str]) -> str:
+    tiles = "".join(
+        f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>"
+        for name, value in facts.items()
+    )
+    return f'<div class="trace-tiles">{tiles}</div>'
 
 
 def _costs_html(timeline: Timeline, language: str) -> str:

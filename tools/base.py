@@ -122,7 +122,9 @@ class ToolContext:
         language: "en" or "zh", the conversation's language.
         parent: the run that the call belongs to, for tools that run agents.
         calls: the tools that code of this call may call, for a tool that runs code.
-        open_questions: how many questions of the call wait for the person; its limit rests then.
+        resting: above 0 while the call's own limit rests: a question of it waits for the person,
+            or a server goes on with it as a task.
+        kept_turn: names the turn of a kept session or run that the call belongs to, or "".
     """
 
     session: str = "default"
@@ -137,7 +139,8 @@ class ToolContext:
     elicit: Elicit | None = None
     parent: object = None
     calls: CallsFromCode | None = None
-    open_questions: int = 0
+    resting: int = 0
+    kept_turn: str = ""
 
 
 class CheckedValues(dict[str, Any]):

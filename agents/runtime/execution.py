@@ -64,7 +64,7 @@ class Execution:
                 done, _ = await asyncio.wait({work}, timeout=limit)
                 if done:
                     return _result_of(work)
-                if not self._context.open_questions:  # a person may take any time to answer
+                if not self._context.resting:  # a person may take any time to answer
                     break
         finally:
             if not work.done():

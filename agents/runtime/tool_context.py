@@ -47,13 +47,14 @@ def context_of(
         language=plan.language,
         call_id=call.id,
         parent=parent,
+        kept_turn=plan.recorder.turn_name if plan.recorder is not None else "",
     )
 
     def elicit(question: Question) -> concurrent.futures.Future[Mapping[str, Any] | None]:
         def settled(_: object) -> None:
-            context.open_questions -= 1
+            context.resting -= 1
 
-        context.open_questions += 1
+        context.resting += 1
         answer = elicitor.ask(loop, question)
         answer.add_done_callback(settled)
         return answer

@@ -23,7 +23,15 @@ from qwenbelt.core.terminal import terminal_json
 @click.option("--width", type=click.IntRange(min=40), help="Columns; the terminal's by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print the times as JSON.")
 @click.option("--html", type=click.Path(), metavar="OUT.html", help="Write a page to read offline.")
-def show(file: str, turn: int | None, width: int | None, as_json: bool, html: str | None) -> None:
+@click.option("--compare", type=click.Path(), metavar="FILE", help="Another trace, beside it.")
+def show(
+    file: str,
+    turn: int | None,
+    width: int | None,
+    as_json: bool,
+    html: str | None,
+    compare: str | None,
+) -> None:
     """Draw the lanes of a run: what ran side by side, and for how long.
 
     FILE is the trace.jsonl of a run, a report or a chat.
@@ -32,13 +40,18 @@ def show(file: str, turn: int | None, width: int | None, as_json: bool, html: st
     from qwenbelt.core.trace import read_trace
 
     records = read_trace(input_file(file))
+    other = read_trace(input_file(compare)) if compare else None
     try:
         timeline = Timeline(records)
         if html is not None:
-            _write_page(records, Path(file), html)
+            _write_page(records, Path(file), html, (other, compare) if other and compare else None)
+            return
+        if other is not None:
+            _print_compared((records, file), (other, compare or ""), as_json)
             return
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{file}: not a trace of a run ({error!r} in an event).") from error
+        name = file if compare is None else f"{file}, {compare}"
+        raise InputError(f"{name}: not a trace of a run ({error!r} in an event).") from error
     if turn is not None:
         timeline = timeline.turn(turn)
     if as_json:
@@ -47,12 +60,31 @@ def show(file: str, turn: int | None, width: int | None, as_json: bool, html: st
         print_lanes(timeline, width)
 
 
-def _write_page(records: list[dict[str, Any]], file: Path, out: str) -> None:
+_Records = list[dict[str, Any]]
+
+
+def _print_compared(one: tuple[_Records, str], two: tuple[_Records, str], as_json: bool) -> None:
+    """Prints the figures of two traces, one line each."""
+    from qwenbelt.apps.gui.panes.turn_times import turn_times
+
+    language = user_language()
+    facts = [turn_times(records, language)["facts"] for records, _ in (one, two)]
+    if as_json:
+        both = [as_dict(Timeline(records)) for records, _ in (one, two)]
+        echo(terminal_json(json.dumps(both, ensure_ascii=False, indent=2)))
+        return
+    for name, value in facts[0].items():
+        echo(f"{name}: {value} → {facts[1][name]}")
+
+
+def _write_page(
+    records: _Records, file: Path, out: str, other: tuple[_Records, str] | None
+) -> None:
     from qwenbelt.apps.trace_page import trace_page
     from qwenbelt.core.files import write_text
 
     title = f"{file.resolve().parent.name}/{file.name}"
-    write_text(out, trace_page(records, title, user_language(), file.parent))
+    write_text(out, trace_page(records, title, user_language(), file.parent, other))
     echo(out)
 
 

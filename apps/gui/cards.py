@@ -8,10 +8,12 @@ from html import escape
 from pathlib import PurePath
 from typing import Any
 
+from qwenbelt.apps.gui.changes_html import change_html
 from qwenbelt.apps.gui.code_html import code_block
 from qwenbelt.apps.gui.found_passages import HIT
 from qwenbelt.apps.gui.safe_html import (
     RenderContext,
+    chart_of,
     citation_button,
     figure_html,
     file_link,
@@ -68,7 +70,7 @@ def card_html(
     return (
         f'<div class="qb-card {state}" id="{card_id}">'
         f'<details id="{card_id}-d"{opened}><summary>{summary}</summary>'
-        f'<div class="qb-card-body">{body}</div></details>'
+        f'<div class="qb-card-body" id="{card_id}-b">{body}</div></details>'
         f"{_progress_html(call)}{_approval_html(call, around.language)}"
         f"{_figures_html(call, around, embedded)}</div>"
     )
@@ -211,8 +213,10 @@ def _progress_html(call: CallTiming) -> str:
 def _approval_html(call: CallTiming, language: str) -> str:
     if call.state != "asked":
         return ""
+    step = [("step", say("allow_step", language, name=call.name))] if call.parent else []
     buttons = (
         ("allow", say("allow", language)),
+        *step,
         ("always", say("allow_always", language, name=call.name)),
         ("refuse", say("refuse", language)),
     )
@@ -223,7 +227,11 @@ def _approval_html(call: CallTiming, language: str) -> str:
         for answer, text in buttons
     )
     question = escape(say("ask", language))
-    return f'<div class="qb-approval" role="group" aria-label="{question}">{question} {inner}</div>'
+    change = change_html(call.name, call.arguments)
+    return (
+        f'{change}<div class="qb-approval" role="group" aria-label="{question}">'
+        f"{question} {inner}</div>"
+    )
 
 
 def _figures_html(call: CallTiming, around: RenderContext, embedded: Collection[str]) -> str:
@@ -234,5 +242,5 @@ def _figures_html(call: CallTiming, around: RenderContext, embedded: Collection[
             url = around.file_url(name)
             label = escape(say("picture", around.language, name=name))
             if url:
-                shown.append(figure_html(url, label))
+                shown.append(figure_html(url, label, chart_of(around, name)))
     return f'<div class="qb-figures">{"".join(shown)}</div>' if shown else ""

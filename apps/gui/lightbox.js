@@ -1,7 +1,7 @@
 // A figure, large: zoom with buttons, wheel or keys; move it by dragging; download it.
 (() => {
   "use strict";
-  const { words, make } = window.qwenbelt;
+  const belt = window.qwenbelt, { words, make } = belt;
   let box = null, scale = 1;
 
   function zoom(factor) {
@@ -10,7 +10,30 @@
     image.style.width = scale === 1 ? "" : `${100 * scale}%`;
     image.classList.toggle("fits", scale === 1);
   }
-  function show(image) {
+  // the same chart, drawn here: to be moved, filtered and taken along
+  async function move(name, box_, place, picture) {
+    const drawn = make("div", { className: "qb-chart" }), about = make("p", { className: "qb-panel-note", textContent: words.chart_about });
+    place.replaceChildren(drawn, about);
+    let chart;
+    try { chart = await belt.drawChart(name, drawn); } catch (error) {
+      belt.notice(error.message);
+      place.replaceChildren(picture);
+      return;
+    }
+    box_.chart = chart;
+    const stem = name.replace(/\.vl\.json$/, "");
+    const links = ["png", "svg", "csv"].map((kind) => {
+      const link = make("a", { href: "#", textContent: kind.toUpperCase(), className: "qb-button" });
+      link.onclick = async (event) => {
+        event.preventDefault();
+        make("a", { href: await chart[kind](), download: `${stem}.${kind}` }).click();
+      };
+      return link;
+    });
+    box_.querySelector(".qb-large-tools").prepend(...links);
+    box_.links = links;
+  }
+  function show(image, chart) {
     box?.remove();
     scale = 1;
     const tool = (label, text, action) => {
@@ -26,8 +49,22 @@
       make("div", { className: "qb-large-tools" }, tool(words.zoom_in, "+", () => zoom(1.5)),
         tool(words.zoom_out, "−", () => zoom(1 / 1.5)), link, tool(words.close, "✕", () => box.close())),
       place);
+    if (chart) {
+      const held = box;
+      const turn = tool(words.chart_moved, words.chart_picture, () => {
+        const moved = held.links;
+        held.chart?.close();
+        held.chart = held.links = null;
+        turn.textContent = moved ? words.chart_moved : words.chart_picture;
+        if (!moved) { move(chart, held, place, large); return; }
+        for (const link of moved) link.remove();
+        place.replaceChildren(large);
+      });
+      box.querySelector(".qb-large-tools").prepend(turn);
+      move(chart, box, place, large);
+    }
     box.setAttribute("aria-label", image.alt || words.enlarge);
-    box.onclose = () => { box.remove(); box = null; };
+    box.onclose = () => { box.chart?.close(); box.remove(); box = null; };
     box.onclick = (event) => { if (event.target === box) box.close(); };
     box.onkeydown = (event) => {
       if (event.key === "+") zoom(1.5);
@@ -41,7 +78,7 @@
     box.showModal();
   }
   document.addEventListener("click", (event) => {
-    const image = event.target.closest?.(".qb-enlarge")?.querySelector("img");
-    if (image) show(image);
+    const button = event.target.closest?.(".qb-enlarge"), image = button?.querySelector("img");
+    if (image) show(image, button.dataset.chart);
   });
 })();

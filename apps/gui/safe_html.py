@@ -21,6 +21,7 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from qwenbelt.apps.gui.code_html import code_block
+from qwenbelt.apps.gui.panes.charts import SPEC_ENDING
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.markdown_rules import add_rules
 from qwenbelt.apps.maths import formula_as_mathml
@@ -29,7 +30,7 @@ from qwenbelt.core.terminal import terminal_text
 MAX_TABLE_ROWS = 500  # of one table; a browser stalls long before memory runs out
 MAX_NESTING = 30
 # [report.pdf p.3], [report.pdf, p. 3-4], [报告.pdf 第3页]
-_CITATION = re.compile(
+CITATION = re.compile(
     r"\[(?P<file>[^\[\]\n|]{1,200}?)[,，]?\s*(?:pp?\.\s*|page\s+|第\s*)(?P<page>\d{1,5})"
     r"(?:\s*[-–]\s*\d{1,5})?\s*页?\]",
     re.IGNORECASE,
@@ -70,7 +71,7 @@ class _Renderer(RendererHTML):
         alternative = escape(token.content)
         url = None if "://" in source else around.file_url(source)
         if url is not None:
-            return figure_html(url, alternative)
+            return figure_html(url, alternative, chart_of(around, source))
         note = say("blocked_picture", around.language, source=source[:200])
         return f'<span class="qb-blocked">{alternative} <small>{escape(note)}</small></span>'
 
@@ -163,11 +164,19 @@ def _note_id(prefix: str, label: str) -> str:
     return f"{prefix}-note-{re.sub(r'[^0-9A-Za-z]', lambda found: f'_{ord(found[0]):x}', label)}"
 
 
-def figure_html(url: str, alternative: str) -> str:
+def chart_of(around: RenderContext, picture: str) -> str:
+    """Returns the name of the chart that can be moved and filtered behind a picture, or ""."""
+    chart = f"{picture.removeprefix('./').removesuffix('.png')}{SPEC_ENDING}"
+    return chart if picture.endswith(".png") and around.has_document(chart) else ""
+
+
+def figure_html(url: str, alternative: str, chart: str = "") -> str:
     """Returns a picture that a click shows large; its text is escaped already."""
+    moved = f' data-chart="{escape(chart)}"' if chart else ""
     # not lazily: the height of the page would jump while it is read
     return (
-        f'<button type="button" class="qb-enlarge"><img class="qb-figure" src="{escape(url)}" '
+        f'<button type="button" class="qb-enlarge"{moved}>'
+        f'<img class="qb-figure" src="{escape(url)}" '
         f'alt="{alternative or escape(unquote(url.rpartition("/")[2]))}"></button>'
     )
 
@@ -181,7 +190,7 @@ def citation_button(file: str, page: int, text: str) -> str:
 
 
 def _citation_rule(state: StateInline, silent: bool) -> bool:
-    match = _CITATION.match(state.src, state.pos)
+    match = CITATION.match(state.src, state.pos)
     around = state.env.get("around")
     if match is None or around is None or not around.has_document(match["file"].strip()):
         return False

@@ -57,6 +57,16 @@ conversations:
     turns:
       - calls: [{query: {}}]
       - text: Two plants.
+  - say: Chart it
+    turns:
+      - calls:
+          - plot:
+              {kind: line, labels: [2024-01, 2024-03, 2024-12], unit: MW,
+               series: {north: [1, 2, 4], south: [3, 2, 1]}}
+          - plot:
+              {kind: range, labels: [coal, lignite], horizontal: true,
+               series: {low: [19, 10], high: [29, 15]}}
+      - text: Drawn.
   - say: Order it
     turns:
       - calls: [{survey: {}}]

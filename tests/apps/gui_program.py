@@ -13,7 +13,7 @@ from qwen_agent.llm.schema import ContentItem
 
 from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.gui import server
-from qwenbelt.tools import Tool
+from qwenbelt.tools import Plot, Tool
 from qwenbelt.tools.base import Question
 
 PNG = bytes.fromhex(
@@ -112,7 +112,7 @@ class Survey(Tool):
 def make_agent(choice: AgentChoice, made: dict[str, Any], **settings: Any) -> Any:
     from qwenbelt.agents import FnCallAgent, endpoint
 
-    tools = [Look(), Draw(), Find(), Query(), Mail(), Survey()]
+    tools = [Look(), Draw(), Find(), Query(), Plot(), Mail(), Survey()]
     return FnCallAgent(tools, endpoint(choice.endpoint), approve=choice.approve, **settings)
 
 

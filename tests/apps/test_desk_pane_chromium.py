@@ -138,3 +138,40 @@ def test_times_are_told_in_words_and_two_answers_compared(screen: Any) -> None:
     expect(rows.nth(4)).to_have_text("Calls33")
     expect(panel.locator(".qb-compare option").first).to_contain_text("another version")
     assert panel.locator(".qb-compare").inner_text().count("Tokens in") == 1
+
+
+def test_a_chart_is_moved_filtered_and_taken_along(screen: Any) -> None:
+    pytest.importorskip("vl_convert")
+    screen.open()
+    screen.ask("Chart it")
+    screen.wait(".qb-footer")
+    figures = screen.wait(".qb-enlarge[data-chart]", 2)
+    figures.first.click()
+    chart = screen.page.locator("#qb-lightbox .qb-chart svg")
+    chart.wait_for(timeout=PATIENCE)
+    ticks = chart.locator(".role-axis-label text").all_inner_texts()
+    assert len(ticks) > 6, f"dates are at their places in time: {ticks}"
+    lines = chart.locator("path[aria-roledescription='line mark']")
+    expect(lines).to_have_count(2)
+    chart.locator(".role-legend-label text", has_text="south").click()
+    faint = "all => all.map(one => Number(getComputedStyle(one).opacity))"
+    assert screen.page.wait_for_function(
+        "() => [...document.querySelectorAll(\".qb-chart path[aria-roledescription='line mark']\")]"
+        ".some(one => Number(getComputedStyle(one).opacity) < 0.5)"
+    ), lines.evaluate_all(faint)
+    point = chart.locator("path[aria-roledescription='point']").first
+    point.hover(force=True)
+    expect(screen.page.locator("#vg-tooltip-element.visible")).to_contain_text("2024-")
+    for kind in ("PNG", "SVG", "CSV"):
+        with screen.page.expect_download() as download:
+            screen.page.locator("#qb-lightbox a", has_text=kind).click()
+        assert download.value.suggested_filename.endswith(kind.lower())
+    assert "2024-03-01" in download.value.path().read_text(encoding="utf-8")
+    screen.page.get_by_role("button", name="Interactive").click()
+    screen.wait("#qb-lightbox img")
+    screen.page.keyboard.press("Escape")
+    figures.last.click()
+    bars = screen.page.locator("#qb-lightbox path[aria-roledescription='bar']")
+    expect(bars).to_have_count(2, timeout=PATIENCE)
+    begins = bars.evaluate_all("all => all.map(one => one.getBoundingClientRect().left)")
+    assert begins[0] > begins[1] + 20, "a range begins where it begins, not at zero"

@@ -84,7 +84,9 @@ def test_the_page_tells_times_costs_and_words(
     monkeypatch.setenv("QWENBELT_LANG", "en")
     (tmp_path / "chart.png").write_bytes(PNG)
     page = page_of(tmp_path, events())
-    for words in ("agent tower · model tower", "How? tower", "I think of tower.", "found tower"):
+    said = ("agent tower · model tower", "How? tower", "I think of tower.", "found tower")
+    assert "@media (prefers-color-scheme: dark)" in page
+    for words in (*said, "1. model asks", "2. model writes"):
         assert words in page
     rows = re.findall(r"<tr><td>(.*?)</td></tr>", page)
     assert rows == [
@@ -149,3 +151,29 @@ def test_a_browser_shows_it_and_runs_nothing(tmp_path: Path) -> None:
     )
     assert "<title>owned</title>" not in done.stdout
     assert "found &quot;" in done.stdout or 'found "&gt;' in done.stdout
+
+
+def test_the_question_comes_first_and_two_runs_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("QWENBELT_LANG", "en")
+    long = "Passages. " * 100
+    page = page_of(tmp_path, events(f"{long}\n\nWhat grew most?"))
+    assert "<h1>What grew most?</h1>" in page
+    assert "What the end waited for" in page
+    link = re.search(r'<a href="#([\w-]+)" class="qb-lane "', page)
+    assert link, "a lane leads to the card of its call"
+    assert f'id="{link[1]}"' in page
+    (tmp_path / "b").mkdir()
+    page_of(tmp_path / "b", events("other"))
+    one, two = tmp_path / "trace.jsonl", tmp_path / "b" / "trace.jsonl"
+    out = tmp_path / "both.html"
+    capsys.readouterr()
+    assert cli.run(["trace", "show", str(one), "--compare", str(two), "--html", str(out)]) == 0
+    both = out.read_text(encoding="utf-8")
+    assert "Compared" in both
+    assert both.count('<section class="trace-run">') == 2
+    assert cli.run(["trace", "show", str(one), "--compare", str(two)]) == 0
+    assert "Cost: 0.75 CNY → 0.75 CNY" in capsys.readouterr().out
+    (tmp_path / "no.jsonl").write_text("[]", encoding="utf-8")
+    assert cli.run(["trace", "show", str(one), "--compare", str(tmp_path / "no.jsonl")]) == 1

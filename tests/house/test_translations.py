@@ -100,6 +100,10 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     "tools/images/tool.py": {"str(error)": ANOTHER_ERROR},
     "tools/mcp/login/provider.py": {"error.fix": ANOTHER_ERROR},
     "tools/mcp/session.py": {"error.fix": ANOTHER_ERROR},
+    "tools/mcp/tasks.py": {
+        "one_line(state.status_message or 'The server cancelled the task.', 1000)": OTHER_PROGRAM,
+        "one_line(str(said), 2000)": OTHER_PROGRAM,
+    },
     "tools/mcp/tool.py": {
         "first.fix": ANOTHER_ERROR,
         "one_line(error)": ANOTHER_ERROR,

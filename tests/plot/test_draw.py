@@ -40,7 +40,8 @@ def test_every_kind_gives_a_png_and_an_svg(given: dict[str, Any], tmp_path: Path
         assert picture.width >= 900
         assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 20
     assert files.svg.read_text(encoding="utf-8").startswith("<?xml")
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([files.png.name, files.svg.name])
+    names = [files.png.name, files.svg.name, files.spec.name]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(names)
 
 
 def test_chinese_is_drawn_and_differs_from_other_chinese(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ Kind = Literal["stdio", "http", "sse", "auto"]
 Approve = Literal["ask", "auto", "never"]
 START_TIMEOUT = 30.0
 CALL_TIMEOUT = 120.0
+TASK_TIMEOUT = 3600.0
 SSE_READ_TIMEOUT = 300.0
 
 _TYPES: dict[str, Kind] = {  # without dashes and underscores
@@ -58,6 +59,7 @@ _KEYS = (
     "sse_read_timeout",
     "start_timeout",
     "call_timeout",
+    "task_timeout",
     "tools",
     "exclude_tools",
     "approve",
@@ -82,6 +84,7 @@ class ServerConfig:
         sse_read_timeout: seconds without any data after which an HTTP stream counts as dead.
         start_timeout: seconds from the start of the program to the list of its tools.
         call_timeout: seconds one call may take.
+        task_timeout: seconds a call may take that the server goes on with as a task.
         tools: the only tools to use, by their names on the server; None for all.
         exclude_tools: tools not to use.
         approve: "ask" or "never" for tools that are not read-only, "auto", or None.
@@ -99,6 +102,7 @@ class ServerConfig:
     sse_read_timeout: float = SSE_READ_TIMEOUT
     start_timeout: float = START_TIMEOUT
     call_timeout: float = CALL_TIMEOUT
+    task_timeout: float = TASK_TIMEOUT
     tools: tuple[str, ...] | None = None
     exclude_tools: tuple[str, ...] = ()
     approve: Approve | None = None
@@ -161,7 +165,7 @@ def _read_server(name: str, given: object) -> ServerConfig | None:
         if urlsplit(values["url"]).scheme not in ("http", "https"):
             raise ConfigError(f"{where}.url must begin with http:// or https://.")
         values["login"] = read_login(f"{where}.auth", entry.get("auth"), _expand_variables)
-    for key in ("sse_read_timeout", "start_timeout", "call_timeout"):
+    for key in ("sse_read_timeout", "start_timeout", "call_timeout", "task_timeout"):
         if entry.get(key) is not None:
             values[key] = _seconds_entry(where, key, entry[key])
     if entry.get("tools") is not None:

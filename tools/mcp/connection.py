@@ -20,6 +20,7 @@ from qwenbelt.tools.mcp.session import McpSession, Offer, Report, SessionLost
 
 if TYPE_CHECKING:
     from qwenbelt.tools.mcp.login.pages import LoginPage
+    from qwenbelt.tools.mcp.tasks import HeldTask
 
 T = TypeVar("T")
 _REST_SECONDS = 5.0  # after a failed start the same answer is given for so long
@@ -149,13 +150,14 @@ class ServerConnection:
         what: str,
         report: Report | None = None,
         elicit: Elicit | None = None,
+        held: HeldTask | None = None,
     ) -> T:
         """Makes a request on the live session; for errors see `McpSession.request`."""
         said = ""
         for _ in range(2):
             session = await self.session()
             try:
-                return await session.request(start, what, report, elicit)
+                return await session.request(start, what, report, elicit, held)
             except SessionLost as lost:
                 said = str(lost) or said
         why = f" ({said})" if said else ""

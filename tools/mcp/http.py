@@ -18,6 +18,7 @@ import httpx2
 
 if TYPE_CHECKING:
     from qwenbelt.tools.mcp.login.provider import SharedLogin
+    from qwenbelt.tools.mcp.tasks import HeldTask
 
 _NOT_REACHED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _MOST_WORDS = 256 * 1024
@@ -48,6 +49,7 @@ class Attempt:
         status: of the reply, or 0.
         words: the text of the reply or the error, in one piece.
         elicit: asks the person of the run that the request belongs to.
+        held: the task that the call has become, or may.
         fault: why the login failed that the request needed, or None.
     """
 
@@ -57,6 +59,7 @@ class Attempt:
     status: int = 0
     words: str = ""
     elicit: Any = None
+    held: HeldTask | None = None
     fault: Exception | None = None
 
     def failed(self, error: Exception, *, not_run: bool) -> None:

@@ -46,6 +46,7 @@ from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.forms import asks_for_secrets, form_faults, form_values
 from qwenbelt.tools.mcp.leniency import Check, Mender, lenient_streams, output_check
 from qwenbelt.tools.mcp.stdio import MAX_LINE_BYTES, StdioServer
+from qwenbelt.tools.mcp.tasks import HeldTask, TasksExtension
 
 if TYPE_CHECKING:
     from qwenbelt.tools.mcp.login.pages import LoginPage
@@ -126,6 +127,7 @@ class McpSession:
         self._reports: set[Report] = set()
         self._leftover: set[asyncio.Task[Any]] = set()
         self._task: asyncio.Task[None] | None = None
+        self.tasks = TasksExtension(self._on_elicit, min(config.call_timeout, _HTTP_TIMEOUT))
 
     async def open(self) -> None:
         """Connects and lists what the server offers.
@@ -200,6 +202,7 @@ class McpSession:
                 elicitation_callback=self._on_elicit,
                 log_level="info",
                 client_info=Implementation(name="qwenbelt", version=version("qwenbelt")),
+                extensions=[self.tasks],
             )
             yield await stack.enter_async_context(client)
 
@@ -351,6 +354,7 @@ class McpSession:
         what: str,
         report: Report | None = None,
         elicit: Elicit | None = None,
+        held: HeldTask | None = None,
     ) -> T:
         """Makes one request within the call's time limit.
 
@@ -362,7 +366,7 @@ class McpSession:
         client = self._client
         if client is None or not self.alive:
             raise SessionLost
-        attempt = http.Attempt(elicit=elicit)
+        attempt = http.Attempt(elicit=elicit, held=held)
         self._elicitors.append(elicit)
         if report is not None:
             self._reports.add(report)
@@ -395,8 +399,11 @@ class McpSession:
                     timeout=self.config.call_timeout,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                if done or not (self._asking or (self._login and self._login.asking)):
+                alive = attempt.held is not None and attempt.held.heard.is_set()
+                if done or not (alive or self._asking or (self._login and self._login.asking)):
                     break
+                if attempt.held is not None:
+                    attempt.held.heard.clear()  # a task has its own limit, while it is heard of
         finally:
             ended.cancel()
             if not task.done():

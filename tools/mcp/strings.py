@@ -8,6 +8,7 @@ _TEXTS = {
     "nothing": ("(the tool returned nothing)", "（工具没有返回任何内容）"),
     "unreadable": ("[{kind} that could not be decoded]", "[无法解码的{kind}]"),
     "link": ("[resource {uri}: {name}]", "[资源 {uri}：{name}]"),
+    "task_runs": ("(goes on as a task)", "（作为任务继续运行）"),
     "unfit": (
         "(its structured result does not fit its schema: {fault})",
         "（其结构化结果不符合自身的模式：{fault}）",

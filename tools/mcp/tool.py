@@ -18,21 +18,30 @@ from mcp import Client
 from mcp_types import Tool as Declaration
 from qwen_agent.llm.schema import ContentItem
 
-from qwenbelt.core.errors import ConfigError, ToolCancelled, ToolError, ToolRefused, one_line
+from qwenbelt.core.errors import (
+    ConfigError,
+    ToolCancelled,
+    ToolError,
+    ToolRefused,
+    ToolTimeout,
+    one_line,
+)
 from qwenbelt.core.events import Item
 from qwenbelt.core.schemas import json_schema
-from qwenbelt.tools.base import Tool, ToolContext, ToolResult
+from qwenbelt.tools.base import Elicit, Tool, ToolContext, ToolResult
 from qwenbelt.tools.mcp.config import Approve
 from qwenbelt.tools.mcp.connection import ServerConnection
 from qwenbelt.tools.mcp.results import ResultReader, plain_text
 from qwenbelt.tools.mcp.servers import RESOURCE_TOOLS, McpServers, allowed_tools, log
 from qwenbelt.tools.mcp.session import Offer, Report, list_resources
 from qwenbelt.tools.mcp.strings import say
+from qwenbelt.tools.mcp.tasks import HeldTask, needs_task, note_path
 
 _NAME_LENGTH = 64  # the longest function name that OpenAI-compatible endpoints accept
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _POLL_SECONDS = 0.05
 _SETTLE_SECONDS = 2.0
+_RECONNECTS = (0.5, 2.0, 5.0)  # seconds before a task that goes on elsewhere is asked for again
 
 
 def mcp_tools(
@@ -238,10 +247,17 @@ class McpTool(_RemoteTools):
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             report(message or "", min(max(progress / total, 0.0), 1.0) if total else None)
 
+        held = self._held(arguments, context, report)
+
         async def start(client: Client) -> Any:
+            session = await self.connection.session()
+            if held.id:
+                return await session.tasks.follow(client.session, held)
+            if needs_task(self.entry, client.protocol_version):
+                return await session.tasks.call(client.session, self.entry.name, arguments, held)
             return await client.call_tool(self.entry.name, arguments, progress_callback=on_progress)
 
-        result = await self.connection.request(start, self.what, report, context.elicit)
+        result = await self._settled(start, held, report, context.elicit)
         fault = await self.connection.output_fault(self.entry.name, result)
         if fault:
             log.warning("%s: %s. Its text is kept.", self.name, fault)
@@ -251,6 +267,48 @@ class McpTool(_RemoteTools):
             said = " ".join(i.value for i in items if i.kind == "text")
             raise ToolError(one_line(said, 4000) or f"{self.name} failed.")
         return items
+
+    def _held(self, arguments: Mapping[str, Any], context: ToolContext, report: Report) -> HeldTask:
+        """Returns what holds the task that the server may make of a call."""
+        config = self.connection.config
+        call = f"{context.kept_turn}/{context.call_id}" if context.kept_turn else ""
+        server = f"{config.kind} {config.command} {list(config.args)} {config.url}"
+
+        def rests(yes: bool) -> None:
+            context.resting += 1 if yes else -1
+
+        return HeldTask(
+            config.task_timeout,
+            report,
+            rests,
+            context.language,
+            note_path(server, self.entry.name, arguments, call),
+        )
+
+    async def _settled(
+        self,
+        start: Callable[[Client], Any],
+        held: HeldTask,
+        report: Report,
+        elicit: Elicit | None,
+    ) -> Any:
+        """Returns a call's result; a task is found again over reconnects, and by a later run."""
+        held.recall()
+        recalled = bool(held.id)
+
+        for pause in (*_RECONNECTS, None):
+            try:
+                return await self.connection.request(start, self.what, report, elicit, held)
+            except ToolTimeout:
+                raise
+            except (ToolError, ConfigError):
+                if held.id and pause is not None:  # the connection is gone, not the task
+                    await asyncio.sleep(pause)
+                elif recalled and not held.id:
+                    recalled = False  # of an earlier run, and over: it is called anew
+                else:
+                    raise
+        raise ToolError(f"{self.what} failed: its task cannot be reached.")
 
 
 def _report_progress(context: ToolContext, message: str, fraction: float | None = None) -> None:

@@ -21,7 +21,7 @@ from qwenbelt.tools.plot.dates import days_of
 from qwenbelt.tools.plot.file_rows import Aggregate
 from qwenbelt.tools.plot.numbers import read_number
 
-Kind = Literal["line", "bar", "scatter", "histogram", "box", "heatmap", "pie"]
+Kind = Literal["line", "bar", "range", "scatter", "histogram", "box", "heatmap", "pie"]
 Cell = float | int | str | None
 MAX_SERIES = 40
 MAX_POINTS = 20_000  # of all series together
@@ -30,7 +30,7 @@ MAX_SLICES = 24
 MAX_SIDE = 200  # rows or columns of a heatmap
 MAX_CSV = 1_000_000
 LARGEST = 1e100  # beyond it axis arithmetic overflows
-_CATEGORICAL = ("bar", "pie", "heatmap")
+_CATEGORICAL = ("bar", "range", "pie", "heatmap")
 
 
 class SeriesArguments(BaseModel):
@@ -98,7 +98,7 @@ class ChartArguments(BaseModel):
     y_label: Annotated[str, Field(description="Label of the y axis, without the unit.")] = ""
     unit: Annotated[str, Field(description="Unit of the values, for example USD million.")] = ""
     stacked: Annotated[bool, Field(description="bar: stack the series.")] = False
-    horizontal: Annotated[bool, Field(description="bar: lay the bars flat.")] = False
+    horizontal: Annotated[bool, Field(description="bar, range: lay the bars flat.")] = False
     log_x: Annotated[bool, Field(description="Logarithmic x axis.")] = False
     log_y: Annotated[bool, Field(description="Logarithmic y axis.")] = False
     bins: Annotated[int | None, Field(ge=1, le=500, description="histogram: number of bins.")] = (
@@ -513,6 +513,15 @@ def _check_bar(chart: Chart) -> None:
         )
 
 
+def _check_range(chart: Chart) -> None:
+    _check_bar(chart)
+    if len(chart.series) != 2:
+        raise ToolError("A range chart takes two series: the lower ends, then the upper ends.")
+    for low, high, label in zip(*(s.values for s in chart.series), chart.labels, strict=True):
+        if low is not None and high is not None and low > high:
+            raise ToolError(f"The range of {label!r} ends ({high:g}) below its begin ({low:g}).")
+
+
 def _check_pie(chart: Chart) -> None:
     if len(chart.series) != 1:
         raise ToolError("A pie chart shows one series; use stacked bars for several.")
@@ -537,6 +546,7 @@ def _check_scatter(chart: Chart) -> None:
 
 _CHECKS: dict[str, Callable[[Chart], None]] = {
     "bar": _check_bar,
+    "range": _check_range,
     "pie": _check_pie,
     "heatmap": _check_heatmap,
     "scatter": _check_scatter,

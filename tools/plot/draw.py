@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import json
 import re
 import textwrap
 import threading
@@ -25,6 +26,7 @@ from qwenbelt.tools.plot.fonts import cjk_font
 from qwenbelt.tools.plot.painters import PAINTERS
 from qwenbelt.tools.plot.shortening import distinct_names
 from qwenbelt.tools.plot.strings import say
+from qwenbelt.tools.plot.vega import SPEC_ENDING, vega_spec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,10 +42,15 @@ _drawing = threading.Lock()
 
 @dataclass(frozen=True)
 class Drawn:
-    """The two files of a chart, and whether Chinese text had to be left out."""
+    """The files of a chart, and whether Chinese text had to be left out of the picture.
+
+    Attributes:
+        spec: the same chart in Vega-Lite, to be moved and filtered in a browser.
+    """
 
     png: Path
     svg: Path
+    spec: Path
     characters_missing: bool
 
 
@@ -63,7 +70,11 @@ def draw_chart(chart: Chart, folder: Path, *, language: Language | None = None) 
             figure.savefig(file, format="png", dpi=DPI, metadata={"Title": chart.title})
         with replacing_file(svg) as file:
             figure.savefig(file, format="svg", metadata={"Date": None})
-    return Drawn(png, svg, writer.missing)
+    spec = folder / f"{stem}{SPEC_ENDING}"
+    text = json.dumps(vega_spec(chart), ensure_ascii=False, allow_nan=False)
+    with replacing_file(spec) as file:
+        file.write(text.encode("utf-8", "replace"))
+    return Drawn(png, svg, spec, writer.missing)
 
 
 def file_stem(chart: Chart) -> str:

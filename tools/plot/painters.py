@@ -205,6 +205,18 @@ def bar(axes: Axes, chart: Chart, _: Language) -> None:
     _legend(axes, chart)
 
 
+def ranges(axes: Axes, chart: Chart, _: Language) -> None:
+    """A bar for each label from the first series' value to the second's."""
+    low, high = (_values(series) for series in chart.series)
+    lengths = [end - begin for begin, end in zip(low, high, strict=True)]
+    places = list(range(len(chart.labels)))
+    if chart.horizontal:
+        axes.barh(places, lengths, 0.62, left=low, color=series_colour(0))
+    else:
+        axes.bar(places, lengths, 0.62, bottom=low, color=series_colour(0))
+    _bar_axes(axes, chart)
+
+
 def _stacked_starts(values: list[float], above: list[float], below: list[float]) -> list[float]:
     """Where each stacked bar begins; negative values grow downwards."""
     starts = []
@@ -402,6 +414,7 @@ def pie(axes: Axes, chart: Chart, _: Language) -> None:
 PAINTERS: dict[str, Callable[[Axes, Chart, Language], None]] = {
     "line": line,
     "bar": bar,
+    "range": ranges,
     "scatter": scatter,
     "histogram": histogram,
     "box": box,

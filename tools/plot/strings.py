@@ -7,7 +7,8 @@ from qwenbelt.core.texts import Texts
 
 DESCRIPTION = (
     "Draws a chart and returns it as a picture (png) and a file (svg). Kinds: line, bar (grouped, "
-    "stacked or horizontal), scatter, histogram, box, heatmap, pie. Give the data as labels and "
+    "stacked or horizontal), range (bars from low to high), scatter, histogram, box, heatmap, pie. "
+    "Give the data as labels and "
     "series, or as csv, or as rows, or a file of the conversation with its columns x and y. Give "
     "a title, axis labels and the unit. To show the chart in an answer, write its name as a "
     "Markdown picture: "
@@ -18,6 +19,7 @@ KINDS: dict[Language, dict[str, str]] = {
     "en": {
         "line": "Line chart",
         "bar": "Bar chart",
+        "range": "Range chart",
         "scatter": "Scatter chart",
         "histogram": "Histogram",
         "box": "Box plot",
@@ -27,6 +29,7 @@ KINDS: dict[Language, dict[str, str]] = {
     "zh": {
         "line": "折线图",
         "bar": "柱状图",
+        "range": "区间图",
         "scatter": "散点图",
         "histogram": "直方图",
         "box": "箱线图",
