@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.apps.agent_choice import AgentChoice
+from qwenbelt.apps.agent_choice import NO_TOOLS, AgentChoice, tool_names
 from qwenbelt.apps.export import message_text
 from qwenbelt.apps.gui.given import Given, Suggestion
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
 from qwenbelt.apps.gui.message_lists import MessageLists
 from qwenbelt.apps.gui.store import ChatTurn
 from qwenbelt.apps.gui.strings import PageError, say
+from qwenbelt.apps.gui.team import TeamRules
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, ModelFinished, ModelStarted
 from qwenbelt.core.language import Language
@@ -58,18 +59,54 @@ class TurnStarter:
         self.given = given
         self._make_agent = make_agent
 
-    def choice(self, user: str) -> AgentChoice:
-        """Returns what a user chose last, within what the server allows."""
-        chosen = self.hub.store.settings(user)
+    def choice(self, user: str, here: Mapping[str, Any] | None = None) -> AgentChoice:
+        """Returns what a user chose last, within what the server allows.
+
+        Args:
+            user: whose.
+            here: what was chosen for one conversation, which goes before it.
+        """
+        chosen = {**self.hub.store.settings(user), **(here or {})}
+        rules = TeamRules.kept(self.hub.store)
         allowed = {name: chosen[name] for name in _CHOSEN if name in chosen}
         endpoint = allowed.get("endpoint") or self.defaults.endpoint
-        if not self.free_endpoints and endpoint not in (*self.endpoints, self.defaults.endpoint):
+        if not self.free_endpoints and endpoint not in (
+            *self.endpoints,
+            *rules.endpoints,
+            self.defaults.endpoint,
+        ):
             endpoint = self.defaults.endpoint
         known = {**allowed, "endpoint": endpoint}
         for name in ("tools", "mcp_off"):
             if name in known:
                 known[name] = tuple(known[name])
+        if rules.tools is not None:
+            tools = tool_names(known.get("tools", self.defaults.tools))
+            known["tools"] = tuple(rules.allowed(tools)) or (NO_TOOLS,)
+            if "code_interpreter" not in rules.tools:
+                known["code_mode"] = False
         return dataclasses.replace(self.defaults, **known)
+
+    def choose_here(self, session: ChatSession, body: Mapping[str, Any]) -> None:
+        """Keeps for one conversation which model answers, and with which tools; None is as always.
+
+        Raises:
+            PageError: the server's endpoints are fixed, and it is none of them.
+        """
+        kept = dict(session.choice_here)
+        if "endpoint" in body:
+            spec = str(body["endpoint"] or "").strip()[:500]
+            rules = TeamRules.kept(self.hub.store)
+            fixed = (*self.endpoints, *rules.endpoints, self.defaults.endpoint)
+            if spec and not self.free_endpoints and spec not in fixed:
+                raise PageError("endpoints_fixed")
+            kept["endpoint"] = spec
+        if "tools" in body:
+            given = body["tools"]
+            kept["tools"] = [str(name) for name in given][:200] if isinstance(given, list) else None
+        session.choice_here = {name: value for name, value in kept.items() if value}
+        self.hub.store.keep(session.row.id, "choice", session.choice_here)
+        session.notify()
 
     def servers(self) -> list[str]:
         """Returns the names of the MCP servers that people may switch on and off."""
@@ -109,6 +146,7 @@ class TurnStarter:
         Raises:
             InputError: the question is empty, a file is gone, or an answer is still coming.
         """
+        TeamRules.kept(self.hub.store).check(self.hub.store, session.row.user)
         paths = []
         for name in files:
             path = session.file(name)
@@ -120,7 +158,8 @@ class TurnStarter:
     def _maker(self, session: ChatSession, question: str) -> Callable[[ChatSession], Any]:
         user = session.row.user
         if self.given is None:
-            choice = self._demo_choice(session, question) or self.choice(user)
+            here = session.choice_here
+            choice = self._demo_choice(session, question) or self.choice(user, here)
             return lambda session: session.agent(choice, self._make_agent)
         given, agent = self.given, self.given.agent_for(question, self.chosen_agent(user))
 
@@ -138,7 +177,6 @@ class TurnStarter:
         Raises:
             PageError: nothing in this conversation may run code.
         """
-        from qwenbelt.apps.agent_choice import tool_names
         from qwenbelt.apps.toolset import tool_named
 
         user = session.row.user
@@ -148,7 +186,7 @@ class TurnStarter:
             if found is None or not hasattr(found, "run_cell"):
                 raise PageError("no_code_tool")
             return found
-        choice = self.choice(user)
+        choice = self.choice(user, session.choice_here)
         if _CODE not in tool_names(choice.tools) and not choice.code_mode:
             raise PageError("no_code_tool")
         return session.tool(_CODE, tool_named)
