@@ -59,6 +59,7 @@ class DescribedAgent(BaseModel):
         code_mode: whether the tools are called from code, "auto", or the names of those that are.
         defer_tools: whether tools are found by a search instead of being declared: "auto" once
             they take a tenth of the window, or the names of those that are.
+        background: names of tools whose calls the model does not wait for.
         files: documents that belong to it, absolute.
         skills: folders of skills, absolute, or names of skills.
         hooks: names of hooks, each "module:name".
@@ -78,6 +79,7 @@ class DescribedAgent(BaseModel):
     thinking: bool | None = None
     code_mode: bool | Literal["auto"] | list[str] = False
     defer_tools: bool | Literal["auto"] | list[str] = False
+    background: list[str] = Field(default_factory=list)
     files: list[str] = Field(default_factory=list)
     skills: list[str | dict[str, Any]] = Field(default_factory=list)
     hooks: list[str] = Field(default_factory=list)
@@ -111,6 +113,7 @@ class DescribedAgent(BaseModel):
             "files": self.files,
             "code_mode": self.code_mode,
             "defer_tools": self.defer_tools,
+            "background": self.background,
             "hooks": self.hooks,
             "skills": self.skills,
         }

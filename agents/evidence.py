@@ -8,20 +8,107 @@ it is, so that a server's cache of it holds.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from qwenbelt.agents.prompts import EVIDENCE, EVIDENCE_MORE, QUESTION, UNKNOWN_WORDS
-from qwenbelt.agents.runtime.kept_views import ASKED
+from qwenbelt.agents.prompts import (
+    EVIDENCE,
+    EVIDENCE_ABOVE,
+    EVIDENCE_ABOVE_TOO,
+    EVIDENCE_MORE,
+    QUESTION,
+    UNKNOWN_WORDS,
+)
+from qwenbelt.agents.runtime.kept_views import ALONE, ASKED
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import ToolContext
 from qwenbelt.tools.data_files import DATA_SUFFIXES, file_line
-from qwenbelt.tools.documents.evidence import BUDGET, Evidence, gather_evidence
+from qwenbelt.tools.documents.evidence import BUDGET, Evidence, PageEvidence, gather_evidence
 from qwenbelt.tools.documents.sources import SourceBook
 
+SHOWN = "shown"  # in a message's `extra`: pages that stand beside the question
+LINES = "shown_lines"  # and remarks on data files
+_STRETCH = 120  # characters in a row that are worth leaving out
+_LEFT_OUT = "…"
 LONGEST_QUESTION = 2000  # characters that are searched for
 CHARACTERS_PER_TOKEN = 3  # of text full of numbers
+
+
+class _Told(NamedTuple):
+    """The evidence beside one question.
+
+    Attributes:
+        parts: pages as text, each with its number; of a page that was shown before, what is new.
+        above: the numbers of pages of which all was shown before.
+        shown: number, file, page and text of each part.
+        whole: the parts as they would be if nothing had been shown before.
+    """
+
+    parts: list[str]
+    above: list[int]
+    shown: list[list[Any]]
+    whole: list[str]
+
+
+class ShownPages:
+    """What stands beside earlier questions of a conversation, and so need not be sent again.
+
+    A page keeps its number in a conversation. What was shown is known by notes in the messages,
+    and never read from their texts, which hold the words of documents.
+
+    Args:
+        messages: the conversation before the question.
+    """
+
+    def __init__(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        self._numbers: dict[tuple[str, int], int] = {}
+        self._lines: dict[tuple[str, int], set[str]] = {}
+        self._told: set[str] = set()
+        for message in messages:
+            extra = message.get("extra") or {}
+            self._told.update(extra.get(LINES) or ())
+            for number, file, page, text in extra.get(SHOWN) or ():
+                self._numbers[file, page] = number
+                self._lines.setdefault((file, page), set()).update(text.split("\n"))
+
+    def has_line(self, line: str) -> bool:
+        """Returns whether a remark on a data file stands there already."""
+        return line in self._told
+
+    def tell(self, evidence: Evidence) -> _Told:
+        """Returns what is to be told of the evidence for a question."""
+        told = _Told([], [], [], [])
+        last = max(self._numbers.values(), default=0)
+        for page in evidence.pages:
+            known = self._numbers.get((page.file, page.page))
+            last += known is None
+            number, text = known or last, self._new(page)
+            section = f" ({page.title})" if page.title else ""
+            head = f"[{number}] {page.file} p.{page.page}{section}\n"
+            told.whole.append(f"{head}{page.text}")
+            if text:
+                told.parts.append(f"{head}{text}")
+                told.shown.append([number, page.file, page.page, text])
+            else:
+                told.above.append(number)
+        return told
+
+    def _new(self, page: PageEvidence) -> str:
+        """Returns a page's text without longer stretches that were shown; "" for nothing new."""
+        seen = self._lines.get((page.file, page.page))
+        if not seen:
+            return page.text
+        out: list[str] = []
+        for known, group in itertools.groupby(page.text.split("\n"), lambda line: line in seen):
+            stretch = list(group)
+            if known and sum(map(len, stretch)) >= _STRETCH:
+                out.append(_LEFT_OUT)
+            else:
+                out += stretch
+        kept = [line for n, line in enumerate(out) if line != _LEFT_OUT or out[n - 1 : n] != [line]]
+        return "" if all(line == _LEFT_OUT or line in seen for line in kept) else "\n".join(kept)
 
 
 def with_evidence(
@@ -53,18 +140,37 @@ def with_evidence(
     if not evidence.pages and not lines:
         return list(messages)
     more = "document_search" in tools and not evidence.whole
-    text = evidence_text(question, evidence, language, more=more, lines=[*lines, *failed])
+    above = ShownPages(messages[:place])
+    told = above.tell(evidence)
+    remarks = [line for line in lines if not above.has_line(line)]
+    text = _around(question, told, evidence, language, more=more, lines=[*remarks, *failed])
+    notes: dict[str, Any] = {SHOWN: told.shown, LINES: remarks}
+    if told.whole != told.parts or remarks != lines:
+        alone = told._replace(parts=told.whole, above=[])
+        notes[ALONE] = _around(
+            question, alone, evidence, language, more=more, lines=[*lines, *failed]
+        )
     if untrusted is not None:
-        untrusted.append("\n\n".join([evidence.numbered(), *lines]))
-    return beside_question(messages, place, text)
+        untrusted.append("\n\n".join([*told.parts, *remarks]))
+    return beside_question(messages, place, text, notes)
 
 
 def beside_question(
-    messages: Sequence[dict[str, Any]], place: int, text: str
+    messages: Sequence[dict[str, Any]],
+    place: int,
+    text: str,
+    notes: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """Returns messages of which one question has another text; its own is kept with it."""
+    """Returns messages of which one question has another text; its own is kept with it.
+
+    Args:
+        messages: the conversation.
+        place: where the question is.
+        text: what is sent in its place.
+        notes: what else is kept with it.
+    """
     message = messages[place]
-    extra = {**(message.get("extra") or {}), ASKED: text_of_message(message)}
+    extra = {**(message.get("extra") or {}), ASKED: text_of_message(message), **(notes or {})}
     asked = {**message, "content": _replaced(message["content"], text), "extra": extra}
     return [*messages[:place], asked, *messages[place + 1 :]]
 
@@ -88,10 +194,29 @@ def evidence_text(
         more: whether the model can look for more.
         lines: the remarks on other files.
     """
+    numbered = _Told([evidence.numbered(book)] if evidence.pages else [], [], [], [])
+    return _around(question, numbered, evidence, language, more=more, lines=lines)
+
+
+def _around(
+    question: str,
+    told: _Told,
+    evidence: Evidence,
+    language: Language,
+    *,
+    more: bool,
+    lines: Sequence[str],
+) -> str:
     parts = list(lines)
-    if evidence.pages:
-        note = EVIDENCE_MORE[language] if more else ""
-        parts.append(EVIDENCE[language].format(more=note, evidence=evidence.numbered(book)))
+    note = EVIDENCE_MORE[language] if more else ""
+    numbers = ", ".join(f"[{number}]" for number in told.above)
+    if told.parts:
+        text = "\n\n".join(told.parts)
+        parts.append(EVIDENCE[language].format(more=note, evidence=text))
+        if numbers:
+            parts.append(EVIDENCE_ABOVE_TOO[language].format(numbers=numbers))
+    elif numbers:
+        parts.append(EVIDENCE_ABOVE[language].format(numbers=numbers, more=note))
     if evidence.unknown:
         joint = "、" if language == "zh" else ", "
         parts.append(UNKNOWN_WORDS[language].format(words=joint.join(evidence.unknown)))

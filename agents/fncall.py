@@ -27,6 +27,7 @@ from qwenbelt.agents.runtime.approvals.approval import (
     checked_policy,
 )
 from qwenbelt.agents.runtime.artifacts import ArtifactStore
+from qwenbelt.agents.runtime.background import check_background
 from qwenbelt.agents.runtime.budget import Budget
 from qwenbelt.agents.runtime.code.code_mode import (
     INTERPRETER,
@@ -86,6 +87,8 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             the endpoint's record says that the model writes code, and there are many.
         defer_tools: which tools are found by a search instead of being declared: True for all,
             names for some, "auto" for all once they take a tenth of the window.
+        background: names of tools whose calls the model does not wait for: it goes on, and the
+            result is told later.
         hooks: `Hook` objects, classes or names ("module:name"), called one after another.
         skills: folders of skills, names of the user's or shipped ones, or a `SkillLibrary`.
     """
@@ -115,6 +118,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         hooks: Sequence[Any] = (),
         defer_tools: DeferOption = False,
         skills: Sequence[Any] | SkillLibrary = (),
+        background: Sequence[str] = (),
     ) -> None:
         self.mem = StoredFiles(files or [], rag_cfg)
         self.approval = checked_policy(approve)
@@ -145,6 +149,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
         window = _max_input_tokens(self.llm, self.extra_generate_cfg)
         self._deferred = deferred_of(defer_tools, self.function_map, window)
         check_code_mode(code_mode, self.function_map)
+        self.background = check_background(background, self.function_map)
         if code_mode not in (False, "auto") and INTERPRETER not in self.function_map:
             self._init_tool(INTERPRETER)
 
@@ -292,6 +297,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             parent=parent,
             recorder=recorder,
             views=self._views,
+            background=self.background,
         )
         if self.evidence_first and files.by_name:
             self._look_up_first(plan)

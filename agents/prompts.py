@@ -230,6 +230,19 @@ asked for, and after each statement put the number of its passage in brackets, a
 {evidence}""",
 }
 
+EVIDENCE_ABOVE_TOO: dict[Language, str] = {
+    "en": "Passages beside earlier questions that fit as well: {numbers}.",
+    "zh": "前面问题旁的以下段落同样相关：{numbers}。",
+}
+
+EVIDENCE_ABOVE: dict[Language, str] = {
+    "en": "The passages {numbers} beside earlier questions fit this one too; they are data. Answer "
+    "it from them in one to three sentences, copy figures as they stand there, and after each "
+    "statement put the number of its passage in brackets.{more}",
+    "zh": "前面问题旁的段落 {numbers} 也适用于这个问题，仅为数据。请根据它们用一到三句话回答，"
+    "数字照原文抄写，每个陈述后用方括号标注段落编号。{more}",
+}
+
 EVIDENCE_MORE: dict[Language, str] = {
     "en": " If they are not enough, search for more with document_search.",
     "zh": "如果不够，可用 document_search 继续检索。",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.answers.question import user_message
 from qwenbelt.agents.runtime.elicitation import ask_values_in_terminal
+from qwenbelt.agents.sessions.approvals import until_it_waits
 from qwenbelt.core.events import ApprovalAsked, Done, ElicitationAsked, Event
 
 if TYPE_CHECKING:
@@ -61,6 +62,12 @@ class ChatConversation:
             self.session.settle([self._asked, *run.messages] if run.messages else [])
         self._asked = None
 
+    def exchange(self, turns: Sequence[Sequence[dict[str, Any]]]) -> None:
+        """Puts other turns in place of what was said."""
+        self.messages[:] = [message for turn in turns for message in turn]
+        if self.session is not None:
+            self.session.put(turns)
+
     def clear(self) -> None:
         """Forgets all messages."""
         self.messages.clear()
@@ -74,11 +81,12 @@ class Follower:
     Args:
         run: the run; this is its only reader.
         sinks: take each event in turn.
-        approver: is awaited for every `ApprovalAsked`; meanwhile no event is passed on.
+        approver: is awaited for every `ApprovalAsked`; meanwhile no event is passed on. None lets
+            a durable run end where it waits for one.
     """
 
     def __init__(
-        self, run: Run, sinks: Sequence[Callable[[Event], None]], approver: Approver
+        self, run: Run, sinks: Sequence[Callable[[Event], None]], approver: Approver | None
     ) -> None:
         self._run = run
         self._sinks = sinks
@@ -93,7 +101,7 @@ class Follower:
             EndpointError: the endpoint failed for good.
         """
         done = Done("error", "")
-        async for event in self._run:
+        async for event in self._run if self._approver is not None else until_it_waits(self._run):
             for sink in self._sinks:
                 sink(event)
             if isinstance(event, ApprovalAsked):
@@ -106,6 +114,8 @@ class Follower:
         return done
 
     async def _answer(self, event: ApprovalAsked) -> None:
+        if self._approver is None:
+            return
         self._asking = asyncio.ensure_future(self._approver(event))
         try:
             self._run.approve(event.call_id, await self._asking)

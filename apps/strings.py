@@ -166,6 +166,15 @@ _TEXTS = {
         "This answer cites no passage of the files: nothing in it was checked.",
         "该回答没有引用文件中的任何段落：其内容未经核实。",
     ),
+    "nothing_waits": ("No run waits for an approval.", "没有运行在等待批准。"),
+    "approval_given": (
+        "Allowed {count} in the run {run}. Its command, given again, goes on.",
+        "已批准运行 {run} 中的 {count} 个调用。再次执行同一命令即可继续。",
+    ),
+    "approval_refused": (
+        "Refused {count} in the run {run}. Its command, given again, goes on.",
+        "已拒绝运行 {run} 中的 {count} 个调用。再次执行同一命令即可继续。",
+    ),
     "stopped": ("Stopped: {detail}", "已停止：{detail}"),
     "interrupted": ("Interrupted.", "已中断。"),
     "plan": ("Plan {done}", "计划 {done}"),
@@ -176,6 +185,10 @@ _TEXTS = {
     "allow": (
         "May {name} run? ({reason}) [y]es / [n]o / [a]lways: ",
         "允许 {name} 运行吗？（{reason}）[y] 是 / [n] 否 / [a] 总是：",
+    ),
+    "allow_step": (
+        "May {name} run? ({reason}) [y]es / [n]o / all of this [s]tep / [a]lways: ",
+        "允许 {name} 运行吗？（{reason}）[y] 是 / [n] 否 / [s] 这一步全部 / [a] 总是：",
     ),
     "imitation": (
         "The model's own words follow; the program asks and reports nothing here:",

@@ -93,6 +93,9 @@ COMMANDS: dict[str, CommandTarget] = {
         "research:research",
     ),
     "run": CommandTarget("Ask an agent one question.", "向智能体提一个问题。", "run:run"),
+    "approve": CommandTarget(
+        "Allow calls that durable runs wait for.", "批准持久运行所等待的调用。", "approve:approve"
+    ),
     "chat": CommandTarget("Chat in the terminal.", "在终端里聊天。", "chat:chat"),
     "gui": CommandTarget("Chat in the browser.", "在浏览器里聊天。", "gui:gui"),
     "serve": CommandTarget(

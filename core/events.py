@@ -340,7 +340,8 @@ class Done(Event):
 
     Attributes:
         reason: "answer", "cancelled", "model_calls", "tool_calls", "tokens", "seconds", "money",
-            "loop", "length", "refused", "content_filter", another reason of the endpoint for a
+            "loop", "length", "refused", "content_filter", "approval" of a durable run that was left
+            to wait for a person, another reason of the endpoint for a
             reply that is not whole, such as "repetition", or "error".
         text: the final answer.
         detail: one line about a reason other than "answer".

@@ -13,6 +13,7 @@ from qwenbelt.agents.answers.result import Result, result_of
 from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
+from qwenbelt.agents.sessions.approvals import until_it_waits
 from qwenbelt.core.errors import AnswerInvalid
 from qwenbelt.core.events import Done, ElicitationAsked, Event
 
@@ -90,8 +91,8 @@ class Asking:
         form = None if answer is None else AnswerForm(answer)
         run = self._open(conversation(question, files), form, session, kwargs)
         events: list[Event] = []
-        async with aclosing(run) as opened:
-            async for event in opened:
+        async with aclosing(run):
+            async for event in run if kwargs.get("durable") is None else until_it_waits(run):
                 events.append(event)
                 if isinstance(event, ElicitationAsked):
                     run.answer(event.request_id, None)  # hooks were asked before

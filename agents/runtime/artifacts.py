@@ -122,3 +122,13 @@ class ReadArtifact(Tool):
             log.info("an artifact is gone: %s", path)
         known = ", ".join(self._store.names) or "none"
         raise ToolError(f"There is no artifact {name!r}. Known: {known}.")
+
+
+def artifact_reader(store: ArtifactStore, result_bytes: int) -> ReadArtifact:
+    """Returns the tool that reads a run's artifacts.
+
+    Args:
+        store: where they are.
+        result_bytes: how long a result may be; a page is shorter.
+    """
+    return ReadArtifact(store, min(PAGE_BYTES, result_bytes * 3 // 4))

@@ -9,7 +9,7 @@ cancelled, or ended by a budget, stops it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.deltas import ModelReply, ToolCall
@@ -17,6 +17,7 @@ from qwenbelt.agents.prompts import BACKGROUND_LOST, BACKGROUND_STARTED, CANCELL
 from qwenbelt.agents.runtime.execution import STOP_GRACE
 from qwenbelt.agents.runtime.outcome import CallOutcome
 from qwenbelt.agents.runtime.resource_queue import Admission, Limits
+from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import CallStatus, Item, ToolFinished
 from qwenbelt.core.language import Language
 
@@ -33,13 +34,15 @@ class BackgroundCalls:
     Args:
         limits: of the run.
         language: of what the model is told.
+        names: tools that work there though they do not say so themselves.
 
     Attributes:
         admission: the queues of all calls of the run: what works in the background keeps its
             resources while later replies have calls.
     """
 
-    def __init__(self, limits: Limits, language: Language) -> None:
+    def __init__(self, limits: Limits, language: Language, names: Collection[str] = ()) -> None:
+        self.names = frozenset(names)
         self.admission = Admission(limits)
         self._language = language
         self._running: dict[asyncio.Task[CallOutcome], ToolCall] = {}
@@ -160,3 +163,19 @@ def _finished(call: ToolCall, outcome: CallOutcome) -> ToolFinished:
         status=outcome.status,
         error=outcome.error,
     )
+
+
+def check_background(names: Sequence[str], tools: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the names of tools whose calls are not waited for.
+
+    Raises:
+        ConfigError: one names no tool of the agent.
+    """
+    given = [names] if isinstance(names, str) else [str(name) for name in names]
+    unknown = ", ".join(name for name in given if name not in tools)
+    if unknown:
+        raise ConfigError(
+            f"background names no tool of this agent: {unknown}.",
+            fix=f"Use a list of some of: {', '.join(tools) or 'none'}.",
+        )
+    return tuple(given)

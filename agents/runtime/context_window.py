@@ -20,7 +20,7 @@ from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model, Request
 from qwenbelt.agents.prompts import LEFT_OUT, SHORTENED, SUMMARY, SUMMARY_REQUEST
 from qwenbelt.agents.runtime.history import History
-from qwenbelt.agents.runtime.kept_views import ASKED
+from qwenbelt.agents.runtime.kept_views import ALONE, ASKED
 from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.events import HistoryCompacted
 from qwenbelt.core.language import Language
@@ -33,6 +33,7 @@ TOKENS_PER_PICTURE = 1000
 # (`benchmarks/context_price.py compaction`: a chat costs a quarter less than with .75 for both)
 _ROOM, _ROOM_LOST = 0.5, 0.75
 _LEAST, _MOST = 0.6, 4.0  # how far the endpoint's count is believed against our estimate
+_OF_PASSAGES = (ASKED, ALONE, "shown", "shown_lines")
 _KEPT = 200  # characters of a shortened result
 _WINDOW = re.compile(
     r"(?:context (?:length|size|window)|model length|input length|n_ctx)\D{0,40}?(\d{3,8})", re.I
@@ -210,6 +211,7 @@ class Compaction:
         if self.over > 0:
             for group in self.before:
                 self._leave_out_passages(group)
+            self._put_back_passages()
         # 1. old results lose their middle and end: the model has used them already
         for group in [*self.before, *self.steps[:-1]]:
             self._shorten_results(group)
@@ -237,11 +239,29 @@ class Compaction:
                 else []
             )
             bare = {**message, "content": [*rest, {"text": asked}] if rest else asked}
-            bare["extra"] = {k: v for k, v in message["extra"].items() if k != ASKED}
+            bare.pop("extra")  # no passages stand here any more
+            kept = {k: v for k, v in message["extra"].items() if k not in _OF_PASSAGES}
+            bare |= {"extra": kept} if kept else {}
             self.over -= estimate_tokens([message]) - estimate_tokens([bare])
             self.removed += len(text_of(content)) - len(asked)
             self.passages += 1
             group[place] = bare
+
+    def _put_back_passages(self) -> None:
+        """Shows the last question with the passages that it only referred to, as they are gone."""
+        for place, message in enumerate(self.question):
+            alone = (message.get("extra") or {}).get(ALONE)
+            if alone is None:
+                continue
+            content = message["content"]
+            if isinstance(content, list):
+                content = [*(item for item in content if "text" not in item), {"text": alone}]
+            else:
+                content = alone
+            extra = {k: v for k, v in message["extra"].items() if k != ALONE}
+            whole = {**message, "content": content, "extra": extra}
+            self.over += estimate_tokens([whole]) - estimate_tokens([message])
+            self.question[place] = whole
 
     def _shorten_results(self, group: Group) -> None:
         for place, message in enumerate(group):

@@ -35,7 +35,7 @@ from qwenbelt.agents.prompts import (
 )
 from qwenbelt.agents.runtime.approvals.approval import looks_at_labels
 from qwenbelt.agents.runtime.approvals.conversation_labels import ConversationLabels
-from qwenbelt.agents.runtime.artifacts import PAGE_BYTES, ArtifactStore, ReadArtifact
+from qwenbelt.agents.runtime.artifacts import ArtifactStore, artifact_reader
 from qwenbelt.agents.runtime.background import BackgroundCalls, add_lost
 from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.agents.runtime.context_window import Window, summarizer
@@ -137,7 +137,7 @@ class AgentLoop:
         self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
         self.typed = typed_answer(plan, emit)
         self._replying = self.typed or plan.model
-        self._background = BackgroundCalls(plan.limits, plan.language)
+        self._background = BackgroundCalls(plan.limits, plan.language, plan.background)
 
     @property
     def history(self) -> History:
@@ -479,16 +479,17 @@ class AgentLoop:
     def _declare(self) -> None:
         """Declares the tools, `read_artifact` among them from the start, so that prefixes stay.
 
-        Where tools are searched it is called as those are; in code mode it is declared late, since
-        the model has the interpreter alone, and in the constrained form too: the smallest models
-        choose worse among more tools (SmolLM2 calls it for everything).
+        Where tools are searched it is called as those are; where there is the interpreter alone,
+        from code. The constrained form has it late: the smallest models call it for everything.
         """
         plan = self.plan
-        early = bool(self._tools) and plan.code is None and plan.deferred is None
+        early = bool(self._tools) and plan.deferred is None
         early = early and plan.model.codec.form != "constrained"
-        if (early or self._artifacts.names) and "read_artifact" not in self._tools:
-            page = min(PAGE_BYTES, plan.limits.result_bytes * 3 // 4)
-            reader = self._tools["read_artifact"] = ReadArtifact(self._artifacts, page)
+        code = plan.code if len(plan.tools) == 1 else None
+        held, add = (code.tools, code.add) if code else (self._tools, self._tools.__setitem__)
+        if (early or self._artifacts.names) and "read_artifact" not in held:
+            reader = artifact_reader(self._artifacts, plan.limits.result_bytes)
+            add("read_artifact", reader)
             if plan.deferred is not None:
                 plan.deferred.add("read_artifact", reader)
         elif self._declared and not self._stale:

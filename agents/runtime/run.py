@@ -25,12 +25,13 @@ from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.tool_arguments import tool_declaration
 from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError, one_line
-from qwenbelt.core.events import Done, Event, RunStarted
+from qwenbelt.core.events import ApprovalAsked, Done, Event, RunStarted
 from qwenbelt.core.language import Language
 from qwenbelt.core.trace import TraceWriter
 
 if TYPE_CHECKING:
     from qwenbelt.agents.answers.typed import AnswerForm
+    from qwenbelt.agents.sessions.approvals import RunApprovals
     from qwenbelt.agents.sessions.session import TurnRecorder
 
 
@@ -55,6 +56,7 @@ class RunConfig:
         deferred: which tools are found by a search instead of being declared.
         recorder: keeps the turn of a session while the run goes on.
         views: remembers what was sent, for the next turn of the same conversation.
+        background: names of tools whose calls the model does not wait for.
     """
 
     agent: str
@@ -87,6 +89,7 @@ class RunConfig:
     recorder: TurnRecorder | None = None
     deferred: DeferredTools | None = None
     views: KeptViews | None = None
+    background: Sequence[str] = ()
 
     def declared(self, tools: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Returns what the model reads about tools."""
@@ -107,17 +110,28 @@ class Channel:
     stopped, while its driver still goes on.
     """
 
-    def __init__(self, trace: TraceWriter | None, hooks: Hooks) -> None:
+    def __init__(
+        self, trace: TraceWriter | None, hooks: Hooks, approvals: RunApprovals | None = None
+    ) -> None:
         self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.error: BaseException | None = None
         self._trace = trace
         self._spans = telemetry.observer()
         self._hooks = hooks if hooks.has("on_event") else None
         self._answers: dict[str, asyncio.Future[bool]] = {}
+        self._approvals = approvals  # of a durable run: other processes may answer
         self._closed = False
 
     def emit(self, event: Event) -> None:
         """Reports an event; what comes after the end, from tools left behind, is dropped."""
+        if self._closed:
+            return
+        if self._approvals is not None and isinstance(event, ApprovalAsked):
+            self._approvals.asked(event, self._answers[event.call_id], self._tell)
+        else:
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
         if self._closed:
             return
         if self._trace is not None:
@@ -166,7 +180,8 @@ class Run(AsyncGenerator[Event, None]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self.plan = plan
         self.id = uuid.uuid4().hex[:12]
-        self._channel = Channel(plan.trace, plan.hooks)
+        approvals = plan.recorder.approvals if plan.recorder is not None else None
+        self._channel = Channel(plan.trace, plan.hooks, approvals)
         self._body = AgentLoop(plan, self._channel.emit, self._channel.asked)  # may refuse the plan
         self._ending = False
         self._over = False

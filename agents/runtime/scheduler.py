@@ -465,8 +465,10 @@ class Scheduler:
 
     def _goes_behind(self, job: ScheduledCall) -> bool:
         """Returns whether a call goes on in the background; one that code waits for does not."""
-        able = self._around.background is not None and job.parent is None
-        return able and bool(getattr(job.tool, "background", False))
+        behind = self._around.background
+        if behind is None or job.parent is not None:
+            return False
+        return bool(getattr(job.tool, "background", False)) or job.call.name in behind.names
 
     def _nested(self, job: ScheduledCall) -> NestedCalls | None:
         """Gives a call of the interpreter what its code calls tools with."""

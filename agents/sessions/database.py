@@ -18,6 +18,7 @@ from typing import Any
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.extras import require_extra
 from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.core.processes import PerProcess
 
 Message = dict[str, Any]
 _POSTGRES = ("postgresql://", "postgres://")
@@ -31,6 +32,34 @@ SESSION_TABLES = (
     "CREATE TABLE IF NOT EXISTS qwenbelt_session_uses ("
     "session TEXT NOT NULL PRIMARY KEY, used DOUBLE PRECISION NOT NULL)",
 )
+
+_MAKING = 0x51574279  # the lock under which tables are made
+_KEPT = 4  # idle connections to a server that a process keeps
+_made_tables: set[tuple[str, ...]] = set()
+
+
+def _close_all(idle: dict[str, list[Any]]) -> None:
+    for connections in idle.values():
+        for connection in connections:
+            connection.close()
+
+
+_idle_connections: PerProcess[dict[str, list[Any]]] = PerProcess(dict, _close_all)
+
+
+def _usable(idle: list[Any]) -> Any:
+    """Returns a kept connection that still works, or None."""
+    while True:
+        try:
+            connection = idle.pop()
+        except IndexError:
+            return None
+        try:
+            connection.execute("SELECT 1")
+        except Exception:  # whatever a lost server raises, another connection is made
+            connection.close()
+            continue
+        return connection
 
 
 class StoreTables:
@@ -51,16 +80,22 @@ class StoreTables:
         self._lock = threading.Lock()
         if self._postgres:
             require_extra("postgres")
+        if (self.place, *tables) in _made_tables:
+            return
         with self._transaction() as run:
+            if self._postgres:  # two that make a table at once would fail, one of them
+                run(f"SELECT pg_advisory_xact_lock({_MAKING})", ())
             for table in tables:
                 run(table, ())
+        if self._postgres:  # a file may be deleted and made anew
+            _made_tables.add((self.place, *tables))
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
         """Gives a function that runs a statement with `?` and returns its rows."""
-        with self._lock, closing(self._connect()) as connection:
+        with self._lock, self._connection() as connection:
             try:
-                with connection:
+                with connection if not self._postgres else connection.transaction():
 
                     def run(statement: str, values: Sequence[Any]) -> list[Any]:
                         if self._postgres:
@@ -74,12 +109,29 @@ class StoreTables:
                     f"The sessions in {_shown(self.place)} cannot be used ({one_line(error, 200)})."
                 ) from error
 
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        """Gives a connection; those to a server are kept for the next ones of this process."""
+        if not self._postgres:
+            with closing(self._connect()) as connection:
+                yield connection
+            return
+        idle = _idle_connections().setdefault(self.place, [])
+        connection = _usable(idle) or self._connect()
+        try:
+            yield connection
+        finally:
+            if connection.closed or len(idle) >= _KEPT:
+                connection.close()
+            else:
+                idle.append(connection)
+
     def _connect(self) -> Any:
         if self._postgres:
             import psycopg
 
             try:
-                return psycopg.connect(self.place, connect_timeout=10)
+                return psycopg.connect(self.place, connect_timeout=10, autocommit=True)
             except psycopg.Error as error:
                 raise InputError(
                     f"The sessions in {_shown(self.place)} cannot be used ({one_line(error, 200)})."

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from qwenbelt.agents.sessions.approvals import APPROVAL_TABLES
 from qwenbelt.agents.sessions.database import SESSION_TABLES, StoreTables
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.jsons import loads_bounded
@@ -23,6 +24,8 @@ RESPONSE_TABLES = (
 _COLUMNS = {
     "qwenbelt_session_turns": ("session", "turn", "is_open"),
     "qwenbelt_session_messages": ("session", "turn", "place", "message"),
+    "qwenbelt_session_uses": ("session", "used"),
+    "qwenbelt_approvals": ("run", "call", "name", "arguments", "reason", "asked", "allowed"),
     "qwenbelt_responses": (
         *("id", "owner", "created", "status", "body", "reply", "replica", "seen", "tries"),
     ),
@@ -31,7 +34,7 @@ _COLUMNS = {
 
 class _Store(StoreTables):
     def __init__(self, place: str) -> None:
-        super().__init__(place, (*SESSION_TABLES, *RESPONSE_TABLES))
+        super().__init__(place, (*SESSION_TABLES, *RESPONSE_TABLES, *APPROVAL_TABLES))
 
     def rows(self) -> Iterator[tuple[str, list[Any]]]:
         with self._transaction() as run:  # one transaction: what is read belongs together

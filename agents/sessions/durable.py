@@ -7,6 +7,7 @@ A run is kept as the turn of a session: each reply before its calls run, each re
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -19,9 +20,11 @@ from qwenbelt.agents.models.deltas import Finish, Text, WirePiece
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model, Request
 from qwenbelt.agents.models.wrapped_model import WrappedModel
+from qwenbelt.agents.sessions.approvals import RunApprovals
 from qwenbelt.agents.sessions.database import Message
 from qwenbelt.agents.sessions.session import Session, TurnRecorder
 from qwenbelt.core.errors import EndpointError, InputError
+from qwenbelt.core.events import ToolFinished
 
 RUN = "run:"  # before the names of their sessions
 
@@ -44,9 +47,17 @@ class DurableTurn:
 class AnswerRecorder(TurnRecorder):
     """Keeps a run open until it has an answer: what a limit has ended can be gone on with."""
 
+    def result(self, event: ToolFinished) -> None:
+        """Keeps a result; a call that waits for an approval has none when its run is left."""
+        waits = self.approvals is not None and event.call_id in self.approvals.open
+        if not (waits and event.status == "cancelled"):
+            super().result(event)
+
     async def end(self, messages: Sequence[Message], reason: str) -> None:
         """Closes the run where it ended with an answer."""
         await super().end(messages, reason if reason == "answer" else "cancelled")
+        if reason == "answer" and self.approvals is not None:
+            await asyncio.to_thread(self.approvals.forget)
 
 
 def durable_turn(
@@ -77,6 +88,7 @@ def durable_turn(
         if not is_open:
             return DurableTurn(kept[:-1], answer=text_of(kept[-1].get("content")))
     messages, recorder = session.turn_for(asked, AnswerRecorder)
+    recorder.approvals = RunApprovals(place, run_id)
     return DurableTurn(messages, recorder)
 
 

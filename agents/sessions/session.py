@@ -16,7 +16,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.runtime.history import reply_messages, result_message
 from qwenbelt.agents.sessions.database import Message, SessionDatabase
@@ -25,6 +25,9 @@ from qwenbelt.core.events import ToolFinished
 from qwenbelt.core.files import write_text
 
 OWN_SESSIONS = ("run:", "response-")  # names of what runs keep for themselves
+if TYPE_CHECKING:
+    from qwenbelt.agents.sessions.approvals import RunApprovals
+
 _CALLED = ("cancelled", "error")  # ends that leave a turn open: asked again, it goes on
 
 
@@ -196,7 +199,12 @@ class TurnRecorder:
         session: whose turn it is.
         turn: its number.
         known: the messages of the turn that are kept already.
+
+    Attributes:
+        approvals: keeps what a durable run asks a person, or None.
     """
+
+    approvals: RunApprovals | None = None
 
     def __init__(self, session: Session, turn: int, known: list[Message]) -> None:
         self._database = session._database
@@ -216,8 +224,9 @@ class TurnRecorder:
 
     async def reply(self, reply: Any) -> None:
         """Keeps a reply with calls, before they may have effects."""
-        await self._write([*reply_messages(reply), *self._early])
-        self._early, self._replied = [], True
+        early, self._early = self._early, []
+        self._replied = True  # a result that comes while this is written is kept behind it
+        await self._write([*reply_messages(reply), *early])
 
     def begin_reply(self) -> None:
         """A reply begins to arrive: results are held back until it is kept."""

@@ -85,7 +85,10 @@ def run(
             sinks = [view.feed]
         if trace:
             sinks.append(stack.enter_context(TraceWriter(trace)).write)
-        follower = Follower(question_run, sinks, terminal_approver(view, trusted_tools(agent)))
+        approver = terminal_approver(view, trusted_tools(agent))
+        nobody = not (sys.stdin.isatty() and sys.stderr.isatty())
+        waits = nobody and "durable" in options  # a person answers with `qwenbelt approve`
+        follower = Follower(question_run, sinks, None if waits else approver)
         loop = stack.enter_context(InterruptibleLoop())
         done = loop.run(follower.follow(), follower.stop)
     output.end(done)

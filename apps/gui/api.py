@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -19,11 +20,14 @@ from qwenbelt.apps.gui.offers import OffersApi
 from qwenbelt.apps.gui.panes.charts import ChartsApi
 from qwenbelt.apps.gui.panes.cited_pages import cited_page, page_png
 from qwenbelt.apps.gui.panes.desk_api import DeskApi
-from qwenbelt.apps.gui.panes.notebook import NotebookApi
+from qwenbelt.apps.gui.panes.notebook import NotebookApi, turn_records
 from qwenbelt.apps.gui.panes.questions import answer_question
+from qwenbelt.apps.gui.panes.turn_times import turn_times
 from qwenbelt.apps.gui.portable import export_conversation, import_conversation
-from qwenbelt.apps.gui.strings import PageError, explain_on_page
-from qwenbelt.apps.gui.watching import Watcher
+from qwenbelt.apps.gui.ratings import preference_lines, rate
+from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
+from qwenbelt.apps.gui.turn_view import TurnView
+from qwenbelt.apps.gui.watching import Watcher, render_context_of, replayed_html
 from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.core.jsons import loads_bounded
 
@@ -40,6 +44,13 @@ _STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _FILE_HEADERS = {
     "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 }
+PLACE = "place"  # what a conversation keeps pin, archive and folder under
+ICON = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>"
+    "<rect width='32' height='32' rx='8' fill='#4f46e5'/>"
+    "<path d='M6 11h12M10 16h16M6 21h9' stroke='white' stroke-width='3' stroke-linecap='round'/>"
+    "</svg>"
+)
 Asked = Callable[[ChatSession, dict[str, Any]], Any]
 
 
@@ -62,6 +73,7 @@ class Api:
             "show": lambda session, body: session.show(_turn_of_request(session, body).id),
             "undo": _undo,
             "answer": lambda session, body: {"text": _turn_of_request(session, body).answer},
+            "question": lambda session, body: {"text": _turn_of_request(session, body).question},
             "queue_now": lambda session, body: asker.send_now(session, str(body.get("id", ""))),
             "queue_take": _queue_take,
             "retry": self._retry,
@@ -69,6 +81,9 @@ class Api:
             "branch": self._branch,
             "rename": self._rename,
             "suggest": self._suggest,
+            "place": self._place,
+            "rate": self._rate,
+            "choose": self._choose,
         }
 
     def routes(self) -> list[Route]:
@@ -86,6 +101,10 @@ class Api:
             Route("/qb/cite/{session}/{name}/{page:int}", self._guarded(self._cite)),
             Route("/qb/picture/{session}/{name}/{page:int}", self._guarded(self._picture)),
             Route("/qb/export/{session}/{form}", self._guarded(self._export)),
+            Route("/qb/ratings.jsonl", self._guarded(self._ratings)),
+            Route("/qb/versions/{session}/{turn}", self._guarded(self._versions)),
+            Route("/qb/manifest.json", self._manifest),
+            Route("/qb/icon.svg", self._icon),
             *(
                 Route(route.path, self._guarded(route.endpoint), methods=list(route.methods or ()))
                 for part in (
@@ -129,9 +148,19 @@ class Api:
         )
 
     async def _sessions(self, request: Request) -> Response:
-        words = request.query_params.get("q", "")
-        rows = self._hub.listed(request.state.user, words)
-        listed = [{"id": r.id, "title": r.title, "updated": r.updated} for r in rows]
+        words, user = request.query_params.get("q", ""), request.state.user
+        rows, store = self._hub.listed(user, words), self._hub.store
+        places, first = store.kept_by_session(user, PLACE), (words.split() or [""])[0]
+        listed = [
+            {
+                "id": r.id,
+                "title": r.title,
+                "updated": r.updated,
+                "found": store.found_around(r.id, first) if first else "",
+                **(places.get(r.id) or {}),
+            }
+            for r in rows
+        ]
         return JSONResponse({"sessions": listed})
 
     async def _file(self, request: Request) -> Response:
@@ -178,9 +207,49 @@ class Api:
         return Response(png, media_type="image/png", headers={"cache-control": "max-age=600"})
 
     async def _export(self, request: Request) -> Response:
-        body, kind, name = export_conversation(self._session(request), request.path_params["form"])
+        session, form = self._session(request), request.path_params["form"]
+        body, kind, name = await asyncio.to_thread(
+            export_conversation, session, form, language_of(request)
+        )
         disposition = f'attachment; filename="{name}"'
         return Response(body, media_type=kind, headers={"content-disposition": disposition})
+
+    async def _ratings(self, request: Request) -> Response:
+        text = "".join(preference_lines(self._hub.store, request.state.user))
+        if not text:
+            raise PageError("no_ratings")
+        name = 'attachment; filename="ratings.jsonl"'
+        return Response(text, media_type="application/jsonl", headers={"content-disposition": name})
+
+    async def _versions(self, request: Request) -> Response:
+        """Returns the versions of an answer, to be read side by side."""
+        session, language = self._session(request), language_of(request)
+        turn = _turn_of_request(session, request.path_params)
+        around = render_context_of(session, language)
+        shown = []
+        for name in session.siblings(turn):
+            one = session.turns[name]
+            view = TurnView(f"version-{name}", around, live=False, files=one.files)
+            html = await asyncio.to_thread(replayed_html, view, one)
+            facts = turn_times(turn_records(session, name), language)["facts"]
+            shown.append({"turn": name, "html": html, "facts": facts})
+        return JSONResponse({"question": turn.question, "versions": shown})
+
+    async def _manifest(self, request: Request) -> Response:
+        icon = {"src": "/qb/icon.svg", "sizes": "any", "type": "image/svg+xml"}
+        told = {
+            "name": say("title", language_of(request)),
+            "short_name": "qwenbelt",
+            "start_url": "/",
+            "display": "standalone",
+            "background_color": "#ffffff",
+            "theme_color": "#4f46e5",
+            "icons": [{**icon, "purpose": "any"}, {**icon, "purpose": "maskable"}],
+        }
+        return JSONResponse(told, media_type="application/manifest+json")
+
+    async def _icon(self, request: Request) -> Response:
+        return Response(ICON, media_type="image/svg+xml")
 
     # -- doing --------------------------------------------------------------------------------
 
@@ -224,14 +293,33 @@ class Api:
         names = self._asker.attach(session, known[number].files)
         self._ask(session, known[number].text, names, session.row.leaf)
 
+    def _place(self, session: ChatSession, body: dict[str, Any]) -> None:
+        """Pins, archives or files a conversation."""
+        kept = self._hub.store.kept(session.row.id, PLACE) or {}
+        kept |= {name: body[name] is True for name in ("pinned", "archived") if name in body}
+        if "folder" in body:
+            kept["folder"] = " ".join(str(body["folder"]).split())[:60]
+        self._hub.store.keep(session.row.id, PLACE, kept)
+        session.notify()
+
+    def _rate(self, session: ChatSession, body: dict[str, Any]) -> None:
+        turn = _turn_of_request(session, body)
+        rate(self._hub.store, session, turn, body.get("value"), body.get("note"))
+
+    def _choose(self, session: ChatSession, body: dict[str, Any]) -> None:
+        """Chooses what answers in this conversation: a model, a set of tools."""
+        self._asker.choose_here(session, body)
+
     def _rename(self, session: ChatSession, body: dict[str, Any]) -> None:
         session.rename(str(body.get("title", "")).strip())
 
 
 def _approve(session: ChatSession, body: dict[str, Any]) -> None:
-    answer = body.get("answer")
-    tool = str(body.get("tool", "")) if answer == "always" else ""
-    session.approve(str(body.get("call", "")), answer in ("allow", "always"), always_tool=tool)
+    answer, call, tool = body.get("answer"), str(body.get("call", "")), str(body.get("tool", ""))
+    if answer in ("step", "always"):
+        session.approve_all(call, tool if answer == "always" else "")
+    else:
+        session.approve(call, answer == "allow")
 
 
 def _undo(session: ChatSession, body: dict[str, Any]) -> dict[str, Any]:

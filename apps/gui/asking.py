@@ -58,9 +58,14 @@ class TurnStarter:
         self.given = given
         self._make_agent = make_agent
 
-    def choice(self, user: str) -> AgentChoice:
-        """Returns what a user chose last, within what the server allows."""
-        chosen = self.hub.store.settings(user)
+    def choice(self, user: str, here: Mapping[str, Any] | None = None) -> AgentChoice:
+        """Returns what a user chose last, within what the server allows.
+
+        Args:
+            user: whose.
+            here: what was chosen for one conversation, which goes before it.
+        """
+        chosen = {**self.hub.store.settings(user), **(here or {})}
         allowed = {name: chosen[name] for name in _CHOSEN if name in chosen}
         endpoint = allowed.get("endpoint") or self.defaults.endpoint
         if not self.free_endpoints and endpoint not in (*self.endpoints, self.defaults.endpoint):
@@ -70,6 +75,26 @@ class TurnStarter:
             if name in known:
                 known[name] = tuple(known[name])
         return dataclasses.replace(self.defaults, **known)
+
+    def choose_here(self, session: ChatSession, body: Mapping[str, Any]) -> None:
+        """Keeps for one conversation which model answers, and with which tools; None is as always.
+
+        Raises:
+            PageError: the server's endpoints are fixed, and it is none of them.
+        """
+        kept = dict(session.choice_here)
+        if "endpoint" in body:
+            spec = str(body["endpoint"] or "").strip()[:500]
+            fixed = (*self.endpoints, self.defaults.endpoint)
+            if spec and not self.free_endpoints and spec not in fixed:
+                raise PageError("endpoints_fixed")
+            kept["endpoint"] = spec
+        if "tools" in body:
+            given = body["tools"]
+            kept["tools"] = [str(name) for name in given][:200] if isinstance(given, list) else None
+        session.choice_here = {name: value for name, value in kept.items() if value}
+        self.hub.store.keep(session.row.id, "choice", session.choice_here)
+        session.notify()
 
     def servers(self) -> list[str]:
         """Returns the names of the MCP servers that people may switch on and off."""
@@ -120,7 +145,8 @@ class TurnStarter:
     def _maker(self, session: ChatSession, question: str) -> Callable[[ChatSession], Any]:
         user = session.row.user
         if self.given is None:
-            choice = self._demo_choice(session, question) or self.choice(user)
+            here = session.choice_here
+            choice = self._demo_choice(session, question) or self.choice(user, here)
             return lambda session: session.agent(choice, self._make_agent)
         given, agent = self.given, self.given.agent_for(question, self.chosen_agent(user))
 
@@ -148,7 +174,7 @@ class TurnStarter:
             if found is None or not hasattr(found, "run_cell"):
                 raise PageError("no_code_tool")
             return found
-        choice = self.choice(user)
+        choice = self.choice(user, session.choice_here)
         if _CODE not in tool_names(choice.tools) and not choice.code_mode:
             raise PageError("no_code_tool")
         return session.tool(_CODE, tool_named)

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import PurePath
 from typing import Any
 
+from qwenbelt.apps.gui.changes_html import change_html
 from qwenbelt.apps.gui.code_html import code_block
 from qwenbelt.apps.gui.found_passages import HIT
 from qwenbelt.apps.gui.safe_html import (
@@ -212,8 +213,10 @@ def _progress_html(call: CallTiming) -> str:
 def _approval_html(call: CallTiming, language: str) -> str:
     if call.state != "asked":
         return ""
+    step = [("step", say("allow_step", language, name=call.name))] if call.parent else []
     buttons = (
         ("allow", say("allow", language)),
+        *step,
         ("always", say("allow_always", language, name=call.name)),
         ("refuse", say("refuse", language)),
     )
@@ -224,7 +227,11 @@ def _approval_html(call: CallTiming, language: str) -> str:
         for answer, text in buttons
     )
     question = escape(say("ask", language))
-    return f'<div class="qb-approval" role="group" aria-label="{question}">{question} {inner}</div>'
+    change = change_html(call.name, call.arguments)
+    return (
+        f'{change}<div class="qb-approval" role="group" aria-label="{question}">'
+        f"{question} {inner}</div>"
+    )
 
 
 def _figures_html(call: CallTiming, around: RenderContext, embedded: Collection[str]) -> str:

@@ -69,6 +69,9 @@
       const fresh = template.content.firstElementChild, old = $(id);
       if (!fresh) return;
       for (const clock of fresh.querySelectorAll(".qb-clock")) begin(clock);
+      for (const time of fresh.querySelectorAll(".qb-time")) {
+        time.textContent = new Date(time.dateTime).toLocaleString(language, { dateStyle: "short", timeStyle: "short" });
+      }
       if (!old) ($(parent) || $("qb-turns")).append(fresh);
       else { keep(old, fresh); old.replaceWith(fresh); }
       for (const hook of hooks.put) hook(fresh);
@@ -85,7 +88,7 @@
       $("qb-turns").setAttribute("aria-busy", String(live));
       $("qb-welcome").hidden = turns > 0;
       if (title !== state.title) { state.title = title; }
-      document.title = (live ? "● " : "") + (title || words.untitled);
+      document.title = (more.waiting ? `⚠ ${words.waits}: ` : live ? "● " : "") + (title || words.untitled);
       listSessions();
     },
   };
@@ -174,10 +177,12 @@
       const { sessions } = await call(`/qb/sessions?q=${query}`);
       const list = $("qb-sessions");
       if (!list || number !== listed || asking) return;
-      list.replaceChildren(...sessions.map((entry) => item(entry)));
+      list.replaceChildren(...window.qwenbelt.grouped(sessions).flatMap(([label, entries]) =>
+        [...(label ? [make("h3", { textContent: label, className: "qb-day" })] : []), ...entries.map((entry) => item(entry))]));
     }, 120);
   }
-  function item({ id, title }) {
+  function item(entry) {
+    const { id, title, found } = entry;
     const row = make("div", { className: "qb-session" });
     const name = title || words.untitled;
     const go = make("button", { type: "button", className: "qb-session-open", textContent: name });
@@ -228,7 +233,9 @@
       try { await call(`/qb/do/${id}/delete`, {}); } catch { if (current) open(id); return; }
       if (current) await begin_session(); else listSessions();
     };
-    row.append(go, rename, remove);
+    const more = tool(words.more, "⋯", () => window.qwenbelt.placeMenu(entry, more, instead, done));
+    if (found) go.append(make("small", { textContent: found }));
+    row.append(go, rename, remove, more);
     return row;
   }
   // of several ways somewhere the last one taken counts, however long the server takes for each
@@ -278,14 +285,26 @@
       await navigator.clipboard.writeText((await act("answer", { turn })).text);
       notice(words.copied);
     },
+    copy_question: async (turn) => {
+      await navigator.clipboard.writeText((await act("question", { turn })).text);
+      notice(words.copied);
+    },
+    like: (turn, button) => window.qwenbelt.rate(turn, button, 1),
+    dislike: (turn, button) => window.qwenbelt.rate(turn, button, -1),
+    versions: (turn) => window.qwenbelt.versions(turn),
     branch: (turn) => go(async () => (await act("branch", { turn })).id),
   };
 
   function exportMenu() {
     $("qb-export-menu")?.remove();
-    const forms = { md: words.export_md, json: words.export_json, scenario: words.export_scenario };
+    const report = (kind) => fill(words.export_report, { kind });
+    const forms = {
+      md: words.export_md, json: words.export_json, scenario: words.export_scenario, html: words.export_html,
+      "report.pdf": report("PDF"), "report.docx": report("Word"), "report.html": report("HTML"),
+    };
     const links = Object.entries(forms).map(([form, text]) =>
       make("a", { href: `/qb/export/${state.session}/${form}`, textContent: text, download: "" }));
+    links.push(make("a", { href: "/qb/ratings.jsonl", textContent: words.export_ratings, download: "" }));
     const menu = make("div", { id: "qb-export-menu" }, ...links);
     menu.onclick = (event) => { event.preventDefault(); menu.remove(); download(event.target.href); };
     document.body.append(menu);
@@ -324,7 +343,7 @@
     const target = event.target.closest("button, a");
     if (!target) return;
     const data = target.dataset;
-    if (data.action) actions[data.action]?.(data.turn);
+    if (data.action) actions[data.action]?.(data.turn, target);
     else if (data.approve) {
       for (const button of target.parentElement.querySelectorAll("button")) button.disabled = true;
       await act("approve", { call: data.call, answer: data.approve, tool: data.tool });
@@ -450,7 +469,7 @@
   }
   window.qwenbelt = {
     get session() { return state.session; }, state, hooks, words, $, make, fill, call, act, write,
-    composer, target, showFiles, showSettings, openPanel, closePanel, notice, open, go, beside, size, language,
+    composer, target, showFiles, showSettings, openPanel, closePanel, notice, open, go, beside, listSessions, size, language,
   };
   const waiting = setInterval(() => {
     if ($("qb-turns") && $("qb-sessions") && $("qb-search")) { clearInterval(waiting); prepare(); }

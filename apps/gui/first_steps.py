@@ -14,7 +14,8 @@ from qwenbelt.apps.agent_choice import tool_names
 from qwenbelt.apps.gui.access.guards import language_of
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.bodies import json_body
-from qwenbelt.apps.gui.strings import PageError, explain_on_page
+from qwenbelt.apps.gui.setting_fields import PRESETS, endpoints_of, preset_tools
+from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
 from qwenbelt.core.errors import QwenbeltError
 
 _MOST_MODELS = 8
@@ -43,13 +44,23 @@ class FirstSteps:
         """Tells whether a question can be asked, and what could be chosen."""
         if self._asker.given is not None:
             return JSONResponse({"ready": True, "open": False})
-        choice = self._asker.choice(request.state.user)
+        user, name = request.state.user, request.query_params.get("session", "")
+        here = self._asker.hub.open(user, name).choice_here if name else {}
+        usual, choice = self._asker.choice(user), self._asker.choice(user, here)
         told = await asyncio.to_thread(_endpoint_state, choice.endpoint, language_of(request))
         shown = {
             **told,
             "open": self._asker.free_endpoints,
             "think": choice.think,
             "tools": len(tool_names(choice.tools)),
+            "usual": usual.endpoint or "",
+            "endpoints": endpoints_of(self._asker),
+            "presets": [
+                {"label": say(f"preset_{preset}", language_of(request)), "tools": names}
+                for preset in PRESETS
+                if (names := preset_tools(self._asker, preset))
+            ],
+            "usual_tools": len(tool_names(usual.tools)),
         }
         if not self._asker.free_endpoints:
             shown |= {"servers": [], "files": []}

@@ -105,6 +105,8 @@ class ChatSession:
         self.own_cells = OwnCells(
             store.kept(row.id, CELLS), lambda cells: store.keep(row.id, CELLS, cells)
         )
+        self.choice_here: dict[str, Any] = store.kept(row.id, "choice") or {}
+        self.ratings: dict[str, Any] = store.kept(row.id, "ratings") or {}
         self.shared: SharedConversations | None = None
         self.start_queued: Callable[[ChatSession], None] | None = None
         self._store = store
@@ -113,6 +115,8 @@ class ChatSession:
         self._choice: AgentChoice | None = None
         self._made: dict[str, Any] = {}
         self._allowed: set[str] = set()
+        self._steps: set[tuple[str, str]] = set()  # a call, and a tool that it may call
+        self._asked: dict[str, ApprovalAsked] = {}
         self._changed = asyncio.Event()
         self._urgent = False  # the next waiting message is sent even after a stop
 
@@ -331,9 +335,11 @@ class ChatSession:
         return self._made[name]
 
     def _take(self, live: LiveTurn, event: Event) -> None:
-        if isinstance(event, ApprovalAsked) and event.name in self._allowed:
-            live.run.approve(event.call_id, True)
-            return
+        if isinstance(event, ApprovalAsked):
+            if self._needs_nobody(event):
+                live.run.approve(event.call_id, True)
+                return
+            self._asked[event.call_id] = event
         if isinstance(event, ElicitationAsked):
             live.questions[event.request_id] = event
         elif isinstance(event, ElicitationAnswered):
@@ -354,6 +360,8 @@ class ChatSession:
             live.add(Notice(problem).to_dict(), Notice(problem))
         live.turn.events = live.stored()
         self.live = None
+        self._asked.clear()
+        self._steps.clear()
         self.used = time.monotonic()
         if not self.gone:
             self._store.save_turn(live.turn)
@@ -371,12 +379,32 @@ class ChatSession:
         else:
             self.live.over = True
 
-    def approve(self, call_id: str, allowed: bool, *, always_tool: str = "") -> None:
+    def approve(self, call_id: str, allowed: bool) -> None:
         """Answers what the running turn asked."""
-        if always_tool:
-            self._allowed.add(always_tool)
+        self._asked.pop(call_id, None)
         if self.live is not None and self.live.run is not None:
             self.live.run.approve(call_id, allowed)
+
+    def approve_all(self, call_id: str, always_tool: str = "") -> None:
+        """Allows what the running turn asked, and what is like it: those that wait too.
+
+        Args:
+            call_id: the call that was asked about.
+            always_tool: a tool that runs unasked from now on; without it, the call's own tool
+                does for the other calls of the same step, such as one piece of code.
+        """
+        asked = self._asked.get(call_id)
+        if always_tool:
+            self._allowed.add(always_tool)
+        elif asked is not None and asked.parent:
+            self._steps.add((asked.parent, asked.name))
+        self.approve(call_id, True)
+        for other in list(self._asked.values()):
+            if self._needs_nobody(other):
+                self.approve(other.call_id, True)
+
+    def _needs_nobody(self, asked: ApprovalAsked) -> bool:
+        return asked.name in self._allowed or (asked.parent, asked.name) in self._steps
 
     # -- the agent ----------------------------------------------------------------------------
 

@@ -179,7 +179,7 @@ def offered_by(asker: TurnStarter, session: ChatSession) -> Offered | None:
         agent = asker.given.agent_for("", asker.chosen_agent(session.row.user))
         tools = getattr(agent, "function_map", {}).values()
     else:
-        choice = asker.choice(session.row.user)
+        choice = asker.choice(session.row.user, session.choice_here)
         if not choice.mcp:
             return None
         tools = session.tools_of(choice)

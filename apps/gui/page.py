@@ -30,12 +30,6 @@ FILE_TYPES = [
     *(".pdf", ".docx", ".pptx", ".xlsx", ".csv", ".tsv", ".json", ".jsonl", ".md", ".html"),
     *(".parquet", ".sqlite", ".zip", ".yaml", ".yml", ".log", ".py", ".ipynb"),
 ]
-_ICON = (
-    "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E"
-    "%3Crect width='32' height='32' rx='8' fill='%234f46e5'/%3E"
-    "%3Cpath d='M6 11h12M10 16h16M6 21h9' stroke='white' "
-    "stroke-width='3' stroke-linecap='round'/%3E%3C/svg%3E"
-)
 # the page knows its conversation; Gradio's inputs are given it just before they are sent
 _WITH_SESSION = (
     "async (...inputs) => { inputs[inputs.length - 1] = await window.qwenbelt.target(); "
@@ -43,7 +37,7 @@ _WITH_SESSION = (
 )
 _SCRIPTS = (
     *("chat.js", "apps.js", "composer.js", "elicitation.js", "lightbox.js", "start.js"),
-    *("desk.js", "document.js", "notebook.js", "tables.js", "menus.js", "charts.js"),
+    *("desk.js", "document.js", "notebook.js", "tables.js", "menus.js", "charts.js", "living.js"),
 )
 
 
@@ -77,7 +71,10 @@ def head(language: str, asker: TurnStarter) -> str:
     body = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     data = data.replace("<", "\\u003c")
     style += _speakers_style(asker.given.looks) if asker.given is not None else ""
-    icon = f'<link rel="icon" href="data:image/svg+xml,{_ICON}">'
+    icon = (
+        '<link rel="icon" href="/qb/icon.svg"><link rel="manifest" href="/qb/manifest.json">'
+        '<meta name="theme-color" content="#4f46e5">'
+    )
     page = f"window.qwenbeltPage = {data};"
     return f"{icon}<style>{style}</style><script>{page}</script><script>{body}</script>"
 

@@ -9,8 +9,10 @@ from pathlib import PurePath
 from typing import Any
 
 from qwenbelt.apps.export import as_markdown
+from qwenbelt.apps.gui.conversation_report import KINDS, conversation_report
 from qwenbelt.apps.gui.hub import ChatSession, ended_well
 from qwenbelt.apps.gui.safe_html import RenderContext
+from qwenbelt.apps.gui.shared_page import shared_page
 from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.apps.gui.turn_view import TurnView
@@ -21,12 +23,16 @@ SCENARIO = "conversation.scenario.yaml"
 _ROLES = ("system", "user", "assistant", "function")
 
 
-def export_conversation(session: ChatSession, form: str) -> tuple[str | bytes, str, str]:
+def export_conversation(
+    session: ChatSession, form: str, language: str = "en"
+) -> tuple[str | bytes, str, str]:
     """Returns a conversation as text or bytes, its media type and a file name.
 
     Args:
         session: the conversation.
-        form: "md", "json" (can be imported again) or "scenario" (can be run as a test; an archive
+        language: "en" or "zh".
+        form: "md", "html" (one file to pass on), "report.pdf", "report.docx", "report.html",
+            "json" (can be imported again) or "scenario" (can be run as a test; an archive
             of scenario and files when the conversation has files).
 
     Raises:
@@ -39,13 +45,22 @@ def export_conversation(session: ChatSession, form: str) -> tuple[str | bytes, s
         messages = [message for turn in path for message in turn.messages]
         text = _without_folder(as_markdown(messages), session)
         return text, "text/markdown; charset=utf-8", "conversation.md"
+    if form == "html":
+        return shared_page(session, language), "text/html; charset=utf-8", "conversation.html"
+    kind = form.removeprefix("report.")
+    if form.startswith("report.") and kind in KINDS:
+        body = conversation_report(session, kind, "zh" if language == "zh" else "en")
+        return body, KINDS[kind], f"conversation-{form}"
     if form == "json":
-        body = {"format": FORMAT, "title": session.row.title, "turns": [_as_dict(t) for t in path]}
-        text = _without_folder(json.dumps(body, ensure_ascii=False, indent=1), session)
+        told = {"format": FORMAT, "title": session.row.title, "turns": [_as_dict(t) for t in path]}
+        text = _without_folder(json.dumps(told, ensure_ascii=False, indent=1), session)
         return text, "application/json", "conversation.json"
     if form == "scenario":
         return _scenario(session, [turn for turn in path if ended_well(turn)])
-    raise InputError(f"There is no form {form!r}; there are md, json and scenario.")
+    raise InputError(
+        f"There is no form {form!r}; there are md, html, report.pdf, report.docx, "
+        "report.html, json and scenario."
+    )
 
 
 def _without_folder(text: str, session: ChatSession) -> str:

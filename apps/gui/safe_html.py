@@ -30,7 +30,7 @@ from qwenbelt.core.terminal import terminal_text
 MAX_TABLE_ROWS = 500  # of one table; a browser stalls long before memory runs out
 MAX_NESTING = 30
 # [report.pdf p.3], [report.pdf, p. 3-4], [报告.pdf 第3页]
-_CITATION = re.compile(
+CITATION = re.compile(
     r"\[(?P<file>[^\[\]\n|]{1,200}?)[,，]?\s*(?:pp?\.\s*|page\s+|第\s*)(?P<page>\d{1,5})"
     r"(?:\s*[-–]\s*\d{1,5})?\s*页?\]",
     re.IGNORECASE,
@@ -190,7 +190,7 @@ def citation_button(file: str, page: int, text: str) -> str:
 
 
 def _citation_rule(state: StateInline, silent: bool) -> bool:
-    match = _CITATION.match(state.src, state.pos)
+    match = CITATION.match(state.src, state.pos)
     around = state.env.get("around")
     if match is None or around is None or not around.has_document(match["file"].strip()):
         return False

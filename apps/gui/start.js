@@ -11,11 +11,12 @@
   const demo = () => belt.go(async () => (await call("/qb/demo", {})).id);
 
   async function look() {
-    const told = await call("/qb/start");
+    const told = await call(`/qb/start${state.session ? `?session=${state.session}` : ""}`);
     chips(told);
     offer(told);
   }
-  function chips({ ready, model = "", think = null, tools }) {
+  function chips(told) {
+    const { ready, model = "", think = null, tools } = told;
     const box = $("qb-chips");
     if (!box || tools === undefined) return;
     const chip = (text, kind) => {
@@ -24,8 +25,13 @@
       return made;
     };
     const state_ = think === null ? "" : fill(words.chip_think, { state: think ? words.on : words.off });
-    box.replaceChildren(chip(ready ? model : words.no_model, "model"),
-      ...(state_ ? [chip(state_, "think")] : []), chip(fill(words.chip_tools, { count: tools }), "tools"));
+    const [first, last] = [chip(ready ? model : words.no_model, "model"), chip(fill(words.chip_tools, { count: tools }), "tools")];
+    if (ready) {
+      first.onclick = () => belt.chooseModel(told, first);
+      last.onclick = () => belt.chooseTools(told, last);
+      for (const made of [first, last]) made.setAttribute("aria-haspopup", "menu");
+    }
+    box.replaceChildren(first, ...(state_ ? [chip(state_, "think")] : []), last, ...(belt.bell ? [belt.bell()] : []));
   }
   function offer({ ready, why, servers, files, open, tools }) {
     const box = $("qb-start");
@@ -65,8 +71,8 @@
     box.hidden = !playing;
     box.textContent = playing ? words.demo_told : "";
   });
-  let first = true;
-  hooks.opened.push(() => { if (first) { first = false; look(); } });
+  belt.look = look;
+  hooks.opened.push(() => look());
   let again = 0;
   for (const kind of ["input", "click", "focusout"]) {
     document.addEventListener(kind, (event) => {

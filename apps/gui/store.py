@@ -147,6 +147,29 @@ class ChatStore:
         rows = self._run(f"{sql} ORDER BY updated DESC LIMIT ?", [*values, limit])
         return [SessionRow(*row) for row in rows]
 
+    def kept_by_session(self, user: str, name: str) -> dict[str, Any]:
+        """Returns what a user's conversations keep under a name, by their ids."""
+        sql = (
+            "SELECT session, body FROM kept JOIN sessions ON sessions.id = kept.session"
+            " WHERE user = ? AND name = ?"
+        )
+        return {row[0]: loads_bounded(row[1]) for row in self._run(sql, (user, name))}
+
+    def found_around(self, session: str, word: str, characters: int = 60) -> str:
+        """Returns a word with what stands around it in a conversation, or ""."""
+        sql = (
+            "SELECT question, answer FROM turns WHERE session = ?"
+            " AND (instr(lower(question), lower(?)) OR instr(lower(answer), lower(?))) LIMIT 1"
+        )
+        for texts in self._run(sql, (session, word, word)):
+            for text in texts:
+                at = text.lower().find(word.lower())
+                if at >= 0:
+                    start, end = max(0, at - characters), at + len(word) + characters
+                    around = " ".join(text[start:end].split())
+                    return f"{'…' * (start > 0)}{around}{'…' * (end < len(text))}"
+        return ""
+
     def rename(self, session: str, title: str) -> None:
         """Gives a conversation a title."""
         self._run("UPDATE sessions SET title = ? WHERE id = ?", (title[:200], session))

@@ -110,6 +110,7 @@ _TEXTS = {
     "ask": ("May this call run?", "允许执行这个调用吗？"),
     "allow": ("Allow", "允许"),
     "allow_always": ("Always allow {name}", "总是允许 {name}"),
+    "allow_step": ("Allow all {name} of this step", "允许这一步的全部 {name}"),
     "refuse": ("Refuse", "拒绝"),
     "app_of": ("App of the MCP server {server}", "MCP 服务器 {server} 的应用"),
     "app_link": ("The app asks you to open:", "该应用请您打开："),

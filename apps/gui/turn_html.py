@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from html import escape
 
 from qwenbelt.agents.answers.question import file_kind
@@ -17,6 +18,10 @@ _SIGNS = {
     "branch": "M6 4v16M6 14c0-5 12-1 12-8M18 3v4M15 6l3-3 3 3",
     "undo": "M9 7l-5 5 5 5M4 12h10a6 6 0 0 1 6 6",
     "copy_answer": "M9 9h11v11H9zM5 15H4V4h11v1",
+    "copy_question": "M9 9h11v11H9zM5 15H4V4h11v1",
+    "like": "M7 11v9H4v-9zM7 11l4-8q3 0 3 3v4h5q2 0 2 3l-2 6q0 1-2 1H7",
+    "dislike": "M7 13V4H4v9zM7 13l4 8q3 0 3-3v-4h5q2 0 2-3l-2-6q0-1-2-1H7",
+    "versions": "M4 5h7v14H4zM13 5h7v14h-7z",
     "previous": "M15 5l-7 7 7 7",
     "next": "M9 5l7 7-7 7",
 }
@@ -39,6 +44,7 @@ def article_html(session: ChatSession, turn: ChatTurn, answer: str, around: Rend
     element = article_id(turn)
     return (
         f'<article class="qb-turn" id="{element}">{question_html(session, turn, around)}'
+        f'<span class="qb-sr">{escape(say("answered", around.language))}</span>'
         f'<div class="qb-answer" id="{element}-a">{answer}</div>'
         f"{actions_html(session, turn, around.language)}</article>"
     )
@@ -49,11 +55,15 @@ def question_html(session: ChatSession, turn: ChatTurn, around: RenderContext) -
     element = f"{article_id(turn)}-q"
     files = "".join(_attached_file(name, around) for name in turn.files)
     edit = _action_button("edit", turn, around.language)
+    copy = _action_button("copy_question", turn, around.language)
+    speaker = escape(say("you_asked", around.language))
     return (
         f'<div class="qb-question" id="{element}"><div class="qb-bubble">'
+        f'<span class="qb-sr">{speaker} </span>'
         f'<div class="qb-question-text">{escape(turn.question)}</div>'
         f'<div class="qb-files">{files}</div></div>'
-        f'<div class="qb-tools">{_version_switch(session, turn, around.language)}{edit}</div></div>'
+        f'<div class="qb-tools">{_time_html(turn)}'
+        f"{_version_switch(session, turn, around.language)}{copy}{edit}</div></div>"
     )
 
 
@@ -65,17 +75,32 @@ def actions_html(session: ChatSession, turn: ChatTurn, language: str) -> str:
         buttons = "".join(
             _action_button(action, turn, language) for action in ("retry", "branch", "copy_answer")
         )
+        value = (session.ratings.get(turn.id) or {}).get("value", 0)
+        buttons += _action_button("like", turn, language, pressed=value > 0)
+        buttons += _action_button("dislike", turn, language, pressed=value < 0)
+        if len(session.siblings(turn)) > 1:
+            buttons += _action_button("versions", turn, language)
         if path and path[-1].id == turn.id:
             buttons += _action_button("undo", turn, language)
     return f'<div class="qb-tools qb-actions" id="{article_id(turn)}-b">{buttons}</div>'
 
 
-def _action_button(action: str, turn: ChatTurn, language: str, shown: str = "") -> str:
+def _time_html(turn: ChatTurn) -> str:
+    """Returns when it was asked; the page writes it in the time of the person's place."""
+    when = datetime.fromtimestamp(turn.created, timezone.utc)
+    stamp = when.isoformat(timespec="seconds")
+    return f'<time class="qb-time" datetime="{stamp}">{when:%Y-%m-%d %H:%M} UTC</time>'
+
+
+def _action_button(
+    action: str, turn: ChatTurn, language: str, shown: str = "", *, pressed: bool | None = None
+) -> str:
     label = escape(say(action, language))
+    state = "" if pressed is None else f' aria-pressed="{str(pressed).lower()}"'
     name, target = ("show", shown) if shown else (action, turn.id)
     return (
         f'<button type="button" class="qb-small" data-action="{name}" data-turn="{target}" '
-        f'title="{label}" aria-label="{label}"><svg class="qb-sign" viewBox="0 0 24 24" '
+        f'title="{label}" aria-label="{label}"{state}><svg class="qb-sign" viewBox="0 0 24 24" '
         f'aria-hidden="true"><path d="{_SIGNS[action]}"/></svg></button>'
     )
 

@@ -90,6 +90,8 @@ class Watcher:
             "title": session.row.title,
             "turns": len(session.path()),
             "demo": session.demo,
+            "waiting": _is_waiting(session.live),
+            "choice": session.choice_here,
             "undone": undone.id if undone is not None else "",
             "queue": [dataclasses.asdict(entry) for entry in session.queue],
         }
@@ -138,6 +140,23 @@ class Watcher:
             self._follow()
             return view.html()
         return await asyncio.to_thread(_replayed_view, view, turn)
+
+
+def _is_waiting(live: LiveTurn | None) -> bool:
+    """Returns whether a running turn waits for a person."""
+    open_calls: set[str] = set()
+    for record in live.records if live is not None else ():
+        kind, name = record["event"], str(record.get("call_id") or record.get("request_id"))
+        if kind in ("approval_asked", "elicitation_asked"):
+            open_calls.add(name)
+        elif kind in ("tool_started", "tool_finished", "elicitation_answered"):
+            open_calls.discard(name)
+    return bool(open_calls)
+
+
+def replayed_html(view: TurnView, turn: ChatTurn) -> str:
+    """Returns the HTML of an answer that has ended."""
+    return _replayed_view(view, turn)
 
 
 def _replayed_view(view: TurnView, turn: ChatTurn) -> str:

@@ -17,6 +17,7 @@ from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.terminal import terminal_text
 
 _YES, _ALWAYS = {"y", "yes", "是", "好"}, {"a", "always", "总是"}
+_STEP = {"s", "step", "这一步"}
 
 
 def terminal_approver(view: TerminalView | None, allowed: set[str] | None = None) -> Approver:
@@ -24,12 +25,15 @@ def terminal_approver(view: TerminalView | None, allowed: set[str] | None = None
 
     Args:
         view: what to take out of the way while the person is asked.
-        allowed: the names of tools that need no more asking; "always" adds to it.
+        allowed: the names of tools that need no more asking; "always" adds to it. For calls
+            from code and of subagents one answer may count for all calls of a tool in that step.
     """
     allowed = set() if allowed is None else allowed
+    steps = set[tuple[str, str]]()  # what made the calls, and the tool
 
     async def approve(event: ApprovalAsked) -> bool:
-        if event.name in allowed:
+        step = (event.parent, event.name)
+        if event.name in allowed or step in steps:
             return True
         name = terminal_text(event.name)
         if not sys.stdin.isatty() or not sys.stderr.isatty():
@@ -44,7 +48,9 @@ def terminal_approver(view: TerminalView | None, allowed: set[str] | None = None
                 view.resume()
         if answer in _ALWAYS:
             allowed.add(event.name)
-        return answer in _YES | _ALWAYS
+        if answer in _STEP and event.parent:
+            steps.add(step)
+        return answer in _YES | _ALWAYS or step in steps
 
     return approve
 
@@ -52,7 +58,8 @@ def terminal_approver(view: TerminalView | None, allowed: set[str] | None = None
 async def _ask_person(event: ApprovalAsked) -> str:
     echo(click.style(terminal_text(event.name), bold=True), err=True)
     echo(readable_arguments(event.arguments), err=True)
-    prompt = say("allow", name=terminal_text(event.name), reason=terminal_text(event.reason))
+    question = "allow_step" if event.parent else "allow"
+    prompt = say(question, name=terminal_text(event.name), reason=terminal_text(event.reason))
     try:
         return (await read_line(prompt)).strip().lower()
     except EOFError:

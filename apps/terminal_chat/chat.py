@@ -25,6 +25,9 @@ from qwenbelt.apps.terminal_chat.approver import terminal_approver
 from qwenbelt.apps.terminal_chat.chat_commands import ChatExtras
 from qwenbelt.apps.terminal_chat.interrupt import InterruptibleLoop
 from qwenbelt.apps.terminal_chat.run_display import TerminalView
+from qwenbelt.apps.terminal_chat.session_choice import store_place
+from qwenbelt.apps.terminal_chat.words import argument_words
+from qwenbelt.apps.terminal_pictures import picture_protocol, show_picture
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.errors import InputError, QwenbeltError, one_line
 from qwenbelt.core.events import Event
@@ -37,6 +40,7 @@ from qwenbelt.tools.mcp.offered import Offered
 if TYPE_CHECKING:
     from qwenbelt.agents.sessions.session import Session
 
+_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 _MODES = ("untrusted", "ask", "auto", "never")
 
 
@@ -70,6 +74,7 @@ class Chat:
             from qwenbelt.agents.sessions.session import Session
 
             session = Session(store, self.session)
+        self._store = store
         self.conversation = ChatConversation(self._agent(), messages or [], session)
         self.files: list[Path] = []
         self._told_of: list[Path] = []  # files of the conversation
@@ -161,10 +166,21 @@ class Chat:
                 self.conversation.keep(run)
         if not self._live:
             echo(done.text)
+        else:
+            self._show_pictures()
         if done.reason == "cancelled":
             self._say("interrupted")
         elif done.reason == "answer" and is_uncited(done.text, self._told_of):
             self._say("uncited")
+
+    def _show_pictures(self) -> None:
+        """Shows the pictures that tools made, where the terminal can; their paths stand above."""
+        if picture_protocol() == "none":
+            return
+        made = [Path(path) for call in self.timeline.calls for path in call.artifacts]
+        for path in dict.fromkeys(made):
+            if path.suffix.lower() in _PICTURES and path.is_file():
+                show_picture(path)
 
     def _note_times(self, event: Event) -> None:
         self.timeline.add(event.to_dict())
@@ -187,6 +203,29 @@ class Chat:
     def _say(self, key: str, **values: object) -> None:
         echo(click.style(say(key, **values), dim=True), err=True)
 
+    # -- what its commands need ---------------------------------------------------------------
+
+    @property
+    def store_place(self) -> str:
+        """Where conversations are kept."""
+        kept = self.conversation.session
+        return str(kept.place) if kept is not None else store_place(self._store)
+
+    def go_on_with(self, session: Session) -> None:
+        """Goes on with a stored conversation."""
+        self.conversation = ChatConversation(self.conversation.agent, [], session)
+        self._told_of.clear()
+
+    def tool_names(self) -> list[str]:
+        """Returns the tools, also those that are switched off."""
+        return [*self.conversation.agent.function_map, *sorted(self._off)]
+
+    def session_names(self) -> list[str]:
+        """Returns the names of the conversations that are kept."""
+        from qwenbelt.agents.sessions.session import known_sessions
+
+        return [one.name for one in known_sessions(self.store_place)]
+
     # -- commands -----------------------------------------------------------------------------
 
     def _command(self, line: str) -> None:
@@ -207,6 +246,8 @@ class Chat:
         if line.startswith("/") and " " not in line:
             own = [name for name in self._commands if name.startswith(line)]
             return own + self._offered().complete(line)
+        if line.startswith("/") and line.split(" ", 1)[0] in self._commands:
+            return argument_words(self, line)
         return self._offered().complete(line)
 
     def _mcp(self, rest: str) -> None:
@@ -313,6 +354,8 @@ def _tab_completion(complete: Callable[[str], list[str]]) -> Iterator[None]:
     readline.set_completer(step)
     readline.set_completer_delims(" ")
     readline.parse_and_bind("tab: complete")
+    # the editor key of shells: what is typed so far goes to /write, which opens $EDITOR on it
+    readline.parse_and_bind('"\\C-x\\C-e": "\\C-a/write \\C-m"')
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Commands of the terminal chat on past messages: undo, retry, edit, copy, files, cost."""
+"""Commands of the terminal chat on what was said: undo, retry, edit, copy, compact, and others."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 from qwenbelt.apps.echo import echo
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, Usage
+from qwenbelt.core.language import user_language
 from qwenbelt.core.terminal import terminal_text
 from qwenbelt.core.texts import Texts
 
@@ -28,6 +29,22 @@ _TEXTS = {
     "files": ("list the files of the conversation", "列出对话中的文件"),
     "export": ("as /save", "同 /save"),
     "cost": ("tokens and money of this chat", "本次聊天的 token 和费用"),
+    "compact": ("sum the conversation up and go on with the notes", "将对话归纳为要点后继续"),
+    "resume": ("go on with an earlier conversation", "继续之前的对话"),
+    "write": (
+        "write the question in $EDITOR (also Ctrl-X Ctrl-E)",
+        "用 $EDITOR 撰写问题（也可按 Ctrl-X Ctrl-E）",
+    ),
+    "notes": (
+        "Notes on the conversation so far, written by the model in place of its words:\n\n{notes}",
+        "以下是模型对此前对话的要点，代替原文：\n\n{notes}",
+    ),
+    "noted": ("Noted.", "已了解。"),
+    "compacted": (
+        "Summed up: {before} messages are now {after}, {characters} characters of notes.",
+        "已归纳：{before} 条消息变为 {after} 条，要点共 {characters} 个字符。",
+    ),
+    "resumed": ("{name}: {turns} turns.", "{name}：{turns} 轮。"),
     "undone": ("Forgotten: {text}", "已撤销：{text}"),
     "copied": ("Copied {count} characters.", "已复制 {count} 个字符。"),
     "no_files": ("No files.", "没有文件。"),
@@ -69,6 +86,9 @@ class ChatExtras:
             "files": ("", self._files),
             "export": ("[FILE]", export),
             "cost": ("", self._tell_cost),
+            "compact": ("", self._compact),
+            "resume": ("[NAME|WORDS]", self._resume),
+            "write": ("[TEXT]", self._write),
         }
         return {
             f"/{name}": (words, say.for_user(name), does) for name, (words, does) in table.items()
@@ -149,6 +169,46 @@ class ChatExtras:
             echo(f"  {terminal_text(str(path))}")
         if not found:
             self._say("no_files")
+
+    def _compact(self, rest: str) -> None:
+        """Puts notes of the model in place of all but the last question and its answer.
+
+        Raises:
+            InputError: there is too little to sum up, or the model wrote no notes.
+        """
+        from qwenbelt.agents import FnCallAgent
+        from qwenbelt.agents.prompts import SUMMARY_REQUEST
+        from qwenbelt.agents.runtime.context_window import transcript
+
+        conversation = self._chat.conversation
+        last, _, _ = self._last()
+        before = len(conversation.messages)
+        if last == 0:
+            raise InputError("There is nothing to sum up before the last question.")
+        said = transcript(conversation.messages[:last])
+        request = SUMMARY_REQUEST[user_language()].format(words=400, transcript=said)
+        notes = FnCallAgent(llm=conversation.agent.llm).ask(request).text.strip()
+        if not notes:
+            raise InputError("The model wrote no notes; the conversation stays as it was.")
+        kept = [
+            {"role": "user", "content": say.for_user("notes", notes=notes)},
+            {"role": "assistant", "content": say.for_user("noted")},
+        ]
+        conversation.exchange([kept, conversation.messages[last:]])
+        after = len(conversation.messages)
+        self._say("compacted", before=before, after=after, characters=len(notes))
+
+    def _resume(self, rest: str) -> None:
+        from qwenbelt.apps.terminal_chat.session_choice import chosen_session
+
+        session = chosen_session(self._chat.store_place, rest)
+        self._chat.go_on_with(session)
+        self._say("resumed", name=terminal_text(session.name), turns=len(session.turns))
+
+    def _write(self, rest: str) -> None:
+        written = click.edit(rest)
+        if written is not None and written.strip():
+            self.again = written.strip()
 
     def _tell_cost(self, rest: str) -> None:
         figures = {"requests": self._requests, "read": self._read, "written": self._written}

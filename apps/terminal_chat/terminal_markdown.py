@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import ClassVar
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -10,6 +11,13 @@ from rich.markdown import Markdown
 
 from qwenbelt.apps.markdown_rules import add_rules
 from qwenbelt.apps.maths import unicode_maths
+from qwenbelt.apps.terminal_chat.terminal_table import WholeWordTable
+
+
+class _WholeWords(Markdown):
+    """Markdown with tables in which no word is broken."""
+
+    elements: ClassVar = {**Markdown.elements, "table_open": WholeWordTable}
 
 
 def terminal_markdown(text: str) -> Markdown:
@@ -19,7 +27,7 @@ def terminal_markdown(text: str) -> Markdown:
         text: the answer, without control characters.
     """
     # hyperlinks off: the address stays visible, so that a link cannot pose as another
-    drawn = Markdown("", hyperlinks=False)
+    drawn = _WholeWords("", hyperlinks=False)
     drawn.markup = text
     drawn.parsed = [plain for token in _parser().parse(text) for plain in _token_for_rich(token)]
     return drawn

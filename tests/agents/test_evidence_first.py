@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.agents.evidence import with_evidence
+from qwenbelt.agents.evidence import ShownPages, with_evidence
 from qwenbelt.testing import Scenario, ScriptedServer
 from qwenbelt.tools.data_files import column_types, file_line
+from qwenbelt.tools.documents.evidence import Evidence, PageEvidence
 
 
 def first_message(tmp_path: Path, **files: str) -> list[dict[str, Any]]:
@@ -58,3 +60,97 @@ def test_assistant_asks_with_evidence_at_temperature_0(tmp_path: Path) -> None:
         (request,) = server.requests
     assert "The mast is 12 m high." in str(request.request.body["messages"][-1]["content"])
     assert request.request.body["temperature"] == 0
+
+
+def rated(n: int) -> str:
+    return f"Mast number {n} is {n + 11} m high and carries {n + 2} lamps for the harbour. " * 3
+
+
+def asked_again(tmp_path: Path, *questions: str, text: str, **rag: Any) -> tuple[Any, Any]:
+    """Asks an Assistant one question after another; returns what was sent and the results."""
+    from qwenbelt.agents import Assistant
+
+    path = tmp_path / "masts.txt"
+    path.write_text(text, encoding="utf-8")
+    scenario = Scenario()
+    for _ in questions:
+        scenario.turn(text="It is so [1].")
+    with ScriptedServer(scenario) as server:
+        agent = Assistant(llm=server.llm, files=[str(path)], **rag)
+        messages: list[dict[str, Any]] = []
+        results = []
+        for question in questions:
+            messages.append({"role": "user", "content": question})
+            results.append(agent.ask(messages))
+            messages += results[-1].messages
+        return [e.request.body["messages"] for e in server.requests], results
+
+
+def test_passages_that_stand_above_are_referred_to_and_not_sent_again(tmp_path: Path) -> None:
+    sent, results = asked_again(
+        tmp_path, "How high is mast 1?", "How high is mast 2?", text=rated(1)
+    )
+    first, second = sent[0][-1]["content"], sent[1][-1]["content"]
+    assert rated(1).strip() in first
+    assert "Mast number 1" not in second
+    assert "The passages [1] beside earlier questions" in second
+    assert second.endswith("Question: How high is mast 2?")
+    assert sent[1][: len(sent[0])] == sent[0]
+    assert results[1].citations == results[0].citations
+    assert [(c.file, c.page) for c in results[1].citations] == [("masts.txt", 1)]
+
+
+def test_new_passages_have_numbers_of_their_own(tmp_path: Path) -> None:
+    files = {f"mast{n}.txt": tmp_path / f"mast{n}.txt" for n in range(1, 30)}
+    for n, path in enumerate(files.values(), 1):
+        path.write_text(rated(n), encoding="utf-8")
+    messages: list[dict[str, Any]] = []
+    numbers: dict[str, str] = {}
+    for n in (3, 27, 3):
+        messages.append({"role": "user", "content": f"How high is mast number {n}?"})
+        messages = with_evidence(messages, files, "en", budget=900)
+        told = messages[-1]["content"]
+        for number, name in re.findall(r"(?m)^\[(\d+)\] (\S+) p\.1", told):
+            assert numbers.setdefault(number, name) == name
+        assert (f"Mast number {n} is" in told) is (n == 27 or len(messages) == 1)
+        messages.append({"role": "assistant", "content": "So it is."})
+    assert {"mast3.txt", "mast27.txt"} <= set(numbers.values())
+
+
+def test_a_page_that_was_shown_in_part_is_shown_with_what_is_new() -> None:
+    def page(text: str) -> Evidence:
+        return Evidence([PageEvidence("a.pdf", "/a.pdf", 2, text)])
+
+    old, new = "The first part, which is long enough to matter. " * 4, "And the second."
+    before = ShownPages([]).tell(page(old))
+    told = {"role": "user", "content": "", "extra": {"shown": before.shown}}
+    again = ShownPages([told])
+    assert again.tell(page(old)).above == [1]
+    assert again.tell(page(f"{old}\n{new}")).parts == [f"[1] a.pdf p.2\n…\n{new}"]
+    assert again.tell(page(f"{old}\n{new}")).whole == [f"[1] a.pdf p.2\n{old}\n{new}"]
+    other = Evidence([PageEvidence("b.pdf", "/b.pdf", 2, old)])
+    assert again.tell(other).parts == [f"[2] b.pdf p.2\n{old}"]
+
+
+def test_a_compaction_gives_back_what_was_only_referred_to(tmp_path: Path) -> None:
+    text = "\f".join(rated(n) for n in range(1, 12))
+    questions = [f"How high is mast number {n}? {'I wonder. ' * 300}" for n in range(1, 6)]
+    with_window = {"generate_cfg": {"max_input_tokens": 5000}}
+    from qwenbelt.agents import Assistant
+
+    path = tmp_path / "masts.txt"
+    path.write_text(text, encoding="utf-8")
+    scenario = Scenario()
+    for _ in questions:
+        scenario.turn(text="So it is.")
+    with ScriptedServer(scenario) as server:
+        agent = Assistant(llm={**server.llm, **with_window}, files=[str(path)])
+        messages: list[dict[str, Any]] = []
+        for question in questions:
+            messages.append({"role": "user", "content": question})
+            messages += agent.ask(messages).messages
+        bodies = [e.request.body["messages"] for e in server.requests]
+    for number, body in enumerate(bodies, 1):
+        whole = "\n".join(str(m["content"]) for m in body)
+        assert f"Mast number {number} is" in whole, f"question {number} lost its passage"
+    assert any("beside earlier questions" in str(body[-1]["content"]) for body in bodies)

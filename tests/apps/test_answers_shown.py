@@ -166,3 +166,23 @@ def test_a_number_cites_the_passage_most_like_the_sentence() -> None:
     assert found.find(1, "The wind blows") == ("wind.pdf", 9)
     assert found.find(1, "风吹过山") == ("wind.pdf", 9)
     assert found.find(7, "coal") is None
+
+
+@given(
+    st.lists(
+        st.lists(st.text("abcdefgh ", min_size=1, max_size=18), min_size=3, max_size=3),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(24, 100),
+)
+def test_no_word_of_a_table_is_broken(rows: list[list[str]], width: int) -> None:
+    lines = ["| Name | Value | Remark |", "|---|--:|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(terminal_markdown("\n".join(lines)))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, shown.splitlines())) <= width
+    seen = shown.split()
+    for word in {word for row in rows for cell in row for word in cell.split()}:
+        assert word in seen

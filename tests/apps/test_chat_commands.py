@@ -72,3 +72,67 @@ def test_cost_files_and_help_are_told(
     assert os.path.isfile("x.md")
     for name in ("/undo", "/retry", "/edit", "/copy", "/files", "/export [FILE]", "/cost"):
         assert f"  {name}" in shown.out
+
+
+@pytest.mark.parametrize("words", [(), ("--session", "anna")], ids=["new", "kept"])
+def test_compact_puts_notes_in_place_of_what_was_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    def turn(request: Any) -> dict[str, str]:
+        last = str(request.messages[-1]["content"])
+        return {
+            "answer": "The mill has lot A." if "One." in last and "Two" not in last else "Heard."
+        }
+
+    lines = ("/compact", "One.", "Two.", "/compact", "Three.")
+    sent = chat(monkeypatch, Scenario().turn(turn), *lines, words=words)
+    shown = capsys.readouterr().err
+    assert "Nothing was said yet." in shown
+    assert "Summed up: 4 messages are now 4" in shown
+    assert "One." in sent[2][0]  # what is summed up
+    assert "Two." not in sent[2][0]
+    assert "Notes on the conversation so far" in sent[3][0]
+    assert sent[3][2:] == ["Two.", "Heard.", "Three."]
+
+
+def test_resume_and_write_in_the_chat(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nprintf " and written" >> "$1"\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(editor))
+    scenario = Scenario().turn(lambda request: {"answer": "Heard."})
+    chat(monkeypatch, scenario, "About bridges.", words=("--session", "bridges"))
+    sent = chat(monkeypatch, scenario, "New.", "/resume bridges", "/write Go on", "/resume nothing")
+    assert sent[1][0] == "About bridges."
+    assert sent[1][2].split() == ["Go", "on", "and", "written"]
+    shown = capsys.readouterr().err
+    assert "bridges: 1 turns." in shown
+    assert "fits 'nothing'" in shown
+
+
+def test_tab_completes_what_stands_behind_a_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from rich.console import Console
+
+    from qwenbelt.apps.agent_choice import AgentChoice
+    from qwenbelt.apps.terminal_chat.chat import Chat
+
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plan.pdf").write_bytes(b"x")
+    (tmp_path / ".hidden").write_bytes(b"x")
+    monkeypatch.setenv("QWENBELT_ENDPOINT", "openai:m@http://127.0.0.1:9")
+    made = Chat(AgentChoice(tools=("plot",)), Console())
+    for line, words in {
+        "/co": ["/copy", "/cost", "/compact"],
+        "/file pl": ["plan.pdf", "plans/"],
+        "/file nowhere/": [],
+        "/tools o": ["on", "off"],
+        "/tools off pl": ["plot"],
+        "/approve a": ["ask", "auto"],
+        "/model openai:m@": ["openai:m@http://127.0.0.1:9"],
+        "/lanes x": [],
+    }.items():
+        assert made._complete(line) == words, line

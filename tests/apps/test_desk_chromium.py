@@ -123,7 +123,7 @@ def test_the_export_menu_is_whole(screen: Any) -> None:
     if screen.page.viewport_size["width"] < 760:
         screen.page.click(".sidebar .toggle-button")
     screen.page.click("#qb-export")
-    for link in screen.wait("#qb-export-menu a", 3).all():
+    for link in screen.wait("#qb-export-menu a", 8).all():
         seen = link.evaluate(
             """link => { const box = link.getBoundingClientRect();
             return [[box.left + 9, box.top + 9], [box.right - 9, box.bottom - 9]].every(

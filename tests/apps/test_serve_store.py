@@ -203,23 +203,28 @@ def test_a_reply_that_kills_its_replicas_is_given_up(tmp_path: Path) -> None:
 
 
 def test_a_dump_is_read_into_another_store_whole_or_not_at_all(tmp_path: Path) -> None:
+    from qwenbelt.agents.sessions.approvals import ApprovalTable
     from qwenbelt.agents.sessions.dump import dump_store, restore_store
-    from qwenbelt.agents.sessions.session import Session
+    from qwenbelt.agents.sessions.session import Session, known_sessions
     from qwenbelt.core.errors import InputError
+    from qwenbelt.core.events import ApprovalAsked
 
     place, other = str(tmp_path / "a.db"), str(tmp_path / "b.db")
     session = Session(place, "anna")
     session.turn_for([{"role": "user", "content": "问 \ud83d"}])
     ResponseStore(place).put("o", StoredResponse("r", "completed", {"input": "x"}, {"id": "r"}))
-    assert dump_store(place, tmp_path / "d.jsonl") == 3
-    assert restore_store(other, tmp_path / "d.jsonl") == 3
+    ApprovalTable(place).ask("r1", ApprovalAsked("c", "send", "{}", "has effects"))
+    assert dump_store(place, tmp_path / "d.jsonl") == 5
+    assert restore_store(other, tmp_path / "d.jsonl") == 5
+    assert ApprovalTable(other).waiting() == ApprovalTable(place).waiting() != []
+    assert known_sessions(other) == known_sessions(place)
     assert Session(other, "anna").turns == session.turns
     assert ResponseStore(other).get("r", "o") == ResponseStore(place).get("r", "o")
     with pytest.raises(InputError):  # all of it is there already
         restore_store(other, tmp_path / "d.jsonl")
     with (tmp_path / "d.jsonl").open("a", encoding="utf-8") as file:
         file.write("not of a dump\n")
-    with pytest.raises(InputError, match="line 4"):
+    with pytest.raises(InputError, match="line 6"):
         restore_store(str(tmp_path / "c.db"), tmp_path / "d.jsonl")
     assert Session(str(tmp_path / "c.db"), "anna").turns == []
     with pytest.raises(InputError, match="no such file"):

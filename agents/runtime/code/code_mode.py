@@ -67,14 +67,12 @@ class CodeMode:
 
     def __post_init__(self) -> None:
         """Makes the declarations that the session's module is built from."""
-        self.functions = [
-            {
-                **tool_declaration(tool),
-                "name": name,
-                "read_only": bool(getattr(tool, "read_only", False)),
-            }
-            for name, tool in self.tools.items()
-        ]
+        self.functions = [_function(name, tool) for name, tool in self.tools.items()]
+
+    def add(self, name: str, tool: Any) -> None:
+        """Lets code call one more tool."""
+        self.tools = {**self.tools, name: tool}
+        self.functions.append(_function(name, tool))
 
     def declaration(self, language: Language) -> dict[str, Any]:
         """Returns the interpreter's declaration with the stubs of the functions."""
@@ -82,6 +80,11 @@ class CodeMode:
         stubs = "\n".join(stub(entry) for entry in self.functions)
         text = CODE_MODE[language].format(stubs=stubs)
         return {**told, "description": f"{told['description']}\n\n{text}"}
+
+
+def _function(name: str, tool: Any) -> dict[str, Any]:
+    read_only = bool(getattr(tool, "read_only", False))
+    return {**tool_declaration(tool), "name": name, "read_only": read_only}
 
 
 def code_names(tools: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,6 +93,21 @@ def _page_with_boxes(path: Path, page: int, words: str, sought: str) -> dict[str
     }
 
 
+def cited_words(path: Path, page: int, words: str) -> str:
+    """Returns the words of a page that a text before a citation speaks of, or "".
+
+    Raises:
+        InputError: the document cannot be read.
+    """
+    from qwenbelt.tools.documents.citations import cited_page as read_page
+
+    found = read_page(path.parent, path.name, page)
+    if found is None:
+        return ""
+    spans = _word_spans(found, words)
+    return " … ".join(" ".join(found.text[start:end].split()) for start, end in spans)
+
+
 def _sought_spans(text: str, sought: str) -> list[tuple[int, int]]:
     """Returns every place of words, however they are spaced, in either case."""
     form = r"\s+".join(re.escape(word) for word in sought.split())

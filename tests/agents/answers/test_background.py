@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from qwenbelt import Budget, FunctionTool, Hook, Session
 from qwenbelt.agents.runtime.background import lost_calls
+from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.events import Done, ToolFinished, ToolStarted
 from qwenbelt.testing import Scenario
 from qwenbelt.tools.base import Tool
@@ -223,3 +224,12 @@ def test_only_those_that_say_so(served: Any, background: bool) -> None:
     result = served(scenario, [FunctionTool(note, background=background)]).ask("go")
     first = next(m for m in result.messages if m["role"] == "function")
     assert first["content"].startswith("Started") == background
+
+
+def test_an_agent_names_tools_that_are_not_waited_for(served: Any) -> None:
+    work = Work()
+    tools, background = [work.crawl, work.look], ["crawl"]
+    agent = served(asking(), tools, plays=None, background=background)
+    assert agent.ask("How many pages?").text == "It has 7 pages."
+    with pytest.raises(ConfigError, match="background names no tool of this agent: crowl"):
+        served(Scenario(), [work.crawl], plays=None, background=["crowl"])

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
+from qwenbelt import Limits
 from qwenbelt.agents import Assistant, FnCallAgent, ReActChat
+from qwenbelt.agents.models.capabilities import model_capabilities
 from qwenbelt.agents.runtime.kept_views import KeptViews
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.events import HistoryCompacted, Notice, Usage
@@ -175,6 +178,15 @@ def whole_survey(name: str) -> str:
     return f"{name}: sounding 12 m; " * 3000
 
 
+def ask_all(agent: Any, questions: list[str]) -> None:
+    messages: list[dict[str, Any]] = []
+    for question in questions:
+        messages.append({"role": "user", "content": question})
+        result = agent.ask(messages, answer=Told)
+        assert isinstance(result.value, Told)
+        messages += result.messages
+
+
 STEP = st.tuples(
     st.lists(
         st.tuples(st.sampled_from(["depth", "whole_survey"]), st.sampled_from(["a", "none"])),
@@ -186,15 +198,14 @@ STEP = st.tuples(
 TALK = st.lists(st.lists(STEP, max_size=2), min_size=1, max_size=3)
 
 
-@pytest.mark.parametrize("kind", ["native", "nous", "react", "assistant", "deferred"])
-@settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(TALK)
-def test_every_request_begins_with_the_one_before(
-    kind: str, harbour: str, turns: list[list[Any]]
-) -> None:
-    """Agents, forms, artifacts, failed calls and retries; from turn to turn of one conversation."""
+class Told(BaseModel):
+    metres: int
+
+
+KINDS = ["native", "nous", "react", "assistant", "deferred", "typed", "final tool"]
+
+
+def scripted(kind: str, turns: list[list[Any]]) -> ScriptedLLM:
     llm = ScriptedLLM(model="m")
     for number, steps in enumerate(turns):
         for calls, fails in steps:
@@ -208,7 +219,27 @@ def test_every_request_begins_with_the_one_before(
                 ]
             llm.turn(calls=made, faults={"status": 503} if fails else ())
         text = f"It is {number} m."
-        llm.turn(text=f"Final Answer: {text}" if kind == "react" else text)
+        if kind == "final tool":
+            llm.turn(calls=[Call("final_answer", {"metres": number})])
+        elif kind == "typed":
+            llm.turn(text=f'{{"metres": {number}}}')
+        else:
+            llm.turn(text=f"Final Answer: {text}" if kind == "react" else text)
+    return llm
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(TALK)
+def test_every_request_begins_with_the_one_before(
+    kind: str, harbour: str, turns: list[list[Any]]
+) -> None:
+    """Agents, forms, artifacts, failed calls and retries; from turn to turn of one conversation."""
+    # the call of the final tool is the answer's text in the next turn
+    turns = turns[:1] if kind == "final tool" else turns
+    llm = scripted(kind, turns)
     agents: dict[str, Any] = {"react": ReActChat, "assistant": Assistant}
     with ScriptedServer(llm) as server:
         form = kind if kind in ("native", "nous") else "native"
@@ -218,9 +249,38 @@ def test_every_request_begins_with_the_one_before(
         more: dict[str, Any] = {"files": [harbour]} if kind == "assistant" else {}
         more |= {"defer_tools": True} if kind == "deferred" else {}
         agent = agents.get(kind, FnCallAgent)([depth, whole_survey], config, "Short.", **more)
-        talk(agent, [f"How deep is it, {n}?" for n in range(len(turns))], [])
+        questions = [f"How deep is it, {n}?" for n in range(len(turns))]
+        if kind in ("typed", "final tool"):
+            model_capabilities(server.url, "m").structured = "" if kind == "final tool" else None
+            ask_all(agent, questions)
+        else:
+            talk(agent, questions, [])
     bodies = [e.request.body for e in server.requests]
-    assert len(bodies) >= sum(len(steps) + 1 for steps in turns)
+    assert len(bodies) >= len(turns)
     for before, after in pairwise(bodies):
         assert after.get("tools") == before.get("tools")
         assert after["messages"][: len(before["messages"])] == before["messages"]
+
+
+def test_in_code_mode_a_long_result_declares_nothing_new() -> None:
+    cells = [
+        "print(tools.whole_survey(name='a') * 2)",
+        "print(tools.read_artifact(name='{}')[:40])",
+    ]
+    llm = ScriptedLLM(model="m")
+    llm.turn(calls=[Call("code_interpreter", {"code": cells[0]})])
+    named = "code_interpreter-1.txt"
+    llm.turn(calls=[Call("code_interpreter", {"code": cells[1].format(named)})])
+    llm.turn(text="It is 12 m.")
+    with ScriptedServer(llm) as server:
+        limits = Limits(result_bytes=4000)
+        agent = FnCallAgent([whole_survey], server.llm, code_mode=True, limits=limits)
+        result = agent.ask("How deep is it?")
+    bodies = [e.request.body for e in server.requests]
+    for before, after in pairwise(bodies):
+        assert after["tools"] == before["tools"]
+        assert after["messages"][: len(before["messages"])] == before["messages"]
+    assert [t["function"]["name"] for t in bodies[0]["tools"]] == ["code_interpreter"]
+    results = [m["content"] for m in result.messages if m["role"] == "function"]
+    assert "read_artifact" in str(results[0])
+    assert "characters 0-3000" in str(results[1])
