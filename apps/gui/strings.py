@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qwenbelt.apps.gui.desk_strings import SCRIPT_TEXTS, SERVER_TEXTS
+from qwenbelt.apps.gui.desk_strings import ADMIN_TEXTS, SCRIPT_TEXTS, SERVER_TEXTS
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.texts import Texts
 from qwenbelt.core.translation import in_language
@@ -335,7 +335,7 @@ _TEXTS = {
     "login_wrong": ("The user or the password is wrong.", "用户名或密码错误。"),
     "logout": ("Log out", "退出登录"),
 }
-say = Texts({**_TEXTS, **SCRIPT_TEXTS, **SERVER_TEXTS})
+say = Texts({**_TEXTS, **SCRIPT_TEXTS, **SERVER_TEXTS, **ADMIN_TEXTS})
 
 
 class PageError(InputError):
