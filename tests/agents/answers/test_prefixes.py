@@ -207,8 +207,6 @@ KINDS = ["native", "nous", "react", "assistant", "deferred", "typed", "final too
 
 def scripted(kind: str, turns: list[list[Any]]) -> ScriptedLLM:
     llm = ScriptedLLM(model="m")
-    if kind == "final tool":  # its call is the answer's text in the next turn
-        turns = turns[:1]
     for number, steps in enumerate(turns):
         for calls, fails in steps:
             made = [Call(name, {"name": berth}) for name, berth in calls]
@@ -239,6 +237,8 @@ def test_every_request_begins_with_the_one_before(
     kind: str, harbour: str, turns: list[list[Any]]
 ) -> None:
     """Agents, forms, artifacts, failed calls and retries; from turn to turn of one conversation."""
+    # the call of the final tool is the answer's text in the next turn
+    turns = turns[:1] if kind == "final tool" else turns
     llm = scripted(kind, turns)
     agents: dict[str, Any] = {"react": ReActChat, "assistant": Assistant}
     with ScriptedServer(llm) as server:
