@@ -24,6 +24,17 @@ from qwenbelt.apps.strings import say
 @click.option(
     "--store", metavar="PLACE", help="Share conversations: a SQLite file or postgresql://..."
 )
+@click.option(
+    "--auth-header", metavar="NAME", help="Header in which a trusted proxy names the user."
+)
+@click.option(
+    "--trusted-proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Address or network of a proxy that may name users; can be repeated.",
+)
+@click.option("--admin", "admins", multiple=True, metavar="USER", help="A user who sees /qb/admin.")
 @click.option("--open", "browse", is_flag=True, help="Open it in the browser.")
 def gui(
     host: str,
@@ -32,20 +43,34 @@ def gui(
     auth_file: str | None,
     offered: tuple[str, ...],
     store: str | None,
+    auth_header: str | None,
+    proxies: tuple[str, ...],
+    admins: tuple[str, ...],
     browse: bool,
     **chosen: Any,
 ) -> None:
     """Chat in the browser.
 
-    A public address needs accounts (--auth, --auth-file, or QWENBELT_AUTH).
+    A public address needs accounts (--auth, --auth-file, or QWENBELT_AUTH), or a proxy that logs
+    people in (--auth-header, --trusted-proxy).
     """
     from qwenbelt.apps.agent_choice import make_agent
     from qwenbelt.apps.gui.access.guards import read_accounts
+    from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
     from qwenbelt.apps.gui.given import Given
     from qwenbelt.apps.gui.server import GuiOptions, serve_chat
 
     given = (*auth, *filter(None, [os.environ.get("QWENBELT_AUTH", "")]))
-    options = GuiOptions(host, port, read_accounts(given, auth_file), offered, store=store)
+    proxy = ProxyLogin.read(auth_header, proxies) if auth_header else None
+    options = GuiOptions(
+        host,
+        port,
+        read_accounts(given, auth_file),
+        endpoints=offered,
+        store=store,
+        proxy=proxy,
+        admins=admins,
+    )
 
     def ready(url: str) -> None:
         echo(say("serving", url=url))

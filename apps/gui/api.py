@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from qwenbelt.apps.gui.access.guards import language_of
+from qwenbelt.apps.gui.admin_api import AdminApi
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.bodies import json_body
 from qwenbelt.apps.gui.first_steps import FirstSteps
@@ -113,6 +114,7 @@ class Api:
                     OffersApi(self._session, self._asker),
                     ChartsApi(self._session, hub_folder),
                     FirstSteps(self._asker),
+                    AdminApi(self._asker),
                 )
                 for route in part.routes()
             ),

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.apps.agent_choice import AgentChoice
+from qwenbelt.apps.agent_choice import NO_TOOLS, AgentChoice, tool_names
 from qwenbelt.apps.export import message_text
 from qwenbelt.apps.gui.given import Given, Suggestion
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
 from qwenbelt.apps.gui.message_lists import MessageLists
 from qwenbelt.apps.gui.store import ChatTurn
 from qwenbelt.apps.gui.strings import PageError, say
+from qwenbelt.apps.gui.team import TeamRules
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, ModelFinished, ModelStarted
 from qwenbelt.core.language import Language
@@ -66,14 +67,24 @@ class TurnStarter:
             here: what was chosen for one conversation, which goes before it.
         """
         chosen = {**self.hub.store.settings(user), **(here or {})}
+        rules = TeamRules.kept(self.hub.store)
         allowed = {name: chosen[name] for name in _CHOSEN if name in chosen}
         endpoint = allowed.get("endpoint") or self.defaults.endpoint
-        if not self.free_endpoints and endpoint not in (*self.endpoints, self.defaults.endpoint):
+        if not self.free_endpoints and endpoint not in (
+            *self.endpoints,
+            *rules.endpoints,
+            self.defaults.endpoint,
+        ):
             endpoint = self.defaults.endpoint
         known = {**allowed, "endpoint": endpoint}
         for name in ("tools", "mcp_off"):
             if name in known:
                 known[name] = tuple(known[name])
+        if rules.tools is not None:
+            tools = tool_names(known.get("tools", self.defaults.tools))
+            known["tools"] = tuple(rules.allowed(tools)) or (NO_TOOLS,)
+            if "code_interpreter" not in rules.tools:
+                known["code_mode"] = False
         return dataclasses.replace(self.defaults, **known)
 
     def choose_here(self, session: ChatSession, body: Mapping[str, Any]) -> None:
@@ -85,7 +96,8 @@ class TurnStarter:
         kept = dict(session.choice_here)
         if "endpoint" in body:
             spec = str(body["endpoint"] or "").strip()[:500]
-            fixed = (*self.endpoints, self.defaults.endpoint)
+            rules = TeamRules.kept(self.hub.store)
+            fixed = (*self.endpoints, *rules.endpoints, self.defaults.endpoint)
             if spec and not self.free_endpoints and spec not in fixed:
                 raise PageError("endpoints_fixed")
             kept["endpoint"] = spec
@@ -134,6 +146,7 @@ class TurnStarter:
         Raises:
             InputError: the question is empty, a file is gone, or an answer is still coming.
         """
+        TeamRules.kept(self.hub.store).check(self.hub.store, session.row.user)
         paths = []
         for name in files:
             path = session.file(name)
@@ -164,7 +177,6 @@ class TurnStarter:
         Raises:
             PageError: nothing in this conversation may run code.
         """
-        from qwenbelt.apps.agent_choice import tool_names
         from qwenbelt.apps.toolset import tool_named
 
         user = session.row.user

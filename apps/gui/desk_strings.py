@@ -79,6 +79,24 @@ SCRIPT_TEXTS = {
     "kind_file": ("file", "文件"),
     "keep_prompt": ("Keep the last question as a prompt", "把上一个问题存为提示词"),
 }
+# those of the administrator's page
+ADMIN_TEXTS = {
+    "admin_title": ("Administration", "管理"),
+    "admin_usage": ("Usage", "用量"),
+    "admin_user": ("User", "用户"),
+    "admin_month": ("Month", "月份"),
+    "admin_turns": ("Questions", "提问数"),
+    "admin_tokens": ("Tokens", "token"),
+    "admin_cost": ("Cost", "费用"),
+    "admin_last": ("Last used", "最近使用"),
+    "admin_endpoints": ("Endpoints to choose from, one a line", "可选端点，每行一个"),
+    "admin_tools": ("Tools", "工具"),
+    "admin_only": ("Allow only these", "仅允许以下工具"),
+    "admin_quotas": ("Quotas of a month", "每月限额"),
+    "admin_everybody": ("everybody else", "其他所有人"),
+    "admin_save": ("Save", "保存"),
+    "admin_saved": ("Saved.", "已保存。"),
+}
 # those of the server
 SERVER_TEXTS = {
     "shared_made": ("Passed on from qwenbelt, {when}", "由 qwenbelt 导出，{when}"),
@@ -98,6 +116,15 @@ SERVER_TEXTS = {
     "like": ("Good answer", "好的回答"),
     "dislike": ("Bad answer", "不好的回答"),
     "versions": ("Versions side by side", "并排比较各版本"),
+    "quota_tokens": (
+        "Your tokens of this month are used up ({used} of {limit}); ask the administrator.",
+        "本月的 token 已用完（{used} / {limit}），请联系管理员。",
+    ),
+    "quota_cost": (
+        "Your budget of this month is used up ({used} of {limit}); ask the administrator.",
+        "本月的费用限额已用完（{used} / {limit}），请联系管理员。",
+    ),
+    "team_form": ("These rules cannot be read.", "无法读取这些规则。"),
     "no_chart": ("There is no such chart.", "没有这个图表。"),
     "no_charts": (
         'Interactive charts need: pip install "qwenbelt[charts]"',

@@ -22,6 +22,7 @@ from qwenbelt.apps.agent_choice import AgentChoice, function_list, trusted_tools
 from qwenbelt.apps.gui.own_cells import CELLS, OwnCell, OwnCells
 from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError
+from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.events import (
     ApprovalAsked,
@@ -363,6 +364,8 @@ class ChatSession:
         self._asked.clear()
         self._steps.clear()
         self.used = time.monotonic()
+        timeline = Timeline(live.turn.events)
+        self._store.add_usage(self.row.user, sum(timeline.tokens), timeline.cost)
         if not self.gone:
             self._store.save_turn(live.turn)
         self.revision += 1

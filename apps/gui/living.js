@@ -151,7 +151,7 @@
       show();
     }, "qb-chip");
     const show = () => {
-      bell.textContent = allowed() ? "🔔" : "🔕";
+      bell.innerHTML = `<svg class="qb-sign" viewBox="0 0 24 24" aria-hidden="true"><path d="M6 17V11a6 6 0 0 1 12 0v6l2 2H4zM10 21h4${allowed() ? "" : "M4 4l16 16"}"/></svg>`;
       bell.title = words.notify_on;
       bell.setAttribute("aria-label", words.notify_on);
       bell.setAttribute("aria-pressed", String(allowed()));

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.apps.agent_choice import AgentChoice
+from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
 from qwenbelt.apps.gui.given import Given
 from qwenbelt.core.errors import ConfigError, InputError
 from qwenbelt.core.settings import load_settings
@@ -28,6 +29,8 @@ class GuiOptions:
 
     Attributes:
         accounts: users and passwords; empty for no login.
+        proxy: a reverse proxy that logs people in, in place of accounts.
+        admins: users who see usage and set endpoints, tools and quotas (`/qb/admin`).
         endpoints: endpoint specs to choose from, besides the choice's own.
         workspace: where conversations and their files are kept; the settings' when None.
         at_once: how many turns may run side by side; any number when None.
@@ -38,6 +41,8 @@ class GuiOptions:
     host: str = "127.0.0.1"
     port: int = 7860
     accounts: Mapping[str, str] = field(default_factory=dict)
+    proxy: ProxyLogin | None = None
+    admins: Sequence[str] = ()
     endpoints: Sequence[str] = ()
     workspace: Path | None = None
     at_once: int | None = None
@@ -64,7 +69,8 @@ def make_app(
     from qwenbelt.apps.gui.access.guards import Guard, language_of
 
     local = is_loopback(options.host)
-    if not local and not options.accounts:
+    guarded = bool(options.accounts) or options.proxy is not None
+    if not local and not guarded:
         raise ConfigError(
             f"Serving the chat on {options.host} lets everybody on the network run its tools.",
             fix="Give accounts with --auth USER:PASSWORD, or serve on 127.0.0.1.",
@@ -86,13 +92,13 @@ def make_app(
     if options.store is not None:
         from qwenbelt.apps.gui.shared_store import SharedConversations
 
-        by_user = bool(options.accounts)
+        by_user = guarded
         hub.shared = SharedConversations(options.store, hub.store, by_user=by_user)
     asker = TurnStarter(
         hub,
         choice,
         make_agent or from_choice,
-        free_endpoints=local and not options.accounts,
+        free_endpoints=local and not guarded,
         endpoints=options.endpoints,
         given=given,
     )
@@ -120,7 +126,7 @@ def make_app(
             theme=page.theme(),
             head=page.head(language, asker),
         )
-    guard = Guard(app, options.accounts, local)
+    guard = Guard(app, options.accounts, local, proxy=options.proxy, admins=options.admins)
     guard.leave = hub.leave
     return guard
 
@@ -251,7 +257,13 @@ def run_app(
     listening = listening or listening_on(host, port)
     number = listening.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=grace)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        timeout_graceful_shutdown=grace,
+        # where a proxy names the user, whose address it is must not be said by a header
+        proxy_headers=getattr(app, "proxy", None) is None,
+    )
     server = _server(config, getattr(app, "leave", None))
     if ready is not None:
         ready(f"http://{shown}:{number}/")

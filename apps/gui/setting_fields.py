@@ -15,6 +15,7 @@ from qwenbelt.agents.kinds import AGENT_KINDS
 from qwenbelt.apps.agent_choice import NO_TOOLS, tool_names
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.strings import PageError, explain_on_page
+from qwenbelt.apps.gui.team import TeamRules
 from qwenbelt.tools.registry import BUILTIN
 
 # events that are answered at once, outside Gradio's queue
@@ -49,7 +50,8 @@ def user_of(request: gr.Request) -> str:
 
 def endpoints_of(asker: TurnStarter) -> list[str]:
     """Returns the specs of endpoints that the server was started with."""
-    known = [asker.defaults.endpoint, *asker.endpoints]
+    rules = TeamRules.kept(asker.hub.store)
+    known = [asker.defaults.endpoint, *asker.endpoints, *rules.endpoints]
     return list(dict.fromkeys(spec for spec in known if spec))
 
 

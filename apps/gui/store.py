@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS turns (
 );
 CREATE INDEX IF NOT EXISTS turns_of_session ON turns (session, created);
 CREATE TABLE IF NOT EXISTS settings (user TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS usage (
+    user TEXT NOT NULL, month TEXT NOT NULL, turns INTEGER NOT NULL, tokens INTEGER NOT NULL,
+    cost REAL NOT NULL, last REAL NOT NULL, PRIMARY KEY (user, month)
+);
 CREATE TABLE IF NOT EXISTS kept (
     session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE, name TEXT NOT NULL,
     body TEXT NOT NULL, PRIMARY KEY (session, name)
@@ -251,6 +255,30 @@ class ChatStore:
             self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (user, text))
         return int(version)
 
+    # -- who used how much --------------------------------------------------------------------
+
+    def add_usage(self, user: str, tokens: int, cost: float) -> None:
+        """Adds what one turn took to a user's month; it stays when conversations are deleted."""
+        now = time.time()
+        self._run(
+            "INSERT INTO usage VALUES (?, ?, 1, ?, ?, ?) ON CONFLICT (user, month) DO UPDATE SET"
+            " turns = turns + 1, tokens = tokens + excluded.tokens,"
+            " cost = cost + excluded.cost, last = excluded.last",
+            (user, _month(now), tokens, cost, now),
+        )
+
+    def usage(self, user: str) -> dict[str, float]:
+        """Returns tokens and cost of a user's month."""
+        sql = "SELECT tokens, cost FROM usage WHERE user = ? AND month = ?"
+        rows = self._run(sql, (user, _month(time.time())))
+        return {"tokens": rows[0][0], "cost": rows[0][1]} if rows else {"tokens": 0, "cost": 0.0}
+
+    def all_usage(self) -> list[dict[str, Any]]:
+        """Returns what all users took, the latest months first."""
+        rows = self._run("SELECT * FROM usage ORDER BY month DESC, cost DESC, tokens DESC")
+        names = ("user", "month", "turns", "tokens", "cost", "last")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
     # -- what else belongs to a conversation --------------------------------------------------
 
     def kept(self, session: str, name: str) -> Any:
@@ -269,6 +297,10 @@ class ChatStore:
         """Keeps a JSON value with a conversation."""
         text = mask_secrets(json.dumps(body, ensure_ascii=False))
         self._run("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", (session, name, text))
+
+
+def _month(now: float) -> str:
+    return time.strftime("%Y-%m", time.gmtime(now))
 
 
 def _turn_of_row(row: tuple[Any, ...]) -> ChatTurn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qwenbelt.apps.gui.desk_strings import SCRIPT_TEXTS, SERVER_TEXTS
+from qwenbelt.apps.gui.desk_strings import ADMIN_TEXTS, SCRIPT_TEXTS, SERVER_TEXTS
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.texts import Texts
 from qwenbelt.core.translation import in_language
@@ -112,6 +112,8 @@ _TEXTS = {
     "allow_always": ("Always allow {name}", "总是允许 {name}"),
     "allow_step": ("Allow all {name} of this step", "允许这一步的全部 {name}"),
     "refuse": ("Refuse", "拒绝"),
+    "app_of": ("App of the MCP server {server}", "MCP 服务器 {server} 的应用"),
+    "app_link": ("The app asks you to open:", "该应用请您打开："),
     "question_of": ("The MCP server {server} asks", "MCP 服务器 {server} 询问"),
     "question_send": ("Send", "提交"),
     "question_decline": ("Decline", "拒绝"),
@@ -336,7 +338,7 @@ _TEXTS = {
     "login_wrong": ("The user or the password is wrong.", "用户名或密码错误。"),
     "logout": ("Log out", "退出登录"),
 }
-say = Texts({**_TEXTS, **SCRIPT_TEXTS, **SERVER_TEXTS})
+say = Texts({**_TEXTS, **SCRIPT_TEXTS, **SERVER_TEXTS, **ADMIN_TEXTS})
 
 
 class PageError(InputError):

@@ -31,6 +31,7 @@ def shown(body: str, head: str = "") -> Page:
         ('<p style="text-indent:-9999px">old</p>', ""),
         ('<p style="clip:rect(0,0,0,0);position:absolute">old</p>', ""),
         ('<p style="height:0;overflow:hidden">old</p>', ""),
+        ('<p style="max-height:0;overflow:hidden">old</p>', ""),
         ('<p style="transform: scale(0)">old</p>', ""),
         ('<font color="white">old</font>', ""),
         ('<p style="color:#fff;background:white">old</p>', ""),
@@ -113,6 +114,14 @@ def test_cells_that_cover_several_places_fill_them_and_are_shown_once() -> None:
     assert "| EU | 3 |" in web.text
 
 
+def test_the_foot_of_a_table_comes_last() -> None:
+    page = shown(
+        "<table><tfoot><tr><td>Sum<td>29</tfoot><tbody><tr><td>Hub<td>7</tbody>"
+        "<thead><tr><th>Name<th>Units</thead></table>"
+    )
+    assert page.tables[0].rows == [["Name", "Units"], ["Hub", "7"], ["Sum", "29"]]
+
+
 def test_a_table_in_a_cell_comes_once() -> None:
     inner = "<table><tr><td>in1<td>in2<tr><td>in3<td>in4</table>"
     rows = "".join(f"<tr><th>name {n}<td>a longer value of row {n}" for n in range(5))
@@ -150,6 +159,7 @@ THAI = "รายได้เพิ่มขึ้นร้อยละสิบ
         ("name,city\nAda,Bonn\n", "utf-16-be"),
         ("第一行，中文文本没有标记。\n第二行继续写一些内容。\n第三行。", "utf-16-le"),
         ("ارتفعت إيرادات الشركة بنسبة عشرة بالمئة هذا العام وبقي عدد الموظفين دون تغيير", "cp1256"),
+        ("Название;Количество\nПодшипник;12\nБолт;30\n", "cp1251"),
         ("올해 회사의 매출은 십 퍼센트 증가했으며 직원 수는 변하지 않았습니다.", "euc_kr"),
     ],
 )

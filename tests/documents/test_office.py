@@ -18,6 +18,7 @@ from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.parsing.formats import open_document
 from qwenbelt.tools.documents.parsing.numbering import WORD, html_number
 from qwenbelt.tools.documents.parsing.office.number_formats import shown
+from qwenbelt.tools.documents.parsing.office.sheets import rich_value
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 M = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
@@ -323,6 +324,15 @@ def test_a_sheet_as_people_see_it(tmp_path: Path) -> None:
         assert words in first.text
     assert second.headings[0].title == "Rates [hidden sheet]"
     assert second.notes
+
+
+def test_raised_characters_in_a_cell() -> None:
+    from openpyxl.cell.rich_text import CellRichText, TextBlock
+    from openpyxl.cell.text import InlineFont
+
+    up, low = InlineFont(vertAlign="superscript"), InlineFont(vertAlign="subscript")
+    pieces = ("45", TextBlock(up, "1"), " in 10", TextBlock(up, "6"), " CO", TextBlock(low, "2"))
+    assert rich_value(CellRichText(*pieces)) == "45[1] in 10^6 CO₂"
 
 
 def test_formulas_that_nobody_computed_are_computed_or_shown(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from qwenbelt.tools.documents.citations import quote_spans
@@ -56,3 +58,21 @@ def test_a_footnote_does_not_make_a_number_longer(make_pdf) -> None:
 )
 def test_exponents_and_footnotes(base: str, script: str, text: str) -> None:
     assert raised(base, script) == text
+
+
+def test_raised_and_lowered_glyphs_of_the_fonts_own(tmp_path: Path) -> None:
+    """As typesetting programs draw them: digits of the text's size, by other glyphs."""
+    import typst
+
+    source, target = tmp_path / "a.typ", tmp_path / "a.pdf"
+    source.write_text(
+        "The town has 1,204#super[3] people in 2019#super[1,2], on 25 m#super[2] of land, "
+        "10#super[−3] mol of H#sub[2]O; in sum $10^6$ and $x^2$, 11 of 71 at 1,111.",
+        "utf-8",
+    )
+    typst.compile(str(source), output=str(target))
+    (page,) = read_pages(target)
+    assert " ".join(page.text.split()).replace("\U0001d465", "x") == (
+        "The town has 1,204[3] people in 2019[1,2], on 25 m^2 of land, "
+        "10^-3 mol of H₂O; in sum 10^6 and x^2 , 11 of 71 at 1,111."
+    )

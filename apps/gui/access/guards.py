@@ -10,7 +10,7 @@ import hmac
 import math
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qwenbelt.apps.bodies import BodyRefused, BoundedBody, read_body
 from qwenbelt.apps.gui.access.login_attempts import LoginAttempts
 from qwenbelt.apps.gui.access.login_page import login_page
+from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.secrets import remember_secret
 from qwenbelt.core.urls import host_of_header, is_loopback
@@ -79,13 +80,25 @@ class Guard:
     Args:
         app: what it guards.
         accounts: users and passwords; empty for no login, each browser then being a user.
+        proxy: a reverse proxy that logs people in, in place of accounts.
+        admins: the users who see and set what concerns all.
         loopback: whether only loopback names may be asked for, which defeats DNS rebinding.
     """
 
     leave: Callable[[], None] | None = None  # lets open streams end when the server does
 
-    def __init__(self, app: ASGIApp, accounts: Mapping[str, str], loopback: bool) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        accounts: Mapping[str, str],
+        loopback: bool,
+        *,
+        proxy: ProxyLogin | None = None,
+        admins: Collection[str] = (),
+    ) -> None:
         self._app = app
+        self.proxy = proxy
+        self._admins = frozenset(admins)
         self._accounts = dict(accounts)
         self._loopback = loopback
         self._logins: dict[str, tuple[str, float]] = {}
@@ -94,7 +107,9 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on, or answers it."""
         if scope["type"] != "http":
-            if scope["type"] == "websocket" and (self._accounts or not self._host_fits(scope)):
+            if scope["type"] == "websocket" and (
+                self._accounts or self.proxy or not self._host_fits(scope)
+            ):
                 return
             await self._app(scope, receive, send)
             return
@@ -138,11 +153,14 @@ class Guard:
         if path == "/logout":
             self._logins.pop(request.cookies.get(LOGIN_COOKIE, ""), None)
             return RedirectResponse("/login" if self._accounts else "/", 303)
+        if user is None and self.proxy is not None:
+            return JSONResponse({"error": "Log in at the proxy of this server first."}, 401)
         if user is None:
             if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
                 return RedirectResponse("/login", 303)
             return JSONResponse({"error": "Log in first."}, 401)
-        request.scope.setdefault("state", {})["user"] = user
+        state = request.scope.setdefault("state", {})
+        state |= {"user": user, "admin": user in self._admins}
         return None
 
     def _host_fits(self, scope: Scope) -> bool:
@@ -151,6 +169,8 @@ class Guard:
         return is_loopback(host_of_header(Headers(scope=scope).get("host", "")))
 
     def _user(self, request: Request, cookies: list[str]) -> str | None:
+        if self.proxy is not None:
+            return self.proxy.user(request)
         if self._accounts:
             user, until = self._logins.get(request.cookies.get(LOGIN_COOKIE, ""), ("", 0.0))
             return user if user and until > time.monotonic() else None

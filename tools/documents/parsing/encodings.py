@@ -40,6 +40,8 @@ _COMMON = re.compile(
     r"[\t\n\r\x20-\x7e\u3000-\u303f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
 )
 _MULTIBYTE = ("gb18030", "big5hkscs", "cp932", "cp949", "euc_jp")
+_CYRILLIC = re.compile("[А-яЁё]")
+_CAPITAL_INSIDE = re.compile("[а-яё][А-ЯЁ]")
 _RESYNC = "qwenbelt.resync"
 _AHEAD = 24  # bytes that are looked at after a damaged one
 _FEW = 0.02  # of the characters that are not ASCII: this many may be damaged
@@ -151,12 +153,24 @@ def _guess(sample: bytes) -> str:
     japanese = sample.decode("shift_jis", "ignore")
     if len(_KANA.findall(japanese)) > 0.2 * len(japanese):
         return "cp932"
+    if _looks_cyrillic(sample, high):
+        return "cp1251"
     from charset_normalizer import from_bytes
 
     short = len(sample) < 60  # too little for statistics
     best = None if short else from_bytes(sample, cp_isolation=_CANDIDATES).best()
     name = best.encoding if best else "gb18030"
     return _WIDER.get(name, name)
+
+
+def _looks_cyrillic(sample: bytes, high: int) -> bool:
+    """Returns whether nearly all that is not ASCII is a letter of Windows' Cyrillic, in words.
+
+    In those of another encoding capitals stand inside of words.
+    """
+    text = sample.decode("cp1251", "replace")
+    letters = len(_CYRILLIC.findall(text))
+    return letters >= 0.97 * high and len(_CAPITAL_INSIDE.findall(text)) <= 0.01 * letters
 
 
 def _looks_thai(text: str, high: int) -> bool:

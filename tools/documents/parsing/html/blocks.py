@@ -119,7 +119,7 @@ def table_places(table: Tag) -> Places | None:
     if table.find("table") is not None and _is_layout(table):
         return None
     places = Places()
-    rows = list(_own(table, "tr"))
+    rows = sorted(_own(table, "tr"), key=_section)  # browsers show a foot at the end
     for number, row in enumerate(rows):
         places.next_row()
         for cell in _own(row, "td", "th"):
@@ -133,6 +133,11 @@ def table_places(table: Tag) -> Places | None:
     places.rows = [places.rows[n] for n in kept]
     places.shown = [places.shown[n] for n in kept]
     return places
+
+
+def _section(row: Tag) -> int:
+    around = row.parent.name if row.parent is not None else ""
+    return {"thead": 0, "tfoot": 2}.get(around, 1)
 
 
 def _own(parent: Tag, *names: str) -> Iterator[Tag]:

@@ -18,6 +18,7 @@ _PIXELS = {"px": 1, "pt": 1.33, "em": 16, "rem": 16, "vw": 10, "vh": 8, "cm": 38
     "mm": 3.8,
     "%": 10,
 }
+_SIDES = ("width", "height", "max-width", "max-height")
 _CLIPPED = re.compile(r"rect\((?:0|1px)")
 _MOVED_AWAY = re.compile(r"translate[xy]?\(\s*-?\d{4,}|scale\(\s*0\s*\)")
 _WHITE = re.compile(r"#fff(?:fff)?\b|\bwhite\b|rgba?\(\s*255\s*,\s*255\s*,\s*255", re.I)
@@ -114,7 +115,7 @@ def _is_off_screen(style: Style) -> bool:
         return True
     if not get("overflow", "").startswith(("hidden", "clip")):
         return False
-    return any(_pixels(get(side, "x"), 99) <= 1 for side in ("width", "height"))
+    return any(_pixels(get(side, "x"), 99) <= 1 for side in _SIDES)
 
 
 def _is_white_on_white(style: Style) -> bool:

@@ -24,7 +24,7 @@ _PRINT = re.compile(
 )
 _WANTED = re.compile(
     r"display|visibility|opacity|font-size|text-indent|clip|position|left|top|right|bottom"
-    r"|transform|color|background|width|height|overflow|content-visibility",
+    r"|transform|color|background|(?:max-)?(?:width|height)|overflow|content-visibility",
     re.I,
 )
 _STATES = re.compile(r":(?:hover|focus|active|before|after|target|checked|visited)", re.I)

@@ -176,3 +176,10 @@ def transitional(data: bytes) -> bytes:
         return b"http://schemas.openxmlformats.org/" + match[1] + b"/2006/" + rest
 
     return _STRICT.sub(usual, data)
+
+
+def comment_label(author: str, written: str | None, place: str = "") -> str:
+    """Returns what stands before a comment: who wrote it, when and on what, as far as is known."""
+    by = f" by {author}" if author else ""
+    day = f", {written[:10]}" if written and written[:4].isdigit() else ""
+    return f"[comment{by}{day}{f' on {place}' if place else ''}]"

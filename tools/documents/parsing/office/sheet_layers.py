@@ -8,7 +8,11 @@ from typing import Any
 
 from qwenbelt.tools.documents.parsing.office.charts import chart_blocks
 from qwenbelt.tools.documents.parsing.office.drawing_text import text_of_body
-from qwenbelt.tools.documents.parsing.office.package import OfficePackage, transitional
+from qwenbelt.tools.documents.parsing.office.package import (
+    OfficePackage,
+    comment_label,
+    transitional,
+)
 from qwenbelt.tools.documents.parsing.pagination import Block, Note, Paragraph
 
 _RANGE = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})(?::\$?([A-Z]{1,3})\$?(\d{1,7}))?")
@@ -130,8 +134,7 @@ class SheetLayers:
 
 
 def _comment(node: Any, author: str, text: str) -> Paragraph:
-    by = f" by {author}" if author else ""
-    return Paragraph(f"[comment{by} on {node.get('ref', '')}] {text}")
+    return Paragraph(f"{comment_label(author, node.get('dT'), node.get('ref', ''))} {text}")
 
 
 def span_of(reference: str) -> Span | None:

@@ -15,6 +15,7 @@ from qwenbelt.tools.documents.parsing.office.number_formats import general, show
 from qwenbelt.tools.documents.parsing.office.package import OfficePackage
 from qwenbelt.tools.documents.parsing.office.sheet_layers import SheetLayers
 from qwenbelt.tools.documents.parsing.pagination import Block, Break, Note, TableRows, Title
+from qwenbelt.tools.documents.parsing.raised import lowered, raised
 
 MAX_CELLS = 5_000_000
 MAX_FILLED = 200_000  # places that one merged cell fills
@@ -32,7 +33,7 @@ def workbook_blocks(file: Path) -> Iterator[Block]:
         source = package.healed()
         parts = _sheet_parts(package)
         formulas = Formulas(source)
-        book = openpyxl.load_workbook(source, read_only=True, data_only=True)
+        book = openpyxl.load_workbook(source, read_only=True, data_only=True, rich_text=True)
         try:
             budget = [MAX_CELLS]
             for sheet in book.worksheets:
@@ -139,4 +140,20 @@ def _shown(cell: Any, epoch: datetime.datetime) -> str:
         return str(value)
     if isinstance(value, (int, float)):
         return general(value) if code == "General" else shown(value, code, epoch)
+    if isinstance(value, list):  # pieces with formats of their own
+        return rich_value(value).replace("_x000D_", "").strip()
     return str(value).replace("_x000D_", "").strip()
+
+
+def rich_value(pieces: list[Any]) -> str:
+    """Returns the text of pieces with formats of their own; what is raised keeps its sign."""
+    text = ""
+    for piece in pieces:
+        place = getattr(getattr(piece, "font", None), "vertAlign", None)
+        if place == "superscript":
+            text += raised(text, str(piece))
+        elif place == "subscript":
+            text += lowered(str(piece))
+        else:
+            text += str(piece)
+    return text

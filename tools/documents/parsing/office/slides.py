@@ -10,7 +10,7 @@ from qwenbelt.core.errors import one_line
 from qwenbelt.tools.documents.parsing.grids import Places
 from qwenbelt.tools.documents.parsing.office.charts import chart_blocks
 from qwenbelt.tools.documents.parsing.office.drawing_text import MC, A, text_of_body
-from qwenbelt.tools.documents.parsing.office.package import OfficePackage, R
+from qwenbelt.tools.documents.parsing.office.package import OfficePackage, R, comment_label
 from qwenbelt.tools.documents.parsing.office.word import diagram_blocks
 from qwenbelt.tools.documents.parsing.pagination import (
     Block,
@@ -165,8 +165,8 @@ class _Slide:
                     texts.append("".join(t.text or "" for t in paragraph.iter(f"{A}t")))
                 if any(texts):
                     who = authors.get(comment.get("authorId", ""), "")
-                    by = f"comment by {who}" if who else "comment"
-                    yield Paragraph(f"[{by}] {' '.join(' '.join(texts).split())}")
+                    label = comment_label(who, comment.get("dt") or comment.get("created"))
+                    yield Paragraph(f"{label} {' '.join(' '.join(texts).split())}")
 
     def _authors(self) -> Iterator[tuple[str, str]]:
         main = self._package.main()

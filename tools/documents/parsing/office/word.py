@@ -10,7 +10,7 @@ from typing import Any
 from qwenbelt.tools.documents.parsing.grids import Places
 from qwenbelt.tools.documents.parsing.office.charts import chart_blocks
 from qwenbelt.tools.documents.parsing.office.drawing_text import text_of_body
-from qwenbelt.tools.documents.parsing.office.package import OfficePackage, R
+from qwenbelt.tools.documents.parsing.office.package import OfficePackage, R, comment_label
 from qwenbelt.tools.documents.parsing.office.word_numbers import WordNumbers
 from qwenbelt.tools.documents.parsing.office.word_text import MAX_DEPTH, W, WordText
 from qwenbelt.tools.documents.parsing.pagination import (
@@ -188,8 +188,8 @@ class _WordReader:
         for comment in root.iter(f"{W}comment") if root is not None else ():
             text = " ".join(self._text.of(p) for p in comment.iter(f"{W}p"))
             author = comment.get(f"{W}author", "")
-            who = f"comment by {author}" if author else "comment"
-            yield comment.get(f"{W}id", ""), f"[{who}] {' '.join(text.split())}"
+            label = comment_label(author, comment.get(f"{W}date"))
+            yield comment.get(f"{W}id", ""), f"{label} {' '.join(text.split())}"
 
     def _left_comments(self) -> Iterator[Block]:
         """Yields the comments that no paragraph refers to."""

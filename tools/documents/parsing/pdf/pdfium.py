@@ -188,6 +188,7 @@ class PageCharacters:
     def __init__(self, text_page: Any, placement: Placement) -> None:
         self._raw = text_page.raw
         self.source = text_page
+        self.placement = placement
         self._name = ctypes.create_string_buffer(128)
         self._flags = ctypes.c_int()
         self.all = self._read(placement)

@@ -60,6 +60,14 @@ def lowered(base: str, script: str) -> str:
     return script
 
 
+def _touches(boxes: Floats, inked: npt.NDArray[np.bool_], at: int) -> bool:
+    before = np.flatnonzero(inked[:at])
+    if not len(before):
+        return False
+    last = boxes[before[-1]]
+    return bool(boxes[at, 0] - last[2] < 0.12 * (last[3] - last[1]))
+
+
 def with_scripts(text: str, boxes: Floats) -> str:
     """Returns the characters of a line, those that are raised or lowered with their signs.
 
@@ -92,8 +100,11 @@ def with_scripts(text: str, boxes: Floats) -> str:
         while end < len(text) and kinds[end] == kind:
             end += 1
         piece = text[at:end]
+        if kind and out[-1:] in ("\r", "\n") and _touches(boxes, inked, at):
+            out = out.rstrip("\r\n ")  # pdfium begins a line for an exponent of another font
         if kind > 0:
-            piece = raised(out, piece)
+            base = out[-12:].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+            piece = raised(base, piece)
         elif kind < 0:
             piece = lowered(out, piece)
         out += piece

@@ -35,6 +35,7 @@ from qwenbelt.tools.documents.parsing.pdf.scanned import (
     turned_back,
     what_is_wrong,
 )
+from qwenbelt.tools.documents.parsing.pdf.script_glyphs import with_script_glyphs
 
 MAX_OUTLINE = 5000
 MAX_PAGES = 20_000
@@ -157,6 +158,8 @@ def _lay_out(source: Any, number: int, *, tables: bool, pictures: bool = False) 
     page = Page(number, placement.width, placement.height)
     turned: list[tuple[Any, pdfium.Characters]] = []
     with pdfium.page_characters(source, placement) as characters:
+        if not source.get_rotation():
+            characters.all.boxes = with_script_glyphs(characters)
         visible = _visible(page, source, placement, characters)
         fault = what_is_wrong(source, placement, visible)
         if pictures:
