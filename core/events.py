@@ -181,6 +181,20 @@ class ElicitationAnswered(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AppOffered(Event):
+    """A server gives a page to show beside the result of a call (MCP Apps).
+
+    Attributes:
+        file: the name of the file in the conversation's folder that holds it.
+    """
+
+    kind: ClassVar[str] = "app_offered"
+    call_id: str
+    server: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolStarted(Event):
     """A call begins to run."""
 

@@ -124,6 +124,7 @@ class ToolContext:
         calls: the tools that code of this call may call, for a tool that runs code.
         resting: above 0 while the call's own limit rests: a question of it waits for the person,
             or a server goes on with it as a task.
+        show_app: takes the server and the file of a page that belongs to the result.
         kept_turn: names the turn of a kept session or run that the call belongs to, or "".
     """
 
@@ -141,6 +142,7 @@ class ToolContext:
     calls: CallsFromCode | None = None
     resting: int = 0
     kept_turn: str = ""
+    show_app: Callable[[str, str], None] | None = None
 
 
 class CheckedValues(dict[str, Any]):

@@ -22,6 +22,7 @@ from qwenbelt.agents.models.codecs.constrained import (
 )
 from qwenbelt.agents.models.deltas import CallDelta, Finish, JsonDict, Text, Tokens, WirePiece
 from qwenbelt.agents.models.dialects import THINKING_FIELDS, structured_fields
+from qwenbelt.agents.models.repetition import repeated_part
 from qwenbelt.agents.prompts import ENDLESS_CALL, NO_CELL, WRONG_CALL
 from qwenbelt.core.errors import EndpointError, one_line
 from qwenbelt.core.jsons import loads_bounded, loads_lenient, repaired_json
@@ -32,7 +33,7 @@ CALL_TOKENS = 1024
 _TRIES = 2
 _SHOWN = 1000  # characters of a wrong call that the model is shown
 _LOOK_EVERY = 40  # characters
-_REPETITION, _REPEATED = 240, 60  # characters in all, and at most those that are repeated
+_REPETITION = 240  # characters that are repetition: a call is short
 
 Send = Callable[[JsonDict], AsyncGenerator[WirePiece, None]]
 
@@ -179,7 +180,7 @@ class ConstrainedSteps:
                     whole = piece.reason != "length"
                 if len(text) - looked >= _LOOK_EVERY:
                     looked = len(text)
-                    if ends(text) or repeats_itself(text):
+                    if ends(text) or repeated_part(text, _REPETITION):
                         return text.strip(), False
         return text.strip(), whole
 
@@ -191,17 +192,6 @@ class ConstrainedSteps:
             used.cached + tokens.cached,
             used.reasoning + tokens.reasoning,
         )
-
-
-def repeats_itself(text: str, size: int = _REPETITION) -> bool:
-    """Returns whether a text ends in the same few words over and over.
-
-    Args:
-        text: what was written so far.
-        size: characters in all that must be repetition.
-    """
-    units = (text[-length:] for length in range(1, _REPEATED + 1))
-    return len(text) >= size and any(text.endswith(unit * (size // len(unit))) for unit in units)
 
 
 def checked_calls(

@@ -42,9 +42,14 @@ class CallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The endpoint's reason for the end: "stop", "tool_calls", "length", "content_filter"."""
+    """The endpoint's reason for the end: "stop", "tool_calls", "length", "content_filter".
+
+    Attributes:
+        endless: whether we ended the reply, which only repeated itself.
+    """
 
     reason: str
+    endless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,7 @@ class ModelReply:
     thoughts: str = ""
     calls: list[ToolCall] = field(default_factory=list)
     finish_reason: str = ""
+    endless: bool = False
     tokens: Tokens | None = None
     first_token: float | None = None
 

@@ -30,6 +30,7 @@ from qwenbelt.agents.models.dialects import (
 from qwenbelt.agents.models.endpoints import key_of
 from qwenbelt.agents.models.rate_limits import Gate, gate_for, rate_of
 from qwenbelt.agents.models.refusals import refused_tools, wants_thoughts
+from qwenbelt.agents.models.repetition import EndlessReply
 from qwenbelt.agents.models.uploads import needs_placing, placed_files
 from qwenbelt.agents.prompts import PICTURES_MARK, RESULT_OF
 from qwenbelt.core.errors import ConfigError, EndpointError, one_line
@@ -320,9 +321,13 @@ class EndpointModel:
             )
             bare = replace(request, tools=())
             source = steps.pieces(self.body(bare), request.tools, choice, request.language)
+        endless = EndlessReply()
         async with aclosing(source):
             async for piece in source:
                 yield piece
+                if endless.grew(piece):
+                    yield Finish("length", endless=True)
+                    return
 
     def _needs_placing(self, messages: list[JsonDict]) -> bool:
         """Looks at each message once: a run's list only grows, and is replaced when it changes."""

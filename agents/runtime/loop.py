@@ -25,14 +25,10 @@ from qwenbelt.agents.models.deltas import (
 )
 from qwenbelt.agents.models.endpoint_model import Request
 from qwenbelt.agents.models.refusals import check_reason
+from qwenbelt.agents.models.repetition import without_repetition
 from qwenbelt.agents.models.retrying import ReplyAttempts
 from qwenbelt.agents.models.tool_pictures import rule_of
-from qwenbelt.agents.prompts import (
-    EMPTY_REPLY,
-    LAST_CALL,
-    LOOPING,
-    REPEATED,
-)
+from qwenbelt.agents.prompts import LAST_CALL, LOOPING, REPEATED
 from qwenbelt.agents.runtime.approvals.approval import looks_at_labels
 from qwenbelt.agents.runtime.approvals.conversation_labels import ConversationLabels
 from qwenbelt.agents.runtime.artifacts import ArtifactStore, artifact_reader
@@ -50,7 +46,7 @@ from qwenbelt.agents.runtime.hooked import (
 from qwenbelt.agents.runtime.outcome import CallOutcome
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.prefixes import PrefixWatch
-from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, cut_ending
+from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, ending_of
 from qwenbelt.agents.runtime.reply_telling import ReplyTelling
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
 from qwenbelt.agents.runtime.tool_arguments import with_references
@@ -73,8 +69,6 @@ from qwenbelt.tools.base import ToolContext
 if TYPE_CHECKING:
     from qwenbelt.agents.runtime.run import RunConfig
 
-_EMPTY_REPLIES = 2
-
 
 @dataclass
 class _Incoming:
@@ -86,7 +80,9 @@ class _Incoming:
     thoughts: list[str] = field(default_factory=list)
 
     def close(self) -> None:
-        self.reply.text, self.reply.thoughts = "".join(self.text), "".join(self.thoughts)
+        text = "".join(self.text)
+        self.reply.text = without_repetition(text) if self.reply.endless else text
+        self.reply.thoughts = "".join(self.thoughts)
 
 
 class AgentLoop:
@@ -109,7 +105,7 @@ class AgentLoop:
         self._asked = asked
         self.elicitor = Elicitor(emit, plan.hooks, heard=plan.parent is None)
         self._turn = 0
-        self._empty = 0
+        self._unusable = 0
         self._farewell: Ending | None = None
         self._sent: list[str] = []  # by the person, while the run goes on
         self._parting = LAST_CALL[plan.language]
@@ -283,14 +279,11 @@ class AgentLoop:
             return self._typed_answer(self.typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
-        if reply.finish_reason not in WHOLE:
-            return cut_ending(reply.finish_reason)
-        if reply.text.strip():
-            return Ending("answer")
-        if self._empty >= _EMPTY_REPLIES:
-            return Ending("answer", "the model's reply was empty")
-        self._empty += 1
-        self.history.instruct(EMPTY_REPLY[self.plan.language])
+        ending = ending_of(reply, self._unusable, self.plan.language)
+        if isinstance(ending, Ending):
+            return ending
+        self._unusable += 1
+        self.history.instruct(ending)
         return None
 
     def _typed_answer(
@@ -391,7 +384,7 @@ class AgentLoop:
                     self._ways.note(piece)
                     self._telling.note(piece, self._turn)
                     if isinstance(piece, Finish):
-                        reply.finish_reason = piece.reason
+                        reply.finish_reason, reply.endless = piece.reason, piece.endless
                     elif isinstance(piece, Tokens):
                         reply.tokens = piece
                     elif reply.first_token is None:

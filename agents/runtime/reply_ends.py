@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qwenbelt.agents.models.codecs import SoFar
-from qwenbelt.agents.models.deltas import CallDelta, Thought, WirePiece
+from qwenbelt.agents.models.deltas import CallDelta, ModelReply, Thought, WirePiece
 from qwenbelt.agents.models.encoding import text_of
+from qwenbelt.agents.prompts import EMPTY_REPLY, ENDLESS_REPLY
 from qwenbelt.agents.runtime.budget import Ending
+from qwenbelt.core.language import Language
 
 WHOLE = ("", "stop", "tool_calls")  # reasons for the end of a reply that is whole
+MAX_UNUSABLE = 2  # replies without an answer that are asked for again
 
 
 def cut_ending(reason: str) -> Ending:
@@ -21,6 +24,25 @@ def cut_ending(reason: str) -> Ending:
         return Ending("content_filter", "the endpoint's content filter stopped the reply")
     word = "".join(c if c.isalnum() or c in "_-" else "_" for c in reason)[:40]
     return Ending(word, f"the endpoint ended the reply with the reason {word}")
+
+
+def ending_of(reply: ModelReply, unusable: int, language: Language) -> Ending | str:
+    """Returns the end of a run by a reply without calls, or what the model is told to write again.
+
+    Args:
+        reply: the reply.
+        unusable: how many such replies the run had that were no answer.
+        language: of what the model is told.
+    """
+    again = unusable < MAX_UNUSABLE
+    if reply.endless:
+        ending = Ending("length", "the model repeated the same words without end")
+        return ENDLESS_REPLY[language] if again else ending
+    if reply.finish_reason not in WHOLE:
+        return cut_ending(reply.finish_reason)
+    if reply.text.strip():
+        return Ending("answer")
+    return EMPTY_REPLY[language] if again else Ending("answer", "the model's reply was empty")
 
 
 class EndpointWays:

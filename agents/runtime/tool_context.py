@@ -11,7 +11,7 @@ from qwenbelt.agents.models.deltas import ToolCall
 from qwenbelt.agents.runtime.elicitation import Elicitor
 from qwenbelt.agents.runtime.history import History
 from qwenbelt.agents.runtime.parent_run import ParentRun
-from qwenbelt.core.events import Event, ToolProgress
+from qwenbelt.core.events import AppOffered, Event, ToolProgress
 from qwenbelt.tools.base import Question, Tool, ToolContext
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def context_of(
     """Returns the context of a call; what it reports becomes events until it is cancelled."""
     loop = asyncio.get_running_loop()
 
-    def tell(event: ToolProgress) -> None:
+    def tell(event: Event) -> None:
         if not context.cancelled.is_set() and not loop.is_closed():
             loop.call_soon_threadsafe(emit, event)
 
@@ -60,6 +60,7 @@ def context_of(
         return answer
 
     context.elicit = elicit
+    context.show_app = lambda server, file: tell(AppOffered(call.id, server, file))
     return context
 
 

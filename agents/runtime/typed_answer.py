@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.answers.prompts import FINAL_TOOL_DOES, TOO_EARLY
-from qwenbelt.agents.models.constrained import repeats_itself
-from qwenbelt.agents.models.deltas import CallDelta, Finish, Text, ToolCall, WirePiece
+from qwenbelt.agents.models.deltas import CallDelta, ToolCall, WirePiece
 from qwenbelt.agents.models.dialects import structured_fields
 from qwenbelt.agents.prompts import CUT_OFF as CUT_OFF_CALL
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed_outcome
@@ -26,8 +25,6 @@ FINAL_TOOL = "final_answer"
 MAX_REPAIRS = 2
 WHOLE_OR_CUT = (*WHOLE, "length")
 _SHARE = 1.05  # a partial value is read again when its text has grown by so much
-_LOOK_EVERY = 400  # characters
-_REPETITION = 1000  # characters that are the same few words over and over: no end will come
 _GRAMMARS = ("llamacpp", "ollama", "vllm", "sglang", "local")  # they keep to maxLength, maxItems
 
 
@@ -175,20 +172,11 @@ class TypedAnswer:
         return bounded
 
     async def pieces(self, request: Any) -> AsyncGenerator[WirePiece, None]:
-        """Yields the pieces of a reply, and cuts off one that repeats itself endlessly."""
-        text, looked = "", 0
+        """Yields the pieces of a reply."""
         async with aclosing(self._model.pieces(request)) as reply:
             async for piece in reply:
                 yield piece
                 self._watch(piece)
-                if isinstance(piece, Text):
-                    text = (text + piece.text)[-2 * _REPETITION :]
-                    looked += len(piece.text)
-                if looked >= _LOOK_EVERY:
-                    looked = 0
-                    if repeats_itself(text, _REPETITION):
-                        yield Finish("length")
-                        return
 
     @property
     def plain(self) -> Any:

@@ -36,7 +36,7 @@ _WITH_SESSION = (
     "return inputs; }"
 )
 _SCRIPTS = (
-    *("chat.js", "composer.js", "elicitation.js", "lightbox.js", "start.js"),
+    *("chat.js", "apps.js", "composer.js", "elicitation.js", "lightbox.js", "start.js"),
     *("desk.js", "document.js", "notebook.js", "tables.js", "menus.js", "charts.js", "living.js"),
 )
 

@@ -112,6 +112,8 @@ _TEXTS = {
     "allow_always": ("Always allow {name}", "总是允许 {name}"),
     "allow_step": ("Allow all {name} of this step", "允许这一步的全部 {name}"),
     "refuse": ("Refuse", "拒绝"),
+    "app_of": ("App of the MCP server {server}", "MCP 服务器 {server} 的应用"),
+    "app_link": ("The app asks you to open:", "该应用请您打开："),
     "question_of": ("The MCP server {server} asks", "MCP 服务器 {server} 询问"),
     "question_send": ("Send", "提交"),
     "question_decline": ("Decline", "拒绝"),

@@ -22,7 +22,7 @@ from qwenbelt.apps.gui.cards import card_html, plan_html
 from qwenbelt.apps.gui.code_html import code_block
 from qwenbelt.apps.gui.found_passages import FoundPassages
 from qwenbelt.apps.gui.panes.lanes_html import lanes_html
-from qwenbelt.apps.gui.panes.questions import question_card, settled_question
+from qwenbelt.apps.gui.panes.questions import app_html, question_card, settled_question
 from qwenbelt.apps.gui.safe_html import RenderContext, last_level, markdown_html
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.imitations import imitates_program
@@ -102,6 +102,7 @@ class TurnView:
             ),
             "message_sent": lambda e: self._note(str(e["text"])),
             "notice": lambda e: self._note(str(e["text"])),
+            "app_offered": self._on_app,
             "elicitation_asked": self._on_asked,
             "elicitation_answered": self._on_answered,
             "failed": self._on_failed,
@@ -389,6 +390,13 @@ class TurnView:
             self._remove(self._retrying)
         self._retrying = self._note(say("retrying", self._language, reason=reason, delay=delay))
         self._retries.append(reason)
+
+    def _on_app(self, event: Mapping[str, Any]) -> None:
+        url = self._plain.file_url(str(event["file"]))
+        if url is not None:
+            self._end_text()
+            part = self._next("app")
+            self._put(part, app_html(str(event["server"]), url, part, self._language))
 
     def _on_asked(self, event: Mapping[str, Any]) -> None:
         self._end_text()

@@ -74,6 +74,10 @@ conversations:
       - say: Sign in
         calls: [{survey: {url: "https://login.example/start?x=1"}}]
       - text: Signed in.
+  - say: Show the page
+    turns:
+      - calls: [{page: {}}]
+      - text: Look.
   - say: Stumble
     turns:
       - faults: [{status: 503, retry_after: 0.4}]

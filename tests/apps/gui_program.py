@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mcp_types import CallToolResult, ReadResourceResult, TextContent, TextResourceContents
 from pydantic import BaseModel
 from qwen_agent.llm.schema import ContentItem
 
@@ -15,6 +16,7 @@ from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.gui import server
 from qwenbelt.tools import Plot, Tool
 from qwenbelt.tools.base import Question
+from qwenbelt.tools.mcp.apps import MIME_TYPE, keep_app, page_of
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c"
@@ -109,10 +111,39 @@ class Survey(Tool):
         return f"answered {json.dumps(values)}"
 
 
+class Page(Tool):
+    """Gives a page of a server, written by the test into the workspace."""
+
+    name = "page"
+    description = "Shows a page."
+    Arguments = Where
+    read_only = True
+
+    def call(self, params: Any, **kwargs: Any) -> str:
+        context = kwargs["context"]
+        html = (Path(sys.argv[2]) / "page.html").read_text(encoding="utf-8")
+        content = TextResourceContents(uri="ui://x/p", mime_type=MIME_TYPE, text=html)
+        page = asyncio.run(page_of(Pages(content), "ui://x/p"))
+        result = CallToolResult(content=[TextContent(text="shown")])
+        file = keep_app(context.folder, "x-page", page, {"day": "Monday"}, result)
+        context.show_app("pages<i>", file.name)
+        return "The page is shown."
+
+
+class Pages:
+    """A server's client that reads one page."""
+
+    def __init__(self, content: TextResourceContents) -> None:
+        self._content = content
+
+    async def read_resource(self, uri: str) -> ReadResourceResult:
+        return ReadResourceResult(contents=[self._content])
+
+
 def make_agent(choice: AgentChoice, made: dict[str, Any], **settings: Any) -> Any:
     from qwenbelt.agents import FnCallAgent, endpoint
 
-    tools = [Look(), Draw(), Find(), Query(), Plot(), Mail(), Survey()]
+    tools = [Look(), Draw(), Find(), Query(), Plot(), Mail(), Survey(), Page()]
     return FnCallAgent(tools, endpoint(choice.endpoint), approve=choice.approve, **settings)
 
 

@@ -13,7 +13,7 @@ import qwenbelt.agents  # noqa: F401  (registers the model)
 from qwenbelt.agents import FnCallAgent
 from qwenbelt.agents.models.capabilities import model_capabilities
 from qwenbelt.agents.models.codecs.constrained import call_schema, calls_in, decision_messages
-from qwenbelt.agents.models.constrained import checked_calls, repeats_itself
+from qwenbelt.agents.models.constrained import checked_calls
 
 ASK = [{"role": "user", "content": "weather in Ulm?"}]
 TOOLS = [
@@ -154,15 +154,6 @@ def test_an_agent_is_told_of_a_call_that_was_cut_off(wire: Any) -> None:
     messages = last(agent.run(ASK))
     assert "cut off" in messages[1]["content"]
     assert messages[-1]["content"] == "I cannot say."
-
-
-@pytest.mark.parametrize(
-    ("text", "endless"),
-    [("abc " * 80, True), ("say " + "x" * 240, True), ("-" * 100, False), ("a, b, c. " * 9, False),
-     ("".join(map(str, range(400))), False)],
-)  # fmt: skip
-def test_repetition(text: str, endless: bool) -> None:
-    assert repeats_itself(text) is endless
 
 
 @pytest.mark.parametrize(

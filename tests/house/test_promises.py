@@ -152,3 +152,27 @@ def test_a_project_made_with_0_1_still_passes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert "3 passed" in found.stdout, found.stdout + found.stderr
+
+
+def test_each_row_of_the_readme_has_tests_or_benchmarks_behind_it() -> None:
+    import re
+
+    import yaml
+
+    root = Path(__file__).resolve().parents[2]
+    promises = yaml.safe_load((root / "tests/house/promises.yml").read_text(encoding="utf-8"))
+    text = (root / "README.md").read_text(encoding="utf-8")
+    table = text.split("## Features", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"(?m)^\| ([^|]+?) \|", table)[1:]
+    missing = [path for paths in promises.values() for path in paths if not (root / path).exists()]
+    assert missing == []
+    for path in {path for paths in promises.values() for path in paths}:
+        file = root / path
+        tests = file.rglob("test_*.py") if file.is_dir() else [file]
+        assert any(
+            path.startswith("benchmarks/") or "def test_" in found.read_text("utf-8")
+            for found in tests
+        ), path
+    assert set(promises) <= set(rows), "a promise that the readme no longer makes"
+    # a row that was just added may still lack its line here
+    assert len(set(rows) - set(promises)) <= len(rows) // 10, set(rows) - set(promises)

@@ -64,6 +64,7 @@ _KEYS = (
     "exclude_tools",
     "approve",
     "auth",
+    "apps",
 )
 _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _ASKED = re.compile(r"\$\{(?:input|prompt|command):([^}]*)\}")
@@ -89,6 +90,7 @@ class ServerConfig:
         exclude_tools: tools not to use.
         approve: "ask" or "never" for tools that are not read-only, "auto", or None.
         login: how to log in there.
+        apps: whether its pages (MCP Apps) may be shown in the chat, each in a sandboxed frame.
     """
 
     name: str
@@ -107,6 +109,7 @@ class ServerConfig:
     exclude_tools: tuple[str, ...] = ()
     approve: Approve | None = None
     login: LoginOptions = field(default_factory=LoginOptions)
+    apps: bool = False
 
     @property
     def place(self) -> str:
@@ -173,6 +176,9 @@ def _read_server(name: str, given: object) -> ServerConfig | None:
         values["tools"] = None if "*" in tools else tools
     if entry.get("exclude_tools") is not None:
         values["exclude_tools"] = _texts_entry(where, entry, "exclude_tools")
+    if not isinstance(entry.get("apps", False), bool):
+        raise ConfigError(f"{where}.apps must be true or false.")
+    values["apps"] = entry.get("apps", False)
     values["approve"] = _approval_entry(where, entry.get("approve"))
     return ServerConfig(**values)
 

@@ -15,6 +15,7 @@ from mcp_types import Tool as Declaration
 
 from qwenbelt.core.closing import Closing
 from qwenbelt.core.errors import ConfigError
+from qwenbelt.tools.mcp.apps import is_for_apps_only
 from qwenbelt.tools.mcp.config import ServerConfig, read_config
 from qwenbelt.tools.mcp.connection import ServerConnection
 from qwenbelt.tools.mcp.kept_offers import kept_offer
@@ -149,7 +150,8 @@ async def _listed(config: ServerConfig) -> Offer:
 
 def allowed_tools(config: ServerConfig, offer: Offer) -> list[Declaration]:
     """Returns the offered tools that the configuration allows, in its order if it names them."""
-    known = {tool.name: tool for tool in offer.tools if tool.name not in config.exclude_tools}
+    offered = (tool for tool in offer.tools if not is_for_apps_only(tool))
+    known = {tool.name: tool for tool in offered if tool.name not in config.exclude_tools}
     names = known if config.tools is None else config.tools
     return [known[name] for name in names if name in known]
 

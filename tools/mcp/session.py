@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 import httpx2
 from mcp import Client, MCPError
+from mcp.client.extension import ClientExtension, advertise
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import (
@@ -41,7 +42,7 @@ from qwenbelt.core.errors import ConfigError, QwenbeltError, ToolError, ToolTime
 from qwenbelt.core.language import user_language
 from qwenbelt.core.urls import connection_options
 from qwenbelt.tools.base import Elicit, Question
-from qwenbelt.tools.mcp import http
+from qwenbelt.tools.mcp import apps, http
 from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.forms import asks_for_secrets, form_faults, form_values
 from qwenbelt.tools.mcp.leniency import Check, Mender, lenient_streams, output_check
@@ -202,7 +203,7 @@ class McpSession:
                 elicitation_callback=self._on_elicit,
                 log_level="info",
                 client_info=Implementation(name="qwenbelt", version=version("qwenbelt")),
-                extensions=[self.tasks],
+                extensions=[self.tasks, *_apps_extension(self.config.apps)],
             )
             yield await stack.enter_async_context(client)
 
@@ -567,6 +568,10 @@ async def all_entries(fetch: Callable[..., Awaitable[Any]], attribute: str) -> l
         if not cursor:
             break
     return found
+
+
+def _apps_extension(shown: bool) -> list[ClientExtension]:
+    return [advertise(apps.EXTENSION, {"mimeTypes": [apps.MIME_TYPE]})] if shown else []
 
 
 async def _in_context(

@@ -20,6 +20,7 @@ from qwen_agent.llm.schema import ContentItem
 
 from qwenbelt.core.errors import (
     ConfigError,
+    QwenbeltError,
     ToolCancelled,
     ToolError,
     ToolRefused,
@@ -29,6 +30,7 @@ from qwenbelt.core.errors import (
 from qwenbelt.core.events import Item
 from qwenbelt.core.schemas import json_schema
 from qwenbelt.tools.base import Elicit, Tool, ToolContext, ToolResult
+from qwenbelt.tools.mcp.apps import app_of, keep_app, page_of
 from qwenbelt.tools.mcp.config import Approve
 from qwenbelt.tools.mcp.connection import ServerConnection
 from qwenbelt.tools.mcp.results import ResultReader, plain_text
@@ -262,11 +264,27 @@ class McpTool(_RemoteTools):
         if fault:
             log.warning("%s: %s. Its text is kept.", self.name, fault)
             report(say("unfit", context.language, fault=fault))
+        await self._show_app(arguments, result, context)
         items = self._reader(context).tool_items(result)
         if result.is_error:
             said = " ".join(i.value for i in items if i.kind == "text")
             raise ToolError(one_line(said, 4000) or f"{self.name} failed.")
         return items
+
+    async def _show_app(
+        self, arguments: Mapping[str, Any], result: Any, context: ToolContext
+    ) -> None:
+        """Offers the tool's page to whoever shows the run; the result is whole without it."""
+        uri = app_of(self.entry) if self.connection.config.apps else ""
+        if not uri or context.show_app is None or context.folder is None or result.is_error:
+            return
+        try:
+            html = await self.connection.request(lambda client: page_of(client, uri), self.what)
+            if html:
+                file = keep_app(context.folder, str(self.name), html, arguments, result)
+                context.show_app(self.connection.config.name, file.name)
+        except (QwenbeltError, OSError) as error:
+            log.warning("%s: its page cannot be shown: %s", self.name, one_line(error))
 
     def _held(self, arguments: Mapping[str, Any], context: ToolContext, report: Report) -> HeldTask:
         """Returns what holds the task that the server may make of a call."""

@@ -7,7 +7,7 @@ from qwenbelt.workflows.reviewing.agreement import Agreement
 
 _TEXTS = {
     "title": ("Review", "人工复核"),
-    "serving": ("Review: {url}  (Ctrl+C ends it)", "人工复核：{url}（按 Ctrl+C 结束）"),
+    "serving": ("Review: {url}  (Ctrl+C ends it)", "人工复核：{url} （按 Ctrl+C 结束）"),
     "nothing": ("Nothing to review.", "没有需要复核的内容。"),
     "progress": ("{done} of {total} pictures", "{total} 张中的 {done} 张"),
     "written": ("Written: {path}", "已写入：{path}"),

@@ -51,6 +51,16 @@ def settled_question(event: Mapping[str, Any], action: str, card_id: str, langua
     return f'<div class="qb-note" id="{card_id}">{text}</div>'
 
 
+def app_html(server: str, url: str, part: str, language: str) -> str:
+    """Returns the place of a server's page; the script puts it into a sandboxed frame."""
+    title = escape(say("app_of", language, server=_shown(server, 100)))
+    link = escape(say("app_link", language))
+    return (
+        f'<section class="qb-app" id="{part}" data-app="{escape(url)}" data-link="{link}" '
+        f'aria-label="{title}"><b>{title}</b></section>'
+    )
+
+
 def answer_question(session: ChatSession, body: Mapping[str, Any]) -> dict[str, Any]:
     """Answers a question of the running turn; the first answer of any window holds.
 
