@@ -30,6 +30,7 @@ def many_pages(count: int) -> bytes:
         ("wide.csv", b",".join(b"c%d" % n for n in range(5000)) + b"\n", "5000 columns"),
         ("wide.html", b"<table><tr>" + b"<td>a" * 200_000 + b"</table>", "200000 columns"),
         ("wide.md", b"|" + b"a|" * 200_000 + b"\n|" + b"-|" * 200_000, "200000 columns"),
+        ("deep.html", b"<div>" * 200_000 + b"words", "200000 elements inside each other"),
         ("line.txt", b"word " * 2_000_000, "a line of 9 MB"),
         ("line.html", b"<p>" + b"word " * 2_000_000, "a line of 9 MB"),
     ],

@@ -7,6 +7,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 from qwenbelt.core.errors import InputError, one_line
@@ -34,6 +35,11 @@ SUFFIXES = (
 MAX_UNPACKED = 512 * 1024 * 1024
 MAX_RATIO = 400  # unpacked to packed, of what is larger than 10 MB
 MAX_LINE = 8 * 1024 * 1024
+MAX_NESTED = 20_000  # elements of a web page inside of each other
+_NESTING = re.compile(
+    rb"<(/?)(?:div|span|section|article|blockquote|ul|ol|table|b|i|u|em|strong|font|center|svg|g)\b",
+    re.IGNORECASE,
+)
 MAX_TEXT = 256 * 1024 * 1024
 _OFFICE = {".docx", ".pptx", ".xlsx"}
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -155,6 +161,7 @@ def _read_other(file: Path, suffix: str) -> tuple[str, list[Page]]:
         subject, blocks = mail_blocks(data)
         return subject, pages_of(blocks)
     _check_columns(data, suffix)
+    _check_nesting(data, suffix)
     return _read_text(data, suffix)
 
 
@@ -180,6 +187,16 @@ def _check_columns(data: bytes, suffix: str) -> None:
         return
     if widest > MAX_COLUMNS:
         raise InputError(f"has a table of {widest} columns; at most {MAX_COLUMNS} are read.")
+
+
+def _check_nesting(data: bytes, suffix: str) -> None:
+    """Refuses what no browser shows either: hundreds of thousands of elements in each other."""
+    if suffix not in (".html", ".htm") or data.count(b"<") <= MAX_NESTED:
+        return
+    steps = (-1 if found[1] else 1 for found in _NESTING.finditer(data))
+    depth = max(accumulate(steps), default=0)
+    if depth > MAX_NESTED:
+        raise InputError(f"has {depth} elements inside each other; at most {MAX_NESTED} are read.")
 
 
 def _read_text(data: bytes, suffix: str) -> tuple[str, list[Page]]:
