@@ -212,7 +212,7 @@ def main() -> None:
     """Prints the counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--place", choices=("sqlite", "postgres"), default="postgres")
+    parser.add_argument("--place", default="postgres", help="sqlite, postgres or postgresql://…")
     parser.add_argument("--conversations", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--replica", nargs=3, help=argparse.SUPPRESS)
@@ -220,7 +220,11 @@ def main() -> None:
     if given.replica:
         replica(*given.replica)
         return
-    with tempfile.TemporaryDirectory() as work, place_of(given.place, Path(work)) as place:
+    with contextlib.ExitStack() as stack:
+        work = stack.enter_context(tempfile.TemporaryDirectory())
+        place = given.place
+        if "://" not in place:
+            place = stack.enter_context(place_of(place, Path(work)))
         PacedHandler.log = Path(work, "asked.txt")
         server = ThreadingHTTPServer(("127.0.0.1", 0), PacedHandler)
         server.daemon_threads = True
@@ -230,7 +234,10 @@ def main() -> None:
         killing.run(given.kills, given.conversations)
     for name in ("answers lost", "answers mixed", "effects twice"):
         killing.counts.setdefault(name, 0)
-    print(f"{given.place}: " + ", ".join(f"{n} {what}" for what, n in killing.counts.items()))
+    print(
+        f"{given.place.partition(':')[0]}: "
+        + ", ".join(f"{n} {what}" for what, n in killing.counts.items())
+    )
     print("\n".join(killing.faults[:20]) or "nothing lost, nothing mixed, nothing done twice")
     sys.exit(bool(killing.faults))
 

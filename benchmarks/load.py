@@ -20,7 +20,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -39,7 +38,7 @@ from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServ
 SPREAD = 2.0  # seconds within which the conversations of a round begin
 FILE = "data:text/plain;base64," + base64.b64encode(b"Coal 12, oil 7, gas 9. " * 40).decode()
 COLUMNS = (
-    "workers|streams|open|ok|lost or mixed|p50 ms|p95 ms|CPU-ms a message|MB a process|"
+    "workers|streams|open|ok|lost or mixed|p50 ms|p95 ms|CPU-ms a message|MB of the server|"
     "MB more a conversation|cores of all|busiest"
 ).split("|")
 
@@ -225,27 +224,28 @@ def measured(given: argparse.Namespace, workers: int, work: Path, place: str) ->
             wait_for(port, server)
             client = Client(port, max(1, int(given.seconds * given.pace)))
             opened: dict[str, str] = {}
-            idle = memory(tree(server.pid))
+            warm, first = 0.0, 0  # what a process loads once is loaded in the first round
             for streams in given.streams:
                 names = [f"w{workers}s{streams}n{n}" for n in range(streams)]
                 family = tree(server.pid)
                 began, spent = time.monotonic(), used(family)
-                every = sum(used(tree(p)) for p in (os.getpid(), model.pid))
+                every = used([psutil.Process(), *tree(model.pid)])
                 found = asyncio.run(round_of(client, names, opened))
                 seconds = time.monotonic() - began
                 cost = used(tree(server.pid)) - spent
-                others = sum(used(tree(p)) for p in (os.getpid(), model.pid)) - every
+                others = used([psutil.Process(), *tree(model.pid)]) - every
                 now = memory(tree(server.pid))
                 row = [
                     *(workers, streams, len(opened), found.ok, len(found.faults)),
                     *(f"{value:.1f}" for value in percentiles(found.added)),
                     f"{1000 * cost / max(found.ok, 1):.1f}",
-                    f"{now / max(len(family) - (workers > 1), 1):.0f}",
-                    f"{(now - idle) / max(len(opened), 1):.3f}",
+                    f"{now:.0f}",
+                    f"{(now - warm) / (len(opened) - first):.3f}" if first else "-",
                     f"{(cost + others) / seconds:.2f}",
                     "server" if cost > others else "endpoint and clients",
                 ]
                 print("| " + " | ".join(map(str, row)) + " |", flush=True)
+                warm, first = (warm, first) if first else (now, len(opened))
                 for fault in found.faults[:3]:
                     print(f"  {fault}", file=sys.stderr)
 

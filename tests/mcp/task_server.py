@@ -55,6 +55,17 @@ def looked_at(store: dict[str, Any], number: str) -> dict[str, Any] | None:
     return told(number, "completed", result={"content": [{"type": "text", "text": text}]})
 
 
+def rounds(params: dict[str, Any]) -> dict[str, Any]:
+    """Asks by `input_required` until the call comes again with the answers."""
+    if "inputResponses" not in params:
+        asked = {"mode": "form", "message": "Which size?", "requestedSchema": FORM}
+        request = {"method": "elicitation/create", "params": asked}
+        more = {"inputRequests": {"q": request}, "requestState": "s1"}
+        return {"resultType": "input_required", **more}
+    told = [params["inputResponses"], params.get("requestState")]
+    return {"content": [{"type": "text", "text": json.dumps(told)}]}
+
+
 def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
     store = load()
     number = str(params.get("taskId", ""))
@@ -68,6 +79,8 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
     if method == "tools/call":
         store["calls"] += 1
         given = params.get("arguments") or {}
+        if given.get("way") == "rounds":  # asks before it answers, without a task
+            return rounds(params)
         number = f"t{store['calls']}"
         way, steps = given.get("way", ""), given.get("steps", 2)
         store["tasks"][number] = {"way": way, "steps": steps, "looks": 0}

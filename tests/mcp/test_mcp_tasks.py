@@ -71,7 +71,9 @@ def test_cancelling_the_call_cancels_the_task(crunch: Any, tmp_path: Path) -> No
         threading.Event().wait(0.02)
 
 
-def test_a_task_asks_the_person(crunch: Any) -> None:
+@pytest.mark.parametrize("way", ["ask", "rounds"])
+def test_the_person_is_asked(crunch: Any, way: str) -> None:
+    """By a task, and by a call that comes back with the answers (`input_required`)."""
     asked = []
 
     def elicit(question: Any) -> Future[Any]:
@@ -80,8 +82,9 @@ def test_a_task_asks_the_person(crunch: Any) -> None:
         future.set_result({"size": "L"})
         return future
 
-    text = crunch().call({"way": "ask"}, context=ToolContext(elicit=elicit))
-    assert json.loads(text) == {"q": {"action": "accept", "content": {"size": "L"}}}
+    text = crunch().call({"way": way}, context=ToolContext(elicit=elicit))
+    answers = {"q": {"action": "accept", "content": {"size": "L"}}}
+    assert json.loads(text) == (answers if way == "ask" else [answers, "s1"])
     assert [(q.server, q.message) for q in asked] == [("s", "Which size?")]
 
 

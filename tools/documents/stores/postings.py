@@ -2,8 +2,9 @@
 
 A list says of one word in which chunks it is and how often. Scores are BM25, with the constants and
 the steps of the SQLite store's snapshot, so that both find the same. Words that many chunks have
-weigh little: once enough chunks have scores that such words cannot make up for, only those chunks
-are looked up in the long lists (the rule known as MaxScore); the best are the same as without it.
+weigh little: where a question has a lot of those, and enough chunks have scores that they cannot
+make up for, only such chunks are looked up in the long lists (the rule known as MaxScore); the best
+are the same as without it. Else adding up is quicker: a million entries take some 3 ms.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from qwenbelt.tools.documents.stores.fulltext_snapshot import K1, B, Floats, Pla
 
 TOP = K1 + 1.0  # the limit of a word's weight before its rarity
 STEPS = 255.0
-LONG = 4096  # from so many entries on, a list is worth not adding up
+LONG = 2  # times as many entries as places: fewer are added up sooner than skipped
 Counts = npt.NDArray[np.uint8]
 
 
@@ -146,7 +147,7 @@ def top(
     for done, number in enumerate(order):
         rest = order[done:]
         left = sum(words[n].size for n in rest)
-        if done and left >= max(LONG, size >> 5):
+        if done and left >= LONG * size:
             bound = sum(bounds[n] for n in rest)
             if within is not None:
                 np.multiply(total, within, out=total)
