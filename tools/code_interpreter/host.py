@@ -20,6 +20,7 @@ import zmq.asyncio
 
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.processes import per_process
+from qwenbelt.core.submitting import submitted
 from qwenbelt.tools.code_interpreter.launch import Launcher
 from qwenbelt.tools.code_interpreter.options import SessionOptions
 from qwenbelt.tools.code_interpreter.session import CellResult, CodeCell, CodeSession, RunningKernel
@@ -60,7 +61,7 @@ class KernelHost:
         if self._closed:
             work.close()
             raise ToolError("The code interpreter is shutting down.")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        return submitted(work, self._loop)
 
     async def run(
         self, name: str, folder: Path, options: SessionOptions, call: CodeCell

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from qwenbelt.core.processes import per_process
+from qwenbelt.core.submitting import submitted
 
 T = TypeVar("T")
 _EXIT_SECONDS = 6.0
@@ -33,7 +34,7 @@ class LoopThread:
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Runs a coroutine on the loop; cancelling the future cancels it there."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        return submitted(coroutine, self._loop)
 
     def post(self, function: Callable[[], object]) -> None:
         """Calls a function on the loop soon; does nothing when the loop is closed."""
