@@ -25,6 +25,8 @@ MADE = FOLDER / "made.json"
 _REPORT = ("workflows/report/*.typ", "workflows/report/*.css", "workflows/report/p*.py")
 _CHAT = ("apps/gui/chat.css", "apps/gui/turn_view.py", "apps/gui/cards.py", "apps/gui/page.py")
 
+DESK = ("desk_data.png", "desk_code.png", "desk_document.png")
+
 
 @dataclass(frozen=True)
 class Product:
@@ -67,7 +69,7 @@ PRODUCTS = {
         _chat,
     ),
     "first": Product(
-        ("first_minutes.png", "first_demo.png", "desk_data.png"), ("apps/gui/first_steps.py",), None
+        ("first_minutes.png", "first_demo.png", *DESK), ("apps/gui/first_steps.py",), None
     ),
     "report": Product(
         (*_both("report", "report_page"),),

@@ -10,12 +10,14 @@
 Every method is optional, plain or async. One that returns None leaves things as they are; a value
 of the kind that it was given takes that one's place; `Refuse` ends the request, the call or the
 answer with its reason. An error in a method ends the run: a guard that broke guards nothing.
+Only `on_event`, which decides nothing, is passed over, with a line in the log.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,6 +71,9 @@ class HookAnswer:
     """The final answer, before anybody counts on it."""
 
     text: str
+
+
+log = logging.getLogger(__name__)
 
 
 class Hook:
@@ -167,15 +172,27 @@ class Hooks:
         return last
 
     def see(self, event: Event) -> None:
-        """Shows an event; called on the run's loop."""
+        """Shows an event; called on the run's loop.
+
+        Who only looks on does not stop a run: what such a method raises is logged.
+        """
         for method in self._by_name["on_event"]:
-            seen = method(event)
+            try:
+                seen = method(event)
+            except Exception:  # of the person's own code; the event itself must still arrive
+                log.exception("a hook's on_event failed")
+                continue
             if inspect.isawaitable(seen):
                 import asyncio
 
                 task = asyncio.ensure_future(seen)
                 self._seeing.add(task)
-                task.add_done_callback(self._seeing.discard)
+                task.add_done_callback(self._saw)
+
+    def _saw(self, task: Any) -> None:
+        self._seeing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a hook's on_event failed", exc_info=error)
 
     async def first(self, name: str, *arguments: Any) -> Any:
         """Returns the answer of the first hook that has one, or None."""

@@ -192,6 +192,11 @@ class Timeline:
         return bool(self._open)
 
     @property
+    def cached(self) -> int:
+        """The tokens that went in and were read from the endpoint's cache."""
+        return sum(m.cached_tokens for m in self.models)
+
+    @property
     def tokens(self) -> tuple[int, int]:
         """The tokens that went in and came out."""
         return sum(m.input_tokens for m in self.models), sum(m.output_tokens for m in self.models)

@@ -38,7 +38,7 @@ from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServ
 SPREAD = 2.0  # seconds within which the conversations of a round begin
 FILE = "data:text/plain;base64," + base64.b64encode(b"Coal 12, oil 7, gas 9. " * 40).decode()
 COLUMNS = (
-    "workers|streams|open|ok|lost or mixed|p50 ms|p95 ms|CPU-ms a message|MB a process|"
+    "workers|streams|open|ok|lost or mixed|p50 ms|p95 ms|CPU-ms a message|MB of the server|"
     "MB more a conversation|cores of all|busiest"
 ).split("|")
 
@@ -239,7 +239,7 @@ def measured(given: argparse.Namespace, workers: int, work: Path, place: str) ->
                     *(workers, streams, len(opened), found.ok, len(found.faults)),
                     *(f"{value:.1f}" for value in percentiles(found.added)),
                     f"{1000 * cost / max(found.ok, 1):.1f}",
-                    f"{now / max(len(family) - (workers > 1), 1):.0f}",
+                    f"{now:.0f}",
                     f"{(now - warm) / (len(opened) - first):.3f}" if first else "-",
                     f"{(cost + others) / seconds:.2f}",
                     "server" if cost > others else "endpoint and clients",

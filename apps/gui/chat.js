@@ -62,6 +62,7 @@
       const turns = $("qb-turns"), wanted = new Set(ids);
       for (const child of [...turns.children]) if (!wanted.has(child.id)) child.remove();
       $("qb-welcome").hidden = ids.length > 0;
+      $("qb-heading").hidden = !ids.length;
     },
     put({ id, parent, html }) {
       const template = document.createElement("template");
@@ -87,6 +88,7 @@
       $("qb-stop").disabled = false;
       $("qb-turns").setAttribute("aria-busy", String(live));
       $("qb-welcome").hidden = turns > 0;
+      $("qb-heading").hidden = !turns;
       if (title !== state.title) { state.title = title; }
       document.title = (more.waiting ? `⚠ ${words.waits}: ` : live ? "● " : "") + (title || words.untitled);
       listSessions();

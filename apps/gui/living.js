@@ -25,9 +25,9 @@
   // a menu whose entries are buttons; arrows move, Escape closes, the opener gets the focus back
   function menu(entries, opener, label) {
     document.querySelector(".qb-choices")?.remove();
-    const box = make("div", { className: "qb-menu qb-choices" }, ...entries);
-    box.setAttribute("role", "menu");
-    box.setAttribute("aria-label", label);
+    const list = make("div", {}, ...entries), box = make("section", { className: "qb-menu qb-choices" }, list);
+    list.setAttribute("role", "menu");
+    for (const part of [box, list]) part.setAttribute("aria-label", label);
     for (const entry of entries) entry.setAttribute("role", entry.dataset.on === undefined ? "menuitem" : "menuitemradio");
     box.onclick = (event) => { if (event.target.closest("button")) box.hidePopover(); };
     box.onkeydown = (event) => {

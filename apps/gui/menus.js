@@ -48,6 +48,8 @@
       area.setAttribute("aria-controls", "qb-menu-list");
     }
     const label = wanted.sign === "/" ? words.menu_commands : words.menu_mentions;
+    menu.setAttribute("role", "region");
+    menu.setAttribute("aria-label", label);
     const list = make("ul", { id: "qb-menu-list" });
     list.setAttribute("role", "listbox");
     list.setAttribute("aria-label", label);

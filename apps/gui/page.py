@@ -259,6 +259,7 @@ def _conversation(suggestions: Sequence[Suggestion], language: str) -> str:
     words = {key: escape(say(key, language)) for key in _PAGE_WORDS}
     return (
         '<div id="qb-layout"><div id="qb-scroll" tabindex="-1">'
+        f'<h1 class="qb-sr" id="qb-heading" hidden>{escape(say("title", language))}</h1>'
         f'<div id="qb-welcome" hidden><h1>{words["welcome"]}</h1>'
         f'<div class="qb-examples">{examples}</div><div id="qb-start"></div></div>'
         '<div id="qb-turns" role="log" aria-live="polite" aria-relevant="additions"></div>'

@@ -161,6 +161,7 @@ _TEXTS = {
         "{seconds} · tokens: {into} in, {out} out",
         "{seconds} · token：输入 {into}，输出 {out}",
     ),
+    "cached": (" ({count} cached)", "（缓存 {count}）"),
     "cost": ("{amount} {currency}", "{amount} {currency}"),
     "retry": ("Retry", "重试"),
     "try_again": ("Try again", "再试一次"),

@@ -454,6 +454,8 @@ class TurnView:
         text = duration_text(end - begin)
         if into or out:  # an endpoint need not count, and a stopped reply is not counted
             text = say("footer", self._language, seconds=text, into=into, out=out)
+            if self._timeline.cached:
+                text += say("cached", self._language, count=self._timeline.cached)
         if self._timeline.cost:
             amount = f"{self._timeline.cost:.4f}"
             currency = self._timeline.currency

@@ -229,3 +229,10 @@ def test_an_answer_after_a_search_has_to_cite_too() -> None:
     assert "cites no passage" in view_of([*call, found, *answer]).html()
     found = ToolFinished("a", "document_search", 1.0, 1.0, 2.0, True, False, "Nothing was found.")
     assert "cites no passage" not in view_of([*call, found, *answer]).html()
+
+
+def test_the_footer_says_what_was_cached_and_what_it_cost() -> None:
+    usage = Usage(1, 1000, 20, 900, cost=0.0012, currency="CNY")
+    view = view_of([ModelStarted(1, 1.0), TextDelta("Yes."), usage, Done("answer", "Yes.")])
+    view.flush()
+    assert "tokens: 1000 in, 20 out (900 cached) · 0.0012 CNY" in view.html()

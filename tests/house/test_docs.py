@@ -114,7 +114,7 @@ def test_a_translation_has_the_same_blocks(page: Path) -> None:
 def test_the_chinese_readme_is_the_whole_readme() -> None:
     def shape(name: str) -> tuple[object, ...]:
         text = (ROOT / name).read_text(encoding="utf-8").replace("docs/zh/", "docs/")
-        text = text.replace("README.zh.md", "README.md").replace("chat_zh.png", "chat.png")
+        text = text.replace("README.zh.md", "README.md").replace("_zh.png", ".png")
         links = sorted(re.findall(r"\]\(([^)\s]+)\)", text))
         return text.count("\n#"), text.count("\n| "), links
 

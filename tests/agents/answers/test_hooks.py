@@ -200,3 +200,21 @@ def test_a_refusal_is_all_that_is_told(served: Any) -> None:
     asked = served(two_turns(), hooks=[TopicGuard(lambda question: False, "Only numbers.")])
     events = asked.ask("Hello?").trace
     assert [event.text for event in events if event.kind == "text"] == ["Only numbers."]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_who_only_looks_on_does_not_stop_a_run(
+    served: Any, late: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Hook):
+        def on_event(self, event: Any) -> Any:
+            if late:
+                return self.fails()
+            raise ValueError("broken")
+
+        async def fails(self) -> None:
+            raise ValueError("broken")
+
+    assert served(two_turns(), [note], hooks=[Broken()]).ask("What?").text == "It is a secret."
+    assert RAN == ["a secret"]
+    assert "on_event failed" in caplog.text

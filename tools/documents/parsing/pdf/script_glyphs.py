@@ -30,6 +30,11 @@ def with_script_glyphs(page: PageCharacters) -> Floats:
     digits = np.flatnonzero((codes >= 0x30) & (codes <= 0x39))
     if len(digits) < 2:
         return boxes
+    shape = (boxes[digits, 2] - boxes[digits, 0]) / np.maximum(
+        boxes[digits, 3] - boxes[digits, 1], 0.1
+    )
+    if shape.min() > (_NARROW + 0.05) * shape.max():  # nearly every page
+        return boxes
     sizes = np.round(4 * (boxes[digits, 3] - boxes[digits, 1])).astype(np.int64)
     _, groups = np.unique(sizes, return_inverse=True)
     width = boxes[digits, 2] - boxes[digits, 0]
