@@ -9,8 +9,11 @@
 
 Every method is optional, plain or async. One that returns None leaves things as they are; a value
 of the kind that it was given takes that one's place; `Refuse` ends the request, the call or the
-answer with its reason. An error in a method ends the run: a guard that broke guards nothing.
-Only `on_event`, which decides nothing, is passed over, with a line in the log.
+answer with its reason. An error in a method, or a value of another kind, ends the run: a guard that
+broke guards nothing. So does a method that has not come back when the run's budget of seconds is
+used up. Plain methods run in a thread, one after another in a run, so that one that hangs holds up
+neither the budget nor a cancel. Only `on_event`, which decides nothing and runs on the loop, is
+passed over, with a line in the log.
 """
 
 from __future__ import annotations
@@ -149,27 +152,12 @@ class Hooks:
                 found.append(method)
         return found
 
-    async def change(self, name: str, value: Any, *before: Any) -> Any:
-        """Returns the value as the hooks leave it, or the `Refuse` of the first that refuses.
-
-        None says that no hook returned anything: then the value that was shown, perhaps a copy,
-        does not count.
-
-        Args:
-            name: of the method.
-            value: its last argument.
-            *before: the arguments before that.
-        """
-        last = None
-        for method in self._by_name[name]:
-            changed = method(*before, value)
-            if inspect.isawaitable(changed):
-                changed = await changed
-            if isinstance(changed, Refuse):
-                return changed
-            if changed is not None:
-                last = value = changed
-        return last
+    def methods(self, name: str) -> list[tuple[str, Callable[..., Any]]]:
+        """Returns the methods of a name that hooks override, each with its hook's name."""
+        return [
+            (type(getattr(method, "__self__", method)).__name__, method)
+            for method in self._by_name[name]
+        ]
 
     def see(self, event: Event) -> None:
         """Shows an event; called on the run's loop.
@@ -193,16 +181,6 @@ class Hooks:
         self._seeing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a hook's on_event failed", exc_info=error)
-
-    async def first(self, name: str, *arguments: Any) -> Any:
-        """Returns the answer of the first hook that has one, or None."""
-        for method in self._by_name[name]:
-            found = method(*arguments)
-            if inspect.isawaitable(found):
-                found = await found
-            if found is not None:
-                return found
-        return None
 
 
 NO_HOOKS = Hooks()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import sys
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from qwenbelt.agents.hooks import Hooks
+from qwenbelt.agents.runtime.hooked import RunHooks
 from qwenbelt.core.events import ElicitationAnswered, ElicitationAsked, Event
 from qwenbelt.core.language import user_language
 from qwenbelt.tools.base import Question
 from qwenbelt.tools.mcp.forms import FormField, form_faults, form_fields, form_values
 
+log = logging.getLogger(__name__)
 Values = Mapping[str, Any] | None
 _WORDS = {
     "en": (
@@ -39,7 +41,7 @@ class Elicitor:
         heard: whether who reads the events can answer; not so in the run of a subagent.
     """
 
-    def __init__(self, emit: Callable[[Event], None], hooks: Hooks, *, heard: bool) -> None:
+    def __init__(self, emit: Callable[[Event], None], hooks: RunHooks, *, heard: bool) -> None:
         self._heard = heard
         self._emit = emit
         self._hooks = hooks
@@ -82,6 +84,8 @@ class Elicitor:
                 )
                 self._emit(event)
                 values = await future
+        except Exception:  # of a hook; it ends the run once the call has ended
+            log.info("a hook's on_elicitation failed", exc_info=True)
         finally:
             if not answer.done():
                 answer.set_result(values)
@@ -106,6 +110,8 @@ class Elicitor:
             _, (_, future) = self._waiting.popitem()
             if not future.done():
                 future.set_result(None)
+        for task in self._tasks:
+            task.cancel()  # a hook that has not come back
 
 
 def ask_values_in_terminal(event: ElicitationAsked) -> Values:

@@ -38,6 +38,7 @@ from qwenbelt.agents.runtime.context_window import Window, summarizer
 from qwenbelt.agents.runtime.elicitation import Elicitor
 from qwenbelt.agents.runtime.history import History, unanswered_calls
 from qwenbelt.agents.runtime.hooked import (
+    RunHooks,
     RunRefused,
     hooked_answer,
     hooked_reply,
@@ -103,7 +104,6 @@ class AgentLoop:
         self.plan = plan
         self._emit = emit
         self._asked = asked
-        self.elicitor = Elicitor(emit, plan.hooks, heard=plan.parent is None)
         self._turn = 0
         self._unusable = 0
         self._farewell: Ending | None = None
@@ -112,6 +112,8 @@ class AgentLoop:
         self._history: History | None = None
         above = plan.parent.spending if plan.parent is not None else None
         self._spending = Spending(plan.budget, plan.model.url, plan.model.name, above)
+        self._hooks = RunHooks(plan.hooks, self._spending.seconds_left)
+        self.elicitor = Elicitor(emit, self._hooks, heard=plan.parent is None)
         self._own_artifacts = plan.artifacts is None
         self._artifacts = plan.artifacts or ArtifactStore(plan.folder)
         self._tools = dict(plan.tools)
@@ -154,7 +156,7 @@ class AgentLoop:
             try:
                 incoming = await self._ask(last)
                 reply = incoming.reply
-                await hooked_reply(self.plan.hooks, reply)
+                await hooked_reply(self._hooks, reply)
                 if reply.calls and last is None:
                     self._telling.release(reply.text)
                 outcomes = await self._outcomes(incoming)
@@ -174,7 +176,7 @@ class AgentLoop:
                 await self._discard()
                 self._replace_answer(str(refusal))
                 self._telling.say(str(refusal))
-                return Ending("refused", str(refusal))
+                return Ending(refusal.reason, str(refusal))
 
     def send(self, text: str) -> None:
         """Takes a message of the person, for the next request."""
@@ -203,9 +205,13 @@ class AgentLoop:
         """What is left to do once there is an answer."""
         if self.typed is not None and self.typed.is_there:
             await asyncio.to_thread(self.typed.verify, self.plan.files)
-        if self.plan.hooks.has("before_answer"):
+        if self._hooks.has("before_answer"):
             text = self.answer()
-            changed = await hooked_answer(self.plan.hooks, text)
+            try:
+                changed = await hooked_answer(self._hooks, text)
+            except BaseException:
+                self._replace_answer("")  # what no hook has let pass is not told
+                raise
             if changed != text:
                 self._replace_answer(changed)
                 told = changed
@@ -237,6 +243,7 @@ class AgentLoop:
         if reply.calls or reply.text.strip():
             self.history.add(reply, outcomes)
         self._spending.tool_calls += len(reply.calls)
+        self._hooks.check()
         return outcomes
 
     async def _resume(self) -> None:
@@ -306,7 +313,7 @@ class AgentLoop:
         attempts = ReplyAttempts(self.plan.model, self._shorten, self._adapted, self._waiting)
         await self._fit()
         while True:
-            request = await hooked_request(self.plan.hooks, self._request(last), self._turn)
+            request = await hooked_request(self._hooks, self._request(last), self._turn)
             try:
                 return await self._receive(request, self._scheduler(last))
             except EndpointError as error:
@@ -516,7 +523,7 @@ class AgentLoop:
                 count_nested=self._count_nested,
                 claim=lambda: self._spending.claim(plan.language),
                 background=self._background,
-                hooks=plan.hooks,
+                hooks=self._hooks,
                 unwrap=plan.deferred.unwrapped if plan.deferred is not None else same_call,
             )
         )

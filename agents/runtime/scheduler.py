@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from qwenbelt.agents.hooks import NO_HOOKS, HookCall, Hooks
+from qwenbelt.agents.hooks import NO_HOOKS, HookCall
 from qwenbelt.agents.models.deltas import ToolCall, WirePiece
 from qwenbelt.agents.prompts import (
     BY_THE_USER,
@@ -50,7 +50,7 @@ from qwenbelt.agents.runtime.background import BackgroundCalls
 from qwenbelt.agents.runtime.code.code_mode import CodeMode, NestedCalls, held_by
 from qwenbelt.agents.runtime.code.early_calls import early_calls
 from qwenbelt.agents.runtime.execution import STOP_GRACE, Execution
-from qwenbelt.agents.runtime.hooked import hooked_call, hooked_outcome
+from qwenbelt.agents.runtime.hooked import RunHooks, hooked_call, hooked_outcome
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed_outcome, shaped_outcome
 from qwenbelt.agents.runtime.resource_queue import Admission, Limits
 from qwenbelt.agents.runtime.scheduled_call import ScheduledCall, moved_behind
@@ -122,7 +122,7 @@ class SchedulerContext:
     count_nested: Callable[[], str] = lambda: ""
     claim: Callable[[], str] = lambda: ""
     background: BackgroundCalls | None = None
-    hooks: Hooks = NO_HOOKS
+    hooks: RunHooks = field(default_factory=lambda: RunHooks(NO_HOOKS))
     unwrap: Callable[[ToolCall], ToolCall] = same_call
     labels: ConversationLabels = field(default_factory=ConversationLabels)
 
