@@ -186,9 +186,7 @@ def _read_server(name: str, given: object) -> ServerConfig | None:
         values["exclude_tools"] = _texts_entry(where, entry, "exclude_tools")
     for key in ("apps", "instructions"):
         if entry.get(key) is not None:
-            if not isinstance(entry[key], bool):
-                raise ConfigError(f"{where}.{key} must be true or false.")
-            values[key] = entry[key]
+            values[key] = _switch_entry(where, key, entry[key])
     values["protocol"] = _protocol_entry(where, entry.get("protocol"))
     values["approve"] = _approval_entry(where, entry.get("approve"))
     return ServerConfig(**values)
@@ -313,6 +311,12 @@ def _seconds_entry(where: str, key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e6:
         raise ConfigError(f"{where}.{key} must be a number of seconds above 0, not {value!r}.")
     return float(value)
+
+
+def _switch_entry(where: str, key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{where}.{key} must be true or false.")
+    return value
 
 
 def _protocol_entry(where: str, value: object) -> str:
