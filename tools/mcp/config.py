@@ -184,9 +184,7 @@ def _read_server(name: str, given: object) -> ServerConfig | None:
         values["tools"] = None if "*" in tools else tools
     if entry.get("exclude_tools") is not None:
         values["exclude_tools"] = _texts_entry(where, entry, "exclude_tools")
-    for key in ("apps", "instructions"):
-        if entry.get(key) is not None:
-            values[key] = _switch_entry(where, key, entry[key])
+    values |= _switch_entries(where, entry)
     values["protocol"] = _protocol_entry(where, entry.get("protocol"))
     values["approve"] = _approval_entry(where, entry.get("approve"))
     return ServerConfig(**values)
@@ -313,10 +311,12 @@ def _seconds_entry(where: str, key: str, value: object) -> float:
     return float(value)
 
 
-def _switch_entry(where: str, key: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ConfigError(f"{where}.{key} must be true or false.")
-    return value
+def _switch_entries(where: str, entry: Mapping[str, Any]) -> dict[str, bool]:
+    found = {k: entry[k] for k in ("apps", "instructions") if entry.get(k) is not None}
+    for key, value in found.items():
+        if not isinstance(value, bool):
+            raise ConfigError(f"{where}.{key} must be true or false.")
+    return found
 
 
 def _protocol_entry(where: str, value: object) -> str:
