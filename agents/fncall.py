@@ -261,6 +261,9 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             messages = with_system(messages, PLAN[language], last=True)
         if self.skills is not None:
             messages = with_system(messages, self.skills.listing(language), last=True)
+        told = self._sources.told(self.function_map, language)
+        for text in told:
+            messages = with_system(messages, text, last=True)
         model = model_for(self.llm, self.tool_form)
         if recorded is not None:
             from qwenbelt.agents.sessions.durable import RecordedModel
@@ -298,6 +301,7 @@ class FnCallAgent(Asking, StockFnCallAgent):  # type: ignore[misc]
             recorder=recorder,
             views=self._views,
             background=self.background,
+            untrusted=told,
         )
         if self.evidence_first and files.by_name:
             self._look_up_first(plan)

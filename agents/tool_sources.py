@@ -9,6 +9,8 @@ from typing import Any
 
 from qwenbelt.tools.base import ToolSource
 
+_MOST_TOLD = 8000  # characters of all sources together
+
 
 class ToolSources:
     """The sources of an agent's tools, where they have any.
@@ -31,6 +33,23 @@ class ToolSources:
             for source, known in self._known.values():
                 if known <= tools.keys():
                     _bring_up_to_date(tools, source, known)
+
+    def told(self, tools: MutableMapping[str, Any], language: str) -> list[str]:
+        """Returns what the sources of these tools say about themselves, in the tools' order.
+
+        What comes after `_MOST_TOLD` characters is left out, whole.
+        """
+        found: dict[int, str] = {}
+        for tool in tools.values():
+            source = getattr(tool, "source", None)
+            if source is not None and id(source) not in found:
+                found[id(source)] = source.told(language)
+        room, told = _MOST_TOLD, []
+        for text in found.values():
+            room -= len(text)
+            if text and room >= 0:
+                told.append(text)
+        return told
 
     async def settled(self) -> None:
         """Waits a moment for changes that have been announced."""

@@ -176,6 +176,9 @@ class ToolSource(Protocol):
     def current(self) -> Mapping[str, Tool]:
         """Returns what is offered now, by name; the same objects while nothing changes."""
 
+    def told(self, language: str) -> str:
+        """Returns what it says about itself, marked as its own words; the same at each call."""
+
     async def settled(self) -> None:
         """Waits a moment for changes that have been announced."""
 

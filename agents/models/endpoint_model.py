@@ -30,7 +30,7 @@ from qwenbelt.agents.models.dialects import (
 from qwenbelt.agents.models.endpoints import key_of
 from qwenbelt.agents.models.rate_limits import Gate, gate_for, rate_of
 from qwenbelt.agents.models.refusals import refused_tools, wants_thoughts
-from qwenbelt.agents.models.repetition import EndlessReply
+from qwenbelt.agents.models.repetition import SMALL_MODELS, EndlessReply
 from qwenbelt.agents.models.uploads import needs_placing, placed_files
 from qwenbelt.agents.prompts import PICTURES_MARK, RESULT_OF
 from qwenbelt.core.errors import ConfigError, EndpointError, one_line
@@ -321,11 +321,12 @@ class EndpointModel:
             )
             bare = replace(request, tools=())
             source = steps.pieces(self.body(bare), request.tools, choice, request.language)
-        endless = EndlessReply()
+        # where small models run, and nothing ends a reply; other text may repeat itself on purpose
+        endless = EndlessReply() if self.dialect.name in SMALL_MODELS else None
         async with aclosing(source):
             async for piece in source:
                 yield piece
-                if endless.grew(piece):
+                if endless is not None and endless.grew(piece):
                     yield Finish("length", endless=True)
                     return
 

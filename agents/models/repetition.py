@@ -14,6 +14,7 @@ WORDS = 1000  # characters of repeated words: no end will come
 SIGNS = 4000  # of repeated signs: rulers, empty cells and rows of zeros may be meant
 _DISTINCT = 4  # characters from which a repeated part counts as words
 _LOOK_EVERY = 400
+SMALL_MODELS = ("llamacpp", "ollama", "local")  # dialects
 
 
 def repeated_part(text: str, size: int) -> str:

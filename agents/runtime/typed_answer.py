@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.answers.prompts import FINAL_TOOL_DOES, TOO_EARLY
-from qwenbelt.agents.models.deltas import CallDelta, ToolCall, WirePiece
+from qwenbelt.agents.models.deltas import CallDelta, Finish, ToolCall, WirePiece
 from qwenbelt.agents.models.dialects import structured_fields
+from qwenbelt.agents.models.repetition import EndlessReply
 from qwenbelt.agents.prompts import CUT_OFF as CUT_OFF_CALL
 from qwenbelt.agents.runtime.outcome import CallOutcome, failed_outcome
 from qwenbelt.agents.runtime.reply_ends import WHOLE
@@ -172,11 +173,15 @@ class TypedAnswer:
         return bounded
 
     async def pieces(self, request: Any) -> AsyncGenerator[WirePiece, None]:
-        """Yields the pieces of a reply."""
+        """Yields the pieces of a reply, and breaks off one that only repeats itself."""
+        endless = EndlessReply()
         async with aclosing(self._model.pieces(request)) as reply:
             async for piece in reply:
                 yield piece
                 self._watch(piece)
+                if endless.grew(piece):
+                    yield Finish("length", endless=True)
+                    return
 
     @property
     def plain(self) -> Any:

@@ -71,12 +71,12 @@ def test_thoughts_and_arguments_count_too(kind: Any) -> None:
     assert EndlessReply().grew(kind("so it is. " * 200))
 
 
-def asked(*texts: str) -> tuple[list[Any], ScriptedServer]:
+def asked(*texts: str, dialect: str = "llamacpp") -> tuple[list[Any], ScriptedServer]:
     scenario = Scenario()
     for text in texts:
         scenario = scenario.turn(text=text)
     with ScriptedServer(scenario) as server:
-        llm = {"model": "m", "model_server": server.url, "api_key": "k"}
+        llm = {"model": "m", "model_server": server.url, "api_key": "k", "dialect": dialect}
         events = list(FnCallAgent([], llm=llm).events("Which region?"))
     return events, server
 
@@ -98,3 +98,8 @@ def test_a_model_that_goes_on_so_ends_the_run() -> None:
     events, server = asked(*["West, " * 5000] * 4)
     assert len(server.requests) == 3
     assert events[-1].reason == "length"
+
+
+def test_elsewhere_text_may_repeat_itself() -> None:
+    events, _ = asked("West, " * 5000, dialect="vllm")
+    assert events[-1].text == "West, " * 5000

@@ -258,6 +258,7 @@ def welcome(params: dict) -> dict:
         "protocolVersion": params["protocolVersion"],
         "capabilities": {name: {"listChanged": FAULT == "grows"} for name in offered},
         "serverInfo": {"name": "faulty", "version": "1"},
+        "instructions": os.environ.get("FAULTY_SAYS", ""),
     }
 
 

@@ -8,6 +8,7 @@ import sys
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import Completion, CompletionArgument
+from pydantic import BaseModel
 
 server = MCPServer("sdk", log_level="ERROR")
 cancelled = 0
@@ -62,6 +63,19 @@ async def wait_long() -> str:
         cancelled += 1
         raise
     return "waited"
+
+
+class Size(BaseModel):
+    """What `order` asks."""
+
+    size: str
+
+
+@server.tool()
+async def order(ctx: Context) -> str:
+    """Asks for a size in the old way: a request of its own, in the middle of the call."""
+    answer = await ctx.elicit("Which size?", Size)
+    return f"{answer.action} {answer.data.size if answer.action == 'accept' else ''}"
 
 
 @server.tool()

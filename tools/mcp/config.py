@@ -7,7 +7,8 @@ The form is the one of qwen-agent (and of most MCP clients), with some keys of o
         "env": {"TOKEN": "${TOKEN}"}, "cwd": "data",      # or "url", "type", "headers"
         "start_timeout": 30, "call_timeout": 120,         # seconds
         "tools": ["read_query"], "exclude_tools": [], "approve": "ask",
-        "auth": "oauth"}}}                                # see `login.options`
+        "auth": "oauth",                                  # see `login.options`
+        "protocol": "2025-11-25", "instructions": false}}}
 
 Other clients' files and keys are read as well; see `config_forms`.
 
@@ -38,6 +39,7 @@ START_TIMEOUT = 30.0
 CALL_TIMEOUT = 120.0
 TASK_TIMEOUT = 3600.0
 SSE_READ_TIMEOUT = 300.0
+OLD_PROTOCOL = "2025-11-25"  # the last one whose servers may ask back in the middle of a call
 
 _TYPES: dict[str, Kind] = {  # without dashes and underscores
     "stdio": "stdio",
@@ -65,6 +67,8 @@ _KEYS = (
     "approve",
     "auth",
     "apps",
+    "protocol",
+    "instructions",
 )
 _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _ASKED = re.compile(r"\$\{(?:input|prompt|command):([^}]*)\}")
@@ -91,6 +95,8 @@ class ServerConfig:
         approve: "ask" or "never" for tools that are not read-only, "auto", or None.
         login: how to log in there.
         apps: whether its pages (MCP Apps) may be shown in the chat, each in a sandboxed frame.
+        protocol: the only protocol to speak, or "" for the newest that the server knows.
+        instructions: whether the model is given what the server says about itself.
     """
 
     name: str
@@ -110,6 +116,8 @@ class ServerConfig:
     approve: Approve | None = None
     login: LoginOptions = field(default_factory=LoginOptions)
     apps: bool = False
+    protocol: str = ""
+    instructions: bool = True
 
     @property
     def place(self) -> str:
@@ -176,9 +184,8 @@ def _read_server(name: str, given: object) -> ServerConfig | None:
         values["tools"] = None if "*" in tools else tools
     if entry.get("exclude_tools") is not None:
         values["exclude_tools"] = _texts_entry(where, entry, "exclude_tools")
-    if not isinstance(entry.get("apps", False), bool):
-        raise ConfigError(f"{where}.apps must be true or false.")
-    values["apps"] = entry.get("apps", False)
+    values |= _switch_entries(where, entry)
+    values["protocol"] = _protocol_entry(where, entry.get("protocol"))
     values["approve"] = _approval_entry(where, entry.get("approve"))
     return ServerConfig(**values)
 
@@ -302,6 +309,22 @@ def _seconds_entry(where: str, key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e6:
         raise ConfigError(f"{where}.{key} must be a number of seconds above 0, not {value!r}.")
     return float(value)
+
+
+def _switch_entries(where: str, entry: Mapping[str, Any]) -> dict[str, bool]:
+    found = {k: entry[k] for k in ("apps", "instructions") if entry.get(k) is not None}
+    for key, value in found.items():
+        if not isinstance(value, bool):
+            raise ConfigError(f"{where}.{key} must be true or false.")
+    return found
+
+
+def _protocol_entry(where: str, value: object) -> str:
+    if value is None or value == "auto":
+        return ""
+    if value == OLD_PROTOCOL:
+        return OLD_PROTOCOL
+    raise ConfigError(f"{where}.protocol is {value!r}.", fix=f'Use "auto" or "{OLD_PROTOCOL}".')
 
 
 def _approval_entry(where: str, value: object) -> Approve | None:

@@ -26,7 +26,7 @@ from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.session import Offer
 
 FRESH_SECONDS = 24 * 3600.0
-_FORM = 1  # raised when what an entry holds changes
+_FORM = 2  # raised when what an entry holds changes
 _LARGEST = 8_000_000  # bytes of an entry
 
 
@@ -81,6 +81,7 @@ def _path(config: ServerConfig) -> Path | None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = [
         [_FORM, config.kind, config.command, list(config.args), config.cwd, config.url],
+        [config.protocol],
         [sorted(config.env.items()), sorted(config.headers.items())],
     ]
     name = hashlib.blake2b(json.dumps(place).encode(), key=_key(folder), digest_size=20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 import os
+import re
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -15,12 +16,16 @@ from mcp_types import Tool as Declaration
 
 from qwenbelt.core.closing import Closing
 from qwenbelt.core.errors import ConfigError
+from qwenbelt.core.terminal import terminal_text
 from qwenbelt.tools.mcp.apps import is_for_apps_only
 from qwenbelt.tools.mcp.config import ServerConfig, read_config
 from qwenbelt.tools.mcp.connection import ServerConnection
 from qwenbelt.tools.mcp.kept_offers import kept_offer
 from qwenbelt.tools.mcp.session import Offer, all_entries
 
+INSTRUCTIONS_LENGTH = 2000  # characters that a server may say about itself to the model
+_LEFT_OUT = "\n[…]\n"
+_MARKS = re.compile(r"</?\s*server_words[^>]*>?", re.IGNORECASE)
 RESOURCE_TOOLS = ("list_resources", "read_resource")
 log = logging.getLogger("qwenbelt.mcp")
 
@@ -154,6 +159,20 @@ def allowed_tools(config: ServerConfig, offer: Offer) -> list[Declaration]:
     known = {tool.name: tool for tool in offered if tool.name not in config.exclude_tools}
     names = known if config.tools is None else config.tools
     return [known[name] for name in names if name in known]
+
+
+def instructions_of(config: ServerConfig, offer: Offer) -> str:
+    """Returns what a server says about itself for the model: bounded, and unable to end its mark.
+
+    It is a stranger's text: shortened in the middle, without characters that nobody sees.
+    """
+    if not config.instructions:
+        return ""
+    text = _MARKS.sub("", terminal_text(offer.instructions)).strip()
+    if len(text) <= INSTRUCTIONS_LENGTH:
+        return text
+    cut = INSTRUCTIONS_LENGTH - len(_LEFT_OUT)
+    return text[: cut * 3 // 4].rstrip() + _LEFT_OUT + text[-(cut // 4) :].lstrip()
 
 
 def _timer(

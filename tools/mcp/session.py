@@ -119,7 +119,7 @@ class McpSession:
         self._changed = False
         self._relisting: asyncio.Task[None] | None = None
         self._kind = kind or config.kind
-        self._mode = "legacy" if legacy else "auto"
+        self._mode = "legacy" if legacy or config.protocol else "auto"
         self._closing = asyncio.Event()
         self._stdio: StdioServer | None = None
         self._client: Client | None = None

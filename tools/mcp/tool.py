@@ -34,7 +34,13 @@ from qwenbelt.tools.mcp.apps import app_of, keep_app, page_of
 from qwenbelt.tools.mcp.config import Approve
 from qwenbelt.tools.mcp.connection import ServerConnection
 from qwenbelt.tools.mcp.results import ResultReader, plain_text
-from qwenbelt.tools.mcp.servers import RESOURCE_TOOLS, McpServers, allowed_tools, log
+from qwenbelt.tools.mcp.servers import (
+    RESOURCE_TOOLS,
+    McpServers,
+    allowed_tools,
+    instructions_of,
+    log,
+)
 from qwenbelt.tools.mcp.session import Offer, Report, list_resources
 from qwenbelt.tools.mcp.strings import say
 from qwenbelt.tools.mcp.tasks import HeldTask, needs_task, note_path
@@ -104,6 +110,8 @@ class ServerTools:
         self._lock = threading.Lock()
         self._take(offer)
         self._first = frozenset(self._makers)
+        # those of the first offer for good: the beginning of a prompt must not change
+        self._instructions = instructions_of(connection.config, offer)
 
     def offered_at_first(self) -> Set[str]:
         """Returns the names that were offered when the tools were made."""
@@ -121,6 +129,12 @@ class ServerTools:
                 found[name].source = self
                 self._tools[name] = found[name]
             return found
+
+    def told(self, language: str) -> str:
+        """Returns the server's instructions for the model, marked as its own words; "" for none."""
+        name = self._connection.config.name
+        said = self._instructions
+        return said and say("instructions", language, server=name, text=said)
 
     async def settled(self) -> None:
         """Waits a moment for changes that the server has announced."""
