@@ -153,12 +153,12 @@ def test_names_that_are_not_utf8_are_told_in_utf8(tmp_path: Path) -> None:
 
 
 def test_spellings_and_names_that_differ_by_case(tmp_path: Path) -> None:
-    text = HEAD.replace("bad", "表格").format("读取表格，并汇总。")  # noqa: RUF001
+    text = HEAD.replace("bad", "表格").format("读取表格，并汇总。")
     place = tmp_path / "skills" / "表格"
     place.mkdir(parents=True)
     (place / "SKILL.md").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
     (found,) = SkillLibrary([tmp_path / "skills"])
-    assert (found.name, found.description) == ("表格", "读取表格，并汇总。")  # noqa: RUF001
+    assert (found.name, found.description) == ("表格", "读取表格，并汇总。")
     assert not examine(place).findings
     (place / "skill.md").write_text("other")
     if len(list(place.iterdir())) == 2:  # where the file system tells them apart
