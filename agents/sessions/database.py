@@ -15,12 +15,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from qwenbelt.agents.sessions.owners import other_at_work, this_process
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.extras import require_extra
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.processes import PerProcess
 
 Message = dict[str, Any]
+Turn = tuple[int, bool, list[Message]]
 _POSTGRES = ("postgresql://", "postgres://")
 SESSION_TABLES = (
     "CREATE TABLE IF NOT EXISTS qwenbelt_session_turns ("
@@ -31,6 +33,8 @@ SESSION_TABLES = (
     "PRIMARY KEY (session, turn, place))",
     "CREATE TABLE IF NOT EXISTS qwenbelt_session_uses ("
     "session TEXT NOT NULL PRIMARY KEY, used DOUBLE PRECISION NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS qwenbelt_session_owners ("
+    "session TEXT NOT NULL PRIMARY KEY, turn INTEGER NOT NULL, owner TEXT NOT NULL)",
 )
 
 _MAKING = 0x51574279  # the lock under which tables are made
@@ -110,6 +114,16 @@ class StoreTables:
                 ) from error
 
     @contextmanager
+    def _writing(self, name: str) -> Iterator[Any]:
+        """Gives what `_transaction` gives, to one process at a time for the rows of a name."""
+        with self._transaction() as run:
+            if self._postgres:
+                run("SELECT pg_advisory_xact_lock(hashtext(?))", (f"qwenbelt {name}",))
+            else:
+                run("BEGIN IMMEDIATE", ())
+            yield run
+
+    @contextmanager
     def _connection(self) -> Iterator[Any]:
         """Gives a connection; those to a server are kept for the next ones of this process."""
         if not self._postgres:
@@ -168,57 +182,62 @@ class SessionDatabase(StoreTables):
     def __init__(self, place: str | Path) -> None:
         super().__init__(place, SESSION_TABLES)
 
-    def turns(self, session: str) -> list[tuple[int, bool, list[Message]]]:
+    def turns(self, session: str) -> list[Turn]:
         """Returns the turns of a session in order: number, whether it is open, messages."""
         with self._transaction() as run:
-            rows = run(
-                "SELECT turn, is_open FROM qwenbelt_session_turns WHERE session = ? ORDER BY turn",
-                (session,),
-            )
-            said = run(
-                "SELECT turn, message FROM qwenbelt_session_messages WHERE session = ? "
-                "ORDER BY turn, place",
-                (session,),
-            )
-        messages: dict[int, list[Message]] = {}
-        for turn, text in said:
-            messages.setdefault(turn, []).append(loads_bounded(text))
-        return [(turn, bool(is_open), messages.get(turn, [])) for turn, is_open in rows]
+            return _turns(run, session)
+
+    def take(self, session: str, question: Sequence[Message]) -> tuple[list[Turn], Turn]:
+        """Returns the turns before a question, and its own: an open one of the same, or a new one.
+
+        Raises:
+            InputError: another process is answering in the session.
+        """
+        asked = list(question)
+        with self._writing(session) as run:
+            turns = _turns(run, session)
+            if turns and turns[-1][1]:
+                owners = run(
+                    "SELECT owner FROM qwenbelt_session_owners WHERE session = ? AND turn = ?",
+                    (session, turns[-1][0]),
+                )
+                if owners and (process := other_at_work(owners[0][0])):
+                    raise InputError(
+                        f"The session {session!r} is answering in process {process}.",
+                        fix="Wait until that has ended, or ask in a fork of the session.",
+                    )
+                if turns[-1][2][: len(asked)] == asked:
+                    _own(run, session, turns[-1][0])
+                    return turns[:-1], turns[-1]
+                _close(run, session, turns[-1][0])
+            number = _begin(run, session, asked)
+            _own(run, session, number)
+        return turns, (number, True, asked)
+
+    def disown(self, session: str, turn: int) -> None:
+        """Leaves an open turn to any process that asks."""
+        with self._transaction() as run:
+            _disown(run, session, turn)
 
     def begin(self, session: str, messages: Sequence[Message]) -> int:
         """Opens a turn with its question; returns its number."""
-        with self._transaction() as run:
-            ((last,),) = run(
-                "SELECT COALESCE(MAX(turn), 0) FROM qwenbelt_session_turns WHERE session = ?",
-                (session,),
-            )
-            turn = int(last) + 1
-            run("INSERT INTO qwenbelt_session_turns VALUES (?, ?, 1)", (session, turn))
-            run(
-                "INSERT INTO qwenbelt_session_uses VALUES (?, ?) "
-                "ON CONFLICT (session) DO UPDATE SET used = excluded.used",
-                (session, time.time()),
-            )
-            _append(run, session, turn, messages)
-        return turn
+        with self._writing(session) as run:
+            return _begin(run, session, messages)
 
     def append(self, session: str, turn: int, messages: Sequence[Message]) -> None:
         """Adds messages to a turn."""
-        with self._transaction() as run:
+        with self._writing(session) as run:
             _append(run, session, turn, messages)
 
     def replace(self, session: str, turn: int, messages: Sequence[Message]) -> None:
         """Puts the whole of a turn in its place and closes it."""
-        with self._transaction() as run:
+        with self._writing(session) as run:
             run(
                 "DELETE FROM qwenbelt_session_messages WHERE session = ? AND turn = ?",
                 (session, turn),
             )
             _append(run, session, turn, messages)
-            run(
-                "UPDATE qwenbelt_session_turns SET is_open = 0 WHERE session = ? AND turn = ?",
-                (session, turn),
-            )
+            _close(run, session, turn)
 
     def copy(self, session: str, other: str, turns: int) -> None:
         """Copies the first turns of a session into another one.
@@ -226,7 +245,7 @@ class SessionDatabase(StoreTables):
         Raises:
             InputError: the other one is there already.
         """
-        with self._transaction() as run:
+        with self._writing(other) as run:
             if run("SELECT 1 FROM qwenbelt_session_turns WHERE session = ? LIMIT 1", (other,)):
                 raise InputError(f"There is a session {other!r} already.")
             first = run(
@@ -245,7 +264,7 @@ class SessionDatabase(StoreTables):
 
     def drop(self, session: str, turns: int | None = None) -> None:
         """Forgets the last turns of a session, or all of them."""
-        with self._transaction() as run:
+        with self._writing(session) as run:
             numbers = run(
                 "SELECT turn FROM qwenbelt_session_turns WHERE session = ? ORDER BY turn DESC",
                 (session,),
@@ -284,6 +303,58 @@ class SessionDatabase(StoreTables):
         with self._transaction() as run:
             rows = run("SELECT DISTINCT session FROM qwenbelt_session_turns ORDER BY session", ())
         return [row[0] for row in rows]
+
+
+def _turns(run: Any, session: str) -> list[Turn]:
+    rows = run(
+        "SELECT turn, is_open FROM qwenbelt_session_turns WHERE session = ? ORDER BY turn",
+        (session,),
+    )
+    said = run(
+        "SELECT turn, message FROM qwenbelt_session_messages WHERE session = ? "
+        "ORDER BY turn, place",
+        (session,),
+    )
+    messages: dict[int, list[Message]] = {}
+    for turn, text in said:
+        messages.setdefault(turn, []).append(loads_bounded(text))
+    return [(turn, bool(is_open), messages.get(turn, [])) for turn, is_open in rows]
+
+
+def _begin(run: Any, session: str, messages: Sequence[Message]) -> int:
+    ((last,),) = run(
+        "SELECT COALESCE(MAX(turn), 0) FROM qwenbelt_session_turns WHERE session = ?",
+        (session,),
+    )
+    turn = int(last) + 1
+    run("INSERT INTO qwenbelt_session_turns VALUES (?, ?, 1)", (session, turn))
+    run(
+        "INSERT INTO qwenbelt_session_uses VALUES (?, ?) "
+        "ON CONFLICT (session) DO UPDATE SET used = excluded.used",
+        (session, time.time()),
+    )
+    _append(run, session, turn, messages)
+    return turn
+
+
+def _own(run: Any, session: str, turn: int) -> None:
+    run(
+        "INSERT INTO qwenbelt_session_owners VALUES (?, ?, ?) ON CONFLICT (session) "
+        "DO UPDATE SET turn = excluded.turn, owner = excluded.owner",
+        (session, turn, this_process()),
+    )
+
+
+def _disown(run: Any, session: str, turn: int) -> None:
+    run("DELETE FROM qwenbelt_session_owners WHERE session = ? AND turn = ?", (session, turn))
+
+
+def _close(run: Any, session: str, turn: int) -> None:
+    run(
+        "UPDATE qwenbelt_session_turns SET is_open = 0 WHERE session = ? AND turn = ?",
+        (session, turn),
+    )
+    _disown(run, session, turn)
 
 
 def _append(run: Any, session: str, turn: int, messages: Sequence[Message]) -> None:

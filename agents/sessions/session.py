@@ -44,6 +44,8 @@ class Session:
     """
 
     def __init__(self, place: str | Path, name: str = "default") -> None:
+        if not isinstance(name, str):
+            raise InputError(f"The name of a session is a text, not {name!r}.")
         self.name = name
         self._database = SessionDatabase(place)
 
@@ -72,10 +74,9 @@ class Session:
         Raises:
             InputError: a session of that name is there, or there are fewer turns.
         """
-        count = len(self.turns)
-        wanted = count if at is None else at
-        if not 0 <= wanted <= count:
-            raise InputError(f"The session has {count} turns, not {at}.")
+        wanted = self._count(at)
+        if name is not None and not isinstance(name, str):
+            raise InputError(f"The name of a session is a text, not {name!r}.")
         if name is None:
             known = set(self._database.names())
             name = next(n for k in range(2, 10**9) if (n := f"{self.name}~{k}") not in known)
@@ -88,10 +89,28 @@ class Session:
         Raises:
             InputError: there are fewer.
         """
+        self._database.drop(self.name, self._count(turns))
+
+    def _count(self, wanted: object) -> int:
+        """Returns a number of turns that are there; all of them for None.
+
+        Raises:
+            InputError: it is no number, there are fewer, or nothing was said under the name.
+        """
         count = len(self.turns)
-        if not 0 <= turns <= count:
-            raise InputError(f"The session has {count} turns, not {turns}.")
-        self._database.drop(self.name, turns)
+        if not count and wanted != 0:
+            known = ", ".join(repr(name) for name in self._database.names()[:10])
+            raise InputError(
+                f"There is no session {self.name!r} in the database.",
+                fix=f"Known are: {known or 'none'}.",
+            )
+        if wanted is None:
+            return count
+        if isinstance(wanted, bool) or not isinstance(wanted, int):
+            raise InputError(f"The number of turns is a whole number, not {wanted!r}.")
+        if not 0 <= wanted <= count:
+            raise InputError(f"The session has {count} turns, not {wanted}.")
+        return wanted
 
     def clear(self) -> None:
         """Forgets the whole session."""
@@ -142,18 +161,13 @@ class Session:
         """Returns the messages to send for a question, and what records its turn.
 
         An open turn of the same question is gone on with; another open turn is closed.
+
+        Raises:
+            InputError: another process is answering in the session.
         """
-        kept = recorder or TurnRecorder
-        turns = self._database.turns(self.name)
-        before = [message for _, _, messages in turns for message in messages]
-        if turns and turns[-1][1]:
-            number, _, messages = turns[-1]
-            asked = list(question)
-            if messages[: len(asked)] == asked:
-                return before, kept(self, number, messages)
-            self._database.replace(self.name, number, messages)
-        number = self._database.begin(self.name, question)
-        return [*before, *question], kept(self, number, list(question))
+        before, (number, _, known) = self._database.take(self.name, question)
+        sent = [message for _, _, messages in before for message in messages]
+        return [*sent, *known], (recorder or TurnRecorder)(self, number, known)
 
 
 @dataclass(frozen=True)
@@ -264,6 +278,7 @@ class TurnRecorder:
         if self._writing:
             await asyncio.gather(*self._writing, return_exceptions=True)
         if reason in _CALLED:
+            await asyncio.to_thread(self._database.disown, self._name, self._turn)
             return
         kept = [*self._begun, *messages]
         await asyncio.to_thread(self._database.replace, self._name, self._turn, kept)

@@ -12,10 +12,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from qwenbelt.core.errors import ConfigError, ToolError
+from qwenbelt.core.errors import ConfigError, ToolError, ToolRefused
 from qwenbelt.tools.code_interpreter.tool import CodeInterpreter
 
 pytest.importorskip("jupyter_server")
@@ -119,3 +120,13 @@ def test_a_wrong_token_and_a_missing_server_are_one_clear_line(make, server):
 
 def test_the_description_says_where_the_code_runs():
     assert "Jupyter server" in CodeInterpreter({"server": "http://x"}).function["description"]
+
+
+def test_code_there_is_refused_the_tools_in_one_clear_line(run):
+    run.context.calls = SimpleNamespace(functions=[], most=1, side_by_side=1, loop=None, call=None)
+    with pytest.raises(ToolRefused, match="needs a session on this machine") as told:
+        run("import tools; tools.double(x=1)")
+    assert "Leave out `server` and containers" in str(told.value)
+    assert "\n" not in str(told.value)
+    run.context.calls = None
+    assert run("1 + 1") == "2"  # the session itself goes on
