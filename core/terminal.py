@@ -18,6 +18,12 @@ _CHARACTERS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
 )
 
+# with those that have no width and join nothing; U+200C, U+200D and U+FE0F are letters' and emojis'
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e01ef]"
+)
+
 
 def terminal_text(text: str) -> str:
     """Returns `text` without control characters but for line feeds and tabs."""
@@ -31,6 +37,26 @@ def terminal_text(text: str) -> str:
 def terminal_json(text: str) -> str:
     """Returns JSON text in which such characters are written as escapes; its value is the same."""
     return _CHARACTERS.sub(_escape, text)
+
+
+def visible_text(text: str) -> str:
+    """Returns text in which characters that nobody sees are written as JSON's escapes.
+
+    Tabs and ends of lines stay, and so does the one selector that a Chinese character may have. In
+    JSON the value is the same.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _HIDDEN.sub(_shown, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    text, at, character = found.string, found.start(), found.group()
+    if character == "\r" and text[at + 1 : at + 2] == "\n":
+        return character
+    before = text[at - 1 : at]
+    chosen = "\u3400" <= before <= "\u9fff" or "\U00020000" <= before <= "\U0003ffff"
+    return character if chosen and character >= "\U000e0100" else _escape(found)
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from qwenbelt.core.errors import QwenbeltError, one_line
+from qwenbelt.core.terminal import visible_text
+from qwenbelt.core.texts import Texts
 
 if TYPE_CHECKING:
     from qwenbelt.mcp_servers.service import McpService, PromptText
@@ -39,6 +41,15 @@ class ProtocolFault(Exception):
         self.data = data
 
 
+_say = Texts(
+    {
+        "hidden": (
+            "(Characters that cannot be seen are shown as escapes such as \\u202e; the structured "
+            "content has them as they are.)",
+            "（看不见的字符以 \\u202e 这样的转义显示；结构化内容中保持原样。）",
+        )
+    }
+)
 Handler = Callable[[Mapping[str, Any], "OperationCall"], dict[str, Any]]
 
 
@@ -117,7 +128,8 @@ class McpHandlers:
         except ValueError as error:
             return _failed_result(f"Wrong arguments for {name}: {_wrong_arguments(error)}")
         try:
-            return _call_result(operation.run(self._service.engine, arguments, call))
+            reply = operation.run(self._service.engine, arguments, call)
+            return _call_result(reply, call.language)
         except QwenbeltError as error:
             return _failed_result(str(error))
         except Exception as error:  # the client gets one line, the log gets the rest
@@ -149,7 +161,8 @@ class McpHandlers:
             mime_type, text = self._read(uri)
         except QwenbeltError as error:
             raise ProtocolFault(INVALID_PARAMS, str(error), {"uri": uri}) from error
-        return {"contents": [{"uri": uri, "mimeType": mime_type, "text": text}], **_PASSING}
+        contents = [{"uri": uri, "mimeType": mime_type, "text": visible_text(text)}]
+        return {"contents": contents, **_PASSING}
 
     def _read(self, uri: str) -> tuple[str, str]:
         for resource in self._service.resources():
@@ -233,16 +246,19 @@ def declared_tool(operation: Operation, open_world: bool = False) -> dict[str, A
 
 
 def _failed_result(text: str) -> dict[str, Any]:
-    return {"content": [{"type": "text", "text": text}], "isError": True}
+    return {"content": [{"type": "text", "text": visible_text(text)}], "isError": True}
 
 
-def _call_result(reply: OperationResult) -> dict[str, Any]:
+def _call_result(reply: OperationResult, language: str) -> dict[str, Any]:
+    text = visible_text(reply.text)
     content = [_content_block(media) for media in reply.media]
     data = {"content": list(content), **reply.data} if reply.media_in_data else reply.data
     if reply.text or not content:
-        content.insert(0, {"type": "text", "text": reply.text})
+        content.insert(0, {"type": "text", "text": text})
     if reply.note:
-        content.append({"type": "text", "text": reply.note})
+        content.append({"type": "text", "text": visible_text(reply.note)})
+    if text != reply.text:
+        content.append({"type": "text", "text": _say("hidden", language)})
     return {"content": content, "structuredContent": data, "isError": False}
 
 

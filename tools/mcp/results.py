@@ -31,6 +31,7 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Item, ItemKind
 from qwenbelt.core.files import write_bytes
 from qwenbelt.core.limits import shorten_text
+from qwenbelt.core.terminal import visible_text
 from qwenbelt.tools.mcp.strings import say
 
 _ENDINGS = {"audio/wav": ".wav", "audio/mpeg": ".mp3", "image/webp": ".webp", "image/jpg": ".jpg"}
@@ -69,7 +70,8 @@ class ResultReader:
                 "\n".join(said), _without_blocks(structured, result.content)
             )
             if rest is not None:
-                items.append(Item("text", shorten_text(json.dumps(rest, ensure_ascii=False))[0]))
+                told = visible_text(json.dumps(rest, ensure_ascii=False))
+                items.append(Item("text", shorten_text(told)[0]))
         return items or [Item("text", say("nothing", self._language))]
 
     def resource_items(self, result: ReadResourceResult) -> list[Item]:
@@ -136,7 +138,7 @@ def _structured_beyond_text(said: str, structured: Any) -> Any:
     with contextlib.suppress(ValueError):
         if json.loads(said) == structured:
             return None
-    if all(leaf in said for leaf in _leaf_values(structured)):
+    if all(leaf in said or visible_text(leaf) in said for leaf in _leaf_values(structured)):
         return None
     return _without_said(said, structured)
 
@@ -148,7 +150,10 @@ def _without_said(said: str, value: Any) -> Any:
     if isinstance(value, list):
         return [v for v in (_without_said(said, entry) for entry in value) if v is not _SAID]
     long = isinstance(value, str) and len(value) > _SHORT
-    return _SAID if long and value.strip() in said else value
+    if not long:
+        return value
+    bare = value.strip()
+    return _SAID if bare in said or visible_text(bare) in said else value
 
 
 def _leaf_values(value: Any) -> Iterator[str]:
