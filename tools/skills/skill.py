@@ -161,16 +161,11 @@ def examine(folder: str | os.PathLike[str]) -> Examined:
     except ConfigError as error:
         skill = None
         found.append(SkillFinding(error, True))
-    found = [SkillFinding(_writable(one.error), one.fatal) for one in found]
+    for finding in found:  # paths may hold bytes that are not UTF-8
+        finding.error.message = finding.error.message.encode("utf-8", "replace").decode()
     found.sort(key=lambda finding: not finding.fatal)
     usable = skill if not any(finding.fatal for finding in found) else None
     return Examined(given, usable, tuple(found))
-
-
-def _writable(error: ConfigError) -> ConfigError:
-    """Returns an error that can be written in UTF-8: paths may hold bytes that are none."""
-    text = error.message.encode("utf-8", "replace").decode()
-    return error if text == error.message else ConfigError(text, fix=error.fix)
 
 
 def _examined(folder: Path, found: list[SkillFinding]) -> Skill:
