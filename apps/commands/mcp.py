@@ -10,6 +10,7 @@ import click
 
 from qwenbelt.apps.commands.mcp_add import add, import_servers
 from qwenbelt.apps.commands.mcp_login import login, logout
+from qwenbelt.apps.commands.mcp_search import search
 from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import explain_error
 from qwenbelt.core.errors import EXIT_FAILED
@@ -80,6 +81,7 @@ mcp.add_command(add)
 mcp.add_command(import_servers)
 mcp.add_command(login)
 mcp.add_command(logout)
+mcp.add_command(search)
 
 
 @mcp.group(cls=_Servers, context_settings=_SETTINGS)
