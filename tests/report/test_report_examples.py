@@ -17,7 +17,7 @@ def run(name: str, *words: str) -> str:
 def test_plot_chart(tmp_path: Path) -> None:
     lines = run("plot_chart.py", str(tmp_path)).splitlines()
     assert [line.split()[0] for line in lines] == ["text", "image", "file"]
-    assert len(list(tmp_path.iterdir())) == 2
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".png", ".svg"]
 
 
 def test_report_on_files(steel: Path, tmp_path: Path) -> None:
