@@ -30,12 +30,15 @@ def input_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_DOCUMENT_BY
     if info.st_size == 0:
         raise InputError(f"{file}: the file is empty.")
     if info.st_size > max_bytes:
-        raise InputError(
-            f"{file}: {info.st_size / 1e6:.0f} MB is over the limit of {max_bytes / 1e6:.0f} MB."
-        )
+        size, most = _shown_size(info.st_size), _shown_size(max_bytes)
+        raise InputError(f"{file}: {size} is over the limit of {most}.")
     if not os.access(file, os.R_OK):
         raise InputError(f"{file}: no permission to read it.")
     return file
+
+
+def _shown_size(size: int) -> str:
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 def shorten_text(text: str, max_bytes: int = MAX_RESULT_BYTES) -> tuple[str, int]:

@@ -53,7 +53,7 @@ _HINTS = ("ttlMs", "cacheScope")  # 2026-07-28's
 def serve_stdio(service: McpService) -> None:
     """Serves one client over standard input and output, until the input ends."""
     source, target = _own_streams()
-    StdioServer(service, target).serve(_lines(source))
+    StdioSession(service, target).serve(_lines(source))
 
 
 def _own_streams() -> tuple[int, int]:
@@ -82,7 +82,7 @@ def _lines(descriptor: int) -> Iterator[bytes]:
                 print("A message of more than 64 MiB was left out.", file=sys.stderr)
 
 
-class StdioServer:
+class StdioSession:
     """The session of one client.
 
     Args:

@@ -105,6 +105,12 @@ class Window:
         self._sent = self._estimate + _declared_tokens(declared)
         return int(self._sent * self._ratio)
 
+    def use(self, model: Model) -> None:
+        """Keeps to what the settings of a model allow as well: the next one of a chain."""
+        own = getattr(model, "own_window", None)
+        if own is not None:
+            self.max_tokens = own if self.max_tokens is None else min(own, self.max_tokens)
+
     def learn(self, tokens: Tokens) -> None:
         """Compares the estimate of the last request with what the endpoint counted."""
         if tokens.input > 0 and self._sent > 0:

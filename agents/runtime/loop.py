@@ -206,13 +206,12 @@ class AgentLoop:
         if self.typed is not None and self.typed.is_there:
             await asyncio.to_thread(self.typed.verify, self.plan.files)
         if self._hooks.has("before_answer"):
-            text = self.answer()
             try:
-                changed = await hooked_answer(self._hooks, text)
+                changed = await hooked_answer(self._hooks, self.answer())
             except BaseException:
                 self._replace_answer("")  # what no hook has let pass is not told
                 raise
-            if changed != text:
+            if changed != self.answer():
                 self._replace_answer(changed)
                 told = changed
         self._telling.release(told)
@@ -311,8 +310,8 @@ class AgentLoop:
             self.history.instruct(self._parting)
         self._spending.model_calls += 1
         attempts = ReplyAttempts(self.plan.model, self._shorten, self._adapted, self._waiting)
-        await self._fit()
         while True:
+            await self._fit()  # each time: the next model of a chain may take less
             request = await hooked_request(self._hooks, self._request(last), self._turn)
             try:
                 return await self._receive(request, self._scheduler(last))
@@ -337,6 +336,7 @@ class AgentLoop:
         model = self.plan.model
         self.history.use(model.codec, rule_of(model))
         self._spending.use(model.url, model.name)
+        self._window.use(model)
         self._emit(Notice(change))
 
     def _waiting(self, attempt: int, delay: float, error: EndpointError) -> None:

@@ -393,6 +393,7 @@ def test_what_can_be_named_is_offered_while_one_writes(newcomer: Any, chromium: 
     expect(box).to_have_value("Compare sizes.csv ")
     expect(page.locator("#qb-carried")).to_contain_text("sizes.csv")
     box.press_sequentially("@today")
+    expect(options).to_have_count(1)
     box.press("Enter")
     expect(box).to_have_value("Compare sizes.csv @notes:note://today ")
     box.press("Enter")

@@ -68,7 +68,8 @@ class Pane:
 
     def _tmux(self, *words: str) -> str:
         environment = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
-        environment.pop("TMUX", None)
+        for name in ("TMUX", "COLUMNS", "LINES"):  # readline puts a size into pytest's workers
+            environment.pop(name, None)
         done = subprocess.run(
             [TMUX or "", *self._socket, *words],
             capture_output=True,
@@ -124,7 +125,7 @@ def test_nothing_breaks_inside_a_word_and_what_is_typed_meanwhile_waits(
     lines = pane.wait_for("Also answered.")
     assert max(map(len, lines)) <= width
     words = set(re.findall(r"[A-Za-z]{3,}", ANSWER[language]))
-    assert wholly_shown(words, lines) == []
+    assert wholly_shown(words, lines) == [], "\n".join(lines)
     if language == "zh":
         for cell in ("通常较低", "明显较高", "煤种", "热值"):
             assert cell in "\n".join(lines)

@@ -20,7 +20,7 @@ from mcp_types import jsonrpc_message_adapter
 from qwenbelt.mcp_servers import filesystem, frozen, memory
 from qwenbelt.mcp_servers.service import McpService
 from qwenbelt.mcp_servers.serving import build_server
-from qwenbelt.mcp_servers.stdio import DaemonThreads, StdioServer
+from qwenbelt.mcp_servers.stdio import DaemonThreads, StdioSession
 from qwenbelt.tools.arguments import NoArguments
 from qwenbelt.tools.operation import Operation, OperationCall, OperationResult
 
@@ -40,7 +40,7 @@ class Talk:
     def __init__(self, service: McpService) -> None:
         source, self._to_server = os.pipe()
         self._from_server, target = os.pipe()
-        server = StdioServer(service, target)
+        server = StdioSession(service, target)
         self._lines = os.fdopen(source, "rb")
         self._target = target
         self._thread = threading.Thread(target=server.serve, args=(self._lines,), daemon=True)
@@ -284,7 +284,7 @@ def test_the_list_goes_out_before_anything_heavy(name: str, tmp_path: Path) -> N
     code = f"""
 import json, pathlib, sys
 from qwenbelt.mcp_servers import command, {name} as server, stdio
-handlers = stdio.StdioServer(server.service({argument}), 1)._handlers
+handlers = stdio.StdioSession(server.service({argument}), 1)._handlers
 assert len(handlers.tools()) > 8
 print(json.dumps(sorted(sys.modules)))
 """

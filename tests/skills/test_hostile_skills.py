@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def _deep(folder: Path) -> None:
     (skill(folder / "x")).joinpath(*["a"] * 20, "f").parent.mkdir(parents=True)
 
 
+def _folder_for_text(folder: Path) -> None:
+    (folder / "bad" / "SKILL.md").mkdir(parents=True)
+
+
+def _text_in_a_circle(folder: Path) -> None:
+    (folder / "bad").mkdir()
+    (folder / "bad" / "SKILL.md").symlink_to("SKILL.md")
+
+
 BOMB = "---\nname: bad\ndescription: x\nmetadata:\n  a: &a [x,x,x,x]\n  b: &b [*a,*a,*a]\n---\n"
 REFUSED: dict[str, Callable[[Path], None]] = {
     "a link to a file outside": _link("secrets.txt", "/etc/passwd"),
@@ -90,6 +100,13 @@ REFUSED: dict[str, Callable[[Path], None]] = {
     "no head": _text("# Bad\n"),
     "binary": _text(b"\x7fELF\x00\xff"),
     "NUL": _text(HEAD.format("x") + "\0"),
+    "its text is a folder": _folder_for_text,
+    "its text is a link in a circle": _text_in_a_circle,
+    "GBK": _text(HEAD.format("读取表格").encode("gbk")),
+    "UTF-16": _text(HEAD.format("x").encode("utf-16")),
+    "empty": _text(""),
+    "a head without an end": _text("---\nname: bad\n"),
+    "a head that is a list": _text("---\n- name\n---\n"),
     "a text too large": _text(HEAD.format("x") + "y" * 300_000),
 }
 
@@ -113,6 +130,50 @@ def test_it_is_refused_in_one_line(kind: str, tmp_path: Path) -> None:
 
 def fault_folder(folder: Path) -> str:
     return next(p.name for p in sorted(folder.iterdir()) if p.is_dir() and examine(p).fault)
+
+
+def test_sizes_below_a_megabyte_are_told(tmp_path: Path) -> None:
+    place = skill(tmp_path, HEAD.format("x") + "y" * 10_000_000)
+    assert str(examine(place).fault).endswith("SKILL.md: 10 MB is over the limit of 262 kB.")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_not_utf8_are_told_in_utf8(tmp_path: Path) -> None:
+    place = skill(tmp_path)
+    with open(os.fsencode(place) + b"/f\xff", "w") as file:
+        file.write("x")
+    examined = examine(place)
+    assert examined.skill is not None
+    assert examined.skill.files == ("SKILL.md", "scripts/run.py")
+    (finding,) = examined.findings
+    assert "is not in UTF-8" in str(finding.error)
+    moved = os.fsencode(tmp_path) + b"/b\xffd"
+    os.rename(place, moved)
+    assert b"is not the folder's" in str(examine(os.fsdecode(moved)).fault).encode()  # encodes
+
+
+def test_spellings_and_names_that_differ_by_case(tmp_path: Path) -> None:
+    text = HEAD.replace("bad", "表格").format("读取表格，并汇总。")
+    place = tmp_path / "skills" / "表格"
+    place.mkdir(parents=True)
+    (place / "SKILL.md").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    (found,) = SkillLibrary([tmp_path / "skills"])
+    assert (found.name, found.description) == ("表格", "读取表格，并汇总。")
+    assert not examine(place).findings
+    (place / "skill.md").write_text("other")
+    if len(list(place.iterdir())) == 2:  # where the file system tells them apart
+        (finding,) = examine(place).findings
+        assert "has skill.md beside SKILL.md" in str(finding.error)
+        assert not finding.fatal
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links of POSIX")
+def test_folders_in_a_circle_are_walked_once(tmp_path: Path) -> None:
+    new_skill(tmp_path / "skills" / "fine")
+    (tmp_path / "skills" / "again").symlink_to(tmp_path / "skills")
+    (tmp_path / "skills" / "a").symlink_to(tmp_path / "skills" / "b")
+    (tmp_path / "skills" / "b").symlink_to(tmp_path / "skills" / "a")
+    assert SkillLibrary([tmp_path / "skills"]).names == ["fine"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links of POSIX")

@@ -161,6 +161,8 @@ def examine(folder: str | os.PathLike[str]) -> Examined:
     except ConfigError as error:
         skill = None
         found.append(SkillFinding(error, True))
+    for finding in found:  # paths may hold bytes that are not UTF-8
+        finding.error.message = finding.error.message.encode("utf-8", "replace").decode()
     found.sort(key=lambda finding: not finding.fatal)
     usable = skill if not any(finding.fatal for finding in found) else None
     return Examined(given, usable, tuple(found))
@@ -201,9 +203,11 @@ def _file_of(folder: Path, wrong: Any) -> Path:
     if not folder.is_dir():
         raise ConfigError(f"{folder}: is not a folder.")
     names = os.listdir(folder)
+    other = next((name for name in names if name.lower() == FILE.lower() and name != FILE), None)
     if FILE in names:
+        if other is not None:
+            wrong(ConfigError(f"{folder}: has {other} beside {FILE}, which counts."), fatal=False)
         return folder / FILE
-    other = next((name for name in names if name.lower() == FILE.lower()), None)
     if other is None:
         raise ConfigError(f"{folder}: has no {FILE}.")
     wrong(ConfigError(f"{folder / other}: is to be named {FILE}."), fatal=False)
@@ -324,6 +328,9 @@ def _files(folder: Path, wrong: Any) -> tuple[str, ...]:
     size = 0
     for entry in _walked(folder):
         name = Path(entry.path).relative_to(folder).as_posix()
+        if not name.isascii() and name.encode("utf-8", "replace") != os.fsencode(name):
+            wrong(ConfigError(f"{folder}: the name {name!r} is not in UTF-8."), fatal=False)
+            continue
         if entry.is_symlink():
             target = Path(entry.path).resolve()
             if not target.is_relative_to(folder):

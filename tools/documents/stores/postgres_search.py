@@ -82,7 +82,7 @@ class View(NamedTuple):
         return mask if self.alive is None else mask & self.alive
 
 
-class Held:
+class KeptLists:
     """What a process keeps of a collection; for all its threads."""
 
     def __init__(self) -> None:
@@ -122,14 +122,14 @@ def _size(found: List) -> int:
     return 200 + 5 * len(found[0])
 
 
-_held: OrderedDict[tuple[str, int], Held] = OrderedDict()
+_held: OrderedDict[tuple[str, int], KeptLists] = OrderedDict()
 _holding = threading.Lock()
 
 
-def held(database: str, collection: int) -> Held:
+def held(database: str, collection: int) -> KeptLists:
     """Returns what this process keeps of a collection of a database."""
     with _holding:
-        found = _held.setdefault((database, collection), Held())
+        found = _held.setdefault((database, collection), KeptLists())
         _held.move_to_end((database, collection))
         while len(_held) > KEPT_COLLECTIONS:
             _held.popitem(last=False)
