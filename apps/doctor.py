@@ -250,8 +250,11 @@ def mcp_servers() -> list[DoctorFinding]:
     try:
         entries = server_entries(_MCP_FILE)
     except QwenbeltError as error:
-        fix = error.fix or "Correct that file."
-        return [DoctorFinding("MCP servers", False, error.message, fix, needed=False)]
+        return [
+            DoctorFinding(
+                "MCP servers", False, error.message, error.fix or "Correct that file.", needed=False
+            )
+        ]
     return [_mcp_server(str(name), entry) for name, entry in entries.items()]
 
 
@@ -268,8 +271,9 @@ def _mcp_server(name: str, entry: object) -> DoctorFinding:
             return DoctorFinding(title, True, detail, needed=False)
         program = find_program(configs[0])
     except QwenbeltError as error:
-        fix = error.fix or f"Correct {_MCP_FILE}."
-        return DoctorFinding(title, False, one_line(error.message), fix, needed=False)
+        return DoctorFinding(
+            title, False, error.message, error.fix or "Correct that file.", needed=False
+        )
     detail = f"{program} (not started; qwenbelt mcp test {_MCP_FILE} does)"
     return DoctorFinding(title, True, detail, needed=False)
 
