@@ -51,6 +51,7 @@ class DoctorFinding:
 Check = Callable[[], "DoctorFinding | list[DoctorFinding]"]
 CHECKS: list[Check] = []
 
+_MCP_FILE = "mcp.json"  # where `qwenbelt mcp add` writes
 EXTRAS = {  # what each is for
     "gui": "the chat in the browser",
     "local": "a small model inside this process",
@@ -237,6 +238,44 @@ def local_servers() -> list[tuple[Dialect, list[str]]]:
     from qwenbelt.agents.models import endpoints
 
     return endpoints.local_servers()
+
+
+@check
+def mcp_servers() -> list[DoctorFinding]:
+    """The MCP servers of this folder: none is started, the file may be a stranger's."""
+    from qwenbelt.tools.mcp.config import server_entries
+
+    if not os.path.isfile(_MCP_FILE):
+        return [DoctorFinding("MCP servers", True, "no mcp.json in this folder", needed=False)]
+    try:
+        entries = server_entries(_MCP_FILE)
+    except QwenbeltError as error:
+        return [
+            DoctorFinding(
+                "MCP servers", False, error.message, error.fix or "Correct that file.", needed=False
+            )
+        ]
+    return [_mcp_server(str(name), entry) for name, entry in entries.items()]
+
+
+def _mcp_server(name: str, entry: object) -> DoctorFinding:
+    from qwenbelt.tools.mcp.config import find_program, read_config
+
+    title = one_line(f"MCP {name}", 60)
+    try:
+        configs = read_config({"mcpServers": {name: entry}})
+        if not configs:
+            return DoctorFinding(title, True, "switched off", needed=False)
+        if configs[0].kind != "stdio":
+            detail = f"{configs[0].place} (not asked; qwenbelt mcp test {_MCP_FILE} does)"
+            return DoctorFinding(title, True, detail, needed=False)
+        program = find_program(configs[0])
+    except QwenbeltError as error:
+        return DoctorFinding(
+            title, False, error.message, error.fix or "Correct that file.", needed=False
+        )
+    detail = f"{program} (not started; qwenbelt mcp test {_MCP_FILE} does)"
+    return DoctorFinding(title, True, detail, needed=False)
 
 
 @check

@@ -60,6 +60,39 @@ def test_a_check_that_breaks_is_a_finding_and_the_exit_code_1(
     assert "python" in done.output
 
 
+def test_mcp_servers_of_the_folder_are_looked_at_and_not_started(tmp_path: Path) -> None:
+    assert finding("MCP servers").detail == "no mcp.json in this folder"
+    program = tmp_path / "server"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    program.chmod(0o755)
+    servers = {
+        "here": {"command": str(program)},
+        "gone": {"command": "no-such-program-x"},
+        "far": {"url": "https://example.com/mcp?key=1"},
+        "blank": {"command": "sh", "env": {"A": "${NOT_SET_ANYWHERE}"}},
+        "off": {"command": "sh", "disabled": True},
+        "odd": 7,
+    }
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
+    found = {e.name[4:]: e for e in doctor.run_checks() if e.name.startswith("MCP ")}
+    assert {name: entry.ok for name, entry in found.items()} == {
+        "here": True,
+        "gone": False,
+        "far": True,
+        "blank": False,
+        "off": True,
+        "odd": False,
+    }
+    assert str(program) in found["here"].detail
+    assert "Install it" in found["gone"].fix
+    assert "NOT_SET_ANYWHERE" in found["blank"].detail
+    assert "key=1" not in found["far"].detail
+    assert not any(entry.needed for entry in found.values())
+    assert not (tmp_path / "started").exists()
+    (tmp_path / "mcp.json").write_text("{")
+    assert not finding("MCP servers").ok
+
+
 def test_an_extra_that_is_missing_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(extras.MODULES, "gui", ("no_such_module.inner",))
     assert finding("extra gui").fix == 'pip install "qwenbelt[gui]"'

@@ -22,6 +22,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,6 +151,24 @@ def server_entries(config: Mapping[str, Any] | str | os.PathLike[str]) -> Mappin
         if not isinstance(config, dict):
             raise ConfigError(f"{path}: must hold a JSON object with the key mcpServers.")
     return servers_of(config)
+
+
+def find_program(config: ServerConfig) -> str:
+    """Returns the path of the program that a server is started by.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    path = config.env.get("PATH", os.environ.get("PATH"))
+    program = shutil.which(config.command, path=path)
+    if program is None and config.cwd:
+        program = shutil.which(os.path.join(config.cwd, config.command))
+    if program is None:
+        raise ConfigError(
+            f"The command {config.command!r} was not found.",
+            fix="Install it, or give its full path.",
+        )
+    return program
 
 
 def _read_server(name: str, given: object) -> ServerConfig | None:

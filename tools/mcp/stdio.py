@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import signal
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -23,7 +22,7 @@ from mcp_types import jsonrpc_message_adapter
 from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.processes import watchdog
 from qwenbelt.core.secrets import clean_environment, mask_secrets
-from qwenbelt.tools.mcp.config import ServerConfig
+from qwenbelt.tools.mcp.config import ServerConfig, find_program
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 _KEPT_LINES = 80
@@ -112,14 +111,7 @@ class StdioServer:
     async def _start(self) -> asyncio.subprocess.Process:
         config = self.config
         environment = {**clean_environment(_ALWAYS), **config.env}
-        program = shutil.which(config.command, path=environment.get("PATH"))
-        if program is None and config.cwd:
-            program = shutil.which(os.path.join(config.cwd, config.command))
-        if program is None:
-            raise ConfigError(
-                f"The command {config.command!r} was not found.",
-                fix="Install it, or give its full path.",
-            )
+        program = find_program(config)
         try:
             return await asyncio.create_subprocess_exec(
                 program,
