@@ -208,11 +208,12 @@ def test_a_question_that_nobody_needs_any_more_is_taken_back() -> None:
     """The call ended: the card goes, and a late answer changes nothing."""
     from qwenbelt.agents.hooks import Hooks
     from qwenbelt.agents.runtime.elicitation import Elicitor
+    from qwenbelt.agents.runtime.hooked import RunHooks
     from qwenbelt.tools.base import Question
 
     async def main() -> list[Any]:
         events: list[Any] = []
-        elicitor = Elicitor(events.append, Hooks(()), heard=True)
+        elicitor = Elicitor(events.append, RunHooks(Hooks(())), heard=True)
         answer = elicitor.ask(asyncio.get_running_loop(), Question("s", "?"))
         while not events:
             await asyncio.sleep(0)
@@ -222,6 +223,6 @@ def test_a_question_that_nobody_needs_any_more_is_taken_back() -> None:
         elicitor.answer(events[0].request_id, {})
         return events
 
-    asked, settled = asyncio.run(main())
+    asked, settled = asyncio.run(asyncio.wait_for(main(), 60))
     assert (settled.kind, settled.action) == ("elicitation_answered", "cancel")
     assert settled.request_id == asked.request_id
