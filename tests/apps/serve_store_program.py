@@ -16,7 +16,7 @@ from qwenbelt.apps.serve.app import AgentServer, ServeOptions
 from qwenbelt.tools import Tool
 
 response_store.SIGN_SECONDS = 0.5
-response_store.DEAD_SECONDS = 6.0
+response_store.DEAD_SECONDS = 15.0  # less, and a busy machine has two replicas at one reply
 
 
 class Nothing(BaseModel):
