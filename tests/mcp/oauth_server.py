@@ -127,6 +127,7 @@ class Provider:
 
 sock = socket.socket()
 sock.bind(("127.0.0.1", 0))
+sock.listen()  # before the address is told: a test may come at once
 base = f"http://127.0.0.1:{sock.getsockname()[1]}"
 provider = Provider()
 server = MCPServer(
