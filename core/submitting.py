@@ -24,7 +24,7 @@ def submitted(
     async def run() -> T:
         try:
             return await work
-        except Exception:
+        except Exception:  # of any kind: asked is only whether somebody still waits for it
             if started and started[0].cancelled():
                 raise asyncio.CancelledError from None
             raise

@@ -107,7 +107,7 @@ class RunHooks:
                     f"hooks: {owner}.{name} returned {type(found).__name__}.",
                     fix=f"Return {_KINDS[name]} or None.",
                 )
-        except Exception as error:
+        except Exception as error:  # of the person's own code; `check` ends the run by it
             self._fault = self._fault or error
             raise
         return found
