@@ -19,19 +19,13 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.testing import Scenario, ScriptedServer
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "documents"))
-from cluster import programs, running
+from cluster import store_place
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield str(tmp_path / "chats.db")
-        return
-    pytest.importorskip("psycopg", reason="the extra postgres")
-    if not programs():
-        pytest.skip("needs PostgreSQL")
-    with running(programs()[0]) as url:
-        yield url
+    with store_place(request.param, tmp_path) as found:
+        yield found
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 SECONDS = 120
 
 
@@ -102,3 +104,16 @@ def _run(owner: str | None, *command: object) -> None:
         stderr=subprocess.DEVNULL,
         timeout=SECONDS,
     )
+
+
+@contextlib.contextmanager
+def store_place(kind: str, folder: Path) -> Iterator[str]:
+    """Gives the place of a store, "sqlite" in the folder or "postgres"; skips what is not here."""
+    if kind == "sqlite":
+        yield str(folder / "store.sqlite")
+        return
+    pytest.importorskip("psycopg", reason="the extra postgres")
+    if not programs():
+        pytest.skip("needs PostgreSQL")
+    with running(programs()[0]) as url:
+        yield url

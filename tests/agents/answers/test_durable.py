@@ -19,7 +19,7 @@ from qwenbelt.core.errors import ConfigError, InputError
 from qwenbelt.testing import Scenario, ScriptedServer
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "documents"))
-from cluster import programs, running
+from cluster import programs, running, store_place
 
 
 class Size(BaseModel):
@@ -88,14 +88,8 @@ print(json.dumps([count, text]))
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield str(tmp_path / "runs.sqlite")
-        return
-    pytest.importorskip("psycopg", reason="the extra postgres")
-    if not programs():
-        pytest.skip("needs PostgreSQL")
-    with running(programs()[0]) as url:
-        yield url
+    with store_place(request.param, tmp_path) as found:
+        yield found
 
 
 def killed_at(calls: list[int], place: str, folder: Path, mode: str) -> dict[str, int]:

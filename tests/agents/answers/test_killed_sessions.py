@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "documents"))
-from cluster import programs, running
+from cluster import store_place
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLS = 5  # benchmarks/kill_sessions.py makes fifty
@@ -19,14 +19,8 @@ KILLS = 5  # benchmarks/kill_sessions.py makes fifty
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield str(tmp_path / "sessions.sqlite")
-        return
-    pytest.importorskip("psycopg", reason="the extra postgres")
-    if not programs():
-        pytest.skip("needs PostgreSQL")
-    with running(programs()[0]) as url:
-        yield url
+    with store_place(request.param, tmp_path) as found:
+        yield found
 
 
 @pytest.fixture

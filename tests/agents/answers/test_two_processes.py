@@ -15,7 +15,7 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.testing import Scenario, ScriptedServer
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "documents"))
-from cluster import programs, running
+from cluster import store_place
 
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 PROGRAM = """
@@ -55,14 +55,8 @@ for question in questions:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield str(tmp_path / "sessions.sqlite")
-        return
-    pytest.importorskip("psycopg", reason="the extra postgres")
-    if not programs():
-        pytest.skip("needs PostgreSQL")
-    with running(programs()[0]) as url:
-        yield url
+    with store_place(request.param, tmp_path) as found:
+        yield found
 
 
 def process(place: str, url: str, folder: Path, *questions: str) -> subprocess.Popen[str]:
