@@ -20,6 +20,7 @@ from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.extras import require_extra
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.processes import PerProcess
+from qwenbelt.core.transactions import use_write_ahead_log
 
 Message = dict[str, Any]
 Turn = tuple[int, bool, list[Message]]
@@ -152,7 +153,7 @@ class StoreTables:
                 ) from error
         try:
             connection = sqlite3.connect(self.place, timeout=30, isolation_level="IMMEDIATE")
-            connection.execute("PRAGMA journal_mode=WAL")
+            use_write_ahead_log(connection)
         except sqlite3.Error as error:
             raise InputError(
                 f"The sessions in {_shown(self.place)} cannot be used ({one_line(error, 200)})."

@@ -19,6 +19,7 @@ from typing import Any
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import mask_secrets
+from qwenbelt.core.transactions import use_write_ahead_log
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
@@ -93,7 +94,7 @@ class ChatStore:
             if str(path) != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
+            use_write_ahead_log(self._db)
             # a power cut may cost the last moments, never the database; no write waits for the disk
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA foreign_keys = ON")

@@ -160,6 +160,20 @@ def test_skipping_finds_what_adding_up_finds(data: st.DataObject) -> None:
     assert [total[place] for place, _ in found] == pytest.approx(best.tolist(), rel=1e-4)
 
 
+def test_a_word_that_one_part_lacks_is_skipped_there() -> None:
+    few, all_of_them = np.arange(3, dtype=np.uint32), np.arange(400, dtype=np.uint32)
+    none = np.array([], np.uint32)
+    words = [
+        Word(6.0, [(0, few, np.full(3, 200, np.uint8)), (400, none, none.astype(np.uint8))]),
+        Word(
+            0.1, [(0, none, none.astype(np.uint8)), (400, all_of_them, np.full(400, 9, np.uint8))]
+        ),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postings, "LONG", 0)
+        assert {place for place, _ in top(words, 800, 3)} == {0, 1, 2}
+
+
 def test_packed_words_join_as_if_they_were_one_document() -> None:
     first = packed([({"b": 1.0, "a": 2.0}, 3), ({"a": 400.0}, 400)])
     second = packed([({"c": 1.0, "a": 1.0}, 2)])

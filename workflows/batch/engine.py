@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbelt.agents.models.deltas import JsonDict, WirePiece
 from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError, one_line
 from qwenbelt.core.secrets import mask_secrets
+from qwenbelt.core.transactions import use_write_ahead_log
 from qwenbelt.workflows.batch.dbos_engine import engine_module
 from qwenbelt.workflows.batch.durable import Steps
 from qwenbelt.workflows.batch.jobs import run_task
@@ -77,7 +78,7 @@ def write_ahead(file: str) -> None:
     """Lets readers and a writer work side by side, and a commit wait for the disk once."""
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=30)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
+            use_write_ahead_log(connection)
     except sqlite3.Error as error:
         raise InputError(f"{file}: cannot be used ({error}).") from error
 

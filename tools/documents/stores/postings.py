@@ -177,6 +177,8 @@ def _finished(
     for word in words:
         factor = np.float32(word.rarity * TOP / STEPS)
         for base, places, steps in word.lists:
+            if not len(places):
+                continue
             first, last = np.searchsorted(some, [base, base + int(places[-1]) + 1])
             here = (some[first:last] - base).astype(np.uint32)
             at = np.searchsorted(places, here)

@@ -184,7 +184,7 @@ class Connections:
         self._connections.close()
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
+        transactions.use_write_ahead_log(connection)
         with self.writing():
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
