@@ -1,4 +1,4 @@
-"""An SQLite file that several threads and processes use: its log, and one transaction that writes."""
+"""An SQLite file that several threads and processes use: its log, and a transaction that writes."""
 
 from __future__ import annotations
 
