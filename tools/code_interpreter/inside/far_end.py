@@ -29,7 +29,7 @@ def open_far_end(tools: Any) -> None:
     own = kernel.session
     # objects of its own: the kernel's are not made for two threads
     wire = Session(key=own.key, signature_scheme=own.signature_scheme)
-    channel = zmq.Socket.shadow(kernel.stdin_socket.underlying)
+    channel: Any = zmq.Socket.shadow(kernel.stdin_socket.underlying)
     ours, theirs = socket.socketpair()
     if hasattr(socket, "SO_PASSCRED"):
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
