@@ -97,7 +97,11 @@ class TokenGate:
         lacking = [] if self._options.read_scope in user.scopes else [self._options.read_scope]
         if not lacking and self._per_user and not user.access_token.subject:
             return await _refuse(send, 403, "access_denied", "The token names no user.", None)
-        if not lacking and self._options.write_scope not in user.scopes and scope["method"] == "POST":
+        if (
+            not lacking
+            and self._options.write_scope not in user.scopes
+            and scope["method"] == "POST"
+        ):
             body, replay = await _read(receive, self._most)
             if await anyio.to_thread.run_sync(self._is_change, body):
                 lacking = [self._options.write_scope]

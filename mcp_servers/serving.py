@@ -88,9 +88,7 @@ def _in_thread(
                 return handlers.handle(method, ctx.params or {}, call)
 
         try:
-            result = await anyio.to_thread.run_sync(
-                answer, abandon_on_cancel=True, limiter=threads
-            )
+            result = await anyio.to_thread.run_sync(answer, abandon_on_cancel=True, limiter=threads)
             return {"resultType": "complete", **result}  # the SDK leaves it out for older clients
         except anyio.get_cancelled_exc_class():
             call.cancelled.set()

@@ -143,9 +143,7 @@ def command(path: Path, write: bool, seconds: float, http: HttpOptions | None) -
 
     def make(user: str | None) -> McpService:
         file = place if folder is None else folder / f"{user}.db" if user else None
-        return service(
-            file, write=write, seconds=seconds, memo=http is None or http.workers == 1
-        )
+        return service(file, write=write, seconds=seconds, memo=http is None or http.workers == 1)
 
     serve_service(make, http)
 

@@ -1,4 +1,4 @@
-"""Servers as resource servers: whose tokens they take, what a token may do, and whose data it is."""
+"""Whose tokens a server over HTTP takes, what a token may do, and whose data it is."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def test_tools_that_change_something_need_the_scope(
     assert refused.status_code == 403
     assert 'scope="read files:write"' in refused.headers["www-authenticate"]
     # a batch, and a body whose name hides behind a second key, are no ways around
-    batch = [{"jsonrpc": "2.0", "id": 1, "method": "tools/call",
-              "params": {"name": "write_file", "arguments": {"path": "a.txt", "content": "x"}}}]  # fmt: skip
+    params = {"name": "write_file", "arguments": {"path": "a.txt", "content": "x"}}
+    batch = [{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}]
     twice = json.dumps(batch[0]).replace('"name"', '"name": "read_text_file", "name"')
     other = json.dumps(batch[0]).replace('"name": "write_file"', '"name": "write_file", "name": 1')
     headers = {"authorization": f"Bearer {reader}", "content-type": "application/json",
@@ -162,9 +162,10 @@ def test_tokens_that_only_the_issuer_can_read(
 ) -> None:
     env = {"QWENBELT_MCP_CLIENT_ID": "server", "QWENBELT_MCP_CLIENT_SECRET": "secret-of-the-server"}
     url = serve_http("filesystem", tmp_path, "--issuer", issuer.url, **env)
-    issuer.opaque["good"] = {"active": True, "aud": url, "sub": "ann", "scope": "read"}
-    issuer.opaque["other"] = {"active": True, "aud": "http://other/mcp", "sub": "a", "scope": "read"}
-    issuer.opaque["none"] = {"active": True, "sub": "ann", "scope": "read"}
+    told = {"active": True, "sub": "ann", "scope": "read"}
+    issuer.opaque["good"] = {**told, "aud": url}
+    issuer.opaque["other"] = {**told, "aud": "http://other/mcp"}
+    issuer.opaque["none"] = told
     assert [ask(url, token).status_code for token in ("good", "other", "none", "bad", "good")] == [
         200, 401, 401, 401, 200,
     ]  # fmt: skip
