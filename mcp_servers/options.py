@@ -49,10 +49,10 @@ class IssuerOptions:
             if not url or (scheme == "https" and rest):
                 continue
             if scheme != "http" or not rest:
-                raise ConfigError(f"{option} {url} is no https:// address.")
+                raise ConfigError(f"Not an https:// address: {option} {url}.")
             if option != "--resource" and not is_loopback(url):
                 raise ConfigError(
-                    f"{option} {url}: tokens need https.", fix="Only loopback may be http://."
+                    f"Tokens need https: {option} {url}.", fix="Only loopback may be http://."
                 )
         if self.introspection and self.client is None:
             raise ConfigError(

@@ -49,7 +49,7 @@ def token_verifier(options: IssuerOptions, resource: str) -> TokenVerifier:
             introspection = _endpoint(metadata, "introspection_endpoint")
         if not jwks and not introspection:
             raise ConfigError(
-                f"{options.issuer} tells no keys and no way to ask about tokens.",
+                f"The issuer {options.issuer} tells no keys and no way to ask about tokens.",
                 fix="Name one: --jwks URL or --introspection URL.",
             )
     if introspection and options.client is not None:
@@ -57,7 +57,7 @@ def token_verifier(options: IssuerOptions, resource: str) -> TokenVerifier:
         return _AskedTokens(options, resource, introspection)
     if not jwks:
         raise ConfigError(
-            f"{options.issuer} wants to be asked about each token.",
+            f"The issuer {options.issuer} wants to be asked about each token.",
             fix="Set QWENBELT_MCP_CLIENT_ID and QWENBELT_MCP_CLIENT_SECRET.",
         )
     return _SignedTokens(options, resource, jwks)
@@ -172,7 +172,9 @@ class _AskedTokens:
             reply.raise_for_status()
             told = json.loads(reply.content[:_MOST_BYTES])
         except (httpx2.HTTPError, ValueError) as error:
-            raise IssuerUnreachable(f"{self._issuer} does not answer about tokens.") from error
+            raise IssuerUnreachable(
+                f"The issuer {self._issuer} does not answer about tokens."
+            ) from error
         if not isinstance(told, dict) or told.get("active") is not True:
             return None
         audience = told.get("aud")

@@ -200,8 +200,8 @@ def test_our_client_logs_in_to_our_server(
         (["--workers", "2"], "Add --http PORT"),
         (["--http", "0", "--per-user"], "Add --issuer URL"),
         (["--http", "0", "--jwks", "https://a/keys"], "Add --issuer URL"),
-        (["--http", "0", "--issuer", "http://example.org"], "tokens need https"),
-        (["--http", "0", "--issuer", "ftp://example.org"], "is no https:// address"),
+        (["--http", "0", "--issuer", "http://example.org"], "Tokens need https"),
+        (["--http", "0", "--issuer", "ftp://example.org"], "Not an https:// address"),
         (["--http", "0", "--issuer", "http://127.0.0.1:9"], "cannot be used (["),
         (
             ["--http", "0", "--issuer", "https://a.b", "--introspection", "https://a.b/i"],
