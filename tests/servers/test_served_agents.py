@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from qwenbelt.core.errors import ToolCancelled
 from qwenbelt.mcp_servers.handlers import TASKS, McpHandlers, ProtocolFault
@@ -17,7 +18,7 @@ from qwenbelt.mcp_servers.service import McpService
 from qwenbelt.testing import Scenario, ScriptedServer
 from qwenbelt.tools.base import ToolContext
 from qwenbelt.tools.mcp import mcp_tools
-from qwenbelt.tools.operation import OperationCall
+from qwenbelt.tools.operation import Operation, OperationCall, OperationResult
 
 ABLE = {"_meta": {"io.modelcontextprotocol/clientCapabilities": {"extensions": {TASKS: {}}}}}
 
@@ -88,6 +89,10 @@ def test_what_asks_a_person_is_refused_and_a_cancel_ends_the_run(served: Any) ->
         mine.call({"task": "Hang."}, context=context)
 
 
+class Nothing(BaseModel):
+    pass
+
+
 class Engine:
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -95,11 +100,7 @@ class Engine:
 
 
 def handlers_of(engine: Engine) -> McpHandlers:
-    from pydantic import BaseModel
-
-    from qwenbelt.tools.operation import Operation, OperationResult
-
-    def run(engine: Engine, given: BaseModel, call: OperationCall) -> OperationResult:
+    def run(engine: Engine, given: Nothing, call: OperationCall) -> OperationResult:
         call.report("half")
         while not engine.go.wait(0.01):
             if call.cancelled.is_set():
@@ -107,7 +108,7 @@ def handlers_of(engine: Engine) -> McpHandlers:
                 call.check()
         return OperationResult("done", {})
 
-    operation = Operation("work", "Work", "Works.", BaseModel, run, {"type": "object"}, long=True)
+    operation = Operation("work", "Work", "Works.", Nothing, run, {"type": "object"}, long=True)
     return McpHandlers(McpService("s", "S", engine, [operation], tasks=True))
 
 

@@ -1,4 +1,4 @@
-"""A server of ours with the tools that the conformance suite asks for: conformance_server.py [PORT].
+"""A server of ours with the conformance suite's own tools: conformance_server.py [PORT].
 
     npx @modelcontextprotocol/conformance server --url http://127.0.0.1:PORT/mcp
 
