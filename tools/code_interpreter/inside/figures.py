@@ -41,6 +41,7 @@ def install() -> None:
 
 
 def _display(image: Any) -> None:
-    from IPython.display import display
+    from IPython import display
 
-    display(image)
+    shown: Any = display
+    shown.display(image)
