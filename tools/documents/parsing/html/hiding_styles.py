@@ -83,11 +83,10 @@ def _pixels(text: str, default: float = 0.0) -> float:
 
 _TRANSPARENT = re.compile(r"transparent|rgba\(")
 _DISTANCES = ("left", "top", "right", "bottom")
-_GROUPS: tuple[tuple[tuple[str, ...], Callable[[str], bool]], ...] = (
-    (_DISTANCES, lambda value: abs(_pixels(value)) >= FAR),
-    (_SIDES, lambda value: _pixels(value, 99) <= 1),
+_GROUPS: tuple[tuple[str, tuple[str, ...], Callable[[str], bool]], ...] = (
+    ("position", _DISTANCES, lambda value: abs(_pixels(value)) >= FAR),
+    ("overflow", _SIDES, lambda value: _pixels(value, 99) <= 1),
 )
-_BESIDE = {_DISTANCES: "position", _SIDES: "overflow"}
 
 
 def names_that_matter(styles: Sequence[Style]) -> frozenset[str]:
@@ -104,9 +103,9 @@ def names_that_matter(styles: Sequence[Style]) -> frozenset[str]:
     for name, given in values.items():
         if any(how_hidden({name: value}) for value in given):
             found.add(name)
-    for names, hides in _GROUPS:
+    for beside, names, hides in _GROUPS:
         if any(hides(value) for name in names for value in values.get(name, ())):
-            found.update((*names, _BESIDE[names]))
+            found.update((*names, beside))
     behind = values.get("background-color", set()) | values.get("background", set())
     colours = values.get("color", set())
     if any(WHITE.match(c) or _TRANSPARENT.match(c) or c in behind for c in colours):
