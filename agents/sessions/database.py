@@ -19,7 +19,7 @@ from qwenbelt.agents.sessions.owners import other_at_work, this_process
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.extras import require_extra
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.core.processes import PerProcess
+from qwenbelt.core.processes.per_process import PerProcess
 from qwenbelt.core.transactions import use_write_ahead_log
 
 Message = dict[str, Any]

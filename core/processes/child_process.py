@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.core.processes import PerProcess, per_process, watchdog
+from qwenbelt.core.processes.per_process import PerProcess, per_process, watchdog
 from qwenbelt.core.secrets import clean_environment
 
 _POLL_SECONDS = 0.05  # between two looks at whether the answer is still wanted

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qwenbelt.apps.commands.mcp_add import add, import_servers
-from qwenbelt.apps.commands.mcp_login import login, logout
-from qwenbelt.apps.commands.mcp_search import search
+from qwenbelt.apps.commands.mcp.add import add, import_servers
+from qwenbelt.apps.commands.mcp.login import login, logout
+from qwenbelt.apps.commands.mcp.search import search
 from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import explain_error
 from qwenbelt.core.errors import EXIT_FAILED

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from qwenbelt.core.watchdog import Watchdog
+from qwenbelt.core.processes.watchdog import Watchdog
 
 T = TypeVar("T")
 
