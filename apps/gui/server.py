@@ -81,15 +81,14 @@ def make_app(
             f"Serving the chat on {options.host} lets everybody on the network run its tools.",
             fix="Give accounts with --auth USER:PASSWORD, or serve on 127.0.0.1.",
         )
-    gr = _gradio()
+    _gradio()
     from fastapi import FastAPI
     from starlette.requests import Request
     from starlette.responses import RedirectResponse
 
     from qwenbelt.apps.agent_choice import make_agent as from_choice
-    from qwenbelt.apps.gui import page
     from qwenbelt.apps.gui.api import Api
-    from qwenbelt.apps.gui.asking import MAX_FILE_MB, TurnStarter
+    from qwenbelt.apps.gui.asking import TurnStarter
     from qwenbelt.apps.gui.hub import SessionRegistry
     from qwenbelt.apps.gui.kept.store import ChatStore
 
@@ -120,24 +119,8 @@ def make_app(
 
     app.add_route("/", root)
     app.router.routes.extend(Api(hub, asker).routes())
-
-    def made(language: str) -> Any:
-        blocks = page.build(asker, language, logged_in=bool(options.accounts))
-        return gr.mount_gradio_app(
-            FastAPI(),
-            blocks,
-            f"/{language}",
-            footer_links=[],
-            run_history=False,
-            show_error=True,
-            max_file_size=MAX_FILE_MB * 1024 * 1024,
-            ssr_mode=False,
-            theme=page.theme(),
-            head=page.head(language, asker),
-        )
-
     for language in ("en", "zh"):
-        shown = LanguagePage(partial(made, language))
+        shown = LanguagePage(partial(_made_page, asker, language, bool(options.accounts)))
         if language == user_language():
             shown.make()
         app.mount(f"/{language}", shown)
@@ -145,6 +128,27 @@ def make_app(
     guard = Guard(app, options.accounts, local, proxy=options.proxy, admins=options.admins)
     guard.leave = hub.leave
     return guard
+
+
+def _made_page(asker: Any, language: str, logged_in: bool) -> Any:
+    """Returns an application that holds the page in one language."""
+    from fastapi import FastAPI
+
+    from qwenbelt.apps.gui import page
+    from qwenbelt.apps.gui.asking import MAX_FILE_MB
+
+    return _gradio().mount_gradio_app(
+        FastAPI(),
+        page.build(asker, language, logged_in=logged_in),
+        f"/{language}",
+        footer_links=[],
+        run_history=False,
+        show_error=True,
+        max_file_size=MAX_FILE_MB * 1024 * 1024,
+        ssr_mode=False,
+        theme=page.theme(),
+        head=page.head(language, asker),
+    )
 
 
 class LanguagePage:
