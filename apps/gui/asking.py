@@ -11,18 +11,19 @@ from typing import Any
 
 from qwenbelt.apps.agent_choice import NO_TOOLS, AgentChoice, tool_names
 from qwenbelt.apps.export import message_text
+from qwenbelt.apps.gui.access.team import TeamRules
 from qwenbelt.apps.gui.given import Given, Suggestion
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
+from qwenbelt.apps.gui.kept.store import ChatTurn
 from qwenbelt.apps.gui.message_lists import MessageLists
-from qwenbelt.apps.gui.store import ChatTurn
 from qwenbelt.apps.gui.strings import PageError, say
-from qwenbelt.apps.gui.team import TeamRules
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, ModelFinished, ModelStarted
 from qwenbelt.core.language import Language
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.reply_fold import ReplyFold
 from qwenbelt.tools.mcp.config import server_entries
+from qwenbelt.workflows.demo.bundled import demo_pdf
 
 MAX_FILE_MB = 100
 DEMO = "demo"  # under which a conversation keeps that it plays the demo, and in which language
@@ -199,14 +200,15 @@ class TurnStarter:
 
     def play_demo(self, user: str, language: str) -> str:
         """Begins a conversation whose first question a script answers; returns its id."""
-        from qwenbelt.workflows.demo.job import PDF, demo_question
+        from qwenbelt.workflows.demo.bundled import PDF
+        from qwenbelt.workflows.demo.job import demo_question
 
         tongue: Language = "zh" if language == "zh" else "en"
         title = say("demo_title", language)
         row = self.hub.store.new_session(user, title)
         self.hub.store.keep(row.id, DEMO, tongue)
         session = self.hub.open(user, row.id)
-        names = self.attach(session, [str(demo_document())])
+        names = self.attach(session, [str(demo_pdf())])
         if names != [PDF]:
             raise PageError("file_gone", name=PDF)
         self.ask(session, demo_question(tongue), names, None)
@@ -216,13 +218,15 @@ class TurnStarter:
         """Returns the scripted model for the demo's own question, and for no other."""
         if self.hub.store.kept(session.row.id, DEMO) is None:
             return None
-        from qwenbelt.workflows.demo import job
+        from qwenbelt.workflows.demo import bundled, job
 
         tongue: Language = "zh" if self.hub.store.kept(session.row.id, DEMO) == "zh" else "en"
         if question != job.demo_question(tongue):
             return None
         script = self.hub.workspace.parent / f"demo.{tongue}.yaml"
-        script.write_text(chat_script(job.scripted_replies(tongue), job.PDF), encoding="utf-8")
+        script.write_text(
+            chat_script(bundled.scripted_replies(tongue), bundled.PDF), encoding="utf-8"
+        )
         # the code of the written replies is part of this package
         return AgentChoice(endpoint=f"scripted:{script}", approve="auto")
 
@@ -238,7 +242,7 @@ class TurnStarter:
         return [
             Suggestion(say("example_1", language)),
             Suggestion(say("example_2", language)),
-            Suggestion(say("example_3", language), (str(demo_document()),)),
+            Suggestion(say("example_3", language), (str(demo_pdf()),)),
         ]
 
     def attach(self, session: ChatSession, uploads: Sequence[str]) -> list[str]:
@@ -260,15 +264,6 @@ class TurnStarter:
             shutil.copyfile(source, target)
             names.append(target.name)
         return names
-
-
-def demo_document() -> Path:
-    """Returns the PDF that comes with the package."""
-    from importlib import resources
-
-    from qwenbelt.workflows.demo.job import PDF
-
-    return Path(str(resources.files("qwenbelt.workflows.demo").joinpath(PDF)))
 
 
 def chat_script(replies: str, document: str) -> str:

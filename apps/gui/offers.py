@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from qwenbelt.apps.gui.access.bodies import json_body
 from qwenbelt.apps.gui.access.guards import language_of
 from qwenbelt.apps.gui.asking import TurnStarter
-from qwenbelt.apps.gui.bodies import json_body
 from qwenbelt.apps.gui.hub import ChatSession
 from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
 from qwenbelt.core.errors import QwenbeltError, one_line

@@ -13,9 +13,9 @@ import gradio as gr
 
 from qwenbelt.agents.kinds import AGENT_KINDS
 from qwenbelt.apps.agent_choice import NO_TOOLS, tool_names
+from qwenbelt.apps.gui.access.team import TeamRules
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.strings import PageError, explain_on_page
-from qwenbelt.apps.gui.team import TeamRules
 from qwenbelt.tools.registry import BUILTIN
 
 # events that are answered at once, outside Gradio's queue
