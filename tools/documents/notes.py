@@ -57,7 +57,8 @@ def where(numbers: list[int]) -> str:
             runs.append([number, number])
     if len(numbers) == 1:
         return f"Page {numbers[0]}"
-    return "Pages " + ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
+    pages = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
+    return f"Pages {pages}"
 
 
 def page_name(number: int, label: str) -> str:
