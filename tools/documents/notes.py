@@ -31,7 +31,7 @@ def document_notes(
     for number, notes in pages:
         for note in notes:
             numbers.setdefault(note, []).append(number)
-    found = [f"{where(on)}: {note}" for note, on in numbers.items()]
+    found = [_of_pages(on, note) for note, on in numbers.items()]
     if not chunks:
         whole = [noted("No text was found: nothing of it can be searched or quoted."), *whole]
     every = list(dict.fromkeys([*whole, *found]))
@@ -45,6 +45,13 @@ def stored_notes(whole: Iterable[str], rows: Iterable[tuple[int, str]], chunks: 
     """Returns `document_notes` of pages whose notes are JSON."""
     pages = ((number, json.loads(notes)) for number, notes in rows if notes != "[]")
     return document_notes(whole, pages, chunks)
+
+
+def _of_pages(numbers: list[int], note: str) -> str:
+    if len(numbers) == 1:
+        return noted(f"Page {numbers[0]}: {note}")
+    pages = where(numbers).removeprefix("Pages ")
+    return noted(f"Pages {pages}: {note}")
 
 
 def where(numbers: list[int]) -> str:
