@@ -219,7 +219,10 @@ def ranges(axes: Axes, chart: Chart, _: Language) -> None:
         axes.bar(places, lengths, 0.5, bottom=low, color=series_colour(0))
     if len(places) <= (_MOST_ENDS_FLAT if chart.horizontal else _MOST_ENDS):
         axes.use_sticky_edges = False  # the numbers below the lowest ends want room too
-        axes.margins(**{"x" if chart.horizontal else "y": 0.1})
+        if chart.horizontal:
+            axes.margins(x=0.1)
+        else:
+            axes.margins(y=0.1)
         for place, begin, end in zip(places, low, high, strict=True):
             _name_end(axes, chart, place, begin, -1)
             _name_end(axes, chart, place, end, 1)
