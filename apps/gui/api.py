@@ -86,6 +86,8 @@ class Api:
             "rate": self._rate,
             "choose": self._choose,
         }
+        if hub.replica is not None:
+            hub.replica.actions = self._actions
 
     def routes(self) -> list[Route]:
         """Returns the routes, all below /qb."""
@@ -273,7 +275,12 @@ class Api:
         action = self._actions.get(request.path_params["action"])
         if action is None:
             return JSONResponse({"error": "There is no such action."}, 404)
-        return JSONResponse(action(self._session(request), await json_body(request)) or {})
+        session, body = self._session(request), await json_body(request)
+        if self._hub.replica is not None:
+            told = self._hub.replica.forwarded(session, request.path_params["action"], body)
+            if told is not None:
+                return JSONResponse(told)
+        return JSONResponse(action(session, body) or {})
 
     def _retry(self, session: ChatSession, body: dict[str, Any]) -> None:
         turn = _turn_of_request(session, body)

@@ -10,14 +10,18 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from qwenbelt.agents.sessions.database import is_postgres
 from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
 from qwenbelt.apps.gui.given import Given
-from qwenbelt.core.errors import ConfigError, InputError
+from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.urls import is_loopback
+
+if TYPE_CHECKING:
+    from qwenbelt.apps.gui.replicas.postgres_store import PostgresChatStore
 
 _IDLE_CHECK = 60.0
 _INTERRUPTED_SECONDS = 2
@@ -34,6 +38,7 @@ class GuiOptions:
         endpoints: endpoint specs to choose from, besides the choice's own.
         workspace: where conversations and their files are kept; the settings' when None.
         at_once: how many turns may run side by side; any number when None.
+        files: where replicas share files that are too large for the database.
         store: a store of sessions, SQLite file or `postgresql://…`, to share conversations with
             the terminal and other servers; none when None.
     """
@@ -47,6 +52,7 @@ class GuiOptions:
     workspace: Path | None = None
     at_once: int | None = None
     store: str | None = None
+    files: str | None = None
 
 
 def make_app(
@@ -88,7 +94,8 @@ def make_app(
     from qwenbelt.apps.gui.store import ChatStore
 
     folder = (options.workspace or load_settings().workspace) / "gui"
-    hub = SessionRegistry(ChatStore(folder / "conversations.sqlite"), folder / "sessions")
+    shared = _shared_database(options)
+    hub = SessionRegistry(shared or ChatStore(folder / "conversations.sqlite"), folder / "sessions")
     if options.store is not None:
         from qwenbelt.apps.gui.shared_store import SharedConversations
 
@@ -104,6 +111,17 @@ def make_app(
     )
     if options.at_once is not None:
         hub.at_once = asyncio.Semaphore(options.at_once)
+    logins = None
+    if shared is not None:
+        from qwenbelt.apps.gui.replicas.moving import move_conversations
+        from qwenbelt.apps.gui.replicas.replica import Replica
+        from qwenbelt.apps.gui.replicas.shared_files import SharedFiles
+        from qwenbelt.apps.gui.replicas.shared_logins import SharedLogins
+
+        files = SharedFiles(shared, hub.workspace, options.files)
+        hub.replica = Replica(hub, asker, shared, files)
+        move_conversations(folder / "conversations.sqlite", shared, files)
+        logins = SharedLogins(shared)
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(hub))
 
@@ -126,9 +144,30 @@ def make_app(
             theme=page.theme(),
             head=page.head(language, asker),
         )
-    guard = Guard(app, options.accounts, local, proxy=options.proxy, admins=options.admins)
+    guard = Guard(
+        app, options.accounts, local, proxy=options.proxy, admins=options.admins, logins=logins
+    )
     guard.leave = hub.leave
     return guard
+
+
+def _shared_database(options: GuiOptions) -> PostgresChatStore | None:
+    """Returns the database of all replicas, where the store is one.
+
+    Raises:
+        ConfigError: psycopg is not installed, or files are to be shared without such a store.
+        InputError: the database cannot be used.
+    """
+    if not is_postgres(options.store or ""):
+        if options.files is not None:
+            raise ConfigError(
+                "--files is for servers that share a database.",
+                fix="Give --store postgresql://... as well.",
+            )
+        return None
+    from qwenbelt.apps.gui.replicas.postgres_store import PostgresChatStore
+
+    return PostgresChatStore(options.store or "")
 
 
 def _lifespan(hub: Any) -> Any:
@@ -136,8 +175,10 @@ def _lifespan(hub: Any) -> Any:
     async def lifespan(app: Any) -> AsyncIterator[None]:
         resting = asyncio.ensure_future(_rest(hub))
         warming = asyncio.ensure_future(asyncio.to_thread(_warm))
+        others = hub.replica.running() if hub.replica is not None else contextlib.nullcontext()
         try:
-            yield
+            async with others:
+                yield
         finally:
             resting.cancel()
             warming.cancel()
@@ -155,7 +196,8 @@ def _warm() -> None:
 async def _rest(hub: Any) -> None:
     while True:
         await asyncio.sleep(_IDLE_CHECK)
-        hub.rest_idle()
+        with contextlib.suppress(QwenbeltError):  # a shared database may be away for a while
+            hub.rest_idle()
 
 
 def _gradio() -> Any:
