@@ -77,6 +77,7 @@ class Api:
             "question": lambda session, body: {"text": _turn_of_request(session, body).question},
             "queue_now": lambda session, body: asker.send_now(session, str(body.get("id", ""))),
             "queue_take": _queue_take,
+            "send": self._send,
             "retry": self._retry,
             "edit": self._edit,
             "branch": self._branch,
@@ -281,6 +282,12 @@ class Api:
             if told is not None:
                 return JSONResponse(told)
         return JSONResponse(action(session, body) or {})
+
+    def _send(self, session: ChatSession, body: dict[str, Any]) -> dict[str, Any]:
+        """Asks below what is shown, with files that are there; or waits for what runs."""
+        files = body.get("files") or []
+        turn = self._asker.send(session, str(body.get("text", "")), [str(name) for name in files])
+        return {"turn": turn.id} if turn is not None else {}
 
     def _retry(self, session: ChatSession, body: dict[str, Any]) -> None:
         turn = _turn_of_request(session, body)

@@ -113,19 +113,22 @@ class TurnStarter:
         """Returns the names of the MCP servers that people may switch on and off."""
         return list(server_entries(self.defaults.mcp)) if self.defaults.mcp else []
 
-    def send(self, session: ChatSession, question: str, files: Sequence[str]) -> None:
+    def send(self, session: ChatSession, question: str, files: Sequence[str]) -> ChatTurn | None:
         """Asks below what is shown; while an answer is coming the message waits for its end.
+
+        Returns:
+            The turn, or None where the message waits.
 
         Raises:
             PageError: a file is gone.
         """
         session.start_queued = self._start_queued
         if self.hub.replica is not None and self.hub.replica.sent(session, question, list(files)):
-            return
+            return None
         if session.live is not None:
             session.enqueue(question, files)
-        else:
-            self.ask(session, question, files, session.row.leaf)
+            return None
+        return self.ask(session, question, files, session.row.leaf)
 
     def send_now(self, session: ChatSession, message: str) -> None:
         """Sends a waiting message at once; what runs is stopped.
