@@ -23,7 +23,10 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "pictures"
 MADE = FOLDER / "made.json"
 _REPORT = ("workflows/report/*.typ", "workflows/report/*.css", "workflows/report/p*.py")
-_CHAT = ("apps/gui/chat.css", "apps/gui/turn_view.py", "apps/gui/cards.py", "apps/gui/page.py")
+_CHAT = (
+    *("apps/gui/static/chat.css", "apps/gui/drawing/turn_view.py"),
+    *("apps/gui/drawing/cards.py", "apps/gui/page.py"),
+)
 
 DESK = ("desk_data.png", "desk_code.png", "desk_document.png")
 

@@ -19,9 +19,9 @@ import anyio
 
 from qwenbelt.agents.answers.question import user_message
 from qwenbelt.apps.agent_choice import AgentChoice, function_list, trusted_tools
+from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.live_turn import LiveTurn, Queued
 from qwenbelt.apps.gui.own_cells import CELLS, OwnCell, OwnCells
-from qwenbelt.apps.gui.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.errors import QwenbeltError
@@ -36,8 +36,8 @@ from qwenbelt.core.events import (
 from qwenbelt.tools.code_interpreter.states.kept_states import NO_CODE_YET, forget_state
 
 if TYPE_CHECKING:
+    from qwenbelt.apps.gui.kept.shared_store import SharedConversations
     from qwenbelt.apps.gui.replicas.replica import Replica
-    from qwenbelt.apps.gui.shared_store import SharedConversations
 
 IDLE_SECONDS = 1800.0  # a conversation that rests this long gives its agent and kernel back
 STOP_SECONDS = 5.0  # that a turn has to end in when its conversation is deleted
@@ -454,6 +454,7 @@ class SessionRegistry:
         self.shared: SharedConversations | None = None
         self.replica: Replica | None = None
         self.at_once: asyncio.Semaphore | None = None  # how many turns may run side by side
+        self.in_use = asyncio.Event()  # somebody has seen the page
         self._sessions: dict[str, ChatSession] = {}
 
     def open(self, user: str, session: str) -> ChatSession:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from qwenbelt.apps.gui.store import ChatTurn
+from qwenbelt.apps.gui.kept.store import ChatTurn
 from qwenbelt.core.events import ElicitationAsked, Event
 from qwenbelt.core.trace import TraceWriter
 

@@ -24,7 +24,7 @@ from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
 from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.core.jsons import loads_bounded
 
-_HERE = Path(__file__).parent
+_STATIC = Path(__file__).parent / "static"
 FILE_TYPES = [
     *("image", "audio", "video", "text"),
     *(".pdf", ".docx", ".pptx", ".xlsx", ".csv", ".tsv", ".json", ".jsonl", ".md", ".html"),
@@ -64,11 +64,11 @@ def head(language: str, asker: TurnStarter) -> str:
 
     The style is here and not in Gradio's `css`, which would rewrite its selectors.
     """
-    style = (_HERE / "chat.css").read_text(encoding="utf-8")
+    style = (_STATIC / "chat.css").read_text(encoding="utf-8")
     words = {key: say.template(key, language) for key in _SCRIPT_WORDS}
     setup = {"language": language, "words": words, "limit": MAX_FILE_MB * 1024 * 1024}
     data = json.dumps(setup, ensure_ascii=False)
-    body = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    body = "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     data = data.replace("<", "\\u003c")
     style += _speakers_style(asker.given.looks) if asker.given is not None else ""
     icon = (

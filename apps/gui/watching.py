@@ -7,12 +7,17 @@ import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
+from qwenbelt.apps.gui.drawing.safe_html import RenderContext, quoted_for_url
+from qwenbelt.apps.gui.drawing.turn_html import (
+    actions_html,
+    article_html,
+    article_id,
+    question_html,
+)
+from qwenbelt.apps.gui.drawing.turn_view import Op, TurnView
 from qwenbelt.apps.gui.hub import ChatSession
+from qwenbelt.apps.gui.kept.store import ChatTurn
 from qwenbelt.apps.gui.live_turn import LiveTurn
-from qwenbelt.apps.gui.safe_html import RenderContext, quoted_for_url
-from qwenbelt.apps.gui.store import ChatTurn
-from qwenbelt.apps.gui.turn_html import actions_html, article_html, article_id, question_html
-from qwenbelt.apps.gui.turn_view import Op, TurnView
 
 TICK = 0.05  # seconds between two messages, so that many small events travel together
 LANE_TICK = 0.25  # seconds between two drawings of growing lanes

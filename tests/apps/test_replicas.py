@@ -17,13 +17,13 @@ from qwenbelt.apps.gui.access.logins import Logins
 from qwenbelt.apps.gui.api import Api
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
+from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn
 from qwenbelt.apps.gui.replicas import replica as replicas
 from qwenbelt.apps.gui.replicas.moving import move_conversations
 from qwenbelt.apps.gui.replicas.postgres_store import PostgresChatStore
 from qwenbelt.apps.gui.replicas.replica import Replica
 from qwenbelt.apps.gui.replicas.shared_files import SharedFiles
 from qwenbelt.apps.gui.replicas.shared_logins import SharedLogins
-from qwenbelt.apps.gui.store import ChatStore, ChatTurn
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.apps.gui.watching import Watcher
 from qwenbelt.testing import Scenario, ScriptedServer

@@ -13,8 +13,8 @@ import pytest
 
 from qwenbelt import Session
 from qwenbelt.agents.sessions.dump import _Store, dump_store, restore_store
+from qwenbelt.apps.gui.kept.store import ChatTurn
 from qwenbelt.apps.gui.replicas.postgres_store import PostgresChatStore
-from qwenbelt.apps.gui.store import ChatTurn
 from qwenbelt.apps.serve import response_store
 from qwenbelt.apps.serve.response_store import ResponseStore, StoredResponse
 from qwenbelt.core.errors import InputError

@@ -94,7 +94,7 @@ def test_classes_and_frames_are_kept_and_what_is_too_large_is_said(turn: Turn) -
 
 def test_the_chat_names_states_by_the_path_and_branches_share_them(tmp_path: Path) -> None:
     from qwenbelt.apps.gui.hub import SessionRegistry
-    from qwenbelt.apps.gui.store import ChatStore, ChatTurn
+    from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn
     from qwenbelt.tools.code_interpreter.states.kept_states import NO_CODE_YET
 
     registry = SessionRegistry(ChatStore(tmp_path / "chats.db"), tmp_path)

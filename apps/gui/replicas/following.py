@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from qwenbelt.apps.gui.kept.store import ChatTurn
 from qwenbelt.apps.gui.live_turn import LiveTurn, Records
 from qwenbelt.apps.gui.replicas.postgres_store import PostgresChatStore
-from qwenbelt.apps.gui.store import ChatTurn
 from qwenbelt.core.events import ElicitationAsked
 
 

@@ -6,9 +6,9 @@ import logging
 from pathlib import Path
 
 from qwenbelt.agents.sessions.chat_tables import COLUMNS
+from qwenbelt.apps.gui.kept.store import ChatStore
 from qwenbelt.apps.gui.replicas.postgres_store import PostgresChatStore
 from qwenbelt.apps.gui.replicas.shared_files import SharedFiles
-from qwenbelt.apps.gui.store import ChatStore
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from qwenbelt.agents.sessions.chat_tables import (
     named,
 )
 from qwenbelt.agents.sessions.database import StoreTables
-from qwenbelt.apps.gui.store import (
+from qwenbelt.apps.gui.kept.store import (
     TURN_COLUMNS,
     ChatStore,
     ChatTurn,

@@ -21,6 +21,7 @@ from qwenbelt.agents.sessions.durable import RUN
 from qwenbelt.agents.sessions.session import Session
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
+from qwenbelt.apps.gui.kept.store import ChatTurn, SessionRow
 from qwenbelt.apps.gui.live_turn import LiveTurn, Queued, Records, joined_texts
 from qwenbelt.apps.gui.own_cells import CELLS, OwnCell
 from qwenbelt.apps.gui.replicas.following import FollowedTurn
@@ -31,7 +32,6 @@ from qwenbelt.apps.gui.replicas.postgres_store import (
     TakenTurn,
 )
 from qwenbelt.apps.gui.replicas.shared_files import SharedFiles
-from qwenbelt.apps.gui.store import ChatTurn, SessionRow
 from qwenbelt.apps.gui.strings import PageError, say
 from qwenbelt.core.errors import QwenbeltError, one_line
 from qwenbelt.core.events import Notice, Retrying

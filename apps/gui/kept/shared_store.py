@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.sessions.session import Session, known_sessions
+from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn
 from qwenbelt.apps.gui.message_lists import MessageLists
-from qwenbelt.apps.gui.store import ChatStore, ChatTurn
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Done
 
