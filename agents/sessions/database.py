@@ -26,17 +26,9 @@ from qwenbelt.core.transactions import use_write_ahead_log
 Message = dict[str, Any]
 Turn = tuple[int, bool, list[Message]]
 _PASSWORD = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
-# what databases say, and who can mend it
-_MENDS = (
-    (
-        ("too many clients", "too many connections", "remaining connection slots"),
-        "Give the database more connections (max_connections), or run fewer servers on it.",
-    ),
-    (
-        ("disk is full", "disk I/O error", "No space left"),
-        "Make room on the disk of the database; what was kept before is still there.",
-    ),
-)
+# what databases say when they have no more connections, and no more room
+_CROWDED = ("too many clients", "too many connections", "remaining connection slots")
+_FULL = ("disk is full", "disk I/O error", "No space left")
 _POSTGRES = ("postgresql://", "postgres://")
 SESSION_TABLES = (
     "CREATE TABLE IF NOT EXISTS qwenbelt_session_turns ("
@@ -392,11 +384,23 @@ def _append(run: Any, session: str, turn: int, messages: Sequence[Message]) -> N
 
 def _unusable(place: str, error: Exception) -> InputError:
     """Returns the error that says who can mend it."""
-    told = one_line(error, 200)
-    found = next((fix for signs, fix in _MENDS if any(sign in told for sign in signs)), None)
-    if found is None and "connection" in told and is_postgres(place):
-        found = "See whether it runs, and whether address, user and password in its URL are right."
-    return InputError(f"The sessions in {_shown(place)} cannot be used ({told}).", fix=found)
+    told, where = one_line(error, 200), _shown(place)
+    if any(sign in told for sign in _CROWDED):
+        return InputError(
+            f"The sessions in {where} cannot be used ({told}).",
+            fix="Give the database more connections (max_connections), or run fewer servers on it.",
+        )
+    if any(sign in told for sign in _FULL):
+        return InputError(
+            f"The sessions in {where} cannot be used ({told}).",
+            fix="Make room on the disk of the database; what was kept before is still there.",
+        )
+    if is_postgres(place) and "connection" in told:
+        return InputError(
+            f"The sessions in {where} cannot be used ({told}).",
+            fix="See whether it runs, and whether address, user and password in its URL are right.",
+        )
+    return InputError(f"The sessions in {where} cannot be used ({told}).")
 
 
 def _shown(place: str) -> str:

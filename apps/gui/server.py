@@ -26,7 +26,10 @@ from qwenbelt.core.settings import load_settings
 from qwenbelt.core.urls import is_loopback
 
 if TYPE_CHECKING:
+    from qwenbelt.apps.gui.asking import TurnStarter
+    from qwenbelt.apps.gui.hub import SessionRegistry
     from qwenbelt.apps.gui.replicas.postgres_store import PostgresChatStore
+    from qwenbelt.apps.gui.replicas.shared_logins import SharedLogins
 
 _IDLE_CHECK = 60.0
 _WARM_SECONDS = 5.0  # nobody has opened the page by then
@@ -116,18 +119,7 @@ def make_app(
     )
     if options.at_once is not None:
         hub.at_once = asyncio.Semaphore(options.at_once)
-    logins = None
-    if shared is not None:
-        from qwenbelt.apps.gui.replicas.moving import move_conversations
-        from qwenbelt.apps.gui.replicas.replica import Replica
-        from qwenbelt.apps.gui.replicas.shared_files import SharedFiles
-        from qwenbelt.apps.gui.replicas.shared_logins import SharedLogins
-
-        files = SharedFiles(shared, hub.workspace, options.files)
-        hub.replica = Replica(hub, asker, shared, files)
-        move_conversations(folder / "conversations.sqlite", shared, files)
-        logins = SharedLogins(shared)
-
+    logins = _one_of_several(hub, asker, shared, options.files) if shared is not None else None
     pages: list[LanguagePage] = []
     ours = _lifespan(hub, pages)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=ours)
@@ -227,6 +219,21 @@ class LanguagePage:
         self._over.set()
         if self._living is not None:
             await self._living
+
+
+def _one_of_several(
+    hub: SessionRegistry, asker: TurnStarter, shared: PostgresChatStore, files: str | None
+) -> SharedLogins:
+    """Makes this server one of those that share a database; returns where its logins are kept."""
+    from qwenbelt.apps.gui.replicas.moving import move_conversations
+    from qwenbelt.apps.gui.replicas.replica import Replica
+    from qwenbelt.apps.gui.replicas.shared_files import SharedFiles
+    from qwenbelt.apps.gui.replicas.shared_logins import SharedLogins
+
+    kept = SharedFiles(shared, hub.workspace, files)
+    hub.replica = Replica(hub, asker, shared, kept)
+    move_conversations(hub.workspace.parent / "conversations.sqlite", shared, kept)
+    return SharedLogins(shared)
 
 
 def _lifespan(hub: Any, pages: Sequence[LanguagePage]) -> Any:
