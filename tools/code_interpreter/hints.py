@@ -10,7 +10,11 @@ from pathlib import Path
 from qwenbelt.tools.code_interpreter import strings
 from qwenbelt.tools.code_interpreter.outcome import CellOutcome
 
-_MISSING_FILE = re.compile(r"No such file or directory: ['\"](/[^'\"\n]{1,300})['\"]")
+# as other systems have them: /mnt/data/x.csv, C:\\data\\x.csv, sandbox:/mnt/data/x.csv
+_MISSING_FILE = re.compile(
+    r"No such file or directory: ['\"]((?:/|[A-Za-z]:[\\/]|sandbox:)[^'\"\n]{1,300})['\"]"
+)
+_NO_NETWORK = re.compile(r"Temporary failure in name resolution|Name or service not known")
 _SHORTENED = re.compile(r"^\[(\d+) rows x (\d+) columns\]$", re.MULTILINE)
 _GLYPHS = re.compile(r"Glyph \d+ \(\\N\{([A-Z -]+)\}\) missing from font")
 _PIP = re.compile(r"^\s*[!%]\s*(?:python3?\s+-m\s+)?pip3?\s+install\b|subprocess.*\bpip\b", re.M)
@@ -48,7 +52,14 @@ def _hints(outcome: CellOutcome, code: str, folder: Path, language: str) -> Iter
     scripts = {_script(name) for name in _GLYPHS.findall(said)}
     if scripts:
         yield strings.say("glyphs", language, scripts=", ".join(sorted(scripts)))
-    module = _NO_MODULE.search(outcome.error)
+    if outcome.error_name == "NameError" and "'__file__'" in outcome.error:
+        yield strings.say("no_file", language)
+    if outcome.error_name == "UnicodeDecodeError" and "'utf-8' codec" in outcome.error:
+        yield strings.say("encoding", language)
+    if _NO_NETWORK.search(said):
+        yield strings.say("network", language)
+    missed = outcome.error_name in ("ModuleNotFoundError", "ImportError")  # not on the way only
+    module = _NO_MODULE.search(outcome.error) if missed else None
     if module:
         yield _package(module[1].partition(".")[0], language)
     elif _PIP.search(code) and any(word in f"{outcome.stdout}{said}" for word in _NO_PIP):
@@ -63,7 +74,7 @@ def _package(module: str, language: str) -> str:
 
 def _where(path: str, folder: Path, language: str) -> str:
     """Returns where the file is; models write the paths of other systems (/mnt/data/x.csv)."""
-    name = path.rsplit("/", 1)[-1]
+    name = re.split(r"[/\\]", path)[-1]
     if name and (folder / name).is_file():
         return strings.say("path_here", language, path=path, name=name)
     try:

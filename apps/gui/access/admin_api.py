@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from qwenbelt.apps.gui.access.bodies import json_body
 from qwenbelt.apps.gui.access.guards import language_of
+from qwenbelt.apps.gui.access.team import TeamRules, save_rules
 from qwenbelt.apps.gui.asking import TurnStarter
-from qwenbelt.apps.gui.bodies import json_body
 from qwenbelt.apps.gui.desk_strings import ADMIN_TEXTS
 from qwenbelt.apps.gui.setting_fields import switchable_tools
 from qwenbelt.apps.gui.strings import say
-from qwenbelt.apps.gui.team import TeamRules, save_rules
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -44,8 +44,8 @@ class AdminApi:
         language = language_of(request)
         words = json.dumps({key: say(key, language) for key in ADMIN_TEXTS}, ensure_ascii=False)
         words = words.replace("<", "\\u003c")
-        script = files("qwenbelt.apps.gui").joinpath("admin.js").read_text(encoding="utf-8")
-        style = files("qwenbelt.apps.gui").joinpath("admin.css").read_text(encoding="utf-8")
+        script = files("qwenbelt.apps.gui").joinpath("static/admin.js").read_text(encoding="utf-8")
+        style = files("qwenbelt.apps.gui").joinpath("static/admin.css").read_text(encoding="utf-8")
         title = escape(say("admin_title", language))
         return HTMLResponse(
             f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwenbelt.apps.gui.store import ChatStore
+from qwenbelt.apps.gui.kept.store import ChatStore
 from qwenbelt.apps.gui.strings import PageError
 
 TEAM = "\x01team"  # no user: names are printable

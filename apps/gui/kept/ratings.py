@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from qwenbelt.apps.gui.hub import ChatSession
-from qwenbelt.apps.gui.store import ChatStore, ChatTurn
+from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn
 from qwenbelt.apps.gui.strings import PageError
 
 RATINGS = "ratings"  # what a conversation keeps them under

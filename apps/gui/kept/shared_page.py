@@ -8,11 +8,11 @@ from datetime import datetime, timezone
 from html import escape
 from importlib.resources import files
 
+from qwenbelt.apps.gui.drawing.safe_html import RenderContext
+from qwenbelt.apps.gui.drawing.turn_html import article_html, article_id
+from qwenbelt.apps.gui.drawing.turn_view import TurnView
 from qwenbelt.apps.gui.hub import ChatSession
-from qwenbelt.apps.gui.safe_html import RenderContext
 from qwenbelt.apps.gui.strings import PageError, say
-from qwenbelt.apps.gui.turn_html import article_html, article_id
-from qwenbelt.apps.gui.turn_view import TurnView
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
@@ -44,7 +44,9 @@ def shared_page(session: ChatSession, language: str) -> str:
             view.feed(record)
         view.flush(0.0)
         parts.append(article_html(session, turn, view.html(), around))
-    style = files("qwenbelt.apps.gui").joinpath("chat.css").read_text(encoding="utf-8") + _STYLE
+    style = (
+        files("qwenbelt.apps.gui").joinpath("static/chat.css").read_text(encoding="utf-8") + _STYLE
+    )
     title = escape(session.row.title or say("untitled", language))
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     made = escape(say("shared_made", language, when=now))
@@ -52,7 +54,7 @@ def shared_page(session: ChatSession, language: str) -> str:
         f'<!doctype html><html lang="{"zh" if language == "zh" else "en"}"><head>'
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f'<meta http-equiv="content-security-policy" content="{_POLICY}"><title>{title}</title>'
-        f"<style>{style}</style></head><body>"
+        f"<style>{style}{_STYLE}</style></head><body>"
         '<div class="gradio-container gradio-container gradio-container"><main>'
         f"<h1>{title}</h1><p><small>{made}</small></p>{''.join(parts)}</main></div></body></html>"
     )

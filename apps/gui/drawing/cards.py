@@ -8,10 +8,10 @@ from html import escape
 from pathlib import PurePath
 from typing import Any
 
-from qwenbelt.apps.gui.changes_html import change_html
-from qwenbelt.apps.gui.code_html import code_block
-from qwenbelt.apps.gui.found_passages import HIT
-from qwenbelt.apps.gui.safe_html import (
+from qwenbelt.apps.gui.drawing.changes_html import change_html
+from qwenbelt.apps.gui.drawing.code_html import code_block
+from qwenbelt.apps.gui.drawing.found_passages import HIT
+from qwenbelt.apps.gui.drawing.safe_html import (
     RenderContext,
     chart_of,
     citation_button,

@@ -6,9 +6,9 @@ from datetime import datetime, timezone
 from html import escape
 
 from qwenbelt.agents.answers.question import file_kind
+from qwenbelt.apps.gui.drawing.safe_html import RenderContext, file_link
 from qwenbelt.apps.gui.hub import ChatSession
-from qwenbelt.apps.gui.safe_html import RenderContext, file_link
-from qwenbelt.apps.gui.store import ChatTurn
+from qwenbelt.apps.gui.kept.store import ChatTurn
 from qwenbelt.apps.gui.strings import say
 
 # strokes of a 24 x 24 picture

@@ -20,7 +20,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
-from qwenbelt.apps.gui.code_html import code_block
+from qwenbelt.apps.gui.drawing.code_html import code_block
 from qwenbelt.apps.gui.panes.charts import SPEC_ENDING
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.markdown_rules import add_rules

@@ -18,12 +18,12 @@ from html import escape
 from typing import Any
 
 from qwenbelt.apps.answers import is_uncited
-from qwenbelt.apps.gui.cards import card_html, plan_html
-from qwenbelt.apps.gui.code_html import code_block
-from qwenbelt.apps.gui.found_passages import FoundPassages
+from qwenbelt.apps.gui.drawing.cards import card_html, plan_html
+from qwenbelt.apps.gui.drawing.code_html import code_block
+from qwenbelt.apps.gui.drawing.found_passages import FoundPassages
+from qwenbelt.apps.gui.drawing.safe_html import RenderContext, last_level, markdown_html
 from qwenbelt.apps.gui.panes.lanes_html import lanes_html
 from qwenbelt.apps.gui.panes.questions import app_html, question_card, settled_question
-from qwenbelt.apps.gui.safe_html import RenderContext, last_level, markdown_html
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.imitations import imitates_program
 from qwenbelt.apps.markdown_stream import MarkdownStream
