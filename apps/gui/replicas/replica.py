@@ -17,6 +17,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from qwenbelt.agents.sessions.durable import RUN
 from qwenbelt.agents.sessions.session import Session
 from qwenbelt.apps.gui.asking import TurnStarter
@@ -43,6 +45,7 @@ DEAD_SECONDS = 15.0  # without a sign
 PART_SECONDS = 0.2  # between two parts of what turns report
 MOST_TRIES = 4
 _LATER_SECONDS = 2.0
+_READY_SECONDS = 2.0
 _QUEUE = "queue"
 ORDERED = ("stop", "approve", "queue_now", "queue_take")  # actions of the page that go to the run
 Action = Callable[[ChatSession, dict[str, Any]], Any]
@@ -90,6 +93,13 @@ class Replica:
         self._stale: dict[str, bool] = {}  # conversations to look at; whether whole
         self._heard = asyncio.Event()
         self._connected = float("inf")  # since when every sign was written
+
+    async def is_ready(self) -> bool:
+        """Returns whether the database answers within two seconds."""
+        with anyio.move_on_after(_READY_SECONDS), contextlib.suppress(QwenbeltError):
+            await asyncio.to_thread(self._store.settings, "")
+            return True
+        return False
 
     # -- as long as the server runs -----------------------------------------------------------
 
