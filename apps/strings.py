@@ -175,6 +175,7 @@ _TEXTS = {
         "Refused {count} in the run {run}. Its command, given again, goes on.",
         "已拒绝运行 {run} 中的 {count} 个调用。再次执行同一命令即可继续。",
     ),
+    "made_files": ("Files: {paths}", "文件：{paths}"),
     "stopped": ("Stopped: {detail}", "已停止：{detail}"),
     "interrupted": ("Interrupted.", "已中断。"),
     "plan": ("Plan {done}", "计划 {done}"),

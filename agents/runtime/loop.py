@@ -47,7 +47,7 @@ from qwenbelt.agents.runtime.hooked import (
 from qwenbelt.agents.runtime.outcome import CallOutcome
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.prefixes import PrefixWatch
-from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, ending_of
+from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, ending_of, in_time, next_step
 from qwenbelt.agents.runtime.reply_telling import ReplyTelling
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
 from qwenbelt.agents.runtime.tool_arguments import with_references
@@ -275,9 +275,10 @@ class AgentLoop:
         name, times = self._spending.repeated(reply.calls, outcomes)
         if times:
             words = {"name": name, "times": times}
-            language = self.plan.language
-            self._farewell = Ending("loop", REPEATED[language].format(**words))
-            self._parting = LOOPING[language].format(**words)
+            self._farewell = Ending("loop", REPEATED[self.plan.language].format(**words))
+            self._parting = LOOPING[self.plan.language].format(**words)
+        elif lead := next_step(self.history, self.plan.model, self.plan.language):
+            self.history.instruct(lead)
         return None
 
     def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
@@ -386,7 +387,7 @@ class AgentLoop:
         started = time.monotonic()
         self._emit(ModelStarted(self._turn, started))
         try:
-            async with aclosing(self._replying.pieces(request)) as pieces:  # type: ignore[type-var]
+            async with aclosing(in_time(self._replying.pieces(request), self._spending)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     self._ways.note(piece)
                     self._telling.note(piece, self._turn)

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
+import anyio
+
 from qwenbelt.agents.models.codecs import SoFar
-from qwenbelt.agents.models.deltas import CallDelta, ModelReply, Thought, WirePiece
+from qwenbelt.agents.models.deltas import CallDelta, Finish, ModelReply, Thought, WirePiece
 from qwenbelt.agents.models.encoding import text_of
-from qwenbelt.agents.prompts import EMPTY_REPLY, ENDLESS_REPLY
-from qwenbelt.agents.runtime.budget import Ending
+from qwenbelt.agents.models.endpoint_model import Model
+from qwenbelt.agents.prompts import AFTER_RESULTS, EMPTY_REPLY, ENDLESS_REPLY
+from qwenbelt.agents.runtime.budget import Ending, Spending
+from qwenbelt.agents.runtime.history import History
+from qwenbelt.agents.runtime.kept_views import ASKED
 from qwenbelt.core.language import Language
 
 WHOLE = ("", "stop", "tool_calls")  # reasons for the end of a reply that is whole
+_LONGEST_QUESTION = 2000  # characters, of its end
+_OUT_OF_TIME = "out_of_time"
 MAX_UNUSABLE = 2  # replies without an answer that are asked for again
+
+
+def in_time(pieces: AsyncIterator[WirePiece], spending: Spending) -> AsyncIterator[WirePiece]:
+    """Returns the pieces of a reply, cut off when the run has no time left for one."""
+    return pieces if spending.reply_seconds() is None else _in_time(pieces, spending)
+
+
+async def _in_time(
+    pieces: AsyncIterator[WirePiece], spending: Spending
+) -> AsyncGenerator[WirePiece, None]:
+    async with aclosing(pieces):  # type: ignore[type-var]
+        while True:
+            with anyio.move_on_after(max(spending.reply_seconds() or 0.0, 0.0)) as moved_on:
+                try:
+                    piece = await anext(pieces)
+                except StopAsyncIteration:
+                    return
+            if moved_on.cancelled_caught:
+                yield Finish(_OUT_OF_TIME)
+                return
+            yield piece
 
 
 def cut_ending(reason: str) -> Ending:
@@ -22,8 +51,21 @@ def cut_ending(reason: str) -> Ending:
         return Ending("length", "the reply was cut off")
     if reason == "content_filter":
         return Ending("content_filter", "the endpoint's content filter stopped the reply")
+    if reason == _OUT_OF_TIME:
+        return Ending("seconds", "the time of the run has passed in the middle of a reply")
     word = "".join(c if c.isalnum() or c in "_-" else "_" for c in reason)[:40]
     return Ending(word, f"the endpoint ended the reply with the reason {word}")
+
+
+def next_step(history: History, model: Model, language: Language) -> str:
+    """Returns what a model that is led is told once results are in; "" for others."""
+    if not model.is_led or model.codec.form not in ("native", "nous"):
+        return ""
+    for message in reversed(history.messages[: history.given]):
+        if message["role"] == "user":
+            asked = (message.get("extra") or {}).get(ASKED) or text_of(message["content"])
+            return AFTER_RESULTS[language].format(question=asked[-_LONGEST_QUESTION:])
+    return ""
 
 
 def ending_of(reply: ModelReply, unusable: int, language: Language) -> Ending | str:

@@ -16,6 +16,11 @@ _GLYPHS = re.compile(r"Glyph \d+ \(\\N\{([A-Z -]+)\}\) missing from font")
 _PIP = re.compile(r"^\s*[!%]\s*(?:python3?\s+-m\s+)?pip3?\s+install\b|subprocess.*\bpip\b", re.M)
 _NO_PIP = ("No matching distribution", "Could not install", "No module named pip", "Read-only")
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+_NOT_A_NUMBER = re.compile(
+    r"could not convert string to float|Could not convert .{0,300} to numeric|"
+    r"agg function failed .{0,100}dtype->object|unsupported operand type\(s\) for .{0,20}'str'"
+)
+_OF_A_TABLE = re.compile(r"\.(?:corr|cov|mean|median|std|var|sum|quantile)\(")
 _RUNNING = "event loop is already running"
 _MOST_NAMES = 20
 # packages that people expect for data work; the extra `data` has them
@@ -42,6 +47,8 @@ def _hints(outcome: CellOutcome, code: str, folder: Path, language: str) -> Iter
         yield _where(missing[1], folder, language)
     if _RUNNING in outcome.error:
         yield strings.say("await", language)
+    if _NOT_A_NUMBER.search(outcome.error) and _OF_A_TABLE.search(code):
+        yield strings.say("numeric_only", language)
     table = _SHORTENED.search("\n".join([outcome.stdout, *outcome.values]))
     if table:
         yield strings.say("table", language, rows=table[1], columns=table[2])
