@@ -123,8 +123,10 @@ def play(
             agent = FnCallAgent(
                 [table_columns, interpreter], llm, code_mode=code_mode, budget=budget
             )
+            agent.evidence_first = True  # as `qwenbelt run -f` asks
             try:
-                result = agent.ask(asked(row), folder=folder, session=own)
+                files = [path] if spec else []
+                result = agent.ask(asked(row), files, folder=folder, session=own)
             except QwenbeltError as error:  # a question that fails is wrong; the next is asked
                 result = Result(text=str(error))
             requests += sum(isinstance(event, ModelFinished) for event in result.trace)
