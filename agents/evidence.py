@@ -22,7 +22,7 @@ from qwenbelt.agents.prompts import (
     QUESTION,
     UNKNOWN_WORDS,
 )
-from qwenbelt.agents.runtime.kept_views import ALONE, ASKED
+from qwenbelt.agents.runtime.kept_views import ALONE, ASKED, LINES
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import ToolContext
 from qwenbelt.tools.data_files import DATA_SUFFIXES, file_line, reading_code
@@ -30,7 +30,6 @@ from qwenbelt.tools.documents.evidence import BUDGET, Evidence, PageEvidence, ga
 from qwenbelt.tools.documents.sources import SourceBook
 
 SHOWN = "shown"  # in a message's `extra`: pages that stand beside the question
-LINES = "shown_lines"  # and remarks on data files
 _STRETCH = 120  # characters in a row that are worth leaving out
 _LEFT_OUT = "…"
 LONGEST_QUESTION = 2000  # characters that are searched for

@@ -213,9 +213,18 @@ EMPTY_RESULT: dict[Language, str] = {
 
 # the question comes last again; without it small models make the same call once more
 AFTER_RESULTS: dict[Language, str] = {
-    "en": "Answer the question from this result in one or two sentences; call another tool only if "
-    "it is not enough. Question: {question}",
-    "zh": "请根据以上结果用一两句话回答问题；只有结果还不够时才再调用工具。问题：{question}",
+    "en": "Answer the question from this result, in one or two sentences or in the form that it "
+    "asks for; call another tool only if it is not enough. Question: {question}",
+    "zh": "请根据以上结果用一两句话或按问题要求的格式回答；只有结果还不够时才再调用工具。"
+    "问题：{question}",
+}
+
+# small models give a figure for a table of which they saw one row
+DATA_UNREAD: dict[Language, str] = {
+    "en": "You have not read the file: only its first row is shown here. Call code_interpreter "
+    "with code that reads it and prints what is asked. Question: {question}",
+    "zh": "你还没有读取文件：这里只显示了它的第一行。请调用 code_interpreter，"
+    "用代码读取文件并打印出所求的结果。问题：{question}",
 }
 
 EMPTY_REPLY: dict[Language, str] = {

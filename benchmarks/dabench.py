@@ -160,7 +160,8 @@ def main() -> None:
     for code_mode in (False, True):
         asked_with = {"code_mode": code_mode, "seconds": options.seconds}
         found = play(rows, options.data, options.model, **asked_with)
-        name, mode = Path(options.model).name or "oracle", "on" if code_mode else "off"
+        name = options.model.partition("@")[0].rpartition("/")[2] or "oracle"
+        mode = "on" if code_mode else "off"
         print(
             f"| {name} | {mode} | {found['asked']} | "
             f"{found['right']} ({found['right'] / found['asked']:.0%}) | {found['requests']} | "

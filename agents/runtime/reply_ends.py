@@ -11,15 +11,11 @@ import anyio
 from qwenbelt.agents.models.codecs import SoFar
 from qwenbelt.agents.models.deltas import CallDelta, Finish, ModelReply, Thought, WirePiece
 from qwenbelt.agents.models.encoding import text_of
-from qwenbelt.agents.models.endpoint_model import Model
-from qwenbelt.agents.prompts import AFTER_RESULTS, EMPTY_REPLY, ENDLESS_REPLY
+from qwenbelt.agents.prompts import EMPTY_REPLY, ENDLESS_REPLY
 from qwenbelt.agents.runtime.budget import Ending, Spending
-from qwenbelt.agents.runtime.history import History
-from qwenbelt.agents.runtime.kept_views import ASKED
 from qwenbelt.core.language import Language
 
 WHOLE = ("", "stop", "tool_calls")  # reasons for the end of a reply that is whole
-_LONGEST_QUESTION = 2000  # characters, of its end
 _OUT_OF_TIME = "out_of_time"
 MAX_UNUSABLE = 2  # replies without an answer that are asked for again
 
@@ -57,24 +53,16 @@ def cut_ending(reason: str) -> Ending:
     return Ending(word, f"the endpoint ended the reply with the reason {word}")
 
 
-def next_step(history: History, model: Model, language: Language) -> str:
-    """Returns what a model that is led is told once results are in; "" for others."""
-    if not model.is_led or model.codec.form not in ("native", "nous"):
-        return ""
-    for message in reversed(history.messages[: history.given]):
-        if message["role"] == "user":
-            asked = (message.get("extra") or {}).get(ASKED) or text_of(message["content"])
-            return AFTER_RESULTS[language].format(question=asked[-_LONGEST_QUESTION:])
-    return ""
-
-
-def ending_of(reply: ModelReply, unusable: int, language: Language) -> Ending | str:
+def ending_of(
+    reply: ModelReply, unusable: int, language: Language, unread: str = ""
+) -> Ending | str:
     """Returns the end of a run by a reply without calls, or what the model is told to write again.
 
     Args:
         reply: the reply.
         unusable: how many such replies the run had that were no answer.
         language: of what the model is told.
+        unread: what it is told when it should have read something first, once.
     """
     again = unusable < MAX_UNUSABLE
     if reply.endless:
@@ -83,7 +71,7 @@ def ending_of(reply: ModelReply, unusable: int, language: Language) -> Ending | 
     if reply.finish_reason not in WHOLE:
         return cut_ending(reply.finish_reason)
     if reply.text.strip():
-        return Ending("answer")
+        return unread if unread and not unusable else Ending("answer")
     return EMPTY_REPLY[language] if again else Ending("answer", "the model's reply was empty")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from qwenbelt import FnCallAgent
+from qwenbelt import CodeInterpreter, FnCallAgent
 from qwenbelt.agents.evidence import with_evidence
 from qwenbelt.core.schemas import told_schema
 from qwenbelt.testing import Scenario, ScriptedServer
@@ -44,6 +45,26 @@ def test_the_question_comes_last_again_after_each_result(question: str) -> None:
     for told in (second[-1], third[-1]):
         assert told["role"] == "user"
         assert told["content"].endswith(question)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_an_answer_about_a_table_that_was_not_read_is_asked_for_again_once(
+    tmp_path: Path, reads: bool
+) -> None:
+    path = tmp_path / "sales.csv"
+    path.write_text("month,units\n2024-01,3\n2024-02,4\n", encoding="utf-8")
+    scenario = Scenario().turn(text="0.85")
+    if reads:
+        code = "df = pd.read_csv('sales.csv'); print(df['units'].sum())"
+        scenario = scenario.turn(calls=[("code_interpreter", {"code": code})])
+    with ScriptedServer(scenario.answer("7")) as server, closing(CodeInterpreter()) as interpreter:
+        llm = {"model": "qwen2.5", "model_server": server.url, "dialect": "ollama"}
+        agent = FnCallAgent([interpreter], llm={**llm, "api_key": "k"})
+        agent.evidence_first = True
+        assert agent.ask("How many units?", [path]).text == "7"
+    told = server.requests[1].request.messages[-1]
+    assert "not read" in told["content"]
+    assert told["content"].endswith("How many units?")
 
 
 @pytest.mark.parametrize(
