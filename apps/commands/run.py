@@ -56,7 +56,7 @@ def run(
     """
     from qwenbelt.agents.answers.typed import answer_schema
     from qwenbelt.apps.agent_choice import make_agent, trusted_tools
-    from qwenbelt.apps.answers import is_uncited
+    from qwenbelt.apps.answers import is_uncited, is_unread
     from qwenbelt.apps.conversation import ChatConversation, Follower
     from qwenbelt.apps.terminal_chat.approver import terminal_approver
     from qwenbelt.apps.terminal_chat.interrupt import InterruptibleLoop
@@ -94,6 +94,8 @@ def run(
     output.end(done)
     if done.reason == "answer" and is_uncited(done.text, files):
         echo(say("uncited"), err=True)
+    elif done.reason == "answer" and is_unread(done.text, files, done.messages):
+        echo(say("unread_table"), err=True)
     codes = {"answer": EXIT_OK, "cancelled": EXIT_INTERRUPTED}
     return codes.get(done.reason, EXIT_FAILED)
 
