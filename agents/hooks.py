@@ -12,15 +12,13 @@ of the kind that it was given takes that one's place; `Refuse` ends the request,
 answer with its reason. An error in a method, or a value of another kind, ends the run: a guard that
 broke guards nothing. So does a method that has not come back when the run's budget of seconds is
 used up. Plain methods run in a thread, one after another in a run, so that one that hangs holds up
-neither the budget nor a cancel. Only `on_event`, which decides nothing and runs on the loop, is
-passed over, with a line in the log.
+neither the budget nor a cancel. Only `on_event`, which decides nothing, is passed over, with a line
+in the log; a plain one sees the events in a thread of its own, in order, and holds up nothing.
 """
 
 from __future__ import annotations
 
 import importlib
-import inspect
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,9 +74,6 @@ class HookAnswer:
     text: str
 
 
-log = logging.getLogger(__name__)
-
-
 class Hook:
     """The base of hooks; override what is needed."""
 
@@ -130,7 +125,6 @@ class Hooks:
 
     def __init__(self, hooks: Sequence[Any] = ()) -> None:
         self._all = [loaded_hook(hook) for hook in hooks]
-        self._seeing: set[Any] = set()  # tasks of `on_event` methods that are async
         names = ("before_model", "after_model", "before_tool", "after_tool", "before_answer")
         self._by_name = {
             name: self._overriding(name) for name in (*names, "on_event", "on_elicitation")
@@ -158,29 +152,6 @@ class Hooks:
             (type(getattr(method, "__self__", method)).__name__, method)
             for method in self._by_name[name]
         ]
-
-    def see(self, event: Event) -> None:
-        """Shows an event; called on the run's loop.
-
-        Who only looks on does not stop a run: what such a method raises is logged.
-        """
-        for method in self._by_name["on_event"]:
-            try:
-                seen = method(event)
-            except Exception:  # of the person's own code; the event itself must still arrive
-                log.exception("a hook's on_event failed")
-                continue
-            if inspect.isawaitable(seen):
-                import asyncio
-
-                task = asyncio.ensure_future(seen)
-                self._seeing.add(task)
-                task.add_done_callback(self._saw)
-
-    def _saw(self, task: Any) -> None:
-        self._seeing.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a hook's on_event failed", exc_info=error)
 
 
 NO_HOOKS = Hooks()

@@ -181,6 +181,7 @@ _TEXTS = {
     ),
     "made_files": ("Files: {paths}", "文件：{paths}"),
     "stopped": ("Stopped: {detail}", "已停止：{detail}"),
+    "chat_goes_on": ("Going on with: {question}", "继续回答：{question}"),
     "interrupted": ("Interrupted.", "已中断。"),
     "plan": ("Plan {done}", "计划 {done}"),
     "turn_line": (

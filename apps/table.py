@@ -135,7 +135,7 @@ COMMANDS: dict[str, CommandTarget] = {
         "docs:docs",
     ),
     "mcp": CommandTarget(
-        "Run MCP servers, and look at others.", "运行或查看 MCP 服务器。", "mcp:mcp"
+        "Run MCP servers, and look at others.", "运行或查看 MCP 服务器。", "mcp.group:mcp"
     ),
     "inspect": CommandTarget(
         "Safety inspection of pictures.", "对图片做安全巡检。", "inspect:inspect"

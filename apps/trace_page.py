@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.apps.export import message_text
+from qwenbelt.apps.gui.drawing.safe_html import RenderContext, markdown_html
+from qwenbelt.apps.gui.drawing.turn_view import TurnView
 from qwenbelt.apps.gui.panes.lanes_html import lanes_html
 from qwenbelt.apps.gui.panes.turn_times import turn_times
-from qwenbelt.apps.gui.safe_html import RenderContext, markdown_html
 from qwenbelt.apps.gui.strings import say
-from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.apps.strings import duration_text
 from qwenbelt.apps.timeline import ModelCall, Timeline
 from qwenbelt.core.errors import one_line
@@ -54,7 +54,7 @@ def trace_page(
     """
     around = RenderContext(language, lambda name: _picture_data_url(folder, name))
     gui, own = files("qwenbelt.apps.gui"), files("qwenbelt.apps")
-    style = gui.joinpath("chat.css").read_text(encoding="utf-8")
+    style = gui.joinpath("static/chat.css").read_text(encoding="utf-8")
     # the chat is dark by a class that a script sets; here the reader's setting decides
     night = re.search(r"\.dark\.dark (\{[^}]*\})", style)
     style += f"@media (prefers-color-scheme: dark) {{ :root {night[1]} }}" if night else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from qwenbelt.mcp_servers.frozen import frozen_tools
 from qwenbelt.mcp_servers.service import McpService
 
 if TYPE_CHECKING:
+    from qwenbelt.mcp_servers.options import HttpOptions
     from qwenbelt.tools.operation import Operation
 
 # a file goes over twice, as content and as structured content, as the reference sends it; clients
@@ -67,17 +69,22 @@ def _existing_folders(folders: tuple[str, ...]) -> list[str]:
 @click.argument("folders", nargs=-1, required=True, metavar="FOLDER...")
 @click.option("--read-only", is_flag=True, help="Offer no tool that changes anything.")
 @transport_options
-def command(
-    folders: tuple[str, ...],
-    read_only: bool,
-    port: int | None,
-    host: str,
-    names: tuple[str, ...],
-) -> None:
+def command(folders: tuple[str, ...], read_only: bool, http: HttpOptions | None) -> None:
     """Serve files below the folders, with the reference server's tools and grep."""
-    serve_service(
-        lambda: service(folders, read_only=read_only, http=port is not None), port, host, names
-    )
+
+    def make(user: str | None) -> McpService:
+        chosen = folders if user is None else _folders_of(folders, user)
+        return service(chosen, read_only=read_only, http=http is not None)
+
+    serve_service(make, http)
+
+
+def _folders_of(folders: tuple[str, ...], user: str) -> tuple[str, ...]:
+    found = [os.path.join(os.path.expanduser(folder), user) for folder in folders]
+    for folder in found:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+    return tuple(found)
 
 
 if __name__ == "__main__":

@@ -107,6 +107,10 @@ class McpHandlers:
             )
         return self._tools
 
+    def changes(self, name: str) -> bool:
+        """Returns whether a tool of that name changes something."""
+        return any(t["name"] == name and not t["annotations"]["readOnlyHint"] for t in self.tools())
+
     def operations(self) -> dict[str, Operation]:
         """Returns the tools' implementations by name; imports them at the first call."""
         with self._lock:
@@ -123,6 +127,8 @@ class McpHandlers:
         operation = self.operations().get(name)
         if operation is None:
             raise ProtocolFault(INVALID_PARAMS, f"Unknown tool: {one_line(name, 100)}")
+        if not operation.read_only and not call.may_write:
+            return _failed_result(f"{name} changes something, and your token may only read.")
         try:
             arguments = operation.Arguments.model_validate(given or {})
         except ValueError as error:

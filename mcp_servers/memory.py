@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import click
@@ -17,6 +17,7 @@ from qwenbelt.mcp_servers.frozen import frozen_tools
 from qwenbelt.mcp_servers.service import McpService, TextResource, TextTemplate, begun_names
 
 if TYPE_CHECKING:
+    from qwenbelt.mcp_servers.options import HttpOptions
     from qwenbelt.tools.operation import Operation
 
 INSTRUCTIONS = (
@@ -28,8 +29,8 @@ _MOST_NAMES = 101  # one more than a completion may have
 _ENDINGS = (".jsonl", ".json")
 
 
-def service(file: Path) -> McpService:
-    """Returns the service over a graph's file.
+def service(file: Path | None) -> McpService:
+    """Returns the service over a graph's file; without one it only tells what it offers.
 
     Raises:
         ConfigError: the file is something else, or cannot be made.
@@ -37,7 +38,7 @@ def service(file: Path) -> McpService:
     from qwenbelt.tools.memory.pages import some_of_it, whole_graph
     from qwenbelt.tools.memory.store import GraphStore
 
-    store = GraphStore(file)
+    store: Any = None if file is None else GraphStore(file)
 
     def graph() -> str:
         return json.dumps(whole_graph(store, None).data, ensure_ascii=False, indent=2)
@@ -72,7 +73,7 @@ def service(file: Path) -> McpService:
         INSTRUCTIONS,
         resources=lambda: [resource],
         templates=(one,),
-        close=store.close,
+        close=(lambda: None) if store is None else store.close,
         declared=lambda: frozen_tools("memory"),
     )
 
@@ -124,9 +125,7 @@ def command(
     file: Path | None,
     taken: Path | None,
     given: Path | None,
-    port: int | None,
-    host: str,
-    names: tuple[str, ...],
+    http: HttpOptions | None,
 ) -> None:
     """Serve a knowledge graph that remembers across conversations."""
     path, old = (file, None) if file is not None else default_file()
@@ -134,7 +133,12 @@ def command(
         _convert_graph(path, taken or old, given)
         if given:
             return
-    serve_service(lambda: service(path), port, host, names)
+    if http is None or not http.per_user:
+        serve_service(lambda user: service(path), http)
+        return
+    folder = path.with_suffix(".users")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    serve_service(lambda user: service(None if user is None else folder / f"{user}.db"), http)
 
 
 def _convert_graph(path: Path, taken: Path | None, given: Path | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import click
@@ -18,6 +18,7 @@ from qwenbelt.mcp_servers.service import (
 )
 
 if TYPE_CHECKING:
+    from qwenbelt.mcp_servers.options import HttpOptions
     from qwenbelt.tools.sqlite.operations import SqlEngine
 
 INSTRUCTIONS = (
@@ -33,8 +34,16 @@ _DEMO = (
 )
 
 
-def service(path: Path, *, write: bool = False, seconds: float = 30.0) -> McpService:
-    """Returns the service over a database.
+def service(
+    path: Path | None, *, write: bool = False, seconds: float = 30.0, memo: bool = True
+) -> McpService:
+    """Returns the service over a database; without one it only tells what it offers.
+
+    Args:
+        path: the database's file.
+        write: whether it may be changed.
+        seconds: that one query, or one page of it, may take.
+        memo: whether insights are kept, which only one process of a server can.
 
     Raises:
         ConfigError: the file is missing or is not a SQLite database.
@@ -42,14 +51,16 @@ def service(path: Path, *, write: bool = False, seconds: float = 30.0) -> McpSer
     from qwenbelt.tools.sqlite.operations import OPERATIONS, SqlEngine
     from qwenbelt.tools.sqlite.pool import DatabasePool
 
-    engine = SqlEngine(DatabasePool(path, write=write, seconds=seconds))
+    engine: Any = (
+        None if path is None else SqlEngine(DatabasePool(path, write=write, seconds=seconds))
+    )
     return McpService(
         "qwenbelt-sqlite",
         "SQLite",
         engine,
-        OPERATIONS,
+        [o for o in OPERATIONS if memo or o.name != "append_insight"],
         INSTRUCTIONS,
-        resources=lambda: _database_resources(engine),
+        resources=lambda: _database_resources(engine)[0 if memo else 1 :],
         templates=(
             TextTemplate(
                 "sqlite:///schema/{table}",
@@ -68,7 +79,7 @@ def service(path: Path, *, write: bool = False, seconds: float = 30.0) -> McpSer
                 lambda topic: _DEMO.format(topic=topic),
             ),
         ),
-        close=engine.database.close,
+        close=(lambda: None) if engine is None else engine.database.close,
     )
 
 
@@ -123,13 +134,18 @@ def _database_resources(engine: SqlEngine) -> list[TextResource]:
     help="Seconds that one query, or one page of it, may take.",
 )
 @transport_options
-def command(
-    path: Path, write: bool, seconds: float, port: int | None, host: str, names: tuple[str, ...]
-) -> None:
+def command(path: Path, write: bool, seconds: float, http: HttpOptions | None) -> None:
     """Serve a SQLite database, read-only unless --write is given."""
-    serve_service(
-        lambda: service(path.expanduser(), write=write, seconds=seconds), port, host, names
-    )
+    place = path.expanduser()
+    folder = place.with_suffix(".users") if http is not None and http.per_user else None
+    if folder is not None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def make(user: str | None) -> McpService:
+        file = place if folder is None else folder / f"{user}.db" if user else None
+        return service(file, write=write, seconds=seconds, memo=http is None or http.workers == 1)
+
+    serve_service(make, http)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from qwenbelt.mcp_servers.service import McpService
 from qwenbelt.tools.operation import Media, Operation, OperationCall, OperationResult
 
 if TYPE_CHECKING:
+    from qwenbelt.mcp_servers.options import HttpOptions
     from qwenbelt.tools.base import Tool
 
 TOOLS = ("code_interpreter", "document_search", "read_document", "plot")
@@ -267,12 +268,28 @@ def command(
     folders: tuple[Path, ...],
     index: Path | None,
     chosen: tuple[str, ...],
-    port: int | None,
-    host: str,
-    names: tuple[str, ...],
+    http: HttpOptions | None,
 ) -> None:
     """Serve the code interpreter, document search and charts; FOLDERs hold the documents."""
-    serve_service(lambda: service(folders, index, chosen or TOOLS), port, host, names)
+    if http is not None and http.workers > 1:
+        raise ConfigError(
+            "The toolbox keeps its clients' variables in one process.", fix="Leave --workers out."
+        )
+
+    if http is not None and http.per_user and index is not None:
+        raise ConfigError("--index is one for all users.", fix="Leave it or --per-user out.")
+
+    def make(user: str | None) -> McpService:
+        if user is None:
+            return service(folders, index, chosen or TOOLS)
+        own = [folder / user for folder in folders]
+        for folder in own:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        kept = load_settings().workspace / "mcp" / "users"
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return service(own, kept / f"{user}.db", chosen or TOOLS)
+
+    serve_service(make, http)
 
 
 if __name__ == "__main__":

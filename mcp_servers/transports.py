@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+import socket
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
+from mcp.server.auth.provider import TokenVerifier
 from mcp.server.lowlevel import Server
+from mcp.server.transport_security import TransportSecuritySettings
 
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.urls import host_of_header, is_loopback
+from qwenbelt.mcp_servers.handlers import McpHandlers
 from qwenbelt.mcp_servers.options import HttpOptions
+from qwenbelt.mcp_servers.service import McpService
+from qwenbelt.mcp_servers.users import UserServices
+from qwenbelt.mcp_servers.workers import GRACE_SECONDS, serve_by_workers
 
+_WAITING = 2048  # connections that nobody has taken yet
 MAX_BODY_BYTES = 16 * 1024 * 1024
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - recognised here, not bound
 
@@ -30,9 +38,9 @@ class Doorman:
     def __init__(self, app: App, options: HttpOptions) -> None:
         self._app = app
         self._token = options.token
-        self._hosts = {options.host, *options.names} - set(_EVERYWHERE)
+        self._hosts = options.known_names() - set(_EVERYWHERE)
         # a guessing web page does not know the token
-        self._any_host = options.host in _EVERYWHERE and not options.names
+        self._any_host = options.host in _EVERYWHERE and not self._hosts
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Answers or passes on one request."""
@@ -65,30 +73,107 @@ class Doorman:
         return None if kind.lower() == "bearer" and known else (401, "A bearer token is needed")
 
 
-def http_app(server: Server[Any], options: HttpOptions) -> App:
+def http_app(server: Server[Any], options: HttpOptions, gate: Callable[[App], App]) -> App:
     """Returns the ASGI application that serves at `/mcp`.
 
-    Raises:
-        ConfigError: the options are not safe.
+    Args:
+        server: what is served.
+        options: who may come.
+        gate: puts the check of tokens before the server.
     """
-    options.checked()
-    app = server.streamable_http_app(host=options.host, max_request_body_size=MAX_BODY_BYTES)
-    return Doorman(app, options)
+    app = server.streamable_http_app(
+        host=options.host,
+        max_request_body_size=MAX_BODY_BYTES,
+        # a session of the older protocols lives in one process
+        stateless_http=options.workers > 1,
+        # `Doorman` does it, and knows further names
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    return Doorman(gate(app), options)
 
 
-def serve_http(server: Server[Any], options: HttpOptions) -> None:
+def serve_http(make: Callable[[str | None], McpService], options: HttpOptions) -> None:
     """Serves any number of clients over streamable HTTP, until interrupted.
 
     The address is printed as one line on standard error.
 
+    Args:
+        make: makes the service; with a name, that of the user whose folder has it.
+        options: where and for whom.
+
     Raises:
-        ConfigError: the options are not safe, or the port is taken.
+        ConfigError: the options are not safe, the port is taken, or the issuer cannot be used.
     """
-    import socket
+    options.checked()
+    listener = _listener(options)
+    shown = f"[{options.host}]" if ":" in options.host else options.host
+    url = f"http://{shown}:{listener.getsockname()[1]}/mcp"
+    issuer = options.issuer
+    resource = (issuer.resource if issuer else "") or url
+    verifier = None
+    if issuer is not None:
+        from qwenbelt.mcp_servers.tokens import token_verifier
 
-    import uvicorn
+        verifier = token_verifier(issuer, resource)
 
-    app = http_app(server, options)
+    def serve() -> None:
+        import uvicorn
+
+        with _opened(make, options, verifier, resource) as app:
+            grace = GRACE_SECONDS if options.workers > 1 else 2
+            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=grace)
+            with contextlib.suppress(KeyboardInterrupt):
+                uvicorn.Server(config).run(sockets=[listener])
+
+    print(url, file=sys.stderr, flush=True)
+    if options.workers > 1:
+        serve_by_workers(options.workers, serve)
+    else:
+        serve()
+
+
+@contextlib.contextmanager
+def _opened(
+    make: Callable[[str | None], McpService],
+    options: HttpOptions,
+    verifier: TokenVerifier | None,
+    resource: str,
+) -> Iterator[App]:
+    """Gives the application over services that are open meanwhile."""
+    from qwenbelt.mcp_servers.serving import build_server
+
+    service = make(None)
+    users = UserServices(make) if options.per_user else None
+    issuer = options.issuer
+    server = build_server(
+        service, users.of if users is not None else None, issuer.write_scope if issuer else None
+    )
+    handlers = McpHandlers(service)
+
+    def gate(app: App) -> App:
+        if issuer is None or verifier is None:
+            return app
+        from qwenbelt.mcp_servers.resource import TokenGate
+
+        return TokenGate(
+            app,
+            issuer,
+            resource,
+            verifier,
+            handlers.changes,
+            per_user=options.per_user,
+            most=MAX_BODY_BYTES,
+        )
+
+    try:
+        yield http_app(server, options, gate)
+    finally:
+        if users is not None:
+            users.close()
+        service.close()
+
+
+def _listener(options: HttpOptions) -> socket.socket:
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -98,9 +183,5 @@ def serve_http(server: Server[Any], options: HttpOptions) -> None:
         listener.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{options.host}:{options.port} cannot be used ({reason}).") from error
-    listener.listen()
-    shown = f"[{options.host}]" if ":" in options.host else options.host
-    print(f"http://{shown}:{listener.getsockname()[1]}/mcp", file=sys.stderr, flush=True)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
-    with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
+    listener.listen(_WAITING)
+    return listener

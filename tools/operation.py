@@ -33,12 +33,14 @@ class OperationCall:
         cancelled: set when the reply is no longer wanted.
         language: of notes in the reply.
         client: names the client's session, where a server has several; "" for the only one.
+        may_write: whether the caller may use operations that change something.
     """
 
     report: Callable[..., None] = _ignore
     cancelled: threading.Event = field(default_factory=threading.Event)
     language: Language = "en"
     client: str = ""
+    may_write: bool = True
 
     def check(self) -> None:
         """Raises `ToolCancelled` when the reply is no longer wanted."""

@@ -22,7 +22,7 @@ from typing import Any
 from qwenbelt.agents.models.deltas import JsonDict
 from qwenbelt.agents.models.sse import DONE, json_object
 from qwenbelt.core.errors import ConfigError, EndpointError, one_line
-from qwenbelt.core.processes import per_process
+from qwenbelt.core.processes.per_process import per_process
 
 CONTEXT_TOKENS = 8192
 IDLE_SECONDS = 600.0

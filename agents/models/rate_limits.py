@@ -21,7 +21,7 @@ import anyio
 from qwenbelt.agents.models.deltas import Tokens
 from qwenbelt.agents.models.dialects import Dialect
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.processes import per_process
+from qwenbelt.core.processes.per_process import per_process
 from qwenbelt.core.settings import load_settings
 
 WINDOW = 60.0  # seconds

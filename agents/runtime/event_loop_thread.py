@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-from qwenbelt.core.processes import per_process
+from qwenbelt.core.processes.per_process import per_process
 
 T = TypeVar("T")
 _CLOSE_SECONDS = 2.0

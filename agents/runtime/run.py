@@ -19,6 +19,7 @@ from qwenbelt.agents.runtime.artifacts import ArtifactStore
 from qwenbelt.agents.runtime.budget import Budget, Ending
 from qwenbelt.agents.runtime.code.code_mode import CodeMode
 from qwenbelt.agents.runtime.deferred_tools import DeferredTools
+from qwenbelt.agents.runtime.event_watch import EventWatch
 from qwenbelt.agents.runtime.kept_views import KeptViews
 from qwenbelt.agents.runtime.loop import AgentLoop
 from qwenbelt.agents.runtime.parent_run import ParentRun
@@ -103,6 +104,9 @@ class RunConfig:
         ]
 
 
+_SEEN_SECONDS = 1.0  # a run's end waits so long for plain `on_event` methods
+
+
 class Channel:
     """What a run's reader and its driver share.
 
@@ -117,7 +121,8 @@ class Channel:
         self.error: BaseException | None = None
         self._trace = trace
         self._spans = telemetry.observer()
-        self._hooks = hooks if hooks.has("on_event") else None
+        seeing = [method for _, method in hooks.methods("on_event")]
+        self._watch = EventWatch(seeing) if seeing else None
         self._answers: dict[str, asyncio.Future[bool]] = {}
         self._approvals = approvals  # of a durable run: other processes may answer
         self._closed = False
@@ -138,8 +143,8 @@ class Channel:
             self._trace.write(event)
         if self._spans is not None:
             self._spans.see(event)
-        if self._hooks is not None:
-            self._hooks.see(event)
+        if self._watch is not None:
+            self._watch.see(event)
         self.events.put_nowait(event)
 
     def open(self, plan: RunConfig) -> None:
@@ -163,9 +168,12 @@ class Channel:
         """Reports the last event."""
         self.emit(last)
         self._closed = True
-        self.events.put_nowait(None)
         if self._trace is not None:
             self._trace.flush()
+        if self._watch is not None:  # who looks on has seen all when the run is over
+            self._watch.then(lambda: self.events.put_nowait(None), _SEEN_SECONDS)
+        else:
+            self.events.put_nowait(None)
 
 
 class Run(AsyncGenerator[Event, None]):

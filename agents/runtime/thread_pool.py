@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from qwenbelt.core.processes import per_process
+from qwenbelt.core.processes.per_process import per_process
 
 KEPT_THREADS = 64
 

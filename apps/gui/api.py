@@ -11,12 +11,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from qwenbelt.apps.gui.access.admin_api import AdminApi
+from qwenbelt.apps.gui.access.bodies import json_body
 from qwenbelt.apps.gui.access.guards import language_of
-from qwenbelt.apps.gui.admin_api import AdminApi
 from qwenbelt.apps.gui.asking import TurnStarter
-from qwenbelt.apps.gui.bodies import json_body
+from qwenbelt.apps.gui.drawing.turn_view import TurnView
 from qwenbelt.apps.gui.first_steps import FirstSteps
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
+from qwenbelt.apps.gui.kept.portable import export_conversation, import_conversation
+from qwenbelt.apps.gui.kept.ratings import preference_lines, rate
 from qwenbelt.apps.gui.offers import OffersApi
 from qwenbelt.apps.gui.panes.charts import ChartsApi
 from qwenbelt.apps.gui.panes.cited_pages import cited_page, page_png
@@ -24,10 +27,7 @@ from qwenbelt.apps.gui.panes.desk_api import DeskApi
 from qwenbelt.apps.gui.panes.notebook import NotebookApi, turn_records
 from qwenbelt.apps.gui.panes.questions import answer_question
 from qwenbelt.apps.gui.panes.turn_times import turn_times
-from qwenbelt.apps.gui.portable import export_conversation, import_conversation
-from qwenbelt.apps.gui.ratings import preference_lines, rate
 from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
-from qwenbelt.apps.gui.turn_view import TurnView
 from qwenbelt.apps.gui.watching import Watcher, render_context_of, replayed_html
 from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.core.jsons import loads_bounded
@@ -77,6 +77,7 @@ class Api:
             "question": lambda session, body: {"text": _turn_of_request(session, body).question},
             "queue_now": lambda session, body: asker.send_now(session, str(body.get("id", ""))),
             "queue_take": _queue_take,
+            "send": self._send,
             "retry": self._retry,
             "edit": self._edit,
             "branch": self._branch,
@@ -86,6 +87,8 @@ class Api:
             "rate": self._rate,
             "choose": self._choose,
         }
+        if hub.replica is not None:
+            hub.replica.actions = self._actions
 
     def routes(self) -> list[Route]:
         """Returns the routes, all below /qb."""
@@ -151,6 +154,7 @@ class Api:
 
     async def _sessions(self, request: Request) -> Response:
         words, user = request.query_params.get("q", ""), request.state.user
+        self._hub.in_use.set()
         rows, store = self._hub.listed(user, words), self._hub.store
         places, first = store.kept_by_session(user, PLACE), (words.split() or [""])[0]
         listed = [
@@ -273,7 +277,18 @@ class Api:
         action = self._actions.get(request.path_params["action"])
         if action is None:
             return JSONResponse({"error": "There is no such action."}, 404)
-        return JSONResponse(action(self._session(request), await json_body(request)) or {})
+        session, body = self._session(request), await json_body(request)
+        if self._hub.replica is not None:
+            told = self._hub.replica.forwarded(session, request.path_params["action"], body)
+            if told is not None:
+                return JSONResponse(told)
+        return JSONResponse(action(session, body) or {})
+
+    def _send(self, session: ChatSession, body: dict[str, Any]) -> dict[str, Any]:
+        """Asks below what is shown, with files that are there; or waits for what runs."""
+        files = body.get("files") or []
+        turn = self._asker.send(session, str(body.get("text", "")), [str(name) for name in files])
+        return {"turn": turn.id} if turn is not None else {}
 
     def _retry(self, session: ChatSession, body: dict[str, Any]) -> None:
         turn = _turn_of_request(session, body)

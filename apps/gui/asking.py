@@ -9,22 +9,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.apps.agent_choice import NO_TOOLS, AgentChoice, tool_names
+from qwenbelt.apps.agent_choice import NO_TOOLS, AgentChoice, skill_sources, tool_names
 from qwenbelt.apps.export import message_text
+from qwenbelt.apps.gui.access.team import TeamRules
 from qwenbelt.apps.gui.given import Given, Suggestion
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
+from qwenbelt.apps.gui.kept.store import ChatTurn
 from qwenbelt.apps.gui.message_lists import MessageLists
-from qwenbelt.apps.gui.store import ChatTurn
 from qwenbelt.apps.gui.strings import PageError, say
-from qwenbelt.apps.gui.team import TeamRules
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, ModelFinished, ModelStarted
 from qwenbelt.core.language import Language
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.reply_fold import ReplyFold
 from qwenbelt.tools.mcp.config import server_entries
+from qwenbelt.workflows.demo.bundled import demo_pdf
 
 MAX_FILE_MB = 100
+DATABASE_BYTES = 8 * 1024 * 1024  # larger files are not kept in a database
 DEMO = "demo"  # under which a conversation keeps that it plays the demo, and in which language
 MAX_FILES = 20
 _CODE = "code_interpreter"
@@ -77,7 +79,7 @@ class TurnStarter:
         ):
             endpoint = self.defaults.endpoint
         known = {**allowed, "endpoint": endpoint}
-        for name in ("tools", "mcp_off"):
+        for name in ("tools", "mcp_off", "skills_off"):
             if name in known:
                 known[name] = tuple(known[name])
         if rules.tools is not None:
@@ -112,17 +114,31 @@ class TurnStarter:
         """Returns the names of the MCP servers that people may switch on and off."""
         return list(server_entries(self.defaults.mcp)) if self.defaults.mcp else []
 
-    def send(self, session: ChatSession, question: str, files: Sequence[str]) -> None:
+    def skills(self) -> list[tuple[str, str]]:
+        """Returns names and descriptions of the skills that people may switch on and off."""
+        if self.given is not None:
+            return []
+        from qwenbelt.tools.skills.library import SkillLibrary
+
+        library = SkillLibrary(skill_sources(self.defaults.skills))
+        return [(skill.name, skill.description) for skill in library]
+
+    def send(self, session: ChatSession, question: str, files: Sequence[str]) -> ChatTurn | None:
         """Asks below what is shown; while an answer is coming the message waits for its end.
+
+        Returns:
+            The turn, or None where the message waits.
 
         Raises:
             PageError: a file is gone.
         """
         session.start_queued = self._start_queued
+        if self.hub.replica is not None and self.hub.replica.sent(session, question, list(files)):
+            return None
         if session.live is not None:
             session.enqueue(question, files)
-        else:
-            self.ask(session, question, files, session.row.leaf)
+            return None
+        return self.ask(session, question, files, session.row.leaf)
 
     def send_now(self, session: ChatSession, message: str) -> None:
         """Sends a waiting message at once; what runs is stopped.
@@ -153,9 +169,10 @@ class TurnStarter:
             if path is None:
                 raise PageError("file_gone", name=name)
             paths.append(path)
-        return session.start(question, paths, self._maker(session, question), parent)
+        return session.start(question, paths, self.maker(session, question), parent)
 
-    def _maker(self, session: ChatSession, question: str) -> Callable[[ChatSession], Any]:
+    def maker(self, session: ChatSession, question: str) -> Callable[[ChatSession], Any]:
+        """Returns what makes the agent that answers a question."""
         user = session.row.user
         if self.given is None:
             here = session.choice_here
@@ -199,14 +216,15 @@ class TurnStarter:
 
     def play_demo(self, user: str, language: str) -> str:
         """Begins a conversation whose first question a script answers; returns its id."""
-        from qwenbelt.workflows.demo.job import PDF, demo_question
+        from qwenbelt.workflows.demo.bundled import PDF
+        from qwenbelt.workflows.demo.job import demo_question
 
         tongue: Language = "zh" if language == "zh" else "en"
         title = say("demo_title", language)
         row = self.hub.store.new_session(user, title)
         self.hub.store.keep(row.id, DEMO, tongue)
         session = self.hub.open(user, row.id)
-        names = self.attach(session, [str(demo_document())])
+        names = self.attach(session, [str(demo_pdf())])
         if names != [PDF]:
             raise PageError("file_gone", name=PDF)
         self.ask(session, demo_question(tongue), names, None)
@@ -216,13 +234,15 @@ class TurnStarter:
         """Returns the scripted model for the demo's own question, and for no other."""
         if self.hub.store.kept(session.row.id, DEMO) is None:
             return None
-        from qwenbelt.workflows.demo import job
+        from qwenbelt.workflows.demo import bundled, job
 
         tongue: Language = "zh" if self.hub.store.kept(session.row.id, DEMO) == "zh" else "en"
         if question != job.demo_question(tongue):
             return None
         script = self.hub.workspace.parent / f"demo.{tongue}.yaml"
-        script.write_text(chat_script(job.scripted_replies(tongue), job.PDF), encoding="utf-8")
+        script.write_text(
+            chat_script(bundled.scripted_replies(tongue), bundled.PDF), encoding="utf-8"
+        )
         # the code of the written replies is part of this package
         return AgentChoice(endpoint=f"scripted:{script}", approve="auto")
 
@@ -238,7 +258,7 @@ class TurnStarter:
         return [
             Suggestion(say("example_1", language)),
             Suggestion(say("example_2", language)),
-            Suggestion(say("example_3", language), (str(demo_document()),)),
+            Suggestion(say("example_3", language), (str(demo_pdf()),)),
         ]
 
     def attach(self, session: ChatSession, uploads: Sequence[str]) -> list[str]:
@@ -259,16 +279,11 @@ class TurnStarter:
             target = _free_name(session.folder, source.name)
             shutil.copyfile(source, target)
             names.append(target.name)
+        if self.hub.replica is not None:
+            for name in self.hub.replica.files.keep(session.row.id):
+                (session.folder / name).unlink(missing_ok=True)
+                raise PageError("file_not_shared", name=name, size=DATABASE_BYTES >> 20)
         return names
-
-
-def demo_document() -> Path:
-    """Returns the PDF that comes with the package."""
-    from importlib import resources
-
-    from qwenbelt.workflows.demo.job import PDF
-
-    return Path(str(resources.files("qwenbelt.workflows.demo").joinpath(PDF)))
 
 
 def chat_script(replies: str, document: str) -> str:
@@ -281,7 +296,7 @@ def chat_script(replies: str, document: str) -> str:
     return numbered.sub(lambda found: f"[{document} p.{pages[int(found[1]) - 1]}]", replies)
 
 
-_CHOSEN = ("endpoint", "kind", "tools", "mcp_off", "think", "approve", "system")
+_CHOSEN = ("endpoint", "kind", "tools", "mcp_off", "skills_off", "think", "approve", "system")
 
 
 def _free_name(folder: Path, wanted: str) -> Path:

@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from qwenbelt.apps.agent_choice import tool_names
+from qwenbelt.apps.gui.access.bodies import json_body
 from qwenbelt.apps.gui.access.guards import language_of
 from qwenbelt.apps.gui.asking import TurnStarter
-from qwenbelt.apps.gui.bodies import json_body
 from qwenbelt.apps.gui.setting_fields import PRESETS, endpoints_of, preset_tools
 from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
 from qwenbelt.core.errors import QwenbeltError

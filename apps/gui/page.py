@@ -18,13 +18,13 @@ from qwenbelt.apps.gui.asking import MAX_FILE_MB, MAX_FILES, TurnStarter
 from qwenbelt.apps.gui.desk_strings import SCRIPT_TEXTS
 from qwenbelt.apps.gui.given import Looks, Suggestion
 from qwenbelt.apps.gui.offers import filled_question
-from qwenbelt.apps.gui.setting_fields import SHOW_PROBLEM, user_of
+from qwenbelt.apps.gui.setting_fields import QUIET, SHOW_PROBLEM, user_of
 from qwenbelt.apps.gui.settings import agent_settings, given_agents
 from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
 from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.core.jsons import loads_bounded
 
-_HERE = Path(__file__).parent
+_STATIC = Path(__file__).parent / "static"
 FILE_TYPES = [
     *("image", "audio", "video", "text"),
     *(".pdf", ".docx", ".pptx", ".xlsx", ".csv", ".tsv", ".json", ".jsonl", ".md", ".html"),
@@ -64,11 +64,11 @@ def head(language: str, asker: TurnStarter) -> str:
 
     The style is here and not in Gradio's `css`, which would rewrite its selectors.
     """
-    style = (_HERE / "chat.css").read_text(encoding="utf-8")
+    style = (_STATIC / "chat.css").read_text(encoding="utf-8")
     words = {key: say.template(key, language) for key in _SCRIPT_WORDS}
     setup = {"language": language, "words": words, "limit": MAX_FILE_MB * 1024 * 1024}
     data = json.dumps(setup, ensure_ascii=False)
-    body = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    body = "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     data = data.replace("<", "\\u003c")
     style += _speakers_style(asker.given.looks) if asker.given is not None else ""
     icon = (
@@ -183,9 +183,7 @@ def _send_handler(asker: TurnStarter, message: Any, language: str) -> None:
         [message, session],
         [message, problem],
         js=_WITH_SESSION,
-        show_progress="hidden",
-        concurrency_limit=None,
-        api_visibility="private",
+        **QUIET,  # no queue: its two requests could reach two replicas
     )
     sent.then(None, problem, None, js=SHOW_PROBLEM)
 

@@ -9,17 +9,30 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import anyio
+import wrapt
+
+from qwenbelt.agents.sessions.database import is_postgres
 from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
 from qwenbelt.apps.gui.given import Given
-from qwenbelt.core.errors import ConfigError, InputError
+from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError
+from qwenbelt.core.language import user_language
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.urls import is_loopback
 
+if TYPE_CHECKING:
+    from qwenbelt.apps.gui.asking import TurnStarter
+    from qwenbelt.apps.gui.hub import SessionRegistry
+    from qwenbelt.apps.gui.replicas.postgres_store import PostgresChatStore
+    from qwenbelt.apps.gui.replicas.shared_logins import SharedLogins
+
 _IDLE_CHECK = 60.0
+_WARM_SECONDS = 5.0  # nobody has opened the page by then
 _INTERRUPTED_SECONDS = 2
 
 
@@ -34,6 +47,7 @@ class GuiOptions:
         endpoints: endpoint specs to choose from, besides the choice's own.
         workspace: where conversations and their files are kept; the settings' when None.
         at_once: how many turns may run side by side; any number when None.
+        files: where replicas share files that are too large for the database.
         store: a store of sessions, SQLite file or `postgresql://…`, to share conversations with
             the terminal and other servers; none when None.
     """
@@ -47,6 +61,7 @@ class GuiOptions:
     workspace: Path | None = None
     at_once: int | None = None
     store: str | None = None
+    files: str | None = None
 
 
 def make_app(
@@ -75,22 +90,22 @@ def make_app(
             f"Serving the chat on {options.host} lets everybody on the network run its tools.",
             fix="Give accounts with --auth USER:PASSWORD, or serve on 127.0.0.1.",
         )
-    gr = _gradio()
+    _gradio()
     from fastapi import FastAPI
     from starlette.requests import Request
     from starlette.responses import RedirectResponse
 
     from qwenbelt.apps.agent_choice import make_agent as from_choice
-    from qwenbelt.apps.gui import page
     from qwenbelt.apps.gui.api import Api
-    from qwenbelt.apps.gui.asking import MAX_FILE_MB, TurnStarter
+    from qwenbelt.apps.gui.asking import TurnStarter
     from qwenbelt.apps.gui.hub import SessionRegistry
-    from qwenbelt.apps.gui.store import ChatStore
+    from qwenbelt.apps.gui.kept.store import ChatStore
 
     folder = (options.workspace or load_settings().workspace) / "gui"
-    hub = SessionRegistry(ChatStore(folder / "conversations.sqlite"), folder / "sessions")
+    shared = _shared_database(options)
+    hub = SessionRegistry(shared or ChatStore(folder / "conversations.sqlite"), folder / "sessions")
     if options.store is not None:
-        from qwenbelt.apps.gui.shared_store import SharedConversations
+        from qwenbelt.apps.gui.kept.shared_store import SharedConversations
 
         by_user = guarded
         hub.shared = SharedConversations(options.store, hub.store, by_user=by_user)
@@ -104,8 +119,10 @@ def make_app(
     )
     if options.at_once is not None:
         hub.at_once = asyncio.Semaphore(options.at_once)
-
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(hub))
+    logins = _one_of_several(hub, asker, shared, options.files) if shared is not None else None
+    pages: list[LanguagePage] = []
+    ours = _lifespan(hub, pages)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=ours)
 
     async def root(request: Request) -> RedirectResponse:
         return RedirectResponse(f"/{language_of(request)}/", 303)
@@ -113,49 +130,148 @@ def make_app(
     app.add_route("/", root)
     app.router.routes.extend(Api(hub, asker).routes())
     for language in ("en", "zh"):
-        blocks = page.build(asker, language, logged_in=bool(options.accounts))
-        gr.mount_gradio_app(
-            app,
-            blocks,
-            f"/{language}",
-            footer_links=[],
-            run_history=False,
-            show_error=True,
-            max_file_size=MAX_FILE_MB * 1024 * 1024,
-            ssr_mode=False,
-            theme=page.theme(),
-            head=page.head(language, asker),
-        )
-    guard = Guard(app, options.accounts, local, proxy=options.proxy, admins=options.admins)
+        shown = LanguagePage(partial(_made_page, asker, language, bool(options.accounts)))
+        if language == user_language():
+            shown.make()
+        app.mount(f"/{language}", shown)
+        pages.append(shown)
+    guard = Guard(
+        app, options.accounts, local, proxy=options.proxy, admins=options.admins, logins=logins
+    )
     guard.leave = hub.leave
     return guard
 
 
-def _lifespan(hub: Any) -> Any:
+def _shared_database(options: GuiOptions) -> PostgresChatStore | None:
+    """Returns the database of all replicas, where the store is one.
+
+    Raises:
+        ConfigError: psycopg is not installed, or files are to be shared without such a store.
+        InputError: the database cannot be used.
+    """
+    if not is_postgres(options.store or ""):
+        if options.files is not None:
+            raise ConfigError(
+                "--files is for servers that share a database.",
+                fix="Give --store postgresql://... as well.",
+            )
+        return None
+    from qwenbelt.apps.gui.replicas.postgres_store import PostgresChatStore
+
+    return PostgresChatStore(options.store or "")
+
+
+def _made_page(asker: Any, language: str, logged_in: bool) -> Any:
+    """Returns an application that holds the page in one language."""
+    from fastapi import FastAPI
+
+    from qwenbelt.apps.gui import page
+    from qwenbelt.apps.gui.asking import MAX_FILE_MB
+
+    return _gradio().mount_gradio_app(
+        FastAPI(),
+        page.build(asker, language, logged_in=logged_in),
+        f"/{language}",
+        footer_links=[],
+        run_history=False,
+        show_error=True,
+        max_file_size=MAX_FILE_MB * 1024 * 1024,
+        ssr_mode=False,
+        theme=page.theme(),
+        head=page.head(language, asker),
+    )
+
+
+class LanguagePage:
+    """The page in one language, as an application that is made when it is first asked for.
+
+    Gradio takes half a second of a processor to make one; most people see one language.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._made: Any = None
+        self._living: asyncio.Task[None] | None = None
+        self._over = asyncio.Event()
+        self._up = asyncio.Event()
+
+    def make(self) -> Any:
+        """Makes the page now, if it is not there yet, and returns its application."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers a request."""
+        app = self.make()
+        if self._living is None:
+            self._living = asyncio.ensure_future(self._live(app))
+        await self._up.wait()
+        await app.router.routes[-1].app(scope, receive, send)
+
+    async def _live(self, app: Any) -> None:
+        async with app.router.lifespan_context(app):
+            self._up.set()
+            await self._over.wait()
+
+    async def end(self) -> None:
+        """Ends what runs behind the page."""
+        self._over.set()
+        if self._living is not None:
+            await self._living
+
+
+def _one_of_several(
+    hub: SessionRegistry, asker: TurnStarter, shared: PostgresChatStore, files: str | None
+) -> SharedLogins:
+    """Makes this server one of those that share a database; returns where its logins are kept."""
+    from qwenbelt.apps.gui.replicas.moving import move_conversations
+    from qwenbelt.apps.gui.replicas.replica import Replica
+    from qwenbelt.apps.gui.replicas.shared_files import SharedFiles
+    from qwenbelt.apps.gui.replicas.shared_logins import SharedLogins
+
+    kept = SharedFiles(shared, hub.workspace, files)
+    hub.replica = Replica(hub, asker, shared, kept)
+    move_conversations(hub.workspace.parent / "conversations.sqlite", shared, kept)
+    return SharedLogins(shared)
+
+
+def _lifespan(hub: Any, pages: Sequence[LanguagePage]) -> Any:
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
         resting = asyncio.ensure_future(_rest(hub))
-        warming = asyncio.ensure_future(asyncio.to_thread(_warm))
+        warming = asyncio.ensure_future(_warm(hub.in_use))
+        others = hub.replica.running() if hub.replica is not None else contextlib.nullcontext()
         try:
-            yield
+            async with others:
+                yield
         finally:
             resting.cancel()
             warming.cancel()
+            for page in pages:
+                await page.end()
             await hub.close()
             hub.store.close()
 
     return lifespan
 
 
-def _warm() -> None:
-    """Imports what the first question would wait for."""
-    from qwenbelt.agents import FnCallAgent  # noqa: F401
+async def _warm(in_use: asyncio.Event) -> None:
+    """Imports what the first question would wait for, once the first page is there."""
+
+    def load() -> None:
+        from qwenbelt.agents import FnCallAgent  # noqa: F401
+
+    with anyio.move_on_after(_WARM_SECONDS):
+        await in_use.wait()
+    await asyncio.to_thread(load)
 
 
 async def _rest(hub: Any) -> None:
     while True:
         await asyncio.sleep(_IDLE_CHECK)
-        hub.rest_idle()
+        with contextlib.suppress(QwenbeltError):  # a shared database may be away for a while
+            hub.rest_idle()
 
 
 def _gradio() -> Any:
@@ -164,6 +280,7 @@ def _gradio() -> Any:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     # after each question it would sum up the times of all before, 8 % of what a question costs
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
+    wrapt.register_post_import_hook(_without_stubs, "gradio.component_meta")
     try:
         import gradio
     except ImportError as error:
@@ -171,6 +288,11 @@ def _gradio() -> Any:
             "The chat in the browser needs Gradio.", fix='pip install "qwenbelt[gui]"'
         ) from error
     return gradio
+
+
+def _without_stubs(component_meta: Any) -> None:
+    """Lets Gradio write no type stubs of its components: half of what its import takes."""
+    component_meta.create_or_modify_pyi = lambda *_: None
 
 
 def serve_chat(

@@ -52,6 +52,7 @@ _TEXTS = {
     "kind_assistant": ("reads files first", "先读文件"),
     "who_answers": ("Who answers", "由谁回答"),
     "tools": ("Tools", "工具"),
+    "skills": ("Skills", "技能"),
     "mcp": ("MCP servers", "MCP 服务器"),
     "thinking": ("Thinking", "思考"),
     "thinking_default": ("model's default", "模型默认"),
@@ -308,6 +309,18 @@ _TEXTS = {
     "file_bad": (
         "{name}: empty, unreadable, or over {size} MB.",
         "{name}：为空、无法读取或超过 {size} MB。",
+    ),
+    "file_not_shared": (
+        "{name}: files over {size} MB need a folder that all servers share (--files).",
+        "{name}：超过 {size} MB 的文件需要所有服务器共用的文件夹（--files）。",
+    ),
+    "replica_taken": (
+        "The server that was answering has ended; another one goes on from the last step.",
+        "正在回答的服务器已停止；另一台服务器从最后一步继续。",
+    ),
+    "replica_lost": (
+        "The server that was answering has ended, and its answer with it. Ask again.",
+        "正在回答的服务器已停止，回答未完成。请重新提问。",
     ),
     "file_gone": ("{name}: this file is gone.", "{name}：文件已不存在。"),
     "too_many_files": (

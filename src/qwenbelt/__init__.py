@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from qwenbelt.tools.function import FunctionTool
     from qwenbelt.tools.mcp.tool import mcp_tools
     from qwenbelt.tools.plot.tool import Plot
-    from qwenbelt.workflows.demo.job import demo_pdf
+    from qwenbelt.workflows.demo.bundled import demo_pdf
     from qwenbelt.workflows.report.checking import check_report
     from qwenbelt.workflows.report.job import report
 
@@ -140,7 +140,7 @@ _lazy, __dir__ = lazy(
         "qwenbelt.tools.function": ("FunctionTool",),
         "qwenbelt.tools.mcp.tool": ("mcp_tools",),
         "qwenbelt.tools.plot.tool": ("Plot",),
-        "qwenbelt.workflows.demo.job": ("demo_pdf",),
+        "qwenbelt.workflows.demo.bundled": ("demo_pdf",),
         "qwenbelt.workflows.report.checking": ("check_report",),
         "qwenbelt.workflows.report.job": ("report",),
     },

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.core.processes import per_process
+from qwenbelt.core.processes.per_process import per_process
 from qwenbelt.testing.errors import ScenarioFailed
 from qwenbelt.testing.scenarios.expectations import unmet_expectations
 from qwenbelt.testing.scenarios.request import ChatRequest

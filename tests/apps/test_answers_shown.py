@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from qwenbelt.apps.gui.found_passages import FoundPassages
-from qwenbelt.apps.gui.safe_html import RenderContext, last_level, markdown_html
-from qwenbelt.apps.gui.turn_view import TurnView
+from qwenbelt.apps.gui.drawing.found_passages import FoundPassages
+from qwenbelt.apps.gui.drawing.safe_html import RenderContext, last_level, markdown_html
+from qwenbelt.apps.gui.drawing.turn_view import TurnView
 from qwenbelt.apps.maths import formula_as_mathml, unicode_maths
 from qwenbelt.apps.terminal_chat.terminal_markdown import terminal_markdown
 

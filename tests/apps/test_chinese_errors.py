@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from qwenbelt.apps import cli
+from qwenbelt.apps.gui.drawing.turn_view import RenderContext, TurnView
 from qwenbelt.apps.gui.strings import PageError, explain_on_page
-from qwenbelt.apps.gui.turn_view import RenderContext, TurnView
 from qwenbelt.core.errors import EndpointError, QwenbeltError
 from qwenbelt.core.translation import in_language
 

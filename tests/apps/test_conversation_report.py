@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from qwenbelt.apps.gui.asking import demo_document
-from qwenbelt.apps.gui.changes_html import change_html
-from qwenbelt.apps.gui.conversation_report import conversation_report
+from qwenbelt.apps.gui.drawing.changes_html import change_html
 from qwenbelt.apps.gui.hub import SessionRegistry
-from qwenbelt.apps.gui.store import ChatStore, ChatTurn
+from qwenbelt.apps.gui.kept.conversation_report import conversation_report
+from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn
 from qwenbelt.apps.gui.strings import PageError
+from qwenbelt.workflows.demo.bundled import demo_pdf
 
 
 def test_a_conversation_becomes_a_report_whose_citations_are_checked(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_a_conversation_becomes_a_report_whose_citations_are_checked(tmp_path: P
     with pytest.raises(PageError):
         conversation_report(session, "html", "en")
     session.folder.mkdir()
-    shutil.copy(demo_document(), session.folder / "eia.pdf")
+    shutil.copy(demo_pdf(), session.folder / "eia.pdf")
     turn = ChatTurn(session.row.id, "Who *must* file?")
     turn.answer = (
         'It says "collects information on the operation of electric power plants" [eia.pdf p.1].'

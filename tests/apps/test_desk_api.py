@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from qwenbelt.apps.gui.asking import chat_script, demo_document
+from qwenbelt.apps.gui.asking import chat_script
 from qwenbelt.apps.gui.panes.data_grid import rows_page, table_page
 from qwenbelt.apps.gui.panes.desk_api import _found_pages, _notebook_of_cells
 from qwenbelt.apps.gui.panes.turn_times import critical_path, turn_times
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.apps.timeline import Timeline
-from qwenbelt.workflows.demo import job
+from qwenbelt.workflows.demo.bundled import PDF, demo_pdf, scripted_replies
 
 
 def test_a_table_is_sorted_filtered_and_paged(tmp_path: Path) -> None:
@@ -88,10 +88,10 @@ def test_mixed_columns_and_repeated_names_are_shown(tmp_path: Path) -> None:
 
 
 def test_words_are_found_in_a_pdf() -> None:
-    found = _found_pages(demo_document(), "heat   CONTENT")
+    found = _found_pages(demo_pdf(), "heat   CONTENT")
     assert found
     assert "heat content" in found[0]["around"].lower()
-    assert _found_pages(demo_document(), "nowhere to be read") == []
+    assert _found_pages(demo_pdf(), "nowhere to be read") == []
 
 
 def test_code_is_a_notebook() -> None:
@@ -104,8 +104,8 @@ def test_code_is_a_notebook() -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_demo_cites_pages_as_a_chat_does(language: Any) -> None:
-    script = chat_script(job.scripted_replies(language), job.PDF)
-    assert f"[{job.PDF} p.33]" in script
+    script = chat_script(scripted_replies(language), PDF)
+    assert f"[{PDF} p.33]" in script
     assert "[${read_document" not in script
 
 
@@ -114,9 +114,10 @@ def test_nobody_sees_anothers_desk(chat_server: Any) -> None:
         anna.get("/en/")
         session = anna.post("/qb/new", json={}).json()["id"]
         assert anna.get(f"/qb/desk/{session}/files").json() == {"files": []}
+        assert "answered" in anna.get(f"/qb/desk/{session}/trace.html").text
         for part in ("table/..%2Fx.csv", "text/nosuch.pdf/1", "find/nosuch.pdf?q=a", "code.exe"):
             assert anna.get(f"/qb/desk/{session}/{part}").status_code in (400, 404)
     with httpx.Client(base_url=chat_server.url, trust_env=False, timeout=60) as ben:
         ben.get("/en/")
-        for part in ("files", "files.zip", "cells", "code.py", "trace"):
+        for part in ("files", "files.zip", "cells", "code.py", "trace", "trace.html"):
             assert ben.get(f"/qb/desk/{session}/{part}").status_code == 400

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from qwenbelt.apps.gui.asking import demo_document
 from qwenbelt.tools.code_interpreter import isolation_level
+from qwenbelt.workflows.demo.bundled import demo_pdf
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(900)]
 playwright = pytest.importorskip("playwright.sync_api")
@@ -64,7 +64,7 @@ def test_code_runs_again_in_the_live_session(screen: Any) -> None:
 
 def test_results_of_queries_and_tables_of_pages_are_in_the_grid(screen: Any) -> None:
     screen.open()
-    screen.page.set_input_files("#qb-message input[type=file]", demo_document())
+    screen.page.set_input_files("#qb-message input[type=file]", demo_pdf())
     screen.wait("#qb-attached .qb-file")
     screen.ask("Query it")
     screen.wait(".qb-footer")
@@ -85,7 +85,7 @@ def test_results_of_queries_and_tables_of_pages_are_in_the_grid(screen: Any) -> 
 
 def test_a_page_is_read_searched_and_turned(screen: Any) -> None:
     screen.open()
-    screen.page.set_input_files("#qb-message input[type=file]", demo_document())
+    screen.page.set_input_files("#qb-message input[type=file]", demo_pdf())
     screen.wait("#qb-attached .qb-file")
     screen.ask("Hello")
     screen.wait(".qb-footer")

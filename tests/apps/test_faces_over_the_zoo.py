@@ -24,8 +24,8 @@ from qwenbelt.agents import FnCallAgent
 from qwenbelt.agents.models import retrying
 from qwenbelt.agents.runtime.message_list import MessageList
 from qwenbelt.apps.gui.asking import _answer_text as imported_answer
-from qwenbelt.apps.gui.safe_html import RenderContext
-from qwenbelt.apps.gui.turn_view import TurnView
+from qwenbelt.apps.gui.drawing.safe_html import RenderContext
+from qwenbelt.apps.gui.drawing.turn_view import TurnView
 from qwenbelt.apps.serve.activity import SpokenTooSoon, Teller
 from qwenbelt.apps.serve.figures import Links, Shelf
 from qwenbelt.apps.terminal_chat.run_display import TerminalView

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -330,3 +332,22 @@ def test_a_check_names_the_models_of_an_endpoint(tmp_path: Path) -> None:
 def test_a_public_address_needs_accounts(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--auth"):
         make_app(AgentChoice(), GuiOptions("0.0.0.0", workspace=tmp_path))
+
+
+def test_the_start_loads_what_the_page_needs_and_makes_one_language(tmp_path: Path) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+from qwenbelt.apps.agent_choice import AgentChoice
+from qwenbelt.apps.gui.server import GuiOptions, LanguagePage, make_app
+made = []
+make = LanguagePage.make
+LanguagePage.make = lambda self: (made.append(self), make(self))[1]
+make_app(AgentChoice(), GuiOptions(workspace=Path({str(tmp_path)!r})))
+assert len(made) == 1, made
+heavy = [n for n in ("qwen_agent", "openai", "qwenbelt.agents.runtime.loop") if n in sys.modules]
+assert not heavy, heavy
+import gradio
+assert gradio.component_meta.create_or_modify_pyi() is None  # no stubs are written
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from qwenbelt.apps.gui.drawing.safe_html import RenderContext
+from qwenbelt.apps.gui.drawing.turn_html import article_html
+from qwenbelt.apps.gui.drawing.turn_view import TurnView
 from qwenbelt.apps.gui.hub import ChatSession
-from qwenbelt.apps.gui.safe_html import RenderContext
-from qwenbelt.apps.gui.store import ChatStore, ChatTurn
-from qwenbelt.apps.gui.turn_html import article_html
-from qwenbelt.apps.gui.turn_view import TurnView
+from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn
 from qwenbelt.apps.gui.watching import render_context_of
 from qwenbelt.apps.imitations import imitates_program
 from qwenbelt.apps.strings import say

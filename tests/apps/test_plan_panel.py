@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from qwenbelt.apps.gui.safe_html import RenderContext
-from qwenbelt.apps.gui.turn_view import TurnView
+from qwenbelt.apps.gui.drawing.safe_html import RenderContext
+from qwenbelt.apps.gui.drawing.turn_view import TurnView
 from qwenbelt.apps.terminal_chat.run_display import TerminalView
 from qwenbelt.core.events import Done, Event, Item, ModelStarted, ToolCallReady, ToolFinished
 from qwenbelt.tools import ToolContext

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwenbelt.apps.gui.safe_html import MAX_TABLE_ROWS, RenderContext, markdown_html
+from qwenbelt.apps.gui.drawing.safe_html import MAX_TABLE_ROWS, RenderContext, markdown_html
 
 KNOWN = {"chart.png": "/qb/file/s/chart.png", "report.pdf": "/qb/file/s/report.pdf"}
 AROUND = RenderContext("en", KNOWN.get, KNOWN.__contains__)

@@ -13,8 +13,8 @@ import pytest
 from qwenbelt import FnCallAgent, Session
 from qwenbelt.agents.sessions.session import known_sessions
 from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
-from qwenbelt.apps.gui.shared_store import SharedConversations
-from qwenbelt.apps.gui.store import ChatStore
+from qwenbelt.apps.gui.kept.shared_store import SharedConversations
+from qwenbelt.apps.gui.kept.store import ChatStore
 from qwenbelt.core.errors import InputError
 from qwenbelt.testing import Scenario, ScriptedServer
 
@@ -150,7 +150,7 @@ def test_a_store_that_fails_is_said_and_costs_no_answer(
         tries.append(place)
         raise InputError("The sessions cannot be used.")
 
-    monkeypatch.setattr("qwenbelt.apps.gui.shared_store.known_sessions", away)
+    monkeypatch.setattr("qwenbelt.apps.gui.kept.shared_store.known_sessions", away)
     here = Page(str(tmp_path / "chats.db"), tmp_path / "b", server.llm)
     assert here.listed() == here.listed("other") == []
     assert len(tries) == 1  # and not again with each page that is shown

@@ -11,11 +11,11 @@ from starlette.requests import Request
 
 from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
+from qwenbelt.apps.gui.access.team import TeamRules, save_rules
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.hub import SessionRegistry
-from qwenbelt.apps.gui.store import ChatStore
+from qwenbelt.apps.gui.kept.store import ChatStore
 from qwenbelt.apps.gui.strings import PageError
-from qwenbelt.apps.gui.team import TeamRules, save_rules
 from qwenbelt.core.errors import ConfigError
 
 

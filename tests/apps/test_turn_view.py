@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from qwenbelt.apps.gui.safe_html import RenderContext
-from qwenbelt.apps.gui.turn_view import TurnView
+from qwenbelt.apps.gui.drawing.safe_html import RenderContext
+from qwenbelt.apps.gui.drawing.turn_view import TurnView
 from qwenbelt.core.events import (
     ApprovalAsked,
     Done,

@@ -28,6 +28,7 @@ from qwenbelt.tools.code_interpreter.remote_kernels.container import (
     run_arguments,
 )
 from qwenbelt.tools.code_interpreter.sandbox.level import Layers
+from tests.code_interpreter.test_calls_from_code import Calls
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the player needs POSIX")
 ENGINE, TEST_IMAGE = (os.environ.get(f"QWENBELT_TEST_{n}", "") for n in ("ENGINE", "IMAGE"))
@@ -99,6 +100,17 @@ print('sum', sum(map(int, rows[1:])))
     assert "crashed (exit code 3)" in run("import os; os._exit(3)")
     assert run("open('out.txt').read()") == "'made'"
     assert "restarted" in run("", restart=True)
+
+
+def test_code_in_it_calls_the_tools(make, cfg):
+    run, calls = make(cfg), Calls()
+    run.context.calls = calls
+    try:
+        said = run("print(await asyncio.gather(*(tools.meet(count=3) for _ in range(3))))")
+        assert said == "[3, 3, 3]"
+        assert run("print(tools.double(x=2), len(tools.large(size=3_000_000)))") == "4 3000000"
+    finally:
+        calls.close()
 
 
 @pytest.mark.slow

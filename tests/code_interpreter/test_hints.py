@@ -136,6 +136,10 @@ def test_packages_that_a_hint_names_are_in_the_extra() -> None:
     assert set(DATA_PACKAGES.values()) <= extra
 
 
+def missing(name: str) -> CellOutcome:
+    return CellOutcome(error=f"No module named '{name}'", error_name="ModuleNotFoundError")
+
+
 @pytest.mark.parametrize(
     ("outcome", "code", "told"),
     [
@@ -153,8 +157,8 @@ def test_packages_that_a_hint_names_are_in_the_extra() -> None:
             "",
             "emoji",
         ),
-        (CellOutcome(error="No module named 'sklearn.svm'"), "", 'qwenbelt[data]"'),
-        (CellOutcome(error="No module named 'left_pad'"), "", "packages=[...]"),
+        (missing("sklearn.svm"), "", 'qwenbelt[data]"'),
+        (missing("left_pad"), "", "packages=[...]"),
         (
             CellOutcome(stdout="ERROR: No matching distribution found"),
             "!pip install x",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -18,6 +19,14 @@ import pytest
 
 from qwenbelt.core.errors import ConfigError, ToolError, ToolRefused
 from qwenbelt.tools.code_interpreter.tool import CodeInterpreter
+from tests.code_interpreter.test_calls_from_code import (
+    AFTER_THE_END,
+    BROKEN,
+    FROM_A_FORK,
+    RAW,
+    Calls,
+    settled,
+)
 
 pytest.importorskip("jupyter_server")
 TOKEN = "a-token-for-tests"
@@ -122,11 +131,65 @@ def test_the_description_says_where_the_code_runs():
     assert "Jupyter server" in CodeInterpreter({"server": "http://x"}).function["description"]
 
 
-def test_code_there_is_refused_the_tools_in_one_clear_line(run):
+@pytest.fixture
+def calling(run):
+    """A session there whose code may call tools, and what notes the calls."""
+    made = run.context.calls = Calls()
+    yield run, made
+    run.context.calls = None
+    made.close()
+
+
+def test_code_there_calls_the_tools(calling):
+    run, calls = calling
+    assert run("print(tools.double(x=4), await tools.double(5), input is not None)") == "8 10 True"
+    said = run("""
+print(await asyncio.gather(*(tools.meet(count=5) for _ in range(5))))
+print([tools.meet(count=4) for _ in range(4)])
+try: tools.fails()
+except tools.ToolError as error: print(error)
+print(len(tools.large(size=3_000_000)), len(tools.given('x' * 3_000_000, 1)['class']))
+print(sum(tools.double(x=i) for i in range(300)), tools.given(**{'class': '\ud83d 中', 'b-c': 1.5}))
+""")
+    assert said.splitlines() == [
+        "[5, 5, 5, 5, 5]",
+        "[4, 4, 4, 4]",
+        "it cannot be done",
+        "3000000 3000000",
+        f"{sum(2 * i for i in range(300))} " + "{'class': '� 中', 'b-c': 1.5}",
+    ]
+    assert run("print('half \\ud83d of it')").startswith("half ")
+    assert "StdinNotImplementedError" in run("input('a question')")
+    assert "time limit" in run("tools.slow(seconds=30)", timeout=1)
+    assert calls.stopped == 1
+    assert run("print(tools.double(x=2))") == "4"
+    run.context.calls = None
+    assert "the cell has ended" in run("tools.double(x=2)")
+
+
+def test_what_calls_there_by_force_gets_nothing(calling):
+    run, calls = calling
+    run("import threading")
+    run(RAW + AFTER_THE_END[1])
+    time.sleep(0.5)
+    run(RAW + FROM_A_FORK[1])
+    run(RAW + "forged(cell=99); forged(cell=-1)")
+    run("get_ipython().kernel._input_request('!', [], {}, False)", timeout=1)
+    assert settled(calls, 0) == []
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run(RAW + "for i in range(20_000): forged(x=7, y='y' * 200)", timeout=60)
+    assert len(calls.made) <= calls.most
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # kilobytes
+    assert "restart" in run(RAW + BROKEN[1] + "\ntime.sleep(0.3); tools.double(x=2)")
+    assert run("print(tools.double(x=2))", restart=True) == "4"
+
+
+def test_a_kernel_that_is_too_old_is_refused_the_tools_in_one_line(run):
+    run("get_ipython().kernel.stdin_socket = None")
     run.context.calls = SimpleNamespace(functions=[], most=1, side_by_side=1, loop=None, call=None)
-    with pytest.raises(ToolRefused, match="needs a session on this machine") as told:
+    with pytest.raises(ToolRefused, match="Code in this kernel cannot reach the tools") as told:
         run("import tools; tools.double(x=1)")
-    assert "Leave out `server` and containers" in str(told.value)
+    assert "ipykernel 6 or newer" in str(told.value)
     assert "\n" not in str(told.value)
     run.context.calls = None
     assert run("1 + 1") == "2"  # the session itself goes on

@@ -8,8 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from qwenbelt.core.child_process import ChildEnded, ChildProcess, ChildTooSlow, IdleChildren
-from qwenbelt.core.processes import PerThread, per_process
+from qwenbelt.core.processes.child_process import (
+    ChildEnded,
+    ChildProcess,
+    ChildTooSlow,
+    IdleChildren,
+)
+from qwenbelt.core.processes.per_process import PerThread, per_process
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qwenbelt.core.errors import ToolCancelled
-from qwenbelt.core.submitting import submitted
+from qwenbelt.core.processes.submitting import submitted
 
 
 @pytest.fixture

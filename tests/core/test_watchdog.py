@@ -7,7 +7,7 @@ from pathlib import Path
 
 OWNER = """
 import subprocess, sys, time
-from qwenbelt.core.processes import watchdog
+from qwenbelt.core.processes.per_process import watchdog
 def child():
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
                             start_new_session=True).pid

@@ -33,6 +33,8 @@ from qwenbelt.tools.documents.search.tokens import index_text, tokens
         ("مُحَمَّد", ["محمد"]),
         ("company’s don't", ["company", "don", "t"]),
         ("中\n文", ["中文"]),
+        ("Straße STRASSE", ["straße", "strasse", "strasse"]),
+        ("Isparta ısparta İLK", ["isparta", "ısparta", "isparta", "ilk"]),
     ],
 )
 def test_tokens(text: str, expected: list[str]) -> None:
@@ -141,3 +143,31 @@ def test_quotes_are_compared_by_what_they_say(text: str, quote: str, right: bool
 def test_aligned_text_keeps_each_character_in_its_place(text: str) -> None:
     assert len(aligned(text)) == len(text)
     assert folded(folded(text)) == folded(text)
+
+
+@pytest.mark.parametrize(
+    ("page", "quote"),
+    [
+        ("In der Hauptstraße 5 wohnt er", "HAUPTSTRASSE 5"),
+        ("HAUPTSTRASSE 5 ist leer", "Hauptstraße 5"),
+        ("DIYARBAKIR İLİ nüfusu", "Diyarbakır ili"),
+        ("le re\u0301sume\u0301 est la\u0300", "résumé est là"),
+        ("le résumé est là", "re\u0301sume\u0301 est la\u0300"),
+        ("제\u1100\u1161\u11a8 조 계약", "제각 조"),
+    ],
+)
+def test_quotes_are_the_same_in_any_case_and_spelling_of_marks(page: str, quote: str) -> None:
+    assert quote_spans(page, quote)
+    assert not quote_spans(page, quote.replace("é", "e").replace("5", "6") + "x")
+
+
+def test_sharp_s_is_found_and_quoted_as_two(tmp_path: Path) -> None:
+    text = (
+        "Das Wetter ist schön.\n" * 40
+        + "Der Preis in der Musterstraße ist 12 Euro.\n"
+        + "Regen. " * 60
+    )
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    with DocumentIndex(tmp_path / "i.db") as index:
+        index.add(tmp_path / "a.txt")
+        assert "Musterstraße ist 12" in index.search("MUSTERSTRASSE")[0].quote

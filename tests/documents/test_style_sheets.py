@@ -17,7 +17,20 @@ PAGE = """<html><body id="top" class="a"><div class="a b"><p class="c md:x">1</p
 <section><div><div class="b"><p class="a c">6</p></div></div></section></body></html>"""
 
 NAMES = st.sampled_from(["*", "p", "div", "li", "ul", "LI", ".a", ".b", ".c", "#l", "#s", "div.b"])
-ODD = st.sampled_from([".a.c", r".md\:x", "p:first-child", "[id]", ":is(.a, .b)", "li:not(.c)"])
+ODD = st.sampled_from(
+    [
+        "[ID]",
+        "p.a:first-child",
+        "#s:not(.a)",
+        "*[class~=b]",
+        ".a.c",
+        r".md\:x",
+        "p:first-child",
+        "[id]",
+        ":is(.a, .b)",
+        "li:not(.c)",
+    ]
+)
 JOINTS = st.sampled_from([" ", " > ", ">", " + ", " ~ "])
 
 
@@ -47,6 +60,20 @@ def test_a_sheet_that_is_too_costly_is_applied_in_part_and_told(
 ) -> None:
     monkeypatch.setattr(style_sheets, "MAX_LOOKS", 1000)
     nested = "<div>" * 60 + "word" + "</div>" * 60
-    page = html_page(f"<style>{'div div>div:not(.q){top:1px}' * 9}</style>{nested}".encode())
+    rules = "div div>div:not(.q){opacity:1}" * 9 + ".q{opacity:0}"
+    page = html_page(f"<style>{rules}</style>{nested}".encode())
     assert "word" in page.soup.get_text()
     assert "Style sheets were applied in part" in page.notes[0]
+
+
+def test_rules_about_looks_alone_are_not_applied_and_those_that_hide_are() -> None:
+    sheet = (
+        "p{top:4px;color:#333} .t{background:navy} .h{position:absolute} .x::before{top:-2000px}"
+    )
+    inline = "<p class=h style='left:-9999px'>away</p>"
+    page = html_page(
+        f"<style>{sheet}</style><p>kept</p>{inline}<div id=t><font color=white>pale</font></div>"
+        "<table class=t><tr><td><font color=white>seen</font></td></tr></table>".encode()
+    )
+    assert page.soup.get_text(" ").split()[-2:] == ["kept", "seen"]
+    assert len(page.notes) == 2

@@ -288,8 +288,24 @@ def test_a_large_tree_comes_in_parts(files: Files, tmp_path: Path) -> None:
     assert parts > 1
     assert len(seen) == 30 * 152
     assert len(set(seen)) == len(seen)
-    with pytest.raises(ToolError, match="too old"):
-        files.tree(".", CALL, cursor="nonsense:5")
+    with pytest.raises(ToolError, match="no cursor"):
+        files.tree(".", CALL, cursor="nonsense")
+
+
+def test_a_cursor_goes_on_in_another_process_of_the_server(tmp_path: Path) -> None:
+    for number in range(6000):
+        (tmp_path / f"file {number:04} {'x' * 60}").touch()
+    one, other = Files(Fence([tmp_path])), Files(Fence([tmp_path]))
+    for ask in (
+        lambda files, cursor: files.names(".", CALL, cursor),
+        lambda files, cursor: files.tree(".", CALL, (), cursor),
+        lambda files, cursor: files.search(".", "file*", CALL, (), cursor),
+    ):
+        first = ask(one, None)
+        rest, kept = (ask(files, first.data["cursor"]) for files in (other, one))
+        assert rest.text == kept.text
+        assert "file 3800" in rest.text
+        assert ask(other, "gone:9999999").data.get("cursor") is None
 
 
 GLOBS = [

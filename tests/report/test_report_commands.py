@@ -11,7 +11,8 @@ import pytest
 from qwenbelt.apps.cli import run
 from qwenbelt.core.trace import overlapping_calls, read_trace
 from qwenbelt.tools.code_interpreter import isolation_level
-from qwenbelt.workflows.demo.job import PDF, demo_question, scripted_replies
+from qwenbelt.workflows.demo.bundled import PDF, scripted_replies
+from qwenbelt.workflows.demo.job import demo_question
 
 SCENARIO = r"""
 say: What was not measured?

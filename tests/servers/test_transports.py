@@ -94,8 +94,10 @@ def test_junk_never_ends_a_server(tmp_path: Path) -> None:
 
 
 def test_hosts_and_origins_are_checked(serve_http, tmp_path: Path) -> None:
-    url = serve_http("filesystem", tmp_path)
+    url = serve_http("filesystem", tmp_path, "--allow-name", "tools.example")
     assert httpx.post(url, json=HELLO, headers=JSON).status_code == 200
+    named = {**JSON, "host": "tools.example", "origin": "https://tools.example"}
+    assert httpx.post(url, json=HELLO, headers=named).status_code == 200
     for bad, status in (
         ({"host": "evil.example"}, 421),
         ({"host": "127.0.0.1.evil.example"}, 421),

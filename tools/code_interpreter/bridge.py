@@ -56,6 +56,7 @@ class Bridge:
         self.context = zmq.Context()
         self.shell = self.socket(zmq.DEALER, 1)
         self.iopub = self.socket(zmq.SUB, 2)
+        self.stdin = self.socket(zmq.DEALER, 3)
         self.rest = b""
 
     def socket(self, kind: int, number: int) -> Any:
@@ -77,11 +78,12 @@ class Bridge:
         """Passes messages on until either side ends."""
         self.say("!ready")
         poller = zmq.Poller()
-        for source in (0, self.shell, self.iopub):
+        channels = (("iopub", self.iopub), ("shell", self.shell), ("stdin", self.stdin))
+        for source in (0, *(socket for _, socket in channels)):
             poller.register(source, zmq.POLLIN)
         while not self.ended():
             ready = dict(poller.poll(TICK))
-            for name, source in (("iopub", self.iopub), ("shell", self.shell)):
+            for name, source in channels:
                 if source in ready:
                     self.pass_out(name, source)
             if 0 in ready and not self.take_in():
@@ -120,7 +122,9 @@ class Bridge:
             if line == b"!interrupt":
                 os.killpg(self.kernel.pid, signal.SIGINT)
             elif line:
-                self.shell.send_multipart(self.wire.serialize(json.loads(line)))
+                message = json.loads(line)
+                channel = self.stdin if message.get("channel") == "stdin" else self.shell
+                channel.send_multipart(self.wire.serialize(message))
         return bool(piece)
 
 

@@ -10,7 +10,11 @@ from pathlib import Path
 from qwenbelt.tools.code_interpreter import strings
 from qwenbelt.tools.code_interpreter.outcome import CellOutcome
 
-_MISSING_FILE = re.compile(r"No such file or directory: ['\"](/[^'\"\n]{1,300})['\"]")
+# as other systems have them: /mnt/data/x.csv, C:\\data\\x.csv, sandbox:/mnt/data/x.csv
+_MISSING_FILE = re.compile(
+    r"No such file or directory: ['\"]((?:/|[A-Za-z]:[\\/]|sandbox:)[^'\"\n]{1,300})['\"]"
+)
+_NO_NETWORK = re.compile(r"Temporary failure in name resolution|Name or service not known")
 _SHORTENED = re.compile(r"^\[(\d+) rows x (\d+) columns\]$", re.MULTILINE)
 _GLYPHS = re.compile(r"Glyph \d+ \(\\N\{([A-Z -]+)\}\) missing from font")
 _PIP = re.compile(r"^\s*[!%]\s*(?:python3?\s+-m\s+)?pip3?\s+install\b|subprocess.*\bpip\b", re.M)
@@ -45,21 +49,34 @@ def _hints(outcome: CellOutcome, code: str, folder: Path, language: str) -> Iter
     missing = _MISSING_FILE.search(said)
     if missing:
         yield _where(missing[1], folder, language)
-    if _RUNNING in outcome.error:
-        yield strings.say("await", language)
-    if _NOT_A_NUMBER.search(outcome.error) and _OF_A_TABLE.search(code):
-        yield strings.say("numeric_only", language)
     table = _SHORTENED.search("\n".join([outcome.stdout, *outcome.values]))
     if table:
         yield strings.say("table", language, rows=table[1], columns=table[2])
     scripts = {_script(name) for name in _GLYPHS.findall(said)}
     if scripts:
         yield strings.say("glyphs", language, scripts=", ".join(sorted(scripts)))
-    module = _NO_MODULE.search(outcome.error)
+    for key in _of_error(outcome, code):
+        yield strings.say(key, language)
+    if _NO_NETWORK.search(said):
+        yield strings.say("network", language)
+    missed = outcome.error_name in ("ModuleNotFoundError", "ImportError")  # not on the way only
+    module = _NO_MODULE.search(outcome.error) if missed else None
     if module:
         yield _package(module[1].partition(".")[0], language)
     elif _PIP.search(code) and any(word in f"{outcome.stdout}{said}" for word in _NO_PIP):
         yield strings.say("pip", language)
+
+
+def _of_error(outcome: CellOutcome, code: str) -> Iterator[str]:
+    """Yields the names of the hints that an exception alone calls for."""
+    if _RUNNING in outcome.error:
+        yield "await"
+    if _NOT_A_NUMBER.search(outcome.error) and _OF_A_TABLE.search(code):
+        yield "numeric_only"
+    if outcome.error_name == "NameError" and "'__file__'" in outcome.error:
+        yield "no_file"
+    if outcome.error_name == "UnicodeDecodeError" and "'utf-8' codec" in outcome.error:
+        yield "encoding"
 
 
 def _package(module: str, language: str) -> str:
@@ -70,7 +87,7 @@ def _package(module: str, language: str) -> str:
 
 def _where(path: str, folder: Path, language: str) -> str:
     """Returns where the file is; models write the paths of other systems (/mnt/data/x.csv)."""
-    name = path.rsplit("/", 1)[-1]
+    name = re.split(r"[/\\]", path)[-1]
     if name and (folder / name).is_file():
         return strings.say("path_here", language, path=path, name=name)
     try:

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 import zmq.asyncio
 
 from qwenbelt.core.errors import ToolError
-from qwenbelt.core.processes import per_process
-from qwenbelt.core.submitting import submitted
+from qwenbelt.core.processes.per_process import per_process
+from qwenbelt.core.processes.submitting import submitted
 from qwenbelt.tools.code_interpreter.launch import Launcher
 from qwenbelt.tools.code_interpreter.options import SessionOptions
 from qwenbelt.tools.code_interpreter.session import CellResult, CodeCell, CodeSession, RunningKernel

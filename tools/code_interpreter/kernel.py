@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,8 +27,9 @@ from ipykernel.kernelapp import IPKernelApp
 from ipykernel.zmqshell import ZMQDisplayPublisher, ZMQInteractiveShell
 from traitlets import Float, Type
 
-from qwenbelt.tools.code_interpreter.inside import asyncio_run
+from qwenbelt.tools.code_interpreter.inside import asyncio_run, figures
 from qwenbelt.tools.code_interpreter.inside.plotly_figures import drawn
+from qwenbelt.tools.code_interpreter.inside.streams import Bytes, Surroundings
 from qwenbelt.tools.code_interpreter.inside.usual_imports import UsualImports
 from qwenbelt.tools.code_interpreter.text import lenient, sendable
 
@@ -37,6 +40,7 @@ _LARGEST_RICH = 24 * 1024 * 1024
 _MOST_DISPLAYS = 500  # values that one cell displays as they come; after them only its last
 _DISPLAYED = 96 * 1024 * 1024  # and their characters
 _CHUNK = 65536
+_EXITED = "[sys.exit() ended the cell; the session goes on]\n"
 
 
 class CappedStream(OutStream):  # type: ignore[misc]
@@ -55,6 +59,22 @@ class CappedStream(OutStream):  # type: ignore[misc]
         if self._unsent:
             self._unsent = False
             super().flush()
+
+    @property
+    def buffer(self) -> Bytes:
+        """The bytes below it, for scripts that wrap them."""
+        return Bytes(self.write, self.flush)
+
+    def detach(self) -> Any:
+        """Gives the bytes below it, and stays as it is."""
+        return self.buffer
+
+    def reconfigure(self, **options: Any) -> None:
+        """Stays as it is: UTF-8, in which everything can be written."""
+
+    def close(self) -> None:
+        """Stays open: what comes later is still to be seen."""
+        self.flush()
 
     def write(self, string: str) -> int | None:
         """Takes text; a forked child's goes through the pipe that its parent reads."""
@@ -187,6 +207,8 @@ class Shell(ZMQInteractiveShell):  # type: ignore[misc]
                 process.kill()
                 raise
         self.user_ns["_exit_code"] = process.returncode
+        if process.returncode:
+            sys.stdout.write(f"[exit code {process.returncode}]\n")
 
     system_piped = system_raw = system
 
@@ -194,8 +216,16 @@ class Shell(ZMQInteractiveShell):  # type: ignore[misc]
         """Goes on: `exit()` ends a model's script, not the conversation's session."""
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
+        if etype is SystemExit:  # without the words about a prompt that is not here
+            if _ended_well(evalue):
+                return
+            stb = [f"SystemExit: {evalue}"]
         limit = _LARGEST_TEXT // max(1, len(stb))
         super()._showtraceback(etype, _short(evalue), [line[:limit] for line in stb])
+
+
+def _ended_well(error: Any) -> bool:
+    return isinstance(error, SystemExit) and error.code in (None, 0)
 
 
 def _short(error: Any) -> Any:
@@ -209,14 +239,26 @@ class InterruptibleKernel(IPythonKernel):  # type: ignore[misc]
     shell_class = Type(Shell)
     _execute_sleep = Float(0.0)  # before each reply; the owner waits for the idle status after it
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._surroundings = Surroundings()
+
     async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Runs a cell."""
+        own = os.getpid()
+        self._surroundings.begin()
         try:
             reply: dict[str, Any] = await super().do_execute(*args, **kwargs)
         finally:
+            if os.getpid() != own:  # a fork that the code did not end: a script would end here
+                os._exit(0)
+            self._surroundings.end()
             for output in (self.shell.display_pub, sys.stdout, sys.stderr):
                 if isinstance(output, (BoundedDisplay, CappedStream)):
                     output.end_cell()
+        if reply.get("ename") == "SystemExit" and str(reply.get("evalue")) in ("None", "", "0"):
+            sys.stdout.write(_EXITED)
+            reply = {**reply, "status": "ok"}
         if "traceback" in reply:
             reply["traceback"] = []
             reply["evalue"] = str(reply.get("evalue", ""))[:1000]
@@ -295,7 +337,11 @@ def serve(place: str, key: str, ports: dict[str, int], ready: Callable[[], None]
     """
     from traitlets.config import Config
 
-    _use_inline_figures()
+    os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"  # which `drawn` makes a page of
+    figures.install()
+    # of fonts that are not here there is a line for each look; the mend is made all the same
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="To exit: use 'exit'")
     asyncio_run.install()
     app = App.instance(config=Config(settings()), transport="ipc", ip=place, **ports)
     app.session.key = key.encode("ascii")
@@ -308,11 +354,3 @@ def serve(place: str, key: str, ports: dict[str, int], ready: Callable[[], None]
         with contextlib.suppress(KeyboardInterrupt):  # an interrupt that came between two cells
             app.start()
             return
-
-
-def _use_inline_figures() -> None:
-    os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"  # which `drawn` makes a page of
-    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-    matplotlib = sys.modules.get("matplotlib")
-    if matplotlib is not None:
-        matplotlib.use(os.environ["MPLBACKEND"])

@@ -55,6 +55,10 @@ class KernelProcess(ABC):
     def interrupt(self) -> None:
         """Asks the running cell to stop, as Ctrl-C does."""
 
+    async def reach_tools(self) -> CallChannel | None:
+        """Returns the way of code in it to the agent's tools; kernels elsewhere make one now."""
+        return self.calls
+
     def busy(self, busy: bool) -> None:  # noqa: B027  most need not know
         """Reports whether a cell runs."""
 

@@ -342,11 +342,11 @@ class CodeSession:
         """Opens the channel to the tools for the cell that comes next."""
         if call.calls is None:
             return
-        channel = kernel.process.calls
+        channel = await kernel.process.reach_tools()
         if channel is None:
             raise ToolRefused(
-                "Code that calls tools needs a session on this machine.",
-                fix="Leave out `server` and containers, or set code_mode=False.",
+                "Code in this kernel cannot reach the tools.",
+                fix="Use Linux and a kernel of ipykernel 6 or newer, or set code_mode=False.",
             )
         functions = json.dumps(list(call.calls.functions))
         changed = functions != channel.installed

@@ -98,6 +98,18 @@ _TEXTS = {
         "boxes; write the labels in another script.",
         "提示：此处没有字体包含图中的这些字符（{scripts}），它们画成了方框；请换一种文字写标签。",
     ),
+    "no_file": (
+        "Hint: cells have no __file__; the working folder is the current one: Path('.').",
+        "提示：这里的代码没有 __file__；工作文件夹就是当前文件夹：Path('.')。",
+    ),
+    "encoding": (
+        "Hint: the file is not UTF-8; Chinese files often need encoding='gb18030'.",
+        "提示：文件不是 UTF-8；中文文件常需要 encoding='gb18030'。",
+    ),
+    "network": (
+        "Hint: the session reaches no such host; get pages by another tool, or go on without.",
+        "提示：会话无法访问该主机；请用其他工具获取网页，或改用别的办法。",
+    ),
     "package": (
         "Hint: {name} is not installed in the session and cannot be installed from inside; use "
         "what is there, or ask the user to add packages=[...] to the tool's configuration.",

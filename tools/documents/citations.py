@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwenbelt.tools.documents.folding import folded_character
+from qwenbelt.tools.documents.folding import folded_character, letters
 from qwenbelt.tools.documents.model import Box, Page
 
 if TYPE_CHECKING:
@@ -52,27 +52,27 @@ def quote_spans(text: str, quote: str) -> list[tuple[int, int]]:
         if found < 0:
             return []
         at = found + len(piece)
-        spans.append((places[found], places[at - 1] + 1))
+        spans.append((places[found][0], places[at - 1][1]))
     return spans
 
 
-def _fold(text: str) -> tuple[str, list[int]]:
-    """Returns what of a text matters in comparing, and each character's place in the text."""
+def _fold(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """Returns what of a text matters in comparing, and where each character is in the text."""
     kept: list[str] = []
-    places: list[int] = []
+    places: list[tuple[int, int]] = []
     marks = {at for match in _MARK.finditer(text) for at in range(*match.span())}
     raised = False
-    for place, character in enumerate(text):
+    for place, character in letters(text):
         if place in marks:
             continue
         if character in _RAISED and not raised:
             kept.append("^")
-            places.append(place)
+            places.append((place, place + 1))
         raised = character in _RAISED
         for c in folded_character(character):
             if c.isalnum() or c in _SIGNS:
                 kept.append(c)
-                places.append(place)
+                places.append((place, place + len(character)))
     return "".join(kept), places
 
 

@@ -46,6 +46,8 @@ _UNSEEN = (
 )
 
 
+# a letter with marks that combine with it, or letters of Korean syllables
+_SPELLED = re.compile(r"\w[\u0300-\u036f\u0653-\u0655\u3099\u309a]+|[\u1100-\u11ff]+")
 _BEYOND = re.compile("[\U00010000-\U0010ffff]")
 
 
@@ -63,8 +65,33 @@ def _form(match: re.Match[str]) -> str:
 
 @functools.lru_cache(maxsize=20_000)
 def folded_character(character: str) -> str:
-    """Returns what of a character matters in comparing, without case; "" for what is not seen."""
-    return folded(character).casefold()
+    """Returns what of a character matters in comparing, without case; "" for what is not seen.
+
+    Args:
+        character: one, or a letter with the marks that are written after it.
+    """
+    return caseless(folded(character))
+
+
+def caseless(text: str) -> str:
+    """Returns a text without case: STRASSE is Straße, and Turkish dots on i do not count."""
+    return text.casefold().replace("i\u0307", "i").replace("ı", "i")
+
+
+def letters(text: str) -> Iterator[tuple[int, str]]:
+    """Yields the characters of a text with their places, each with the marks that follow it.
+
+    "é" may be written as e and an accent, and a Korean syllable as its letters.
+    """
+    if text.isascii() or not _SPELLED.search(text):
+        yield from enumerate(text)
+        return
+    at = 0
+    for match in _SPELLED.finditer(text):
+        yield from enumerate(text[at : match.start()], at)
+        yield match.start(), match.group()
+        at = match.end()
+    yield from enumerate(text[at:], at)
 
 
 def aligned(text: str) -> str:

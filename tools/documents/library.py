@@ -11,7 +11,7 @@ from typing import Any
 
 from qwenbelt.core.errors import EndpointError, InputError, ToolError
 from qwenbelt.core.limits import input_file
-from qwenbelt.core.processes import per_process
+from qwenbelt.core.processes.per_process import per_process
 from qwenbelt.core.settings import load_settings
 from qwenbelt.tools.documents.index import DocumentIndex, Progress
 from qwenbelt.tools.documents.parsing.formats import SUFFIXES

@@ -120,6 +120,9 @@ class Page:
 
         Where a line is only partly covered, its box is cut in proportion to the characters.
         """
+        return [box.rounded() for box in self._boxes(start, end)]
+
+    def _boxes(self, start: int, end: int) -> list[Box]:
         found = []
         first = bisect_right(self.lines, start, key=lambda line: line.end)
         for at in range(first, len(self.lines)):
@@ -133,12 +136,12 @@ class Page:
             left = max(0, start - line.start) / length
             right = min(length, end - line.start) / length
             x0, x1 = line.box.x0 + width * left, line.box.x0 + width * right
-            found.append(Box(x0, line.box.top, x1, line.box.bottom).rounded())
+            found.append(Box(x0, line.box.top, x1, line.box.bottom))
         return found
 
     def box(self, start: int, end: int) -> Box | None:
         """Returns the box around characters `start` to `end`, or None without places."""
-        boxes = self.boxes(start, end)
+        boxes = self._boxes(start, end)
         if not boxes:
             return None
         around = boxes[0]

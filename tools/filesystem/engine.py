@@ -279,12 +279,13 @@ class Files:
 
     def names(self, path: str, call: OperationCall, cursor: str | None = None) -> OperationResult:
         """Returns the names in a folder, folders marked."""
-        if cursor is None:
+        key, start = self._kept_at(cursor)
+        if key is None:
             with self.fence.folder(path) as descriptor, os.scandir(descriptor) as found:
                 names = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in found)
             lines = [f"[{'DIR' if d else 'FILE'}] {without_surrogates(n)}" for n, d in names]
-            return self._page_of_lines(self._keep(lines), 0, call)
-        return self._next_lines(cursor, call)
+            key = self._keep(lines)
+        return self._page_of_lines(key, start, call)
 
     def sizes(
         self, path: str, call: OperationCall, sort_by: Literal["name", "size"] = "name"
@@ -310,12 +311,10 @@ class Files:
         self, path: str, call: OperationCall, exclude: Iterable[str] = (), cursor: str | None = None
     ) -> OperationResult:
         """Returns everything below a folder as nested JSON."""
-        if cursor is None:
+        key, start = self._kept_at(cursor)
+        if key is None:
             walker = self._walker(call, exclude, names_anywhere=True)
             key = self._keep(listing.folder_tree(walker, path), _depth_note(walker, call))
-            start = 0
-        else:
-            key, start = self._kept_at(cursor)
         pages = self._kept[key]
         text, end = listing.tree_text(pages.entries, start, MAX_REPLY_BYTES)  # type: ignore[arg-type]
         return self._page(text, key, end, call)
@@ -329,8 +328,9 @@ class Files:
         cursor: str | None = None,
     ) -> OperationResult:
         """Returns the full paths below a folder that match a glob pattern."""
-        if cursor is not None:
-            return self._next_lines(cursor, call)
+        key, start = self._kept_at(cursor)
+        if key is not None:
+            return self._page_of_lines(key, start, call)
         walker = self._walker(call, exclude)
         with self.fence.spot(path) as spot:
             top = spot.path
@@ -338,7 +338,7 @@ class Files:
         if not found:
             return _done(say("no_matches", call.language))
         lines = [without_surrogates(os.path.join(top, name)) for name in found]
-        return self._page_of_lines(self._keep(lines, _depth_note(walker, call)), 0, call)
+        return self._page_of_lines(self._keep(lines, _depth_note(walker, call)), start, call)
 
     def grep(
         self,
@@ -349,8 +349,9 @@ class Files:
         cursor: str | None = None,
     ) -> OperationResult:
         """Returns the lines of files that match a regular expression."""
-        if cursor is not None:
-            return self._next_lines(cursor, call)
+        key, start = self._kept_at(cursor)
+        if key is not None:
+            return self._page_of_lines(key, start, call)
         walker = self._walker(call, exclude, names_anywhere=True)
         grep.run(walker, path)
         notes = [_depth_note(walker, call)]
@@ -360,7 +361,7 @@ class Files:
         if not grep.found:
             text = say("no_matches", call.language)
             return OperationResult(text, {"content": text}, note)
-        return self._page_of_lines(self._keep(grep.found[: grep.limit], note), 0, call)
+        return self._page_of_lines(self._keep(grep.found[: grep.limit], note), start, call)
 
     def allowed(self) -> OperationResult:
         """Returns the folders."""
@@ -383,14 +384,17 @@ class Files:
                 self._kept.popitem(last=False)
         return key
 
-    def _kept_at(self, cursor: str) -> tuple[str, int]:
-        key, _, position = cursor.partition(":")
-        if key not in self._kept or not position.isdigit():
-            raise ToolError("The cursor is too old; ask again without it.")
-        return key, int(position)
+    def _kept_at(self, cursor: str | None) -> tuple[str | None, int]:
+        """Returns the kept answer that a cursor goes on in, and where.
 
-    def _next_lines(self, cursor: str, call: OperationCall) -> OperationResult:
-        return self._page_of_lines(*self._kept_at(cursor), call)
+        One that is kept no more, or in another process of the server, is made again.
+        """
+        if cursor is None:
+            return None, 0
+        key, _, position = cursor.partition(":")
+        if not position.isdigit():
+            raise ToolError("That is no cursor of this tool.")
+        return key if key in self._kept else None, int(position)
 
     def _page_of_lines(self, key: str, start: int, call: OperationCall) -> OperationResult:
         lines: list[str] = self._kept[key].entries  # type: ignore[assignment]

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from qwenbelt.core.processes import per_process
-from qwenbelt.core.submitting import submitted
+from qwenbelt.core.processes.per_process import per_process
+from qwenbelt.core.processes.submitting import submitted
 
 T = TypeVar("T")
 _EXIT_SECONDS = 6.0

@@ -20,7 +20,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
 from qwenbelt.core.errors import ConfigError, one_line
-from qwenbelt.core.processes import watchdog
+from qwenbelt.core.processes.per_process import watchdog
 from qwenbelt.core.secrets import clean_environment, mask_secrets
 from qwenbelt.tools.mcp.config import ServerConfig, find_program
 

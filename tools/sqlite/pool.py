@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core import errors
-from qwenbelt.core.child_process import ChildEnded, ChildProcess, ChildTooSlow, IdleChildren
 from qwenbelt.core.errors import QwenbeltError, ToolCancelled, ToolError, ToolRefused, ToolTimeout
-from qwenbelt.core.processes import per_process
+from qwenbelt.core.processes.child_process import (
+    ChildEnded,
+    ChildProcess,
+    ChildTooSlow,
+    IdleChildren,
+)
+from qwenbelt.core.processes.per_process import per_process
 from qwenbelt.tools.operation import OperationCall
 from qwenbelt.tools.sqlite.engine import MAX_ROWS, QUERY_SECONDS, Parameters, RowPage
 

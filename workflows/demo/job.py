@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from qwenbelt.agents.kinds import SearchingKind
@@ -14,20 +12,8 @@ from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.events import Event
 from qwenbelt.core.files import output_folder, write_bytes
 from qwenbelt.core.language import Language
+from qwenbelt.workflows.demo.bundled import PDF, demo_pdf, scripted_replies
 from qwenbelt.workflows.report.job import ReportResult, report
-
-PDF = "eia-923-instructions.pdf"
-_PACKAGE = "qwenbelt.workflows.demo"
-
-
-def scripted_replies(language: Language) -> str:
-    """Returns the scenario with the replies written in advance, as YAML."""
-    return resources.files(_PACKAGE).joinpath(f"replies.{language}.yaml").read_text("utf-8")
-
-
-def demo_pdf() -> Path:
-    """Returns the path of the bundled PDF, instructions for a form on power plants (48 pages)."""
-    return Path(str(resources.files(_PACKAGE).joinpath(PDF)))
 
 
 def demo_question(language: Language) -> str:

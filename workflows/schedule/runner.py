@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.files import output_folder
-from qwenbelt.core.processes import watchdog
+from qwenbelt.core.processes.per_process import watchdog
 from qwenbelt.workflows.batch.dbos_engine import engine_module
 from qwenbelt.workflows.batch.liveness import (
     FileLocks,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from qwenbelt.apps.gui.cards import state_text
+from qwenbelt.apps.gui.drawing.cards import state_text
 from qwenbelt.apps.gui.strings import say
 from qwenbelt.apps.strings import duration_text
 from qwenbelt.apps.timeline import CallTiming, ModelCall, Timeline

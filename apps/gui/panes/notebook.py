@@ -12,16 +12,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from qwenbelt.apps.gui.access.bodies import json_body
 from qwenbelt.apps.gui.access.guards import language_of
-from qwenbelt.apps.gui.bodies import json_body
 from qwenbelt.apps.gui.hub import ChatSession
 from qwenbelt.apps.gui.strings import PageError, explain_on_page
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.errors import QwenbeltError, ToolCancelled
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.tools.base import ToolContext
 
 if TYPE_CHECKING:
+    from qwenbelt.tools.base import ToolContext
     from qwenbelt.tools.code_interpreter.tool import CodeInterpreter
 
 ToolFinder = Callable[[ChatSession], "CodeInterpreter"]
@@ -110,6 +110,8 @@ def start_cell(session: ChatSession, tool: CodeInterpreter, code: str, language:
         from qwenbelt.tools.code_interpreter.tool import CodeArguments, shown
 
         try:
+            if session.replica is not None:
+                await asyncio.to_thread(session.replica.files.bring, session.row.id)
             given = CodeArguments(code=code)
             result, call, folder = await tool.run_cell(given, context, states=states)
             ended = shown(result, call, folder, context.language)
@@ -126,6 +128,8 @@ def start_cell(session: ChatSession, tool: CodeInterpreter, code: str, language:
             raise
         finally:
             session.notify()
+            if session.replica is not None:
+                await asyncio.to_thread(session.replica.files.keep, session.row.id)
 
     task = asyncio.ensure_future(run())
     _TASKS.add(task)
@@ -156,6 +160,8 @@ async def write_frame(
 
 
 def _context(session: ChatSession, language: str) -> ToolContext:
+    from qwenbelt.tools.base import ToolContext
+
     return ToolContext(
         session=session_name(session),
         folder=session.folder,

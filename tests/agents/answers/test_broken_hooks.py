@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from qwenbelt import Budget, Hook
 from qwenbelt.agents.hooks import Hooks
 from qwenbelt.agents.runtime.elicitation import Elicitor
+from qwenbelt.agents.runtime.event_watch import MOST_WAITING, EventWatch
 from qwenbelt.agents.runtime.hooked import RunHooks
 from qwenbelt.core.errors import ConfigError
-from qwenbelt.core.events import Done, ToolFinished
+from qwenbelt.core.events import Done, TextDelta, ToolFinished
 from qwenbelt.testing import Scenario
 from qwenbelt.tools.base import Question
 
@@ -162,3 +164,49 @@ def test_a_question_of_a_server_is_declined_where_its_hook_breaks(kind: str) -> 
     words = {"hangs": "from on_elicitation", "wrong": "Odd.on_elicitation returned int"}
     with pytest.raises(Exception, match=words.get(kind, "no rules")):
         hooks.check()  # the run ends once the call has
+
+
+def test_an_on_event_that_blocks_holds_up_nothing_and_sees_the_events_in_order(
+    served: Any,
+) -> None:
+    go_on, seen = threading.Event(), []
+
+    class Slow(Hook):
+        def on_event(self, event: Any) -> None:
+            go_on.wait(30)
+            seen.append(event)
+
+    agent = served(two_turns(), [note], hooks=[Slow()], plays=None)
+    try:
+        told = agent.ask("Note it.").trace
+        assert told[-1].reason == "answer"
+        assert seen == []  # the run has ended without it
+    finally:
+        go_on.set()
+    deadline = time.monotonic() + 20
+    while len(seen) < len(told) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [event.kind for event in seen] == [event.kind for event in told]
+
+
+def test_events_that_nobody_takes_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    go_on, seen = threading.Event(), []
+
+    def slow(event: Any) -> None:
+        go_on.wait(30)
+        seen.append(event)
+
+    async def run() -> None:
+        watch = EventWatch([slow])
+        for number in range(2 * MOST_WAITING):
+            watch.see(TextDelta(str(number)))
+        watch.see(Done("answer", "", ""))
+        go_on.set()
+        over = asyncio.Event()
+        watch.then(over.set, 20)
+        await over.wait()
+
+    asyncio.run(run())
+    assert MOST_WAITING <= len(seen) <= MOST_WAITING + 2
+    assert seen[-1].kind == "done"
+    assert caplog.text.count("events behind") == 1

@@ -22,7 +22,7 @@ from typing import Any
 from qwenbelt.core.errors import ConfigError, ToolError, one_line
 from qwenbelt.tools.code_interpreter.options import MEBIBYTE, SessionOptions
 from qwenbelt.tools.code_interpreter.remote_kernels.distant import DistantProcess
-from qwenbelt.tools.code_interpreter.remote_kernels.remote import JsonTransport
+from qwenbelt.tools.code_interpreter.remote_kernels.messages import JsonTransport
 from qwenbelt.tools.code_interpreter.transport import Transport, TransportClosed
 
 IMAGE = "jupyter/scipy-notebook"

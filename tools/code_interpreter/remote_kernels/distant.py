@@ -10,7 +10,9 @@ import ast
 import asyncio
 import base64
 import contextlib
+import inspect
 import os
+import socket
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ import anyio
 from qwenbelt.core import dirfd
 from qwenbelt.core.errors import ToolError
 from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.tools.code_interpreter import text
+from qwenbelt.tools.code_interpreter.calls import CallChannel
 from qwenbelt.tools.code_interpreter.files import (
     MOST_FILES,
     Carried,
@@ -29,6 +33,8 @@ from qwenbelt.tools.code_interpreter.files import (
 )
 from qwenbelt.tools.code_interpreter.options import SessionLimits
 from qwenbelt.tools.code_interpreter.process import KernelProcess
+from qwenbelt.tools.code_interpreter.remote_kernels.messages import JsonTransport
+from qwenbelt.tools.code_interpreter.remote_kernels.relay import OPEN, CallRelay, sources
 from qwenbelt.tools.code_interpreter.transport import Message, Transport, TransportClosed
 
 _CHUNK = 4 * 1024 * 1024
@@ -41,6 +47,12 @@ import anyio
 result = tempfile.mkdtemp(prefix="qwenbelt-")
 os.chdir(result)
 os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+from IPython import get_ipython
+session = getattr(getattr(get_ipython(), "kernel", None), "session", None)
+if session is not None:  # else half an emoji loses all that is printed with it
+    names = {"__name__": "text"}
+    exec(texts, names)
+    session.pack = names["lenient"](session.pack)
 """
 _LIST = """
 import json, os, stat
@@ -111,8 +123,7 @@ async def ask(transport: Transport, source: str, seconds: float, **values: Any) 
         identity = await transport.request("execute_request", content)
         with anyio.fail_after(seconds):
             reply = await answer
-        text = ast.literal_eval(reply["user_expressions"]["r"]["data"]["text/plain"])
-        return str(text)
+        return str(ast.literal_eval(reply["user_expressions"]["r"]["data"]["text/plain"]))
     except (TimeoutError, TransportClosed, KeyError, TypeError, ValueError, SyntaxError):
         raise ToolError("The session's files could not be carried over.") from None
     finally:
@@ -127,6 +138,7 @@ class DistantProcess(KernelProcess):
         self.transport: Transport | None = None
         self._limits = limits
         self._root = ""
+        self._relay: CallRelay | None = None
         self._outer: dict[str, Stamp] = {}
         self._inner: dict[str, Stamp] = {}
 
@@ -143,10 +155,25 @@ class DistantProcess(KernelProcess):
             raise ToolError("The session has ended.")
         return await ask(self.transport, source, _ASK_SECONDS, root=self._root, **values)
 
+    async def reach_tools(self) -> CallChannel | None:
+        """Opens a way to the agent's tools over the kernel's own connection, at the first need."""
+        transport = self.transport
+        # the channel goes by who sent a byte, which only Linux tells
+        if self.calls is None and hasattr(socket, "SO_PASSCRED"):
+            if not isinstance(transport, JsonTransport):
+                return None
+            try:
+                await self._ask(OPEN, modules=sources())
+            except ToolError:  # no ipykernel, or one that is too old
+                return None
+            self.calls = CallChannel()
+            self._relay = CallRelay(transport, self.calls)
+        return self.calls
+
     async def push(self) -> None:
         """Brings in what is new or changed outside, and removes what was removed there."""
         if not self._root:
-            self._root = await self._ask(_START)
+            self._root = await self._ask(_START, texts=inspect.getsource(text))
         outside = snapshot(self.folder)
         for name, stamp in outside.items():
             if self._outer.get(name) != stamp and stamp[1] <= self._limits.input_file:
@@ -202,26 +229,30 @@ class DistantProcess(KernelProcess):
             dirfd.replacing_file_at(at, leaf) as out,
         ):
             for offset in range(0, stamp[1], _CHUNK):
-                text = await self._ask(_READ, name=name, offset=offset, size=_CHUNK)
-                dirfd.write_all(out, base64.b64decode(text)[:_CHUNK])
+                data = await self._ask(_READ, name=name, offset=offset, size=_CHUNK)
+                dirfd.write_all(out, base64.b64decode(data)[:_CHUNK])
             facts = os.fstat(out)
         carried.took(name, stamp[1])
         self._outer[name] = (facts.st_mtime_ns, facts.st_size)
 
     async def farewell(self) -> None:
         """Removes the folder in the kernel's machine, if the kernel still answers."""
+        if self._relay is not None:
+            await self._relay.close()
+        if self.calls is not None:
+            self.calls.close()
         if self._root and self.transport is not None and not self.ended.is_set():
             with contextlib.suppress(ToolError):
                 await ask(self.transport, _CLEAR, _FAREWELL_SECONDS, root=self._root)
 
 
-def _listed(text: str) -> dict[str, Stamp]:
+def _listed(told: str) -> dict[str, Stamp]:
     """Returns the files that the kernel lists.
 
     Raises:
         ValueError: it is no such list.
     """
-    found = loads_bounded(text)
+    found = loads_bounded(told)
     if not isinstance(found, dict) or len(found) > MOST_FILES:
         raise ValueError("The kernel's list of files cannot be read.")
     return {

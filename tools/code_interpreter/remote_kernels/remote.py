@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import uuid
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -23,60 +22,12 @@ from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import remember_secret
 from qwenbelt.tools.code_interpreter.options import SessionLimits
 from qwenbelt.tools.code_interpreter.remote_kernels.distant import DistantProcess
-from qwenbelt.tools.code_interpreter.transport import Message, Transport, TransportClosed
+from qwenbelt.tools.code_interpreter.remote_kernels.messages import JsonTransport
+from qwenbelt.tools.code_interpreter.transport import Transport, TransportClosed
 
 _LARGEST_MESSAGE = 64 * 1024 * 1024
 _SECONDS = 20.0
 _AGAIN_SECONDS = (0.0, 0.2, 0.5, 1.0, 2.0)
-_GONE = {"dead", "restarting", "autorestarting", "terminating"}
-
-
-def new_message(kind: str, content: Message, session: str) -> Message:
-    """Returns a request as Jupyter's JSON form has it, for the shell channel."""
-    return {
-        "channel": "shell",
-        "header": {
-            "msg_id": uuid.uuid4().hex,
-            "msg_type": kind,
-            "username": "qwenbelt",
-            "session": session,
-            "date": datetime.now(timezone.utc).isoformat(),
-            "version": "5.3",
-        },
-        "parent_header": {},
-        "metadata": {},
-        "content": content,
-        "buffers": [],
-    }
-
-
-class JsonTransport(Transport):
-    """Messages as JSON texts; a subclass sends and receives them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gone = asyncio.Event()
-        self._session = uuid.uuid4().hex
-
-    async def request(self, kind: str, content: Message) -> str:
-        """Sends a request and returns its id."""
-        message = new_message(kind, content, self._session)
-        await self._send(json.dumps(message))
-        identity: str = message["header"]["msg_id"]
-        return identity
-
-    async def _send(self, text: str) -> None:
-        raise NotImplementedError  # each transport sends in its own way
-
-    def _take(self, text: str | bytes) -> None:
-        # whatever a hostile kernel makes the server send, it is a message or it is not
-        with contextlib.suppress(ValueError, RecursionError, TypeError, AttributeError, KeyError):
-            message = loads_bounded(text)
-            channel = message.get("channel")
-            self._received(str(channel), message)
-            if message["header"]["msg_type"] == "status":
-                if message["content"].get("execution_state") in _GONE:
-                    self.gone.set()
 
 
 class WebSocketTransport(JsonTransport):

@@ -11,9 +11,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.core.child_process import ChildEnded, ChildProcess, ChildTooSlow, IdleChildren
 from qwenbelt.core.errors import InputError
-from qwenbelt.core.processes import per_process
+from qwenbelt.core.processes.child_process import (
+    ChildEnded,
+    ChildProcess,
+    ChildTooSlow,
+    IdleChildren,
+)
+from qwenbelt.core.processes.per_process import per_process
 from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.notes import noted
 

@@ -15,7 +15,7 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.search.queries import Query, understand
@@ -52,6 +52,28 @@ class _Words:
     pairs: frozenset[tuple[str, str]] = frozenset()
 
 
+class _Ranking:
+    """Words of passages or pages by word, so that only those that have a word are looked at."""
+
+    def __init__(self, every: Sequence[_Words]) -> None:
+        self.places: dict[str, list[tuple[int, float]]] = {}
+        for number, words in enumerate(every):
+            for stem, count in words.counts.items():
+                self.places.setdefault(stem, []).append((number, count))
+        mean = sum(w.length for w in every) / max(1, len(every)) or 1.0
+        self.shares = [min(1.0, 0.4 + 0.6 * w.length / _STUB) for w in every]  # stubs count less
+        self.scales = [K1 * (1 - B + B * max(w.length, _STUB) / mean) for w in every]
+
+    def scores(self, weights: dict[str, float]) -> list[float]:
+        """Returns how well each fits weighted stems, by BM25."""
+        found = [0.0] * len(self.scales)
+        scales = self.scales
+        for stem, weight in weights.items():
+            for number, count in self.places.get(stem, ()):
+                found[number] += weight * count * (K1 + 1) / (count + scales[number])
+        return found
+
+
 @dataclass(slots=True)
 class DocumentWords:
     """A document's passages and pages with their words.
@@ -61,6 +83,8 @@ class DocumentWords:
         pages: its pages by number.
         words: the words of each passage.
         page_words: the words of each page.
+        ranking: the passages by word.
+        page_ranking: the pages by word, in the order of `page_words`.
         names: stems of its file's name and its title.
         statements: per kind of statement the pages that may be one, once looked for.
     """
@@ -69,6 +93,8 @@ class DocumentWords:
     pages: dict[int, Page]
     words: list[_Words] = field(default_factory=list)
     page_words: dict[int, _Words] = field(default_factory=dict)
+    ranking: _Ranking = field(default_factory=lambda: _Ranking([]))
+    page_ranking: _Ranking = field(default_factory=lambda: _Ranking([]))
     names: frozenset[str] = frozenset()
     statements: dict[str, dict[int, float]] = field(default_factory=dict)
 
@@ -154,6 +180,8 @@ class FocusedSearch:
             whole.length += words.length
             for stem, count in words.counts.items():
                 whole.counts[stem] = whole.counts.get(stem, 0.0) + count
+        found.ranking = _Ranking(found.words)
+        found.page_ranking = _Ranking(list(found.page_words.values()))
         return found
 
     def _names(self, document: int) -> frozenset[str]:
@@ -181,13 +209,17 @@ class FocusedSearch:
 
     # -- ranking --------------------------------------------------------------------------------
 
-    def ranked(self, question: str, query: Query, documents: Sequence[int]) -> list[Match]:
+    def ranked(
+        self, question: str, query: Query, documents: Sequence[int], limit: int, scope: Scope
+    ) -> list[Match]:
         """Returns the passages of documents that have any of the query's words, best first.
 
         Args:
             question: as it was asked, for the statements that it implies.
             query: its words.
             documents: ids, in any order.
+            limit: at most this many.
+            scope: pages and sections to which passages must belong.
         """
         held = [self.words_of(document) for document in dict.fromkeys(documents)]
         weights = self._weights(query, held)
@@ -195,13 +227,18 @@ class FocusedSearch:
             return []
         asked = self.stems(" ".join(query.terms))
         pairs = self._pairs(question, asked, weights)
-        found: list[tuple[float, Passage]] = []
-        for one in held:
-            found += _scored(one, weights, pairs)
-        best = max((score for score, _ in found), default=0.0)
-        found = [(s + best * b, p) for (s, p), b in zip(found, _bonus(question, held), strict=True)]
-        found.sort(key=lambda entry: (-entry[0], entry[1].document, entry[1].id))
-        return [Match(passage, score) for score, passage in found if score > 0]
+        found = [_scored(one, weights, pairs) for one in held]
+        best = max((max(scores) for scores in found if scores), default=0.0)
+        ranked: list[tuple[float, int, int, Passage]] = []
+        for one, scores, bonus in zip(held, found, _bonus(question, held), strict=True):
+            for passage, score in zip(one.passages, scores, strict=True):
+                if bonus:
+                    score += best * bonus.get(passage.page, 0.0)
+                if score > 0:
+                    ranked.append((-score, passage.document, passage.id, passage))
+        ranked.sort()
+        chosen = islice((e for e in ranked if _in_scope(e[3], scope)), limit)
+        return [Match(passage, -score) for score, _, _, passage in chosen]
 
     def finder(
         self, question: str, documents: Sequence[int]
@@ -213,8 +250,7 @@ class FocusedSearch:
             within = documents if scope.documents is None else scope.documents
             own = tuple(t for t in terms if t not in others)
             query = Query(own, tuple(t for t in terms if t in others))
-            found = self.ranked(question, query, within)
-            return [m for m in found if _in_scope(m.passage, scope)][:limit]
+            return self.ranked(question, query, within, limit, scope)
 
         return match
 
@@ -227,11 +263,10 @@ class FocusedSearch:
         weights = {**dict.fromkeys(self.stems(" ".join(query.others)), OTHERS), **own}
         for stem in weights.keys() & self._names_in(query, held):
             weights[stem] *= OWN_NAME
-        every = [words.counts for one in held for words in one.words]
-        total = len(every)
+        total = sum(len(one.words) for one in held)
         out = {}
         for stem, weight in weights.items():
-            number = sum(stem in counts for counts in every)
+            number = sum(len(one.ranking.places.get(stem, ())) for one in held)
             if number:
                 out[stem] = weight * math.log(1 + (total - number + 0.5) / (number + 0.5))
         return out
@@ -272,40 +307,32 @@ def _tokens(text: str) -> list[str]:
 
 def _scored(
     one: DocumentWords, weights: dict[str, float], pairs: dict[tuple[str, str], float]
-) -> list[tuple[float, Passage]]:
-    mean = sum(w.length for w in one.words) / max(1, len(one.words)) or 1.0
-    page_mean = sum(w.length for w in one.page_words.values()) / max(1, len(one.page_words)) or 1.0
-    pages = {n: _bm25(words, weights, page_mean) for n, words in one.page_words.items()}
-    found = []
-    for passage, words in zip(one.passages, one.words, strict=True):
-        score = _bm25(words, weights, mean)
+) -> list[float]:
+    """Returns the score of each passage of a document."""
+    scores = one.ranking.scores(weights)
+    beside, shares = [0.0] * len(scores), one.ranking.shares
+    for pair, weight in pairs.items():
+        for number, _ in one.ranking.places.get(pair[0], ()):
+            if pair in one.words[number].pairs:
+                beside[number] += weight
+    pages = dict(zip(one.page_words, one.page_ranking.scores(weights), strict=True))
+    for number, score in enumerate(scores):
         if score > 0:
-            score += sum(weight for pair, weight in pairs.items() if pair in words.pairs)
-            score *= min(1.0, 0.4 + 0.6 * words.length / _STUB)
-            score += PAGE * pages[passage.page]
-        found.append((score, passage))
-    return found
+            score += beside[number]
+            score *= shares[number]
+            scores[number] = score + PAGE * pages[one.passages[number].page]
+    return scores
 
 
-def _bm25(words: _Words, weights: dict[str, float], mean: float) -> float:
-    scale = K1 * (1 - B + B * max(words.length, _STUB) / mean)
-    counts = words.counts
-    return sum(
-        weight * counts[stem] * (K1 + 1) / (counts[stem] + scale)
-        for stem, weight in weights.items()
-        if stem in counts
-    )
-
-
-def _bonus(question: str, held: Iterable[DocumentWords]) -> list[float]:
-    """Returns the bonus of passages in the statement that the question needs."""
+def _bonus(question: str, held: Iterable[DocumentWords]) -> list[dict[int, float]]:
+    """Returns for each document the bonus of pages that are a statement which is needed."""
     wanted = wanted_statements(question)
-    out: list[float] = []
+    out: list[dict[int, float]] = []
     for one in held:
         pages: dict[int, float] = {}
         for kind in kinds(wanted):
             number = one.statement_page(kind)
             if number is not None:
                 pages[number] = max(pages.get(number, 0.0), STATEMENT * wanted[kind])
-        out += [pages.get(passage.page, 0.0) for passage in one.passages]
+        out.append(pages)
     return out

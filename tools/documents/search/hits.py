@@ -88,6 +88,9 @@ def best_quote(text: str, terms: Iterable[str]) -> tuple[int, int]:
 def _terms_in_parts(text: str, starts: list[int], terms: Iterable[str]) -> list[set[str]]:
     held: list[set[str]] = [set() for _ in starts]
     text, places = without_unseen(text)
+    if "ß" in text:  # the words to look for have it as ss
+        places = [places[at] for at, c in enumerate(text) for _ in ("ss" if c == "ß" else c)]
+        text = text.replace("ß", "ss")
     lowered = aligned(text)
     for term in terms:
         if is_code(term) or term.startswith(UPPER):

@@ -114,6 +114,7 @@ _MARGINS = (
 )
 
 
+@functools.lru_cache(maxsize=64)  # a search asks several times
 def understand(question: str) -> Query:
     """Returns the terms of a question or of key words."""
     written = _written_out(question)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from qwenbelt.tools.documents.folding import folded
+from qwenbelt.tools.documents.folding import caseless, folded
 
 TOKENS_VERSION = 2
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\U00020000-\U0003ffff"
@@ -51,7 +51,7 @@ MAX_SEGMENTS = 6
 
 def tokens(text: str) -> Iterator[str]:
     """Yields the search tokens of a text, in order, stop words included."""
-    text = _BETWEEN_CJK.sub("", folded(text))
+    text = _BETWEEN_CJK.sub("", folded(text)).replace("İ", "I")  # "İ".lower() is two characters
     yield from _words(_CAPITALS.sub(_marked, text).lower())
     for code in codes(text):
         yield from code.tokens
@@ -150,6 +150,8 @@ def _word(piece: str) -> Iterator[str]:
         return
     head, _, tail = piece.replace("’", "'").partition("'")
     yield head
+    if not head.isascii() and (plain := caseless(head)) != head:
+        yield plain  # "strasse" beside "straße", for capitals write STRASSE
     if tail and tail != "s":
         yield tail
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from qwenbelt.core.errors import ConfigError, InputError, one_line
-from qwenbelt.core.processes import PerThread
+from qwenbelt.core.processes.per_process import PerThread
 from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.tools.documents.search.tokens import TOKENS_VERSION
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from qwenbelt.core import transactions
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.kept_files import keep_file_closed
-from qwenbelt.core.processes import PerThread
+from qwenbelt.core.processes.per_process import PerThread
 from qwenbelt.tools.documents.search.tokens import TOKENS_VERSION
 from qwenbelt.tools.documents.stores.fulltext_snapshot import SECTION_WEIGHT, TOKENIZER, table
 from qwenbelt.tools.documents.stores.sqlite_sources import begin_log, forget, is_damage, is_known

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.tools.documents.parsing.grids import Places
+from qwenbelt.tools.documents.parsing.html.hidden import elements
 from qwenbelt.tools.documents.parsing.html.page import NOT_SHOWN, HtmlPage
 from qwenbelt.tools.documents.parsing.pagination import Block, Note, Paragraph, TableRows, Title
 
@@ -19,6 +20,7 @@ BLOCKS = frozenset(
     figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr html legend li main nav ol p pre
     section summary table tbody td textarea tfoot th thead tr ul br""".split()
 )
+TITLES = frozenset("h1 h2 h3 h4 h5 h6".split())
 MAX_NODES = 2_000_000
 MAX_NESTED = 4  # tables in cells of tables
 
@@ -53,7 +55,7 @@ def _enter(node: Tag, inline: list[str], waiting: list[Any]) -> Iterator[Block]:
         waiting.extend(reversed(node.contents))
         return
     yield from _paragraph(inline)
-    if re.fullmatch("h[1-6]", name):
+    if name in TITLES:
         yield Title(text_of(node), int(name[1]))
     elif name == "table" and (places := table_places(node)) is not None:
         yield TableRows(places.rows, _caption(node), places.shown)
@@ -78,6 +80,8 @@ def _caption(table: Tag) -> str:
 
 def text_of(node: Any) -> str:
     """Returns the text of an element, without nested blocks."""
+    if len(node.contents) == 1 and isinstance(node.contents[0], str):
+        return "" if node.name in NOT_SHOWN else _squeezed(node.contents[0])
     parts: list[str] = []
     waiting: list[Any] = [node]
     for _ in range(MAX_NODES):
@@ -116,7 +120,7 @@ def table_places(table: Tag) -> Places | None:
     around = (parent for parent in table.parents if parent.name == "table")
     if next(islice(around, MAX_NESTED, None), None) is not None:
         return None
-    if table.find("table") is not None and _is_layout(table):
+    if _holds_table(table) and _is_layout(table):
         return None
     places = Places()
     rows = sorted(_own(table, "tr"), key=_section)  # browsers show a foot at the end
@@ -133,6 +137,10 @@ def table_places(table: Tag) -> Places | None:
     places.rows = [places.rows[n] for n in kept]
     places.shown = [places.shown[n] for n in kept]
     return places
+
+
+def _holds_table(tag: Tag) -> bool:
+    return any(inside.name == "table" for inside in elements(tag))
 
 
 def _section(row: Tag) -> int:
@@ -159,7 +167,7 @@ def _is_layout(table: Tag) -> bool:
     if next(_own(table, "th"), None) is not None:
         return False
     cells = list(_own(table, "td"))
-    holding = [cell for cell in cells if cell.find("table") is not None]
+    holding = [cell for cell in cells if _holds_table(cell)]
     inside = sum(len(cell.get_text()) for cell in holding)
     return inside > 0.5 * len(table.get_text()) or len(holding) > 0.5 * len(cells)
 

@@ -11,6 +11,8 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from qwenbelt.tools.documents.parsing.html.hiding_styles import Style, names_that_matter
+
 if TYPE_CHECKING:
     from bs4 import Tag
 
@@ -27,9 +29,10 @@ _WANTED = re.compile(
     r"|transform|color|background|(?:max-)?(?:width|height)|overflow|content-visibility",
     re.I,
 )
-_STATES = re.compile(r":(?:hover|focus|active|before|after|target|checked|visited)", re.I)
+_STATES = re.compile(  # of another moment or of a part; also names that one browser knows
+    r":(?:hover|focus|active|before|after|target|checked|visited|[:-])", re.I
+)
 
-Style = dict[str, str]
 _Names = tuple[str, str, frozenset[str]]
 _NAME = r"(?:[\w-]|[^\x00-\x7f]|\\[^\da-fA-F\n])+"
 _COMPOUND = re.compile(rf"(\*|{_NAME})?((?:[.#]{_NAME})*)")
@@ -37,6 +40,9 @@ _MARKED = re.compile(rf"([.#])({_NAME})")
 _ESCAPE = re.compile(r"\\(.)")
 _NESTED = re.compile(r"\((?:[^()]|\([^()]*\))*\)|\[[^\]]*\]|\"[^\"]*\"|'[^']*'")
 _JOINT = re.compile(r"\s*([>+~])\s*|\s+")
+_ATTRIBUTE = re.compile(r"\[\s*([\w-]+)\s*(?:[~|^$*]?=|\])")
+_KEPT = re.compile(r"\[(\d+)\]")
+_CONDITION = re.compile(r"\[\d+\]|(?<!\\):[\w-]*:?")  # beside names; in `_compounds`' short form
 
 
 def declarations(text: str) -> Style:
@@ -61,6 +67,7 @@ class _Compound(NamedTuple):
     classes: tuple[str, ...]
     joint: str = " "
     plain: bool = True
+    attributes: tuple[str, ...] = ()
 
     @property
     def rarest(self) -> tuple[str, str]:
@@ -103,7 +110,7 @@ class SheetReader:
         self._bearers["", ""] = tags
         for tag in tags:
             name, own = (tag.name or "").lower(), str(tag.get("id") or "")
-            classes = frozenset(tag.get("class") or ())
+            classes = frozenset(" ".join(tag.get_attribute_list("class")).split())
             self._names[id(tag)] = name, own, classes
             self._bearers["tag", name].append(tag)
             if own:
@@ -116,9 +123,11 @@ class SheetReader:
         if not all(c.rarest in self._bearers for c in compounds):
             return []
         bearers = self._bearers[compounds[-1].rarest]
-        if all(c.plain for c in compounds):
-            known: dict[tuple[int, int], bool] = {}
-            return [t for t in bearers if self._fits(t, compounds, len(compounds) - 1, known)]
+        known: dict[tuple[int, int], bool] = {}
+        if all(c.joint in (" ", ">") for c in compounds):
+            bearers = [t for t in bearers if self._fits(t, compounds, len(compounds) - 1, known)]
+        if not bearers or all(c.plain for c in compounds):
+            return bearers
         return self._selected_by_library(text, bearers)
 
     def _selected_by_library(self, text: str, bearers: list[Tag]) -> list[Tag]:
@@ -166,6 +175,8 @@ class SheetReader:
         name, own, classes = self._names[id(tag)]
         if (wanted.tag and wanted.tag != name) or (wanted.own and wanted.own != own):
             return False
+        if wanted.attributes and not all(tag.has_attr(a) for a in wanted.attributes):
+            return False
         return not wanted.classes or classes.issuperset(wanted.classes)
 
 
@@ -174,12 +185,14 @@ def _rules(tags: list[Tag]) -> list[tuple[str, Style]]:
     text = _COMMENT.sub("", text)
     if "@" in text:
         text = _AT.sub("", _PRINT.sub("", text))
-    found = []
-    for selector, body in _RULE.findall(text):
-        style = declarations(body)
-        if style and not _STATES.search(selector):
-            found.append((selector.strip(), style))
-    return found
+    found = [(selector.strip(), declarations(body)) for selector, body in _RULE.findall(text)]
+    if not found:
+        return []
+    inline = [declared(str(tag.attrs["style"])) for tag in tags if tag.attrs.get("style")]
+    inline += [{"color": str(t.attrs.get("color")).lower()} for t in tags if t.name == "font"]
+    names = names_that_matter([*(style for _, style in found), *inline])
+    found = [(s, {n: v for n, v in style.items() if n in names}) for s, style in found]
+    return [(s, style) for s, style in found if style and not _STATES.search(s)]
 
 
 def _pieces(selector: str) -> list[str]:
@@ -195,18 +208,29 @@ def _pieces(selector: str) -> list[str]:
 def _compounds(text: str) -> list[_Compound]:
     """Returns what the names of a selector are; `plain` ones say nothing else."""
     found: list[_Compound] = []
+    kept: list[str] = []
+
+    def shortened(nested: re.Match[str]) -> str:
+        kept.append(nested[0])
+        return f"[{len(kept) - 1}]" if nested[0][0] == "[" else ":"
+
     joint: str | None = " "
-    for part in _JOINT.split(_NESTED.sub(":", text)):
+    for part in _JOINT.split(_NESTED.sub(shortened, text)):
         if part is None or part in (">", "+", "~"):
             joint = part or " "
             continue
-        match = _COMPOUND.match(part)
+        named = [_ATTRIBUTE.match(kept[int(n)]) for n in _KEPT.findall(part)]
+        bare = _CONDITION.sub("", part)
+        match = _COMPOUND.match(bare)
         tag = _ESCAPE.sub(r"\1", match[1] or "").lower() if match else ""
         marked = _MARKED.findall(match[2]) if match else []
         own = [_ESCAPE.sub(r"\1", name) for mark, name in marked if mark == "#"]
         classes = tuple(_ESCAPE.sub(r"\1", name) for mark, name in marked if mark == ".")
-        plain = match is not None and match.end() == len(part) and len(own) < 2
-        cut = match is not None and part[match.end() : match.end() + 1] == "\\"
+        whole = match is not None and match.end() == len(bare)
+        plain = whole and bare == part and len(own) < 2
+        cut = match is not None and bare[match.end() : match.end() + 1] in ("\\", "|")
         names = ("", "", ()) if cut else (tag.replace("*", ""), "".join(own[:1]), classes)
-        found.append(_Compound(*names, joint or " ", plain and joint in (" ", ">")))
+        attributes = tuple(a[1].lower() for a in named if a)
+        plain = plain and joint in (" ", ">")
+        found.append(_Compound(*names, joint or " ", plain, attributes))
     return found

@@ -1,0 +1,1 @@
+"""`qwenbelt mcp`: its commands."""

@@ -1,0 +1,1 @@
+"""How an answer is drawn: Markdown made safe, cards, code, changes."""

@@ -1,0 +1,1 @@
+"""What outlives the server: conversations, ratings, exports and pages to pass on."""

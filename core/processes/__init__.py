@@ -1,0 +1,1 @@
+"""Threads and processes: one object for each, children that answer lines of JSON, their end."""
