@@ -213,9 +213,9 @@ EMPTY_RESULT: dict[Language, str] = {
 
 # the question comes last again; without it small models make the same call once more
 AFTER_RESULTS: dict[Language, str] = {
-    "en": "Answer the question from this result, in one or two sentences or in the form that it "
-    "asks for; call another tool only if it is not enough. Question: {question}",
-    "zh": "请根据以上结果用一两句话或按问题要求的格式回答；只有结果还不够时才再调用工具。"
+    "en": "Answer the question from this result, in the form that it asks for, or else in one or "
+    "two sentences; call another tool only if it is not enough. Question: {question}",
+    "zh": "请根据以上结果按问题要求的格式回答，没有要求时用一两句话；只有结果还不够时才再调用工具。"
     "问题：{question}",
 }
 
