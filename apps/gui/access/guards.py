@@ -9,7 +9,6 @@ from __future__ import annotations
 import hmac
 import math
 import secrets
-import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -22,13 +21,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qwenbelt.apps.bodies import BodyRefused, BoundedBody, read_body
 from qwenbelt.apps.gui.access.login_attempts import LoginAttempts
 from qwenbelt.apps.gui.access.login_page import login_page
+from qwenbelt.apps.gui.access.logins import LOGIN_SECONDS, Logins
 from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.secrets import remember_secret
 from qwenbelt.core.urls import host_of_header, is_loopback
 
 USER_COOKIE, LOGIN_COOKIE, LANGUAGE_COOKIE = "qb_user", "qb_login", "qb_lang"
-LOGIN_SECONDS = 7 * 24 * 3600.0
 _LOGIN_BODY = 8 * 1024
 _LOGIN_PATIENCE = 10.0
 _LARGEST_UPLOAD = 1024 * 1024 * 1024  # several files; each has its own limit
@@ -83,6 +82,7 @@ class Guard:
         proxy: a reverse proxy that logs people in, in place of accounts.
         admins: the users who see and set what concerns all.
         loopback: whether only loopback names may be asked for, which defeats DNS rebinding.
+        logins: where logins are kept; in memory by default.
     """
 
     leave: Callable[[], None] | None = None  # lets open streams end when the server does
@@ -95,13 +95,14 @@ class Guard:
         *,
         proxy: ProxyLogin | None = None,
         admins: Collection[str] = (),
+        logins: Logins | None = None,
     ) -> None:
         self._app = app
         self.proxy = proxy
         self._admins = frozenset(admins)
         self._accounts = dict(accounts)
         self._loopback = loopback
-        self._logins: dict[str, tuple[str, float]] = {}
+        self._logins = logins or Logins()
         self._attempts = LoginAttempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -151,7 +152,7 @@ class Guard:
             return await self._login(request, cookies)
         user = self._user(request, cookies)
         if path == "/logout":
-            self._logins.pop(request.cookies.get(LOGIN_COOKIE, ""), None)
+            self._logins.end(request.cookies.get(LOGIN_COOKIE, ""))
             return RedirectResponse("/login" if self._accounts else "/", 303)
         if user is None and self.proxy is not None:
             return JSONResponse({"error": "Log in at the proxy of this server first."}, 401)
@@ -172,8 +173,7 @@ class Guard:
         if self.proxy is not None:
             return self.proxy.user(request)
         if self._accounts:
-            user, until = self._logins.get(request.cookies.get(LOGIN_COOKIE, ""), ("", 0.0))
-            return user if user and until > time.monotonic() else None
+            return self._logins.user(request.cookies.get(LOGIN_COOKIE, ""))
         known = request.cookies.get(USER_COOKIE, "")
         if len(known) < 20 or len(known) > 64 or not known.replace("_", "").isalnum():
             known = secrets.token_hex(16)
@@ -203,10 +203,7 @@ class Guard:
             self._attempts.failed(user, address)
             return HTMLResponse(login_page(language, wrong=True), 403)
         self._attempts.passed(user, address)
-        now = time.monotonic()
-        token = secrets.token_urlsafe(32)
-        self._logins = {t: v for t, v in self._logins.items() if v[1] > now}
-        self._logins[token] = (user, now + LOGIN_SECONDS)
+        token = self._logins.begin(user)
         cookies.append(_cookie(request, LOGIN_COOKIE, token, int(LOGIN_SECONDS)))
         return RedirectResponse("/", 303)
 
