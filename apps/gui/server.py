@@ -139,6 +139,7 @@ def make_app(
         app, options.accounts, local, proxy=options.proxy, admins=options.admins, logins=logins
     )
     guard.leave = hub.leave
+    guard.ready = hub.replica.is_ready if hub.replica is not None else None
     return guard
 
 
