@@ -62,7 +62,7 @@ def listed(params: dict[str, Any]) -> dict[str, Any]:
     return {"tools": [tool()]}
 
 
-def called(number: Any, params: dict[str, Any]) -> None:
+def called(number: Any, params: dict[str, Any]) -> None:  # noqa: C901 - one way after the other
     global renamed
     good = {"content": [{"type": "text", "text": "well"}]}
     if WAY == "ids":
