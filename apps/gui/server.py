@@ -17,6 +17,7 @@ import anyio
 import wrapt
 
 from qwenbelt.apps.agent_choice import AgentChoice
+from qwenbelt.apps.gui.access.oidc_login import OidcLogin
 from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
 from qwenbelt.apps.gui.given import Given
 from qwenbelt.core.errors import ConfigError, InputError
@@ -36,6 +37,7 @@ class GuiOptions:
     Attributes:
         accounts: users and passwords; empty for no login.
         proxy: a reverse proxy that logs people in, in place of accounts.
+        provider: an OpenID provider that logs people in, in place of accounts.
         admins: users who see usage and set endpoints, tools and quotas (`/qb/admin`).
         endpoints: endpoint specs to choose from, besides the choice's own.
         workspace: where conversations and their files are kept; the settings' when None.
@@ -48,6 +50,7 @@ class GuiOptions:
     port: int = 7860
     accounts: Mapping[str, str] = field(default_factory=dict)
     proxy: ProxyLogin | None = None
+    provider: OidcLogin | None = None
     admins: Sequence[str] = ()
     endpoints: Sequence[str] = ()
     workspace: Path | None = None
@@ -75,7 +78,10 @@ def make_app(
     from qwenbelt.apps.gui.access.guards import Guard, language_of
 
     local = is_loopback(options.host)
-    guarded = bool(options.accounts) or options.proxy is not None
+    ways = [bool(options.accounts), options.proxy is not None, options.provider is not None]
+    guarded = any(ways)
+    if sum(ways) > 1:
+        raise ConfigError("People log in by accounts, by a proxy or at a provider: one of them.")
     if not local and not guarded:
         raise ConfigError(
             f"Serving the chat on {options.host} lets everybody on the network run its tools.",
@@ -97,8 +103,7 @@ def make_app(
     if options.store is not None:
         from qwenbelt.apps.gui.kept.shared_store import SharedConversations
 
-        by_user = guarded
-        hub.shared = SharedConversations(options.store, hub.store, by_user=by_user)
+        hub.shared = SharedConversations(options.store, hub.store, by_user=guarded)
     asker = TurnStarter(
         hub,
         choice,
@@ -119,13 +124,21 @@ def make_app(
 
     app.add_route("/", root)
     app.router.routes.extend(Api(hub, asker).routes())
+    leavable = bool(options.accounts) or options.provider is not None
     for language in ("en", "zh"):
-        shown = LanguagePage(partial(_made_page, asker, language, bool(options.accounts)))
+        shown = LanguagePage(partial(_made_page, asker, language, leavable))
         if language == user_language():
             shown.make()
         app.mount(f"/{language}", shown)
         pages.append(shown)
-    guard = Guard(app, options.accounts, local, proxy=options.proxy, admins=options.admins)
+    guard = Guard(
+        app,
+        options.accounts,
+        local,
+        proxy=options.proxy,
+        provider=options.provider,
+        admins=options.admins,
+    )
     guard.leave = hub.leave
     return guard
 

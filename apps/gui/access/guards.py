@@ -7,6 +7,7 @@ a model or a document brings into it.
 from __future__ import annotations
 
 import hmac
+import logging
 import math
 import secrets
 import time
@@ -21,12 +22,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwenbelt.apps.bodies import BodyRefused, BoundedBody, read_body
 from qwenbelt.apps.gui.access.login_attempts import LoginAttempts
-from qwenbelt.apps.gui.access.login_page import login_page
+from qwenbelt.apps.gui.access.login_page import login_page, provider_page
+from qwenbelt.apps.gui.access.oidc_login import (
+    BEGIN,
+    DONE,
+    PATIENCE,
+    STATE_COOKIE,
+    LoginRefused,
+    OidcLogin,
+)
 from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.secrets import remember_secret
 from qwenbelt.core.urls import host_of_header, is_loopback
 
+_LOG = logging.getLogger("qwenbelt.gui")
 USER_COOKIE, LOGIN_COOKIE, LANGUAGE_COOKIE = "qb_user", "qb_login", "qb_lang"
 LOGIN_SECONDS = 7 * 24 * 3600.0
 _LOGIN_BODY = 8 * 1024
@@ -81,6 +91,7 @@ class Guard:
         app: what it guards.
         accounts: users and passwords; empty for no login, each browser then being a user.
         proxy: a reverse proxy that logs people in, in place of accounts.
+        provider: an OpenID provider that logs people in, in place of accounts.
         admins: the users who see and set what concerns all.
         loopback: whether only loopback names may be asked for, which defeats DNS rebinding.
     """
@@ -94,10 +105,12 @@ class Guard:
         loopback: bool,
         *,
         proxy: ProxyLogin | None = None,
+        provider: OidcLogin | None = None,
         admins: Collection[str] = (),
     ) -> None:
         self._app = app
         self.proxy = proxy
+        self._provider = provider
         self._admins = frozenset(admins)
         self._accounts = dict(accounts)
         self._loopback = loopback
@@ -108,7 +121,7 @@ class Guard:
         """Passes a request on, or answers it."""
         if scope["type"] != "http":
             if scope["type"] == "websocket" and (
-                self._accounts or self.proxy or not self._host_fits(scope)
+                self._accounts or self.proxy or self._provider or not self._host_fits(scope)
             ):
                 return
             await self._app(scope, receive, send)
@@ -149,10 +162,12 @@ class Guard:
         path = request.url.path
         if path == "/login" and self._accounts:
             return await self._login(request, cookies)
+        if self._provider is not None and path in ("/login", BEGIN, DONE):
+            return await self._at_provider(self._provider, request, cookies)
         user = self._user(request, cookies)
         if path == "/logout":
             self._logins.pop(request.cookies.get(LOGIN_COOKIE, ""), None)
-            return RedirectResponse("/login" if self._accounts else "/", 303)
+            return RedirectResponse("/login" if self._accounts or self._provider else "/", 303)
         if user is None and self.proxy is not None:
             return JSONResponse({"error": "Log in at the proxy of this server first."}, 401)
         if user is None:
@@ -171,7 +186,7 @@ class Guard:
     def _user(self, request: Request, cookies: list[str]) -> str | None:
         if self.proxy is not None:
             return self.proxy.user(request)
-        if self._accounts:
+        if self._accounts or self._provider:
             user, until = self._logins.get(request.cookies.get(LOGIN_COOKIE, ""), ("", 0.0))
             return user if user and until > time.monotonic() else None
         known = request.cookies.get(USER_COOKIE, "")
@@ -203,6 +218,28 @@ class Guard:
             self._attempts.failed(user, address)
             return HTMLResponse(login_page(language, wrong=True), 403)
         self._attempts.passed(user, address)
+        return self._logged_in(user, request, cookies)
+
+    async def _at_provider(
+        self, provider: OidcLogin, request: Request, cookies: list[str]
+    ) -> Response:
+        language = language_of(request)
+        if request.method != "GET" or request.url.path == "/login":
+            return HTMLResponse(provider_page(language, provider.name))
+        try:
+            if request.url.path == BEGIN:
+                url, state = await provider.begin(request)
+                cookies.append(_cookie(request, STATE_COOKIE, state, int(PATIENCE)))
+                return RedirectResponse(url, 303)
+            user = await provider.finish(request)
+        except LoginRefused as error:
+            _LOG.warning("%s: %s", provider.name, error)
+            return HTMLResponse(provider_page(language, provider.name, failed=True), 403)
+        cookies.append(_cookie(request, STATE_COOKIE, "", 0))
+        return self._logged_in(user, request, cookies)
+
+    def _logged_in(self, user: str, request: Request, cookies: list[str]) -> Response:
+        """Begins a login's time, and sends the browser to the page."""
         now = time.monotonic()
         token = secrets.token_urlsafe(32)
         self._logins = {t: v for t, v in self._logins.items() if v[1] > now}
