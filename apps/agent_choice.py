@@ -44,6 +44,7 @@ class AgentChoice:
         max_seconds: of a run; None for no limit.
         max_tokens: of a run, read and written; None for no limit.
         skills: folders of skills, or names; beside these the user's own; ("none",) for none.
+        skills_off: names of skills that are not used.
         described: the agent's file, which everything else overrules, or None.
     """
 
@@ -61,6 +62,7 @@ class AgentChoice:
     max_seconds: float | None = None
     max_tokens: int | None = None
     skills: tuple[Any, ...] = ()
+    skills_off: tuple[str, ...] = ()
     described: DescribedAgent | None = None
 
     @classmethod
@@ -216,7 +218,7 @@ def make_agent(choice: AgentChoice, made: dict[str, Any] | None = None, **settin
     return agent_class(choice.kind)(
         function_list=tools,
         llm=llm,
-        skills=skill_sources(choice.skills),
+        skills=skill_sources(choice.skills, choice.skills_off),
         system_message=choice.system,
         approve=choice.approve,
         code_mode="auto" if choice.code_mode is None else choice.code_mode,
@@ -249,15 +251,24 @@ def function_list(choice: AgentChoice, made: dict[str, Any]) -> list[Any]:
     return tools
 
 
-def skill_sources(given: Sequence[Any]) -> list[Any]:
-    """Returns the sources of an agent's skills: what was chosen, and the user's own."""
+def skill_sources(given: Sequence[Any], off: Sequence[str] = ()) -> list[Any]:
+    """Returns the sources of an agent's skills: what was chosen, and the user's own.
+
+    Args:
+        given: what was chosen.
+        off: names of skills that are left out.
+    """
     from qwenbelt.tools.skills.library import user_folder
 
     if NO_TOOLS in given:
         if len(given) > 1:
             raise InputError(say("none_alone"))
         return []
-    return [*given, "user"] if user_folder().is_dir() else list(given)
+    found = [*given, "user"] if user_folder().is_dir() else list(given)
+    if not off:
+        return found
+    entries = (one if isinstance(one, Mapping) else {"folder": one} for one in found)
+    return [{**entry, "without": [*entry.get("without", ()), *off]} for entry in entries]
 
 
 def _mcp_tools(file: str | Mapping[str, Any], off: Sequence[str], *, lazy: bool) -> list[Any]:

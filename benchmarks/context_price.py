@@ -273,7 +273,8 @@ RUNS: dict[str, Callable[[], list[dict[str, Any]]]] = {
 
 
 def _prepare() -> None:
-    sys.path.remove(str(Path(__file__).resolve().parent))  # else mcp.py here hides the package
+    here = str(Path(__file__).resolve().parent)
+    sys.path[:] = [place for place in sys.path if place != here]  # mcp.py here hides the package
     os.environ.setdefault("DASHSCOPE_API_KEY", "sk-none-of-anybody")
 
 

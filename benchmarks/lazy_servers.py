@@ -56,6 +56,8 @@ def servers(peers: Path, folder: Path, log: Path) -> dict[str, Any]:
 
 
 def main() -> None:
+    here = str(Path(__file__).resolve().parent)
+    sys.path[:] = [place for place in sys.path if place != here]  # mcp.py here hides the package
     from qwenbelt.agents import FnCallAgent
     from qwenbelt.core.events import ToolFinished
     from qwenbelt.testing import Scenario, ScriptedServer

@@ -18,6 +18,7 @@ from qwenbelt.agents.models.codecs.constrained import (
     decision_messages,
     decision_schema,
     fault_of,
+    offered_tools,
     takes_a_cell,
 )
 from qwenbelt.agents.models.deltas import CallDelta, Finish, JsonDict, Text, Tokens, WirePiece
@@ -65,6 +66,7 @@ class ConstrainedSteps:
             EndpointError: the endpoint failed, or does not keep to the schema.
         """
         messages: list[JsonDict] = body["messages"]
+        tools = offered_tools(messages, tools)
         name = choice if choice not in ("auto", "required") else ""
         if not name:
             name = await self._decide(body, tools, language, may_answer=choice == "auto")

@@ -480,11 +480,10 @@ class AgentLoop:
         """Declares the tools, `read_artifact` among them from the start, so that prefixes stay.
 
         Where tools are searched it is called as those are; where there is the interpreter alone,
-        from code. The constrained form has it late: the smallest models call it for everything.
+        from code.
         """
         plan = self.plan
         early = bool(self._tools) and plan.deferred is None
-        early = early and plan.model.codec.form != "constrained"
         code = plan.code if len(plan.tools) == 1 else None
         held, add = (code.tools, code.add) if code else (self._tools, self._tools.__setitem__)
         if (early or self._artifacts.names) and "read_artifact" not in held:

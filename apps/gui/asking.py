@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.apps.agent_choice import NO_TOOLS, AgentChoice, tool_names
+from qwenbelt.apps.agent_choice import NO_TOOLS, AgentChoice, skill_sources, tool_names
 from qwenbelt.apps.export import message_text
 from qwenbelt.apps.gui.access.team import TeamRules
 from qwenbelt.apps.gui.given import Given, Suggestion
@@ -78,7 +78,7 @@ class TurnStarter:
         ):
             endpoint = self.defaults.endpoint
         known = {**allowed, "endpoint": endpoint}
-        for name in ("tools", "mcp_off"):
+        for name in ("tools", "mcp_off", "skills_off"):
             if name in known:
                 known[name] = tuple(known[name])
         if rules.tools is not None:
@@ -112,6 +112,15 @@ class TurnStarter:
     def servers(self) -> list[str]:
         """Returns the names of the MCP servers that people may switch on and off."""
         return list(server_entries(self.defaults.mcp)) if self.defaults.mcp else []
+
+    def skills(self) -> list[tuple[str, str]]:
+        """Returns names and descriptions of the skills that people may switch on and off."""
+        if self.given is not None:
+            return []
+        from qwenbelt.tools.skills.library import SkillLibrary
+
+        library = SkillLibrary(skill_sources(self.defaults.skills))
+        return [(skill.name, skill.description) for skill in library]
 
     def send(self, session: ChatSession, question: str, files: Sequence[str]) -> None:
         """Asks below what is shown; while an answer is coming the message waits for its end.
@@ -276,7 +285,7 @@ def chat_script(replies: str, document: str) -> str:
     return numbered.sub(lambda found: f"[{document} p.{pages[int(found[1]) - 1]}]", replies)
 
 
-_CHOSEN = ("endpoint", "kind", "tools", "mcp_off", "think", "approve", "system")
+_CHOSEN = ("endpoint", "kind", "tools", "mcp_off", "skills_off", "think", "approve", "system")
 
 
 def _free_name(folder: Path, wanted: str) -> Path:

@@ -123,6 +123,7 @@ def _from_tools(
     asker: TurnStarter, session: ChatSession, language: str
 ) -> tuple[Offers, Offers, Offers]:
     """Returns skills, prompts and resources; asks the servers, so it may take a while."""
+    off = asker.choice(session.row.user).skills_off
     skills = [
         {
             "kind": "skill",
@@ -130,7 +131,8 @@ def _from_tools(
             "insert": say("use_skill", language, name=name),
             "about": one_line(about, 80),
         }
-        for name, about in _skills(asker)
+        for name, about in asker.skills()
+        if name not in off
     ]
     offered = offered_by(asker, session)
     if offered is None:
@@ -160,16 +162,6 @@ def _from_tools(
 
 def _optional(prompt: OfferedPrompt) -> list[str]:
     return [f"[{name}=]" for name in prompt.arguments if name not in prompt.required]
-
-
-def _skills(asker: TurnStarter) -> Iterable[tuple[str, str]]:
-    if asker.given is not None:
-        return []
-    from qwenbelt.apps.agent_choice import skill_sources
-    from qwenbelt.tools.skills.library import SkillLibrary
-
-    library = SkillLibrary(skill_sources(asker.defaults.skills))
-    return [(skill.name, skill.description) for skill in library]
 
 
 def offered_by(asker: TurnStarter, session: ChatSession) -> Offered | None:

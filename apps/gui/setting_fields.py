@@ -68,7 +68,8 @@ def shown_fields(asker: TurnStarter, user: str) -> dict[str, Any]:
         "kind": choice.kind,
         "presets": _preset(asker, tool_names(choice.tools)),
         "tools": tool_names(choice.tools),
-        "mcp_off": [name for name in asker.servers() if name not in choice.mcp_off],
+        "mcp_off": _on(asker.servers(), choice.mcp_off),
+        "skills_off": _on(_skill_names(asker), choice.skills_off),
         "think": next(word for word, state in THINKING.items() if state is choice.think),
         "approve": choice.approve,
         "system": choice.system or "",
@@ -109,9 +110,21 @@ def save_field(
 
 def _listed(asker: TurnStarter, body: Mapping[str, Any], name: str) -> list[str]:
     stored = list(body.get(name) or ())
-    if name == "mcp_off":
-        return [server for server in asker.servers() if server not in stored]
+    if name in ("mcp_off", "skills_off"):
+        return _on(_switched(asker, name), stored)
     return tool_names(tuple(stored))
+
+
+def _switched(asker: TurnStarter, name: str) -> list[str]:
+    return asker.servers() if name == "mcp_off" else _skill_names(asker)
+
+
+def _skill_names(asker: TurnStarter) -> list[str]:
+    return [name for name, _ in asker.skills()]
+
+
+def _on(names: Sequence[str], off: Sequence[str]) -> list[str]:
+    return [name for name in names if name not in off]
 
 
 def _merged(value: Sequence[str], before: Sequence[str], now: Sequence[str]) -> list[str]:
@@ -126,8 +139,8 @@ def _stored(asker: TurnStarter, name: str, value: Any) -> Any:
         return str(value or "").strip() or None
     if name == "tools":
         return [tool for tool in value if tool in switchable_tools(asker)] or [NO_TOOLS]
-    if name == "mcp_off":
-        return [server for server in asker.servers() if server not in value]
+    if name in ("mcp_off", "skills_off"):  # what comes to be offered later is on
+        return _on(_switched(asker, name), value)
     if name == "kind":
         return value if value in AGENT_KINDS else AGENT_KINDS[0]
     if name == "think":

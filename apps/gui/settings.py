@@ -58,6 +58,14 @@ def agent_settings(asker: TurnStarter, language: str) -> None:
         elem_id="qb-servers",
         interactive=False,
     )
+    offered = asker.skills()
+    skills = gr.CheckboxGroup(
+        [name for name, _ in offered],
+        label=say("skills", language),
+        visible=bool(offered),
+        elem_id="qb-skills",
+        interactive=False,
+    )
     words = {"default": "thinking_default", "on": "on", "off": "off"}
     think = gr.Radio(
         [(say(words[state], language), state) for state in THINKING],
@@ -86,6 +94,7 @@ def agent_settings(asker: TurnStarter, language: str) -> None:
             "presets": presets,
             "tools": tools,
             "mcp_off": servers,
+            "skills_off": skills,
             "think": think,
             "approve": approve,
             "system": system,

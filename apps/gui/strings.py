@@ -52,6 +52,7 @@ _TEXTS = {
     "kind_assistant": ("reads files first", "先读文件"),
     "who_answers": ("Who answers", "由谁回答"),
     "tools": ("Tools", "工具"),
+    "skills": ("Skills", "技能"),
     "mcp": ("MCP servers", "MCP 服务器"),
     "thinking": ("Thinking", "思考"),
     "thinking_default": ("model's default", "模型默认"),

@@ -252,3 +252,38 @@ def test_examples_of_what_no_tool_does(language: Any, about: str, left_out: str)
 
     assert left_out in asked("Knits.")
     assert left_out not in asked(about)
+
+
+def test_a_long_result_changes_no_prompt_and_can_be_read_then(wire: Any) -> None:
+    def survey(city: str) -> str:
+        """Returns more than a result may hold.
+
+        Args:
+            city: a city.
+        """
+        return f"{city}: 12 m deep; " * 5000
+
+    page = {"name": "read_artifact", "arguments": {"name": "survey-1.txt"}}
+    for name, call in (
+        ("survey", {"name": "survey", "arguments": {"city": "Ulm"}}),
+        ("read_artifact", page),
+    ):
+        decides(wire, name)
+        wire.streams({"content": json.dumps({"call": call, "more": []})})
+    decides(wire, "answer")
+    wire.streams({"content": "Deep."})
+    agent = FnCallAgent([survey], llm=wire.llm(tool_format="constrained"))
+    result = agent.ask("How deep?")
+    assert result.text == "Deep."
+    assert "characters 0-" in str(result.messages)
+    assert not [event for event in result.trace if event.kind == "notice"]
+    first, _, second, read, third, _ = wire.bodies
+    enums = [
+        body["response_format"]["json_schema"]["schema"]["properties"]["tool"]["enum"]
+        for body in (first, second, third)
+    ]
+    assert enums[0] == ["answer", "survey"]
+    assert enums[1] == enums[2] == ["answer", "survey", "read_artifact"]
+    prompts = [body["messages"][0] for body in (first, second, third)]
+    assert prompts[0] == prompts[1] == prompts[2]
+    assert "read_artifact" in str(read["messages"][0])

@@ -28,7 +28,8 @@ class SkillLibrary:
     Args:
         sources: folders of skills, or of one; names of skills in the user's folder or shipped;
             "user" and "shipped" for all of those; or {"folder": …, "network": true or hosts},
-            whose scripts may reach these hosts. Of two of a name the first counts.
+            whose scripts may reach these hosts, and "without": names that are left out. Of two of a
+            name the first counts.
 
     Raises:
         ConfigError: a source is not there, or holds no skill that can be used.
@@ -45,10 +46,12 @@ class SkillLibrary:
 
     def _add(self, source: str | os.PathLike[str] | Mapping[str, Any]) -> None:
         network: object = False
+        without: Sequence[str] = ()
         if isinstance(source, Mapping):
-            unknown = sorted(set(source) - {"folder", "network"})
+            unknown = sorted(set(source) - {"folder", "network", "without"})
             if unknown or not source.get("folder"):
-                raise ConfigError('A source of skills takes "folder" and "network".')
+                raise ConfigError('A source of skills takes "folder", "network" and "without".')
+            without = source.get("without", ())
             network, named = source.get("network", False), str(source["folder"])
         else:
             named = os.fspath(source)
@@ -59,7 +62,7 @@ class SkillLibrary:
             first = first or examined.fault
             if examined.skill is None:
                 self.refused.setdefault(name, examined)
-            elif name not in self._skills:
+            elif name not in self._skills and name not in without:
                 self._skills[name], self._network[name] = examined.skill, network
             usable += examined.skill is not None
         if not usable and place != user_folder():

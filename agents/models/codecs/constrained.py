@@ -35,6 +35,7 @@ from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import Language
 
 ANSWER = "answer"
+_READER, _READS = "read_artifact", "Reads more of a tool result"
 _CELL_TOOL, _CELL_CALLS = "code_interpreter", "tools."
 _BLOCK = re.compile(
     r"```[ \t]*(?:python|py)?[ \t]*\n(?P<code>.*?)(?P<end>\n[ \t]*```|\Z)", re.DOTALL
@@ -73,6 +74,25 @@ class ConstrainedCodec(Codec):
         return [{"role": "user", "content": "\n\n".join(parts)}]
 
 
+def offered_tools(messages: Sequence[JsonDict], tools: Sequence[JsonDict]) -> Sequence[JsonDict]:
+    """Returns the tools that a step may call: a reader of long results once one was shortened.
+
+    It is declared from the start like the others, so that prefixes stay, but the smallest models
+    call it for everything.
+    """
+    if len(listed_tools(tools)) == len(tools):
+        return tools
+    shortened = any(_READER in str(message.get("content")) for message in messages)
+    return tools if shortened else listed_tools(tools)
+
+
+def listed_tools(tools: Sequence[JsonDict]) -> Sequence[JsonDict]:
+    """Returns the tools that the prompt names; of the reader the shortened results tell."""
+    last = tools[-1] if len(tools) > 1 else {}
+    ours = last.get("name") == _READER and str(last.get("description")).startswith(_READS)
+    return tools[:-1] if ours else tools
+
+
 def decision_schema(tools: Sequence[JsonDict], *, may_answer: bool) -> JsonDict:
     """Returns the schema of the first step: one name of a tool, or "answer"."""
     names = ([ANSWER] if may_answer else []) + tool_names(tools)
@@ -108,6 +128,7 @@ def decision_messages(
     messages: Sequence[JsonDict], tools: Sequence[JsonDict], language: Language, may_answer: bool
 ) -> list[JsonDict]:
     """Returns the prompt of the first step: the tools, examples made of them, the conversation."""
+    tools = listed_tools(tools)
     listed = "\n".join(f"- {tool['name']}: {_first_line(tool)}" for tool in tools)
     text = DECIDE_PROMPT[language].format(tools=listed)
     out: list[JsonDict] = []
@@ -124,7 +145,9 @@ def call_messages(
     messages: Sequence[JsonDict], tools: Sequence[JsonDict], name: str, language: Language
 ) -> list[JsonDict]:
     """Returns the prompt of the second step: the declarations, and the conversation."""
-    declared = "\n".join(compact_json(tool) for tool in tools)
+    named = listed_tools(tools)
+    named = named if name in tool_names(named) else tools
+    declared = "\n".join(compact_json(tool) for tool in named)
     text = WRITE_CALL_PROMPT[language].format(tools=declared, name=name)
     system, rest = _split_messages(messages)
     return [{"role": "system", "content": f"{text}\n\n{system}" if system else text}, *rest]
