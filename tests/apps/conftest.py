@@ -92,8 +92,8 @@ conversations:
           ```
 
           ```svg
-          <svg xmlns="http://www.w3.org/2000/svg" width="60" height="20"><rect width="60" height="20"
-          fill="teal"/><script>document.title = "owned"</script></svg>
+          <svg xmlns="http://www.w3.org/2000/svg" width="60" height="20">
+          <rect width="60" height="20" fill="teal"/><script>document.title = "owned"</script></svg>
           ```
   - say: Stumble
     turns:
