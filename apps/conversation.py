@@ -47,12 +47,27 @@ class ChatConversation:
         Raises:
             InputError: a file cannot be read.
         """
-        self._asked = user_message(text, files)
+        return self.ask_message(user_message(text, files))
+
+    def ask_message(self, message: dict[str, Any]) -> Run:
+        """Starts a run on a new message, or goes on with the turn of it that was cut off."""
+        self._asked = message
         if self.session is not None:
             run: Run = self.agent.stream([self._asked], session=self.session, **self._options)
         else:
             run = self.agent.stream([*self.messages, self._asked], **self._options)
         return run
+
+    def cut_off(self) -> dict[str, Any] | None:
+        """Returns the question of a last turn that a killed process left open, or None.
+
+        What that turn had added is taken out of the messages: asked again, it goes on.
+        """
+        turns = self.session.open_turns() if self.session is not None else []
+        if not turns or not turns[-1][1] or not turns[-1][2]:
+            return None
+        self.messages[:] = [message for *_, messages in turns[:-1] for message in messages]
+        return turns[-1][2][0]
 
     def keep(self, run: Run) -> None:
         """Adds the question and what the run added; a run that brought nothing leaves no trace."""

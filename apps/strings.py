@@ -176,6 +176,7 @@ _TEXTS = {
         "已拒绝运行 {run} 中的 {count} 个调用。再次执行同一命令即可继续。",
     ),
     "stopped": ("Stopped: {detail}", "已停止：{detail}"),
+    "chat_goes_on": ("Going on with: {question}", "继续回答：{question}"),
     "interrupted": ("Interrupted.", "已中断。"),
     "plan": ("Plan {done}", "计划 {done}"),
     "turn_line": (

@@ -26,8 +26,18 @@ from qwenbelt.apps.terminal_chat.session_choice import (
     metavar="[NAME|WORDS|FILE.json]",
     help="Go on with an earlier conversation: by name, from a list, or one saved as JSON.",
 )
+@click.option(
+    "--durable",
+    is_flag=True,
+    help="Go on at once with an answer that was cut off, as by a kill; with --continue and others.",
+)
 def chat(
-    session: str | None, store: str | None, go_on: bool, resume: str | None, **chosen: Any
+    session: str | None,
+    store: str | None,
+    go_on: bool,
+    resume: str | None,
+    durable: bool,
+    **chosen: Any,
 ) -> None:
     """Chat in the terminal; /help in it lists the commands.
 
@@ -52,4 +62,5 @@ def chat(
         kept = chosen_session(store_place(store), resume)
     place = store_place(store) if kept is None and messages is None else None
     choice = AgentChoice.of_options(**chosen)
-    Chat(choice, Console(highlight=False), messages, session=kept, store=place).run()
+    console = Console(highlight=False)
+    Chat(choice, console, messages, session=kept, store=place, durable=durable).run()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.apps.agent_choice import AgentChoice, make_agent, trusted_tools
 from qwenbelt.apps.answers import is_uncited
 from qwenbelt.apps.conversation import Approver, ChatConversation, Follower
@@ -53,6 +54,7 @@ class Chat:
         messages: an earlier conversation to continue.
         session: a stored conversation to continue.
         store: where a new conversation is kept; None keeps it in memory.
+        durable: whether a last turn that was cut off is gone on with at once.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Chat:
         *,
         session: Session | None = None,
         store: str | None = None,
+        durable: bool = False,
     ) -> None:
         self.choice = choice
         self.console = console
@@ -75,6 +78,7 @@ class Chat:
 
             session = Session(store, self.session)
         self._store = store
+        self._durable = durable
         self.conversation = ChatConversation(self._agent(), messages or [], session)
         self.files: list[Path] = []
         self._told_of: list[Path] = []  # files of the conversation
@@ -109,6 +113,7 @@ class Chat:
             _tab_completion(self._complete),
             contextlib.suppress(EOFError, SystemExit),
         ):
+            self._go_on(loop)
             while True:
                 try:
                     line = self._read()
@@ -149,6 +154,17 @@ class Chat:
         run = self.conversation.ask(text, self.files)
         self._told_of += self.files
         self.files = []
+        self._show(loop, run)
+
+    def _go_on(self, loop: InterruptibleLoop) -> None:
+        """Goes on with a question whose answer was cut off, where that was asked for."""
+        asked = self.conversation.cut_off() if self._durable else None
+        if asked is not None:
+            self._say("chat_goes_on", question=one_line(text_of(asked.get("content")), 80))
+            with self._one_line_errors():
+                self._show(loop, self.conversation.ask_message(asked))
+
+    def _show(self, loop: InterruptibleLoop, run: Any) -> None:
         self.timeline = Timeline()
         with contextlib.ExitStack() as stack:
             sinks: list[Callable[[Event], None]] = [self._note_times]

@@ -59,6 +59,27 @@ def test_run_and_chat_share_a_conversation(
     assert known_sessions(place, "nobody") == []
 
 
+def test_a_durable_chat_goes_on_with_an_answer_that_was_cut_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    place = tmp_path / "chats.db"
+    cut = Session(place, "anna")
+    cut.turn_for([{"role": "user", "content": "I am Anna."}])  # and its process is killed
+    options = ("--store", str(place), "--session", "anna", "--durable")
+    with ScriptedServer(Scenario().answer("Hello, Anna.").answer("Bye."), plays=None) as server:
+        typed(monkeypatch)
+        assert ask(server, "chat", *options) == 0
+        assert sent(server) == ["I am Anna."]
+        shown = capsys.readouterr()
+        assert "Going on with: I am Anna." in shown.err + shown.out
+        assert "Hello, Anna." in shown.out
+        typed(monkeypatch, "Bye.")
+        assert ask(server, "chat", *options) == 0  # nothing is open now
+        assert sent(server) == ["I am Anna.", "Hello, Anna.", "Bye."]
+    assert [len(turn) for turn in cut.turns] == [2, 2]
+
+
 def test_what_is_not_there_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,6 +43,27 @@ def test_a_limit_is_told_in_one_line(tmp_path: Path, name: str, content: bytes, 
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["a page", "a form"])
+def test_a_picture_of_gigabytes_is_told_and_the_text_beside_it_is_read(make_pdf, name: str) -> None:
+    head = b"<< /Type /XObject /Subtype /Image /Width 60000 /Height 60000 /BitsPerComponent 8"
+    data = b"%s /ColorSpace /DeviceGray /Filter /FlateDecode /Length 8 >>\nstream\n" % head
+    picture = data + zlib.compress(b"")[:8].ljust(8, b"0") + b"\nendstream"
+    shown = "q 500 0 0 500 50 100 cm /Im1 Do Q"
+    form = b"<< /Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources << /XObject << /Im1 13"
+    form += b" 0 R >> >> /Length %d >>\nstream\n%s\nendstream" % (len(shown), shown.encode())
+    in_form = name == "a form"
+    file = make_pdf(
+        "large.pdf",
+        [f"BT /F1 12 Tf 72 700 Td (The harbour.) Tj ET {'/Fm1 Do' if in_form else shown}"],
+        extra_objects={13: picture, 14: form},
+        extra_resources="/XObject << /Im1 13 0 R /Fm1 14 0 R >>",
+    )
+    with open_document(file) as opened:
+        page = next(iter(opened.read([1])))
+    assert "The harbour." in page.text
+    assert "A picture of 60000 x 60000 pixels is too large; it was not read." in page.notes
+
+
 @pytest.mark.slow
 def test_a_page_of_a_gigabyte_costs_only_its_reader(tmp_path: Path, make_pdf) -> None:
     packer = zlib.compressobj(9)

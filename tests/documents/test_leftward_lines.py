@@ -22,6 +22,13 @@ def test_a_hebrew_line_is_read_from_the_right_and_its_numbers_stay() -> None:
     assert shown == "הכנסות  1,234.5  מיליון"
 
 
+def test_a_code_in_a_hebrew_line_is_one_word() -> None:
+    row = (".", 16, 19), ("ABC", 20, 40), ("-12", 40, 57), ("עבור", 60, 90)
+    assert _line(*row) == "עבור ABC-12."
+    shown = _line(("2023", 20, 40), ("2024", 44, 64), ("בשנת", 68, 90))
+    assert shown == "בשנת 2024 2023"  # two numbers are read from the right
+
+
 def test_an_english_line_with_a_hebrew_word_is_read_from_the_left() -> None:
     shown = _line(("Revenue was named", 20, 110), ("הכנסות", 130, 170), ("12", 190, 200))
     assert shown == "Revenue was named  הכנסות  12"

@@ -326,6 +326,28 @@ def test_a_sheet_as_people_see_it(tmp_path: Path) -> None:
     assert second.notes
 
 
+def test_raised_characters_in_a_text_that_is_in_its_cell(tmp_path: Path) -> None:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    book.active.append(["Sales", "XX"])
+    book.save(tmp_path / "plain.xlsx")
+    run = "<r><rPr><vertAlign val='superscript'/></rPr><t>1</t></r>"
+    cell = f'<c r="B1" t="inlineStr"><is><r><t>45</t></r>{run}<r><t> pieces</t></r></is></c>'
+    with (
+        zipfile.ZipFile(tmp_path / "plain.xlsx") as old,
+        zipfile.ZipFile(tmp_path / "a.xlsx", "w") as new,
+    ):
+        for name in old.namelist():
+            data = old.read(name).decode()
+            if name.endswith("sheet1.xml"):
+                data = re.sub(r'<c r="B1".*?</c>', cell, data)
+                assert "superscript" in data
+            new.writestr(name, data)
+    with open_document(tmp_path / "a.xlsx") as opened:
+        assert "45[1] pieces" in next(iter(opened.read([1]))).text
+
+
 def test_raised_characters_in_a_cell() -> None:
     from openpyxl.cell.rich_text import CellRichText, TextBlock
     from openpyxl.cell.text import InlineFont

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 _PLAIN = re.compile(r"(?:st|nd|rd|th|e|er|re|ème|[ºª]|TM|SM|™|®|℠|©)", re.I)
 _MARKS = re.compile(r"[*†‡§¶#]+")
@@ -56,3 +57,18 @@ def lowered(text: str) -> str:
     if not any(c.isalnum() and c == low[at] for at, c in enumerate(text)):
         return low
     return f"_{text}" if len(text) == 1 else f"_{{{text}}}"
+
+
+def pieces_in_line(pieces: Iterable[tuple[str | None, str]]) -> str:
+    """Returns the text of pieces that Office may raise or lower.
+
+    Args:
+        pieces: each with "superscript", "subscript" or another word for its place, and its text.
+    """
+    text = ""
+    for place, piece in pieces:
+        if place == "superscript":
+            text += raised(text, piece)
+        else:
+            text += lowered(piece) if place == "subscript" else piece
+    return text

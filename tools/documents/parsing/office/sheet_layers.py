@@ -14,6 +14,7 @@ from qwenbelt.tools.documents.parsing.office.package import (
     transitional,
 )
 from qwenbelt.tools.documents.parsing.pagination import Block, Note, Paragraph
+from qwenbelt.tools.documents.parsing.raised import pieces_in_line
 
 _RANGE = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})(?::\$?([A-Z]{1,3})\$?(\d{1,7}))?")
 _PARTS = re.compile(r"&(?:[LCR]|\"[^\"]*\"|K[0-9A-F]{6}|\d+|[BIUSEXYOHG])")
@@ -32,6 +33,7 @@ class SheetLayers:
         self._rows: set[int] = set()
         self._columns: set[int] = set()
         self._headers: list[str] = []
+        self._rich: dict[tuple[int, int], str] = {}
         if part:
             self._look()
 
@@ -42,6 +44,13 @@ class SheetLayers:
     def hidden(self) -> tuple[set[int], set[int]]:
         """Returns the numbers of rows and of columns that are not shown."""
         return self._rows, self._columns
+
+    def rich(self) -> dict[tuple[int, int], str]:
+        """Returns texts in cells of their own that have raised or lowered characters, by place.
+
+        The library's reader of cells knows these formats only of shared texts.
+        """
+        return self._rich
 
     def blocks(self) -> Iterator[Block]:
         """Yields charts, texts of drawings, comments, headers and footers."""
@@ -64,19 +73,16 @@ class SheetLayers:
             events=("end",), resolve_entities=False, no_network=True, recover=True
         )
         data = transitional(data)
+        is_rich = b"vertAlign" in data
         for start in range(0, len(data), 1 << 20):
             parser.feed(data[start : start + (1 << 20)])
             for _, node in parser.read_events():
-                self._take(node)
+                self._take(node, is_rich)
 
-    def _take(self, node: Any) -> None:
+    def _take(self, node: Any, is_rich: bool) -> None:
         tag = node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
         if tag == "row":
-            if node.get("hidden") in ("1", "true") and (number := node.get("r", "")).isdigit():
-                self._rows.add(int(number))
-            node.clear()
-            while node.getprevious() is not None:
-                del node.getparent()[0]
+            self._take_row(node, is_rich)
         elif tag == "col" and node.get("hidden") in ("1", "true"):
             first, last = node.get("min", "0"), node.get("max", "0")
             if first.isdigit() and last.isdigit():
@@ -88,6 +94,21 @@ class SheetLayers:
             text = _FIELDS.sub("", _PARTS.sub(" ", node.text or "")).strip()
             if any(c.isalnum() for c in text):
                 self._headers.append(" ".join(text.split()))
+
+    def _take_row(self, node: Any, is_rich: bool) -> None:
+        if node.get("hidden") in ("1", "true") and (number := node.get("r", "")).isdigit():
+            self._rows.add(int(number))
+        if is_rich:
+            self._take_rich(node)
+        node.clear()
+        while node.getprevious() is not None:
+            del node.getparent()[0]
+
+    def _take_rich(self, row: Any) -> None:
+        for text in row.iterfind("{*}c/{*}is"):
+            place = _RANGE.fullmatch(text.getparent().get("r", ""))
+            if place and next(text.iter("{*}vertAlign"), None) is not None:
+                self._rich[int(place[2]), column_number(place[1])] = _rich_text(text)
 
     def _drawing(self, part: str) -> Iterator[Block]:
         for kind in ("chart", "chartEx"):
@@ -131,6 +152,14 @@ class SheetLayers:
         for part in self._package.related(self._package.main(), "person"):
             root = self._package.xml(part)
             yield from root.iter("{*}person") if root is not None else ()
+
+
+def _rich_text(node: Any) -> str:
+    pieces = []
+    for run in node.iterfind("{*}r"):
+        place = next((str(n.get("val")) for n in run.iterfind("{*}rPr/{*}vertAlign")), "")
+        pieces.append((place, "".join(t.text or "" for t in run.iterfind("{*}t"))))
+    return pieces_in_line(pieces)
 
 
 def _comment(node: Any, author: str, text: str) -> Paragraph:

@@ -15,7 +15,7 @@ from qwenbelt.tools.documents.parsing.office.number_formats import general, show
 from qwenbelt.tools.documents.parsing.office.package import OfficePackage
 from qwenbelt.tools.documents.parsing.office.sheet_layers import SheetLayers
 from qwenbelt.tools.documents.parsing.pagination import Block, Break, Note, TableRows, Title
-from qwenbelt.tools.documents.parsing.raised import lowered, raised
+from qwenbelt.tools.documents.parsing.raised import pieces_in_line
 
 MAX_CELLS = 5_000_000
 MAX_FILLED = 200_000  # places that one merged cell fills
@@ -80,6 +80,9 @@ def _sheet(
             seen[next(c.row for c in row if c.value is not None)] = values
     for row_number, column, text in formulas.unsolved(sheet.title):
         seen.setdefault(row_number, {}).setdefault(column, text)
+    for (row_number, column), text in layers.rich().items():
+        if column in seen.get(row_number, {}):
+            seen[row_number][column] = text.strip()
     spans = layers.merged()
     tables = _tables(seen, spans, layers)
     for rows, once, caption in tables:
@@ -147,13 +150,6 @@ def _shown(cell: Any, epoch: datetime.datetime) -> str:
 
 def rich_value(pieces: list[Any]) -> str:
     """Returns the text of pieces with formats of their own; what is raised keeps its sign."""
-    text = ""
-    for piece in pieces:
-        place = getattr(getattr(piece, "font", None), "vertAlign", None)
-        if place == "superscript":
-            text += raised(text, str(piece))
-        elif place == "subscript":
-            text += lowered(str(piece))
-        else:
-            text += str(piece)
-    return text
+    return pieces_in_line(
+        (getattr(getattr(piece, "font", None), "vertAlign", None), str(piece)) for piece in pieces
+    )

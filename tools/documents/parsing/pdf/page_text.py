@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from qwenbelt.tools.documents.model import Box, Page, PageLine, Table
-from qwenbelt.tools.documents.parsing.pdf.fragments import Fragment
+from qwenbelt.tools.documents.parsing.pdf.fragments import TOUCHING, Fragment
 from qwenbelt.tools.documents.parsing.pdf.pdfium import Floats
 from qwenbelt.tools.documents.parsing.pdf.reading_order import Row, joins_next, reading_rows
 from qwenbelt.tools.documents.parsing.pdf.ruled_tables import JOIN, Grid, grid_box
@@ -210,8 +211,37 @@ def in_line(fragments: list[Fragment]) -> list[Fragment]:
     if len(fragments) < 2:
         return fragments
     letters = [c for f in fragments for c in f.text if c.isalpha()]
-    leftward = sum("\u0590" <= c <= "\u08ff" or "\ufb1d" <= c <= "\ufefc" for c in letters)
-    return fragments if 2 * leftward <= len(letters) else fragments[::-1]
+    if 2 * sum(map(_is_leftward, letters)) <= len(letters):
+        return fragments
+    found: list[Fragment] = []
+    for fragment in reversed(fragments):  # from the right
+        if found and _is_joined(fragment, found[-1]):
+            found[-1] = _one(fragment, found[-1])
+        else:
+            found.append(fragment)
+    return found
+
+
+_ENDS = (".", ",", ":", ";", "!", "?")  # of a sentence; what is read last is on the left
+
+
+def _is_leftward(character: str) -> bool:
+    return "\u0590" <= character <= "\u08ff" or "\ufb1d" <= character <= "\ufefc"
+
+
+def _is_joined(left: Fragment, right: Fragment) -> bool:
+    """Returns whether fragments of a leftward line touch, as the parts of "ABC-12" do."""
+    if right.x0 - left.x1 > TOUCHING * right.height:
+        return False
+    if not any(c.isalnum() for c in left.text) and left.text not in _ENDS:
+        return False
+    return not any(map(_is_leftward, left.text)) and not any(map(_is_leftward, right.text))
+
+
+def _one(left: Fragment, right: Fragment) -> Fragment:
+    """Joins two that touch: a code of letters and digits is read from the left."""
+    text = right.text + left.text if left.text in _ENDS else left.text + right.text
+    return replace(left, text=text, x1=right.x1, order=right.order, place=right.place)
 
 
 def _write_joint(target: PageText, row: Row, following: Row) -> bool:

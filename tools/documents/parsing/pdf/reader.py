@@ -30,6 +30,7 @@ from qwenbelt.tools.documents.parsing.pdf.ruled_tables import find_grids
 from qwenbelt.tools.documents.parsing.pdf.scanned import (
     beside,
     note,
+    picture_too_large,
     pictures_for_model,
     read_by_ocr,
     turned_back,
@@ -161,12 +162,13 @@ def _lay_out(source: Any, number: int, *, tables: bool, pictures: bool = False) 
         if not source.get_rotation():
             characters.all.boxes = with_script_glyphs(characters)
         visible = _visible(page, source, placement, characters)
-        fault = what_is_wrong(source, placement, visible)
-        if pictures:
+        too_large = picture_too_large(source)
+        fault = "picture" if too_large else what_is_wrong(source, placement, visible)
+        if pictures and not too_large:
             page.pictures = pictures_for_model(source, placement, visible, fault)
-        seen = read_by_ocr(source) if fault and not page.pictures else None
+        seen = read_by_ocr(source) if fault and not page.pictures and not too_large else None
         if fault and not page.pictures:
-            page.notes.append(note(fault, seen))
+            page.notes.append(note(fault, seen, too_large))
         grids = find_grids(source, placement) if tables else []
         if any(part.box is None for part in page.pictures):
             written = []  # all of it is the model's to read

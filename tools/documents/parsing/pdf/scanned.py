@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +34,7 @@ MIN_SIDE = 24.0  # points
 MAX_FIGURES = 6  # of a page
 MAX_LOOKED_AT = 300  # pictures
 UNCOVERED_SHARE = 0.25  # of a page that is a picture without text over it
+MOST_PICTURE_PIXELS = 500_000_000  # a sheet of A0 at 600 dpi; a page is unpacked to be drawn
 SCALE = 2.0  # pixels a point, 144 dpi
 MAX_PIXELS = 5_000_000  # twice an A4 page at that scale
 _PICTURES = frozenset((raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_FORM))
@@ -51,6 +54,27 @@ def what_is_wrong(page: Any, placement: Placement, characters: Characters) -> st
     if unknown.sum() >= max(20, UNDECODED_SHARE * len(inked)):
         return "undecoded"
     return "beside" if _is_scan_beside(page, placement, characters) else ""
+
+
+def picture_too_large(page: Any) -> str:
+    """Returns width and height of a picture that would take minutes to unpack, or ""."""
+    width, height = ctypes.c_uint(), ctypes.c_uint()
+    for picture in islice(_pictures_of(page), MAX_LOOKED_AT):
+        if raw.FPDFImageObj_GetImagePixelSize(picture, width, height):
+            if width.value * height.value > MOST_PICTURE_PIXELS:
+                return f"{width.value} x {height.value}"
+    return ""
+
+
+def _pictures_of(page: Any) -> Iterator[Any]:
+    for found in objects_of(page, _PICTURES):
+        if raw.FPDFPageObj_GetType(found) == raw.FPDF_PAGEOBJ_IMAGE:
+            yield found
+            continue
+        for number in range(max(0, raw.FPDFFormObj_CountObjects(found))):
+            inside = raw.FPDFFormObj_GetObject(found, number)
+            if inside and raw.FPDFPageObj_GetType(inside) == raw.FPDF_PAGEOBJ_IMAGE:
+                yield inside
 
 
 def _is_scan_beside(page: Any, placement: Placement, characters: Characters) -> bool:
@@ -225,8 +249,10 @@ def turned_back(page: Page, frame: Frame) -> None:
                 table.box = frame.on_page(table.box).rounded()
 
 
-def note(fault: str, seen: Seen | None) -> str:
+def note(fault: str, seen: Seen | None, too_large: str = "") -> str:
     """Returns the note for the person about a page that is no ordinary text."""
+    if too_large:
+        return noted(f"A picture of {too_large} pixels is too large; it was not read.")
     what = {"picture": "A picture", "beside": "A picture beside text"}.get(
         fault, "Text that cannot be decoded"
     )
