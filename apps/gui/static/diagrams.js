@@ -7,8 +7,10 @@
   function picture(svg, block) {
     const bytes = new TextEncoder().encode(svg);
     const data = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+    const [, , width] = (/viewBox="([^"]+)"/.exec(svg)?.[1] ?? "").split(/[ ,]+/).map(Number);
     const image = make("img", { className: "qb-figure qb-drawn", alt: words.diagram, src: `data:image/svg+xml;base64,${data}` });
     const source = make("details", { className: "qb-source" }, make("summary", { textContent: words.diagram_source }));
+    image.style.width = `${Math.round(Math.min(1600, width || 600)) + 16}px`;  // its own says 100 %
     block.before(make("button", { type: "button", className: "qb-enlarge" }, image), source);
     source.append(block);
   }
