@@ -1,6 +1,7 @@
 """Builds the documentation, English and Chinese, and checks what was built.
 
-    python .ci/docs.py FOLDER
+    python .ci/docs.py FOLDER             # builds FOLDER/site
+    python .ci/docs.py FOLDER PUBLISHED   # and lays it into PUBLISHED/VERSION, beside older ones
 
 needs `pip install -e ".[docs]"`. The pages of `docs/` are laid out beside pages made from the
 commands' `--help`, the public names' docstrings and the examples, and Zensical makes a site of
@@ -37,7 +38,7 @@ FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 REMOTE = ("http://", "https://", "mailto:")
 
 
-def main(out: Path) -> int:
+def main(out: Path, published: Path | None = None) -> int:
     settings = yaml.safe_load((DOCS / "site.yml").read_text(encoding="utf-8"))
     shutil.rmtree(out, ignore_errors=True)
     for language in LANGUAGES:
@@ -50,12 +51,43 @@ def main(out: Path) -> int:
     site = out / "site"
     shutil.copytree(out / "source" / "en" / "site", site)
     shutil.copytree(out / "source" / "zh" / "site", site / "zh")
+    for language, folder in (("en", site), ("zh", site / "zh")):  # for models, as `llms.txt` says
+        for page in (out / "source" / language / "docs").glob("*.md"):
+            shutil.copy(page, folder / page.name)
+    shutil.copy(DOCS / "llms.txt", site)
     pages = {page: parsed(page) for page in sorted(site.rglob("*.html"))}
     faults = [*broken_links(site, pages), *outside_requests(site, pages)]
     links = sum(len(page.links) for page in pages.values())
     print(f"{site}: {len(pages)} pages, {links} links, {len(faults)} faults")
     print("\n".join(faults), end="\n" if faults else "")
+    if published is not None and not faults:
+        publish(site, published, version())
     return 1 if faults else 0
+
+
+def version() -> str:
+    """The version whose documentation this is."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'(?m)^version = "([^"]+)"', text)
+    assert found is not None
+    return found[1]
+
+
+def publish(site: Path, published: Path, name: str) -> None:
+    """Lays a site beside those of other versions; the first page leads to the newest."""
+    shutil.rmtree(published / name, ignore_errors=True)
+    shutil.copytree(site, published / name)
+    names = [path.name for path in published.iterdir() if (path / "index.html").is_file()]
+    names.sort(key=lambda each: [int(part) for part in re.findall(r"\d+", each)], reverse=True)
+    rows = [{"version": each, "title": each, "aliases": []} for each in names]
+    (published / "versions.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    links = "".join(f'<li><a href="{each}/index.html">{each}</a></li>' for each in names)
+    (published / "index.html").write_text(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>qwenbelt</title>'
+        f'<meta http-equiv="refresh" content="0; url={names[0]}/index.html">'
+        f"<h1>qwenbelt</h1><ul>{links}</ul></html>\n",
+        encoding="utf-8",
+    )
 
 
 def stage(language: str, folder: Path, settings: dict[str, Any]) -> None:
@@ -88,6 +120,7 @@ def configuration(language: str, settings: dict[str, Any]) -> dict[str, Any]:
     links = [{"name": LANGUAGES[each], "link": places[each], "lang": each} for each in LANGUAGES]
     made["extra"] = {**made["extra"], "alternate": links}
     handler = {"paths": [str(ROOT / "src")], "options": settings["docstrings"]}
+    made["copyright"] = f"qwenbelt {version()}"
     made["plugins"] = ["search", {"mkdocstrings": {"handlers": {"python": handler}}}]
     return made
 
@@ -250,4 +283,4 @@ def outside_requests(site: Path, pages: dict[Path, Page]) -> Iterator[str]:
 
 if __name__ == "__main__":
     os.environ["QWENBELT_LANG"] = "en"
-    sys.exit(main(Path(sys.argv[1]).resolve()))
+    sys.exit(main(*(Path(word).resolve() for word in sys.argv[1:3])))

@@ -2,6 +2,7 @@
 
     python .ci/pictures.py                 # makes all of them
     python .ci/pictures.py report trace    # makes the pictures of some products
+    python .ci/pictures.py --older         # makes those that are older than their code
     python .ci/pictures.py --check         # exits 1 and names those that are older than their code
 
 What a picture shows is a set of files. A picture is older than its code when the content of one of
@@ -143,6 +144,10 @@ def main(words: list[str]) -> int:
         print(f"{len(PRODUCTS) - len(found)} of {len(PRODUCTS)} products have pictures of today")
         return 1 if found else 0
     sys.path.insert(0, str(ROOT / ".ci"))
+    if words == ["--older"]:
+        words = older(PRODUCTS, made)
+        if not words:
+            return 0
     for name in words or list(PRODUCTS):
         product = PRODUCTS[name]
         if product.make is not None:

@@ -11,7 +11,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 import click
@@ -210,7 +210,13 @@ def _report_error(error: BaseException) -> int:
 
 
 def _with_guess(error: click.UsageError) -> click.UsageError:
-    """Returns the error of an unknown command with the commands that it may have meant."""
+    """Returns the error of an unknown command or option with those that it may have meant."""
+    chinese = user_language() == "zh"
+    if isinstance(error, click.NoSuchOption):
+        return _guessed(error.option_name, error.possibilities or (), error, "选项", "option")
+    if isinstance(error, click.MissingParameter) and chinese:
+        text = error.format_message().rstrip().removesuffix(".")
+        return click.UsageError(f"{text}。", error.ctx)
     group = error.ctx.command if error.ctx is not None else None
     found = _NO_COMMAND.search(error.message)
     if found is None or error.ctx is None or not isinstance(group, click.Group):
@@ -221,11 +227,17 @@ def _with_guess(error: click.UsageError) -> click.UsageError:
     # letters in another order ("rnu") count as much as letters in common
     close = [name for name in known if sorted(name) == sorted(found[1].casefold())]
     close += difflib.get_close_matches(found[1].casefold(), known, n=3, cutoff=0.6)
-    names = ", ".join(dict.fromkeys(close))
-    chinese = user_language() == "zh"
-    text = f"没有命令“{found[1]}”。" if chinese else f"No such command '{found[1]}'."
-    if names:
-        text += f"您是否想输入：{names}？" if chinese else f" Did you mean {names}?"
+    return _guessed(found[1], dict.fromkeys(close), error, "命令", "command")
+
+
+def _guessed(
+    name: str, close: Iterable[str], error: click.UsageError, chinese: str, english: str
+) -> click.UsageError:
+    names = ", ".join(close)
+    if user_language() == "zh":
+        text = f"没有{chinese}“{name}”。" + (f"您是否想输入：{names}？" if names else "")
+    else:
+        text = f"No such {english} '{name}'." + (f" Did you mean {names}?" if names else "")
     return click.UsageError(text, error.ctx)
 
 

@@ -82,6 +82,12 @@ def _translated(text: str) -> str:
     return gettext.gettext(text)
 
 
+def _counted(one: str, many: str, count: int) -> str:
+    if user_language() == "zh" and one in _CLICKS_WORDS:
+        return _CLICKS_WORDS[one]
+    return gettext.ngettext(one, many, count)
+
+
 def speak_chinese() -> None:
     """Has click say its own words in Chinese where that is the person's language.
 
@@ -92,3 +98,5 @@ def speak_chinese() -> None:
         module = importlib.import_module(f"click.{name}")
         if hasattr(module, "_"):
             module._ = _translated  # type: ignore[attr-defined]
+        if hasattr(module, "ngettext"):
+            module.ngettext = _counted  # type: ignore[attr-defined]

@@ -33,6 +33,7 @@ REPLICAS = 3
 WORDS = 4  # of a question; two in a reply
 PACE = 0.05  # seconds between the pieces of a reply
 PATIENCE = 240.0  # for an answer, on a busy machine
+UNKNOWN = "questions to a replica that was just killed"
 WINDOW = 1.0  # seconds before a kill, in which a call may have been without a kept result
 
 
@@ -76,8 +77,8 @@ def replica(url: str, place: str, effects: str) -> None:
 class Replica:
     """A process of the server."""
 
-    def __init__(self, *words: str) -> None:
-        command = [sys.executable, __file__, "--replica", *words]
+    def __init__(self, program: str, *words: str) -> None:
+        command = [sys.executable, program, "--replica", *words]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip().rstrip("/")
@@ -96,6 +97,8 @@ class Replica:
 class Killing:
     """Conversations under kills, and what became of them."""
 
+    program = __file__
+
     def __init__(self, model: str, place: str, folder: Path, seed: int) -> None:
         self._words = (model, place, str(folder / "effects.txt"))
         self._effects = folder / "effects.txt"
@@ -106,7 +109,7 @@ class Killing:
         self._numbers = iter(range(1_000_000))
         self.counts: Counter[str] = Counter()
         self.faults: list[str] = []
-        self.replicas = [Replica(*self._words) for _ in range(REPLICAS)]
+        self.replicas = [Replica(self.program, *self._words) for _ in range(REPLICAS)]
 
     def run(self, kills: int, conversations: int) -> None:
         """Kills so often; the conversations that were begun go on to their ends."""
@@ -132,7 +135,7 @@ class Killing:
             victim = self.replicas[place]
         self._killed[victim.process.pid] = victim.kill()
         self.counts["kills"] += 1
-        fresh = Replica(*self._words)
+        fresh = Replica(self.program, *self._words)
         with self._lock:
             self.replicas[place] = fresh
 
@@ -158,7 +161,7 @@ class Killing:
         try:
             reply = http.post(f"{self._any()}/v1/responses", json=body)
         except httpx.HTTPError:
-            self.counts["questions to a replica that was just killed"] += 1
+            self.counts[UNKNOWN] += 1
             return None
         if reply.status_code != 200:
             self.faults.append(f"refused: {reply.text[:200]}")
@@ -182,11 +185,16 @@ class Killing:
 
     def _compare(self, reply: dict[str, Any] | None, expected: str) -> None:
         if reply is None or reply.get("status") != "completed":
-            self.counts["answers lost"] += 1
-            self.faults.append(f"lost: {expected}: {str(reply)[:300]}")
+            self._lost(expected, reply)
             return
         said = [item for item in reply["output"] if item["type"] == "message"]
-        text = "".join(part["text"] for item in said for part in item["content"])
+        self._compare_text("".join(p["text"] for item in said for p in item["content"]), expected)
+
+    def _lost(self, expected: str, told: object) -> None:
+        self.counts["answers lost"] += 1
+        self.faults.append(f"lost: {expected}: {str(told)[:300]}")
+
+    def _compare_text(self, text: str, expected: str) -> None:
         self.counts["answers"] += 1
         if text != expected:
             self.counts["answers mixed"] += 1
@@ -220,6 +228,11 @@ def main() -> None:
     if given.replica:
         replica(*given.replica)
         return
+    run_and_tell(Killing, given)
+
+
+def run_and_tell(kind: type[Killing], given: argparse.Namespace) -> None:
+    """Runs it, prints the counts, and ends the process."""
     with contextlib.ExitStack() as stack:
         work = stack.enter_context(tempfile.TemporaryDirectory())
         place = given.place
@@ -230,7 +243,7 @@ def main() -> None:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-        killing = Killing(url, place, Path(work), given.seed)
+        killing = kind(url, place, Path(work), given.seed)
         killing.run(given.kills, given.conversations)
     for name in ("answers lost", "answers mixed", "effects twice"):
         killing.counts.setdefault(name, 0)

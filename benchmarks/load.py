@@ -245,6 +245,10 @@ def measured(given: argparse.Namespace, workers: int, work: Path, place: str) ->
                     "server" if cost > others else "endpoint and clients",
                 ]
                 print("| " + " | ".join(map(str, row)) + " |", flush=True)
+                if given.json is not None:
+                    with given.json.open("a", encoding="utf-8") as file:
+                        told = dict(zip(COLUMNS, row, strict=True))
+                        file.write(json.dumps(told) + "\n")
                 warm, first = (warm, first) if first else (now, len(opened))
                 for fault in found.faults[:3]:
                     print(f"  {fault}", file=sys.stderr)
@@ -278,6 +282,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of a stream")
     parser.add_argument("--pace", type=float, default=10.0, help="pieces a second")
     parser.add_argument("--place", choices=("postgres", "sqlite"), default="postgres")
+    parser.add_argument("--json", type=Path, help="a file that the rows are added to")
     parser.add_argument("--model", nargs=2, type=float, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.model:

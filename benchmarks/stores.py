@@ -96,13 +96,17 @@ def real_files(data: Path, folder: Path) -> list[Path]:
     return made
 
 
-def made_files(data: Path, folder: Path, count: int, part: int, parts: int) -> Iterator[Path]:
+def made_files(
+    data: Path, folder: Path, count: int, part: int, parts: int, known: set[str]
+) -> Iterator[Path]:
     english, chinese = stretches(data)
     for number in range(part, math.ceil(count / PASSAGES), parts):
         chance = random.Random(f"7 {number}")
         size = min(PASSAGES, count - number * PASSAGES)
         texts = [passage(english, chinese, chance) for _ in range(size)]
         file = folder / f"part{number:05}.txt"
+        if file.name in known:
+            continue
         file.write_text("\n\n".join(texts), encoding="utf-8")
         yield file
         file.unlink()
@@ -159,11 +163,12 @@ def _seconds(process: int, *, ended: bool) -> float:
 
 
 @contextlib.contextmanager
-def opened(name: str, folder: Path) -> Iterator[Place]:
+def opened(name: str, folder: Path, *, kept: bool) -> Iterator[Place]:
     if name == "postgres":
         from throwaway_postgres import postgres
 
-        with postgres(["shared_buffers=512MB", "max_wal_size=4GB"]) as url:
+        options = ["shared_buffers=512MB", "max_wal_size=4GB"]
+        with postgres(options, folder / "server" if kept else None) as url:
             row = _one(url, "SHOW data_directory")
             yield Place(name, url, Path(row).parent)
     elif name == "qdrant":
@@ -191,10 +196,12 @@ def add_part(url: str, data: str, count: int, part: int, parts: int) -> None:
         tempfile.TemporaryDirectory() as work,
         DocumentIndex(url, workers=0) as index,
     ):
+        known = {document.file for document in index.documents()}  # of an earlier run
         if part == 0:
             for file in real_files(Path(data), Path(work)):
-                index.add_file(file)
-        for file in made_files(Path(data), Path(work), count, part, parts):
+                if file.name not in known:
+                    index.add_file(file)
+        for file in made_files(Path(data), Path(work), count, part, parts, known):
             index.add_file(file)
         index.add([])  # what `add` does at its end
 
@@ -264,7 +271,13 @@ def ndcg(found: list[str], relevant: set[str]) -> float:
 
 
 def measured(name: str, given: argparse.Namespace) -> dict[str, float]:
-    with tempfile.TemporaryDirectory(dir=given.keep) as work, opened(name, Path(work)) as place:
+    with contextlib.ExitStack() as stack:
+        if given.keep is None:
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        else:
+            work = given.keep / f"{name.partition(':')[0]}-{given.chunks}"
+            work.mkdir(parents=True, exist_ok=True)
+        place = stack.enter_context(opened(name, work, kept=given.keep is not None))
         row: dict[str, float] = {}
         if not given.questions_only:
             wall, here, server = filled(place, given.data, given.chunks, given.writers)
@@ -284,12 +297,16 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=100_000, help="passages that are made")
     parser.add_argument("--places", nargs="+", default=["sqlite", "postgres"])
     parser.add_argument("--writers", type=int, default=1, help="processes that add at once")
-    parser.add_argument("--keep", help="the folder for indexes, a large disk")
+    parser.add_argument("--keep", type=Path, help="a folder for indexes; the next run goes on")
+    parser.add_argument("--json", type=Path, help="a file that the rows are added to")
     parser.add_argument("--questions-only", action="store_true", help="a filled place is given")
     given = parser.parse_args()
     print(f"| place | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|", sep="\n")
     for name in given.places:
         row = measured(name, given)
+        if given.json is not None:
+            with given.json.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"place": name.partition(":")[0], **row}) + "\n")
         shown = [
             f"{row[c]:.4f}" if "@" in c else f"{row[c]:.1f}" if c in row else "-" for c in COLUMNS
         ]

@@ -26,10 +26,11 @@ def programs() -> Path | None:
 
 
 @contextlib.contextmanager
-def postgres(options: Sequence[str] = ()) -> Iterator[str]:
+def postgres(options: Sequence[str] = (), kept: Path | None = None) -> Iterator[str]:
     """Starts a server on a free loopback port and gives its URL; `options` as "name=value".
 
-    PostgreSQL refuses to run as root; as root it runs as the user `postgres`.
+    PostgreSQL refuses to run as root; as root it runs as the user `postgres`. What is in the folder
+    `kept` stays there, and is there again at the next start.
     """
     home = programs()
     if home is None:
@@ -37,9 +38,15 @@ def postgres(options: Sequence[str] = ()) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     if os.geteuid() == 0:
         shutil.chown(folder, USER)
-    data, port = folder / "data", _free_port()
+    data, port = (kept or folder) / "data", _free_port()
     try:
-        _run([home / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync"])
+        if kept is not None and not kept.is_dir():
+            kept.mkdir(parents=True)
+            if os.geteuid() == 0:
+                shutil.chown(kept, USER)
+        if not (data / "PG_VERSION").exists():
+            initdb = [home / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8"]
+            _run([*initdb, "--no-sync"])
         settings = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c max_connections=200"
         settings += "".join(f" -c {option}" for option in options)
         log = folder / "log"
@@ -47,7 +54,7 @@ def postgres(options: Sequence[str] = ()) -> Iterator[str]:
         try:
             yield f"postgresql://{USER}@127.0.0.1:{port}/postgres"
         finally:
-            _run([home / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"])
+            _run([home / "pg_ctl", "-D", data, "-m", "fast" if kept else "immediate", "-w", "stop"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -7,6 +7,7 @@ kept the moment it is there. A turn is open until its run has ended.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 import time
@@ -24,6 +25,10 @@ from qwenbelt.core.transactions import use_write_ahead_log
 
 Message = dict[str, Any]
 Turn = tuple[int, bool, list[Message]]
+_PASSWORD = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
+# what databases say when they have no more connections, and no more room
+_CROWDED = ("too many clients", "too many connections", "remaining connection slots")
+_FULL = ("disk is full", "disk I/O error", "No space left")
 _POSTGRES = ("postgresql://", "postgres://")
 SESSION_TABLES = (
     "CREATE TABLE IF NOT EXISTS qwenbelt_session_turns ("
@@ -41,6 +46,11 @@ SESSION_TABLES = (
 _MAKING = 0x51574279  # the lock under which tables are made
 _KEPT = 4  # idle connections to a server that a process keeps
 _made_tables: set[tuple[str, ...]] = set()
+
+
+def is_postgres(place: str | Path) -> bool:
+    """Returns whether a place is the URL of a PostgreSQL database."""
+    return str(place).startswith(_POSTGRES)
 
 
 def _close_all(idle: dict[str, list[Any]]) -> None:
@@ -81,7 +91,7 @@ class StoreTables:
 
     def __init__(self, place: str | Path, tables: Sequence[str]) -> None:
         self.place = str(place)
-        self._postgres = self.place.startswith(_POSTGRES)
+        self._postgres = is_postgres(self.place)
         self._lock = threading.Lock()
         if self._postgres:
             require_extra("postgres")
@@ -110,9 +120,7 @@ class StoreTables:
 
                     yield run
             except (sqlite3.Error, self._other_error()) as error:
-                raise InputError(
-                    f"The sessions in {_shown(self.place)} cannot be used ({one_line(error, 200)})."
-                ) from error
+                raise _unusable(self.place, error) from error
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[Any]:
@@ -123,6 +131,12 @@ class StoreTables:
             else:
                 run("BEGIN IMMEDIATE", ())
             yield run
+
+    def _now(self, run: Any) -> float:
+        """The time by the one clock that all have: those of machines may differ by minutes."""
+        if not self._postgres:
+            return time.time()
+        return float(run("SELECT extract(epoch FROM clock_timestamp())", ())[0][0])
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
@@ -148,16 +162,12 @@ class StoreTables:
             try:
                 return psycopg.connect(self.place, connect_timeout=10, autocommit=True)
             except psycopg.Error as error:
-                raise InputError(
-                    f"The sessions in {_shown(self.place)} cannot be used ({one_line(error, 200)})."
-                ) from error
+                raise _unusable(self.place, error) from error
         try:
             connection = sqlite3.connect(self.place, timeout=30, isolation_level="IMMEDIATE")
             use_write_ahead_log(connection)
         except sqlite3.Error as error:
-            raise InputError(
-                f"The sessions in {_shown(self.place)} cannot be used ({one_line(error, 200)})."
-            ) from error
+            raise _unusable(self.place, error) from error
         return connection
 
     def _other_error(self) -> type[Exception]:
@@ -372,7 +382,30 @@ def _append(run: Any, session: str, turn: int, messages: Sequence[Message]) -> N
         )
 
 
+def _unusable(place: str, error: Exception) -> InputError:
+    """Returns the error that says who can mend it."""
+    told, where = one_line(error, 200), _shown(place)
+    if any(sign in told for sign in _CROWDED):
+        return InputError(
+            f"The sessions in {where} cannot be used ({told}).",
+            fix="Give the database more connections (max_connections), or run fewer servers on it.",
+        )
+    if any(sign in told for sign in _FULL):
+        return InputError(
+            f"The sessions in {where} cannot be used ({told}).",
+            fix="Make room on the disk of the database; what was kept before is still there.",
+        )
+    if is_postgres(place) and "connection" in told:
+        return InputError(
+            f"The sessions in {where} cannot be used ({told}).",
+            fix="See whether it runs, and whether address, user and password in its URL are right.",
+        )
+    return InputError(f"The sessions in {where} cannot be used ({told}).")
+
+
 def _shown(place: str) -> str:
-    """The place without a password."""
+    """The place without a password, which a URL may also have behind its question mark."""
     head, at, tail = place.rpartition("@")
-    return f"{head.partition('://')[0]}://…@{tail}" if at and "://" in head else place
+    if at and "://" in head:
+        place = f"{head.partition('://')[0]}://…@{tail}"
+    return _PASSWORD.sub(r"\1…", place)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from qwenbelt.agents.sessions.approvals import APPROVAL_TABLES
+from qwenbelt.agents.sessions.chat_tables import (
+    COLUMNS,
+    CONVERSATION_TABLES,
+    FILE_TABLE,
+    named,
+)
 from qwenbelt.agents.sessions.database import SESSION_TABLES, StoreTables
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.jsons import loads_bounded
@@ -21,6 +28,8 @@ RESPONSE_TABLES = (
     "status TEXT NOT NULL, body TEXT NOT NULL, reply TEXT NOT NULL, "
     "replica TEXT NOT NULL, seen DOUBLE PRECISION NOT NULL, tries INTEGER NOT NULL)",
 )
+_CHUNK = 200  # rows that are read at once
+_BYTES = "base64"  # how bytes are written
 _COLUMNS = {
     "qwenbelt_session_turns": ("session", "turn", "is_open"),
     "qwenbelt_session_messages": ("session", "turn", "place", "message"),
@@ -29,19 +38,35 @@ _COLUMNS = {
     "qwenbelt_responses": (
         *("id", "owner", "created", "status", "body", "reply", "replica", "seen", "tries"),
     ),
+    **{named(table): columns for table, columns in COLUMNS.items()},
 }
+_CHAT_TABLES = tuple(named(text) for text in (*CONVERSATION_TABLES, FILE_TABLE))
 
 
 class _Store(StoreTables):
     def __init__(self, place: str) -> None:
-        super().__init__(place, (*SESSION_TABLES, *RESPONSE_TABLES, *APPROVAL_TABLES))
+        tables = (*SESSION_TABLES, *RESPONSE_TABLES, *APPROVAL_TABLES, *_CHAT_TABLES)
+        super().__init__(place, tables)
 
     def rows(self) -> Iterator[tuple[str, list[Any]]]:
-        with self._transaction() as run:  # one transaction: what is read belongs together
+        """Yields all rows as they were at one moment, whatever others write meanwhile."""
+        with self._transaction() as run:
+            begin = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+            run(begin if self._postgres else "BEGIN", ())
             for table, columns in _COLUMNS.items():
-                names = ", ".join(columns)
-                for row in run(f"SELECT {names} FROM {table} ORDER BY 1, 2", ()):  # noqa: S608
+                sql = f"SELECT {', '.join(columns)} FROM {table} ORDER BY 1, 2"  # noqa: S608
+                for row in self._read_on(run, sql):
                     yield table, list(row)
+
+    def _read_on(self, run: Any, sql: str) -> Iterator[Any]:
+        """Yields rows without holding a whole table of a server in memory."""
+        if not self._postgres:
+            yield from run(sql, ())
+            return
+        run(f"DECLARE dumped CURSOR FOR {sql}", ())
+        while rows := run(f"FETCH {_CHUNK} FROM dumped", ()):
+            yield from rows
+        run("CLOSE dumped", ())
 
     def add(self, rows: Iterator[tuple[str, list[Any]]]) -> int:
         count = 0
@@ -49,7 +74,12 @@ class _Store(StoreTables):
             for table, values in rows:
                 marks = ", ".join("?" * len(values))
                 names = ", ".join(_COLUMNS[table])
-                run(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)  # noqa: S608
+                sql = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
+                if not run(f"{sql} ON CONFLICT DO NOTHING RETURNING 1", values):
+                    raise InputError(
+                        f"A row of the dump is there already, in {table}; nothing was changed.",
+                        fix="Restore into an empty store.",
+                    )
                 count += 1
         return count
 
@@ -68,7 +98,8 @@ def dump_store(place: str, file: Path) -> int:
     try:
         with part.open("w", encoding="utf-8") as lines:
             for table, row in store.rows():
-                lines.write(json.dumps({"table": table, "row": row}, ensure_ascii=False) + "\n")
+                told = [_written(value) for value in row]
+                lines.write(json.dumps({"table": table, "row": told}, ensure_ascii=False) + "\n")
                 count += 1
         part.replace(file)
     except OSError as error:
@@ -100,4 +131,12 @@ def _read(path: Path) -> Iterator[tuple[str, list[Any]]]:
                 ) from error
             if not good:
                 raise InputError(f"{path}: line {number} has another number of values.")
-            yield table, row
+            yield table, [_as_it_was(value) for value in row]
+
+
+def _written(value: Any) -> Any:
+    return {_BYTES: b64encode(value).decode()} if isinstance(value, bytes) else value
+
+
+def _as_it_was(value: Any) -> Any:
+    return b64decode(value[_BYTES]) if isinstance(value, dict) and _BYTES in value else value

@@ -25,6 +25,9 @@ from qwenbelt.apps.strings import say
     "--store", metavar="PLACE", help="Share conversations: a SQLite file or postgresql://..."
 )
 @click.option(
+    "--files", metavar="PLACE", help="With PostgreSQL: folder or URL for large files of all."
+)
+@click.option(
     "--auth-header", metavar="NAME", help="Header in which a trusted proxy names the user."
 )
 @click.option(
@@ -52,6 +55,7 @@ def gui(
     auth_file: str | None,
     offered: tuple[str, ...],
     store: str | None,
+    files: str | None,
     auth_header: str | None,
     proxies: tuple[str, ...],
     oidc_issuer: str | None,
@@ -86,6 +90,7 @@ def gui(
         read_accounts(given, auth_file),
         endpoints=offered,
         store=store,
+        files=files,
         proxy=proxy,
         provider=provider,
         admins=admins,

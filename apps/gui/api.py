@@ -77,6 +77,7 @@ class Api:
             "question": lambda session, body: {"text": _turn_of_request(session, body).question},
             "queue_now": lambda session, body: asker.send_now(session, str(body.get("id", ""))),
             "queue_take": _queue_take,
+            "send": self._send,
             "retry": self._retry,
             "edit": self._edit,
             "branch": self._branch,
@@ -86,6 +87,8 @@ class Api:
             "rate": self._rate,
             "choose": self._choose,
         }
+        if hub.replica is not None:
+            hub.replica.actions = self._actions
 
     def routes(self) -> list[Route]:
         """Returns the routes, all below /qb."""
@@ -274,7 +277,18 @@ class Api:
         action = self._actions.get(request.path_params["action"])
         if action is None:
             return JSONResponse({"error": "There is no such action."}, 404)
-        return JSONResponse(action(self._session(request), await json_body(request)) or {})
+        session, body = self._session(request), await json_body(request)
+        if self._hub.replica is not None:
+            told = self._hub.replica.forwarded(session, request.path_params["action"], body)
+            if told is not None:
+                return JSONResponse(told)
+        return JSONResponse(action(session, body) or {})
+
+    def _send(self, session: ChatSession, body: dict[str, Any]) -> dict[str, Any]:
+        """Asks below what is shown, with files that are there; or waits for what runs."""
+        files = body.get("files") or []
+        turn = self._asker.send(session, str(body.get("text", "")), [str(name) for name in files])
+        return {"turn": turn.id} if turn is not None else {}
 
     def _retry(self, session: ChatSession, body: dict[str, Any]) -> None:
         turn = _turn_of_request(session, body)

@@ -26,6 +26,7 @@ from qwenbelt.tools.mcp.config import server_entries
 from qwenbelt.workflows.demo.bundled import demo_pdf
 
 MAX_FILE_MB = 100
+DATABASE_BYTES = 8 * 1024 * 1024  # larger files are not kept in a database
 DEMO = "demo"  # under which a conversation keeps that it plays the demo, and in which language
 MAX_FILES = 20
 _CODE = "code_interpreter"
@@ -122,17 +123,22 @@ class TurnStarter:
         library = SkillLibrary(skill_sources(self.defaults.skills))
         return [(skill.name, skill.description) for skill in library]
 
-    def send(self, session: ChatSession, question: str, files: Sequence[str]) -> None:
+    def send(self, session: ChatSession, question: str, files: Sequence[str]) -> ChatTurn | None:
         """Asks below what is shown; while an answer is coming the message waits for its end.
+
+        Returns:
+            The turn, or None where the message waits.
 
         Raises:
             PageError: a file is gone.
         """
         session.start_queued = self._start_queued
+        if self.hub.replica is not None and self.hub.replica.sent(session, question, list(files)):
+            return None
         if session.live is not None:
             session.enqueue(question, files)
-        else:
-            self.ask(session, question, files, session.row.leaf)
+            return None
+        return self.ask(session, question, files, session.row.leaf)
 
     def send_now(self, session: ChatSession, message: str) -> None:
         """Sends a waiting message at once; what runs is stopped.
@@ -163,9 +169,10 @@ class TurnStarter:
             if path is None:
                 raise PageError("file_gone", name=name)
             paths.append(path)
-        return session.start(question, paths, self._maker(session, question), parent)
+        return session.start(question, paths, self.maker(session, question), parent)
 
-    def _maker(self, session: ChatSession, question: str) -> Callable[[ChatSession], Any]:
+    def maker(self, session: ChatSession, question: str) -> Callable[[ChatSession], Any]:
+        """Returns what makes the agent that answers a question."""
         user = session.row.user
         if self.given is None:
             here = session.choice_here
@@ -272,6 +279,10 @@ class TurnStarter:
             target = _free_name(session.folder, source.name)
             shutil.copyfile(source, target)
             names.append(target.name)
+        if self.hub.replica is not None:
+            for name in self.hub.replica.files.keep(session.row.id):
+                (session.folder / name).unlink(missing_ok=True)
+                raise PageError("file_not_shared", name=name, size=DATABASE_BYTES >> 20)
         return names
 
 

@@ -29,6 +29,7 @@ SCRIPT_TEXTS = {
     "page_number": ("Page {page}", "第 {page} 页"),
     "hits": ("{count} on this page", "本页 {count} 处"),
     "compare": ("Compare two answers", "比较两次回答"),
+    "trace_page": ("As a page of its own", "单独打开为网页"),
     "compare_first": ("First", "第一个"),
     "compare_second": ("Second", "第二个"),
     "not_shown": ("(another version)", "（其他版本）"),
@@ -188,6 +189,7 @@ SERVER_TEXTS = {
         "Code cannot be run here: the code interpreter is not among the chosen tools.",
         "此处不能运行代码：所选工具中没有代码解释器。",
     ),
+    "no_trace": ("Nothing has been answered here yet.", "此处尚无回答。"),
     "no_frame": (
         "{name}: no table in the session now.",
         "{name}：会话中目前没有这个表格。",

@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import anyio
 from qwenbelt.agents.answers.question import user_message
 from qwenbelt.apps.agent_choice import AgentChoice, function_list, trusted_tools
 from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn, SessionRow
+from qwenbelt.apps.gui.live_turn import LiveTurn, Queued
 from qwenbelt.apps.gui.own_cells import CELLS, OwnCell, OwnCells
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.apps.timeline import Timeline
@@ -32,54 +33,17 @@ from qwenbelt.core.events import (
     Event,
     Notice,
 )
-from qwenbelt.core.trace import TraceWriter
 from qwenbelt.tools.code_interpreter.states.kept_states import NO_CODE_YET, forget_state
 
 if TYPE_CHECKING:
     from qwenbelt.apps.gui.kept.shared_store import SharedConversations
+    from qwenbelt.apps.gui.replicas.replica import Replica
 
 IDLE_SECONDS = 1800.0  # a conversation that rests this long gives its agent and kernel back
 STOP_SECONDS = 5.0  # that a turn has to end in when its conversation is deleted
 EMPTY_SECONDS = 24 * 3600.0  # conversations without a word are forgotten after this
 TITLE_CHARACTERS = 60
 _QUEUE = "queue"
-
-
-class LiveTurn:
-    """A running turn: its events so far, and its run."""
-
-    def __init__(self, turn: ChatTurn) -> None:
-        self.turn = turn
-        self.records: list[dict[str, Any]] = []
-        self.questions: dict[str, ElicitationAsked] = {}  # of servers, that wait for the person
-        self.over = False
-        self.run: Any = None
-        self.task: asyncio.Task[None] | None = None
-        self._trace = TraceWriter(None)
-
-    def add(self, record: dict[str, Any], event: Event | None = None) -> None:
-        """Keeps an event, for watchers and for the store."""
-        self.records.append({"t": time.monotonic(), **record})
-        if event is not None:
-            self._trace.write(event)
-
-    def stored(self) -> list[dict[str, Any]]:
-        """Returns the events with stretches of text joined."""
-        self._trace.flush()
-        return [*self._trace.lines, *(r for r in self.records if r["event"] == "failed")]
-
-
-@dataclasses.dataclass
-class Queued:
-    """A message that waits for the running answer.
-
-    Attributes:
-        files: names of files in the conversation's folder.
-    """
-
-    text: str
-    files: list[str]
-    id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex[:12])
 
 
 class ChatSession:
@@ -109,6 +73,7 @@ class ChatSession:
         self.choice_here: dict[str, Any] = store.kept(row.id, "choice") or {}
         self.ratings: dict[str, Any] = store.kept(row.id, "ratings") or {}
         self.shared: SharedConversations | None = None
+        self.replica: Replica | None = None  # where others may serve this conversation as well
         self.start_queued: Callable[[ChatSession], None] | None = None
         self._store = store
         self._at_once = at_once
@@ -267,6 +232,8 @@ class ChatSession:
             raise PageError("busy")
         turn = ChatTurn(self.row.id, question, parent, [path.name for path in files])
         turn.messages = [user_message(question, list(files))]
+        if self.replica is not None:
+            self.replica.claim(turn)
         self.live = LiveTurn(turn)
         self.turns[turn.id] = turn
         if not self.row.title:
@@ -274,9 +241,16 @@ class ChatSession:
             self._store.rename(self.row.id, self.row.title)
         self._store.save_turn(turn)
         self._leaf(turn.id)
+        if self.replica is not None:
+            self.replica.begun(self.live)
+        self.begin_run(make_agent)
+        return turn
+
+    def begin_run(self, make_agent: Callable[[ChatSession], Any]) -> None:
+        """Begins the run of the live turn."""
+        assert self.live is not None
         before = [m for t in self.path()[:-1] for m in t.messages]
         self.live.task = asyncio.ensure_future(self._drive(self.live, before, make_agent))
-        return turn
 
     async def _drive(
         self, live: LiveTurn, before: list[dict[str, Any]], make_agent: Callable[[ChatSession], Any]
@@ -288,15 +262,19 @@ class ChatSession:
                 if live.over:  # stopped before it began
                     return
                 options = {"states": self._states(turn)} if agent is self._agent else {}
-                run = live.run = agent.stream([*before, *turn.messages], **options)
-                async for event in run:
+                asked = [*before, *turn.messages]
+                if self.replica is not None and options:
+                    live.run = await self.replica.durable_run(self, agent, asked, options)
+                else:
+                    live.run = agent.stream(asked, **options)
+                async for event in live.run:
                     self._take(live, event)
         except QwenbeltError as error:
             live.add({"event": "failed", "text": str(error)})
         except Exception as error:  # a fault in an agent or a tool ends its turn, not the server
             live.add({"event": "failed", "text": f"{type(error).__name__}: {error}"})
         finally:
-            self._finish(live)
+            self.finish(live)
 
     def _states(self, turn: ChatTurn) -> tuple[str, str]:
         """Returns the names of the code's variables after a turn, and before it.
@@ -312,6 +290,11 @@ class ChatSession:
                 before = after
             before = self.own_cells.state_after(one.id, before)
         return after, before
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether another replica could go on with what runs here."""
+        return self._agent is not None and self.live is not None and self.live.run is not None
 
     def begin_cell(self, code: str) -> tuple[OwnCell, tuple[str, str]]:
         """Adds a cell that a person runs after what is shown.
@@ -351,12 +334,13 @@ class ChatSession:
             live.turn.answer = event.text
         self.notify()
 
-    def _finish(self, live: LiveTurn) -> None:
+    def finish(self, live: LiveTurn) -> None:
+        """Ends the live turn and keeps it; the next message that waits follows."""
         live.over = True
         if not live.records or live.records[-1]["event"] not in ("done", "failed"):
             done = Done("cancelled", "")
             live.add(done.to_dict(), done)
-        problem = self._share() if live.turn.answer and not self.gone else ""
+        problem = self._share() if live.turn.answer and not (self.gone or live.lost) else ""
         if problem:
             live.add(Notice(problem).to_dict(), Notice(problem))
         live.turn.events = live.stored()
@@ -365,12 +349,16 @@ class ChatSession:
         self._steps.clear()
         self.used = time.monotonic()
         timeline = Timeline(live.turn.events)
-        self._store.add_usage(self.row.user, sum(timeline.tokens), timeline.cost)
-        if not self.gone:
-            self._store.save_turn(live.turn)
+        used = sum(timeline.tokens), timeline.cost
+        if self.replica is not None:
+            self.replica.ended(self, live, used)
+        else:
+            self._store.add_usage(self.row.user, *used)
+            if not self.gone:
+                self._store.save_turn(live.turn)
         self.revision += 1
         self.notify()
-        if self._urgent or ended_well(live.turn):
+        if not live.lost and (self._urgent or ended_well(live.turn)):
             self._next()  # after a stop or a failure the person decides
 
     def stop(self) -> None:
@@ -442,6 +430,8 @@ class ChatSession:
         if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
             return None
         path = self.folder / name
+        if self.replica is not None:
+            self.replica.files.bring(self.row.id, name)
         return path if path.is_file() and not path.is_symlink() else None
 
 
@@ -462,6 +452,7 @@ class SessionRegistry:
         self.store = store
         self.workspace = workspace
         self.shared: SharedConversations | None = None
+        self.replica: Replica | None = None
         self.at_once: asyncio.Semaphore | None = None  # how many turns may run side by side
         self.in_use = asyncio.Event()  # somebody has seen the page
         self._sessions: dict[str, ChatSession] = {}
@@ -480,12 +471,20 @@ class SessionRegistry:
         if found is None:
             found = ChatSession(row, self.store, self.workspace / session, self.at_once)
             self._sessions[session] = found
+            found.replica = self.replica
         found.row.title = row.title
         found.used = time.monotonic()
         found.shared = self.shared
+        if self.replica is not None:
+            self.replica.opened(found, row)
         if self.shared is not None:
             self.shared.opened(found)
         return found
+
+    @property
+    def known(self) -> Mapping[str, ChatSession]:
+        """The conversations that are open here."""
+        return self._sessions
 
     def listed(self, user: str, words: str = "") -> list[SessionRow]:
         """Returns a user's conversations, the latest first."""
@@ -514,8 +513,12 @@ class SessionRegistry:
             if turn.id == upto.id:
                 break
         self.store.show_leaf(row.id, parent)
+        if self.replica is not None:
+            self.replica.files.bring(session.row.id)
         if session.folder.is_dir():
             shutil.copytree(session.folder, self.workspace / row.id, dirs_exist_ok=True)
+        if self.replica is not None:
+            self.replica.files.keep(row.id)
         return row
 
     async def delete(self, user: str, session: str) -> None:
@@ -539,6 +542,8 @@ class SessionRegistry:
             forget_state(cell.state)
         if self.shared is not None:
             self.shared.delete(session)
+        if self.replica is not None:
+            self.replica.files.forget(session)
         self.store.delete(session)
         found.notify()
         await asyncio.to_thread(shutil.rmtree, found.folder, ignore_errors=True)
@@ -570,6 +575,8 @@ class SessionRegistry:
         tasks = []
         for session in self._sessions.values():
             if session.live is not None and session.live.task is not None:
+                # another replica goes on with what can be gone on with
+                session.live.lost = self.replica is not None and session.goes_on
                 session.stop()
                 tasks.append(session.live.task)
         if tasks:

@@ -18,7 +18,7 @@ from qwenbelt.apps.gui.asking import MAX_FILE_MB, MAX_FILES, TurnStarter
 from qwenbelt.apps.gui.desk_strings import SCRIPT_TEXTS
 from qwenbelt.apps.gui.given import Looks, Suggestion
 from qwenbelt.apps.gui.offers import filled_question
-from qwenbelt.apps.gui.setting_fields import SHOW_PROBLEM, user_of
+from qwenbelt.apps.gui.setting_fields import QUIET, SHOW_PROBLEM, user_of
 from qwenbelt.apps.gui.settings import agent_settings, given_agents
 from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
 from qwenbelt.core.errors import InputError, QwenbeltError
@@ -184,9 +184,7 @@ def _send_handler(asker: TurnStarter, message: Any, language: str) -> None:
         [message, session],
         [message, problem],
         js=_WITH_SESSION,
-        show_progress="hidden",
-        concurrency_limit=None,
-        api_visibility="private",
+        **QUIET,  # no queue: its two requests could reach two replicas
     )
     sent.then(None, problem, None, js=SHOW_PROBLEM)
 

@@ -11,19 +11,26 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import wrapt
 
+from qwenbelt.agents.sessions.database import is_postgres
 from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.gui.access.oidc_login import OidcLogin
 from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
 from qwenbelt.apps.gui.given import Given
-from qwenbelt.core.errors import ConfigError, InputError
+from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError
 from qwenbelt.core.language import user_language
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.urls import is_loopback
+
+if TYPE_CHECKING:
+    from qwenbelt.apps.gui.asking import TurnStarter
+    from qwenbelt.apps.gui.hub import SessionRegistry
+    from qwenbelt.apps.gui.replicas.postgres_store import PostgresChatStore
+    from qwenbelt.apps.gui.replicas.shared_logins import SharedLogins
 
 _IDLE_CHECK = 60.0
 _WARM_SECONDS = 5.0  # nobody has opened the page by then
@@ -42,6 +49,7 @@ class GuiOptions:
         endpoints: endpoint specs to choose from, besides the choice's own.
         workspace: where conversations and their files are kept; the settings' when None.
         at_once: how many turns may run side by side; any number when None.
+        files: where replicas share files that are too large for the database.
         store: a store of sessions, SQLite file or `postgresql://…`, to share conversations with
             the terminal and other servers; none when None.
     """
@@ -56,6 +64,7 @@ class GuiOptions:
     workspace: Path | None = None
     at_once: int | None = None
     store: str | None = None
+    files: str | None = None
 
 
 def make_app(
@@ -77,16 +86,7 @@ def make_app(
     """
     from qwenbelt.apps.gui.access.guards import Guard, language_of
 
-    local = is_loopback(options.host)
-    ways = [bool(options.accounts), options.proxy is not None, options.provider is not None]
-    guarded = any(ways)
-    if sum(ways) > 1:
-        raise ConfigError("People log in by accounts, by a proxy or at a provider: one of them.")
-    if not local and not guarded:
-        raise ConfigError(
-            f"Serving the chat on {options.host} lets everybody on the network run its tools.",
-            fix="Give accounts with --auth USER:PASSWORD, or serve on 127.0.0.1.",
-        )
+    local, guarded = is_loopback(options.host), _guarded(options)
     _gradio()
     from fastapi import FastAPI
     from starlette.requests import Request
@@ -99,7 +99,8 @@ def make_app(
     from qwenbelt.apps.gui.kept.store import ChatStore
 
     folder = (options.workspace or load_settings().workspace) / "gui"
-    hub = SessionRegistry(ChatStore(folder / "conversations.sqlite"), folder / "sessions")
+    shared = _shared_database(options)
+    hub = SessionRegistry(shared or ChatStore(folder / "conversations.sqlite"), folder / "sessions")
     if options.store is not None:
         from qwenbelt.apps.gui.kept.shared_store import SharedConversations
 
@@ -114,7 +115,7 @@ def make_app(
     )
     if options.at_once is not None:
         hub.at_once = asyncio.Semaphore(options.at_once)
-
+    logins = _one_of_several(hub, asker, shared, options.files) if shared is not None else None
     pages: list[LanguagePage] = []
     ours = _lifespan(hub, pages)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=ours)
@@ -138,9 +139,46 @@ def make_app(
         proxy=options.proxy,
         provider=options.provider,
         admins=options.admins,
+        logins=logins,
     )
     guard.leave = hub.leave
     return guard
+
+
+def _guarded(options: GuiOptions) -> bool:
+    """Returns whether people log in.
+
+    Raises:
+        ConfigError: in several ways, or in none on an address that others reach.
+    """
+    ways = [bool(options.accounts), options.proxy is not None, options.provider is not None]
+    if sum(ways) > 1:
+        raise ConfigError("People log in by accounts, by a proxy or at a provider: one of them.")
+    if not any(ways) and not is_loopback(options.host):
+        raise ConfigError(
+            f"Serving the chat on {options.host} lets everybody on the network run its tools.",
+            fix="Give accounts with --auth USER:PASSWORD, or serve on 127.0.0.1.",
+        )
+    return any(ways)
+
+
+def _shared_database(options: GuiOptions) -> PostgresChatStore | None:
+    """Returns the database of all replicas, where the store is one.
+
+    Raises:
+        ConfigError: psycopg is not installed, or files are to be shared without such a store.
+        InputError: the database cannot be used.
+    """
+    if not is_postgres(options.store or ""):
+        if options.files is not None:
+            raise ConfigError(
+                "--files is for servers that share a database.",
+                fix="Give --store postgresql://... as well.",
+            )
+        return None
+    from qwenbelt.apps.gui.replicas.postgres_store import PostgresChatStore
+
+    return PostgresChatStore(options.store or "")
 
 
 def _made_page(asker: Any, language: str, logged_in: bool) -> Any:
@@ -203,13 +241,30 @@ class LanguagePage:
             await self._living
 
 
+def _one_of_several(
+    hub: SessionRegistry, asker: TurnStarter, shared: PostgresChatStore, files: str | None
+) -> SharedLogins:
+    """Makes this server one of those that share a database; returns where its logins are kept."""
+    from qwenbelt.apps.gui.replicas.moving import move_conversations
+    from qwenbelt.apps.gui.replicas.replica import Replica
+    from qwenbelt.apps.gui.replicas.shared_files import SharedFiles
+    from qwenbelt.apps.gui.replicas.shared_logins import SharedLogins
+
+    kept = SharedFiles(shared, hub.workspace, files)
+    hub.replica = Replica(hub, asker, shared, kept)
+    move_conversations(hub.workspace.parent / "conversations.sqlite", shared, kept)
+    return SharedLogins(shared)
+
+
 def _lifespan(hub: Any, pages: Sequence[LanguagePage]) -> Any:
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
         resting = asyncio.ensure_future(_rest(hub))
         warming = asyncio.ensure_future(_warm(hub.in_use))
+        others = hub.replica.running() if hub.replica is not None else contextlib.nullcontext()
         try:
-            yield
+            async with others:
+                yield
         finally:
             resting.cancel()
             warming.cancel()
@@ -235,7 +290,8 @@ async def _warm(in_use: asyncio.Event) -> None:
 async def _rest(hub: Any) -> None:
     while True:
         await asyncio.sleep(_IDLE_CHECK)
-        hub.rest_idle()
+        with contextlib.suppress(QwenbeltError):  # a shared database may be away for a while
+            hub.rest_idle()
 
 
 def _gradio() -> Any:

@@ -311,6 +311,18 @@ _TEXTS = {
         "{name}: empty, unreadable, or over {size} MB.",
         "{name}：为空、无法读取或超过 {size} MB。",
     ),
+    "file_not_shared": (
+        "{name}: files over {size} MB need a folder that all servers share (--files).",
+        "{name}：超过 {size} MB 的文件需要所有服务器共用的文件夹（--files）。",
+    ),
+    "replica_taken": (
+        "The server that was answering has ended; another one goes on from the last step.",
+        "正在回答的服务器已停止；另一台服务器从最后一步继续。",
+    ),
+    "replica_lost": (
+        "The server that was answering has ended, and its answer with it. Ask again.",
+        "正在回答的服务器已停止，回答未完成。请重新提问。",
+    ),
     "file_gone": ("{name}: this file is gone.", "{name}：文件已不存在。"),
     "too_many_files": (
         "At most {count} files go with one message.",

@@ -15,8 +15,9 @@ from qwenbelt.apps.gui.drawing.turn_html import (
     question_html,
 )
 from qwenbelt.apps.gui.drawing.turn_view import Op, TurnView
-from qwenbelt.apps.gui.hub import ChatSession, LiveTurn
+from qwenbelt.apps.gui.hub import ChatSession
 from qwenbelt.apps.gui.kept.store import ChatTurn
+from qwenbelt.apps.gui.live_turn import LiveTurn
 
 TICK = 0.05  # seconds between two messages, so that many small events travel together
 LANE_TICK = 0.25  # seconds between two drawings of growing lanes
@@ -111,6 +112,8 @@ class Watcher:
         self._read = len(live.records)
         if live.over:
             self._live = self._view = None
+            if live.elsewhere:  # its last events may not have come: it is drawn as it was kept
+                self._shown.pop(article_id(live.turn), None)
         return view.flush()
 
     async def _path(self) -> list[Op]:
@@ -118,6 +121,11 @@ class Watcher:
         session = self._session
         path = session.path()
         ops: list[Op] = [{"op": "order", "ids": [article_id(turn) for turn in path]}]
+        live = session.live
+        if (
+            live is not None and live is not self._live
+        ):  # what began in another replica is drawn anew
+            self._shown.pop(article_id(live.turn), None)
         for turn in path:
             element = article_id(turn)
             head = question_html(session, turn, self._around)

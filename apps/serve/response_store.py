@@ -56,10 +56,10 @@ class ResponseStore(StoreTables):
 
     def put(self, owner: str, stored: StoredResponse, replica: str = "") -> None:
         """Keeps a new reply, or one that a replica is about to write."""
-        now = time.time()
         texts = (_json_text(stored.body), _json_text(stored.reply))
-        row = (stored.id, owner, now, stored.status, *texts, replica, now, 1)
         with self._transaction() as run:
+            now = self._now(run)
+            row = (stored.id, owner, now, stored.status, *texts, replica, now, 1)
             run("INSERT INTO qwenbelt_responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def get(self, identity: str, owner: str) -> StoredResponse | None:
@@ -114,7 +114,7 @@ class ResponseStore(StoreTables):
         with self._transaction() as run:
             run(
                 "UPDATE qwenbelt_responses SET seen = ? WHERE replica = ? AND status IN (?, ?)",
-                (time.time(), replica, *_OPEN),
+                (self._now(run), replica, *_OPEN),
             )
             rows = run(
                 "SELECT id FROM qwenbelt_responses WHERE replica = ? AND status IN (?, ?)",
@@ -122,17 +122,18 @@ class ResponseStore(StoreTables):
             )
         return {row[0] for row in rows}
 
-    def take_over(self, replica: str, since: float) -> list[tuple[str, Json, int]]:
-        """Gives this replica the replies whose replica gave no sign since then.
+    def take_over(self, replica: str, seconds: float) -> list[tuple[str, Json, int]]:
+        """Gives this replica the replies whose replica gave no sign for so long.
 
         Returns:
             Each one's id, request, and how often it was begun.
         """
         with self._transaction() as run:
+            now = self._now(run)
             rows = run(
                 "UPDATE qwenbelt_responses SET replica = ?, seen = ?, tries = tries + 1 "
                 "WHERE status IN (?, ?) AND seen < ? RETURNING id, body, tries",
-                (replica, time.time(), *_OPEN, since),
+                (replica, now, *_OPEN, now - seconds),
             )
         return [(row[0], _json_value(row[1]), row[2]) for row in rows]
 
@@ -218,9 +219,8 @@ class BackgroundResponses:
         for identity, task in list(self._tasks.items()):
             if identity not in mine:  # cancelled elsewhere, deleted, or taken over
                 task.cancel()
-        since = time.time() - DEAD_SECONDS
         for identity, body, tries in await asyncio.to_thread(
-            self._store.take_over, self._replica, since
+            self._store.take_over, self._replica, DEAD_SECONDS
         ):
             if tries > MOST_TRIES:
                 error = RuntimeError(f"{tries - 1} replicas ended while they wrote it")

@@ -114,9 +114,10 @@ def test_nobody_sees_anothers_desk(chat_server: Any) -> None:
         anna.get("/en/")
         session = anna.post("/qb/new", json={}).json()["id"]
         assert anna.get(f"/qb/desk/{session}/files").json() == {"files": []}
+        assert "answered" in anna.get(f"/qb/desk/{session}/trace.html").text
         for part in ("table/..%2Fx.csv", "text/nosuch.pdf/1", "find/nosuch.pdf?q=a", "code.exe"):
             assert anna.get(f"/qb/desk/{session}/{part}").status_code in (400, 404)
     with httpx.Client(base_url=chat_server.url, trust_env=False, timeout=60) as ben:
         ben.get("/en/")
-        for part in ("files", "files.zip", "cells", "code.py", "trace"):
+        for part in ("files", "files.zip", "cells", "code.py", "trace", "trace.html"):
             assert ben.get(f"/qb/desk/{session}/{part}").status_code == 400

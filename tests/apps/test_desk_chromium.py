@@ -457,6 +457,10 @@ def test_the_side_pane_shows_files_data_and_times(screen: Any) -> None:
     expect(screen.page.locator(".qb-trace p").first).to_contain_text("the longest call look")
     width = screen.page.evaluate("document.documentElement.scrollWidth")
     assert width <= screen.page.viewport_size["width"]
+    with screen.page.context.expect_page() as opened:
+        screen.page.click(".qb-desk-body [href$='trace.html']")
+    expect(opened.value.locator(".trace-words").first).to_contain_text("the longest call look")
+    opened.value.close()
 
 
 def test_an_answer_names_its_model_and_is_copied_as_it_was_written(screen: Any) -> None:

@@ -72,13 +72,20 @@ def test_a_shell_reads_its_script(shell: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "guess"),
-    [(["rnu"], "run"), (["Report"], "report"), (["docter"], "doctor"), (["tools", "lsit"], "list")],
+    [
+        (["rnu"], "run"),
+        (["Report"], "report"),
+        (["docter"], "doctor"),
+        (["tools", "lsit"], "list"),
+        (["run", "--endpiont", "x", "hi"], "--endpoint"),
+    ],
 )
 def test_a_mistyped_command_is_answered_with_a_guess(words: list[str], guess: str) -> None:
     english, chinese = run(*words), run(*words, QWENBELT_LANG="zh")
     assert english.returncode == chinese.returncode == 2
     assert f"Did you mean {guess}" in english.stderr
     assert f"您是否想输入：{guess}" in chinese.stderr
+    assert "mean" not in chinese.stderr
     assert "Did you mean" not in run("zzzzzz").stderr
 
 

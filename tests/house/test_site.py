@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -62,6 +64,30 @@ def test_measurements_stand_on_the_page_of_performance(site: Path) -> None:
     )
     assert headings
     assert all(heading in page for heading in headings)
+
+
+def test_models_find_the_pages_as_they_were_written(site: Path) -> None:
+    listed = re.findall(r"\]\(([^)]+\.md)\)", (site / "llms.txt").read_text(encoding="utf-8"))
+    assert len(listed) > 30
+    assert [name for name in listed if not (site / name).is_file()] == []
+    assert (site / "zh" / "index.md").is_file()
+
+
+def test_each_version_keeps_its_documentation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / ".ci"))
+    docs = importlib.import_module("docs")
+    for name in ("0.9.0", "0.10.0"):
+        (tmp_path / "site").mkdir(exist_ok=True)
+        (tmp_path / "site" / "index.html").write_text(name, encoding="utf-8")
+        docs.publish(tmp_path / "site", tmp_path / "published", name)
+    published = tmp_path / "published"
+    assert (published / "0.9.0" / "index.html").read_text(encoding="utf-8") == "0.9.0"
+    listed = json.loads((published / "versions.json").read_text(encoding="utf-8"))
+    assert [row["version"] for row in listed] == ["0.10.0", "0.9.0"]
+    assert "url=0.10.0/index.html" in (published / "index.html").read_text(encoding="utf-8")
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", docs.version())
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -17,6 +17,7 @@ CASES: dict[str, dict[str, Any]] = {
     "line": {"labels": ["2024-01", "2024-03"], "series": {"a": [1, 2], "b": [3, None]}},
     "bar": {"labels": ["x", "y"], "series": {"a": [1, 2], "b": [3, 4]}, "stacked": True},
     "range": {"labels": ["x", "y"], "series": {"low": [1, 2], "high": [3, 4]}, "horizontal": True},
+    "dot": {"labels": ["x", "y"], "series": {"a": [1, 2], "b": [3, None]}},
     "scatter": {"labels": ["n", "m"], "series": [{"x": [1, 2], "values": [3, 4]}]},
     "histogram": {"series": {"a": [1, 2, 2, 3]}},
     "box": {"series": {"a": [1, 2, 2, 3], "b": [4, 5, 6]}},

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from qwenbelt.tools.documents.citations import find_quote
-from qwenbelt.workflows.report.crops import around, with_crops
+from qwenbelt.workflows.report.crops import around, whole_lines, with_crops
 from qwenbelt.workflows.report.document import ReportCitation, SourceFile
 from qwenbelt.workflows.report.inputs import read_cited
 
@@ -77,6 +77,38 @@ def test_a_crop_holds_its_box_wherever_it_is(
     assert top <= box[1] + 0.01
     assert right >= box[2] - 0.01
     assert bottom >= box[3] - 0.01
+
+
+def test_a_crop_cuts_no_line_and_leaves_out_what_would_make_it_too_high() -> None:
+    passage = (100.0, 300.0, 160.0, 312.0)
+    lines = [
+        (90.0, 286.0, 420.0, 298.0),  # reaches over the right edge
+        passage,
+        (100.0, 318.0, 300.0, 330.0),
+        (100.0, 325.0, 300.0, 395.0),  # too high: left out
+        (500.0, 300.0, 560.0, 312.0),  # another column
+    ]
+    left, top, right, bottom = whole_lines((91, 291, 331, 340), passage, lines, 612, 792)
+    assert top <= 286
+    assert left <= 90
+    assert 420 <= right < 500
+    assert passage[3] < bottom <= 328
+
+
+@given(
+    st.lists(st.tuples(edge, edge, edge, edge), max_size=12),
+    st.tuples(st.floats(0, 500), st.floats(0, 700)),
+)
+def test_a_crop_of_whole_lines_still_holds_its_passage(
+    corners: list[tuple[float, float, float, float]], at: tuple[float, float]
+) -> None:
+    lines = [(min(a, b), min(c, d), max(a, b), max(c, d)) for a, b, c, d in corners]
+    passage = (at[0], at[1], at[0] + 40, at[1] + 12)
+    box = whole_lines(around(passage, 612, 792), passage, lines, 612, 792)
+    assert box[0] <= passage[0] + 0.01
+    assert box[1] <= passage[1] + 0.01
+    assert box[2] >= passage[2] - 0.01
+    assert box[3] >= passage[3] - 0.01
 
 
 @pytest.mark.parametrize(("verified", "box"), [(False, (1.0, 2.0, 3.0, 4.0)), (True, None)])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.tools.plot.fonts import page_fonts
-from qwenbelt.workflows.report.digest import digest
+from qwenbelt.workflows.report.digest import digest, sources
 from qwenbelt.workflows.report.document import (
     ReportCitation,
     ReportDocument,
@@ -20,7 +20,7 @@ from qwenbelt.workflows.report.document import (
 )
 from qwenbelt.workflows.report.page import html_page
 from qwenbelt.workflows.report.pdf import pdf_bytes, pdf_data, read_template
-from qwenbelt.workflows.report.prose import Node, parse_prose
+from qwenbelt.workflows.report.prose import Node, parse_prose, plain_text
 from qwenbelt.workflows.report.word import word_bytes
 
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=y> </style> &amp; \u202e'
@@ -61,7 +61,7 @@ def test_the_answer_in_short_comes_first_with_its_figures_in_tiles(tmp_path: Pat
     assert [block["kind"] for block in parts.lead] == ["paragraph"]
     assert [(tile.value, tile.label) for tile in parts.tiles] == [
         ("412 MPa", "Lot A reaches"),
-        ("398 MPa", "lot B"),
+        ("398 MPa", "Lot B"),
     ] or not parts.tiles  # the question asks for no number
     asked = digest(report(TEXT, tmp_path, question="How much do the lots bear?"))
     assert [tile.value for tile in asked.tiles] == ["412 MPa", "398 MPa"]
@@ -69,6 +69,33 @@ def test_the_answer_in_short_comes_first_with_its_figures_in_tiles(tmp_path: Pat
     assert [node[0]["text"] for node in parts.missing] == [
         "The documents do not mention the yield point."
     ]
+
+
+def test_what_does_not_agree_shows_both_passages_and_nothing_is_said_twice(tmp_path: Path) -> None:
+    blocks = parse_prose("The lots hold.\n\n## Why\n\nThe tables do not agree on lot C. More.\n\n")
+    blocks += [
+        {
+            "kind": "paragraph",
+            "inline": [
+                {"kind": "text", "text": "On lot D the tables do not agree "},
+                cite(1),
+                cite(2),
+            ],
+        },
+        *parse_prose(
+            "## Yield\n\nThe documents do not mention the yield point.\n\n## End\n\nDone."
+        ),
+    ]
+    made = report("", tmp_path, blocks=blocks)
+    parts = digest(made)
+    assert len(parts.disagree) == 1  # the sentence that cites nothing says no more
+    assert [c.n for c in sources(parts.disagree[0], made)] == [1, 2]
+    assert len(parts.missing) == 1
+    heads = [plain_text(b["inline"]) for b in parts.rest if b["kind"] == "heading"]
+    assert heads == ["Why", "End"]  # "Yield" held nothing but what its section says
+    page = html_page(made, tmp_path)
+    assert page.count("The documents do not mention the yield point.") == 1
+    assert "<dt>" in page.split('class="said disagree"')[1].split("</section>")[0]
 
 
 def test_a_report_without_an_answer_has_no_summary(tmp_path: Path) -> None:

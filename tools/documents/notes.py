@@ -31,7 +31,7 @@ def document_notes(
     for number, notes in pages:
         for note in notes:
             numbers.setdefault(note, []).append(number)
-    found = [f"{where(on)}: {note}" for note, on in numbers.items()]
+    found = [_of_pages(on, note) for note, on in numbers.items()]
     if not chunks:
         whole = [noted("No text was found: nothing of it can be searched or quoted."), *whole]
     every = list(dict.fromkeys([*whole, *found]))
@@ -47,6 +47,13 @@ def stored_notes(whole: Iterable[str], rows: Iterable[tuple[int, str]], chunks: 
     return document_notes(whole, pages, chunks)
 
 
+def _of_pages(numbers: list[int], note: str) -> str:
+    if len(numbers) == 1:
+        return noted(f"Page {numbers[0]}: {note}")
+    pages = where(numbers).removeprefix("Pages ")
+    return noted(f"Pages {pages}: {note}")
+
+
 def where(numbers: list[int]) -> str:
     """Returns "Page 3" or "Pages 1-3, 7"."""
     runs: list[list[int]] = []
@@ -57,7 +64,8 @@ def where(numbers: list[int]) -> str:
             runs.append([number, number])
     if len(numbers) == 1:
         return f"Page {numbers[0]}"
-    return "Pages " + ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
+    pages = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
+    return f"Pages {pages}"
 
 
 def page_name(number: int, label: str) -> str:

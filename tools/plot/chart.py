@@ -10,6 +10,7 @@ import csv
 import dataclasses
 import io
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -21,7 +22,7 @@ from qwenbelt.tools.plot.dates import days_of
 from qwenbelt.tools.plot.file_rows import Aggregate
 from qwenbelt.tools.plot.numbers import read_number
 
-Kind = Literal["line", "bar", "range", "scatter", "histogram", "box", "heatmap", "pie"]
+Kind = Literal["line", "bar", "range", "dot", "scatter", "histogram", "box", "heatmap", "pie"]
 Cell = float | int | str | None
 MAX_SERIES = 40
 MAX_POINTS = 20_000  # of all series together
@@ -30,7 +31,9 @@ MAX_SLICES = 24
 MAX_SIDE = 200  # rows or columns of a heatmap
 MAX_CSV = 1_000_000
 LARGEST = 1e100  # beyond it axis arithmetic overflows
-_CATEGORICAL = ("bar", "range", "pie", "heatmap")
+_CATEGORICAL = ("bar", "range", "dot", "pie", "heatmap")
+_LOWER = re.compile(r"(?i)\b(?:low(?:er|est)?|min(?:imum)?)\b|下限|最低|最小")
+_UPPER = re.compile(r"(?i)\b(?:high(?:er|est)?|upper|max(?:imum)?)\b|上限|最高|最大")
 
 
 class SeriesArguments(BaseModel):
@@ -68,7 +71,8 @@ class ChartArguments(BaseModel):
         list[Cell] | None,
         Field(
             description="What the values of all series belong to: x values (line, scatter), "
-            "categories (bar), slice names (pie), column names (heatmap, one series a row)."
+            "categories (bar, range, dot), slice names (pie), column names (heatmap, one series "
+            "a row)."
         ),
     ] = None
     series: Annotated[
@@ -150,7 +154,7 @@ class ChartArguments(BaseModel):
             labels, series = _from_table(self.kind, self._table())
         series, dates = _by_date(self.kind, labels, series)
         chart = Chart(
-            kind=self.kind,
+            kind=self._kind(series),
             labels=labels,
             series=series,
             dates=dates,
@@ -168,6 +172,11 @@ class ChartArguments(BaseModel):
         )
         _check_chart(chart)
         return chart
+
+    def _kind(self, series: Sequence[Series]) -> Kind:
+        """Returns the kind; pairs of bars from lower to upper ends are ranges."""
+        ends = self.kind == "bar" and not self.stacked and _are_ends(series)
+        return "range" if ends else self.kind
 
     def _table(self) -> list[list[Cell]]:
         if self.rows is not None:
@@ -522,6 +531,14 @@ def _check_range(chart: Chart) -> None:
             raise ToolError(f"The range of {label!r} ends ({high:g}) below its begin ({low:g}).")
 
 
+def _are_ends(series: Sequence[Series]) -> bool:
+    """Whether two series are the lower and the upper ends of ranges."""
+    if len(series) != 2 or not (_LOWER.search(series[0].name) and _UPPER.search(series[1].name)):
+        return False
+    pairs = list(zip(*(one.values for one in series), strict=False))
+    return all(low is not None and high is not None and low <= high for low, high in pairs)
+
+
 def _check_pie(chart: Chart) -> None:
     if len(chart.series) != 1:
         raise ToolError("A pie chart shows one series; use stacked bars for several.")
@@ -547,6 +564,7 @@ def _check_scatter(chart: Chart) -> None:
 _CHECKS: dict[str, Callable[[Chart], None]] = {
     "bar": _check_bar,
     "range": _check_range,
+    "dot": _check_bar,
     "pie": _check_pie,
     "heatmap": _check_heatmap,
     "scatter": _check_scatter,

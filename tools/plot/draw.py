@@ -112,6 +112,8 @@ def _make_figure(chart: Chart, language: Language) -> Figure:
 
 
 def _figure_size(chart: Chart) -> tuple[float, float]:
+    if chart.kind == "dot" or (chart.kind == "range" and chart.horizontal):
+        return 8.0, min(14.0, max(3.0, 1.6 + 0.3 * len(chart.labels)))
     if chart.kind == "bar" and chart.horizontal:
         return 8.0, min(14.0, max(3.6, 1.6 + 0.32 * len(chart.labels) * _group(chart)))
     if chart.kind == "heatmap":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import textwrap
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.language import Language
 from qwenbelt.tools.plot.chart import Chart, Series
+from qwenbelt.tools.plot.point_names import MOST_NAMED, name_points
 from qwenbelt.tools.plot.shortening import distinct_names
 from qwenbelt.tools.plot.strings import say
 
@@ -29,6 +31,7 @@ COLOURS = (
 )
 _STYLES = ("-", "--", "-.", ":")
 _MARKERS = "osD^vPX*"
+_MOST_ENDS, _MOST_ENDS_FLAT = 24, 40  # ranges whose ends are named, upright and flat
 
 
 def series_colour(place: int) -> str:
@@ -206,15 +209,69 @@ def bar(axes: Axes, chart: Chart, _: Language) -> None:
 
 
 def ranges(axes: Axes, chart: Chart, _: Language) -> None:
-    """A bar for each label from the first series' value to the second's."""
+    """A bar for each label from the first series' value to the second's, its ends named."""
     low, high = (_values(series) for series in chart.series)
     lengths = [end - begin for begin, end in zip(low, high, strict=True)]
     places = list(range(len(chart.labels)))
     if chart.horizontal:
-        axes.barh(places, lengths, 0.62, left=low, color=series_colour(0))
+        axes.barh(places, lengths, 0.5, left=low, color=series_colour(0))
     else:
-        axes.bar(places, lengths, 0.62, bottom=low, color=series_colour(0))
+        axes.bar(places, lengths, 0.5, bottom=low, color=series_colour(0))
+    if len(places) <= (_MOST_ENDS_FLAT if chart.horizontal else _MOST_ENDS):
+        axes.use_sticky_edges = False  # the numbers below the lowest ends want room too
+        if chart.horizontal:
+            axes.margins(x=0.1)
+        else:
+            axes.margins(y=0.1)
+        for place, begin, end in zip(places, low, high, strict=True):
+            _name_end(axes, chart, place, begin, -1)
+            _name_end(axes, chart, place, end, 1)
     _bar_axes(axes, chart)
+
+
+def _name_end(axes: Axes, chart: Chart, place: int, value: float, side: int) -> None:
+    """Writes the number of a range's end outside of its bar."""
+    if math.isnan(value):
+        return
+    flat = chart.horizontal
+    axes.annotate(
+        number_text(_rounded(value)),
+        (value, place) if flat else (place, value),
+        xytext=(4 * side, 0) if flat else (0, 3 * side),
+        textcoords="offset points",
+        ha=("left" if side > 0 else "right") if flat else "center",
+        va="center" if flat else ("bottom" if side > 0 else "top"),
+        fontsize=8,
+        color="#374151",
+    )
+
+
+def dots(axes: Axes, chart: Chart, _: Language) -> None:
+    """A row for each label with a dot at every series' value, those of a row joined by a hair."""
+    places = list(range(len(chart.labels)))
+    columns = [_values(series) for series in chart.series]
+    if len(columns) > 1:
+        for place, row in zip(places, zip(*columns, strict=True), strict=True):
+            known = [value for value in row if not math.isnan(value)]
+            if known:
+                axes.plot(
+                    [min(known), max(known)], [place, place], color="#c3c9d2", zorder=1, linewidth=2
+                )
+    for place, (series, values) in enumerate(zip(chart.series, columns, strict=True)):
+        axes.scatter(
+            values,
+            places,
+            s=52,
+            color=series_colour(place),
+            marker=_MARKERS[place // len(COLOURS) % len(_MARKERS)],
+            linewidths=0,
+            zorder=2,
+            label=series.name or None,
+        )
+    axes.margins(x=0.07, y=0.6 / max(1, len(places)))
+    _bar_axes(axes, dataclasses.replace(chart, horizontal=True))
+    axes.grid(visible=True, axis="y", color="#eef0f2", linewidth=0.8)
+    _legend(axes, chart)
 
 
 def _stacked_starts(values: list[float], above: list[float], below: list[float]) -> list[float]:
@@ -253,7 +310,7 @@ def _bar_axes(axes: Axes, chart: Chart) -> None:
 
 def scatter(axes: Axes, chart: Chart, _: Language) -> None:
     """Points over two numeric axes."""
-    size = 28 if chart.points <= 300 else 10
+    size = 38 if chart.points <= 300 else 10
     for place, series in enumerate(chart.series):
         axes.scatter(
             list(series.x or ()),
@@ -265,37 +322,13 @@ def scatter(axes: Axes, chart: Chart, _: Language) -> None:
             linewidths=0,
             label=series.name or None,
         )
-        if chart.points <= 30:
-            _name_points(axes, series)
+    axes.margins(0.07)  # no point on the frame
     _number_axes(axes, chart)
+    if chart.points <= MOST_NAMED:
+        name_points(axes, chart)
     axes.grid(axis="x", color="#eef0f2", linewidth=0.8)
     _axis_labels(axes, chart.x_label, _label(chart.y_label, chart.unit))
     _legend(axes, chart)
-
-
-def _name_points(axes: Axes, series: Series) -> None:
-    """Writes names beside points; below the point where one is close above."""
-    known = [
-        (name, x, y)
-        for name, x, y in zip(series.points, series.x or (), series.values, strict=False)
-        if y is not None
-    ]
-    wide = max((x for _, x, _ in known), default=0) - min((x for _, x, _ in known), default=0)
-    high = max((y for *_, y in known), default=0) - min((y for *_, y in known), default=0)
-    short = dict(zip(series.points, distinct_names(series.points, 24), strict=True))
-    for name, x, y in known:
-        crowded = any(
-            abs(x - u) <= wide * 0.06 and 0 <= v - y <= high * 0.06 and (u, v) != (x, y)
-            for _, u, v in known
-        )
-        axes.annotate(
-            short[name],
-            (x, y),
-            xytext=(5, -9 if crowded else 4),
-            textcoords="offset points",
-            fontsize=8,
-            color="#4b5563",
-        )
 
 
 def histogram(axes: Axes, chart: Chart, language: Language) -> None:
@@ -415,6 +448,7 @@ PAINTERS: dict[str, Callable[[Axes, Chart, Language], None]] = {
     "line": line,
     "bar": bar,
     "range": ranges,
+    "dot": dots,
     "scatter": scatter,
     "histogram": histogram,
     "box": box,

@@ -7,7 +7,8 @@ from qwenbelt.core.texts import Texts
 
 DESCRIPTION = (
     "Draws a chart and returns it as a picture (png) and a file (svg). Kinds: line, bar (grouped, "
-    "stacked or horizontal), range (bars from low to high), scatter, histogram, box, heatmap, pie. "
+    "stacked or horizontal), range (lower to upper bounds, one bar for each label), dot (one row "
+    "for each label, a dot for each series), scatter, histogram, box, heatmap, pie. "
     "Give the data as labels and "
     "series, or as csv, or as rows, or a file of the conversation with its columns x and y. Give "
     "a title, axis labels and the unit. To show the chart in an answer, write its name as a "
@@ -20,6 +21,7 @@ KINDS: dict[Language, dict[str, str]] = {
         "line": "Line chart",
         "bar": "Bar chart",
         "range": "Range chart",
+        "dot": "Dot chart",
         "scatter": "Scatter chart",
         "histogram": "Histogram",
         "box": "Box plot",
@@ -30,6 +32,7 @@ KINDS: dict[Language, dict[str, str]] = {
         "line": "折线图",
         "bar": "柱状图",
         "range": "区间图",
+        "dot": "点图",
         "scatter": "散点图",
         "histogram": "直方图",
         "box": "箱线图",

@@ -19,7 +19,7 @@ from qwenbelt.tools.plot.file_rows import rows_of_file
 
 
 class Plot(Tool):
-    """Draws line, bar, range, scatter, histogram, box, heatmap and pie charts.
+    """Draws line, bar, range, dot, scatter, histogram, box, heatmap and pie charts.
 
     The result is a short note, the png for people and models to see, and the svg file; beside them
     lies the chart in Vega-Lite (`.vl.json`), which the chat shows to be moved and filtered. Files

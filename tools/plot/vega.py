@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from qwenbelt.tools.plot.chart import Chart, Series
@@ -108,7 +109,7 @@ def _only_known(part: Any) -> bool:
 
 
 def _lies(chart: Chart) -> bool:
-    return chart.kind in ("bar", "range") and chart.horizontal
+    return chart.kind == "dot" or (chart.kind in ("bar", "range") and chart.horizontal)
 
 
 def _value_title(chart: Chart) -> str:
@@ -220,6 +221,13 @@ def _bars(chart: Chart) -> tuple[list[Spec], Spec, Spec]:
     return rows, encoding, {"type": "bar"}
 
 
+def _dots(chart: Chart) -> tuple[list[Spec], Spec, Spec]:
+    rows, encoding, _ = _bars(replace(chart, horizontal=True, stacked=False))
+    encoding.pop("yOffset", None)
+    encoding["x"]["scale"] = {"type": "log"} if chart.log_y else {"zero": False, "padding": _EDGE}
+    return rows, encoding, {"type": "point", "filled": True, "size": 80}
+
+
 def _range_bars(chart: Chart) -> tuple[list[Spec], Spec, Spec]:
     low, high = chart.series
     rows = [
@@ -293,6 +301,7 @@ _KINDS: dict[str, Callable[[Chart], tuple[list[Spec], Spec, Spec]]] = {
     "scatter": _drawn,
     "bar": _bars,
     "range": _range_bars,
+    "dot": _dots,
     "histogram": _histogram,
     "box": _boxes,
     "heatmap": _cells,

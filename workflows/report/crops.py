@@ -18,6 +18,10 @@ SCALE = 2.2  # pixels for a point: sharp at the size at which a reference shows 
 AROUND = 9.0  # points of the page shown on each side of the words
 LEAST_WIDTH, LEAST_HEIGHT = 240.0, 54.0  # points; a word alone would not show its place
 MOST_CROPS = 400
+MOST_GROWTH = 24.0  # points that a picture may grow up and down to show whole lines
+_HAIR, _ROOM = 1.0, 4.0  # points between a line and the picture's edge
+_OVERLAP = 2.0  # points by which the boxes of close lines lie over each other
+_ROUNDS = 4  # a line that was taken in may reach other lines
 
 
 def with_crops(
@@ -62,25 +66,73 @@ def _of_page(
 
     try:
         picture = page_picture(path, page, scale=SCALE, password=password)
-        width, height = _size(path, page, password)
+        width, height, lines = _size_and_lines(path, page, password)
     except InputError:
         return  # the words are quoted nevertheless
     factor = picture.width / max(width, 1.0)
     for citation in cited:
-        box = around(citation.box or (0, 0, 0, 0), width, height)
+        passage = citation.box or (0, 0, 0, 0)
+        box = whole_lines(around(passage, width, height), passage, lines, width, height)
         name = f"{CROPS}/citation-{citation.n}.png"
         (stage / CROPS).mkdir(exist_ok=True)
         _cut(picture, box, citation.lines, factor).save(stage / name, "PNG", optimize=True)
         yield replace(citation, crop=name, crop_box=box)
 
 
-def _size(path: Path, page: int, password: str | None) -> tuple[float, float]:
+def _size_and_lines(
+    path: Path, page: int, password: str | None
+) -> tuple[float, float, list[PageBox]]:
+    """Returns a page's width and height and the boxes of its lines of text."""
     from qwenbelt.tools.documents.parsing.pdf import pdfium
 
     with pdfium.opened(path, password) as document:
         with pdfium.page_of(document, page - 1, str(path)) as source:
             width, height = source.get_size()
-    return float(width), float(height)
+            placement = pdfium.Placement(source)
+            lines = [box for _, box in pdfium.plain_lines(source, placement)]
+    return float(width), float(height), [(x0, y0, x1, y1) for x0, y0, x1, y1 in lines]
+
+
+def whole_lines(
+    box: PageBox, passage: PageBox, lines: Sequence[PageBox], width: float, height: float
+) -> PageBox:
+    """Returns the part of a page around a passage so that it cuts no line of text.
+
+    It grows to take a line in; where that would make it too high, the line is left out.
+    """
+    left, top, right, bottom = box
+    least_top, most_bottom = max(0.0, top - MOST_GROWTH), min(height, bottom + MOST_GROWTH)
+    for _ in range(_ROUNDS):
+        before = (left, top, right, bottom)
+        for x0, y0, x1, y1 in lines:
+            if y1 <= top or y0 >= bottom or x1 <= left or x0 >= right:
+                continue
+            if y0 - _HAIR >= least_top:
+                top = min(top, y0 - _HAIR)
+            if y1 + _HAIR <= most_bottom:
+                bottom = max(bottom, y1 + _HAIR)
+            left, right = min(left, x0 - _ROOM), max(right, x1 + _ROOM)
+        left, right = max(0.0, left), min(width, right)
+        if before == (left, top, right, bottom):
+            break
+    beside = [line for line in lines if line[0] < right and line[2] > left]
+    top, bottom = _without_parts(top, bottom, passage, beside)
+    # all of the passage is in it
+    edges = (min(left, passage[0]), min(top, passage[1]), max(right, passage[2]))
+    return tuple(round(edge, 2) for edge in (*edges, max(bottom, passage[3])))  # type: ignore[return-value]
+
+
+def _without_parts(
+    top: float, bottom: float, passage: PageBox, lines: Sequence[PageBox]
+) -> tuple[float, float]:
+    """Returns the upper and lower edge, moved towards the passage where they cut a line."""
+    for _, y0, _, y1 in sorted(lines, key=lambda line: line[3]):
+        if y0 + _OVERLAP < top < y1 - _OVERLAP and y1 - _OVERLAP <= passage[1]:
+            top = y1 - _OVERLAP
+    for _, y0, _, y1 in sorted(lines, key=lambda line: -line[1]):
+        if y0 + _OVERLAP < bottom < y1 - _OVERLAP and passage[3] <= y0 + _OVERLAP:
+            bottom = y0 + _OVERLAP
+    return top, bottom
 
 
 def around(box: PageBox, width: float, height: float) -> PageBox:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from qwenbelt.core.errors import one_line
 from qwenbelt.tools.documents.grounding import abstains
-from qwenbelt.workflows.report.document import ReportDocument
+from qwenbelt.workflows.report.document import ReportCitation, ReportDocument
 from qwenbelt.workflows.report.prose import Node, plain_text
 
 MOST_TILES, LONGEST_TILE, LONGEST_LABEL, MOST_SAID = 4, 26, 90, 8
@@ -28,6 +28,7 @@ _DISAGREES = re.compile(
     r"|do(?:es)? not (?:agree|match)|that of \S+ does not|differs? (?:from|between))\b"
     r"|不一致|矛盾|不符|相冲突|有出入|不相同|两.{0,6}不同"
 )
+_LINKING = re.compile(r"(?i)[,，]?\s*(?:\b(?:is|are|was|were|of|at|to|by|with)|为|是|约)$")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z“\"(\d])|(?<=[。！？])")
 
 
@@ -69,7 +70,36 @@ def digest(report: ReportDocument) -> ReportDigest:
     lead, rest = blocks[:count], blocks[count:]
     tiles = _tiles(lead) if _ASKS_NUMBERS.search(report.question) else []
     sentences = list(_sentences(blocks))
-    return ReportDigest(lead, tiles, rest, _that(sentences, _disagrees), _that(sentences, abstains))
+    disagree, missing = _that(sentences, _disagrees), _that(sentences, abstains)
+    if any(_cited(sentence) for sentence in disagree):  # the others say the same in other words
+        disagree = [sentence for sentence in disagree if _cited(sentence)]
+    return ReportDigest(lead, tiles, _without(rest, missing), disagree, missing)
+
+
+def sources(sentence: Sequence[Node], report: ReportDocument) -> list[ReportCitation]:
+    """Returns the passages that a sentence sets against each other; none where it cites one."""
+    numbers = set(_cited(sentence))
+    found = [citation for citation in report.citations if citation.n in numbers]
+    return found if len(found) > 1 else []
+
+
+def _cited(sentence: Sequence[Node]) -> list[int]:
+    return [node["n"] for node in sentence if node["kind"] == "cite"]
+
+
+def _without(blocks: Sequence[Node], said: Sequence[list[Node]]) -> list[Node]:
+    """Returns the blocks without paragraphs, and their headings, that a section repeats whole."""
+    known = {plain_text(list(sentence)).strip() for sentence in said}
+    kept: list[Node] = []
+    for place, block in enumerate(blocks):
+        texts = [plain_text(list(s)).strip() for s in _sentences([block])]
+        if block["kind"] == "paragraph" and any(texts) and known.issuperset(filter(None, texts)):
+            end = place + 1 == len(blocks) or blocks[place + 1]["kind"] == "heading"
+            if end and kept and kept[-1]["kind"] == "heading":
+                kept.pop()
+            continue
+        kept.append(block)
+    return kept
 
 
 def _disagrees(text: str) -> bool:
@@ -131,4 +161,5 @@ def _label(sentence: Sequence[Node], place: int) -> str:
     before = plain_text([n for n in sentence[:place] if n["kind"] != "cite"])
     before = re.split(r"[,;:，；：（(]", before.rstrip(" ,;:，；：（("))[-1]
     text = before.strip() or plain_text([n for n in sentence[place + 1 :] if n["kind"] != "cite"])
-    return one_line(text.strip(" .,;:，。；："), LONGEST_LABEL)
+    text = _LINKING.sub("", text.strip(" .,;:，。；："))
+    return one_line(text[:1].upper() + text[1:], LONGEST_LABEL)

@@ -13,13 +13,15 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from qwenbelt.workflows.report.digest import KeyFigure, digest
+from qwenbelt.workflows.report.digest import KeyFigure, digest, sources
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument
 from qwenbelt.workflows.report.prose import Node
 from qwenbelt.workflows.report.strings import say
 from qwenbelt.workflows.report.summary import banner, facts, method
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+PIXELS = 1.45  # for a point of the page, at most
+WIDEST_BESIDE = 250.0  # points of a page; wider crops are shown below their words
 _MARKS = {"strong": "strong", "emph": "em", "strike": "s"}
 
 
@@ -96,10 +98,21 @@ class _Page:
         out += self._all(parts.rest)
         for name, sentences in (("disagree", parts.disagree), ("missing", parts.missing)):
             if sentences:
-                items = "".join(f"<li>{self._inline(sentence)}</li>" for sentence in sentences)
+                items = "".join(map(self._said, sentences))
                 head = f"<h2>{self._say(name)}</h2>"
-                out += f'<section class="said {name}">{head}<ul>{items}</ul></section>'
+                out += f'<section class="said {name}">{head}{items}</section>'
         return out
+
+    def _said(self, sentence: list[Node]) -> str:
+        rows = "".join(
+            f"<dt>{self._cite({'n': c.n})} <b>{self._place(c)}</b></dt><dd>{self._quote(c)}</dd>"
+            for c in sources(sentence, self._report)
+        )
+        shown = f"<dl>{rows}</dl>" if rows else ""
+        return f"<div><p>{self._inline(sentence)}</p>{shown}</div>"
+
+    def _place(self, citation: ReportCitation) -> str:
+        return f"{escape(citation.file)}, {escape(citation.place(self._language))}"
 
     def _tile(self, figure: KeyFigure) -> str:
         marks = "".join(self._cite({"n": n}) for n in figure.cites)
@@ -173,8 +186,7 @@ class _Page:
         kind = "cite" if citation.verified else "cite alarm"
         # the picture itself is in the page once, with the reference: here a background shows it
         crop = f'<i class="crop crop-{citation.n}"></i>' if citation.crop else ""
-        place = f"{escape(citation.file)}, {escape(citation.place(self._language))}"
-        words = f"<b>{place}</b>{self._quote(citation)}{crop}"
+        words = f"<b>{self._place(citation)}</b>{self._quote(citation)}{crop}"
         return (
             f'<a class="{kind}" href="#reference-{citation.n}">[{citation.n}]'
             f'<span class="tip" role="tooltip">{words}</span></a>'
@@ -200,7 +212,7 @@ class _Page:
         data = base64.b64encode((self._folder / citation.crop).read_bytes()).decode()
         return (
             f".crop-{citation.n}{{background-image:url(data:image/png;base64,{data});"
-            f"aspect-ratio:{ratio:.3f}}}"
+            f"aspect-ratio:{ratio:.3f};max-width:{(right - left) * PIXELS:.0f}px}}"
         )
 
     def _reference(self, citation: ReportCitation) -> str:
@@ -208,9 +220,10 @@ class _Page:
         crop = ""
         if citation.crop:
             crop = f'<i class="crop crop-{citation.n}" role="img" aria-label="{alt}"></i>'
-        place = f"{escape(citation.file)}, {escape(citation.place(self._language))}"
-        words = f"<div><b>{place}</b>{self._quote(citation)}</div>"
-        return f'<li id="reference-{citation.n}" value="{citation.n}">{words}{crop}</li>'
+        words = f"<div><b>{self._place(citation)}</b>{self._quote(citation)}</div>"
+        left, _, right, _ = citation.crop_box or (0, 0, 0, 0)
+        kind = ' class="below"' if right - left > WIDEST_BESIDE else ""
+        return f'<li{kind} id="reference-{citation.n}" value="{citation.n}">{words}{crop}</li>'
 
     def _notes(self) -> str:
         if not self._report.notes:

@@ -18,14 +18,15 @@ from typing import Any
 from qwenbelt.core.errors import InputError, QwenbeltError, one_line
 from qwenbelt.core.limits import input_file
 from qwenbelt.tools.plot.fonts import page_fonts
-from qwenbelt.workflows.report.digest import KeyFigure, digest
+from qwenbelt.workflows.report.digest import KeyFigure, digest, sources
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportStep
 from qwenbelt.workflows.report.prose import Node, plain_text
 from qwenbelt.workflows.report.strings import say
 from qwenbelt.workflows.report.summary import banner, facts, method
 
 PAGE_WIDTH, PAGE_HEIGHT = 16.4, 25.2  # centimetres that text takes on A4
-WIDEST_CROP = 400.0  # points of a page that fill the column of crops
+CROP_SIZE = 0.87  # of the page that a crop shows
+BESIDE, BELOW = 213.0, 441.0  # points that a crop may take beside the quoted words, and below them
 LONGEST_WORD = 1200  # characters; finding line breaks in a word takes quadratic time
 LARGEST_PICTURE = 0.55  # of the page's height
 _WORDS = (
@@ -98,8 +99,8 @@ def pdf_data(report: ReportDocument, folder: Path) -> dict[str, Any]:
         "lead": [_laid_out(block, folder, unverified) for block in parts.lead],
         "tiles": [_tile(figure, unverified) for figure in parts.tiles],
         "blocks": [_laid_out(block, folder, unverified) for block in parts.rest],
-        "disagree": _laid_out(parts.disagree, folder, unverified),
-        "missing": _laid_out(parts.missing, folder, unverified),
+        "disagree": _said(parts.disagree, report, folder),
+        "missing": _said(parts.missing, report, folder),
         "citations": [_reference(c, report) for c in report.citations],
         "notes": [breakable(note) for note in report.notes],
         "method": method(report),
@@ -115,16 +116,33 @@ def _reference(citation: ReportCitation, report: ReportDocument) -> dict[str, An
         "place": breakable(f"{citation.file}, {page}"),
         "quote": breakable(say("quoted", report.language, quote=one_line(citation.quote, 700))),
         "warning": "" if citation.verified else say("unverified", report.language),
-        "crop": f"/{citation.crop}" if citation.crop else "",
-        "crop_width": _crop_width(citation),
+        **_crop(citation),
         "alt": say("crop_alt", report.language, file=citation.file, page=citation.page),
     }
 
 
-def _crop_width(citation: ReportCitation) -> float:
-    """Returns the share of its column that a crop takes: all crops show a page at one size."""
+def _crop(citation: ReportCitation) -> dict[str, Any]:
+    """Returns how a crop is laid out: all at one size, wide ones below the words."""
     left, _, right, _ = citation.crop_box or (0.0, 0.0, 0.0, 0.0)
-    return round(min(1.0, max(0.5, (right - left) / WIDEST_CROP)), 3)
+    width = (right - left) * CROP_SIZE
+    below = width > BESIDE
+    share = width / (BELOW if below else BESIDE)
+    return {
+        "crop": f"/{citation.crop}" if citation.crop else "",
+        "crop_below": below,
+        "crop_width": round(min(1.0, max(0.3, share)), 3),
+    }
+
+
+def _said(sentences: list[list[Node]], report: ReportDocument, folder: Path) -> list[Any]:
+    unverified = {c.n for c in report.citations if not c.verified}
+    return [
+        {
+            "inline": _laid_out(sentence, folder, unverified),
+            "sources": [_reference(c, report) for c in sources(sentence, report)],
+        }
+        for sentence in sentences
+    ]
 
 
 def _tile(figure: KeyFigure, unverified: set[int]) -> dict[str, Any]:

@@ -40,9 +40,9 @@ _TEXTS = {
     "failed": ("failed", "失败"),
     "timeline": ("Timeline", "时间线"),
     "method_model": (
-        "The answer was written by {model} ({agent}) in {models} model calls and {calls} tool "
+        "The answer was written by {model}, {agent}, in {models} model calls and {calls} tool "
         "calls, up to {parallel} of them side by side, within {seconds} s.",
-        "回答由 {model}（{agent}）撰写，共 {models} 次模型调用、{calls} 次工具调用，"
+        "撰写回答的模型：{model}，方式：{agent}；共 {models} 次模型调用、{calls} 次工具调用，"
         "最多 {parallel} 个并行，用时 {seconds} 秒。",
     ),
     "method_cited": (

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.extras import missing_modules
-from qwenbelt.workflows.report.digest import digest
+from qwenbelt.workflows.report.digest import digest, sources
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument
 from qwenbelt.workflows.report.prose import Node
 from qwenbelt.workflows.report.strings import say
 from qwenbelt.workflows.report.summary import banner, facts, method
 
 LATIN, CHINESE = "Calibri", "Microsoft YaHei"  # what Word has on every machine
+_CROP_CENTIMETRES = 0.87 * 2.54 / 72  # for a point of the page that a crop shows
 _FLAGS = {"strong": "bold", "emph": "italic", "strike": "strike"}
 
 
@@ -80,6 +81,12 @@ class _WordWriter:
                 self._made.add_heading(self._say(name), 1)
                 for sentence in sentences:
                     self._inline(self._made.add_paragraph(style="List Bullet"), sentence)
+                    for one in sources(sentence, report):
+                        line = self._made.add_paragraph(style="List Bullet 2")
+                        self._cite(line, one.n)
+                        place = f" {one.file}, {one.place(report.language)}: "
+                        line.add_run(clean(place)).bold = True
+                        line.add_run(clean(self._say("quoted", quote=one.quote)))
         self._references()
         if report.notes:
             self._made.add_heading(self._say("notes"), 1)
@@ -186,7 +193,8 @@ class _WordWriter:
         if not citation.verified:
             line.add_run(" " + self._say("unverified")).italic = True
         if citation.crop:
-            self._picture(citation.crop, 11.0)
+            left, _, right, _ = citation.crop_box or (0.0, 0.0, 360.0, 0.0)
+            self._picture(citation.crop, min(15.5, (right - left) * _CROP_CENTIMETRES))
 
 
 def clean(text: str) -> str:

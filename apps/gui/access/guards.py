@@ -10,7 +10,6 @@ import hmac
 import logging
 import math
 import secrets
-import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -23,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qwenbelt.apps.bodies import BodyRefused, BoundedBody, read_body
 from qwenbelt.apps.gui.access.login_attempts import LoginAttempts
 from qwenbelt.apps.gui.access.login_page import login_page, provider_page
+from qwenbelt.apps.gui.access.logins import LOGIN_SECONDS, Logins
 from qwenbelt.apps.gui.access.oidc_login import (
     BEGIN,
     DONE,
@@ -38,7 +38,6 @@ from qwenbelt.core.urls import host_of_header, is_loopback
 
 _LOG = logging.getLogger("qwenbelt.gui")
 USER_COOKIE, LOGIN_COOKIE, LANGUAGE_COOKIE = "qb_user", "qb_login", "qb_lang"
-LOGIN_SECONDS = 7 * 24 * 3600.0
 _LOGIN_BODY = 8 * 1024
 _LOGIN_PATIENCE = 10.0
 _LARGEST_UPLOAD = 1024 * 1024 * 1024  # several files; each has its own limit
@@ -94,6 +93,7 @@ class Guard:
         provider: an OpenID provider that logs people in, in place of accounts.
         admins: the users who see and set what concerns all.
         loopback: whether only loopback names may be asked for, which defeats DNS rebinding.
+        logins: where logins are kept; in memory by default.
     """
 
     leave: Callable[[], None] | None = None  # lets open streams end when the server does
@@ -107,6 +107,7 @@ class Guard:
         proxy: ProxyLogin | None = None,
         provider: OidcLogin | None = None,
         admins: Collection[str] = (),
+        logins: Logins | None = None,
     ) -> None:
         self._app = app
         self.proxy = proxy
@@ -114,7 +115,7 @@ class Guard:
         self._admins = frozenset(admins)
         self._accounts = dict(accounts)
         self._loopback = loopback
-        self._logins: dict[str, tuple[str, float]] = {}
+        self._logins = logins or Logins()
         self._attempts = LoginAttempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -166,7 +167,7 @@ class Guard:
             return await self._at_provider(self._provider, request, cookies)
         user = self._user(request, cookies)
         if path == "/logout":
-            self._logins.pop(request.cookies.get(LOGIN_COOKIE, ""), None)
+            self._logins.end(request.cookies.get(LOGIN_COOKIE, ""))
             return RedirectResponse("/login" if self._accounts or self._provider else "/", 303)
         if user is None and self.proxy is not None:
             return JSONResponse({"error": "Log in at the proxy of this server first."}, 401)
@@ -187,8 +188,7 @@ class Guard:
         if self.proxy is not None:
             return self.proxy.user(request)
         if self._accounts or self._provider:
-            user, until = self._logins.get(request.cookies.get(LOGIN_COOKIE, ""), ("", 0.0))
-            return user if user and until > time.monotonic() else None
+            return self._logins.user(request.cookies.get(LOGIN_COOKIE, ""))
         known = request.cookies.get(USER_COOKIE, "")
         if len(known) < 20 or len(known) > 64 or not known.replace("_", "").isalnum():
             known = secrets.token_hex(16)
@@ -240,10 +240,7 @@ class Guard:
 
     def _logged_in(self, user: str, request: Request, cookies: list[str]) -> Response:
         """Begins a login's time, and sends the browser to the page."""
-        now = time.monotonic()
-        token = secrets.token_urlsafe(32)
-        self._logins = {t: v for t, v in self._logins.items() if v[1] > now}
-        self._logins[token] = (user, now + LOGIN_SECONDS)
+        token = self._logins.begin(user)
         cookies.append(_cookie(request, LOGIN_COOKIE, token, int(LOGIN_SECONDS)))
         return RedirectResponse("/", 303)
 

@@ -75,7 +75,9 @@ class SharedConversations:
         for known in known_sessions(self._place)[:_MOST]:
             if known.name.startswith(mine) and not self._store.keeping(_LINK, known.name):
                 title = known.begins or known.name.removeprefix(mine)
-                row = self._store.new_session(user, title[:60], updated=known.used or None)
+                row = self._store.new_session(
+                    user, title[:60], updated=known.used or None, name=known.name
+                )
                 self._store.keep(row.id, _LINK, known.name)
 
     def bring_turns(self, session: ChatSession) -> None:

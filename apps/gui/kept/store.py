@@ -1,4 +1,4 @@
-"""Conversations in SQLite: sessions, and the tree of their turns.
+"""Conversations in a database: sessions, and the tree of their turns.
 
 A turn is a question and its answer. Editing or retrying makes a sibling of the turn; the session
 remembers which leaf of the tree is shown.
@@ -6,43 +6,26 @@ remembers which leaf of the tree is shown.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qwenbelt.agents.sessions.chat_tables import CONVERSATION_TABLES, named
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.core.transactions import use_write_ahead_log
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS sessions (
-    id TEXT PRIMARY KEY, user TEXT NOT NULL, title TEXT NOT NULL DEFAULT '',
-    leaf TEXT, created REAL NOT NULL, updated REAL NOT NULL
-);
-CREATE INDEX IF NOT EXISTS sessions_of_user ON sessions (user, updated);
-CREATE TABLE IF NOT EXISTS turns (
-    id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
-    parent TEXT, created REAL NOT NULL, question TEXT NOT NULL, files TEXT NOT NULL,
-    messages TEXT NOT NULL, events TEXT NOT NULL, answer TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS turns_of_session ON turns (session, created);
-CREATE TABLE IF NOT EXISTS settings (user TEXT PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS usage (
-    user TEXT NOT NULL, month TEXT NOT NULL, turns INTEGER NOT NULL, tokens INTEGER NOT NULL,
-    cost REAL NOT NULL, last REAL NOT NULL, PRIMARY KEY (user, month)
-);
-CREATE TABLE IF NOT EXISTS kept (
-    session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE, name TEXT NOT NULL,
-    body TEXT NOT NULL, PRIMARY KEY (session, name)
-);
-"""
+_ROW = 'id, "user", title, leaf, created, updated'
+TURN_COLUMNS = "id, session, parent, created, question, files, messages, events, answer"
 _VERSIONS = "_versions"  # the field of the settings that counts the others' changes
 SettingChange = Callable[[dict[str, Any], int, str], Any]
 
@@ -79,6 +62,7 @@ class SessionRow:
     leaf: str | None
     created: float
     updated: float
+    version: int = 0  # counts the changes, where replicas share a store
 
 
 class ChatStore:
@@ -99,7 +83,8 @@ class ChatStore:
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.execute("PRAGMA busy_timeout = 5000")
-            self._db.executescript(_SCHEMA)
+            for statement in CONVERSATION_TABLES:
+                self._db.execute(named(statement, ""))
         except (OSError, sqlite3.Error) as error:
             raise InputError(f"{path}: cannot be opened as a database ({error}).") from error
 
@@ -108,27 +93,48 @@ class ChatStore:
         with self._lock:
             self._db.close()
 
-    def _run(self, sql: str, values: Iterable[Any] = ()) -> list[Any]:
+    def _run(self, sql: str, values: Iterable[Any] = (), *, changed: str = "") -> list[Any]:
+        """Runs a statement whose tables are named in brackets; `changed` names a conversation."""
         with self._lock:
             return self._db.execute(sql, tuple(values)).fetchall()
+
+    @contextlib.contextmanager
+    def _alone(self, user: str) -> Iterator[Callable[[str, Iterable[Any]], list[Any]]]:
+        """Gives what runs statements while nobody else changes the settings of a user."""
+        with self._lock:
+            yield lambda sql, values: self._db.execute(sql, tuple(values)).fetchall()
+
+    def rows_of(self, table: str, columns: Sequence[str]) -> list[Any]:
+        """Returns all rows of a table."""
+        return self._run(f"SELECT {', '.join(columns)} FROM {table}")  # noqa: S608
 
     # -- sessions -----------------------------------------------------------------------------
 
     def new_session(
-        self, user: str, title: str = "", *, updated: float | None = None
+        self, user: str, title: str = "", *, updated: float | None = None, name: str = ""
     ) -> SessionRow:
-        """Makes an empty conversation; `updated` is when another program used it last."""
+        """Makes an empty conversation, unless one of that name is there.
+
+        Args:
+            user: whose.
+            title: its title.
+            updated: when another program used it last.
+            name: the id is made of it, so that two that make it at once make one.
+        """
         now = updated or time.time()
-        row = SessionRow(uuid.uuid4().hex, user, title, None, now, now)
+        digest = hashlib.sha256(f"{user} {name}".encode("utf-8", "replace")).hexdigest()
+        row = SessionRow(digest[:32] if name else uuid.uuid4().hex, user, title, None, now, now)
         self._run(
-            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO [sessions] ({_ROW}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608
+            " ON CONFLICT (id) DO NOTHING",
             (row.id, user, title, None, now, now),
         )
         return row
 
     def session(self, user: str, session: str) -> SessionRow | None:
         """Returns a user's conversation, or None if there is none or it is another user's."""
-        rows = self._run("SELECT * FROM sessions WHERE id = ? AND user = ?", (session, user))
+        sql = f'SELECT {_ROW} FROM [sessions] WHERE id = ? AND "user" = ?'  # noqa: S608
+        rows = self._run(sql, (session, user))
         return SessionRow(*rows[0]) if rows else None
 
     def sessions(self, user: str, words: str = "", limit: int = 200) -> list[SessionRow]:
@@ -139,13 +145,15 @@ class ChatStore:
             words: only those that contain them in the title, a question or an answer.
             limit: how many at most.
         """
-        sql = "SELECT * FROM sessions WHERE user = ? AND (leaf IS NOT NULL OR title <> '')"
+        sql = (
+            f"SELECT {_ROW} FROM [sessions]"  # noqa: S608
+            " WHERE \"user\" = ? AND (leaf IS NOT NULL OR title <> '')"
+        )
         values: list[Any] = [user]
         for word in words.split()[:8]:
-            escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            like = f"%{escaped}%"
+            like = _like(word)
             sql += (
-                " AND (title LIKE ? ESCAPE '\\' OR id IN (SELECT session FROM turns"
+                " AND (title LIKE ? ESCAPE '\\' OR id IN (SELECT session FROM [turns]"
                 " WHERE question LIKE ? ESCAPE '\\' OR answer LIKE ? ESCAPE '\\'))"
             )
             values += [like, like, like]
@@ -155,18 +163,18 @@ class ChatStore:
     def kept_by_session(self, user: str, name: str) -> dict[str, Any]:
         """Returns what a user's conversations keep under a name, by their ids."""
         sql = (
-            "SELECT session, body FROM kept JOIN sessions ON sessions.id = kept.session"
-            " WHERE user = ? AND name = ?"
+            "SELECT session, body FROM [kept] AS k JOIN [sessions] AS s ON s.id = k.session"
+            ' WHERE "user" = ? AND name = ?'
         )
         return {row[0]: loads_bounded(row[1]) for row in self._run(sql, (user, name))}
 
     def found_around(self, session: str, word: str, characters: int = 60) -> str:
         """Returns a word with what stands around it in a conversation, or ""."""
         sql = (
-            "SELECT question, answer FROM turns WHERE session = ?"
-            " AND (instr(lower(question), lower(?)) OR instr(lower(answer), lower(?))) LIMIT 1"
+            "SELECT question, answer FROM [turns] WHERE session = ?"
+            " AND (question LIKE ? ESCAPE '\\' OR answer LIKE ? ESCAPE '\\') LIMIT 1"
         )
-        for texts in self._run(sql, (session, word, word)):
+        for texts in self._run(sql, (session, _like(word), _like(word))):
             for text in texts:
                 at = text.lower().find(word.lower())
                 if at >= 0:
@@ -177,30 +185,34 @@ class ChatStore:
 
     def rename(self, session: str, title: str) -> None:
         """Gives a conversation a title."""
-        self._run("UPDATE sessions SET title = ? WHERE id = ?", (title[:200], session))
+        sql = "UPDATE [sessions] SET title = ? WHERE id = ?"
+        self._run(sql, (title[:200], session), changed=session)
 
     def delete(self, session: str) -> None:
         """Deletes a conversation and its turns."""
-        self._run("DELETE FROM sessions WHERE id = ?", (session,))
+        self._run("DELETE FROM [sessions] WHERE id = ?", (session,), changed=session)
 
     def delete_empty(self, seconds: float) -> None:
         """Deletes conversations that were begun this long ago and in which nothing was said."""
         self._run(
-            "DELETE FROM sessions WHERE leaf IS NULL AND title = '' AND updated < ?",
+            "DELETE FROM [sessions] WHERE leaf IS NULL AND title = '' AND updated < ?",
             (time.time() - seconds,),
         )
 
     def show_leaf(self, session: str, leaf: str | None) -> None:
         """Remembers which turn is the last one shown."""
         now = time.time()
-        self._run("UPDATE sessions SET leaf = ?, updated = ? WHERE id = ?", (leaf, now, session))
+        sql = "UPDATE [sessions] SET leaf = ?, updated = ? WHERE id = ?"
+        self._run(sql, (leaf, now, session), changed=session)
 
     # -- turns --------------------------------------------------------------------------------
 
     def save_turn(self, turn: ChatTurn) -> None:
         """Writes a turn; known secrets in it are masked."""
         self._run(
-            "INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO [turns] ({TURN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+            " ON CONFLICT (id) DO UPDATE SET parent = excluded.parent, files = excluded.files,"
+            " messages = excluded.messages, events = excluded.events, answer = excluded.answer",
             (
                 turn.id,
                 turn.session,
@@ -212,18 +224,20 @@ class ChatStore:
                 mask_secrets(json.dumps(turn.events, ensure_ascii=False, default=str)),
                 turn.answer,
             ),
+            changed=turn.session,
         )
 
     def turns(self, session: str) -> list[ChatTurn]:
         """Returns all turns of a conversation, oldest first."""
-        rows = self._run("SELECT * FROM turns WHERE session = ? ORDER BY created", (session,))
-        return [_turn_of_row(row) for row in rows]
+        sql = f"SELECT {TURN_COLUMNS} FROM [turns] WHERE session = ? ORDER BY created"  # noqa: S608
+        rows = self._run(sql, (session,))
+        return [turn_of_row(row) for row in rows]
 
     # -- settings -----------------------------------------------------------------------------
 
     def settings(self, user: str) -> dict[str, Any]:
         """Returns what a user chose last."""
-        rows = self._run("SELECT body FROM settings WHERE user = ?", (user,))
+        rows = self._run('SELECT body FROM [settings] WHERE "user" = ?', (user,))
         return dict(loads_bounded(rows[0][0])) if rows else {}
 
     def setting_version(self, user: str, name: str) -> int:
@@ -243,9 +257,8 @@ class ChatStore:
         Returns:
             The field's new version.
         """
-        with self._lock:
-            sql = "SELECT body FROM settings WHERE user = ?"
-            rows = self._db.execute(sql, (user,)).fetchall()
+        with self._alone(user) as run:
+            rows = run('SELECT body FROM [settings] WHERE "user" = ?', (user,))
             body: dict[str, Any] = dict(loads_bounded(rows[0][0])) if rows else {}
             versions = dict(body.get(_VERSIONS) or {})
             version, writer = versions.get(name, (0, ""))
@@ -253,7 +266,11 @@ class ChatStore:
             version += 1
             versions[name] = (version, page)
             text = json.dumps({**body, _VERSIONS: versions}, ensure_ascii=False)
-            self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (user, text))
+            run(
+                'INSERT INTO [settings] ("user", body) VALUES (?, ?)'
+                ' ON CONFLICT ("user") DO UPDATE SET body = excluded.body',
+                (user, text),
+            )
         return int(version)
 
     # -- who used how much --------------------------------------------------------------------
@@ -262,21 +279,25 @@ class ChatStore:
         """Adds what one turn took to a user's month; it stays when conversations are deleted."""
         now = time.time()
         self._run(
-            "INSERT INTO usage VALUES (?, ?, 1, ?, ?, ?) ON CONFLICT (user, month) DO UPDATE SET"
-            " turns = turns + 1, tokens = tokens + excluded.tokens,"
-            " cost = cost + excluded.cost, last = excluded.last",
+            'INSERT INTO [usage] ("user", month, turns, tokens, cost, last)'
+            ' VALUES (?, ?, 1, ?, ?, ?) ON CONFLICT ("user", month) DO UPDATE SET'
+            " turns = [usage].turns + 1, tokens = [usage].tokens + excluded.tokens,"
+            " cost = [usage].cost + excluded.cost, last = excluded.last",
             (user, _month(now), tokens, cost, now),
         )
 
     def usage(self, user: str) -> dict[str, float]:
         """Returns tokens and cost of a user's month."""
-        sql = "SELECT tokens, cost FROM usage WHERE user = ? AND month = ?"
+        sql = 'SELECT tokens, cost FROM [usage] WHERE "user" = ? AND month = ?'
         rows = self._run(sql, (user, _month(time.time())))
         return {"tokens": rows[0][0], "cost": rows[0][1]} if rows else {"tokens": 0, "cost": 0.0}
 
     def all_usage(self) -> list[dict[str, Any]]:
         """Returns what all users took, the latest months first."""
-        rows = self._run("SELECT * FROM usage ORDER BY month DESC, cost DESC, tokens DESC")
+        rows = self._run(
+            'SELECT "user", month, turns, tokens, cost, last FROM [usage]'
+            " ORDER BY month DESC, cost DESC, tokens DESC"
+        )
         names = ("user", "month", "turns", "tokens", "cost", "last")
         return [dict(zip(names, row, strict=True)) for row in rows]
 
@@ -284,27 +305,38 @@ class ChatStore:
 
     def kept(self, session: str, name: str) -> Any:
         """Returns what was kept with a conversation under a name, or None."""
-        sql = "SELECT body FROM kept WHERE session = ? AND name = ?"
+        sql = "SELECT body FROM [kept] WHERE session = ? AND name = ?"
         rows = self._run(sql, (session, name))
         return loads_bounded(rows[0][0]) if rows else None
 
     def keeping(self, name: str, body: Any) -> list[str]:
         """Returns the conversations that keep this value under a name."""
         text = mask_secrets(json.dumps(body, ensure_ascii=False))
-        rows = self._run("SELECT session FROM kept WHERE name = ? AND body = ?", (name, text))
+        rows = self._run("SELECT session FROM [kept] WHERE name = ? AND body = ?", (name, text))
         return [row[0] for row in rows]
 
     def keep(self, session: str, name: str, body: Any) -> None:
         """Keeps a JSON value with a conversation."""
         text = mask_secrets(json.dumps(body, ensure_ascii=False))
-        self._run("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", (session, name, text))
+        self._run(
+            "INSERT INTO [kept] (session, name, body) VALUES (?, ?, ?)"
+            " ON CONFLICT (session, name) DO UPDATE SET body = excluded.body",
+            (session, name, text),
+            changed=session,
+        )
+
+
+def _like(word: str) -> str:
+    escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
 
 
 def _month(now: float) -> str:
     return time.strftime("%Y-%m", time.gmtime(now))
 
 
-def _turn_of_row(row: tuple[Any, ...]) -> ChatTurn:
+def turn_of_row(row: tuple[Any, ...]) -> ChatTurn:
+    """Returns a turn of its row, with the columns of `TURN_COLUMNS`."""
     return ChatTurn(
         id=row[0],
         session=row[1],

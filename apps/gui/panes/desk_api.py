@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from qwenbelt.apps.gui.access.guards import language_of
@@ -22,11 +22,13 @@ from qwenbelt.apps.gui.panes.notebook import ToolFinder, code_cells, turn_record
 from qwenbelt.apps.gui.panes.turn_times import turn_times
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.apps.timeline import Timeline
+from qwenbelt.core.errors import one_line
 
 _MOST_FILES = 500
 _MOST_ZIPPED = 512 * 1024 * 1024
 _MOST_TURNS = 200  # whose times are shown
 _MOST_PAGES = 400  # that one search in a document reads
+_LONGEST_TITLE = 100  # characters of the question that names a page
 _DOCUMENTS = (".pdf", ".docx", ".pptx", ".xlsx", ".html", ".htm", ".md", ".txt")
 
 
@@ -55,6 +57,7 @@ class DeskApi:
             Route("/qb/desk/{session}/text/{name}/{page:int}", self._text),
             Route("/qb/desk/{session}/find/{name}", self._find),
             Route("/qb/desk/{session}/trace", self._trace),
+            Route("/qb/desk/{session}/trace.html", self._trace_page),
         ]
 
     async def _files(self, request: Request) -> Response:
@@ -132,6 +135,18 @@ class DeskApi:
             if (records := turn_records(session, turn.id))
         ]
         return JSONResponse({"turns": parts[-_MOST_TURNS:]})
+
+    async def _trace_page(self, request: Request) -> Response:
+        """The page that `qwenbelt trace show --html` writes, of the answers that are shown."""
+        from qwenbelt.apps.trace_page import trace_page
+
+        session, language = self._of(request), language_of(request)
+        records = [record for turn in session.path() for record in turn_records(session, turn.id)]
+        if not records:
+            raise PageError("no_trace")
+        title = one_line(session.path()[0].question, _LONGEST_TITLE)
+        page = await asyncio.to_thread(trace_page, records, title, language, session.folder)
+        return HTMLResponse(page)
 
     def _path(self, request: Request) -> Path:
         name = request.path_params["name"]

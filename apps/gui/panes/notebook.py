@@ -110,6 +110,8 @@ def start_cell(session: ChatSession, tool: CodeInterpreter, code: str, language:
         from qwenbelt.tools.code_interpreter.tool import CodeArguments, shown
 
         try:
+            if session.replica is not None:
+                await asyncio.to_thread(session.replica.files.bring, session.row.id)
             given = CodeArguments(code=code)
             result, call, folder = await tool.run_cell(given, context, states=states)
             ended = shown(result, call, folder, context.language)
@@ -126,6 +128,8 @@ def start_cell(session: ChatSession, tool: CodeInterpreter, code: str, language:
             raise
         finally:
             session.notify()
+            if session.replica is not None:
+                await asyncio.to_thread(session.replica.files.keep, session.row.id)
 
     task = asyncio.ensure_future(run())
     _TASKS.add(task)

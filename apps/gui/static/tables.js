@@ -83,7 +83,8 @@
       return make("section", { className: "qb-trace" }, go, make("p", { textContent: told }),
         ...(path ? [make("p", { className: "qb-path", textContent: path })] : []), lanes.content);
     });
-    return [link(words.make_test, `/qb/export/${state.session}/scenario`), ...(turns.length > 1 ? [comparison(turns)] : []), ...parts];
+    const page = make("a", { href: at("trace.html"), textContent: words.trace_page, className: "qb-button", target: "_blank" });
+    return [page, link(words.make_test, `/qb/export/${state.session}/scenario`), ...(turns.length > 1 ? [comparison(turns)] : []), ...parts];
   };
   function comparison(turns) {
     const choice = (label, number) => {

@@ -1,0 +1,1 @@
+"""Several servers of the chat on one PostgreSQL database, behind any load balancer."""
