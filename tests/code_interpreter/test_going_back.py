@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from qwenbelt import CodeInterpreter, FnCallAgent, Session, ToolContext
+from qwenbelt.apps import cli
 from qwenbelt.core.events import ToolFinished
 from qwenbelt.testing import Scenario, ScriptedServer
 from qwenbelt.tools.base import result_items, result_text
@@ -147,3 +149,24 @@ def test_forks_of_a_session_and_turns_taken_back(tmp_path: Path, monkeypatch: An
     assert say("x += 10; print(x)", main).startswith("11\n")
     for agent in agents:
         agent.function_map["code_interpreter"].close()
+
+
+def test_the_terminal_takes_turns_back_with_their_variables(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    for name in ("QWENBELT_WORKSPACE", "QWENBELT_CACHE", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    scenario = Scenario()
+    for code in ("x = 1", "x += 1; print('two', x)", "x += 1; print('again', x)", "print(x)"):
+        scenario.turn(calls=[("code_interpreter", {"code": code})]).answer("ok")
+    said = io.StringIO("set it\nadd one\n/retry\n/undo\nshow it\n")
+    monkeypatch.setattr("sys.stdin", said)
+    with ScriptedServer(scenario, plays=None, strict=False) as server:
+        options = ("-e", f"openai:m@{server.url}", "-t", "code_interpreter", "--approve", "auto")
+        assert cli.run(["chat", *options]) == 0
+        results = [
+            [m["content"].split("\n")[0] for m in r.request.messages if m["role"] == "tool"]
+            for r in server.requests
+        ]
+    assert [found[-1] for found in results[3::2]] == ["two 2", "again 2", "1"]

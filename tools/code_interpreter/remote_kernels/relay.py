@@ -20,7 +20,8 @@ from qwenbelt.tools.code_interpreter.remote_kernels.messages import JsonTranspor
 from qwenbelt.tools.code_interpreter.transport import TransportClosed
 
 _PIECE = 1 << 18
-_HELD = 16 * 1024 * 1024  # bytes of calls that the channel has not taken yet; then it is closed
+# bytes of calls that the channel has not taken yet, more than a cell may send; then it is closed
+_HELD = 80 * 1024 * 1024
 _PACKAGE = "qwenbelt.tools.code_interpreter"
 _FAR_END = f"{_PACKAGE}.inside.far_end"
 OPEN = f"""
