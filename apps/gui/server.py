@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import wrapt
 
 from qwenbelt.agents.sessions.database import is_postgres
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from qwenbelt.apps.gui.replicas.shared_logins import SharedLogins
 
 _IDLE_CHECK = 60.0
-_WARM_SECONDS = 5.0  # nobody has opened the page by then
 _INTERRUPTED_SECONDS = 2
 
 
@@ -259,15 +257,14 @@ def _one_of_several(
 def _lifespan(hub: Any, pages: Sequence[LanguagePage]) -> Any:
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
+        _load_agents()
         resting = asyncio.ensure_future(_rest(hub))
-        warming = asyncio.ensure_future(_warm(hub.in_use))
         others = hub.replica.running() if hub.replica is not None else contextlib.nullcontext()
         try:
             async with others:
                 yield
         finally:
             resting.cancel()
-            warming.cancel()
             for page in pages:
                 await page.end()
             await hub.close()
@@ -276,15 +273,10 @@ def _lifespan(hub: Any, pages: Sequence[LanguagePage]) -> Any:
     return lifespan
 
 
-async def _warm(in_use: asyncio.Event) -> None:
-    """Imports what the first question would wait for, once the first page is there."""
-
-    def load() -> None:
-        from qwenbelt.agents import FnCallAgent  # noqa: F401
-
-    with anyio.move_on_after(_WARM_SECONDS):
-        await in_use.wait()
-    await asyncio.to_thread(load)
+def _load_agents() -> None:
+    """Imports what questions need, before any request: threads that import it at once fail."""
+    from qwenbelt.agents import FnCallAgent  # noqa: F401
+    from qwenbelt.tools import base  # noqa: F401
 
 
 async def _rest(hub: Any) -> None:
