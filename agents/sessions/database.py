@@ -48,6 +48,10 @@ _KEPT = 4  # idle connections to a server that a process keeps
 _made_tables: set[tuple[str, ...]] = set()
 
 
+class SessionBusyError(InputError):
+    """Another process is answering in the session."""
+
+
 def is_postgres(place: str | Path) -> bool:
     """Returns whether a place is the URL of a PostgreSQL database."""
     return str(place).startswith(_POSTGRES)
@@ -213,7 +217,7 @@ class SessionDatabase(StoreTables):
                     (session, turns[-1][0]),
                 )
                 if owners and (process := other_at_work(owners[0][0])):
-                    raise InputError(
+                    raise SessionBusyError(
                         f"The session {session!r} is answering in process {process}.",
                         fix="Wait until that has ended, or ask in a fork of the session.",
                     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import hashlib
 import json
 import re
 import shutil
@@ -20,7 +19,7 @@ import anyio
 from qwenbelt.agents.answers.question import user_message
 from qwenbelt.apps.agent_choice import AgentChoice, function_list, trusted_tools
 from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn, SessionRow
-from qwenbelt.apps.gui.live_turn import LiveTurn, Queued
+from qwenbelt.apps.gui.live_turn import LiveTurn, Queued, ended_well, state_name
 from qwenbelt.apps.gui.own_cells import CELLS, OwnCell, OwnCells
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.apps.timeline import Timeline
@@ -283,7 +282,7 @@ class ChatSession:
         """
         after, before = NO_CODE_YET, self.own_cells.state_after("", NO_CODE_YET)
         for one in self.path():
-            after = _state_name(one)
+            after = state_name(one)
             if one.id == turn.id:
                 break
             if any(event.get("name") == "code_interpreter" for event in one.events):
@@ -353,13 +352,19 @@ class ChatSession:
         if self.replica is not None:
             self.replica.ended(self, live, used)
         else:
-            self._store.add_usage(self.row.user, *used)
-            if not self.gone:
-                self._store.save_turn(live.turn)
+            self._keep(live, used)
         self.revision += 1
         self.notify()
         if not live.lost and (self._urgent or ended_well(live.turn)):
             self._next()  # after a stop or a failure the person decides
+
+    def _keep(self, live: LiveTurn, used: tuple[int, float]) -> None:
+        try:
+            if not self.gone:
+                self._store.save_turn(live.turn)
+            self._store.add_usage(self.row.user, *used)
+        except QwenbeltError as error:  # such as a full disk: the answer is there, until a restart
+            live.turn.events.append({"t": time.monotonic(), **Notice(str(error)).to_dict()})
 
     def stop(self) -> None:
         """Ends the running turn; what it did so far is kept."""
@@ -433,11 +438,6 @@ class ChatSession:
         if self.replica is not None:
             self.replica.files.bring(self.row.id, name)
         return path if path.is_file() and not path.is_symlink() else None
-
-
-def _state_name(turn: ChatTurn) -> str:
-    told = f"{turn.created!r} {turn.question}"
-    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 class SessionRegistry:
@@ -536,7 +536,7 @@ class SessionRegistry:
             await asyncio.wait({running}, timeout=STOP_SECONDS)
         found.rest()
         for turn in found.turns.values():
-            forget_state(_state_name(turn))
+            forget_state(state_name(turn))
         for cell in found.own_cells.cells:
             forget_state(cell.state)
         if self.shared is not None:
@@ -580,11 +580,6 @@ class SessionRegistry:
                 tasks.append(session.live.task)
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_SECONDS)
-
-
-def ended_well(turn: ChatTurn) -> bool:
-    """Returns whether a turn was answered to the end."""
-    return any(r.get("event") == "done" and r.get("reason") == "answer" for r in turn.events)
 
 
 def _next_title(title: str, taken: Collection[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 import time
 import uuid
 from collections.abc import Sequence
@@ -77,3 +78,14 @@ class Queued:
     text: str
     files: list[str]
     id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex[:12])
+
+
+def ended_well(turn: ChatTurn) -> bool:
+    """Returns whether a turn was answered to the end."""
+    return any(r.get("event") == "done" and r.get("reason") == "answer" for r in turn.events)
+
+
+def state_name(turn: ChatTurn) -> str:
+    """Returns the name of the code's variables after a turn; a copy of it has the same."""
+    told = f"{turn.created!r} {turn.question}"
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:32]

@@ -140,6 +140,7 @@ def make_app(
         logins=logins,
     )
     guard.leave = hub.leave
+    guard.ready = hub.replica.is_ready if hub.replica is not None else None
     return guard
 
 

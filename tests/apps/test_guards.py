@@ -182,3 +182,17 @@ def test_room_for_bodies_is_given_back() -> None:
             other(8)
     with room.taking() as take:
         take(10)
+
+
+def test_a_load_balancer_asks_without_a_login() -> None:
+    guard = Guard(APP, {"anna": "correct horse"}, True)
+    http = TestClient(guard, "http://127.0.0.1:7860")
+    assert http.get("/readyz").status_code == 200
+
+    async def away() -> bool:
+        return False
+
+    guard.ready = away
+    assert http.get("/readyz").status_code == 503
+    assert http.get("/healthz").status_code == 200
+    assert http.get("/who").status_code == 401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from qwenbelt import Session
+from qwenbelt import FnCallAgent, Session
 from qwenbelt.agents.sessions.dump import _Store, dump_store, restore_store
-from qwenbelt.apps.gui.kept.store import ChatTurn
+from qwenbelt.apps.gui.hub import SessionRegistry
+from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn
 from qwenbelt.apps.gui.replicas.postgres_store import PostgresChatStore
 from qwenbelt.apps.serve import response_store
 from qwenbelt.apps.serve.response_store import ResponseStore, StoredResponse
 from qwenbelt.core.errors import InputError
+from qwenbelt.testing import Scenario, ScriptedServer
 
 sys.path.append(str(Path(__file__).parents[1] / "documents"))
 from cluster import store_place
@@ -157,3 +160,29 @@ def test_two_replicas_hold_one_turn(database: str) -> None:
     assert there.order(row.id, turn.id, {"action": "send", "body": json.loads("{}")})
     assert [order["action"] for order in there.release(turn, "b")] == ["send"]
     assert not there.order(row.id, turn.id, {"action": "stop", "body": {}})
+
+
+def test_a_full_disk_costs_no_answer_of_the_chat(tmp_path: Path) -> None:
+    store = ChatStore(tmp_path / "page.sqlite")
+    hub = SessionRegistry(store, tmp_path / "sessions")
+    session = hub.open("u", store.new_session("u").id)
+
+    def full(_: object) -> FnCallAgent:
+        (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+        store._db.execute(f"PRAGMA max_page_count = {pages}")
+        return FnCallAgent(llm=server.llm)
+
+    async def asked() -> None:
+        session.start("Tell me.", [], full, None)
+        assert session.live is not None
+        assert session.live.task is not None
+        await session.live.task
+
+    with ScriptedServer(Scenario().answer("So it is. " * 2000), plays=None) as server:
+        asyncio.run(asked())
+    (turn,) = session.path()
+    assert turn.answer.startswith("So it is.")
+    assert session.live is None
+    assert "Make room on the disk" in turn.events[-1]["text"]
+    with pytest.raises(InputError, match="Make room on the disk"):
+        store.save_turn(turn)

@@ -10,7 +10,7 @@ import hmac
 import logging
 import math
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -97,6 +97,7 @@ class Guard:
     """
 
     leave: Callable[[], None] | None = None  # lets open streams end when the server does
+    ready: Callable[[], Awaitable[bool]] | None = None  # whether what the server needs is there
 
     def __init__(
         self,
@@ -161,6 +162,9 @@ class Guard:
         if not _same_origin(request):
             return JSONResponse({"error": "Requests from other sites are refused."}, 403)
         path = request.url.path
+        if path in ("/healthz", "/readyz"):  # a load balancer has no login
+            good = path == "/healthz" or self.ready is None or await self.ready()
+            return JSONResponse({"status": "ok" if good else "not ready"}, 200 if good else 503)
         if path == "/login" and self._accounts:
             return await self._login(request, cookies)
         if self._provider is not None and path in ("/login", BEGIN, DONE):

@@ -11,10 +11,11 @@ from typing import Any
 from qwenbelt.apps.export import as_markdown
 from qwenbelt.apps.gui.drawing.safe_html import RenderContext
 from qwenbelt.apps.gui.drawing.turn_view import TurnView
-from qwenbelt.apps.gui.hub import ChatSession, ended_well
+from qwenbelt.apps.gui.hub import ChatSession
 from qwenbelt.apps.gui.kept.conversation_report import KINDS, conversation_report
 from qwenbelt.apps.gui.kept.shared_page import shared_page
 from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn, SessionRow
+from qwenbelt.apps.gui.live_turn import ended_well
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.core.errors import InputError
 

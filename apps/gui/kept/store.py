@@ -95,14 +95,24 @@ class ChatStore:
 
     def _run(self, sql: str, values: Iterable[Any] = (), *, changed: str = "") -> list[Any]:
         """Runs a statement whose tables are named in brackets; `changed` names a conversation."""
-        with self._lock:
+        with self._lock, self._told():
             return self._db.execute(sql, tuple(values)).fetchall()
 
     @contextlib.contextmanager
     def _alone(self, user: str) -> Iterator[Callable[[str, Iterable[Any]], list[Any]]]:
         """Gives what runs statements while nobody else changes the settings of a user."""
-        with self._lock:
+        with self._lock, self._told():
             yield lambda sql, values: self._db.execute(sql, tuple(values)).fetchall()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise InputError(
+                f"The conversations cannot be used ({error}).",
+                fix="Make room on the disk of the workspace; what was kept before is still there.",
+            ) from error
 
     def rows_of(self, table: str, columns: Sequence[str]) -> list[Any]:
         """Returns all rows of a table."""

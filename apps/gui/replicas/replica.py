@@ -17,6 +17,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
+
+from qwenbelt.agents.sessions.approvals import ApprovalTable
+from qwenbelt.agents.sessions.database import SessionBusyError
 from qwenbelt.agents.sessions.durable import RUN
 from qwenbelt.agents.sessions.session import Session
 from qwenbelt.apps.gui.asking import TurnStarter
@@ -43,6 +47,8 @@ DEAD_SECONDS = 15.0  # without a sign
 PART_SECONDS = 0.2  # between two parts of what turns report
 MOST_TRIES = 4
 _LATER_SECONDS = 2.0
+_READY_SECONDS = 2.0
+_LEAVING_SECONDS = 60.0
 _QUEUE = "queue"
 ORDERED = ("stop", "approve", "queue_now", "queue_take")  # actions of the page that go to the run
 Action = Callable[[ChatSession, dict[str, Any]], Any]
@@ -86,10 +92,18 @@ class Replica:
         self._store = store
         self._name = uuid.uuid4().hex
         self._mine: dict[str, _Mine] = {}
+        self._taken: dict[str, TakenTurn] = {}  # of replicas that died, until they have ended
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stale: dict[str, bool] = {}  # conversations to look at; whether whole
         self._heard = asyncio.Event()
         self._connected = float("inf")  # since when every sign was written
+
+    async def is_ready(self) -> bool:
+        """Returns whether the database answers within two seconds."""
+        with anyio.move_on_after(_READY_SECONDS), contextlib.suppress(QwenbeltError):
+            await asyncio.to_thread(self._store.settings, "")
+            return True
+        return False
 
     # -- as long as the server runs -----------------------------------------------------------
 
@@ -113,7 +127,8 @@ class Replica:
             try:
                 await loop()
             except Exception as error:  # the database may be away: whatever it raises, go on
-                self._connected = float("inf")
+                if loop == self._signing:
+                    self._connected = float("inf")
                 log.warning("%s", one_line(error, 300))
                 await asyncio.sleep(1.0)
 
@@ -124,10 +139,14 @@ class Replica:
             if (session, kept.live.turn.id) not in mine and not kept.live.over:
                 kept.live.lost = True  # it was away for too long: another one goes on
                 self._stop(kept.live)
+        for name, turn in mine:  # it was taken, and the going on failed
+            if name not in self._mine and turn in self._taken:
+                self._go_on(self._taken[turn])
         await self._obey()
         # those who lost the database for a while may sign first when it is back
         if time.monotonic() - self._connected > DEAD_SECONDS:
             for taken in await asyncio.to_thread(self._store.take_over, self._name, DEAD_SECONDS):
+                self._taken[taken.turn] = taken
                 self._go_on(taken)
         await asyncio.sleep(SIGN_SECONDS)
 
@@ -182,10 +201,20 @@ class Replica:
             self.files.bring(session.row.id)
             kept = Session(self._store.place, f"{RUN}{run_id}").open_turns()
             messages = kept[0][2] if kept else asked
-            turn.messages += messages[len(asked) :]
-            return agent.stream(messages, durable=self._store.place, run_id=run_id, **options)
+            # an answer that was recorded is given once more by the run
+            known = messages if not kept or kept[0][1] else messages[:-1]
+            run = agent.stream(messages, durable=self._store.place, run_id=run_id, **options)
+            turn.messages += known[len(asked) :]
+            return run
 
-        return await asyncio.to_thread(begin)
+        deadline = time.monotonic() + _LEAVING_SECONDS
+        while True:
+            try:
+                return await asyncio.to_thread(begin)
+            except SessionBusyError:  # a slow replica that has not noticed yet that it lost the run
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(SIGN_SECONDS / 3)
 
     def ended(self, session: ChatSession, live: LiveTurn, used: tuple[int, float]) -> None:
         """Keeps a turn that has ended here, as soon as the database can be written."""
@@ -209,6 +238,7 @@ class Replica:
                 body = order["body"]
                 session.queue.append(Queued(body["text"], body["files"]))
         self._mine.pop(session.row.id, None)
+        self._taken.pop(turn.id, None)
         self._store.add_usage(session.row.user, *used)
         self._later(asyncio.to_thread(self._tidy, session.row.id, turn.id))
 
@@ -224,6 +254,7 @@ class Replica:
     def _tidy(self, session: str, turn: str) -> None:
         with contextlib.suppress(QwenbeltError):
             Session(self._store.place, f"{RUN}chat-{turn}").clear()
+            ApprovalTable(self._store.place).forget(f"chat-{turn}")  # of a turn that was stopped
             self.files.keep(session)
 
     async def _telling(self) -> None:
@@ -387,6 +418,7 @@ class Replica:
         if state is None or turn is None or turn.events:
             lost = ChatTurn(taken.session, "", id=taken.turn)
             self._store.release(turn or lost, self._name)
+            self._taken.pop(taken.turn, None)
             return
         live = LiveTurn(turn, _here(state.records))
         session.live = live
