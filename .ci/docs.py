@@ -148,7 +148,8 @@ def page_text(path: Path) -> str:
         body = (path.parent / match[1]).read_text(encoding="utf-8")
         return re.sub(r"\A# .*\n", "", body)
 
-    text = text.replace("<!-- house map -->", house_map())
+    if "<!-- house map -->" in text:  # reads every file of the project
+        text = text.replace("<!-- house map -->", house_map())
     parts = FENCE.split(INCLUDE.sub(included, text))
     for place in range(0, len(parts), 2):  # every second part is a code block
         parts[place] = LINK.sub(lambda m: m[1] + staged(path, m[2]) + m[3], parts[place])

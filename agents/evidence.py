@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qwenbelt.agents.prompts import (
+    DATA_BY_CODE,
     EVIDENCE,
     EVIDENCE_ABOVE,
     EVIDENCE_ABOVE_TOO,
@@ -21,15 +22,14 @@ from qwenbelt.agents.prompts import (
     QUESTION,
     UNKNOWN_WORDS,
 )
-from qwenbelt.agents.runtime.kept_views import ALONE, ASKED
+from qwenbelt.agents.runtime.kept_views import ALONE, ASKED, LINES
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import ToolContext
-from qwenbelt.tools.data_files import DATA_SUFFIXES, file_line
+from qwenbelt.tools.data_files import DATA_SUFFIXES, file_line, reading_code
 from qwenbelt.tools.documents.evidence import BUDGET, Evidence, PageEvidence, gather_evidence
 from qwenbelt.tools.documents.sources import SourceBook
 
 SHOWN = "shown"  # in a message's `extra`: pages that stand beside the question
-LINES = "shown_lines"  # and remarks on data files
 _STRETCH = 120  # characters in a row that are worth leaving out
 _LEFT_OUT = "…"
 LONGEST_QUESTION = 2000  # characters that are searched for
@@ -143,16 +143,26 @@ def with_evidence(
     above = ShownPages(messages[:place])
     told = above.tell(evidence)
     remarks = [line for line in lines if not above.has_line(line)]
-    text = _around(question, told, evidence, language, more=more, lines=[*remarks, *failed])
+    lead = _data_by_code(files, tools, language)
+    beside = [*remarks, *(lead if remarks else ()), *failed]
+    text = _around(question, told, evidence, language, more=more, lines=beside)
     notes: dict[str, Any] = {SHOWN: told.shown, LINES: remarks}
     if told.whole != told.parts or remarks != lines:
         alone = told._replace(parts=told.whole, above=[])
         notes[ALONE] = _around(
-            question, alone, evidence, language, more=more, lines=[*lines, *failed]
+            question, alone, evidence, language, more=more, lines=[*lines, *lead, *failed]
         )
     if untrusted is not None:
         untrusted.append("\n\n".join([*told.parts, *remarks]))
     return beside_question(messages, place, text, notes)
+
+
+def _data_by_code(files: Mapping[str, Path], tools: Sequence[str], language: Language) -> list[str]:
+    """Returns how the first data file is read by code, where there is a tool for it."""
+    found = next(((name, path) for name, path in files.items() if _is_data(path)), None)
+    if found is None or "code_interpreter" not in tools:
+        return []
+    return [DATA_BY_CODE[language].format(read=reading_code(*found))]
 
 
 def beside_question(

@@ -211,16 +211,39 @@ EMPTY_RESULT: dict[Language, str] = {
     "zh": "（工具已运行，没有输出。）",
 }
 
+# the question comes last again; without it small models make the same call once more
+AFTER_RESULTS: dict[Language, str] = {
+    "en": "Answer the question from this result, in the form that it asks for, or else in one or "
+    "two sentences; call another tool only if it is not enough. Question: {question}",
+    "zh": "请根据以上结果按问题要求的格式回答，没有要求时用一两句话；只有结果还不够时才再调用工具。"
+    "问题：{question}",
+}
+
+# small models give a figure for a table of which they saw one row
+DATA_UNREAD: dict[Language, str] = {
+    "en": "You have not read the file: only its first row is shown here. Call code_interpreter "
+    "with code that reads it and prints what is asked. Question: {question}",
+    "zh": "你还没有读取文件：这里只显示了它的第一行。请调用 code_interpreter，"
+    "用代码读取文件并打印出所求的结果。问题：{question}",
+}
+
 EMPTY_REPLY: dict[Language, str] = {
     "en": "Your reply was empty. Answer the question or call a tool.",
     "zh": "你的回复是空的。请回答问题或调用工具。",
 }
 
 ENDLESS_REPLY: dict[Language, str] = {
-    "en": "Your reply repeated the same words without end and was stopped. Answer briefly. Do not \
-write out data: tools read files by their names.",
-    "zh": "你的回复不停地重复相同的内容，已被中止。请简短作答。\
-不要逐项写出数据：工具可按文件名读取文件。",
+    "en": "Your reply repeated the same words without end and was stopped. Try again, briefly. \
+Read data from its file instead of writing it out.",
+    "zh": "你的回复不停地重复相同的内容，已被中止。请重新简短作答。\
+数据请从文件中读取，不要逐项写出。",
+}
+
+# without it small models draw and add up the one row that they see
+DATA_BY_CODE: dict[Language, str] = {
+    "en": "The other rows are in the file. Call code_interpreter with code that begins with \
+`{read}` and prints what is asked.",
+    "zh": "其余各行在文件中。请调用 code_interpreter，代码以 `{read}` 开头，并打印出所求的结果。",
 }
 
 EVIDENCE: dict[Language, str] = {

@@ -42,6 +42,18 @@ def is_uncited(text: str, files: Iterable[str | Path]) -> bool:
     return CITATION.search(text) is None and not abstains(text)
 
 
+def is_unread(text: str, files: Iterable[str | Path], messages: Iterable[Any]) -> bool:
+    """Returns whether an answer has figures about a table that no call of the run has read."""
+    from qwenbelt.tools.data_files import DATA_SUFFIXES
+
+    tables = any(Path(str(file)).suffix.lower() in DATA_SUFFIXES for file in files)
+    called = any(
+        message["role"] == "function" and (message.get("extra") or {}).get("ok", True)
+        for message in messages
+    )
+    return tables and not called and any(c.isdigit() for c in text)
+
+
 def answer_json(answer: LongDocumentAnswer) -> dict[str, Any]:
     """Returns an answer as values that JSON can hold."""
     return {

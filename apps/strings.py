@@ -166,6 +166,10 @@ _TEXTS = {
         "This answer cites no passage of the files: nothing in it was checked.",
         "该回答没有引用文件中的任何段落：其内容未经核实。",
     ),
+    "unread_table": (
+        "No tool has read the table: the figures of this answer were not computed.",
+        "没有工具读取过该表格：回答中的数字未经计算。",
+    ),
     "nothing_waits": ("No run waits for an approval.", "没有运行在等待批准。"),
     "approval_given": (
         "Allowed {count} in the run {run}. Its command, given again, goes on.",
@@ -175,6 +179,7 @@ _TEXTS = {
         "Refused {count} in the run {run}. Its command, given again, goes on.",
         "已拒绝运行 {run} 中的 {count} 个调用。再次执行同一命令即可继续。",
     ),
+    "made_files": ("Files: {paths}", "文件：{paths}"),
     "stopped": ("Stopped: {detail}", "已停止：{detail}"),
     "chat_goes_on": ("Going on with: {question}", "继续回答：{question}"),
     "interrupted": ("Interrupted.", "已中断。"),

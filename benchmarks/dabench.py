@@ -123,8 +123,10 @@ def play(
             agent = FnCallAgent(
                 [table_columns, interpreter], llm, code_mode=code_mode, budget=budget
             )
+            agent.evidence_first = True  # as `qwenbelt run -f` asks
             try:
-                result = agent.ask(asked(row), folder=folder, session=own)
+                files = [path] if spec else []
+                result = agent.ask(asked(row), files, folder=folder, session=own)
             except QwenbeltError as error:  # a question that fails is wrong; the next is asked
                 result = Result(text=str(error))
             requests += sum(isinstance(event, ModelFinished) for event in result.trace)
@@ -158,7 +160,8 @@ def main() -> None:
     for code_mode in (False, True):
         asked_with = {"code_mode": code_mode, "seconds": options.seconds}
         found = play(rows, options.data, options.model, **asked_with)
-        name, mode = Path(options.model).name or "oracle", "on" if code_mode else "off"
+        name = options.model.partition("@")[0].rpartition("/")[2] or "oracle"
+        mode = "on" if code_mode else "off"
         print(
             f"| {name} | {mode} | {found['asked']} | "
             f"{found['right']} ({found['right'] / found['asked']:.0%}) | {found['requests']} | "

@@ -39,6 +39,7 @@ _NAMES = {
 _EXACT = {"string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,)}
 _COMBINED = frozenset(("$ref", "allOf", "anyOf", "oneOf"))
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
+_NULL = {"type": "null"}
 _NULLS = ("null", "none", "nil")
 
 
@@ -65,6 +66,32 @@ def json_schema(parameters: Any) -> dict[str, Any]:
         if entry.get("required"):
             required.append(entry["name"])
     return {"type": "object", "properties": properties, "required": required}
+
+
+def told_schema(schema: Schema, depth: int = 0) -> Schema:
+    """Returns a schema as a model is told it: what is null when it is left out is not null too.
+
+    That is how pydantic writes each optional argument. It costs a fifth of the tokens of a chart's
+    declaration, and small models copy it into their calls.
+    """
+    properties = schema.get("properties")
+    if depth > _DEEPEST or not isinstance(properties, dict):
+        return schema
+    return {**schema, "properties": {k: _without_null(v, depth) for k, v in properties.items()}}
+
+
+def _without_null(entry: Any, depth: int) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    if "default" in entry and entry["default"] is None:
+        entry = {k: v for k, v in entry.items() if k != "default"}
+        union = entry.get("anyOf")
+        kept = [one for one in union if one != _NULL] if isinstance(union, list) else []
+        if len(kept) == 1 and isinstance(kept[0], dict):
+            entry = {**kept[0], **{k: v for k, v in entry.items() if k != "anyOf"}}
+        elif kept:
+            entry = {**entry, "anyOf": kept}
+    return told_schema(entry, depth + 1)
 
 
 # -- what a schema allows ---------------------------------------------------------------------

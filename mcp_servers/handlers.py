@@ -21,8 +21,11 @@ from qwenbelt.core.texts import Texts
 
 if TYPE_CHECKING:
     from qwenbelt.mcp_servers.service import McpService, PromptText
+    from qwenbelt.mcp_servers.tasks import TaskBook
     from qwenbelt.tools.operation import Media, Operation, OperationCall, OperationResult
 
+TASKS = "io.modelcontextprotocol/tasks"
+_CLIENT = "io.modelcontextprotocol/clientCapabilities"
 log = logging.getLogger("qwenbelt.mcp")
 INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32600, -32601, -32602, -32603
 _MOST_VALUES = 100  # of a completion, by the specification
@@ -70,8 +73,17 @@ class McpHandlers:
             "prompts/list": self._list_prompts,
             "prompts/get": self._get_prompt,
         }
-        if any(template.complete for template in service.templates):
+        completing = [
+            *(t.complete for t in service.templates),
+            *(p.complete for p in service.prompts),
+        ]
+        if any(completing):
             self.methods["completion/complete"] = self._complete
+        if service.tasks:
+            self.methods["tasks/get"] = self._look_at_task
+            self.methods["tasks/cancel"] = self._cancel_task
+            self.methods["tasks/update"] = self._update_task
+        self._tasks: TaskBook | None = None
 
     def capabilities(self) -> dict[str, Any]:
         """Returns what the server offers, as the handshake tells it."""
@@ -82,6 +94,8 @@ class McpHandlers:
         }
         if "completion/complete" in self.methods:
             found["completions"] = {}
+        if self._service.tasks:
+            found["extensions"] = {TASKS: {}}
         return found
 
     def handle(self, method: str, params: Mapping[str, Any], call: OperationCall) -> dict[str, Any]:
@@ -133,6 +147,12 @@ class McpHandlers:
             arguments = operation.Arguments.model_validate(given or {})
         except ValueError as error:
             return _failed_result(f"Wrong arguments for {name}: {_wrong_arguments(error)}")
+        if operation.long and self._service.tasks and understands_tasks(params):
+            begun = self._book().begin(call, lambda own: self._done(operation, arguments, own))
+            return begun or _failed_result("Too many of your tasks are running.")
+        return self._done(operation, arguments, call)
+
+    def _done(self, operation: Operation, arguments: Any, call: OperationCall) -> dict[str, Any]:
         try:
             reply = operation.run(self._service.engine, arguments, call)
             return _call_result(reply, call.language)
@@ -141,6 +161,35 @@ class McpHandlers:
         except Exception as error:  # the client gets one line, the log gets the rest
             log.exception("%s failed", operation.name)
             return _failed_result(f"{operation.name} failed inside: {type(error).__name__}.")
+
+    def _book(self) -> TaskBook:
+        from qwenbelt.mcp_servers.tasks import TaskBook
+
+        with self._lock:
+            if self._tasks is None:
+                self._tasks = TaskBook()
+            return self._tasks
+
+    def busy(self) -> bool:
+        """Returns whether a task is running."""
+        return self._tasks is not None and self._tasks.busy()
+
+    def _look_at_task(self, params: Mapping[str, Any], call: OperationCall) -> dict[str, Any]:
+        number = _text_of(params, "taskId")
+        found = self._book().look(call.client, number)
+        if found is None:
+            raise ProtocolFault(INVALID_PARAMS, f"Task not found: {one_line(number, 100)}")
+        return found
+
+    def _cancel_task(self, params: Mapping[str, Any], call: OperationCall) -> dict[str, Any]:
+        number = _text_of(params, "taskId")
+        if not self._book().cancel(call.client, number):
+            raise ProtocolFault(INVALID_PARAMS, f"Task not found: {one_line(number, 100)}")
+        return {}
+
+    def _update_task(self, params: Mapping[str, Any], call: OperationCall) -> dict[str, Any]:
+        self._look_at_task(params, call)
+        raise ProtocolFault(INVALID_PARAMS, "The task asks for nothing.")
 
     def _list_resources(self, params: Mapping[str, Any], call: OperationCall) -> dict[str, Any]:
         found = [
@@ -164,13 +213,17 @@ class McpHandlers:
     def _read_resource(self, params: Mapping[str, Any], call: OperationCall) -> dict[str, Any]:
         uri = _text_of(params, "uri")
         try:
-            mime_type, text = self._read(uri)
+            mime_type, read = self._read(uri)
         except QwenbeltError as error:
             raise ProtocolFault(INVALID_PARAMS, str(error), {"uri": uri}) from error
-        contents = [{"uri": uri, "mimeType": mime_type, "text": visible_text(text)}]
-        return {"contents": contents, **_PASSING}
+        content = {"uri": uri, "mimeType": mime_type}
+        if isinstance(read, bytes):
+            content["blob"] = base64.b64encode(read).decode("ascii")
+        else:
+            content["text"] = visible_text(read)
+        return {"contents": [content], **_PASSING}
 
-    def _read(self, uri: str) -> tuple[str, str]:
+    def _read(self, uri: str) -> tuple[str, str | bytes]:
         for resource in self._service.resources():
             if resource.uri == uri:
                 return resource.mime_type, resource.read()
@@ -189,6 +242,10 @@ class McpHandlers:
         for template in self._service.templates:
             if template.uri == asked.get("uri") and template.complete is not None:
                 found = list(template.complete(_text_of(argument, "value")))
+        for prompt in self._service.prompts:
+            if prompt.name == asked.get("name") and prompt.complete is not None:
+                given = _text_of(argument, "name"), _text_of(argument, "value")
+                found = list(prompt.complete(*given))
         values = found[:_MOST_VALUES]
         more = {"total": len(found), "hasMore": len(found) > len(values)}
         return {"completion": {"values": values, **more}}
@@ -199,14 +256,32 @@ class McpHandlers:
     def _get_prompt(self, params: Mapping[str, Any], call: OperationCall) -> dict[str, Any]:
         prompt = next((p for p in self._service.prompts if p.name == params.get("name")), None)
         arguments = params.get("arguments") or {}
-        given = str(arguments.get(prompt.argument, "")) if prompt else ""
-        if prompt is None or (prompt.argument and not given):
+        if not isinstance(arguments, Mapping):
+            raise ProtocolFault(INVALID_PARAMS, "The arguments must be an object.")
+        given = [str(arguments.get(name) or "") for name in prompt.arguments] if prompt else []
+        if prompt is None or not all(given):
             raise ProtocolFault(
                 INVALID_PARAMS, "There is no such prompt, or its argument is missing."
             )
-        content = {"type": "text", "text": prompt.make(given)}
-        messages = [{"role": "user", "content": content}]
+        made = prompt.make(*given)
+        messages = [
+            {
+                "role": "user",
+                "content": {"type": "text", "text": part}
+                if isinstance(part, str)
+                else _content_block(part),
+            }
+            for part in ([made] if isinstance(made, str) else made)
+        ]
         return {"description": prompt.description, "messages": messages}
+
+
+def understands_tasks(params: Mapping[str, Any]) -> bool:
+    """Returns whether the client of a request says that it can be answered with a task."""
+    place: Any = params
+    for key in ("_meta", _CLIENT, "extensions"):
+        place = place.get(key) if isinstance(place, Mapping) else None
+    return isinstance(place, Mapping) and TASKS in place
 
 
 def _text_of(params: Mapping[str, Any], name: str) -> str:
@@ -226,8 +301,8 @@ def _wrong_arguments(error: ValueError) -> str:
 
 def _declared_prompt(prompt: PromptText) -> dict[str, Any]:
     found: dict[str, Any] = {"name": prompt.name, "description": prompt.description}
-    if prompt.argument:
-        found["arguments"] = [{"name": prompt.argument, "required": True}]
+    if prompt.arguments:
+        found["arguments"] = [{"name": name, "required": True} for name in prompt.arguments]
     return found
 
 

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
-    from qwenbelt.tools.operation import Operation
+    from qwenbelt.tools.operation import Media, Operation
 
 
 @dataclass(frozen=True)
 class TextResource:
-    """A resource: a text under a URI.
+    """A resource: a text, or bytes, under a URI.
 
     Attributes:
-        read: returns the text now.
+        read: returns it now.
     """
 
     uri: str
     name: str
     description: str
     mime_type: str
-    read: Callable[[], str]
+    read: Callable[[], str | bytes]
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,20 @@ class TextTemplate:
 
 @dataclass(frozen=True)
 class PromptText:
-    """A prompt with at most one argument.
+    """A prompt.
 
     Attributes:
-        argument: the argument's name, or "".
-        make: returns the prompt's text.
+        arguments: the names of its arguments, all of them required.
+        make: gets their values in this order and returns what the user says: a text, or texts and
+            files.
+        complete: gives values of an argument that begin as typed.
     """
 
     name: str
     description: str
-    argument: str
-    make: Callable[[str], str]
+    arguments: tuple[str, ...]
+    make: Callable[..., str | Sequence[str | Media]]
+    complete: Callable[[str, str], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class McpService:
         instructions: for the model, about the server as a whole.
         open_world: whether the tools reach beyond what the server holds.
         declared: gives the list of tools without importing the operations, where it is kept.
+        tasks: whether some of them may go on as tasks.
     """
 
     name: str
@@ -80,6 +84,7 @@ class McpService:
     open_world: bool = False
     close: Callable[[], None] = field(default=lambda: None)
     declared: Callable[[], list[dict[str, Any]]] | None = None
+    tasks: bool = False
 
 
 def begun_names(names: Iterable[Any], begun: str) -> list[str]:

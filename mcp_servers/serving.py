@@ -21,6 +21,7 @@ from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.language import user_language
 from qwenbelt.mcp_servers.handlers import (
     INTERNAL_ERROR,
+    TASKS,
     McpHandlers,
     ProtocolFault,
     package_version,
@@ -31,6 +32,12 @@ from qwenbelt.tools.operation import OperationCall
 
 _THREADS = 64
 Context = ServerRequestContext[Any, Any]
+
+
+class _TaskParams(types.RequestParams):
+    """What a request about a task tells; the handlers read the rest of it themselves."""
+
+
 # the SDK wants the class of the parameters of each method
 _PARAMETERS: dict[str, Any] = {
     "tools/list": types.PaginatedRequestParams,
@@ -41,6 +48,9 @@ _PARAMETERS: dict[str, Any] = {
     "prompts/list": types.PaginatedRequestParams,
     "prompts/get": types.GetPromptRequestParams,
     "completion/complete": types.CompleteRequestParams,
+    "tasks/get": _TaskParams,
+    "tasks/cancel": _TaskParams,
+    "tasks/update": _TaskParams,
 }
 
 
@@ -66,6 +76,8 @@ def build_server(
         instructions=service.instructions or None,
     )
     chosen = of_user or (lambda subject: contextlib.nullcontext(handlers))
+    if service.tasks:
+        server.extensions[TASKS] = {}
     for method in handlers.methods:
         handler = _in_thread(chosen, method, threads, write_scope)
         server.add_request_handler(method, _PARAMETERS[method], handler)

@@ -75,7 +75,7 @@ def service(
             PromptText(
                 "mcp-demo",
                 "Seed the database with data on a topic and show what can be done with it",
-                "topic",
+                ("topic",),
                 lambda topic: _DEMO.format(topic=topic),
             ),
         ),

@@ -222,18 +222,21 @@ def _end_sessions(names: Iterable[str]) -> None:
 
 
 def service(
-    folders: Sequence[Path] = (), index: Path | None = None, names: Sequence[str] = TOOLS
+    folders: Sequence[Path] = (),
+    index: Path | None = None,
+    names: Sequence[str] = TOOLS,
+    offered: Sequence[Operation] = (),
 ) -> McpService:
-    """Returns the service of the pack's tools.
+    """Returns the service of the pack's tools, and of further operations.
 
     Raises:
         ConfigError: a folder does not exist.
     """
     toolbox = Toolbox(folders, index)
-    load = _made_once(lambda: _operations(toolbox, names))
+    load = _made_once(lambda: [*_operations(toolbox, names), *offered])
     # the tools need qwen-agent, which takes seconds to import: the handshake need not wait for it
     threading.Thread(target=load, daemon=True).start()
-    return McpService("qwenbelt-toolbox", "Toolbox", toolbox, load, INSTRUCTIONS)
+    return McpService("qwenbelt-toolbox", "Toolbox", toolbox, load, INSTRUCTIONS, tasks=True)
 
 
 def _made_once(make: Callable[[], list[Operation]]) -> Callable[[], list[Operation]]:
@@ -269,6 +272,7 @@ def command(
     index: Path | None,
     chosen: tuple[str, ...],
     http: HttpOptions | None,
+    offered: Sequence[Operation] = (),
 ) -> None:
     """Serve the code interpreter, document search and charts; FOLDERs hold the documents."""
     if http is not None and http.workers > 1:
@@ -281,13 +285,13 @@ def command(
 
     def make(user: str | None) -> McpService:
         if user is None:
-            return service(folders, index, chosen or TOOLS)
+            return service(folders, index, chosen or TOOLS, offered)
         own = [folder / user for folder in folders]
         for folder in own:
             folder.mkdir(mode=0o700, exist_ok=True)
         kept = load_settings().workspace / "mcp" / "users"
         kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return service(own, kept / f"{user}.db", chosen or TOOLS)
+        return service(own, kept / f"{user}.db", chosen or TOOLS, offered)
 
     serve_service(make, http)
 

@@ -44,6 +44,9 @@ class _Open:
     service: McpService
     calls: int = 0
 
+    def is_idle(self) -> bool:
+        return not self.calls and not self.handlers.busy()
+
 
 class UserServices:
     """The services of the users that are here; those that nobody uses are closed.
@@ -68,8 +71,9 @@ class UserServices:
                 found = self._open[name] = _Open(McpHandlers(service), service)
             self._open.move_to_end(name)
             found.calls += 1
-            idle = [key for key, entry in self._open.items() if not entry.calls]
-            gone = [self._open.pop(key) for key in idle[: max(0, len(self._open) - _MOST_OPEN)]]
+            many = len(self._open) - _MOST_OPEN
+            idle = [key for key, entry in self._open.items() if many > 0 and entry.is_idle()]
+            gone = [self._open.pop(key) for key in idle[: max(0, many)]]
         try:
             for entry in gone:
                 entry.service.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,25 @@ def file_line(name: str, path: Path) -> str:
         ", ".join(one_line(cell, LONGEST_CELL) for cell in body[0][:MOST_COLUMNS]) if body else ""
     )
     return f"{name}: {count - 1} rows; columns {columns}{more}; first row: {first}"
+
+
+def reading_code(name: str, path: Path) -> str:
+    """Returns the Python line that reads a data file as people usually do it.
+
+    Args:
+        name: of the file, as code finds it.
+        path: where it is, to see its encoding and what parts its cells.
+    """
+    if path.suffix.lower() == ".xlsx":
+        return f"import pandas as pd; df = pd.read_excel({name!r})"
+    encoding, delimiter = "utf-8", ","
+    with contextlib.suppress(OSError):
+        encoding = _file_encoding(path)
+        with path.open(encoding=encoding, errors="replace", newline="") as stream:
+            delimiter = _csv_delimiter(stream.read(8192), path)
+    more = f", sep={delimiter!r}" if delimiter != "," else ""
+    more += "" if encoding.startswith("utf-8") else f", encoding={encoding!r}"
+    return f"import pandas as pd; df = pd.read_csv({name!r}{more})"
 
 
 def read_rows(path: Path, limit: int = SAMPLE_ROWS) -> tuple[list[list[str]], int]:

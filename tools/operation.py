@@ -91,6 +91,7 @@ class Operation:
         read_only: has no side effect.
         idempotent: doing it twice does no more than doing it once.
         destructive: may delete or overwrite.
+        long: takes so long that clients may have it as a task.
     """
 
     name: str
@@ -102,3 +103,4 @@ class Operation:
     read_only: bool = False
     idempotent: bool = False
     destructive: bool = False
+    long: bool = False

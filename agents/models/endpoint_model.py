@@ -128,6 +128,11 @@ class Model(Protocol):
         """Whether thinking is switched off."""
         ...
 
+    @property
+    def is_led(self) -> bool:
+        """Whether it is told after each result what it was asked: small models lose sight of it."""
+        ...
+
     def adapt(self, error: EndpointError, request: Request) -> str:
         """Changes how requests are written after a refusal; returns what changed, or ""."""
         ...
@@ -199,6 +204,15 @@ class EndpointModel:
             raise ConfigError("The embedded engine has no Responses API.", fix='Leave "api" out.')
         keeps = self.dialect.name == "dashscope" and self.generate_cfg.get("cache") != "off"
         return responses.ResponsesApi(builtin, keeps=keeps)
+
+    @property
+    def is_led(self) -> bool:
+        """Whether it is told after each result what it was asked.
+
+        Qwen2.5-Coder 1.5B makes the same call again until it is stopped. Templates of other
+        families (Mistral's) refuse a message of the user there.
+        """
+        return self.dialect.name in SMALL_MODELS and "qwen" in self.name.lower()
 
     @property
     def thinks_not(self) -> bool:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from qwenbelt.agents.models.deltas import CallDelta, Text, Thought, WirePiece
 
 _PROBE = 24  # characters at the end whose last occurrence before tells the period
-_TIMES = 4  # how often the same must be repeated, whatever its length
-WORDS = 1000  # characters of repeated words: no end will come
+_TIMES = 5  # how often the same must be repeated, whatever its length
+WORDS = 500  # characters of repeated words: no end will come
 SIGNS = 4000  # of repeated signs: rulers, empty cells and rows of zeros may be meant
 _DISTINCT = 4  # characters from which a repeated part counts as words
-_LOOK_EVERY = 400
+_LOOK_EVERY = 250
 SMALL_MODELS = ("llamacpp", "ollama", "local")  # dialects
 
 

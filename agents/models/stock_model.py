@@ -28,7 +28,7 @@ class StockModel:
         self.name = str(getattr(llm, "model", "") or type(llm).__name__)
         self.url = f"qwen-agent:{getattr(llm, 'model_type', '') or type(llm).__name__}"
         self.codec = codec_for(form if form == "react" else "native")
-        self.thinks_not = False
+        self.thinks_not = self.is_led = False
         self.max_retries = 0  # it retries by itself
 
     def adapt(self, error: EndpointError, request: Request) -> str:

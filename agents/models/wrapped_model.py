@@ -51,6 +51,11 @@ class WrappedModel:
         """Whether thinking is switched off."""
         return self.current.thinks_not
 
+    @property
+    def is_led(self) -> bool:
+        """Whether it is told after each result what it was asked."""
+        return self.current.is_led
+
     def __getattr__(self, name: str) -> Any:
         """Forwards what only some models have, such as `known`, `dialect` and `picture_rule`."""
         if name.startswith("_"):

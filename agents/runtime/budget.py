@@ -19,6 +19,8 @@ from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import Language
 from qwenbelt.core.settings import load_settings
 
+_GRACE = 60.0  # seconds for the answer, once the time of a run has passed
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -30,7 +32,7 @@ class Budget:
         tokens: input and output tokens together, as the endpoint counts them; looked at between
             model calls, as `money` is.
         seconds: wall time; tools that run when it has passed are stopped, and the model is told
-            to answer.
+            to answer. A reply that goes on a minute later is cut off.
         money: in the currency of `prices`.
         prices: money for a million input tokens and a million output tokens; without it what
             `agents.prices` knows of the model.
@@ -183,6 +185,11 @@ class Spending:
         """Returns the seconds that the budget still allows; None for any number."""
         most = self.budget.seconds
         return None if most is None else max(0.0, self._started + most - time.monotonic())
+
+    def reply_seconds(self) -> float | None:
+        """Returns how long a reply may still take; None for any time."""
+        most = self.budget.seconds
+        return None if most is None else self._started + most + _GRACE - time.monotonic()
 
     def add_tokens(self, tokens: Tokens) -> float | None:
         """Counts the tokens of a reply; returns their cost when prices are known."""

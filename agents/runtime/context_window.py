@@ -20,7 +20,7 @@ from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model, Request
 from qwenbelt.agents.prompts import LEFT_OUT, SHORTENED, SUMMARY, SUMMARY_REQUEST
 from qwenbelt.agents.runtime.history import History
-from qwenbelt.agents.runtime.kept_views import ALONE, ASKED
+from qwenbelt.agents.runtime.kept_views import ALONE, ASKED, LINES
 from qwenbelt.core.errors import EndpointError
 from qwenbelt.core.events import HistoryCompacted
 from qwenbelt.core.language import Language
@@ -33,7 +33,7 @@ TOKENS_PER_PICTURE = 1000
 # (`benchmarks/context_price.py compaction`: a chat costs a quarter less than with .75 for both)
 _ROOM, _ROOM_LOST = 0.5, 0.75
 _LEAST, _MOST = 0.6, 4.0  # how far the endpoint's count is believed against our estimate
-_OF_PASSAGES = (ASKED, ALONE, "shown", "shown_lines")
+_OF_PASSAGES = (ASKED, ALONE, "shown", LINES)
 _KEPT = 200  # characters of a shortened result
 _WINDOW = re.compile(
     r"(?:context (?:length|size|window)|model length|input length|n_ctx)\D{0,40}?(\d{3,8})", re.I

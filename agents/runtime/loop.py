@@ -44,10 +44,11 @@ from qwenbelt.agents.runtime.hooked import (
     hooked_reply,
     hooked_request,
 )
+from qwenbelt.agents.runtime.leading import Lead
 from qwenbelt.agents.runtime.outcome import CallOutcome
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.prefixes import PrefixWatch
-from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, ending_of
+from qwenbelt.agents.runtime.reply_ends import WHOLE, EndpointWays, ending_of, in_time
 from qwenbelt.agents.runtime.reply_telling import ReplyTelling
 from qwenbelt.agents.runtime.scheduler import Scheduler, SchedulerContext, same_call
 from qwenbelt.agents.runtime.tool_arguments import with_references
@@ -104,8 +105,7 @@ class AgentLoop:
         self.plan = plan
         self._emit = emit
         self._asked = asked
-        self._turn = 0
-        self._unusable = 0
+        self._turn = self._unusable = 0
         self._farewell: Ending | None = None
         self._sent: list[str] = []  # by the person, while the run goes on
         self._parting = LAST_CALL[plan.language]
@@ -117,6 +117,7 @@ class AgentLoop:
         self._own_artifacts = plan.artifacts is None
         self._artifacts = plan.artifacts or ArtifactStore(plan.folder)
         self._tools = dict(plan.tools)
+        self._lead = Lead(plan.model, self._tools, plan.language)
         self._labels = ConversationLabels(
             lambda: self.history.messages[: self.history.given],
             self._tools,
@@ -128,8 +129,7 @@ class AgentLoop:
         self._stale = False  # whether tools have changed since they were declared
         self._window = Window(plan.max_input_tokens, plan.language, self._artifacts.keep)
         self._incoming: _Incoming | None = None
-        self._ways = EndpointWays()
-        self._telling = ReplyTelling(emit, plan.hooks)
+        self._ways, self._telling = EndpointWays(), ReplyTelling(emit, plan.hooks)
         self._answer_text: str | None = None
         depth = plan.parent.depth + 1 if plan.parent is not None else 0
         self._as_parent = ParentRun(emit, asked, self._spending, plan.policy, depth)
@@ -275,9 +275,10 @@ class AgentLoop:
         name, times = self._spending.repeated(reply.calls, outcomes)
         if times:
             words = {"name": name, "times": times}
-            language = self.plan.language
-            self._farewell = Ending("loop", REPEATED[language].format(**words))
-            self._parting = LOOPING[language].format(**words)
+            self._farewell = Ending("loop", REPEATED[self.plan.language].format(**words))
+            self._parting = LOOPING[self.plan.language].format(**words)
+        elif said := self._lead.after_results(self.history):
+            self.history.instruct(said)
         return None
 
     def _answered(self, reply: ModelReply, last: Ending | None) -> Ending | None:
@@ -285,7 +286,8 @@ class AgentLoop:
             return self._typed_answer(self.typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
-        ending = ending_of(reply, self._unusable, self.plan.language)
+        unread = "" if last else self._lead.unread(self.history)
+        ending = ending_of(reply, self._unusable, self.plan.language, unread)
         if isinstance(ending, Ending):
             return ending
         self._unusable += 1
@@ -386,7 +388,7 @@ class AgentLoop:
         started = time.monotonic()
         self._emit(ModelStarted(self._turn, started))
         try:
-            async with aclosing(self._replying.pieces(request)) as pieces:  # type: ignore[type-var]
+            async with aclosing(in_time(self._replying.pieces(request), self._spending)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     self._ways.note(piece)
                     self._telling.note(piece, self._turn)
@@ -406,8 +408,7 @@ class AgentLoop:
         finally:
             incoming.close()
         reason = reply.finish_reason or "stop"
-        now = time.monotonic()
-        finished = ModelFinished(self._turn, started, reply.first_token, now, reason)
+        finished = ModelFinished(self._turn, started, reply.first_token, time.monotonic(), reason)
         self._telling.finished(finished)
         if reply.tokens is not None:
             self._window.learn(reply.tokens)

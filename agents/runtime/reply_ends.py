@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
+import anyio
+
 from qwenbelt.agents.models.codecs import SoFar
-from qwenbelt.agents.models.deltas import CallDelta, ModelReply, Thought, WirePiece
+from qwenbelt.agents.models.deltas import CallDelta, Finish, ModelReply, Thought, WirePiece
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.prompts import EMPTY_REPLY, ENDLESS_REPLY
-from qwenbelt.agents.runtime.budget import Ending
+from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.core.language import Language
 
 WHOLE = ("", "stop", "tool_calls")  # reasons for the end of a reply that is whole
+_OUT_OF_TIME = "out_of_time"
 MAX_UNUSABLE = 2  # replies without an answer that are asked for again
+
+
+def in_time(pieces: AsyncIterator[WirePiece], spending: Spending) -> AsyncIterator[WirePiece]:
+    """Returns the pieces of a reply, cut off when the run has no time left for one."""
+    return pieces if spending.reply_seconds() is None else _in_time(pieces, spending)
+
+
+async def _in_time(
+    pieces: AsyncIterator[WirePiece], spending: Spending
+) -> AsyncGenerator[WirePiece, None]:
+    async with aclosing(pieces):  # type: ignore[type-var]
+        while True:
+            with anyio.move_on_after(max(spending.reply_seconds() or 0.0, 0.0)) as moved_on:
+                try:
+                    piece = await anext(pieces)
+                except StopAsyncIteration:
+                    return
+            if moved_on.cancelled_caught:
+                yield Finish(_OUT_OF_TIME)
+                return
+            yield piece
 
 
 def cut_ending(reason: str) -> Ending:
@@ -22,17 +47,22 @@ def cut_ending(reason: str) -> Ending:
         return Ending("length", "the reply was cut off")
     if reason == "content_filter":
         return Ending("content_filter", "the endpoint's content filter stopped the reply")
+    if reason == _OUT_OF_TIME:
+        return Ending("seconds", "the time of the run has passed in the middle of a reply")
     word = "".join(c if c.isalnum() or c in "_-" else "_" for c in reason)[:40]
     return Ending(word, f"the endpoint ended the reply with the reason {word}")
 
 
-def ending_of(reply: ModelReply, unusable: int, language: Language) -> Ending | str:
+def ending_of(
+    reply: ModelReply, unusable: int, language: Language, unread: str = ""
+) -> Ending | str:
     """Returns the end of a run by a reply without calls, or what the model is told to write again.
 
     Args:
         reply: the reply.
         unusable: how many such replies the run had that were no answer.
         language: of what the model is told.
+        unread: what it is told when it should have read something first, once.
     """
     again = unusable < MAX_UNUSABLE
     if reply.endless:
@@ -41,7 +71,7 @@ def ending_of(reply: ModelReply, unusable: int, language: Language) -> Ending | 
     if reply.finish_reason not in WHOLE:
         return cut_ending(reply.finish_reason)
     if reply.text.strip():
-        return Ending("answer")
+        return unread if unread and not unusable else Ending("answer")
     return EMPTY_REPLY[language] if again else Ending("answer", "the model's reply was empty")
 
 

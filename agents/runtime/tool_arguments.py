@@ -17,7 +17,7 @@ from qwenbelt.agents.prompts import RESULT_OF_A_CALL
 from qwenbelt.core.errors import ToolError, one_line
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import Language
-from qwenbelt.core.schemas import coerced_arguments, json_schema
+from qwenbelt.core.schemas import coerced_arguments, json_schema, told_schema
 from qwenbelt.tools.base import Tool, loads_arguments
 
 
@@ -129,7 +129,7 @@ def tool_declaration(tool: Any) -> dict[str, Any]:
     return {
         "name": function["name"],
         "description": function["description"],
-        "parameters": json_schema(function["parameters"]),
+        "parameters": told_schema(json_schema(function["parameters"])),
     }
 
 

@@ -119,6 +119,11 @@ class RecordedModel(WrappedModel):
         """There are no thoughts in the record."""
         return True
 
+    @property
+    def is_led(self) -> bool:
+        """Nothing is asked of it."""
+        return False
+
     def adapt(self, error: EndpointError, request: Request) -> str:
         """There is nothing to change."""
         return ""

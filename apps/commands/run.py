@@ -56,7 +56,7 @@ def run(
     """
     from qwenbelt.agents.answers.typed import answer_schema
     from qwenbelt.apps.agent_choice import make_agent, trusted_tools
-    from qwenbelt.apps.answers import is_uncited
+    from qwenbelt.apps.answers import is_uncited, is_unread
     from qwenbelt.apps.conversation import ChatConversation, Follower
     from qwenbelt.apps.terminal_chat.approver import terminal_approver
     from qwenbelt.apps.terminal_chat.interrupt import InterruptibleLoop
@@ -94,6 +94,8 @@ def run(
     output.end(done)
     if done.reason == "answer" and is_uncited(done.text, files):
         echo(say("uncited"), err=True)
+    elif done.reason == "answer" and is_unread(done.text, files, done.messages):
+        echo(say("unread_table"), err=True)
     codes = {"answer": EXIT_OK, "cancelled": EXIT_INTERRUPTED}
     return codes.get(done.reason, EXIT_FAILED)
 
@@ -113,11 +115,16 @@ class _Output:
         self.events, self.as_json, self.typed = events, as_json, typed
         self.live = sys.stdout.isatty() and not events and not as_json and not typed
         self.lines: list[dict[str, Any]] = []
+        self.made: dict[str, None] = {}  # paths of what tools made
 
     def take(self, event: Event) -> None:
         """Prints an event, or keeps it for the JSON summary."""
+        from qwenbelt.core.events import ToolFinished
         from qwenbelt.core.secrets import mask_secrets
 
+        if isinstance(event, ToolFinished):
+            paths = (item.value for item in event.items if item.kind != "text")
+            self.made |= {p: None for p in paths if not p.startswith(("data:", "http:", "https:"))}
         record = event.to_dict()
         if self.as_json and record["event"] not in ("text", "thinking"):
             self.lines.append(record)
@@ -140,6 +147,8 @@ class _Output:
             echo(terminal_json(json.dumps(done.value, ensure_ascii=False, indent=2)))
         elif not self.events and not self.live:
             echo(done.text)
+            if self.made:
+                echo(say("made_files", paths=", ".join(self.made)), err=True)
         if done.reason != "answer" and not self.live:
             echo(say("stopped", detail=explain_error(done.detail or done.reason)), err=True)
 

@@ -29,6 +29,7 @@ def shown(body: str, head: str = "") -> Page:
         ('<p style="font-size:1px">old</p>', ""),
         ('<p style="position:absolute; left:-9999px">old</p>', ""),
         ('<p style="text-indent:-9999px">old</p>', ""),
+        ('<p style="margin-left:-9999px">old</p>', ""),
         ('<p style="clip:rect(0,0,0,0);position:absolute">old</p>', ""),
         ('<p style="height:0;overflow:hidden">old</p>', ""),
         ('<p style="max-height:0;overflow:hidden">old</p>', ""),
@@ -160,6 +161,9 @@ THAI = "รายได้เพิ่มขึ้นร้อยละสิบ
         ("第一行，中文文本没有标记。\n第二行继续写一些内容。\n第三行。", "utf-16-le"),
         ("ارتفعت إيرادات الشركة بنسبة عشرة بالمئة هذا العام وبقي عدد الموظفين دون تغيير", "cp1256"),
         ("Название;Количество\nПодшипник;12\nБолт;30\n", "cp1251"),
+        ("本合同自双方签字之日起生效，有效期三年。甲方应在每月十日前支付货款。", "utf-16-le"),
+        ("契約は署名の日から有効です。", "iso2022_jp"),
+        ("חוזה זה תקף לשלוש שנים מיום החתימה של הצדדים. " * 2, "cp1255"),
         ("올해 회사의 매출은 십 퍼센트 증가했으며 직원 수는 변하지 않았습니다.", "euc_kr"),
     ],
 )
@@ -213,3 +217,10 @@ def test_spans_and_nesting_of_hostile_tables_are_bounded() -> None:
     page = shown("<table>" + cells * 300 + "</table>")
     assert sum(len(row) for table in page.tables for row in table.rows) < 400_000
     assert "x" in shown("<table><tr><td>" * 2000 + "x").text
+
+
+def test_what_styles_raise_or_lower_keeps_its_meaning() -> None:
+    head = "<style>.u{vertical-align:super;font-size:.6em}.d{vertical-align:sub}</style>"
+    power = "10<span style='vertical-align:super'>6</span>"
+    body = f"<p>It rose to 45<span class=u>1</span> people, {power}, CO<span class=d>2</span></p>"
+    assert shown(body, head).text.strip() == "It rose to 45[1] people, 10^6, CO₂"

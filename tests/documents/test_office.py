@@ -451,3 +451,23 @@ def test_any_code_shows_something(code: str, value: float) -> None:
 def test_numerals_differ(number: int) -> None:
     assert WORD["lowerRoman"](number) != WORD["lowerRoman"](number + 1)
     assert html_number(number, "A").isupper()
+
+
+def test_characters_that_a_style_or_their_place_raises(tmp_path: Path) -> None:
+    docx = pytest.importorskip("docx")
+    from docx.enum.style import WD_STYLE_TYPE
+    from docx.oxml import parse_xml
+
+    document = docx.Document()
+    mark = document.styles.add_style("Mark", WD_STYLE_TYPE.CHARACTER)
+    mark.font.superscript = True
+    document.styles.add_style("Own Mark", WD_STYLE_TYPE.CHARACTER).base_style = mark
+    paragraph = document.add_paragraph("It rose to 45")
+    paragraph.add_run("1", style="Own Mark")
+    paragraph.add_run(" people and 2023")
+    space = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    moved = parse_xml(f'<w:position xmlns:w="{space}" w:val="8"/>')
+    paragraph.add_run("2")._r.get_or_add_rPr().append(moved)
+    document.save(tmp_path / "a.docx")
+    with open_document(tmp_path / "a.docx") as opened:
+        assert "45[1] people and 2023[2]" in next(iter(opened.read([1]))).text

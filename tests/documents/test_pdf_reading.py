@@ -55,6 +55,22 @@ def test_two_columns_are_read_one_after_the_other(make_pdf) -> None:
     assert places == sorted(places)
 
 
+def test_a_line_below_panels_is_not_the_end_of_the_first(make_pdf) -> None:
+    content = []
+    for n, name in enumerate(("Plan", "Build", "Drive")):
+        lines = [name, f"First {name} step is to ask.", f"Second {name} step is to write."]
+        for down, words in enumerate([*lines, f"Third {name} step is to check."]):
+            content.append(line(72 + 170 * n, 700 - 14 * down, words))
+    content.append(line(72, 630, "Line below the panels."))
+    (page,) = read_pages(make_pdf("a.pdf", ["\n".join(content)]))
+    words = page.text.split()
+    ends = [n for n, word in enumerate(words) if word == "check."]
+    assert [words[n - 4] for n in ends] == ["Plan", "Build", "Drive"]
+    assert words.index("Build") > ends[0]
+    assert words.index("Drive") > ends[1]
+    assert words[-4:] == ["Line", "below", "the", "panels."]
+
+
 def test_columns_of_a_table_are_read_by_row(make_pdf) -> None:
     rows = [(f"Item {n}", f"{n * 111}", f"{n * 7}") for n in range(1, 10)]
     content = [

@@ -30,6 +30,7 @@ def scripted(parts: list[tuple[str, float]]) -> str:
         ([("CO", 0), ("2", -3), (" and SO", 0), ("4", -3)], "CO₂ and SO₄"),
         ([("the 21", 0), ("st", 5), (" century", 0)], "the 21st century"),
         ([("1", 5), ("Full time only.", 0)], "1 Full time only."),
+        ([("Nor", 0), ("t", 5), ("h reg", 0), ("i", 5), ("on sales", 0)], "North region sales"),
     ],
 )
 def test_raised_and_lowered_characters(make_pdf, parts: list[tuple[str, float]], text: str) -> None:

@@ -64,7 +64,7 @@ NOT_LITERAL: dict[str, dict[str, str]] = {
     },
     "agents/runtime/loop.py": {
         "str(refusal)": HOOK,
-        "REPEATED[language].format(**words)": BILINGUAL,
+        "REPEATED[self.plan.language].format(**words)": BILINGUAL,
     },
     "agents/runtime/run.py": {"detail": ANOTHER_ERROR},
     "agents/runtime/typed_answer.py": {"fault or CUT_OFF_CALL[language]": BILINGUAL},

@@ -182,12 +182,15 @@ def test_the_word_file_says_what_the_report_says(tmp_path: Path) -> None:
     docx = pytest.importorskip("docx")
     blocks = [*parse_prose(TEXT + "\n\n| a | b |\n|-|-:|\n| x\x0b | 5 |")]
     blocks.append({"kind": "paragraph", "inline": [cite(1), cite(2)]})
-    data = word_bytes(report("", tmp_path, blocks=blocks, notes=[HOSTILE]), tmp_path)
+    asked = report("", tmp_path, blocks=blocks, notes=[HOSTILE], question="How much do they bear?")
+    data = word_bytes(asked, tmp_path)
     assert data is not None
     made = docx.Document(io.BytesIO(data))
     text = "\n".join(line.text for line in made.paragraphs)
     for said in ("In short", "412 MPa", "What does not agree", "Not verified", "p. iii (sheet 3)"):
         assert said in text
-    assert made.tables[0].cell(1, 1).text == "5"
+    assert made.tables[0].cell(0, 0).text.startswith("412 MPa\nLot A reaches")
+    assert made.tables[1].cell(1, 1).text == "5"
+    assert made.sections[0].page_width.cm == pytest.approx(21.0, abs=0.01)
     assert len(made.inline_shapes) == 1
     assert "reference_1" in made.element.xml

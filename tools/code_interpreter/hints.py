@@ -20,6 +20,11 @@ _GLYPHS = re.compile(r"Glyph \d+ \(\\N\{([A-Z -]+)\}\) missing from font")
 _PIP = re.compile(r"^\s*[!%]\s*(?:python3?\s+-m\s+)?pip3?\s+install\b|subprocess.*\bpip\b", re.M)
 _NO_PIP = ("No matching distribution", "Could not install", "No module named pip", "Read-only")
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+_NOT_A_NUMBER = re.compile(
+    r"could not convert string to float|Could not convert .{0,300} to numeric|"
+    r"agg function failed .{0,100}dtype->object|unsupported operand type\(s\) for .{0,20}'str'"
+)
+_OF_A_TABLE = re.compile(r"\.(?:corr|cov|mean|median|std|var|sum|quantile)\(")
 _RUNNING = "event loop is already running"
 _MOST_NAMES = 20
 # packages that people expect for data work; the extra `data` has them
@@ -44,18 +49,14 @@ def _hints(outcome: CellOutcome, code: str, folder: Path, language: str) -> Iter
     missing = _MISSING_FILE.search(said)
     if missing:
         yield _where(missing[1], folder, language)
-    if _RUNNING in outcome.error:
-        yield strings.say("await", language)
     table = _SHORTENED.search("\n".join([outcome.stdout, *outcome.values]))
     if table:
         yield strings.say("table", language, rows=table[1], columns=table[2])
     scripts = {_script(name) for name in _GLYPHS.findall(said)}
     if scripts:
         yield strings.say("glyphs", language, scripts=", ".join(sorted(scripts)))
-    if outcome.error_name == "NameError" and "'__file__'" in outcome.error:
-        yield strings.say("no_file", language)
-    if outcome.error_name == "UnicodeDecodeError" and "'utf-8' codec" in outcome.error:
-        yield strings.say("encoding", language)
+    for key in _of_error(outcome, code):
+        yield strings.say(key, language)
     if _NO_NETWORK.search(said):
         yield strings.say("network", language)
     missed = outcome.error_name in ("ModuleNotFoundError", "ImportError")  # not on the way only
@@ -64,6 +65,18 @@ def _hints(outcome: CellOutcome, code: str, folder: Path, language: str) -> Iter
         yield _package(module[1].partition(".")[0], language)
     elif _PIP.search(code) and any(word in f"{outcome.stdout}{said}" for word in _NO_PIP):
         yield strings.say("pip", language)
+
+
+def _of_error(outcome: CellOutcome, code: str) -> Iterator[str]:
+    """Yields the names of the hints that an exception alone calls for."""
+    if _RUNNING in outcome.error:
+        yield "await"
+    if _NOT_A_NUMBER.search(outcome.error) and _OF_A_TABLE.search(code):
+        yield "numeric_only"
+    if outcome.error_name == "NameError" and "'__file__'" in outcome.error:
+        yield "no_file"
+    if outcome.error_name == "UnicodeDecodeError" and "'utf-8' codec" in outcome.error:
+        yield "encoding"
 
 
 def _package(module: str, language: str) -> str:

@@ -30,6 +30,7 @@ from traitlets import Float, Type
 from qwenbelt.tools.code_interpreter.inside import asyncio_run, figures
 from qwenbelt.tools.code_interpreter.inside.plotly_figures import drawn
 from qwenbelt.tools.code_interpreter.inside.streams import Bytes, Surroundings
+from qwenbelt.tools.code_interpreter.inside.usual_imports import UsualImports
 from qwenbelt.tools.code_interpreter.text import lenient, sendable
 
 _HEAD = 256 * 1024  # characters of a cell's output that are sent as they come
@@ -346,6 +347,7 @@ def serve(place: str, key: str, ports: dict[str, int], ready: Callable[[], None]
     app.session.key = key.encode("ascii")
     app.session.pack = lenient(app.session.pack)
     app.initialize([])
+    app.shell.ast_transformers.append(UsualImports(lambda: app.shell.user_ns))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     ready()
     while True:

@@ -83,6 +83,10 @@ _TEXTS = {
         "Hint: a loop runs already in the session; write `await f()` at the top level.",
         "提示：会话中已有事件循环在运行；请在顶层直接写 `await f()`。",
     ),
+    "numeric_only": (
+        "Hint: columns of text are in the way; say numeric_only=True, or name the columns.",
+        "提示：表中有文本列；请使用 numeric_only=True，或只选取数值列。",
+    ),
     "table": (
         "Hint: the table ({rows} rows, {columns} columns) is shown in part; select rows or "
         "columns, or use print(df.to_string()).",

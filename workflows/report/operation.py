@@ -107,4 +107,5 @@ REPORT = Operation(
         },
         "required": ["folder", "citations", "verified"],
     },
+    long=True,
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.extras import missing_modules
-from qwenbelt.workflows.report.digest import digest, sources
+from qwenbelt.workflows.report.digest import KeyFigure, digest, sources
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument
 from qwenbelt.workflows.report.prose import Node
 from qwenbelt.workflows.report.strings import say
@@ -47,6 +47,7 @@ class _WordWriter:
         self._unverified = {c.n for c in report.citations if not c.verified}
         self._made: Any = docx.Document()
         self._fonts()
+        self._page()
 
     def _fonts(self) -> None:
         from docx.oxml.ns import qn
@@ -57,6 +58,35 @@ class _WordWriter:
             style.font.name = LATIN
             style.element.get_or_add_rPr().get_or_add_rFonts().set(qn("w:eastAsia"), CHINESE)
         self._made.styles["Normal"].font.size = Pt(11)
+
+    def _page(self) -> None:
+        """A4 as the PDF, with a foot line."""
+        from docx.shared import Cm
+
+        section = self._made.sections[0]
+        section.page_width, section.page_height = Cm(21.0), Cm(29.7)
+        section.left_margin = section.right_margin = Cm(2.3)
+        section.top_margin = section.bottom_margin = Cm(2.2)
+        line = f"qwenbelt · {self._report.date.isoformat()}"
+        section.footer.paragraphs[0].add_run(line).font.size = self._small()
+
+    def _small(self) -> Any:
+        from docx.shared import Pt
+
+        return Pt(8.5)
+
+    def _tiles(self, tiles: Sequence[KeyFigure]) -> None:
+        from docx.shared import Pt
+
+        table = self._made.add_table(1, len(tiles), "Table Grid")
+        for cell, tile in zip(table.rows[0].cells, tiles, strict=True):
+            value = cell.paragraphs[0].add_run(clean(tile.value))
+            value.bold, value.font.size = True, Pt(15)
+            line = cell.add_paragraph()
+            line.add_run(clean(tile.label) + " ").font.size = self._small()
+            for number in tile.cites:
+                self._cite(line, number)
+        self._made.add_paragraph()
 
     def _say(self, key: str, **values: object) -> str:
         return say(key, self._report.language, **values)
@@ -75,18 +105,11 @@ class _WordWriter:
         if parts.lead:
             self._made.add_heading(self._say("summary"), 1)
             self._blocks(parts.lead)
+        if parts.tiles:
+            self._tiles(parts.tiles)
         self._blocks(parts.rest)
-        for name, sentences in (("disagree", parts.disagree), ("missing", parts.missing)):
-            if sentences:
-                self._made.add_heading(self._say(name), 1)
-                for sentence in sentences:
-                    self._inline(self._made.add_paragraph(style="List Bullet"), sentence)
-                    for one in sources(sentence, report):
-                        line = self._made.add_paragraph(style="List Bullet 2")
-                        self._cite(line, one.n)
-                        place = f" {one.file}, {one.place(report.language)}: "
-                        line.add_run(clean(place)).bold = True
-                        line.add_run(clean(self._say("quoted", quote=one.quote)))
+        self._said("disagree", parts.disagree)
+        self._said("missing", parts.missing)
         self._references()
         if report.notes:
             self._made.add_heading(self._say("notes"), 1)
@@ -95,6 +118,19 @@ class _WordWriter:
         self._made.add_heading(self._say("method"), 1)
         self._made.add_paragraph(clean(method(report)))
         return self._made
+
+    def _said(self, name: str, sentences: Sequence[list[Node]]) -> None:
+        if sentences:
+            self._made.add_heading(self._say(name), 1)
+        for sentence in sentences:
+            self._inline(self._made.add_paragraph(style="List Bullet"), sentence)
+            for one in sources(sentence, self._report):
+                line = self._made.add_paragraph(style="List Bullet 2")
+                self._cite(line, one.n)
+                line.add_run(
+                    f" {clean(one.file)}, {one.place(self._report.language)}: "
+                ).bold = True
+                line.add_run(clean(self._say("quoted", quote=one.quote)))
 
     def _blocks(self, blocks: Sequence[Node], style: str | None = None) -> None:
         for block in blocks:
@@ -130,15 +166,18 @@ class _WordWriter:
         self._made.add_paragraph()
 
     def _figure(self, block: Node) -> None:
-        self._picture(block["path"], 15.5)
+        self._picture(block["path"], 15.5, below=True)
         line = self._made.add_paragraph(style="Caption")
         line.add_run(clean(block["label"]) + " ")
         self._inline(line, block["caption"])
 
-    def _picture(self, path: str, width: float) -> None:
+    def _picture(self, path: str, width: float, *, below: bool = False) -> Any:
         from docx.shared import Cm
 
         self._made.add_picture(str(self._folder / path), width=Cm(width))
+        paragraph = self._made.paragraphs[-1]
+        paragraph.paragraph_format.keep_with_next = below
+        return paragraph
 
     def _inline(self, line: Any, nodes: Sequence[Node], flags: tuple[str, ...] = ()) -> None:
         for node in nodes:
@@ -192,6 +231,7 @@ class _WordWriter:
         line.add_run(clean(self._say("quoted", quote=citation.quote)))
         if not citation.verified:
             line.add_run(" " + self._say("unverified")).italic = True
+        line.paragraph_format.keep_with_next = bool(citation.crop)
         if citation.crop:
             left, _, right, _ = citation.crop_box or (0.0, 0.0, 360.0, 0.0)
             self._picture(citation.crop, min(15.5, (right - left) * _CROP_CENTIMETRES))

@@ -60,7 +60,12 @@ class _Servers(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _SERVERS:
             return None
-        found: click.Command = importlib.import_module(f"qwenbelt.mcp_servers.{cmd_name}").command
+        if cmd_name == "toolbox":
+            from qwenbelt.apps.commands.mcp.toolbox import toolbox_command
+
+            found = toolbox_command()
+        else:
+            found = importlib.import_module(f"qwenbelt.mcp_servers.{cmd_name}").command
         if user_language() == "zh":
             from qwenbelt.apps.help_words import in_chinese
 

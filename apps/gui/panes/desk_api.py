@@ -23,6 +23,7 @@ from qwenbelt.apps.gui.panes.turn_times import turn_times
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.errors import one_line
+from qwenbelt.tools.code_interpreter.inside.usual_imports import forgotten_in_cells
 
 _MOST_FILES = 500
 _MOST_ZIPPED = 512 * 1024 * 1024
@@ -85,6 +86,8 @@ class DeskApi:
         cells, form = code_cells(self._of(request)), request.path_params["form"]
         if form not in ("py", "ipynb") or not cells:
             raise PageError("no_code")
+        if imports := forgotten_in_cells(cell["code"] for cell in cells):
+            cells = [{"code": "\n".join(imports), "output": ""}, *cells]
         if form == "py":
             text = "\n\n".join(f"# %%\n{cell['code'].rstrip()}" for cell in cells) + "\n"
             kind = "text/x-python; charset=utf-8"

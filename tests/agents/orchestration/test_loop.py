@@ -172,6 +172,22 @@ def test_the_time_of_a_run_stops_its_tools(
     assert (done.reason, done.text) == ("seconds", "In time.")
 
 
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_reply_without_an_end_is_cut_off_some_time_after_the_run_s_time(
+    agent_of: Agents, events_of: Events, monkeypatch: pytest.MonkeyPatch, writes: bool
+) -> None:
+    monkeypatch.setattr("qwenbelt.agents.runtime.budget._GRACE", 0.5)
+    words = " ".join(f"word{n}" for n in range(40_000))
+    pace = {"tokens_per_second": 40} if writes else {"first_token": 600}
+    scenario = Scenario().answer(words, timing=pace)
+    begin = time.monotonic()
+    done = done_of(events_of(agent_of(scenario, [], budget=Budget(seconds=0.5), complete=False)))
+    assert time.monotonic() - begin < 30
+    assert done.reason == "seconds"
+    assert words.startswith(done.text)
+    assert writes or not done.text
+
+
 @pytest.mark.parametrize(
     "values", [{"model_calls": 0}, {"seconds": -1}, {"money": 0.0}, {"tokens": 0}]
 )

@@ -39,6 +39,10 @@ _CANDIDATES = (
 _COMMON = re.compile(
     r"[\t\n\r\x20-\x7e\u3000-\u303f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
 )
+# the most frequent characters of Chinese and Japanese, and their signs
+_FREQUENT = re.compile(
+    "[，。、的一是不了人在有我他这個们中来上大为和国地到以说时要就出会年日のはをにがでと]"
+)
 _MULTIBYTE = ("gb18030", "big5hkscs", "cp932", "cp949", "euc_jp")
 _CYRILLIC = re.compile("[А-яЁё]")
 _CAPITAL_INSIDE = re.compile("[а-яё][А-ЯЁ]")
@@ -79,7 +83,15 @@ def decode(data: bytes, declared: str = "") -> Decoded:
             return found
         others = _utf8(data) or _clean_guess(data, label)
         return others or found
-    return _utf8(data) or _guessed(data)
+    return _escaped_japanese(data) or _utf8(data) or _guessed(data)
+
+
+def _escaped_japanese(data: bytes) -> Decoded | None:
+    """Returns the text of bytes in the encoding of Japanese mail, which is ASCII with escapes."""
+    if b"\x1b$" not in data[:_SAMPLE]:
+        return None
+    found = _decoded(data, "iso2022_jp_2")
+    return None if found.notes else Decoded(found.text, "iso-2022-jp", [_guess_note("iso-2022-jp")])
 
 
 def known_encoding(label: str) -> str:
@@ -147,12 +159,16 @@ def _guess(sample: bytes) -> str:
     high = sum(byte >= 0x80 for byte in sample)
     if high < 0.15 * len(sample):
         return "cp1252"  # a few accents: what browsers assume
+    if wide := _wide_chinese(sample):
+        return wide
     thai = sample.decode("cp874", "replace")
     if "\ufffd" not in thai and _looks_thai(thai, high):
         return "cp874"
     japanese = sample.decode("shift_jis", "ignore")
     if len(_KANA.findall(japanese)) > 0.2 * len(japanese):
         return "cp932"
+    if _looks_hebrew(sample, high):
+        return "cp1255"
     if _looks_cyrillic(sample, high):
         return "cp1251"
     from charset_normalizer import from_bytes
@@ -161,6 +177,28 @@ def _guess(sample: bytes) -> str:
     best = None if short else from_bytes(sample, cp_isolation=_CANDIDATES).best()
     name = best.encoding if best else "gb18030"
     return _WIDER.get(name, name)
+
+
+def _looks_hebrew(sample: bytes, high: int) -> bool:
+    """Returns whether nearly all that is not ASCII is a Hebrew letter, and enough to say so.
+
+    In Cyrillic the same bytes are small letters, but five of them and all capitals lie beside.
+    """
+    letters = sum(0xE0 <= byte <= 0xFA for byte in sample)
+    beside = sum(byte >= 0xFB or 0xD4 <= byte <= 0xDF for byte in sample)
+    return high >= 60 and letters >= 0.97 * high and beside == 0
+
+
+def _wide_chinese(sample: bytes) -> str:
+    """Returns which UTF-16 a text without ASCII and without a mark is in, or ""."""
+    sample = sample[: len(sample) & ~1]
+    for encoding in ("utf-16-le", "utf-16-be"):
+        text = sample.decode(encoding, "replace")
+        if len(_COMMON.findall(text)) < 0.98 * len(text):
+            continue
+        if len(_FREQUENT.findall(text)) > 0.08 * len(text):
+            return encoding
+    return ""
 
 
 def _looks_cyrillic(sample: bytes, high: int) -> bool:

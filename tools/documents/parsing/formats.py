@@ -24,6 +24,7 @@ SUFFIXES = (
     ".tsv",
     ".html",
     ".htm",
+    ".xhtml",
     ".md",
     ".markdown",
     ".txt",
@@ -32,6 +33,7 @@ SUFFIXES = (
     ".rst",
     ".eml",
 )
+WEB_PAGES = (".html", ".htm", ".xhtml")
 MAX_UNPACKED = 512 * 1024 * 1024
 MAX_RATIO = 400  # unpacked to packed, of what is larger than 10 MB
 MAX_LINE = 8 * 1024 * 1024
@@ -178,7 +180,7 @@ def _check_lines(data: bytes) -> None:
 
 def _check_columns(data: bytes, suffix: str) -> None:
     """Refuses tables of so many columns that libraries would take minutes to parse them."""
-    if suffix in (".html", ".htm"):
+    if suffix in WEB_PAGES:
         rows = re.split(rb"<tr\b", data, flags=re.IGNORECASE)
         widest = max(len(re.findall(rb"<t[dh]\b", row, re.IGNORECASE)) for row in rows)
     elif suffix in (".md", ".markdown"):
@@ -191,7 +193,7 @@ def _check_columns(data: bytes, suffix: str) -> None:
 
 def _check_nesting(data: bytes, suffix: str) -> None:
     """Refuses what no browser shows either: hundreds of thousands of elements in each other."""
-    if suffix not in (".html", ".htm") or data.count(b"<") <= MAX_NESTED:
+    if suffix not in WEB_PAGES or data.count(b"<") <= MAX_NESTED:
         return
     steps = (-1 if found[1] else 1 for found in _NESTING.finditer(data))
     depth = max(accumulate(steps), default=0)
@@ -207,7 +209,7 @@ def _read_text(data: bytes, suffix: str) -> tuple[str, list[Page]]:
     from qwenbelt.tools.documents.parsing.html.page import html_page
     from qwenbelt.tools.documents.parsing.pagination import Block, Note, pages_of
 
-    if suffix in (".html", ".htm"):
+    if suffix in WEB_PAGES:
         page = html_page(data)
         return page.title, pages_of(html_blocks(page))
     found = decode(data)

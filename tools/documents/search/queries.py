@@ -142,6 +142,7 @@ def _parts_of_codes(text: str) -> set[str]:
     for code in codes(text):
         if code.strict:
             parts += code.parts
+            parts += [t for t in code.tokens if t != max(code.tokens, key=len)]  # "INV-2024" of it
             text = re.sub(re.escape(code.text), " ", text, flags=re.I)
     rest = set(tokens(text))
     return {t for t in parts if t not in rest and not (len(t) >= LEAST_WORD and t.isalpha())}

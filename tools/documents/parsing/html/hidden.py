@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,9 @@ from qwenbelt.tools.documents.parsing.html.style_sheets import declared
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
+
+
+_INLINE = frozenset("span a small font b i em strong big".split())
 
 
 def hidden_elements(soup: BeautifulSoup, sheets: dict[int, Style]) -> Iterator[tuple[Tag, str]]:
@@ -38,6 +41,15 @@ def hidden_elements(soup: BeautifulSoup, sheets: dict[int, Style]) -> Iterator[t
             why = "white on white"
         if why:
             yield tag, why
+
+
+def mark_raised(tags: Iterable[Tag], sheets: dict[int, Style]) -> None:
+    """Makes `sup` and `sub` of the elements that styles raise or lower."""
+    for tag in tags:
+        own = declared(str(tag.attrs.get("style") or ""))
+        height = {**sheets.get(id(tag), {}), **own}.get("vertical-align", "")
+        if height in ("super", "sub") and tag.name in _INLINE:
+            tag.name = "sup" if height == "super" else "sub"
 
 
 def elements(soup: Tag) -> Iterator[Tag]:

@@ -45,6 +45,8 @@ def _is_off_screen(style: Style) -> bool:
         return True
     if "clip-path" in style and re.match(r"inset\((?:50|100)%", style["clip-path"]):
         return True
+    if any(_pixels(get(side, "")) <= -FAR for side in ("margin-left", "margin-top")):
+        return True
     if get("position") in ("absolute", "fixed", "relative"):
         if any(abs(_pixels(get(side, ""))) >= FAR for side in ("left", "top", "right", "bottom")):
             return True
@@ -95,7 +97,7 @@ def names_that_matter(styles: Sequence[Style]) -> frozenset[str]:
     Where no style moves anything far away, places need not be known, and so on: most rules of a
     sheet are about looks.
     """
-    found: set[str] = set()
+    found = {"vertical-align"}
     values: dict[str, set[str]] = {}
     for style in styles:
         for name, value in style.items():

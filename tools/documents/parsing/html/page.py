@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from qwenbelt.tools.documents.notes import noted
 from qwenbelt.tools.documents.parsing.encodings import declared_encoding, decode
 from qwenbelt.tools.documents.parsing.equations import latex_of_mathml
-from qwenbelt.tools.documents.parsing.html.hidden import elements, hidden_elements
+from qwenbelt.tools.documents.parsing.html.hidden import elements, hidden_elements, mark_raised
 from qwenbelt.tools.documents.parsing.html.style_sheets import SheetReader
 from qwenbelt.tools.documents.parsing.numbering import html_number
 from qwenbelt.tools.documents.parsing.raised import lowered, raised
@@ -75,7 +75,7 @@ def html_page(data: bytes, charset: str = "") -> HtmlPage:
     title = " ".join(soup.title.get_text().split()) if soup.title else ""
     page = HtmlPage(soup, title, list(text.notes))
     _drop_unseen(page)
-    _drop_hidden(page)
+    _drop_hidden(page, "vertical-align" in text.text)
     _rewrite(page)
     return page
 
@@ -113,9 +113,12 @@ def _tell(page: HtmlPage, note: str) -> None:
         page.notes.append(note)
 
 
-def _drop_hidden(page: HtmlPage) -> None:
+def _drop_hidden(page: HtmlPage, is_raised: bool) -> None:
     ways: dict[str, int] = {}
-    sheets = SheetReader(list(elements(page.soup)))
+    tags = list(elements(page.soup))
+    sheets = SheetReader(tags)
+    if is_raised:
+        mark_raised(tags, sheets.styles)
     if not sheets.complete:
         page.notes.append(noted("Style sheets were applied in part; hidden text may be left in."))
     for tag, why in hidden_elements(page.soup, sheets.styles):

@@ -26,7 +26,8 @@ _PRINT = re.compile(
 )
 _WANTED = re.compile(
     r"display|visibility|opacity|font-size|text-indent|clip|position|left|top|right|bottom"
-    r"|transform|color|background|(?:max-)?(?:width|height)|overflow|content-visibility",
+    r"|transform|color|background|(?:max-)?(?:width|height)|overflow|content-visibility"
+    r"|vertical-align|margin-(?:left|top)",
     re.I,
 )
 _STATES = re.compile(  # of another moment or of a part; also names that one browser knows

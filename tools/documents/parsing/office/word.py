@@ -12,7 +12,7 @@ from qwenbelt.tools.documents.parsing.office.charts import chart_blocks
 from qwenbelt.tools.documents.parsing.office.drawing_text import text_of_body
 from qwenbelt.tools.documents.parsing.office.package import OfficePackage, R, comment_label
 from qwenbelt.tools.documents.parsing.office.word_numbers import WordNumbers
-from qwenbelt.tools.documents.parsing.office.word_text import MAX_DEPTH, W, WordText
+from qwenbelt.tools.documents.parsing.office.word_text import MAX_DEPTH, W, WordText, style_heights
 from qwenbelt.tools.documents.parsing.pagination import (
     Block,
     Break,
@@ -40,7 +40,7 @@ class _WordReader:
         styles = self._part("styles")
         self._levels = _style_levels(styles)
         self._numbers = WordNumbers(self._part("numbering"), styles)
-        self._text = WordText()
+        self._text = WordText(heights=style_heights(styles))
         self._comments = dict(self._read_comments())
         self._pictures = 0
 

@@ -59,6 +59,32 @@ _SYMBOL |= {0xA3: "≤", 0xB3: "≥", 0xB1: "±", 0xB4: "×", 0xB7: "•", 0xB8:
 }
 
 
+_MOVED = 4  # half points from the line; less is looks
+_SHORT = 7  # characters; more is no mark
+
+
+def style_heights(styles: Any) -> dict[str, str]:
+    """Returns which styles of characters raise or lower, themselves or by what they come from."""
+    own: dict[str, str] = {}
+    based: dict[str, str] = {}
+    for style in styles.iterfind(f"{W}style") if styles is not None else ():
+        name = style.get(f"{W}styleId", "")
+        align = style.find(f"{W}rPr/{W}vertAlign")
+        base = style.find(f"{W}basedOn")
+        if align is not None:
+            own[name] = align.get(f"{W}val", "")
+        elif base is not None:
+            based[name] = base.get(f"{W}val", "")
+    for name, base in based.items():
+        seen = {name}
+        while base in based and base not in seen:
+            seen.add(base)
+            base = based[base]
+        if base in own:
+            own[name] = own[base]
+    return own
+
+
 @dataclass(slots=True)
 class WordText:
     """What a paragraph gives beside its text.
@@ -71,6 +97,7 @@ class WordText:
         hidden: words that are not shown.
         deleted: words of tracked deletions.
         numbers: gives the number of a note by its kind and id.
+        heights: "superscript" or "subscript" by the id of the style of characters that says so.
     """
 
     boxes: list[Any] = field(default_factory=list)
@@ -80,6 +107,7 @@ class WordText:
     hidden: int = 0
     deleted: int = 0
     numbers: dict[tuple[str, str], int] = field(default_factory=dict)
+    heights: dict[str, str] = field(default_factory=dict)
 
     def of(self, paragraph: Any) -> str:
         """Returns the text of a paragraph; a form feed is where a page ends."""
@@ -114,14 +142,25 @@ class WordText:
         if _is_hidden(properties):
             self.hidden += len(text.split())
             return ""
-        align = properties.find(f"{W}vertAlign")
-        how = align.get(f"{W}val", "") if align is not None else ""
+        how = self._height(properties, text)
         if how == "superscript" and not text.startswith("["):
             return raised("".join(parts[-3:]), text)
         if how == "subscript":
             return lowered(text)
         struck = any(_on(properties.find(f"{W}{tag}")) for tag in ("strike", "dstrike"))
         return f"~~{text}~~" if struck else text
+
+    def _height(self, properties: Any, text: str) -> str:
+        """Returns "superscript", "subscript" or another word: by itself, a style, or its place."""
+        align = properties.find(f"{W}vertAlign")
+        if align is not None:
+            return str(align.get(f"{W}val", ""))
+        place = properties.find(f"{W}position")
+        moved = place.get(f"{W}val", "") if place is not None else ""
+        if re.fullmatch(r"-?\d{1,4}", moved) and abs(int(moved)) >= _MOVED and len(text) < _SHORT:
+            return "superscript" if int(moved) > 0 else "subscript"
+        style = properties.find(f"{W}rStyle")
+        return self.heights.get(style.get(f"{W}val", ""), "") if style is not None else ""
 
     def _in_run(self, node: Any) -> str:
         name = _local(node)

@@ -54,9 +54,30 @@ def find_gutter(rows: list[list[Fragment]]) -> Gutter | None:
         return None
     for gutter in _candidates(rows):
         band = [f for row in rows[gutter.first : gutter.last + 1] for f in row]
-        if _parts_columns(band, gutter, len(rows)):
+        if _parts_columns(band, gutter):
             return gutter
+        shorter = _without_end(rows, gutter)
+        if shorter.last < gutter.last:
+            band = [f for row in rows[shorter.first : shorter.last + 1] for f in row]
+            if _parts_columns(band, shorter):
+                return shorter
     return None
+
+
+def _without_end(rows: list[list[Fragment]], gutter: Gutter) -> Gutter:
+    """Returns a gutter without the rows at its end that were written last, on one side of it.
+
+    A line below panels is not the end of the first of them.
+    """
+    last = gutter.last
+    while last - gutter.first >= MIN_WRITTEN_LINES:
+        before = max(f.order for row in rows[gutter.first : last] for f in row)
+        if len({side(f, gutter) for f in rows[last]}) > 1:
+            break
+        if min(f.order for f in rows[last]) < before:
+            break
+        last -= 1
+    return gutter._replace(last=last)
 
 
 def side(fragment: Fragment, gutter: Gutter) -> int:
@@ -188,7 +209,7 @@ def _strip(
     return low, (int(others[at]) if at < len(others) else len(strength)) - 1
 
 
-def _parts_columns(band: list[Fragment], gutter: Gutter, rows: int) -> bool:
+def _parts_columns(band: list[Fragment], gutter: Gutter) -> bool:
     """Returns whether a gutter parts columns of text, not the cells of a table or a form."""
     left = [f for f in band if side(f, gutter) < 0]
     right = [f for f in band if side(f, gutter) > 0]

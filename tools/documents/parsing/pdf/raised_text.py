@@ -68,6 +68,12 @@ def _touches(boxes: Floats, inked: npt.NDArray[np.bool_], at: int) -> bool:
     return bool(boxes[at, 0] - last[2] < 0.12 * (last[3] - last[1]))
 
 
+def _is_inside_word(text: str, at: int, end: int) -> bool:
+    """Returns whether only letters are off the line, with two before them and one after."""
+    before, piece, after = text[max(0, at - 2) : at], text[at:end], text[end : end + 1]
+    return len(before) == 2 and (before + piece).isalpha() and after.islower()
+
+
 def with_scripts(text: str, boxes: Floats) -> str:
     """Returns the characters of a line, those that are raised or lowered with their signs.
 
@@ -102,6 +108,8 @@ def with_scripts(text: str, boxes: Floats) -> str:
         piece = text[at:end]
         if kind and out[-1:] in ("\r", "\n") and _touches(boxes, inked, at):
             out = out.rstrip("\r\n ")  # pdfium begins a line for an exponent of another font
+        if kind and _is_inside_word(text, at, end):
+            kind = 0  # no mark: the line is slanted
         if kind > 0:
             base = out[-12:].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
             piece = raised(base, piece)

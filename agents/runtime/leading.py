@@ -1,0 +1,60 @@
+"""What small models are told in the middle of a run, because they lose sight of what was asked.
+
+Seen with Qwen2.5-Coder 1.5B on llama.cpp: it makes the same call again until it is stopped, and
+gives a figure for a table of which it saw the first row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import Any
+
+from qwenbelt.agents.models.encoding import text_of
+from qwenbelt.agents.models.endpoint_model import Model
+from qwenbelt.agents.prompts import AFTER_RESULTS, DATA_UNREAD
+from qwenbelt.agents.runtime.history import History
+from qwenbelt.agents.runtime.kept_views import ASKED, LINES
+from qwenbelt.core.language import Language
+
+_LONGEST_QUESTION = 2000  # characters, of its end
+
+
+class Lead:
+    """Leads a model through a run, where it is one that needs it.
+
+    Args:
+        model: that answers; another one of a chain may follow it.
+        tools: the names of those that it has, now and later.
+        language: of the words.
+    """
+
+    def __init__(self, model: Model, tools: Container[str], language: Language) -> None:
+        self._model = model
+        self._tools = tools
+        self._language = language
+
+    def after_results(self, history: History) -> str:
+        """Returns what is said once results are in, or ""."""
+        asked = self._asked(history)
+        return AFTER_RESULTS[self._language].format(question=_question(asked)) if asked else ""
+
+    def unread(self, history: History) -> str:
+        """Returns what is said to an answer about a table that no call has read, or ""."""
+        asked = self._asked(history)
+        if not asked or not (asked.get("extra") or {}).get(LINES):
+            return ""
+        called = any(message["role"] == "function" for message in history.added())
+        if called or "code_interpreter" not in self._tools:
+            return ""
+        return DATA_UNREAD[self._language].format(question=_question(asked))
+
+    def _asked(self, history: History) -> Mapping[str, Any] | None:
+        if not self._model.is_led or self._model.codec.form not in ("native", "nous"):
+            return None
+        given = history.messages[: history.given]
+        return next((message for message in reversed(given) if message["role"] == "user"), None)
+
+
+def _question(message: Mapping[str, Any]) -> str:
+    asked = (message.get("extra") or {}).get(ASKED) or text_of(message["content"])
+    return str(asked)[-_LONGEST_QUESTION:]
