@@ -188,10 +188,11 @@ def test_another_replica_goes_on_where_one_died(
             # it dies: nothing of it is written any more, and it gives no sign
             assert session.live is not None
             session.live.lost = True
-            session.stop()
-            dying.cancel()
+            monkeypatch.setattr(database.SessionDatabase, "disown", lambda *_: None)
             slow = iter([4711, 4711])  # the process is slow to end: twice it is still there
             monkeypatch.setattr(database, "other_at_work", lambda owner: next(slow, 0))
+            session.stop()
+            dying.cancel()
             monkeypatch.setattr(replicas, "DEAD_SECONDS", 0.5)
             await until(lambda: answers(far) == ["The end."] and far.live is None)
             assert next(slow, None) is None
