@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_FENCE_INSIDE = re.compile(r"[ \t]+(`{3,}|~{3,})")  # of an item's code
 _ITEM = re.compile(r" {0,3}([-*+]|\d{1,9}[.)])[ \t]")
 
 
@@ -21,7 +22,7 @@ class MarkdownStream:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._tail = ""
-        self._fence = ""
+        self._fence = self._inner = ""
 
     @property
     def rest(self) -> str:
@@ -46,7 +47,7 @@ class MarkdownStream:
     def finish(self) -> str:
         """Returns what is left and starts again."""
         rest = self.rest
-        self._lines, self._tail, self._fence = [], "", ""
+        self._lines, self._tail, self._fence, self._inner = [], "", "", ""
         return rest
 
     def _line(self, line: str) -> str:
@@ -56,12 +57,15 @@ class MarkdownStream:
             mark = fence.group(1) if fence else ""
             closed = mark.startswith(self._fence) and line.strip() == mark
             return self._complete() if closed else ""
+        in_list = bool(self._lines) and _ITEM.match(self._lines[0]) is not None
+        if in_list and self._belongs_to_item_code(line):
+            self._lines.append(line)
+            return ""
         if fence:
             before = self._complete()
             self._fence = fence.group(1)
             self._lines.append(line)
             return before
-        in_list = bool(self._lines) and _ITEM.match(self._lines[0]) is not None
         if not line.strip() and not in_list:
             return self._complete()
         gap = in_list and not self._lines[-1].strip()
@@ -70,7 +74,21 @@ class MarkdownStream:
         self._lines.append(line)
         return before
 
+    def _belongs_to_item_code(self, line: str) -> bool:
+        """Returns whether a line of a list is code of an item; keeps whether its fence is open."""
+        if not self._inner:
+            opening = _FENCE_INSIDE.match(line)
+            self._inner = opening.group(1) if opening else ""
+            return opening is not None
+        if line.strip() and not line.startswith((" ", "\t")):  # the item ends, and its code
+            self._inner = ""
+            return False
+        mark = line.strip()
+        if mark.startswith(self._inner) and not mark.strip(self._inner[0]):
+            self._inner = ""
+        return True
+
     def _complete(self) -> str:
         block = "".join(self._lines)
-        self._lines, self._fence = [], ""
+        self._lines, self._fence, self._inner = [], "", ""
         return block

@@ -66,7 +66,18 @@ def _formula_tree(tex: str, display: bool) -> Element | None:
         tree = convert_to_element(tex.strip(), display="block" if display else "inline")
     except Exception:  # the library raises whatever its parser meets: the source is shown then
         return None
+    if display:
+        _put_limits_below(tree)
     return tree if _understood(tree) else None
+
+
+def _put_limits_below(tree: Element) -> None:
+    """Sets limits of sums and of `lim` under and over them; the library knows scripts alone."""
+    for element in tree.iter():
+        placed = _LIMITS.get(element.tag)
+        base = unescape(element[0].text or "") if placed and len(element) else ""
+        if placed and element[0].tag in ("mo", "mi") and base in _WITH_LIMITS:
+            element.tag = placed
 
 
 def _understood(tree: Element) -> bool:
@@ -87,6 +98,12 @@ def _element_as_html(element: Element) -> str:
         _element_as_html(child) for child in element
     )
     return f"<{element.tag}{known}>{inner}</{element.tag}>"
+
+
+_LIMITS = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
+_WITH_LIMITS = frozenset(
+    [*"∑∏∐⋃⋂⨁⨂⋁⋀", "lim", "max", "min", "sup", "inf", "limsup", "liminf", "argmax", "argmin"]
+)
 
 
 # -- one line of Unicode --------------------------------------------------------------------

@@ -37,6 +37,15 @@ from qwenbelt.apps.strings import say
     metavar="ADDRESS",
     help="Address or network of a proxy that may name users; can be repeated.",
 )
+@click.option("--oidc-issuer", metavar="URL", help="OpenID provider at which people log in.")
+@click.option("--oidc-client", metavar="ID", help="This server's name at the provider.")
+@click.option(
+    "--oidc-claim",
+    default="email",
+    show_default=True,
+    help="What of the ID token names the user; an e-mail address must be verified.",
+)
+@click.option("--public-url", metavar="URL", default="", help="This server as browsers see it.")
 @click.option("--admin", "admins", multiple=True, metavar="USER", help="A user who sees /qb/admin.")
 @click.option("--open", "browse", is_flag=True, help="Open it in the browser.")
 def gui(
@@ -49,6 +58,10 @@ def gui(
     files: str | None,
     auth_header: str | None,
     proxies: tuple[str, ...],
+    oidc_issuer: str | None,
+    oidc_client: str | None,
+    oidc_claim: str,
+    public_url: str,
     admins: tuple[str, ...],
     browse: bool,
     **chosen: Any,
@@ -56,16 +69,21 @@ def gui(
     """Chat in the browser.
 
     A public address needs accounts (--auth, --auth-file, or QWENBELT_AUTH), or a proxy that logs
-    people in (--auth-header, --trusted-proxy).
+    people in (--auth-header, --trusted-proxy), or an OpenID provider (--oidc-issuer,
+    --oidc-client; its secret in QWENBELT_OIDC_SECRET; it sends people back to /login/done).
     """
     from qwenbelt.apps.agent_choice import make_agent
     from qwenbelt.apps.gui.access.guards import read_accounts
+    from qwenbelt.apps.gui.access.oidc_login import OidcLogin
     from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
     from qwenbelt.apps.gui.given import Given
     from qwenbelt.apps.gui.server import GuiOptions, serve_chat
 
     given = (*auth, *filter(None, [os.environ.get("QWENBELT_AUTH", "")]))
     proxy = ProxyLogin.read(auth_header, proxies) if auth_header else None
+    provider = None
+    if oidc_issuer:
+        provider = OidcLogin.read(oidc_issuer, oidc_client, oidc_claim, public_url)
     options = GuiOptions(
         host,
         port,
@@ -74,6 +92,7 @@ def gui(
         store=store,
         files=files,
         proxy=proxy,
+        provider=provider,
         admins=admins,
     )
 

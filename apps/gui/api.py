@@ -154,7 +154,6 @@ class Api:
 
     async def _sessions(self, request: Request) -> Response:
         words, user = request.query_params.get("q", ""), request.state.user
-        self._hub.in_use.set()
         rows, store = self._hub.listed(user, words), self._hub.store
         places, first = store.kept_by_session(user, PLACE), (words.split() or [""])[0]
         listed = [

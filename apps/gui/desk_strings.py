@@ -4,6 +4,8 @@ from __future__ import annotations
 
 # those that the page's scripts show
 SCRIPT_TEXTS = {
+    "diagram": ("Diagram", "图示"),
+    "diagram_source": ("Source of the diagram", "图示源码"),
     "run_cell": ("Run", "运行"),
     "edit_cell": ("Edit and run again", "修改并重新运行"),
     "new_cell": ("New cell", "新单元"),

@@ -454,7 +454,6 @@ class SessionRegistry:
         self.shared: SharedConversations | None = None
         self.replica: Replica | None = None
         self.at_once: asyncio.Semaphore | None = None  # how many turns may run side by side
-        self.in_use = asyncio.Event()  # somebody has seen the page
         self._sessions: dict[str, ChatSession] = {}
 
     def open(self, user: str, session: str) -> ChatSession:

@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import wrapt
 
 from qwenbelt.agents.sessions.database import is_postgres
 from qwenbelt.apps.agent_choice import AgentChoice
+from qwenbelt.apps.gui.access.oidc_login import OidcLogin
 from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
 from qwenbelt.apps.gui.given import Given
 from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from qwenbelt.apps.gui.replicas.shared_logins import SharedLogins
 
 _IDLE_CHECK = 60.0
-_WARM_SECONDS = 5.0  # nobody has opened the page by then
 _INTERRUPTED_SECONDS = 2
 
 
@@ -43,6 +42,7 @@ class GuiOptions:
     Attributes:
         accounts: users and passwords; empty for no login.
         proxy: a reverse proxy that logs people in, in place of accounts.
+        provider: an OpenID provider that logs people in, in place of accounts.
         admins: users who see usage and set endpoints, tools and quotas (`/qb/admin`).
         endpoints: endpoint specs to choose from, besides the choice's own.
         workspace: where conversations and their files are kept; the settings' when None.
@@ -56,6 +56,7 @@ class GuiOptions:
     port: int = 7860
     accounts: Mapping[str, str] = field(default_factory=dict)
     proxy: ProxyLogin | None = None
+    provider: OidcLogin | None = None
     admins: Sequence[str] = ()
     endpoints: Sequence[str] = ()
     workspace: Path | None = None
@@ -83,13 +84,7 @@ def make_app(
     """
     from qwenbelt.apps.gui.access.guards import Guard, language_of
 
-    local = is_loopback(options.host)
-    guarded = bool(options.accounts) or options.proxy is not None
-    if not local and not guarded:
-        raise ConfigError(
-            f"Serving the chat on {options.host} lets everybody on the network run its tools.",
-            fix="Give accounts with --auth USER:PASSWORD, or serve on 127.0.0.1.",
-        )
+    local, guarded = is_loopback(options.host), _guarded(options)
     _gradio()
     from fastapi import FastAPI
     from starlette.requests import Request
@@ -107,8 +102,7 @@ def make_app(
     if options.store is not None:
         from qwenbelt.apps.gui.kept.shared_store import SharedConversations
 
-        by_user = guarded
-        hub.shared = SharedConversations(options.store, hub.store, by_user=by_user)
+        hub.shared = SharedConversations(options.store, hub.store, by_user=guarded)
     asker = TurnStarter(
         hub,
         choice,
@@ -129,18 +123,42 @@ def make_app(
 
     app.add_route("/", root)
     app.router.routes.extend(Api(hub, asker).routes())
+    leavable = bool(options.accounts) or options.provider is not None
     for language in ("en", "zh"):
-        shown = LanguagePage(partial(_made_page, asker, language, bool(options.accounts)))
+        shown = LanguagePage(partial(_made_page, asker, language, leavable))
         if language == user_language():
             shown.make()
         app.mount(f"/{language}", shown)
         pages.append(shown)
     guard = Guard(
-        app, options.accounts, local, proxy=options.proxy, admins=options.admins, logins=logins
+        app,
+        options.accounts,
+        local,
+        proxy=options.proxy,
+        provider=options.provider,
+        admins=options.admins,
+        logins=logins,
     )
     guard.leave = hub.leave
     guard.ready = hub.replica.is_ready if hub.replica is not None else None
     return guard
+
+
+def _guarded(options: GuiOptions) -> bool:
+    """Returns whether people log in.
+
+    Raises:
+        ConfigError: in several ways, or in none on an address that others reach.
+    """
+    ways = [bool(options.accounts), options.proxy is not None, options.provider is not None]
+    if sum(ways) > 1:
+        raise ConfigError("People log in by accounts, by a proxy or at a provider: one of them.")
+    if not any(ways) and not is_loopback(options.host):
+        raise ConfigError(
+            f"Serving the chat on {options.host} lets everybody on the network run its tools.",
+            fix="Give accounts with --auth USER:PASSWORD, or serve on 127.0.0.1.",
+        )
+    return any(ways)
 
 
 def _shared_database(options: GuiOptions) -> PostgresChatStore | None:
@@ -240,15 +258,14 @@ def _one_of_several(
 def _lifespan(hub: Any, pages: Sequence[LanguagePage]) -> Any:
     @contextlib.asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
+        _load_agents()
         resting = asyncio.ensure_future(_rest(hub))
-        warming = asyncio.ensure_future(_warm(hub.in_use))
         others = hub.replica.running() if hub.replica is not None else contextlib.nullcontext()
         try:
             async with others:
                 yield
         finally:
             resting.cancel()
-            warming.cancel()
             for page in pages:
                 await page.end()
             await hub.close()
@@ -257,15 +274,10 @@ def _lifespan(hub: Any, pages: Sequence[LanguagePage]) -> Any:
     return lifespan
 
 
-async def _warm(in_use: asyncio.Event) -> None:
-    """Imports what the first question would wait for, once the first page is there."""
-
-    def load() -> None:
-        from qwenbelt.agents import FnCallAgent  # noqa: F401
-
-    with anyio.move_on_after(_WARM_SECONDS):
-        await in_use.wait()
-    await asyncio.to_thread(load)
+def _load_agents() -> None:
+    """Imports what questions need, before any request: threads that import it at once fail."""
+    from qwenbelt.agents import FnCallAgent  # noqa: F401
+    from qwenbelt.tools import base  # noqa: F401
 
 
 async def _rest(hub: Any) -> None:

@@ -46,7 +46,10 @@ def agent_settings(asker: TurnStarter, language: str) -> None:
         interactive=False,
     )
     tools = gr.CheckboxGroup(
-        switchable_tools(asker), label=say("tools", language), elem_id="qb-tools", interactive=False
+        switchable_tools(asker),
+        label=say("tools_each", language),
+        elem_id="qb-tools",
+        interactive=False,
     )
     servers = gr.CheckboxGroup(
         asker.servers(),

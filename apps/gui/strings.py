@@ -210,6 +210,7 @@ _TEXTS = {
     "chip_tools": ("{count} tools", "{count} 个工具"),
     "chip_think": ("thinking {state}", "思考：{state}"),
     "presets": ("Tools for", "工具用途"),
+    "tools_each": ("Advanced: each tool by itself", "高级：逐个选择工具"),
     "preset_documents": ("Documents: search, read, cite", "文档：搜索、阅读、引用"),
     "preset_data": ("Data: compute, query, draw", "数据：计算、查询、绘图"),
     "preset_web": ("Web: search and read pages", "网络：搜索和阅读网页"),
@@ -348,6 +349,11 @@ _TEXTS = {
     "login": ("Log in", "登录"),
     "user": ("User", "用户名"),
     "password": ("Password", "密码"),
+    "login_at": ("Log in with {name}", "通过 {name} 登录"),
+    "login_failed": (
+        "{name} did not log you in. The server's log says why.",
+        "{name} 未能让您登录，原因见服务器日志。",
+    ),
     "login_wrong": ("The user or the password is wrong.", "用户名或密码错误。"),
     "logout": ("Log out", "退出登录"),
 }

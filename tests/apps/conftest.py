@@ -78,6 +78,23 @@ conversations:
     turns:
       - calls: [{page: {}}]
       - text: Look.
+  - say: Sketch it
+    turns:
+      - text: |
+          ```mermaid
+          graph LR
+            A["<img src=x onerror=document.title='owned'>"] --> B[coal]
+          ```
+
+          ```mermaid
+          graph LR
+            A[[[ -->
+          ```
+
+          ```svg
+          <svg xmlns="http://www.w3.org/2000/svg" width="60" height="20">
+          <rect width="60" height="20" fill="teal"/><script>document.title = "owned"</script></svg>
+          ```
   - say: Stumble
     turns:
       - faults: [{status: 503, retry_after: 0.4}]

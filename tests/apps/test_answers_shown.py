@@ -117,6 +117,16 @@ def test_a_terminal_shows_formulas_in_unicode(tex: str, line: str) -> None:
     assert line in terminal(f"so ${tex}$ it is")
 
 
+def test_limits_stand_below_a_sum_of_its_own_line() -> None:
+    tex = r"\lim_{n\to\infty} \sum_{k=1}^n x_k + \int_0^1 f + \max_x"
+    alone = formula_as_mathml(tex, True) or ""
+    assert "<munder><mo>lim</mo>" in alone
+    assert "<munderover><mo>∑</mo>" in alone
+    assert "<msub><mi>x</mi>" in alone
+    assert "<msubsup><mo>∫</mo>" in alone
+    assert "munder" not in (formula_as_mathml(tex, False) or "")
+
+
 def test_tasks_footnotes_and_bare_addresses() -> None:
     text = (
         "- [x] done\n- [ ] open\n\nSo[^1], see https://example.com/a_b_c. "

@@ -256,6 +256,22 @@ def test_a_figure_is_shown_large(screen: Any) -> None:
     screen.wait("#qb-lightbox", 0)
 
 
+def test_diagrams_are_pictures_in_which_nothing_runs(screen: Any) -> None:
+    pytest.importorskip("mmdr")
+    screen.open()
+    screen.ask("Sketch it")
+    screen.wait(".qb-footer")
+    expect(screen.page.locator(".qb-text .qb-drawn")).to_have_count(2, timeout=PATIENCE)
+    widths = "images => images.map((image) => image.naturalWidth)"
+    assert all(screen.page.locator(".qb-text .qb-drawn").evaluate_all(widths))
+    expect(screen.page.locator(".qb-code .qb-panel-note")).to_contain_text("cannot be drawn")
+    source = screen.page.locator("details.qb-source")
+    expect(source.locator("pre")).to_be_hidden()
+    source.locator("summary").click()
+    expect(source.locator("pre")).to_contain_text("onerror")
+    assert "owned" not in screen.page.title()
+
+
 def test_new_chat_on_a_slow_server_is_where_the_question_goes(screen: Any) -> None:
     gate = Gate(screen.page, "**/qb/sessions")
     screen.page.goto(screen.url)

@@ -50,6 +50,18 @@ def test_blocks_are_the_same_whatever_the_pieces() -> None:
         assert blocks_of(TEXT, size) == expected
 
 
+def test_code_of_an_item_stays_in_its_list() -> None:
+    listed = "1. one\n\n   ```python\n   a = 1\n\n   1. no item\n   ```\n2. two\n   - deep\n\n"
+    deep = "     ~~~\n     b\n     ~~~\n10. ten\n\n"
+    for size in (1, 3, 1000):
+        assert blocks_of(f"{listed}{deep}The end.\n", size) == [listed + deep, "The end.\n"]
+    # a fence that is never closed ends with its item
+    assert blocks_of("- a\n  ```\n  b\n\nNo code.\n\n", 2)[:2] == [
+        "- a\n  ```\n  b\n\n",
+        "No code.\n",
+    ]
+
+
 @given(st.text(alphabet="ab`~\n -1.#", max_size=200), st.integers(1, 9))
 def test_no_character_is_lost_but_empty_lines(text: str, size: int) -> None:
     joined = "".join(blocks_of(text, size))

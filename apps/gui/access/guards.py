@@ -7,6 +7,7 @@ a model or a document brings into it.
 from __future__ import annotations
 
 import hmac
+import logging
 import math
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -20,13 +21,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwenbelt.apps.bodies import BodyRefused, BoundedBody, read_body
 from qwenbelt.apps.gui.access.login_attempts import LoginAttempts
-from qwenbelt.apps.gui.access.login_page import login_page
+from qwenbelt.apps.gui.access.login_page import login_page, provider_page
 from qwenbelt.apps.gui.access.logins import LOGIN_SECONDS, Logins
+from qwenbelt.apps.gui.access.oidc_login import (
+    BEGIN,
+    DONE,
+    PATIENCE,
+    STATE_COOKIE,
+    LoginRefused,
+    OidcLogin,
+)
 from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.core.secrets import remember_secret
 from qwenbelt.core.urls import host_of_header, is_loopback
 
+_LOG = logging.getLogger("qwenbelt.gui")
 USER_COOKIE, LOGIN_COOKIE, LANGUAGE_COOKIE = "qb_user", "qb_login", "qb_lang"
 _LOGIN_BODY = 8 * 1024
 _LOGIN_PATIENCE = 10.0
@@ -80,6 +90,7 @@ class Guard:
         app: what it guards.
         accounts: users and passwords; empty for no login, each browser then being a user.
         proxy: a reverse proxy that logs people in, in place of accounts.
+        provider: an OpenID provider that logs people in, in place of accounts.
         admins: the users who see and set what concerns all.
         loopback: whether only loopback names may be asked for, which defeats DNS rebinding.
         logins: where logins are kept; in memory by default.
@@ -95,11 +106,13 @@ class Guard:
         loopback: bool,
         *,
         proxy: ProxyLogin | None = None,
+        provider: OidcLogin | None = None,
         admins: Collection[str] = (),
         logins: Logins | None = None,
     ) -> None:
         self._app = app
         self.proxy = proxy
+        self._provider = provider
         self._admins = frozenset(admins)
         self._accounts = dict(accounts)
         self._loopback = loopback
@@ -110,7 +123,7 @@ class Guard:
         """Passes a request on, or answers it."""
         if scope["type"] != "http":
             if scope["type"] == "websocket" and (
-                self._accounts or self.proxy or not self._host_fits(scope)
+                self._accounts or self.proxy or self._provider or not self._host_fits(scope)
             ):
                 return
             await self._app(scope, receive, send)
@@ -154,10 +167,12 @@ class Guard:
             return JSONResponse({"status": "ok" if good else "not ready"}, 200 if good else 503)
         if path == "/login" and self._accounts:
             return await self._login(request, cookies)
+        if self._provider is not None and path in ("/login", BEGIN, DONE):
+            return await self._at_provider(self._provider, request, cookies)
         user = self._user(request, cookies)
         if path == "/logout":
             self._logins.end(request.cookies.get(LOGIN_COOKIE, ""))
-            return RedirectResponse("/login" if self._accounts else "/", 303)
+            return RedirectResponse("/login" if self._accounts or self._provider else "/", 303)
         if user is None and self.proxy is not None:
             return JSONResponse({"error": "Log in at the proxy of this server first."}, 401)
         if user is None:
@@ -176,7 +191,7 @@ class Guard:
     def _user(self, request: Request, cookies: list[str]) -> str | None:
         if self.proxy is not None:
             return self.proxy.user(request)
-        if self._accounts:
+        if self._accounts or self._provider:
             return self._logins.user(request.cookies.get(LOGIN_COOKIE, ""))
         known = request.cookies.get(USER_COOKIE, "")
         if len(known) < 20 or len(known) > 64 or not known.replace("_", "").isalnum():
@@ -207,6 +222,28 @@ class Guard:
             self._attempts.failed(user, address)
             return HTMLResponse(login_page(language, wrong=True), 403)
         self._attempts.passed(user, address)
+        return self._logged_in(user, request, cookies)
+
+    async def _at_provider(
+        self, provider: OidcLogin, request: Request, cookies: list[str]
+    ) -> Response:
+        language = language_of(request)
+        if request.method != "GET" or request.url.path == "/login":
+            return HTMLResponse(provider_page(language, provider.name))
+        try:
+            if request.url.path == BEGIN:
+                url, state = await provider.begin(request)
+                cookies.append(_cookie(request, STATE_COOKIE, state, int(PATIENCE)))
+                return RedirectResponse(url, 303)
+            user = await provider.finish(request)
+        except LoginRefused as error:
+            _LOG.warning("%s: %s", provider.name, error)
+            return HTMLResponse(provider_page(language, provider.name, failed=True), 403)
+        cookies.append(_cookie(request, STATE_COOKIE, "", 0))
+        return self._logged_in(user, request, cookies)
+
+    def _logged_in(self, user: str, request: Request, cookies: list[str]) -> Response:
+        """Begins a login's time, and sends the browser to the page."""
         token = self._logins.begin(user)
         cookies.append(_cookie(request, LOGIN_COOKIE, token, int(LOGIN_SECONDS)))
         return RedirectResponse("/", 303)

@@ -14,16 +14,18 @@ _PAGE = """<!DOCTYPE html>
 body {{ display: grid; place-items: center; min-height: 95vh; margin: 0; }}
 form {{ display: grid; gap: 0.8rem; width: min(20rem, 90vw); }}
 input, button {{ font: inherit; padding: 0.6rem; border-radius: 0.5rem; border: 1px solid #888; }}
-button {{ background: #4f46e5; color: white; border: 0; }}
+a {{ text-align: center; text-decoration: none; padding: 0.6rem; border-radius: 0.5rem; }}
+button, a {{ background: #4f46e5; color: white; border: 0; }}
 p {{ color: #c02626; margin: 0; }}
 </style></head><body><main><form method="post" action="/login">
-<h1>{title}</h1>{wrong}
+<h1>{title}</h1>{wrong}{fields}</form></main></body></html>
+"""
+_FIELDS = """
 <label for="user">{user}</label>
 <input id="user" name="user" autocomplete="username" required autofocus>
 <label for="password">{password}</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required>
-<button type="submit">{login}</button></form></main></body></html>
-"""
+<button type="submit">{login}</button>"""
 
 
 def login_page(language: str, *, wrong: bool) -> str:
@@ -31,4 +33,14 @@ def login_page(language: str, *, wrong: bool) -> str:
     keys = ("title", "user", "password", "login")
     words = {key: escape(say(key, language)) for key in keys}
     told = f'<p role="alert">{escape(say("login_wrong", language))}</p>' if wrong else ""
-    return _PAGE.format(lang=language, wrong=told, **words)
+    fields = _FIELDS.format(**words)
+    return _PAGE.format(lang=language, title=words["title"], wrong=told, fields=fields)
+
+
+def provider_page(language: str, name: str, *, failed: bool = False) -> str:
+    """Returns the page of a server whose people log in at a provider; `failed`: the last try."""
+    title = escape(say("title", language))
+    told = escape(say("login_failed", language, name=name))
+    wrong = f'<p role="alert">{told}</p>' if failed else ""
+    link = f'<a href="/login/begin">{escape(say("login_at", language, name=name))}</a>'
+    return _PAGE.format(lang=language, title=title, wrong=wrong, fields=link)

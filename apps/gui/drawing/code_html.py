@@ -43,8 +43,10 @@ def code_block(text: str, language: str, tongue: str, *, coloured: bool = True) 
     copy = escape(say("copy", tongue))
     head = f"<span>{name}</span>" if name else "<span></span>"
     inner = _coloured_code(text, language.lower()) if coloured else escape(text)
+    # drawn by the server in a process of its own, when the page asks for it
+    diagram = " data-diagram" if coloured and language.lower() == "mermaid" else ""
     block = (
-        f'<div class="qb-code"><div class="qb-code-head">{head}'
+        f'<div class="qb-code"{diagram}><div class="qb-code-head">{head}'
         f'<button type="button" class="qb-copy">{copy}</button></div>'
         f'<pre tabindex="0"><code>{inner}</code></pre></div>'
     )

@@ -12,8 +12,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from qwenbelt.apps.diagrams import DiagramRenderer
+from qwenbelt.apps.gui.access.bodies import json_body
+from qwenbelt.apps.gui.access.guards import language_of
 from qwenbelt.apps.gui.hub import ChatSession
-from qwenbelt.apps.gui.strings import PageError
+from qwenbelt.apps.gui.strings import PageError, explain_on_page
+from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.files import replacing_file
 from qwenbelt.core.jsons import loads_bounded
 
@@ -33,12 +37,14 @@ class ChartsApi:
         self._of = session_of
         self._folder = folder
         self._making = asyncio.Lock()
+        self._diagrams = DiagramRenderer()
 
     def routes(self) -> list[Route]:
         """Returns the routes; the caller guards them."""
         return [
             Route("/qb/vega.js", self._script, methods=["GET"]),
             Route("/qb/chart/{session}/{name}", self._chart, methods=["GET"]),
+            Route("/qb/diagram", self._diagram, methods=["POST"]),
         ]
 
     async def _script(self, request: Request) -> Response:
@@ -53,6 +59,15 @@ class ChartsApi:
         if spec is None:
             raise PageError("no_chart")
         return JSONResponse(spec)
+
+    async def _diagram(self, request: Request) -> JSONResponse:
+        """Draws Mermaid; where that fails the source stays, with the reason below it."""
+        body = await json_body(request)
+        try:
+            drawn = await self._diagrams.svg(str(body.get("source", "")))
+        except QwenbeltError as error:
+            return JSONResponse({"note": explain_on_page(error, language_of(request))})
+        return JSONResponse({"svg": drawn})
 
 
 def _read_spec(path: Path) -> object:
