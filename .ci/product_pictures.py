@@ -113,9 +113,8 @@ def labels(folder: Path) -> None:
             with review(place, language) as url:
                 page.goto(url)
                 page.wait_for_selector(".choices button")
-                page.wait_for_function(  # a busy machine took an empty page
-                    "[...document.images].some((one) => one.complete && one.naturalWidth > 100)"
-                )
+                # a busy machine took an empty page
+                page.locator(".sheet img").evaluate("(one) => one.decode()")
                 page.wait_for_timeout(400)
                 page.screenshot(path=folder / f"review_labels{suffix}.png")
 

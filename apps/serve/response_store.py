@@ -215,8 +215,9 @@ class BackgroundResponses:
             await asyncio.sleep(SIGN_SECONDS)
 
     async def _look(self) -> None:
+        before = dict(self._tasks)  # what begins while this is written is not in the answer
         mine = await asyncio.to_thread(self._store.sign, self._replica)
-        for identity, task in list(self._tasks.items()):
+        for identity, task in before.items():
             if identity not in mine:  # cancelled elsewhere, deleted, or taken over
                 task.cancel()
         for identity, body, tries in await asyncio.to_thread(

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from qwenbelt import FnCallAgent
+from qwenbelt.agents.sessions import database
 from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.gui.access.logins import Logins
 from qwenbelt.apps.gui.api import Api
@@ -187,10 +188,14 @@ def test_another_replica_goes_on_where_one_died(
             # it dies: nothing of it is written any more, and it gives no sign
             assert session.live is not None
             session.live.lost = True
+            monkeypatch.setattr(database.SessionDatabase, "disown", lambda *_: None)
+            slow = iter([4711, 4711])  # the process is slow to end: twice it is still there
+            monkeypatch.setattr(database, "other_at_work", lambda owner: next(slow, 0))
             session.stop()
             dying.cancel()
             monkeypatch.setattr(replicas, "DEAD_SECONDS", 0.5)
             await until(lambda: answers(far) == ["The end."] and far.live is None)
+            assert next(slow, None) is None
             assert Step.done == ["step"]  # what was recorded is not done again
             page = await shown(far)
             assert "goes on from the last step" in page

@@ -133,9 +133,10 @@ class Replica:
                 await asyncio.sleep(1.0)
 
     async def _signing(self) -> None:
+        before = dict(self._mine)  # what begins while this is written is not in the answer
         mine = await asyncio.to_thread(self._store.sign, self._name)
         self._connected = min(self._connected, time.monotonic())
-        for session, kept in list(self._mine.items()):
+        for session, kept in before.items():
             if (session, kept.live.turn.id) not in mine and not kept.live.over:
                 kept.live.lost = True  # it was away for too long: another one goes on
                 self._stop(kept.live)
