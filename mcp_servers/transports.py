@@ -105,7 +105,13 @@ def serve_http(make: Callable[[str | None], McpService], options: HttpOptions) -
         ConfigError: the options are not safe, the port is taken, or the issuer cannot be used.
     """
     options.checked()
-    listener = _listener(options)
+    with _listener(options) as listener:
+        _serve_on(listener, make, options)
+
+
+def _serve_on(
+    listener: socket.socket, make: Callable[[str | None], McpService], options: HttpOptions
+) -> None:
     shown = f"[{options.host}]" if ":" in options.host else options.host
     url = f"http://{shown}:{listener.getsockname()[1]}/mcp"
     issuer = options.issuer
