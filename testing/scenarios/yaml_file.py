@@ -60,6 +60,13 @@ _Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.v
 _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(node.value))
 
 
+def _joined(text: str) -> str:
+    """Joins the halves of a character that JSON writes as two escapes, as it does with emoji."""
+    if not any("\ud800" <= c <= "\udfff" for c in text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
 class YamlDocument:
     """A YAML document as plain values, with the line of each and the text of each scalar."""
 
@@ -85,7 +92,8 @@ class YamlDocument:
             return self._mapping(loader, node, place)
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(loader, n, (*place, i)) for i, n in enumerate(node.value)]
-        self.texts[place] = str(node.value)
+        node.value = _joined(str(node.value))
+        self.texts[place] = node.value
         return loader.construct_object(node)
 
     def _mapping(self, loader: _Loader, node: yaml.MappingNode, place: Place) -> dict[Any, Any]:
@@ -93,7 +101,7 @@ class YamlDocument:
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self.error((*place,), "a key must be a plain text")
-            key = str(key_node.value)
+            key = _joined(str(key_node.value))
             inner = (*place, key)
             if key in out:
                 self.lines[inner] = key_node.start_mark.line + 1

@@ -175,7 +175,7 @@ class ClientConnection(asyncio.Protocol):
 
     def send_json(self, status: int, value: Any, headers: Mapping[str, str] | None = None) -> None:
         """Sends a JSON response."""
-        body = json.dumps(value, ensure_ascii=False).encode()
+        body = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
         self.send(status, body, {"Content-Type": "application/json", **(headers or {})})
 
     def start_stream(self, status: int, headers: Mapping[str, str]) -> None:

@@ -21,6 +21,7 @@ from qwenbelt.testing.server.reply_writer import (
 )
 
 _STREAM_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+_UTF8 = ("utf-8", "backslashreplace")  # half an emoji goes out as JSON's own escape of it
 _encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder a call
 _ERROR_TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 
@@ -132,7 +133,7 @@ class Sender:
             "finish_reason": self.reply.finish_reason,
         }
         usage = self._usage()
-        data = _encode({**self.frame, "choices": [choice], "usage": usage}).encode()
+        data = _encode({**self.frame, "choices": [choice], "usage": usage}).encode(*_UTF8)
         if self.fault.bad_body:
             data = data[: len(data) // 2]
         now = self.exchange.first_byte = time.monotonic()
@@ -198,7 +199,7 @@ class Sender:
     async def _write(self, text: str, sealing: int, *, last: bool = False) -> bool:
         if not text:
             return True
-        data = text.encode()
+        data = text.encode(*_UTF8)
         now = time.monotonic()
         if self.exchange.first_byte is None:
             self.exchange.first_byte = now

@@ -518,3 +518,18 @@ def test_a_connection_that_comes_at_the_end_is_closed(turns: int) -> None:
         asyncio.run(end_while_clients_come())
         gc.collect()
     assert [str(warning.message) for warning in seen] == []
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("text", ["Done 🎉 灯", "half \ud83c"])
+def test_what_json_writes_as_escapes_is_answered(tmp_path: Path, text: str, stream: bool) -> None:
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps({"conversations": [{"say": "Go", "turns": [{"answer": text}]}]}))
+    body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "Go"}]}
+    with ScriptedServer(file) as server:
+        reply = httpx.post(f"{server.url}/chat/completions", json=body, timeout=60)
+    lines = reply.text.split("\n") if stream else [reply.text]
+    parts = [json.loads(line.removeprefix("data: ")) for line in lines if "choices" in line]
+    choices = [choice for part in parts for choice in part["choices"]]
+    said = [(one.get("delta") or one.get("message") or {}).get("content") for one in choices]
+    assert "".join(piece or "" for piece in said) == text
