@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def failure(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
 
 def test_the_answer_goes_to_stdout(endpoint: str) -> None:
     done = run("-e", endpoint, "-t", "plot")
-    assert (done.stdout, done.stderr, done.return_value) == ("Here they are.\n", "", 0)
+    assert (done.stdout, done.return_value) == ("Here they are.\n", 0)
+    assert re.fullmatch(r"Files: (?:\S+\.(?:png|svg|json)(?:, )?)+\n", done.stderr)
 
 
 def test_events_are_json_lines(endpoint: str) -> None:

@@ -21,7 +21,7 @@ TAGS = set(
 )
 ATTRIBUTES = set(
     "class href title target rel src alt type style tabindex start "
-    "data-file data-page data-host id role aria-label aria-level alttext "
+    "data-file data-page data-host data-diagram id role aria-label aria-level alttext "
     "display displaystyle scriptlevel mathvariant stretchy fence form separator lspace rspace "
     "width height depth linethickness columnalign rowspacing columnspacing columnlines rowlines "
     "notation accent accentunder movablelimits minsize maxsize symmetric largeop".split()
