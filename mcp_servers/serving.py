@@ -34,7 +34,7 @@ _THREADS = 64
 Context = ServerRequestContext[Any, Any]
 
 
-class _TaskParams(types.RequestParams):
+class _TaskRequestParams(types.RequestParams):
     """What a request about a task tells; the handlers read the rest of it themselves."""
 
 
@@ -48,9 +48,9 @@ _PARAMETERS: dict[str, Any] = {
     "prompts/list": types.PaginatedRequestParams,
     "prompts/get": types.GetPromptRequestParams,
     "completion/complete": types.CompleteRequestParams,
-    "tasks/get": _TaskParams,
-    "tasks/cancel": _TaskParams,
-    "tasks/update": _TaskParams,
+    "tasks/get": _TaskRequestParams,
+    "tasks/cancel": _TaskRequestParams,
+    "tasks/update": _TaskRequestParams,
 }
 
 

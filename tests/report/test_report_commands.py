@@ -210,7 +210,7 @@ def test_the_demos_numbers_are_computed_and_right(demo_folder: Path) -> None:
     renewables = [middle[code] for code in ("AB", "MSW", "OBS", "WDS", "SLW", "BLQ")]
     text = (demo_folder / "report.md").read_text(encoding="utf-8")
     assert f"**{sum(coals) / 6:.2f} MMBtu per ton**" in text
-    assert f"**{sum(renewables) / 6:.2f}**" in text
+    assert f"**{sum(renewables) / 6:.2f} MMBtu per ton**" in text
     assert f"{sum(coals) / sum(renewables):.2f} times" in text
     assert "RFO Residual Fuel Oil 5.7 – 6.8" in pages[0]
     assert "| RFO (residual fuel oil) | 5.7–6.8 [" in text
