@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -16,6 +17,8 @@ from qwenbelt.agents.runtime.budget import Ending, Spending
 from qwenbelt.core.language import Language
 
 WHOLE = ("", "stop", "tool_calls")  # reasons for the end of a reply that is whole
+# the numbers of passages and not a word beside them: no answer (Qwen2.5-Coder 1.5B on filings)
+_ONLY_NUMBERS = re.compile(r"(?:[\s,;.]*\[\d{1,3}\])+[\s.]*")
 _OUT_OF_TIME = "out_of_time"
 MAX_UNUSABLE = 2  # replies without an answer that are asked for again
 
@@ -70,7 +73,7 @@ def ending_of(
         return ENDLESS_REPLY[language] if again else ending
     if reply.finish_reason not in WHOLE:
         return cut_ending(reply.finish_reason)
-    if reply.text.strip():
+    if reply.text.strip() and (unusable or not _ONLY_NUMBERS.fullmatch(reply.text)):
         return unread if unread and not unusable else Ending("answer")
     return EMPTY_REPLY[language] if again else Ending("answer", "the model's reply was empty")
 

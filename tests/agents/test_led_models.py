@@ -74,6 +74,13 @@ def test_others_are_not_led(dialect: str, model: str) -> None:
     assert requests(dialect=dialect, model=model)[-1][-1]["role"] == "tool"
 
 
+@pytest.mark.parametrize("text", ["[1]", " [1], [12].", "[3]\n[4]"])
+def test_numbers_of_passages_alone_are_no_answer(text: str) -> None:
+    with ScriptedServer(Scenario().turn(text=text).answer("It fell [1].")) as server:
+        llm = {"model": "m", "model_server": server.url, "api_key": "k"}
+        assert FnCallAgent([], llm=llm).ask("Was there a drop?").text == "It fell [1]."
+
+
 def told(path: Path, *tools: str) -> str:
     messages = [{"role": "user", "content": QUESTION}]
     (asked,) = with_evidence(messages, {path.name: path}, "en", tools=tools)
