@@ -335,6 +335,7 @@ def test_a_public_address_needs_accounts(tmp_path: Path) -> None:
 
 
 def test_the_start_loads_what_the_page_needs_and_makes_one_language(tmp_path: Path) -> None:
+    pytest.importorskip("gradio", reason='needs pip install "qwenbelt[gui]"')
     program = f"""
 import sys
 from pathlib import Path

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+pytest.importorskip("gradio", reason='needs pip install "qwenbelt[gui]"')
+
 from qwenbelt import FnCallAgent
 from qwenbelt.agents.sessions import database
 from qwenbelt.apps.agent_choice import AgentChoice
@@ -40,7 +42,6 @@ STORY = "There was a fox, and it ran on and on. " * 30
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("gradio")
     with store_place("postgres", tmp_path_factory.mktemp("store")) as found:
         yield found
 

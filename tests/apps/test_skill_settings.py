@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("gradio", reason='needs pip install "qwenbelt[gui]"')
+
 from qwenbelt.agents import FnCallAgent
 from qwenbelt.apps.agent_choice import AgentChoice, skill_sources
 from qwenbelt.apps.gui.asking import TurnStarter

@@ -30,7 +30,15 @@ def crunch(tools_of: Callable[..., dict[str, Any]], tmp_path: Path) -> Callable[
 
 
 def store(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "tasks.json").read_text())
+    """What the server keeps; it may be writing it at this moment."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            found: dict[str, Any] = json.loads((folder / "tasks.json").read_text())
+            return found
+        except json.JSONDecodeError:
+            assert time.monotonic() < until
+            time.sleep(0.01)
 
 
 def test_a_task_is_polled_and_its_progress_told(crunch: Any, tmp_path: Path) -> None:
