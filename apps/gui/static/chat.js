@@ -47,6 +47,8 @@
   function showFiles(value) {
     const files = value?.files ?? [], box = $("qb-attached");
     box.hidden = !files.length;
+    // else the browser takes the same file, chosen again for the next question, for no change
+    if (!files.length) document.querySelectorAll("#qb-message input[type=file]").forEach((input) => { input.value = ""; });
     box.replaceChildren(...files.map((file) => {
       const name = file.orig_name || String(file.path).split("/").pop();
       return make("span", { className: "qb-file", textContent: file.size ? `${name} · ${size(file.size)}` : name });
