@@ -8,7 +8,6 @@ answer is read at any other. The replicas have the page's own routes, without Gr
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from kill_replicas import PATIENCE, UNKNOWN, WORDS, Killing, run_and_tell
+from kill_replicas import PATIENCE, UNKNOWN, WORDS, Killing, options_of, run_and_tell
 
 
 def replica(url: str, place: str, effects: str) -> None:
@@ -115,13 +114,7 @@ class KillingChats(Killing):
 
 def main() -> None:
     """Prints the counts."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--place", default="postgres", help="postgres or postgresql://…")
-    parser.add_argument("--conversations", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--replica", nargs=3, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = options_of(__doc__, "postgres or postgresql://…", conversations=4)
     if given.replica:
         replica(*given.replica)
     else:

@@ -218,17 +218,22 @@ class Killing:
 
 def main() -> None:
     """Prints the counts."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--place", default="postgres", help="sqlite, postgres or postgresql://…")
-    parser.add_argument("--conversations", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--replica", nargs=3, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = options_of(__doc__, "sqlite, postgres or postgresql://…", conversations=12)
     if given.replica:
         replica(*given.replica)
         return
     run_and_tell(Killing, given)
+
+
+def options_of(told: str, places: str, *, conversations: int) -> argparse.Namespace:
+    """Reads the command line; `replica` is set in the processes that are to be killed."""
+    parser = argparse.ArgumentParser(description=told.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--place", default="postgres", help=places)
+    parser.add_argument("--conversations", type=int, default=conversations)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--replica", nargs=3, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 def run_and_tell(kind: type[Killing], given: argparse.Namespace) -> None:

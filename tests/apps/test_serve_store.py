@@ -18,7 +18,7 @@ from qwenbelt.apps.serve.response_store import ResponseStore, StoredResponse
 from qwenbelt.testing import ScriptedServer
 
 sys.path.append(str(Path(__file__).parents[1] / "documents"))
-from cluster import programs, running
+from cluster import store_place
 
 SCENARIO = """
 conversations:
@@ -60,14 +60,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def store(folder: Path) -> Iterator[str]:
-    if folder.name.startswith("sqlite"):
-        yield str(folder / "store.db")
-        return
-    pytest.importorskip("psycopg", reason="the extra postgres")
-    if not programs():
-        pytest.skip("needs PostgreSQL")
-    with running(programs()[0]) as url:
-        yield url
+    with store_place("sqlite" if folder.name.startswith("sqlite") else "postgres", folder) as place:
+        yield place
 
 
 class Replica:
