@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ DOT = "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9
 
 
 @pytest.fixture
-def tools(tools_of: Callable[..., dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    yield tools_of(c={"command": sys.executable, "args": [SERVER]})
+def tools(tools_of: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    return tools_of(c={"command": sys.executable, "args": [SERVER]})
 
 
 def until(looked: Callable[[], Any]) -> Any:
@@ -101,9 +101,7 @@ def test_titles_and_icons_and_values_of_templates(tools: dict[str, Any]) -> None
     assert (today.title, today.icon, template.icon) == ("Today's note", DOT, "")
     assert offered.complete("@c:note://w") == ["@c:note://work"]
     assert offered.complete("@c:note://home/a%20") == ["@c:note://home/a%20b"]
-    assert offered.complete("read @c:note://work/of/m") == [
-        "@c:note://work/of/monday%20of%20work"
-    ]
+    assert offered.complete("read @c:note://work/of/m") == ["@c:note://work/of/monday%20of%20work"]
     assert offered.complete("/c:ask to") == ["tone="]
     assert offered.complete("/c:ask tone=v") == ["tone='very kind'"]
     assert offered.complete("/c:ask tone='very kind' day=m") == ["day='monday of very kind'"]
