@@ -62,8 +62,8 @@ class _Builder:
     """
 
     def __init__(self, root: BeautifulSoup) -> None:
-        from bs4 import NavigableString, Tag
-        from bs4.element import PageElement
+        from bs4 import Tag
+        from bs4.element import NavigableString, PageElement
 
         self.tree = PageTree(root)
         self._tags, self._ends = self.tree.tags, self.tree.ends
