@@ -182,6 +182,7 @@ class TurnStarter:
 
         def seat(session: ChatSession) -> Any:
             session.folder.mkdir(parents=True, exist_ok=True)
+            session.faces.learn(agent)
             if given.trusting:
                 session.trust(agent)
             return given.seat(agent, f"gui-{session.row.id}", session.folder)

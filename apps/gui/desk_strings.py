@@ -78,6 +78,7 @@ SCRIPT_TEXTS = {
     "kind_prompt": ("prompt", "提示词"),
     "kind_skill": ("skill", "技能"),
     "kind_mcp": ("MCP", "MCP"),
+    "kind_value": ("value", "值"),
     "kind_agent": ("agent", "智能体"),
     "kind_file": ("file", "文件"),
     "keep_prompt": ("Keep the last question as a prompt", "把上一个问题存为提示词"),

@@ -18,6 +18,7 @@ import anyio
 
 from qwenbelt.agents.answers.question import user_message
 from qwenbelt.apps.agent_choice import AgentChoice, function_list, trusted_tools
+from qwenbelt.apps.gui.drawing.faces import ToolFaces
 from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn, SessionRow
 from qwenbelt.apps.gui.live_turn import LiveTurn, Queued, ended_well, state_name
 from qwenbelt.apps.gui.own_cells import CELLS, OwnCell, OwnCells
@@ -79,6 +80,7 @@ class ChatSession:
         self._agent: Any = None
         self._choice: AgentChoice | None = None
         self._made: dict[str, Any] = {}
+        self.faces = ToolFaces()
         self._allowed: set[str] = set()
         self._steps: set[tuple[str, str]] = set()  # a call, and a tool that it may call
         self._asked: dict[str, ApprovalAsked] = {}
@@ -415,6 +417,7 @@ class ChatSession:
             self._agent = make(choice, self._made, session=name, folder=self.folder)
             self._choice = choice
             self.trust(self._agent)
+            self.faces.learn(self._agent)
         return self._agent
 
     def tools_of(self, choice: AgentChoice) -> list[Any]:

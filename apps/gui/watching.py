@@ -32,7 +32,12 @@ def render_context_of(session: ChatSession, language: str) -> RenderContext:
         known = session.file(name) is not None
         return f"/qb/file/{session.row.id}/{quoted_for_url(name)}" if known else None
 
-    return RenderContext(language, url, lambda name: session.file(name) is not None)
+    return RenderContext(
+        language,
+        url,
+        lambda name: session.file(name) is not None,
+        tool_html=session.faces.html,
+    )
 
 
 class Watcher:
