@@ -109,12 +109,11 @@ class Printed:
             other: the other number.
             scale: powers of ten by which the other one is printed smaller.
         """
-        one, two = int(self.digits or 0), int(other.digits or 0)
         last = self.last, other.last + scale
         low = min(self.power, other.power + scale, *last)
-        one *= 10 ** (self.power - low)
-        two *= 10 ** (other.power + scale - low)
-        step = 10 ** (max(last) - low)
+        one = int(f"{self.digits or 0}{'0' * (self.power - low)}")
+        two = int(f"{other.digits or 0}{'0' * (other.power + scale - low)}")
+        step = int(f"1{'0' * (max(last) - low)}")
         if last[0] != last[1]:
             return abs(one - two) <= step
         return one == two or (abs(one - two) <= step and min(one, two) >= ROUNDED * step)
@@ -222,7 +221,7 @@ def _plain_unit(unit: str) -> str:
 
 def stated_lines(file: str, page: Page, restated: bool = False) -> list[StatedFigure]:
     """Returns what single lines and simple sentences of a page state, outside of tables."""
-    found = []
+    found: list[StatedFigure] = []
     inside = [(table.start, table.end) for table in page.tables]
     place = 0
     for line in page.text.split("\n"):
