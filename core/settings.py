@@ -24,8 +24,10 @@ The file is `qwenbelt.toml` in the working directory, else in the user's configu
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,12 +173,53 @@ _CONVERT: dict[str, Any] = {
 _TABLES: dict[str, Any] = {"rates": _rate_settings, "prices": _price_settings}  # in the file only
 
 
+_FOLDERS = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA")
+_VARIABLES = (*(f"QWENBELT_{name.upper()}" for name in (*_CONVERT, "config")), *_FOLDERS)
+_SETTLED_SECONDS = 2.0  # a file written later may be written again within one tick of its time
+_read_last: tuple[tuple[Any, ...], Settings] | None = None
+
+
 def load_settings() -> Settings:
-    """Reads the settings again.
+    """Reads the settings again, where something has changed: each run asks for them twice.
 
     Raises:
         ConfigError: the file cannot be read, or a value or name in it is not understood.
     """
+    global _read_last
+    state, known = _state(), _read_last
+    if known is not None and known[0] == state:
+        return known[1]
+    settings = _load()
+    _read_last = (state, settings) if state is not None else None
+    return settings
+
+
+def _state() -> tuple[Any, ...] | None:
+    """Returns all that settings are made of; None where a file may change unseen."""
+    given = tuple(map(os.environ.get, _VARIABLES))
+    here = os.getcwd()
+    found: list[Any] = []
+    for path in _places(here, given):
+        try:
+            file = os.stat(path)
+        except OSError:
+            found.append(None)
+            continue
+        if time.time() - file.st_mtime < _SETTLED_SECONDS:
+            return None
+        found.append((path, file.st_mtime_ns, file.st_size, file.st_ino))
+    return (*given, here, *found)
+
+
+@functools.lru_cache(maxsize=16)
+def _places(here: str, given: tuple[str | None, ...]) -> tuple[str, ...]:
+    """Returns where a settings file may be, by the variables that say so."""
+    named = [path for path in (os.environ.get("QWENBELT_CONFIG"),) if path]
+    own = [str(Path(path).expanduser()) for path in named]
+    return (*own, str(Path(here) / FILE_NAME), str(config_folder() / FILE_NAME))
+
+
+def _load() -> Settings:
     path = _config_file()
     table = _read_toml(path) if path else {}
     keys = table.pop("keys", {})
