@@ -23,7 +23,7 @@ from qwenbelt.agents.prompts import (
     QUESTION,
     UNKNOWN_WORDS,
 )
-from qwenbelt.agents.runtime.kept_views import ALONE, ASKED, LINES
+from qwenbelt.agents.runtime.kept_views import ALONE, ASKED, LINES, SHOWN
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import ToolContext
 from qwenbelt.tools.data_files import DATA_SUFFIXES, file_line, reading_code
@@ -31,7 +31,6 @@ from qwenbelt.tools.documents.disagreement import told_in_words
 from qwenbelt.tools.documents.evidence import BUDGET, Evidence, PageEvidence, gather_evidence
 from qwenbelt.tools.documents.sources import SourceBook
 
-SHOWN = "shown"  # in a message's `extra`: pages that stand beside the question
 _STRETCH = 120  # characters in a row that are worth leaving out
 _LEFT_OUT = "…"
 LONGEST_QUESTION = 2000  # characters that are searched for

@@ -126,7 +126,8 @@ def test_findings_are_confirmed_corrected_rejected_and_drawn(browser: Any, tmp_p
         page.keyboard.press("y")  # nothing is there, as the model says
         expect(page.locator(".done-mark")).to_be_visible()
         expect(page.locator(".figures")).to_contain_text(
-            "2 confirmed, 1 corrected, 1 rejected, 1 added"
+            "1 confirmed, 1 corrected, 1 rejected, 1 added · agreement 40% of 5, "
+            "Cohen's kappa 0.25, precision 67%, recall 67%"
         )
     rows = rows_of(place)
     assert [(row["image"], row["verdict"]) for row in rows] == [

@@ -259,6 +259,16 @@ def _rows(text: str) -> tuple[_TableRow, ...]:
 _STEMMER: list[Stemmer] = []
 
 
+def words_of(text: str) -> frozenset[str]:
+    """Returns the stems of a text's words, function words and numbers left out."""
+    return _words(text)
+
+
+def row_words(text: str) -> list[frozenset[str]]:
+    """Returns the words of each line of a page, or of each sentence of its prose, as stems."""
+    return [row.words for row in _rows(text)]
+
+
 @lru_cache(maxsize=4096)
 def words_in(text: str) -> frozenset[str]:
     """Returns the stems of a text's words, without numbers."""

@@ -18,10 +18,16 @@ from qwenbelt.core.errors import EndpointError, InputError, LimitExceeded, Qwenb
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.tools.documents import DocumentIndex, verify_citation
 from qwenbelt.tools.documents.answer_checks import check_answer
+from qwenbelt.tools.documents.attribution import supporting_passages
 from qwenbelt.tools.documents.citations import cited_page
 from qwenbelt.tools.documents.disagreement import Disagreement, told_in_words
-from qwenbelt.tools.documents.evidence import disagreements_on, gather_evidence
-from qwenbelt.tools.documents.grounding import GroundingCheck
+from qwenbelt.tools.documents.evidence import (
+    Evidence,
+    PageEvidence,
+    disagreements_on,
+    gather_evidence,
+)
+from qwenbelt.tools.documents.grounding import CitedText, GroundingCheck
 from qwenbelt.tools.documents.store import Document
 from qwenbelt.workflows.longdoc.parts import Cost, PageRange, affordable, parts_of, tokens_in
 from qwenbelt.workflows.longdoc.reading import PartFailed, ask_all
@@ -159,10 +165,12 @@ def ask_everything(
     facts = [r for r in replies if isinstance(r, str) and r.strip(" .。\"'").upper() != NOTHING]
     numbers = {document.file: document.id for document in documents}
     differ = disagreements_on(index, question, numbers)
-    shown = _evidence(index, question, documents, part_tokens)
+    found = _evidence(index, question, documents, part_tokens)
+    shown = "\n\n".join(f"[{page.file} p.{page.page}]\n{page.text}" for page in found.pages)
     if facts or shown:
         facts += [told_in_words(one, language) for one in differ]
     text = _put_together(question, facts, shown, language, part_tokens, ask_each, meter)
+    text += _uncited(text, question, found.pages)
     text, checks = _checked(index, question, text, facts, shown, language, meter)
     return LongDocumentAnswer(
         text,
@@ -179,7 +187,7 @@ def ask_everything(
 
 def _evidence(
     index: DocumentIndex, question: str, documents: Sequence[Document], part_tokens: int
-) -> str:
+) -> Evidence:
     """Returns the passages that a search finds, for documents that are more than one request.
 
     A small model that reads part by part finds nothing useful even in the right one.
@@ -187,9 +195,14 @@ def _evidence(
     numbers = {document.file: document.id for document in documents}
     budget = min(BUDGET_OF_EVIDENCE, part_tokens)
     found = gather_evidence(index, question, numbers, budget=budget)
-    if found.whole:
-        return ""
-    return "\n\n".join(f"[{page.file} p.{page.page}]\n{page.text}" for page in found.pages)
+    return Evidence() if found.whole else found
+
+
+def _uncited(answer: str, question: str, pages: Sequence[PageEvidence]) -> str:
+    """Returns the marks of the pages that an answer rests on and does not name, or ""."""
+    passages = {n: CitedText(page.page, page.text) for n, page in enumerate(pages)}
+    found = supporting_passages(answer, question, passages)
+    return "".join(f" [{pages[n].file} p.{pages[n].page}]" for n in found)
 
 
 def _checked(

@@ -18,7 +18,9 @@ from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.core.translation import in_language
+from qwenbelt.tools.documents.attribution import supporting_passages
 from qwenbelt.tools.documents.evidence import Evidence, gather_evidence
+from qwenbelt.tools.documents.grounding import CitedText
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.sources import NumberedSource, SourceBook
 from qwenbelt.workflows.report.citing import Citer
@@ -99,6 +101,7 @@ def agentic_report(
                 if not record.answer.strip():
                     reason = in_language(record.detail or record.reason or "?", language)
                     raise QwenbeltError(say("no_answer", language, reason=reason))
+                record.answer += _uncited(record.answer, question, book)
                 made = _compose(documents, question, stage, record, book, language, evidence)
                 _check(made[0], documents, evidence, record)
                 return made
@@ -119,6 +122,13 @@ def agentic_report(
         seconds=record.ended - record.begun,
     )
     return report
+
+
+def _uncited(answer: str, question: str, book: SourceBook) -> str:
+    """Returns the marks of the passages that an answer rests on and does not name, or ""."""
+    passages = {source.number: CitedText(source.page, source.text) for source in book}
+    found = supporting_passages(answer, question, passages)
+    return "".join(f" [{number}]" for number in found)
 
 
 def _check(
