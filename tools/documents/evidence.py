@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from qwenbelt.core.spans import RETRIEVAL, tool_span
 from qwenbelt.tools.documents.disagreement import Disagreement
-from qwenbelt.tools.documents.grounding import words_in
+from qwenbelt.tools.documents.grounding import words_of
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.search.hits import Hit
 from qwenbelt.tools.documents.search.queries import question_parts
@@ -162,11 +162,11 @@ def disagreements_on(
     chosen = [index.document(number) for number in documents.values()]
     if len(index.focused.few(chosen)) < len(documents):
         return ()  # too many to compare at each question
-    asked = words_in(question)
+    asked = words_of(question)
     return tuple(
         one
         for one in index.focused.disagreements(documents)
-        if asked & words_in(" ".join((one.label, *(p.quote for p in one.places))))
+        if asked & words_of(" ".join((one.label, *(p.quote for p in one.places))))
     )[:MOST_TOLD]
 
 
