@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from qwenbelt.agents.prompts import (
     DATA_BY_CODE,
+    DISAGREE,
     EVIDENCE,
     EVIDENCE_ABOVE,
     EVIDENCE_ABOVE_TOO,
@@ -26,6 +27,7 @@ from qwenbelt.agents.runtime.kept_views import ALONE, ASKED, LINES, SHOWN
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import ToolContext
 from qwenbelt.tools.data_files import DATA_SUFFIXES, file_line, reading_code
+from qwenbelt.tools.documents.disagreement import told_in_words
 from qwenbelt.tools.documents.evidence import BUDGET, Evidence, PageEvidence, gather_evidence
 from qwenbelt.tools.documents.sources import SourceBook
 
@@ -229,6 +231,10 @@ def _around(
     if evidence.unknown:
         joint = "、" if language == "zh" else ", "
         parts.append(UNKNOWN_WORDS[language].format(words=joint.join(evidence.unknown)))
+    if evidence.disagreements:
+        figures = [told_in_words(one, language) for one in evidence.disagreements]
+        joint = "；" if language == "zh" else "; "
+        parts.append(DISAGREE[language].format(figures=joint.join(figures)))
     return "\n\n".join([*parts, f"{QUESTION[language]}{question}"])
 
 
