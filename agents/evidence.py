@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from qwenbelt.agents.prompts import (
     COMPUTED,
     DATA_BY_CODE,
+    DISAGREE,
     EVIDENCE,
     EVIDENCE_ABOVE,
     EVIDENCE_ABOVE_TOO,
@@ -28,6 +29,7 @@ from qwenbelt.core.language import Language
 from qwenbelt.tools.base import ToolContext
 from qwenbelt.tools.data_files import DATA_SUFFIXES, file_line, reading_code
 from qwenbelt.tools.documents.computed import computed_lines
+from qwenbelt.tools.documents.disagreement import told_in_words
 from qwenbelt.tools.documents.evidence import BUDGET, Evidence, PageEvidence, gather_evidence
 from qwenbelt.tools.documents.sources import SourceBook
 
@@ -237,6 +239,10 @@ def _around(
     if evidence.unknown:
         joint = "、" if language == "zh" else ", "
         parts.append(UNKNOWN_WORDS[language].format(words=joint.join(evidence.unknown)))
+    if evidence.disagreements:
+        figures = [told_in_words(one, language) for one in evidence.disagreements]
+        joint = "；" if language == "zh" else "; "
+        parts.append(DISAGREE[language].format(figures=joint.join(figures)))
     return "\n\n".join([*parts, f"{QUESTION[language]}{question}"])
 
 

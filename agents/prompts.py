@@ -289,6 +289,11 @@ UNKNOWN_WORDS: dict[Language, str] = {
     "zh": "问题中有些词在文件里没有出现：{words}。请在回答中说明。",
 }
 
+DISAGREE: dict[Language, str] = {
+    "en": "The files do not agree: {figures}. Say so in the answer, with both figures.",
+    "zh": "文件中的数据不一致：{figures}。请在回答中说明，并列出两处数据。",
+}
+
 TOOLS_CHANGED: dict[Language, str] = {
     "en": "The declared tools changed ({names}): the endpoint reads the conversation anew, its "
     "cache does not help this once. With defer_tools=True they would not be declared.",

@@ -61,6 +61,8 @@ SCRIPT_TEXTS = {
     "here_other": ("Another endpoint", "其他端点"),
     "ask_other": ("Ask {name} as well", "再问 {name}"),
     "ask_again_with": ("Ask again with another model", "换个模型再问"),
+    "beside_with": ("Compare with a second model", "与第二个模型对比"),
+    "beside_off": ("One model only", "只用一个模型"),
     "side_by_side": ("Side by side", "并排比较"),
     "settings_word": ("Settings", "设置"),
     "chart_picture": ("Picture", "图片"),

@@ -14,6 +14,7 @@ from qwenbelt.apps.agent_choice import tool_names
 from qwenbelt.apps.gui.access.bodies import json_body
 from qwenbelt.apps.gui.access.guards import language_of
 from qwenbelt.apps.gui.asking import TurnStarter
+from qwenbelt.apps.gui.pairs import short_model
 from qwenbelt.apps.gui.setting_fields import PRESETS, endpoints_of, preset_tools
 from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
 from qwenbelt.core.errors import QwenbeltError
@@ -61,6 +62,8 @@ class FirstSteps:
                 if (names := preset_tools(self._asker, preset))
             ],
             "usual_tools": len(tool_names(usual.tools)),
+            # None where no second model can answer
+            "beside": None if self._asker.hub.replica else short_model(here.get("beside")),
         }
         if not self._asker.free_endpoints:
             shown |= {"servers": [], "files": []}

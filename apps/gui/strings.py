@@ -354,6 +354,18 @@ _TEXTS = {
         "{name} did not log you in. The server's log says why.",
         "{name} 未能让您登录，原因见服务器日志。",
     ),
+    "pair_keep": ("Go on with the answer of {name}", "采用 {name} 的回答继续"),
+    "pair_keep_short": ("Go on with this one", "采用此回答"),
+    "pair_other": ("The other answer: {name}", "另一个回答：{name}"),
+    "pair_model": ("Model {number}", "模型 {number}"),
+    "pair_off": (
+        "Without {names}: two answers at once would change the same files and the same session.",
+        "未使用 {names}：两个回答同时运行会改动相同的文件和会话。",
+    ),
+    "beside_replicas": (
+        "Two models at once are for a server of its own; this one shares its work with others.",
+        "两个模型同时回答只适用于独立的服务器；此服务器与其他服务器共同工作。",
+    ),
     "login_wrong": ("The user or the password is wrong.", "用户名或密码错误。"),
     "logout": ("Log out", "退出登录"),
 }

@@ -35,6 +35,10 @@ conversations:
       - text: "It **is** so: ![a drawing](drawing.png)"
       - say: Wait
         calls: [{look: {seconds: 30, word: long}}]
+  - say: Weigh it
+    turns:
+      - calls: [{look: {seconds: 30, word: first}}]
+      - text: Never said.
   - say: Send it
     turns:
       - calls: [{mail: {word: dear}}]

@@ -93,16 +93,26 @@ def _ratio(formula: Formula, rows: list[tuple[int, FigureRow]], asked: list[int]
     if formula.mean:
         items[formula.mean] = _means(items[formula.mean])
     years = sorted(set.intersection(*(set(found) for found in items.values())), reverse=True)
-    parts = []
+    parts: list[str] = []
+    values: dict[int, float] = {}
     for year in _chosen(years, asked):
         over, made = _sum(formula.over, items, year)
         under, by = _sum(formula.under, items, year) if formula.under else (1.0, "")
         if under == 0:
             continue
-        value = over / under * (100 if formula.percent else 1)
+        values[year] = value = over / under * (100 if formula.percent else 1)
         told = f"{value:,.1f} %" if formula.percent else _short(value, whole=not formula.under)
         parts.append(f"{year}: {made}{f' / {by}' if by else ''} = {told}")
-    return f"{formula.name}: {'; '.join(parts)}" if parts else ""
+    return f"{formula.name}: {'; '.join(parts)}{_direction(values)}" if parts else ""
+
+
+def _direction(values: Mapping[int, float]) -> str:
+    """Returns in words where the latest year is: a small model calls 34.6 higher than 36.8."""
+    (new, value), *others = values.items()
+    if not others or round(value, 2) == round(others[0][1], 2):
+        return ""
+    words = "higher" if value > others[0][1] else "lower"
+    return f"; {new} is {words} than {others[0][0]}"
 
 
 def _chosen(years: list[int], asked: list[int]) -> list[int]:

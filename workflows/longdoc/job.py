@@ -20,7 +20,13 @@ from qwenbelt.tools.documents import DocumentIndex, verify_citation
 from qwenbelt.tools.documents.answer_checks import check_answer
 from qwenbelt.tools.documents.attribution import supporting_passages
 from qwenbelt.tools.documents.citations import cited_page
-from qwenbelt.tools.documents.evidence import Evidence, PageEvidence, gather_evidence
+from qwenbelt.tools.documents.disagreement import Disagreement, told_in_words
+from qwenbelt.tools.documents.evidence import (
+    Evidence,
+    PageEvidence,
+    disagreements_on,
+    gather_evidence,
+)
 from qwenbelt.tools.documents.grounding import CitedText, GroundingCheck
 from qwenbelt.tools.documents.store import Document
 from qwenbelt.workflows.longdoc.parts import Cost, PageRange, affordable, parts_of, tokens_in
@@ -61,6 +67,7 @@ class LongDocumentAnswer:
         problems: why parts failed, one line each.
         grounded: whether the answer is supported by the pages that it cites.
         checks: what became of each of its claims.
+        disagreements: figures that the documents state differently, of those asked for.
     """
 
     text: str
@@ -71,6 +78,7 @@ class LongDocumentAnswer:
     problems: tuple[str, ...] = ()
     grounded: bool = True
     checks: tuple[GroundingCheck, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
 
 
 Answer = LongDocumentAnswer  # its name in 0.1
@@ -155,9 +163,13 @@ def ask_everything(
     if failed and len(failed) == len(chosen):
         raise QwenbeltError(f"No part of the documents got an answer: {reasons[0]}")
     facts = [r for r in replies if isinstance(r, str) and r.strip(" .。\"'").upper() != NOTHING]
+    numbers = {document.file: document.id for document in documents}
+    differ = disagreements_on(index, question, numbers)
     found = _evidence(index, question, documents, part_tokens)
     passages = [f"{_mark(page)}\n{page.text}" for page in found.pages]
     shown = "\n\n".join([*passages, *_computed(question, found)])
+    if facts or shown:
+        facts += [told_in_words(one, language) for one in differ]
     text = _put_together(question, facts, shown, language, part_tokens, ask_each, meter)
     text += _uncited(text, question, found.pages)
     known = found.computed(question)
@@ -171,6 +183,7 @@ def ask_everything(
         reasons,
         is_grounded(checks),
         tuple(checks),
+        differ,
     )
 
 

@@ -16,7 +16,7 @@
     offer(told);
   }
   function chips(told) {
-    const { ready, model = "", think = null, tools } = told;
+    const { ready, model = "", think = null, tools, beside = "" } = told;
     const box = $("qb-chips");
     if (!box || tools === undefined) return;
     const chip = (text, kind) => {
@@ -25,7 +25,7 @@
       return made;
     };
     const state_ = think === null ? "" : fill(words.chip_think, { state: think ? words.on : words.off });
-    const [first, last] = [chip(ready ? model : words.no_model, "model"), chip(fill(words.chip_tools, { count: tools }), "tools")];
+    const [first, last] = [chip(ready ? `${model}${beside ? ` ⇄ ${beside}` : ""}` : words.no_model, "model"), chip(fill(words.chip_tools, { count: tools }), "tools")];
     if (ready) {
       first.onclick = () => belt.chooseModel(told, first);
       last.onclick = () => belt.chooseTools(told, last);
