@@ -13,10 +13,16 @@ import math
 import re
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 
+from qwenbelt.tools.documents.disagreement import (
+    Disagreement,
+    StatedPages,
+    disagreements,
+    stated_on,
+)
 from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.search.queries import Query, understand
 from qwenbelt.tools.documents.search.statements import (
@@ -87,6 +93,7 @@ class DocumentWords:
         page_ranking: the pages by word, in the order of `page_words`.
         names: stems of its file's name and its title.
         statements: per kind of statement the pages that may be one, once looked for.
+        stated: the figures of its pages, once they were compared.
     """
 
     passages: list[Passage]
@@ -97,6 +104,7 @@ class DocumentWords:
     page_ranking: _Ranking = field(default_factory=lambda: _Ranking([]))
     names: frozenset[str] = frozenset()
     statements: dict[str, dict[int, float]] = field(default_factory=dict)
+    stated: StatedPages | None = None
 
     def statement_pages(self, kind: str) -> dict[int, float]:
         """Returns the pages that may be a statement, with how much they are one."""
@@ -118,6 +126,7 @@ class FocusedSearch:
         self._store = store
         self._stemmer = Stemmer()
         self._held: OrderedDict[int, DocumentWords] = OrderedDict()
+        self._compared: tuple[object, list[Disagreement]] | None = None
         self._few: tuple[object, list[Document]] | None = None
         self._lock = threading.Lock()
 
@@ -132,6 +141,21 @@ class FocusedSearch:
             while len(self._held) > 1 and self._size() > HELD_PASSAGES:
                 self._held.popitem(last=False)
             return found
+
+    def disagreements(self, names: Mapping[str, int]) -> list[Disagreement]:
+        """Returns what documents state differently.
+
+        Args:
+            names: their ids by the names that are shown.
+        """
+        held = {name: self.words_of(document) for name, document in names.items()}
+        key = [(name, id(words)) for name, words in held.items()]
+        if self._compared is None or self._compared[0] != key:
+            for name, words in held.items():
+                words.stated = words.stated or stated_on(name, words.pages.values())
+            stated = [words.stated for words in held.values() if words.stated is not None]
+            self._compared = key, disagreements(stated)
+        return self._compared[1]
 
     def few(self, chosen: Sequence[Document] | None) -> list[int]:
         """Returns the ids of the documents to search in, if they are few enough; else none.
