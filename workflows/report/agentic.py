@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.agents.kinds import SearchingKind, agent_class
-from qwenbelt.agents.sessions.reply_log import ReplyLog, kept_replies
 from qwenbelt.core.errors import EndpointError, QwenbeltError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language
@@ -176,11 +175,10 @@ def _begun(
     Where replies are kept, passages have the numbers again that those replies cite; replies to
     another message, such as one with other findings, are dropped.
     """
-    known: dict[str, Any] = {}
-    log: ReplyLog | None = None
-    if setup.replies is not None:
-        log = ReplyLog(setup.replies)
-        known = log.kept or {}
+    from qwenbelt.agents.sessions.reply_log import ReplyLog, kept_replies
+
+    log = ReplyLog(setup.replies) if setup.replies is not None else None
+    known: dict[str, Any] = (log.kept or {}) if log is not None else {}
     while True:
         book = SourceBook(NumberedSource(**source) for source in known.get("sources", ()))
         evidence, asked = _asked(documents, question, book, language)

@@ -114,8 +114,7 @@ def report(
         max_seconds: time of the run, after which the model has to answer.
         max_tokens: tokens of the run, read and written, after which it has to.
         findings: returns what others have found in the documents, see `AgentSetup`.
-        durable: keep the model's replies in the workspace until the report is there: the same call
-            goes on where it was ended, and asks for none of them again.
+        durable: keep the model's replies until the report is there: the same call goes on.
         fresh: begin anew, whatever replies are kept.
         listener: is given every event of the run.
         tell: called with progress outside the run: a text, and the fraction done or None.
@@ -126,11 +125,7 @@ def report(
         ConfigError: the endpoint is not understood or lacks a key.
         QwenbeltError: the run ended without an answer.
     """
-    question = " ".join(question.split())
-    if not question:
-        raise InputError("The question is empty.", fix="Say what the report should answer.")
-    if len(question) > LONGEST_QUESTION:
-        raise InputError(f"The question is over {LONGEST_QUESTION} characters.")
+    question = _one_question(question)
     language = language or detect_language(question)
     layout = read_template(template) if template is not None else None
     chosen = None if extractive else _chosen_llm(llm, endpoint)
@@ -145,9 +140,7 @@ def report(
             bounds = (model_calls, max_seconds, max_tokens)
             if durable:
                 job = [question, language, agent, findings is not None, _model_of(chosen)]
-                kept = _kept_place(job, documents)
-                if fresh:
-                    kept.unlink(missing_ok=True)
+                kept = _kept_place(job, documents, fresh)
             setup = AgentSetup(chosen, agent, scripted, allow_unsandboxed, *bounds, findings, kept)
             with _dropped_without_answer(kept):
                 made = agentic_report(documents, question, stage, setup, language, listener)
@@ -173,12 +166,24 @@ def _dropped_without_answer(kept: Path | None) -> Iterator[None]:
         raise
 
 
-def _kept_place(job: list[Any], documents: Documents) -> Path:
+def _one_question(question: str) -> str:
+    question = " ".join(question.split())
+    if not question:
+        raise InputError("The question is empty.", fix="Say what the report should answer.")
+    if len(question) > LONGEST_QUESTION:
+        raise InputError(f"The question is over {LONGEST_QUESTION} characters.")
+    return question
+
+
+def _kept_place(job: list[Any], documents: Documents, fresh: bool) -> Path:
     """Returns the file of the replies of a report about these files as they are now."""
     paths = [file.path for file in documents.files]
     stamps = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
     digest = hashlib.sha256(json.dumps([job, stamps]).encode("utf-8", "replace")).hexdigest()
-    return load_settings().workspace / "reports" / f"{digest[:24]}.jsonl"
+    place = load_settings().workspace / "reports" / f"{digest[:24]}.jsonl"
+    if fresh:
+        place.unlink(missing_ok=True)
+    return place
 
 
 def _model_of(llm: Any) -> list[str]:
