@@ -129,11 +129,10 @@ def report(
     language = language or detect_language(question)
     layout = read_template(template) if template is not None else None
     chosen = None if extractive else _chosen_llm(llm, endpoint)
-    paths = [Path(file) for file in files]
     kept: Path | None = None
     with staged(out) as stage, tempfile.TemporaryDirectory(prefix="qwenbelt-index-") as folder:
         work = Path(folder)
-        documents = take_in(paths, folder=work, password=password, tell=tell)
+        documents = take_in(map(Path, files), folder=work, password=password, tell=tell)
         if chosen is None:
             made = extractive_report(documents, question, stage, work, language, tell)
         else:
