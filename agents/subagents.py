@@ -190,7 +190,11 @@ async def run_inside(agent: FnCallAgent, task: str, context: ToolContext, prefix
     if done is None:
         raise ToolError("The subagent was stopped.")
     number = next(parent.numbers) if parent is not None else 0
-    cited = await asyncio.to_thread(lambda: list(citations_in(done.text, shown, run.plan.files)))
+    cited: list[Citation] = []
+    if "[" in done.text:  # pages are read, so not here
+        cited = await asyncio.to_thread(
+            lambda: list(citations_in(done.text, shown, run.plan.files))
+        )
     text = _renumbered(done.text, cited, number)
     if done.reason != "answer":
         text = f"{text}\n[The subagent ended early: {done.detail or done.reason}]".strip()

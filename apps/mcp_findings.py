@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.runtime.context_window import TOKENS_PER_BYTE
 from qwenbelt.core.texts import Texts
+from qwenbelt.tools.mcp.icons import own_icon
 from qwenbelt.tools.mcp.tool import tool_name
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ _TEXTS = {
         "{tool}：说明中含有不可见字符",
     ),
     "twice": ("{tool}: is listed twice", "{tool}：重复列出"),
+    "icons": (
+        "{tool}: {count} of its icons are not shown: they are no small pictures in data: addresses",
+        "{tool}：有 {count} 个图标不予显示：只显示随附的小图片（data:）",
+    ),
     "defined": ("{tool}: declares no hints (read-only or not)", "{tool}：未声明是否只读"),
 }
 say = Texts(_TEXTS).for_user
@@ -68,6 +73,8 @@ def tool_findings(server: str, tools: Sequence[Tool]) -> list[str]:
             found.append(say("twice", tool=tool.name))
         seen.add(tool.name)
         found += _of_one(server, tool)
+        if refused := own_icon(tool.icons)[1]:
+            found.append(say("icons", tool=tool.name, count=refused))
     return found
 
 

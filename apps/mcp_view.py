@@ -27,7 +27,7 @@ class ServerView:
     Attributes:
         error: why it did not start, or "".
         seconds: how long it took to start and list its tools.
-        server: how it names itself.
+        server: how it names itself; `title` is for people, `icon` whether it brings one.
         tools: each with its cost in tokens.
         resources: how many it lists; `templates` of them take arguments.
         prompts: their names.
@@ -42,6 +42,8 @@ class ServerView:
     error: str = ""
     seconds: float = 0.0
     server: str = ""
+    title: str = ""
+    icon: bool = False
     protocol: str = ""
     tools: list[dict[str, Any]] = field(default_factory=list)
     resources: int = 0
@@ -87,11 +89,14 @@ def look_at_servers(config: Mapping[str, Any] | str, *, try_one: bool) -> Iterat
 
 def _viewed(servers: McpServers, name: str, offer: Offer, try_one: bool) -> ServerView:
     from qwenbelt.apps.mcp_findings import tokens_of, tool_findings
+    from qwenbelt.tools.mcp.icons import own_icon
 
     view = ServerView(
         name,
         seconds=servers.seconds.get(name, 0.0),
         server=f"{offer.name} {offer.version}".strip(),
+        title=offer.title,
+        icon=bool(offer.icon),
         protocol=offer.protocol,
         resources=len(offer.resources),
         templates=len(offer.templates),
@@ -105,6 +110,8 @@ def _viewed(servers: McpServers, name: str, offer: Offer, try_one: bool) -> Serv
     view.tools = [
         {
             "name": tool.name,
+            "title": one_line(tool.title or "", 60),
+            "icon": bool(own_icon(tool.icons)[0]),
             "description": one_line(tool.description or tool.title or "", 90),
             "parameters": tool.input_schema,
             "read_only": bool(tool.annotations and tool.annotations.read_only_hint),

@@ -130,6 +130,10 @@ _TEXTS = {
         "what MCP servers offer: /server:prompt name=…, @server:uri in a question",
         "MCP 服务器提供的内容：/服务器:提示 名称=…，问题中可写 @服务器:URI",
     ),
+    "chat_away": (
+        "Whether these have changed could not be seen: {names}",
+        "无法得知以下资源是否有变化：{names}",
+    ),
     "chat_no_mcp": (
         "There is no MCP server (--mcp FILE.json).",
         "没有 MCP 服务器（--mcp FILE.json）。",

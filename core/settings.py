@@ -6,6 +6,7 @@ The file is `qwenbelt.toml` in the working directory, else in the user's configu
     max_model_calls = 30              # a run's budget
     tool_format = "constrained"       # how calls are written; what suits the endpoint without it
     max_repeats = 3                   # identical calls with identical results that end a run
+    speech_to_text = "openai:whisper-1"   # the chat's microphone; text_to_speech, voice: aloud
     workspace = "~/qwenbelt"          # where sessions keep their files
     allow_unsandboxed = false         # run model-written code without a sandbox
     allow_private_urls = false        # let tools fetch from private addresses
@@ -24,8 +25,10 @@ The file is `qwenbelt.toml` in the working directory, else in the user's configu
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +54,9 @@ class Settings:
             above 100: who allows such long runs wants that budget alone to end them.
         tool_format: how calls are written: native, nous, constrained or react; None for what suits
             the endpoint.
+        speech_to_text: the endpoint spec of the model that hears in the chat; None for none.
+        text_to_speech: the endpoint spec of the model that reads aloud in the chat.
+        voice: the voice that it speaks with; None for the model's usual one.
         workspace: folder of sessions, indexes and artifacts.
         allow_unsandboxed: whether code may run where no sandbox is available.
         allow_private_urls: whether URLs may lead to private or loopback addresses.
@@ -64,6 +70,9 @@ class Settings:
     max_model_calls: int = 30
     max_repeats: int = 3
     tool_format: str | None = None
+    speech_to_text: str | None = None
+    text_to_speech: str | None = None
+    voice: str | None = None
     workspace: Path = field(default_factory=lambda: _default_workspace())
     allow_unsandboxed: bool = False
     allow_private_urls: bool = False
@@ -164,6 +173,9 @@ _CONVERT: dict[str, Any] = {
     "max_model_calls": _number_setting,
     "max_repeats": lambda name, value: _number_setting(name, value, least=0),
     "tool_format": lambda name, value: str(value) or None,
+    "speech_to_text": lambda name, value: str(value) or None,
+    "text_to_speech": lambda name, value: str(value) or None,
+    "voice": lambda name, value: str(value) or None,
     "workspace": lambda name, value: Path(str(value)).expanduser(),
     "allow_unsandboxed": _boolean_setting,
     "allow_private_urls": _boolean_setting,
@@ -171,12 +183,53 @@ _CONVERT: dict[str, Any] = {
 _TABLES: dict[str, Any] = {"rates": _rate_settings, "prices": _price_settings}  # in the file only
 
 
+_FOLDERS = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA")
+_VARIABLES = (*(f"QWENBELT_{name.upper()}" for name in (*_CONVERT, "config")), *_FOLDERS)
+_SETTLED_SECONDS = 2.0  # a file written later may be written again within one tick of its time
+_read_last: tuple[tuple[Any, ...], Settings] | None = None
+
+
 def load_settings() -> Settings:
-    """Reads the settings again.
+    """Reads the settings again, where something has changed: each run asks for them twice.
 
     Raises:
         ConfigError: the file cannot be read, or a value or name in it is not understood.
     """
+    global _read_last
+    state, known = _state(), _read_last
+    if known is not None and known[0] == state:
+        return known[1]
+    settings = _load()
+    _read_last = (state, settings) if state is not None else None
+    return settings
+
+
+def _state() -> tuple[Any, ...] | None:
+    """Returns all that settings are made of; None where a file may change unseen."""
+    given = tuple(map(os.environ.get, _VARIABLES))
+    here = os.getcwd()
+    found: list[Any] = []
+    for path in _places(here, given):
+        try:
+            file = os.stat(path)
+        except OSError:
+            found.append(None)
+            continue
+        if time.time() - file.st_mtime < _SETTLED_SECONDS:
+            return None
+        found.append((path, file.st_mtime_ns, file.st_size, file.st_ino))
+    return (*given, here, *found)
+
+
+@functools.lru_cache(maxsize=16)
+def _places(here: str, given: tuple[str | None, ...]) -> tuple[str, ...]:
+    """Returns where a settings file may be, by the variables that say so."""
+    named = [path for path in (os.environ.get("QWENBELT_CONFIG"),) if path]
+    own = [str(Path(path).expanduser()) for path in named]
+    return (*own, str(Path(here) / FILE_NAME), str(config_folder() / FILE_NAME))
+
+
+def _load() -> Settings:
     path = _config_file()
     table = _read_toml(path) if path else {}
     keys = table.pop("keys", {})

@@ -6,6 +6,7 @@ changes between check and use (DNS rebinding) gains nothing. Redirects pass the 
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import socket
@@ -31,6 +32,7 @@ class Target:
     address: str
 
 
+@functools.lru_cache(maxsize=1024)
 def is_loopback(place: str) -> bool:
     """Returns whether a URL, host name or address means this machine's loopback interface.
 

@@ -6,6 +6,7 @@ SGLang, OpenAI and Azure, and measurements on real servers.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -136,6 +137,7 @@ SCRIPTED = Dialect("scripted", "", "", "")
 GENERIC = Dialect("compatible", "", "OPENAI_API_KEY", "give a URL: openai:MODEL@https://host/v1")
 
 
+@functools.lru_cache(maxsize=256)
 def dialect_of(name: str, url: str) -> Dialect:
     """Returns the dialect of that name; without a name, the one that the URL's place suggests."""
     named = {**DIALECTS, LOCAL.name: LOCAL, SCRIPTED.name: SCRIPTED}.get(name)

@@ -17,6 +17,7 @@ from typing import Any
 from qwenbelt.agents.models.encoding import text_of
 
 ASKED = "asked"  # in a message's `extra`: the question alone, beside which passages were put
+SHOWN = "shown"  # passages beside it: number, file, page and text of each
 LINES = "shown_lines"  # remarks on data files that stand beside it
 ALONE = "alone"  # the same with all passages, where some are only referred to
 _MOST = 64  # conversations

@@ -13,8 +13,10 @@ from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model
 from qwenbelt.agents.prompts import AFTER_RESULTS, DATA_UNREAD
 from qwenbelt.agents.runtime.history import History
-from qwenbelt.agents.runtime.kept_views import ASKED, LINES
+from qwenbelt.agents.runtime.kept_views import ASKED, LINES, SHOWN
 from qwenbelt.core.language import Language
+from qwenbelt.tools.documents.attribution import supporting_passages
+from qwenbelt.tools.documents.grounding import CitedText
 
 _LONGEST_QUESTION = 2000  # characters, of its end
 
@@ -47,6 +49,22 @@ class Lead:
         if called or "code_interpreter" not in self._tools:
             return ""
         return DATA_UNREAD[self._language].format(question=_question(asked))
+
+    def citations(self, history: History) -> str:
+        """Returns the marks of the passages that an answer rests on and does not name, or ""."""
+        asked = self._asked(history)
+        if not asked or any(message["role"] == "function" for message in history.added()):
+            return ""
+        shown = {
+            number: CitedText(page, text)
+            for message in history.messages
+            for number, _, page, text in (message.get("extra") or {}).get(SHOWN) or ()
+        }
+        answer = history.messages[-1]
+        if not shown or answer["role"] != "assistant":
+            return ""
+        found = supporting_passages(text_of(answer["content"]), _question(asked), shown)
+        return "".join(f" [{number}]" for number in found)
 
     def _asked(self, history: History) -> Mapping[str, Any] | None:
         if not self._model.is_led or self._model.codec.form not in ("native", "nous"):

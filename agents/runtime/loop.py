@@ -184,15 +184,13 @@ class AgentLoop:
 
     def _goes_on(self, ending: Ending | None) -> bool:
         """Says whether news still find a request to go with."""
-        if self.typed is not None and self.typed.is_there and not self._background.is_working:
-            return False
-        return ending is None or ending.reason == "answer"
+        typed = self.typed is not None and self.typed.is_there and not self._background.is_working
+        return not typed and (ending is None or ending.reason == "answer")
 
     async def _news(self, ending: Ending | None) -> bool:
         """Adds what came meanwhile from the background and the person; says whether it did."""
         wait, left = ending is not None, self._spending.seconds_left()
-        recorder = self.plan.recorder
-        news = await self._background.news(self.history, recorder, wait=wait, left=left)
+        news = await self._background.news(self.history, self.plan.recorder, wait=wait, left=left)
         if self.typed is not None:
             self.typed.is_there = self.typed.is_there and not news
         sent, self._sent = self._sent, []
@@ -215,6 +213,9 @@ class AgentLoop:
                 self._replace_answer(changed)
                 told = changed
         self._telling.release(told)
+        if ending.reason == "answer" and (cited := self._lead.citations(self.history)):
+            self._replace_answer(self.answer() + cited)
+            self._telling.say(cited)
         return ending
 
     def _replace_answer(self, text: str) -> None:

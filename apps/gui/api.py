@@ -15,9 +15,10 @@ from qwenbelt.apps.gui.access.admin_api import AdminApi
 from qwenbelt.apps.gui.access.bodies import json_body
 from qwenbelt.apps.gui.access.guards import language_of
 from qwenbelt.apps.gui.asking import TurnStarter
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.drawing.turn_view import TurnView
 from qwenbelt.apps.gui.first_steps import FirstSteps
-from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
+from qwenbelt.apps.gui.hub import SessionRegistry
 from qwenbelt.apps.gui.kept.portable import export_conversation, import_conversation
 from qwenbelt.apps.gui.kept.ratings import preference_lines, rate
 from qwenbelt.apps.gui.offers import OffersApi
@@ -28,6 +29,7 @@ from qwenbelt.apps.gui.panes.notebook import NotebookApi, turn_records
 from qwenbelt.apps.gui.panes.questions import answer_question
 from qwenbelt.apps.gui.panes.turn_times import turn_times
 from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
+from qwenbelt.apps.gui.voice import VoiceApi
 from qwenbelt.apps.gui.watching import Watcher, render_context_of, replayed_html
 from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.core.jsons import loads_bounded
@@ -86,6 +88,7 @@ class Api:
             "place": self._place,
             "rate": self._rate,
             "choose": self._choose,
+            "go_on_with": lambda session, body: session.go_on_with(str(body.get("turn", ""))),
         }
         if hub.replica is not None:
             hub.replica.actions = self._actions
@@ -117,6 +120,7 @@ class Api:
                     OffersApi(self._session, self._asker),
                     ChartsApi(self._session, hub_folder),
                     FirstSteps(self._asker),
+                    VoiceApi(self._session, self._asker),
                     AdminApi(self._asker),
                 )
                 for route in part.routes()
@@ -332,10 +336,11 @@ class Api:
 
 def _approve(session: ChatSession, body: dict[str, Any]) -> None:
     answer, call, tool = body.get("answer"), str(body.get("call", "")), str(body.get("tool", ""))
+    turn = str(body.get("turn") or "")
     if answer in ("step", "always"):
-        session.approve_all(call, tool if answer == "always" else "")
+        session.approve_all(call, tool if answer == "always" else "", turn)
     else:
-        session.approve(call, answer == "allow")
+        session.approve(call, answer == "allow", turn)
 
 
 def _undo(session: ChatSession, body: dict[str, Any]) -> dict[str, Any]:

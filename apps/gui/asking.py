@@ -12,11 +12,14 @@ from typing import Any
 from qwenbelt.apps.agent_choice import NO_TOOLS, AgentChoice, skill_sources, tool_names
 from qwenbelt.apps.export import message_text
 from qwenbelt.apps.gui.access.team import TeamRules
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.given import Given, Suggestion
-from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
+from qwenbelt.apps.gui.hub import SessionRegistry
 from qwenbelt.apps.gui.kept.store import ChatTurn
 from qwenbelt.apps.gui.message_lists import MessageLists
+from qwenbelt.apps.gui.pairs import short_model
 from qwenbelt.apps.gui.strings import PageError, say
+from qwenbelt.apps.gui.voice import VOICE_FIELDS, VoiceChoice
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, ModelFinished, ModelStarted
 from qwenbelt.core.language import Language
@@ -42,6 +45,7 @@ class TurnStarter:
         make_agent: makes an agent of a choice: (choice, made tools, session=, folder=).
         free_endpoints: whether people may name any endpoint, or only one of `endpoints`.
         given: agents that a program made; they answer instead of agents of a choice.
+        voice: which models hear and speak unless people choose others.
     """
 
     def __init__(
@@ -53,12 +57,14 @@ class TurnStarter:
         free_endpoints: bool = True,
         endpoints: Sequence[str] = (),
         given: Given | None = None,
+        voice: VoiceChoice | None = None,
     ) -> None:
         self.hub = hub
         self.defaults = defaults
         self.free_endpoints = free_endpoints
         self.endpoints = list(endpoints)
         self.given = given
+        self._voice = voice or VoiceChoice()
         self._make_agent = make_agent
 
     def choice(self, user: str, here: Mapping[str, Any] | None = None) -> AgentChoice:
@@ -98,17 +104,48 @@ class TurnStarter:
         kept = dict(session.choice_here)
         if "endpoint" in body:
             spec = str(body["endpoint"] or "").strip()[:500]
-            rules = TeamRules.kept(self.hub.store)
-            fixed = (*self.endpoints, *rules.endpoints, self.defaults.endpoint)
-            if spec and not self.free_endpoints and spec not in fixed:
+            if not self._is_allowed(spec):
                 raise PageError("endpoints_fixed")
             kept["endpoint"] = spec
+        if "beside" in body:
+            spec = str(body["beside"] or "").strip()[:500]
+            if not self._is_allowed(spec):
+                raise PageError("endpoints_fixed")
+            if spec and self.hub.replica is not None:
+                raise PageError("beside_replicas")
+            kept["beside"] = spec
         if "tools" in body:
             given = body["tools"]
             kept["tools"] = [str(name) for name in given][:200] if isinstance(given, list) else None
         session.choice_here = {name: value for name, value in kept.items() if value}
         self.hub.store.keep(session.row.id, "choice", session.choice_here)
         session.notify()
+
+    def _is_allowed(self, spec: str) -> bool:
+        """Returns whether people may name this endpoint; none is always allowed."""
+        rules = TeamRules.kept(self.hub.store)
+        fixed = (*self.endpoints, *rules.endpoints, self.defaults.endpoint)
+        return not spec or self.free_endpoints or spec in fixed
+
+    def _answer_beside(self, session: ChatSession, question: str) -> None:
+        """Has the second model answer too, where two are compared in this conversation."""
+        spec = session.choice_here.get("beside")
+        if not spec or self.given is not None or self.hub.replica is not None:
+            return
+        # what is allowed may have changed since it was chosen
+        if not self._is_allowed(spec) or self._demo_choice(session, question) is not None:
+            return
+        choice = self.choice(session.row.user, session.choice_here)
+        other = dataclasses.replace(choice, endpoint=spec, code_mode=False, defer_tools=False)
+        session.start_beside(short_model(choice.endpoint), other, self._make_agent)
+
+    def voice(self, user: str) -> VoiceChoice:
+        """Returns which models hear a user and speak to them."""
+        if not self.free_endpoints:
+            return self._voice
+        settings = self.hub.store.settings(user)
+        chosen = {name: str(settings[name] or "") for name in VOICE_FIELDS if name in settings}
+        return dataclasses.replace(self._voice, **chosen)
 
     def servers(self) -> list[str]:
         """Returns the names of the MCP servers that people may switch on and off."""
@@ -169,7 +206,9 @@ class TurnStarter:
             if path is None:
                 raise PageError("file_gone", name=name)
             paths.append(path)
-        return session.start(question, paths, self.maker(session, question), parent)
+        turn = session.start(question, paths, self.maker(session, question), parent)
+        self._answer_beside(session, question)
+        return turn
 
     def maker(self, session: ChatSession, question: str) -> Callable[[ChatSession], Any]:
         """Returns what makes the agent that answers a question."""
@@ -182,6 +221,7 @@ class TurnStarter:
 
         def seat(session: ChatSession) -> Any:
             session.folder.mkdir(parents=True, exist_ok=True)
+            session.faces.learn(agent)
             if given.trusting:
                 session.trust(agent)
             return given.seat(agent, f"gui-{session.row.id}", session.folder)

@@ -14,6 +14,7 @@ from qwenbelt.apps.agent_choice import tool_names
 from qwenbelt.apps.gui.access.bodies import json_body
 from qwenbelt.apps.gui.access.guards import language_of
 from qwenbelt.apps.gui.asking import TurnStarter
+from qwenbelt.apps.gui.pairs import short_model
 from qwenbelt.apps.gui.setting_fields import PRESETS, endpoints_of, preset_tools
 from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
 from qwenbelt.core.errors import QwenbeltError
@@ -42,14 +43,17 @@ class FirstSteps:
 
     async def state(self, request: Request) -> JSONResponse:
         """Tells whether a question can be asked, and what could be chosen."""
-        if self._asker.given is not None:
-            return JSONResponse({"ready": True, "open": False})
         user, name = request.state.user, request.query_params.get("session", "")
+        voice = self._asker.voice(user)
+        heard = {"hears": bool(voice.hears), "speaks": bool(voice.speaks)}
+        if self._asker.given is not None:
+            return JSONResponse({"ready": True, "open": False, **heard})
         here = self._asker.hub.open(user, name).choice_here if name else {}
         usual, choice = self._asker.choice(user), self._asker.choice(user, here)
         told = await asyncio.to_thread(_endpoint_state, choice.endpoint, language_of(request))
         shown = {
             **told,
+            **heard,
             "open": self._asker.free_endpoints,
             "think": choice.think,
             "tools": len(tool_names(choice.tools)),
@@ -61,6 +65,8 @@ class FirstSteps:
                 if (names := preset_tools(self._asker, preset))
             ],
             "usual_tools": len(tool_names(usual.tools)),
+            # None where no second model can answer
+            "beside": None if self._asker.hub.replica else short_model(here.get("beside")),
         }
         if not self._asker.free_endpoints:
             shown |= {"servers": [], "files": []}

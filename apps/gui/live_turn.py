@@ -48,6 +48,13 @@ class LiveTurn:
         if event is not None:
             self._trace.write(event)
 
+    def end(self) -> None:
+        """Stops the run; what it did so far is kept."""
+        if self.run is not None:
+            self.run.cancel()
+        else:
+            self.over = True
+
     def stored(self) -> Records:
         """Returns the events with stretches of text joined."""
         self._trace.flush()

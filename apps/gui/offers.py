@@ -14,7 +14,7 @@ from starlette.routing import Route
 from qwenbelt.apps.gui.access.bodies import json_body
 from qwenbelt.apps.gui.access.guards import language_of
 from qwenbelt.apps.gui.asking import TurnStarter
-from qwenbelt.apps.gui.hub import ChatSession
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
 from qwenbelt.core.errors import QwenbeltError, one_line
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PROMPTS = "prompts"  # the field of a user's settings
 _MOST_PROMPTS = 100
 _MOST_CHARACTERS = 20_000
+_MOST_LINE = 2000  # characters that are completed
 _STARTERS = ("summary", "table", "check", "plain")
 
 
@@ -44,7 +45,23 @@ class OffersApi:
         return [
             Route("/qb/offers/{session}", self._offers, methods=["GET"]),
             Route("/qb/prompts/{session}", self._keep, methods=["POST"]),
+            Route("/qb/complete/{session}", self._complete, methods=["POST"]),
         ]
+
+    async def _complete(self, request: Request) -> Response:
+        """Answers with what can stand at the end of a line, by the servers' own completion."""
+        session, body = self._of(request), await json_body(request)
+        line = str(body.get("line", ""))[-_MOST_LINE:]
+
+        def words() -> list[str]:
+            offered = offered_by(self._asker, session)
+            return offered.complete(line) if offered is not None else []
+
+        try:
+            found = await asyncio.to_thread(words)
+        except QwenbeltError:  # a server that is away suggests nothing; its offers say so
+            found = []
+        return JSONResponse({"words": [word for word in found if len(word) < _MOST_LINE][:50]})
 
     async def _offers(self, request: Request) -> Response:
         session, language = self._of(request), language_of(request)
@@ -142,9 +159,8 @@ def _from_tools(
             "kind": "mcp",
             "name": prompt.command,
             "insert": " ".join((prompt.command, *(f"{name}=" for name in prompt.required))),
-            "about": one_line(
-                " ".join((*_optional(prompt), prompt.description or prompt.title)), 80
-            ),
+            "about": _about(prompt),
+            "icon": prompt.icon,
         }
         for prompt in offered.prompts()
     ]
@@ -152,12 +168,22 @@ def _from_tools(
         {
             "kind": "mcp",
             "name": resource.reference,
-            "insert": f"{resource.reference} ",
+            # of a template, what is before its first variable: the rest is completed
+            "insert": resource.reference.partition("{")[0]
+            if resource.template
+            else f"{resource.reference} ",
             "about": one_line(resource.title, 80),
+            "icon": resource.icon,
         }
         for resource in offered.resources()
     ]
     return skills, prompts, resources
+
+
+def _about(prompt: OfferedPrompt) -> str:
+    said = prompt.description
+    title = prompt.title if prompt.title not in (prompt.name, said) else ""
+    return one_line(" ".join((*_optional(prompt), ": ".join(filter(None, (title, said))))), 80)
 
 
 def _optional(prompt: OfferedPrompt) -> list[str]:
@@ -184,14 +210,19 @@ def offered_by(asker: TurnStarter, session: ChatSession) -> Offered | None:
 def filled_question(asker: TurnStarter, session: ChatSession, text: str) -> tuple[str, list[str]]:
     """Returns a question with a server's prompt filled in, and the resources it names as files.
 
+    Resources of earlier questions whose servers say that they changed come along.
+
     Raises:
         QwenbeltError: the prompt or the resource is not there, or the server failed.
     """
-    if "@" not in text and not text.startswith("/"):
+    before = [turn.question for turn in session.path() if "@" in turn.question]
+    if "@" not in text and not text.startswith("/") and not before:
         return text, []
     offered = offered_by(asker, session)
     if offered is None:
         return text, []
     filled = offered.fill(text) if text.startswith("/") else None
     files: list[Path] = offered.take(text, session.folder) if "@" in text else []
-    return filled or text, [path.name for path in files]
+    again = offered.refreshed(before, session.folder)
+    files += [path for paths in again.files.values() for path in paths]
+    return "\n\n".join(filter(None, (filled or text, again.told()))), [p.name for p in files]

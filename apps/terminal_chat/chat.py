@@ -19,7 +19,7 @@ from qwenbelt.apps.agent_choice import AgentChoice, make_agent, trusted_tools
 from qwenbelt.apps.answers import is_uncited
 from qwenbelt.apps.conversation import Approver, ChatConversation, Follower
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.export import save_conversation
+from qwenbelt.apps.export import message_text, save_conversation
 from qwenbelt.apps.lanes import draw_lanes, ink_for
 from qwenbelt.apps.strings import explain_error, say
 from qwenbelt.apps.terminal_chat.approver import terminal_approver
@@ -150,11 +150,23 @@ class Chat:
         Raises:
             EndpointError: the endpoint failed.
         """
-        self.files += self._offered().take(text, self.folder)
+        offered = self._offered()
+        self.files += offered.take(text, self.folder)
+        again = offered.refreshed(self._asked(), self.folder)
+        self.files += [path for paths in again.files.values() for path in paths]
+        if told := again.told():
+            text = f"{text}\n\n{told}"
+            echo(terminal_text(told), err=True)
+        if again.away:
+            self._say("chat_away", names=", ".join(again.away))
         run = self.conversation.ask(text, self.files)
         self._told_of += self.files
         self.files = []
         self._show(loop, run)
+
+    def _asked(self) -> list[str]:
+        """Returns the questions so far."""
+        return [message_text(m) for m in self.conversation.messages if m["role"] == "user"]
 
     def _go_on(self, loop: InterruptibleLoop) -> None:
         """Goes on with a question whose answer was cut off, where that was asked for."""

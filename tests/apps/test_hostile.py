@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.drawing.safe_html import RenderContext
 from qwenbelt.apps.gui.drawing.turn_html import article_html
 from qwenbelt.apps.gui.drawing.turn_view import TurnView
-from qwenbelt.apps.gui.hub import ChatSession
 from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn
 from qwenbelt.apps.gui.watching import render_context_of
 from qwenbelt.apps.imitations import imitates_program
@@ -112,7 +112,7 @@ def test_questions_files_and_titles_are_text(tmp_path: Path) -> None:
         (session.folder / name).write_bytes(b"x")
     turn = ChatTurn(row.id, EVIL, files=[*names, "../../etc/passwd"])
     session.begin_with([turn])
-    html = article_html(session, turn, "", render_context_of(session, "en"))
+    html = article_html(session, turn, {turn.id: ""}, render_context_of(session, "en"))
     check(html)
     assert "passwd</span>" in html, "no link leads out of the folder"
     store.close()

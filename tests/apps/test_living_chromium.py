@@ -58,6 +58,73 @@ def test_answers_are_rated_compared_and_passed_on(screen: Any) -> None:
     assert "It went well in the end." in taken(screen, "Report (HTML)")
 
 
+OTHER = """
+conversations:
+  - say: Weigh it
+    turns:
+      - calls: [{look: {seconds: 30, word: other}}]
+      - text: Never said.
+  - say: Stumble
+    turns:
+      - calls: [{look: {word: twice}}]
+      - text: The other one has **seen** it.
+"""
+
+
+def test_two_models_answer_beside_each_other(screen: Any, chat_server: Any) -> None:
+    other = chat_server.folder / "other.yaml"
+    other.write_text(OTHER, encoding="utf-8")
+    screen.open()
+    page, menu = screen.page, screen.page.locator(".qb-choices")
+    model = page.locator("[data-chip=model]")
+
+    def compare() -> None:
+        model.click()
+        menu.get_by_role("menuitem", name="Compare with a second model…").click()
+        menu.get_by_role("menuitem", name="Another endpoint…").click()
+        page.get_by_label("Compare with a second model").fill(f"scripted:{other}")
+        page.keyboard.press("Enter")
+        expect(model).to_have_text("scripted ⇄ other.yaml", timeout=PATIENCE)
+
+    compare()
+    screen.ask("Weigh it")
+    running = screen.wait(".qb-pair-column .qb-card.running", 2)
+    page.reload()
+    expect(running).to_have_count(2, timeout=PATIENCE)
+    heads = page.locator(".qb-pair-head strong")
+    expect(heads).to_have_text(["s.yaml", "other.yaml"], timeout=PATIENCE)
+    note = page.locator(".qb-pair-head .qb-note")
+    expect(note).to_contain_text("Without plot, mail:", timeout=PATIENCE)
+    page.click("#qb-stop")
+    screen.wait(".qb-pair-column .qb-footer", 2)
+    expect(page.locator("#qb-status")).to_be_hidden()
+    assert len(list(chat_server.folder.glob("gui/sessions/*/stopped-other.txt"))) == 1
+
+    page.click("#qb-new")
+    screen.wait(".qb-pair-column", 0)
+    compare()
+    screen.ask("Stumble")
+    columns = screen.wait(".qb-pair-column", 2)
+    screen.wait(".qb-pair-column .qb-footer", 2)
+    first, second = (columns.nth(number).bounding_box() for number in (0, 1))
+    assert first["y"] == second["y"]
+    assert first["x"] + first["width"] < second["x"]
+    size = page.viewport_size
+    page.set_viewport_size({"width": 390, "height": 800})
+    first, second = (columns.nth(number).bounding_box() for number in (0, 1))
+    assert first["y"] + first["height"] < second["y"]
+    page.set_viewport_size(size)
+    page.get_by_role("button", name="Go on with the answer of other.yaml").click()
+    aside = screen.wait(".qb-pair-other")
+    expect(page.locator(".qb-turn > .qb-answer")).to_contain_text("has seen it", timeout=PATIENCE)
+    expect(aside).not_to_have_attribute("open", "")
+    aside.locator("summary").first.click()
+    expect(aside).to_contain_text("It went well in the end.")
+    handed = taken(screen, "HTML file to pass on")
+    assert "has <strong>seen</strong> it" in handed
+    assert "It went well in the end." in handed
+
+
 def test_conversations_are_pinned_filed_and_found(screen: Any) -> None:
     screen.open()
     screen.ask("Send it")

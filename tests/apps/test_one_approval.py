@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.drawing.cards import RenderContext
 from qwenbelt.apps.gui.drawing.turn_view import TurnView
-from qwenbelt.apps.gui.hub import ChatSession
 from qwenbelt.apps.gui.kept.store import ChatStore
 from qwenbelt.apps.terminal_chat import approver
 from qwenbelt.core.events import ApprovalAsked, Done, Event, ToolCallReady

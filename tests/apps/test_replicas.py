@@ -19,7 +19,8 @@ from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.gui.access.logins import Logins
 from qwenbelt.apps.gui.api import Api
 from qwenbelt.apps.gui.asking import TurnStarter
-from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
+from qwenbelt.apps.gui.chat_session import ChatSession
+from qwenbelt.apps.gui.hub import SessionRegistry
 from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn
 from qwenbelt.apps.gui.replicas import replica as replicas
 from qwenbelt.apps.gui.replicas.moving import move_conversations

@@ -12,7 +12,8 @@ import pytest
 
 from qwenbelt import FnCallAgent, Session
 from qwenbelt.agents.sessions.session import known_sessions
-from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
+from qwenbelt.apps.gui.chat_session import ChatSession
+from qwenbelt.apps.gui.hub import SessionRegistry
 from qwenbelt.apps.gui.kept.shared_store import SharedConversations
 from qwenbelt.apps.gui.kept.store import ChatStore
 from qwenbelt.core.errors import InputError

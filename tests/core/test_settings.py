@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,33 @@ def test_long_runs_are_ended_by_their_budget_alone(monkeypatch: pytest.MonkeyPat
     assert load_settings().max_repeats == 3
     monkeypatch.setenv("QWENBELT_MAX_MODEL_CALLS", "1000")
     assert load_settings().max_repeats == 0
+
+
+def test_a_change_is_seen_by_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read is kept while nothing changes: the file, its place, a variable, the folder."""
+    monkeypatch.delenv("QWENBELT_CONFIG", raising=False)
+    monkeypatch.delenv("QWENBELT_MAX_REPEATS", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "qwenbelt.toml"
+
+    def write(text: str, age: float) -> None:
+        file.write_text(text)
+        at = time.time() - age
+        os.utime(file, (at, at))
+
+    assert load_settings().max_repeats == 3
+    write("max_repeats = 4", 100)
+    assert load_settings().max_repeats == 4
+    assert load_settings() is load_settings()
+    write("max_repeats = 5", 50)
+    assert load_settings().max_repeats == 5
+    write("max_repeats = 6", 0)
+    assert load_settings().max_repeats == 6
+    write("max_repeats = 7", 0)  # within one tick of the file system's clock
+    assert load_settings().max_repeats == 7
+    monkeypatch.setenv("QWENBELT_MAX_REPEATS", "8")
+    assert load_settings().max_repeats == 8
+    monkeypatch.delenv("QWENBELT_MAX_REPEATS")
+    file.unlink()
+    assert load_settings().max_repeats == 3

@@ -55,11 +55,19 @@ def test_a_sheet_of_many_rules_costs_only_those_elements_that_bear_their_names()
     assert page.notes == []
 
 
+def test_rules_that_cannot_be_about_the_page_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(style_sheets, "MAX_RULES", 10)
+    rules = "".join(f".x{n} p{{display:none}} #y{n}>p{{display:none}}" for n in range(900))
+    page = html_page(f"<style>{rules} p.z{{display:none}}</style><p>a</p><p class=z>b</p>".encode())
+    assert page.soup.get_text().strip().split()[-1] == "a"
+    assert page.notes == ["Hidden text was left out (display:none): 1 words."]
+
+
 def test_a_sheet_that_is_too_costly_is_applied_in_part_and_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(style_sheets, "MAX_LOOKS", 1000)
-    nested = "<div>" * 60 + "word" + "</div>" * 60
+    nested = "<div>" * 60 + "word" + "</div>" * 60 + "<i class=q>x</i>"
     rules = "div div>div:not(.q){opacity:1}" * 9 + ".q{opacity:0}"
     page = html_page(f"<style>{rules}</style>{nested}".encode())
     assert "word" in page.soup.get_text()

@@ -121,7 +121,7 @@ def test_what_the_answer_invents_is_told(steel: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        "Lot A has 412 MPa.",  # cites nothing
+        "Lot A is better cast than people of the trade had thought.",  # cites nothing
         f"Lot A has 913 MPa {CITE}.",  # a figure that stands nowhere
         f"The lots were cast in 2031 with 398.77 helicopters {CITE}.",
     ],
@@ -138,8 +138,17 @@ def test_an_answer_that_does_not_stand_on_the_pages_is_not_given(
     assert answer.split(" [")[0] not in "\n".join(head).split("> **")[0]
 
 
+def test_a_right_answer_that_names_no_passage_gets_the_one_it_rests_on(
+    steel: Path, tmp_path: Path
+) -> None:
+    result = run(steel, tmp_path / "out", "Lot A has 412 MPa.")
+    assert result.document.grounded
+    assert [c.page for c in result.document.citations] == [1]
+    assert check_report(tmp_path / "out").problems == []
+
+
 def test_an_answer_is_mended_when_it_is_told_what_is_wrong(steel: Path, tmp_path: Path) -> None:
-    made = scenario("Lot A has 412 MPa.").answer(f"Lot A has 412 MPa {CITE}.")
+    made = scenario("Lot A has 500 MPa.").answer(f"Lot A has 412 MPa {CITE}.")
     with ScriptedServer(made, strict=False) as server:
         result = report([steel], ASK, tmp_path / "out", llm=server.llm)
     assert result.document.grounded

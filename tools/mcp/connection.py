@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcp import Client
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, Tool
 
 from qwenbelt.core.errors import ConfigError, ToolError
 from qwenbelt.tools.base import Elicit
+from qwenbelt.tools.mcp.changes import FollowedResources
 from qwenbelt.tools.mcp.config import ServerConfig
-from qwenbelt.tools.mcp.kept_offers import keep_offer
+from qwenbelt.tools.mcp.kept_offers import keep_offer, kept_offer
 from qwenbelt.tools.mcp.loop import LoopThread, loop_thread
 from qwenbelt.tools.mcp.session import McpSession, Offer, Report, SessionLost
 
@@ -56,6 +57,7 @@ class ServerConnection:
         self._opening: asyncio.Task[McpSession] | None = None
         self._failed_at = 0.0
         self.latest: Offer | None = None  # read from any thread
+        self.followed = FollowedResources()
         self._closed = False
         self._sessions: set[McpSession] = set()
         forget = self.loop.at_exit(_close_sessions(self._sessions))
@@ -120,13 +122,25 @@ class ServerConnection:
         config, keeps_offer = self.config, self._keeps_offer
 
         def take(offer: Offer) -> None:
+            connection = this()
+            known = connection.latest if connection is not None else None
+            if known is None and keeps_offer and (kept := kept_offer(config)) is not None:
+                known = kept.offer
+            if known is not None:
+                offer.tools = in_known_order(offer.tools, known.tools)
             if keeps_offer:
                 keep_offer(config, offer)
-            if (connection := this()) is not None:
+            if connection is not None:
                 connection.latest = offer
 
         return McpSession(
-            self.config, kind=kind, legacy=legacy, on_offer=take, page=self._page, anew=self._anew
+            self.config,
+            kind=kind,
+            legacy=legacy,
+            on_offer=take,
+            page=self._page,
+            anew=self._anew,
+            followed=self.followed,
         )
 
     async def settled(self, seconds: float) -> None:
@@ -139,6 +153,10 @@ class ServerConnection:
         if result.is_error or self._opening is None or not self._opening.done():
             return ""
         return await self._opening.result().output_fault(tool, result.structured_content)
+
+    async def follow(self, uri: str) -> bool:
+        """Asks to be told of a resource's changes; False if the server does not offer that."""
+        return await (await self.session()).changes.follow(uri)
 
     async def offer(self) -> Offer:
         """Returns what the server offers."""
@@ -169,6 +187,16 @@ class ServerConnection:
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
         await asyncio.gather(*(session.close() for session in self._sessions))
+
+
+def in_known_order(tools: list[Tool], known: list[Tool]) -> list[Tool]:
+    """Returns tools in the order that is known, new ones at the end.
+
+    The model's prompt begins with them, and is cheaper while its beginning is the same; servers
+    that keep their tools in a set list them in another order at each start.
+    """
+    places = {tool.name: place for place, tool in enumerate(known)}
+    return sorted(tools, key=lambda tool: places.get(tool.name, len(places)))
 
 
 def _retrieve_error(task: asyncio.Task[McpSession]) -> None:

@@ -1,7 +1,9 @@
 """A cache of servers' offers in the user's folder, so that listing tools starts no server.
 
 An entry is found by how the server is started or where it listens. It says with which files of the
-program it was made: when these changed, or after a day, it is used and refreshed behind.
+program it was made: when these changed, or after a day, it is used and refreshed behind. A server
+of 2026-07-28 says itself for how long (`ttlMs`); its 0, which SDKs write unasked, is taken at its
+word from servers elsewhere, not from programs, whose files tell more.
 Values of environment and headers are only in the entry's name, hashed with a key of this machine.
 `QWENBELT_CACHE=off` keeps nothing.
 """
@@ -26,7 +28,7 @@ from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.session import Offer
 
 FRESH_SECONDS = 24 * 3600.0
-_FORM = 2  # raised when what an entry holds changes
+_FORM = 3  # raised when what an entry holds changes
 _LARGEST = 8_000_000  # bytes of an entry
 
 
@@ -50,7 +52,8 @@ def kept_offer(config: ServerConfig) -> KeptOffer | None:
         entry = json.loads(path.read_bytes())
         offer = _form().validate_python(entry["offer"])
         age = time.time() - float(entry["time"])
-        return KeptOffer(offer, entry["program"] == _program(config) and 0 <= age < FRESH_SECONDS)
+        good = min(_lasting(config, offer), FRESH_SECONDS)
+        return KeptOffer(offer, entry["program"] == _program(config) and 0 <= age < good)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # damaged, or of another release
 
@@ -64,6 +67,11 @@ def keep_offer(config: ServerConfig, offer: Offer) -> None:
         told = _form().dump_python(offer, mode="json", by_alias=True, exclude_none=True)
         entry = {"time": time.time(), "program": _program(config), "offer": told}
         write_text(path, json.dumps(entry, ensure_ascii=False))
+
+
+def _lasting(config: ServerConfig, offer: Offer) -> float:
+    said = offer.lasts
+    return FRESH_SECONDS if said is None or (not said and config.kind == "stdio") else said
 
 
 @functools.cache

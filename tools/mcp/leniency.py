@@ -33,6 +33,7 @@ _MAPS = ("properties", "$defs", "definitions", "patternProperties")
 _UNIONS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _DEEPEST = 60
 _MOST_WAITING = 10_000
+_LONGEST_MS = 24 * 3600 * 1000  # as in the SDK
 
 
 class Mender:
@@ -46,6 +47,7 @@ class Mender:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.output_schemas: dict[str, Any] = {}
+        self._lasts: dict[str, int] = {}
         self._methods: dict[Any, str] = {}
         self._version = MODERN_PROTOCOL_VERSIONS[-1]
 
@@ -104,6 +106,10 @@ class Mender:
             pass  # a version or method that the SDK does not check either
         return ""
 
+    def lasting(self) -> float | None:
+        """Returns for how many seconds all lists are good, None where the server does not say."""
+        return min(self._lasts.values()) / 1000 if self._lasts else None
+
     # -- listings -----------------------------------------------------------------------------
 
     def _list(self, method: str, result: dict[str, Any]) -> None:
@@ -130,8 +136,19 @@ class Mender:
                 kept.append(mended)
                 names.add(name)
         result[key] = kept
+        self._ttl(method, result)
         if not isinstance(result.get("nextCursor"), str):
             result.pop("nextCursor", None)
+
+    def _ttl(self, method: str, result: dict[str, Any]) -> None:
+        if self._version not in MODERN_PROTOCOL_VERSIONS or "ttlMs" not in result:
+            return
+        ttl = result["ttlMs"]
+        if isinstance(ttl, (int, float)) and not isinstance(ttl, bool) and ttl >= 0:
+            result["ttlMs"] = self._lasts[method] = int(min(ttl, _LONGEST_MS))
+        else:
+            del result["ttlMs"]
+            self.notes.append(f"{method} has a ttlMs that is no length of time: passed over.")
 
     def _tool(self, entry: dict[str, Any]) -> dict[str, Any] | None:
         name, schema = entry["name"], entry.get("inputSchema")

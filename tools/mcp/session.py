@@ -28,24 +28,23 @@ from mcp_types import (
     ElicitResult,
     Implementation,
     LoggingMessageNotificationParams,
-    PromptListChangedNotification,
     PromptsCapability,
     Resource,
-    ResourceListChangedNotification,
     ResourceTemplate,
     Tool,
-    ToolListChangedNotification,
 )
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from qwenbelt.core.errors import ConfigError, QwenbeltError, ToolError, ToolTimeout, one_line
 from qwenbelt.core.language import user_language
 from qwenbelt.core.urls import connection_options
 from qwenbelt.tools.base import Elicit, Question
 from qwenbelt.tools.mcp import apps, http
+from qwenbelt.tools.mcp.changes import ChangeListener, FollowedResources
 from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.forms import asks_for_secrets, form_faults, form_values
+from qwenbelt.tools.mcp.icons import own_icon
 from qwenbelt.tools.mcp.leniency import Check, Mender, lenient_streams, output_check
+from qwenbelt.tools.mcp.reply_cache import reply_cache
 from qwenbelt.tools.mcp.stdio import MAX_LINE_BYTES, StdioServer
 from qwenbelt.tools.mcp.tasks import HeldTask, TasksExtension
 
@@ -58,12 +57,6 @@ Report = Callable[..., None]
 _MAX_PAGES = 100
 _MOST_QUESTIONS = 3  # for values that do not fit
 _HTTP_TIMEOUT = 30.0
-_LONGEST_REST = 30.0  # between tries to listen for changes
-_CHANGES = (
-    ToolListChangedNotification,
-    ResourceListChangedNotification,
-    PromptListChangedNotification,
-)
 logging.getLogger("mcp").addHandler(logging.NullHandler())  # else its tracebacks go to stderr
 
 
@@ -73,7 +66,12 @@ class SessionLost(Exception):
 
 @dataclass
 class Offer:
-    """What a server offers."""
+    """What a server offers.
+
+    Attributes:
+        lasts: for how many seconds the server says that its lists are good, or None.
+        notes: what was left out of it, and why.
+    """
 
     tools: list[Tool] = field(default_factory=list)
     resources: list[Resource] = field(default_factory=list)
@@ -83,7 +81,10 @@ class Offer:
     version: str = ""
     protocol: str = ""
     instructions: str = ""
-    notes: list[str] = field(default_factory=list)  # what was left out of it, and why
+    title: str = ""
+    icon: str = ""  # a `data:` address
+    lasts: float | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 class McpSession:
@@ -103,6 +104,7 @@ class McpSession:
         on_offer: Callable[[Offer], None] | None = None,
         page: LoginPage | None = None,
         anew: bool = False,
+        followed: FollowedResources | None = None,
     ) -> None:
         self.config = config
         self.offer = Offer()
@@ -117,6 +119,7 @@ class McpSession:
         self._elicitors: list[Elicit | None] = []
         self._asking = 0  # questions that a person thinks about; calls wait for them
         self._changed = False
+        self.changes = ChangeListener(followed or FollowedResources(), self._list_again)
         self._relisting: asyncio.Task[None] | None = None
         self._kind = kind or config.kind
         self._mode = "legacy" if legacy or config.protocol else "auto"
@@ -158,7 +161,7 @@ class McpSession:
                 self._take_offer(await _list_offer(client))
                 self.alive = True
                 ready.set()
-                listening = asyncio.create_task(self._listen(client))
+                listening = asyncio.create_task(self.changes.run(client))
                 try:
                     await self._closing.wait()
                 finally:
@@ -197,9 +200,9 @@ class McpSession:
             client = Client(
                 lenient_streams(transport, self._mender),
                 mode=self._mode,
-                cache=None,
+                cache=reply_cache(self.config.name),
                 logging_callback=self._on_log,
-                message_handler=self._on_message,
+                message_handler=self.changes.notice,
                 elicitation_callback=self._on_elicit,
                 log_level="info",
                 client_info=Implementation(name="qwenbelt", version=version("qwenbelt")),
@@ -235,16 +238,12 @@ class McpSession:
     # -- changes ------------------------------------------------------------------------------
 
     def _take_offer(self, offer: Offer) -> None:
-        offer.notes = list(self._mender.notes)
+        offer.notes, offer.lasts = list(self._mender.notes), self._mender.lasting()
         for tool in offer.tools:
             tool.output_schema = self._mender.output_schemas.get(tool.name)
         self.offer = offer
         if self._on_offer is not None:
             self._on_offer(offer)
-
-    async def _on_message(self, message: Any) -> None:
-        if isinstance(message, _CHANGES):
-            self._list_again()
 
     def _list_again(self) -> None:
         self._changed = True
@@ -257,7 +256,7 @@ class McpSession:
             with contextlib.suppress(Exception):  # the old list stays; the next call reports why
                 self._mender.notes.clear()
                 with anyio.fail_after(self.config.start_timeout):
-                    offer = await _list_offer(self._client)
+                    offer = await _list_offer(self._client, anew=True)
                 self._take_offer(offer)
 
     async def _on_elicit(self, context: Any, params: Any) -> ElicitResult:
@@ -306,26 +305,6 @@ class McpSession:
         """Waits until announced changes are known, at most so long."""
         if self._relisting is not None and not self._relisting.done():
             await asyncio.wait({self._relisting}, timeout=seconds)
-
-    async def _listen(self, client: Client) -> None:
-        """Follows changes where the protocol has them asked for (2026-07-28)."""
-        able = client.server_capabilities
-        wanted: dict[str, Any] = {
-            f"{name}_list_changed": bool(getattr(getattr(able, name), "list_changed", False))
-            for name in ("tools", "prompts", "resources")
-        }
-        if client.protocol_version not in MODERN_PROTOCOL_VERSIONS or not any(wanted.values()):
-            return
-        rest = 1.0
-        while self.alive:
-            with contextlib.suppress(Exception):  # a server that ends the stream, or knows none
-                async with client.listen(**wanted) as changes:
-                    rest = 1.0
-                    async for _ in changes:
-                        self._list_again()
-            await asyncio.sleep(rest)
-            rest = min(rest * 2, _LONGEST_REST)
-            self._list_again()  # what changed while we were not listening
 
     async def output_fault(self, tool: str, value: Any) -> str:
         """Returns how a structured result differs from the tool's schema, "" if it fits."""
@@ -529,40 +508,54 @@ class McpSession:
             await asyncio.wait({self._task}, timeout=5)
 
 
-async def _list_offer(client: Client) -> Offer:
+async def _list_offer(client: Client, *, anew: bool = False) -> Offer:
     capabilities = client.server_capabilities
     info = client.server_info
     offer = Offer(
         name=info.name if info else "",
         version=info.version if info else "",
+        title=info.title or "" if info else "",
+        icon=own_icon(info.icons)[0] if info else "",
         protocol=client.protocol_version,
         instructions=client.instructions or "",
         prompts=capabilities.prompts,
     )
     if capabilities.tools is not None:
-        offer.tools = await all_entries(client.list_tools, "tools")
+        offer.tools = await all_entries(client.list_tools, "tools", anew=anew)
     if capabilities.resources is not None:
-        offer.resources, offer.templates = await list_resources(client)
+        offer.resources, offer.templates = await list_resources(client, anew=anew)
     return offer
 
 
-async def list_resources(client: Client) -> tuple[list[Resource], list[ResourceTemplate]]:
+async def list_resources(
+    client: Client, *, anew: bool = False
+) -> tuple[list[Resource], list[ResourceTemplate]]:
     """Returns a server's resources and templates, none where it refuses to list them."""
     resources: list[Resource] = []
     templates: list[ResourceTemplate] = []
     with contextlib.suppress(MCPError):
-        resources = await all_entries(client.list_resources, "resources")
+        resources = await all_entries(client.list_resources, "resources", anew=anew)
     with contextlib.suppress(MCPError):
-        templates = await all_entries(client.list_resource_templates, "resource_templates")
+        templates = await all_entries(
+            client.list_resource_templates, "resource_templates", anew=anew
+        )
     return resources, templates
 
 
-async def all_entries(fetch: Callable[..., Awaitable[Any]], attribute: str) -> list[Any]:
-    """Returns all entries of a listing, page after page."""
+async def all_entries(
+    fetch: Callable[..., Awaitable[Any]], attribute: str, *, anew: bool = False
+) -> list[Any]:
+    """Returns all entries of a listing, page after page.
+
+    Args:
+        fetch: lists one page.
+        attribute: of a page, with its entries.
+        anew: whether the server is asked although its last reply may still be good.
+    """
     found: list[Any] = []
     cursor: str | None = None
     for _ in range(_MAX_PAGES):
-        page = await fetch(cursor=cursor)
+        page = await fetch(cursor=cursor, cache_mode="refresh" if anew else "use")
         found += getattr(page, attribute)
         cursor = page.next_cursor
         if not cursor:

@@ -8,6 +8,10 @@ _TEXTS = {
     "nothing": ("(the tool returned nothing)", "（工具没有返回任何内容）"),
     "unreadable": ("[{kind} that could not be decoded]", "[无法解码的{kind}]"),
     "link": ("[resource {uri}: {name}]", "[资源 {uri}：{name}]"),
+    "resource_changed": (
+        "({references} has changed since it was read; the new version is attached: {names})",
+        "（{references} 在读取之后已有变化；新版本已附上：{names}）",
+    ),
     "task_runs": ("(goes on as a task)", "（作为任务继续运行）"),
     "unfit": (
         "(its structured result does not fit its schema: {fault})",

@@ -29,10 +29,12 @@ from qwenbelt.core.errors import (
 )
 from qwenbelt.core.events import Item
 from qwenbelt.core.schemas import json_schema
+from qwenbelt.core.terminal import terminal_text
 from qwenbelt.tools.base import Elicit, Tool, ToolContext, ToolResult
 from qwenbelt.tools.mcp.apps import app_of, keep_app, page_of
 from qwenbelt.tools.mcp.config import Approve
 from qwenbelt.tools.mcp.connection import ServerConnection
+from qwenbelt.tools.mcp.icons import own_icon
 from qwenbelt.tools.mcp.results import ResultReader, plain_text
 from qwenbelt.tools.mcp.servers import (
     RESOURCE_TOOLS,
@@ -229,12 +231,19 @@ class _RemoteTools(Tool):
 
 
 class McpTool(_RemoteTools):
-    """One tool of a server; `parameters` is the server's own schema, whole."""
+    """One tool of a server; `parameters` is the server's own schema, whole.
+
+    Attributes:
+        title: what people may read beside the name, "" if the server gives none.
+        icon: a `data:` address, or "".
+    """
 
     def __init__(self, connection: ServerConnection, entry: Declaration) -> None:
         self.entry = entry
         self.name = tool_name(connection.config.name, entry.name)
         self.description = entry.description or entry.title or entry.name
+        self.title = one_line(terminal_text(entry.title or _hinted_title(entry)), 80)
+        self.icon = own_icon(entry.icons)[0]
         self.parameters = _whole_schema(entry.input_schema)
         hints = entry.annotations
         self.read_only = bool(hints and hints.read_only_hint)
@@ -346,6 +355,10 @@ class McpTool(_RemoteTools):
 def _report_progress(context: ToolContext, message: str, fraction: float | None = None) -> None:
     if not context.cancelled.is_set():
         context.report(message, fraction)
+
+
+def _hinted_title(entry: Declaration) -> str:
+    return (entry.annotations.title if entry.annotations else None) or ""
 
 
 def _whole_schema(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,10 +18,13 @@ from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.core.translation import in_language
+from qwenbelt.tools.documents.attribution import supporting_passages
 from qwenbelt.tools.documents.evidence import Evidence, gather_evidence
+from qwenbelt.tools.documents.grounding import CitedText
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.sources import NumberedSource, SourceBook
 from qwenbelt.workflows.report.citing import Citer
+from qwenbelt.workflows.report.differing import cited_disagreements
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportProvenance
 from qwenbelt.workflows.report.figures import Gallery
 from qwenbelt.workflows.report.grounded import is_grounded, repair_prompt, report_checks
@@ -88,6 +91,7 @@ def agentic_report(
         if setup.findings is not None:
             asked = f"{asked}\n\n{setup.findings(documents, book)}"
         record.results.append(asked)
+        record.computed += evidence.computed(question, book)
         with _agent(documents, setup, book, work, language) as agent:
 
             def ask(messages: list[dict[str, Any]]) -> tuple[ReportDocument, Gallery]:
@@ -98,7 +102,8 @@ def agentic_report(
                 if not record.answer.strip():
                     reason = in_language(record.detail or record.reason or "?", language)
                     raise QwenbeltError(say("no_answer", language, reason=reason))
-                made = _compose(documents, question, stage, record, book, language)
+                record.answer += _uncited(record.answer, question, book)
+                made = _compose(documents, question, stage, record, book, language, evidence)
                 _check(made[0], documents, evidence, record)
                 return made
 
@@ -118,6 +123,13 @@ def agentic_report(
         seconds=record.ended - record.begun,
     )
     return report
+
+
+def _uncited(answer: str, question: str, book: SourceBook) -> str:
+    """Returns the marks of the passages that an answer rests on and does not name, or ""."""
+    passages = {source.number: CitedText(source.page, source.text) for source in book}
+    found = supporting_passages(answer, question, passages)
+    return "".join(f" [{number}]" for number in found)
 
 
 def _check(
@@ -221,11 +233,14 @@ def _compose(
     record: RunRecord,
     book: SourceBook,
     language: Language,
+    evidence: Evidence,
 ) -> tuple[ReportDocument, Gallery]:
     gallery = Gallery(record.pictures, stage, language)
     citer = Citer(book, documents.page, question)
     title, blocks = _titled(parse_prose(record.answer))
     bound = gallery.place(citer.bind(blocks))
+    found = evidence.disagreements
+    differing = cited_disagreements(found, citer, documents.by_name, language)
     report = ReportDocument(
         question=question,
         language=language,
@@ -234,6 +249,8 @@ def _compose(
         files=documents.files,
         steps=record.steps,
         title=title,
+        disagreements=found,
+        differing=differing,
     )
     report.notes = _notes(documents, record, citer, gallery, language)
     report.notes += _numbers_note(bound, [question, *record.results], language)

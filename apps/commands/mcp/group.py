@@ -131,14 +131,17 @@ def _print_server(view: ServerView, try_one: bool) -> None:
         return
     echo(_say("ready", name=view.name, seconds=view.seconds, count=len(view.tools)))
     if view.server:
-        echo(f"  {view.server} ({view.protocol})")
+        title = f"{view.title}: " if view.title not in ("", view.server) else ""
+        echo(terminal_text(f"  {title}{view.server} ({view.protocol})"))
     offered = {"prompts": len(view.prompts), "resources": view.resources}
     offered |= {"templates": view.templates, "instructions": view.instructions}
     echo(_say("offers", tokens=view.tokens, **offered))
     if not try_one:
         width = max((len(tool["name"]) for tool in view.tools), default=0)
         for tool in view.tools:
-            echo(f"  {tool['name']:<{width}}  {tool['description']}")
+            shown = tool["title"] not in ("", tool["name"], tool["description"])
+            title = f"{tool['title']}: " if shown else ""
+            echo(terminal_text(f"  {tool['name']:<{width}}  {title}{tool['description']}"))
         if view.prompts:
             echo(_say("prompts", names=", ".join(view.prompts)))
         return

@@ -61,7 +61,8 @@ def card_html(
     state = call.state
     summary = (
         f'<span class="qb-icon" aria-hidden="true">{_ICONS[state]}</span>'
-        f'<b>{escape(call.name)}</b> <span class="qb-brief">{escape(_brief_arguments(call))}</span>'
+        f"{around.tool_html(call.name)} "
+        f'<span class="qb-brief">{escape(_brief_arguments(call))}</span>'
         f'<span class="qb-state">{escape(state_text(call, around.language))}</span>'
         f"{_call_time(call, now)}"
     )

@@ -50,6 +50,7 @@ class RenderContext:
         passage: returns the document and page that a bare number such as `[1]` cites, or None;
             it is given the number and the words before it.
         prefix: begins the ids of the text's footnotes.
+        tool_html: returns a tool's name as cards show it.
         level: of the heading before the text; none of its own may be more than one deeper.
     """
 
@@ -59,6 +60,7 @@ class RenderContext:
     passage: Callable[[int, str], tuple[str, int] | None] = lambda number, words: None
     prefix: str = "qb"
     level: int = 0
+    tool_html: Callable[[str], str] = lambda name: f"<b>{escape(name)}</b>"
 
 
 class _Renderer(RendererHTML):

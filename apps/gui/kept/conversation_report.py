@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.drawing.safe_html import CITATION
-from qwenbelt.apps.gui.hub import ChatSession
 from qwenbelt.apps.gui.panes.cited_pages import cited_words
 from qwenbelt.apps.gui.strings import PageError, say
 from qwenbelt.core.errors import QwenbeltError

@@ -9,9 +9,9 @@ from pathlib import PurePath
 from typing import Any
 
 from qwenbelt.apps.export import as_markdown
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.drawing.safe_html import RenderContext
 from qwenbelt.apps.gui.drawing.turn_view import TurnView
-from qwenbelt.apps.gui.hub import ChatSession
 from qwenbelt.apps.gui.kept.conversation_report import KINDS, conversation_report
 from qwenbelt.apps.gui.kept.shared_page import shared_page
 from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn, SessionRow

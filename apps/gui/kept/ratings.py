@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from qwenbelt.apps.gui.hub import ChatSession
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.kept.store import ChatStore, ChatTurn
 from qwenbelt.apps.gui.strings import PageError
 

@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 from html import escape
 from importlib.resources import files
 
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.drawing.safe_html import RenderContext
-from qwenbelt.apps.gui.drawing.turn_html import article_html, article_id
+from qwenbelt.apps.gui.drawing.turn_html import answers_of, article_html, article_id
 from qwenbelt.apps.gui.drawing.turn_view import TurnView
-from qwenbelt.apps.gui.hub import ChatSession
 from qwenbelt.apps.gui.strings import PageError, say
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -20,7 +20,8 @@ _LARGEST_PICTURE = 8 * 1024 * 1024
 _STYLE = """
 body { margin: 0 auto; max-width: 56rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif;
   color: var(--qb-text); }
-.qb-copy, .qb-ways-out, .qb-actions, .qb-approval, .qb-tools button { display: none !important; }
+.qb-copy, .qb-ways-out, .qb-actions, .qb-approval, .qb-tools button, .qb-pair-head button {
+  display: none !important; }
 .qb-enlarge, .qb-cite { cursor: default !important; }
 @media (prefers-color-scheme: dark) { body { background: var(--qb-page); } }
 @media print { details > * { break-inside: avoid; } }
@@ -39,11 +40,14 @@ def shared_page(session: ChatSession, language: str) -> str:
     around = RenderContext(language, lambda name: _data_url(session, name))
     parts = []
     for turn in path:
-        view = TurnView(f"{article_id(turn)}-a", around, live=False, files=turn.files)
-        for record in turn.events:
-            view.feed(record)
-        view.flush(0.0)
-        parts.append(article_html(session, turn, view.html(), around))
+        answers = {}
+        for one in answers_of(session, turn):
+            view = TurnView(f"{article_id(one)}-a", around, live=False, files=one.files)
+            for record in one.events:
+                view.feed(record)
+            view.flush(0.0)
+            answers[one.id] = view.html()
+        parts.append(article_html(session, turn, answers, around))
     style = (
         files("qwenbelt.apps.gui").joinpath("static/chat.css").read_text(encoding="utf-8") + _STYLE
     )

@@ -23,7 +23,7 @@ from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Done
 
 if TYPE_CHECKING:
-    from qwenbelt.apps.gui.hub import ChatSession
+    from qwenbelt.apps.gui.chat_session import ChatSession
 
 log = logging.getLogger(__name__)
 _LINK = "shared"  # what a conversation keeps the name of its session under

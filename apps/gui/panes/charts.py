@@ -15,7 +15,7 @@ from starlette.routing import Route
 from qwenbelt.apps.diagrams import DiagramRenderer
 from qwenbelt.apps.gui.access.bodies import json_body
 from qwenbelt.apps.gui.access.guards import language_of
-from qwenbelt.apps.gui.hub import ChatSession
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.strings import PageError, explain_on_page
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.files import replacing_file

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwenbelt.apps.gui.hub import ChatSession
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.strings import PageError
 from qwenbelt.core.errors import InputError
 

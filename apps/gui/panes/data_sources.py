@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.apps.gui.hub import ChatSession
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.panes.data_grid import rows_page, table_page
 from qwenbelt.apps.gui.panes.notebook import (
     ToolFinder,

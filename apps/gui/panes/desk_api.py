@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from qwenbelt.apps.gui.access.guards import language_of
-from qwenbelt.apps.gui.hub import ChatSession
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.panes.data_grid import TABLES, table_page
 from qwenbelt.apps.gui.panes.data_sources import data_sources, page_tables, source_page
 from qwenbelt.apps.gui.panes.notebook import ToolFinder, code_cells, turn_records

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from qwenbelt.apps.gui.access.bodies import json_body
 from qwenbelt.apps.gui.access.guards import language_of
-from qwenbelt.apps.gui.hub import ChatSession
+from qwenbelt.apps.gui.chat_session import ChatSession
 from qwenbelt.apps.gui.strings import PageError, explain_on_page
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.errors import QwenbeltError, ToolCancelled
@@ -171,8 +171,9 @@ def _context(session: ChatSession, language: str) -> ToolContext:
 
 def turn_records(session: ChatSession, turn: str) -> list[dict[str, Any]]:
     """Returns the events of a turn, the running one's so far."""
-    if session.live is not None and session.live.turn.id == turn:
-        return list(session.live.records)
+    live = session.running(turn)
+    if live is not None:
+        return list(live.records)
     return session.turns[turn].events
 
 

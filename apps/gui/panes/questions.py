@@ -14,7 +14,7 @@ from qwenbelt.core.terminal import terminal_text
 from qwenbelt.tools.mcp.forms import FormField, form_faults, form_fields, form_values
 
 if TYPE_CHECKING:
-    from qwenbelt.apps.gui.hub import ChatSession
+    from qwenbelt.apps.gui.chat_session import ChatSession
 
 _MOST_FIELDS = 60
 _LONGEST_MESSAGE = 4000
@@ -70,7 +70,7 @@ def answer_question(session: ChatSession, body: Mapping[str, Any]) -> dict[str, 
     Raises:
         PageError: the question is over.
     """
-    live = session.live
+    live = session.running(str(body.get("turn") or ""))
     number = str(body.get("question", ""))
     asked = live.questions.get(number) if live is not None else None
     if live is None or asked is None:

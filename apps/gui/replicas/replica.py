@@ -24,7 +24,8 @@ from qwenbelt.agents.sessions.database import SessionBusyError
 from qwenbelt.agents.sessions.durable import RUN
 from qwenbelt.agents.sessions.session import Session
 from qwenbelt.apps.gui.asking import TurnStarter
-from qwenbelt.apps.gui.hub import ChatSession, SessionRegistry
+from qwenbelt.apps.gui.chat_session import ChatSession
+from qwenbelt.apps.gui.hub import SessionRegistry
 from qwenbelt.apps.gui.kept.store import ChatTurn, SessionRow
 from qwenbelt.apps.gui.live_turn import LiveTurn, Queued, Records, joined_texts
 from qwenbelt.apps.gui.own_cells import CELLS, OwnCell

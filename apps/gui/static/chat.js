@@ -295,7 +295,9 @@
     },
     like: (turn, button) => window.qwenbelt.rate(turn, button, 1),
     dislike: (turn, button) => window.qwenbelt.rate(turn, button, -1),
+    speak: (turn, button) => window.qwenbelt.speak(turn, button),
     versions: (turn) => window.qwenbelt.versions(turn),
+    go_on_with: (turn) => act("go_on_with", { turn }),
     branch: (turn) => go(async () => (await act("branch", { turn })).id),
   };
 
@@ -350,7 +352,8 @@
     if (data.action) actions[data.action]?.(data.turn, target);
     else if (data.approve) {
       for (const button of target.parentElement.querySelectorAll("button")) button.disabled = true;
-      await act("approve", { call: data.call, answer: data.approve, tool: data.tool });
+      const turn = target.closest("[data-answer]")?.dataset.answer;  // of two answers
+      await act("approve", { call: data.call, answer: data.approve, tool: data.tool, turn });
     } else if (target.classList.contains("qb-cite")) window.qwenbelt.cite(target);
     else if (target.classList.contains("qb-copy")) copy(target);
     else if (data.suggest) await act("suggest", { number: Number(data.suggest), lang: language });

@@ -35,7 +35,7 @@
     if (action === "accept") body.values = values(form);
     let faults = null;
     try {
-      ({ faults } = await act("elicit", body));
+      ({ faults } = await act("elicit", { ...body, turn: form.closest("[data-answer]")?.dataset.answer }));
       if (!faults) sessionStorage.removeItem(key(form));
     } finally {
       if (faults) for (const button of buttons(form)) button.disabled = false;

@@ -93,21 +93,32 @@
   }
   let here = {};
   hooks.status.push(({ choice = {} }) => { here = choice; });
-  belt.chooseModel = ({ usual, endpoints, open }, opener) => {
+  function written(opener, label, value, take) {
+    const field = make("input", { className: "qb-here-model", placeholder: "dashscope:qwen-plus", value });
+    field.setAttribute("aria-label", label);
+    field.onkeydown = (event) => {
+      if (event.key === "Escape") belt.look();
+      if (event.key === "Enter") take(field.value.trim());
+    };
+    opener.replaceWith(field);
+    field.focus();
+  }
+  // a second model that answers each question of this conversation too
+  function chooseBeside({ usual, endpoints, open }, opener) {
+    const known = [...new Set([usual, ...endpoints, here.beside].filter((spec) => spec && spec !== (here.endpoint || usual)))];
+    menu([radio(words.beside_off, !here.beside, () => choose({ beside: "" })),
+      ...known.map((spec) => radio(spec, here.beside === spec, () => choose({ beside: spec }))),
+      ...(open ? [button(`${words.here_other}…`, () => setTimeout(() => written(opener, words.beside_with, here.beside ?? "", (beside) => choose({ beside }))))] : []),
+    ], opener, words.beside_with);
+  }
+  belt.chooseModel = (told, opener) => {
+    const { usual, endpoints, open } = told;
     const known = [...new Set([...endpoints, here.endpoint].filter((spec) => spec && spec !== usual))];
-    const other = () => setTimeout(() => {
-      const field = make("input", { className: "qb-here-model", placeholder: "dashscope:qwen-plus", value: here.endpoint ?? "" });
-      field.setAttribute("aria-label", words.here_other);
-      field.onkeydown = (event) => {
-        if (event.key === "Escape") belt.look();
-        if (event.key === "Enter") choose({ endpoint: field.value.trim() });
-      };
-      opener.replaceWith(field);
-      field.focus();
-    });
+    const other = () => setTimeout(() => written(opener, words.here_other, here.endpoint ?? "", (endpoint) => choose({ endpoint })));
     menu([radio(fill(words.here_default, { name: usual.split("/").pop() || "auto" }), !here.endpoint, () => choose({ endpoint: "" })),
       ...known.map((spec) => radio(spec, here.endpoint === spec, () => choose({ endpoint: spec }))),
-      ...(open ? [button(`${words.here_other}…`, other)] : []), button(words.settings_word, belt.showSettings)], opener, words.here_model);
+      ...(open ? [button(`${words.here_other}…`, other)] : []),
+      ...(told.beside === null ? [] : [button(`${words.beside_with}…`, () => setTimeout(() => chooseBeside(told, opener)))]), button(words.settings_word, belt.showSettings)], opener, words.here_model);
   };
   belt.chooseTools = ({ presets, usual_tools: count }, opener) => {
     const same = (tools) => JSON.stringify([...tools].sort()) === JSON.stringify([...here.tools ?? []].sort());

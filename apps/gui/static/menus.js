@@ -23,15 +23,41 @@
     const from = text.length - found[1].length - 1;
     return { sign: text[from], from, begun: found[1].toLowerCase() };
   }
+  // an argument of a server's prompt at the caret
+  function argument(area) {
+    const text = area.value.slice(0, area.selectionStart);
+    const found = /^\/[^\s:]+:\S+ (?:[^\n]* )?([^\s=]*(?:=\S*)?)$/.exec(text);
+    return found && { sign: "/", from: text.length - found[1].length, begun: found[1], line: text };
+  }
+  async function values(line) {
+    try {
+      const { words: found } = await call(`/qb/complete/${state.session}`, { line });
+      return found.map((word) => ({ kind: "value", name: word, insert: word.endsWith("=") ? word : `${word} ` }));
+    } catch { return []; }
+  }
+  async function complete(area, wanted, number) {
+    await new Promise((go) => setTimeout(go, 120));  // while somebody types, the last word is asked for
+    if (number !== asked) return;
+    const fits = await values(wanted.line);
+    if (number !== asked || !argument(area)) return;
+    if (fits.length) show(wanted, fits, "");
+    else close();
+  }
   let asked = 0;
   async function look() {
-    const area = belt.composer(), wanted = area && named(area), number = ++asked;
+    const area = belt.composer(), wanted = area && (named(area) ?? argument(area)), number = ++asked;
     if (!wanted) { close(); return; }
+    if (wanted.line) { await complete(area, wanted, number); return; }
     let all;
     try { all = await offers(); } catch { return; }
     if (number !== asked || !named(area)) return;
     const list = wanted.sign === "/" ? [...all.commands] : all.mentions;
-    const fits = list.filter((one) => one.name.toLowerCase().replace(/^[/@]/, "").includes(wanted.begun));
+    let fits = list.filter((one) => one.name.toLowerCase().replace(/^[/@]/, "").includes(wanted.begun));
+    if (wanted.sign === "@" && wanted.begun.includes(":") && !fits.some((one) => !one.name.includes("{"))) {
+      const line = area.value.slice(wanted.from, area.selectionStart);  // a template's variable
+      fits = [...await values(line), ...fits];
+      if (number !== asked || !named(area)) return;
+    }
     const last = [...document.querySelectorAll(".qb-question-text")].at(-1)?.textContent;
     if (wanted.sign === "/" && last && !wanted.begun) fits.push({ kind: "keep", name: words.keep_prompt, text: last, about: last.slice(0, 60) });
     show(wanted, fits.slice(0, 50), all.problem);
@@ -66,8 +92,9 @@
     menu.style.width = `${Math.min(place.width - 32, 640)}px`;
     menu.style.bottom = `${innerHeight - place.top + 4}px`;
   }
+  const icon = ({ icon }) => (icon ? [make("img", { src: icon, alt: "", className: "qb-menu-icon" })] : []);
   function option(one, number) {
-    const row = make("li", { id: `qb-menu-${number}` }, make("span", { className: "qb-menu-name", textContent: one.name }),
+    const row = make("li", { id: `qb-menu-${number}` }, ...icon(one), make("span", { className: "qb-menu-name", textContent: one.name }),
       make("small", { textContent: one.about ?? "" }), make("small", { className: "qb-menu-kind", textContent: words[`kind_${one.kind}`] ?? "" }));
     row.setAttribute("role", "option");
     if (one.kind === "own") {

@@ -16,22 +16,23 @@
     offer(told);
   }
   function chips(told) {
-    const { ready, model = "", think = null, tools } = told;
-    const box = $("qb-chips");
-    if (!box || tools === undefined) return;
+    const { ready, model = "", think = null, tools, beside = "" } = told;
+    const box = $("qb-chips"), voice = belt.voice?.(told) ?? [];
+    if (!box) return;
+    if (tools === undefined) { box.replaceChildren(...voice); return; }
     const chip = (text, kind) => {
       const made = button(text, belt.showSettings, "qb-chip");
       made.dataset.chip = kind;
       return made;
     };
     const state_ = think === null ? "" : fill(words.chip_think, { state: think ? words.on : words.off });
-    const [first, last] = [chip(ready ? model : words.no_model, "model"), chip(fill(words.chip_tools, { count: tools }), "tools")];
+    const [first, last] = [chip(ready ? `${model}${beside ? ` ⇄ ${beside}` : ""}` : words.no_model, "model"), chip(fill(words.chip_tools, { count: tools }), "tools")];
     if (ready) {
       first.onclick = () => belt.chooseModel(told, first);
       last.onclick = () => belt.chooseTools(told, last);
       for (const made of [first, last]) made.setAttribute("aria-haspopup", "menu");
     }
-    box.replaceChildren(first, ...(state_ ? [chip(state_, "think")] : []), last, ...(belt.bell ? [belt.bell()] : []));
+    box.replaceChildren(...voice, first, ...(state_ ? [chip(state_, "think")] : []), last, ...(belt.bell ? [belt.bell()] : []));
   }
   function offer({ ready, why, servers, files, open, tools }) {
     const box = $("qb-start");

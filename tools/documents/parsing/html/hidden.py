@@ -10,37 +10,53 @@ from qwenbelt.tools.documents.parsing.html.hiding_styles import WHITE, Style, ho
 from qwenbelt.tools.documents.parsing.html.style_sheets import declared
 
 if TYPE_CHECKING:
-    from bs4 import BeautifulSoup, Tag
+    from bs4 import Tag
 
+    from qwenbelt.tools.documents.parsing.html.tree import PageTree
 
 _INLINE = frozenset("span a small font b i em strong big".split())
+_MAY_HIDE = frozenset(("font", "dialog", "input"))  # by what else they bear than style
 
 
-def hidden_elements(soup: BeautifulSoup, sheets: dict[int, Style]) -> Iterator[tuple[Tag, str]]:
+def hidden_elements(tree: PageTree, sheets: dict[int, Style]) -> Iterator[tuple[Tag, str]]:
     """Yields the outermost elements that are not shown, with the way in which they are hidden.
 
     Args:
-        soup: the page.
+        tree: the page.
         sheets: what style sheets say of its elements, by the elements' ids.
     """
-    for tag in elements(soup):
-        style = sheets.get(id(tag), {}) if sheets else {}
+    end = 0
+    for number, tag in enumerate(tree.tags):
+        if number < end:
+            continue  # inside of a hidden one
         attributes = tag.attrs
-        if not style and not attributes and tag.name != "dialog":
-            continue
-        inline = str(attributes.get("style") or "")
-        inline_style = declared(inline)
-        if inline_style:
-            style = {**style, **inline_style} if style else inline_style
-        if tag.name == "font" and attributes.get("color"):
-            style = {"color": str(attributes["color"]).lower(), **style}
-        why = _by_attributes(tag)
-        if not why and style:
-            why = how_hidden(style) if style is not inline_style else _why_inline(inline)
-        if not why and WHITE.match(style.get("color", "")) and _on_bare_page(tag, sheets):
-            why = "white on white"
-        if why:
-            yield tag, why
+        if (
+            "style" in attributes
+            or "hidden" in attributes
+            or tag.name in _MAY_HIDE
+            or (sheets and id(tag) in sheets)
+        ):
+            why = _why_hidden(tag, sheets)
+            if why:
+                end = tree.ends[number]
+                yield tag, why
+
+
+def _why_hidden(tag: Tag, sheets: dict[int, Style]) -> str:
+    style = sheets.get(id(tag), {}) if sheets else {}
+    attributes = tag.attrs
+    inline = str(attributes.get("style") or "")
+    inline_style = declared(inline)
+    if inline_style:
+        style = {**style, **inline_style} if style else inline_style
+    if tag.name == "font" and attributes.get("color"):
+        style = {"color": str(attributes["color"]).lower(), **style}
+    why = _by_attributes(tag)
+    if not why and style:
+        why = how_hidden(style) if style is not inline_style else _why_inline(inline)
+    if not why and WHITE.match(style.get("color", "")) and _on_bare_page(tag, sheets):
+        why = "white on white"
+    return why
 
 
 def mark_raised(tags: Iterable[Tag], sheets: dict[int, Style]) -> None:

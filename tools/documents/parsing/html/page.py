@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from qwenbelt.tools.documents.parsing.encodings import declared_encoding, decode
 from qwenbelt.tools.documents.parsing.equations import latex_of_mathml
 from qwenbelt.tools.documents.parsing.html.hidden import elements, hidden_elements, mark_raised
 from qwenbelt.tools.documents.parsing.html.style_sheets import SheetReader
+from qwenbelt.tools.documents.parsing.html.tree import PageTree, parsed
 from qwenbelt.tools.documents.parsing.numbering import html_number
 from qwenbelt.tools.documents.parsing.raised import lowered, raised
 
@@ -37,8 +37,6 @@ _PICTURES = ("svg", "img")
 _FORM = frozenset("input textarea select option".split())
 _VALUES = frozenset("text number email tel url search date time month week datetime-local".split())
 _BUTTONS = frozenset("submit button reset".split())
-_TAGS = re.compile("[\U000e0001-\U000e007f]+")  # invisible copies of ASCII
-_UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff\U000e0001-\U000e007f]")
 
 
 Rewriter = Callable[["Tag", "HtmlPage"], "str | None"]
@@ -66,17 +64,16 @@ def html_page(data: bytes, charset: str = "") -> HtmlPage:
         data: the bytes.
         charset: the encoding that a server declares, if any.
     """
-    from bs4 import BeautifulSoup
-
     text = decode(data, charset or declared_encoding(data))
-    with warnings.catch_warnings(), _no_collection():
-        warnings.simplefilter("ignore")  # of pages that say they are XML, or look like a file name
-        soup = BeautifulSoup(text.text, "lxml", multi_valued_attributes=None)
-    title = " ".join(soup.title.get_text().split()) if soup.title else ""
-    page = HtmlPage(soup, title, list(text.notes))
-    _drop_unseen(page)
-    _drop_hidden(page, "vertical-align" in text.text)
-    _rewrite(page)
+    with _no_collection():
+        tree = parsed(text.text)
+    heading = next((tag for tag in tree.tags if tag.name == "title"), None)
+    title = " ".join(heading.get_text().split()) if heading else ""
+    page = HtmlPage(tree.soup, title, list(text.notes))
+    if tree.has_tag_characters:
+        _tell(page, noted("Hidden text was left out: invisible tag characters."))
+    _drop_hidden(page, tree, "vertical-align" in text.text)
+    _rewrite(page, tree)
     return page
 
 
@@ -95,33 +92,19 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _drop_unseen(page: HtmlPage) -> None:
-    """Drops comments and invisible characters, such as soft hyphens; texts of them are told."""
-    from bs4.element import NavigableString, PreformattedString
-
-    for text in list(page.soup.descendants):
-        if isinstance(text, PreformattedString):  # a comment or declaration
-            text.extract()
-        elif isinstance(text, NavigableString) and _UNSEEN.search(text):
-            if _TAGS.search(text):
-                _tell(page, noted("Hidden text was left out: invisible tag characters."))
-            text.replace_with(NavigableString(_UNSEEN.sub("", text)))
-
-
 def _tell(page: HtmlPage, note: str) -> None:
     if note not in page.notes:
         page.notes.append(note)
 
 
-def _drop_hidden(page: HtmlPage, is_raised: bool) -> None:
+def _drop_hidden(page: HtmlPage, tree: PageTree, is_raised: bool) -> None:
     ways: dict[str, int] = {}
-    tags = list(elements(page.soup))
-    sheets = SheetReader(tags)
+    sheets = SheetReader(tree.tags)
     if is_raised:
-        mark_raised(tags, sheets.styles)
+        mark_raised(tree.tags, sheets.styles)
     if not sheets.complete:
         page.notes.append(noted("Style sheets were applied in part; hidden text may be left in."))
-    for tag, why in hidden_elements(page.soup, sheets.styles):
+    for tag, why in hidden_elements(tree, sheets.styles):
         words = len(tag.get_text(" ").split())
         if words:
             ways[why] = ways.get(why, 0) + words
@@ -130,38 +113,35 @@ def _drop_hidden(page: HtmlPage, is_raised: bool) -> None:
         page.notes.append(noted(f"Hidden text was left out ({why}): {words} words."))
 
 
-def _rewrite(page: HtmlPage) -> None:
+def _rewrite(page: HtmlPage, tree: PageTree) -> None:
     """Turns elements whose meaning is not in their text into text."""
-    rewriters: dict[str, Rewriter] = dict.fromkeys(_MEDIA, _media)
-    rewriters |= {
-        "sup": _sup,
-        "sub": lambda tag, page: lowered(tag.get_text()),
-        "math": _math,
-        "ruby": _ruby,
-        "img": _image,
-        "svg": _drawing,
-        "input": _input,
-        "select": _select,
-        "script": _script,
-        "mjx-container": _mathjax,
-    }
-    pictures = 0
-    for tag in elements(page.soup):
-        name = tag.name or ""
-        if name in rewriters:
-            text = rewriters[name](tag, page)
-            if text is not None:
-                tag.replace_with(text)
-            elif name in _PICTURES:
-                pictures += 1
-        elif name in ("del", "s", "strike"):
-            _strike(tag)
-        elif name == "ol":
-            _number_items(tag)
-        elif "katex-html" in str(tag.get("class") or "").split():
-            tag.clear()
+    pictures, end = 0, 0
+    for number, tag in enumerate(tree.tags):
+        if number < end:
+            continue
+        if tag.parent is not None:
+            pictures += _rewritten(tag, page)
+        if tag.parent is None:  # it and what is inside of it are not on the page any more
+            end = tree.ends[number]
     if pictures:
         page.notes.append(noted(f"Pictures without a text were not read: {pictures}."))
+
+
+def _rewritten(tag: Tag, page: HtmlPage) -> bool:
+    """Turns one element into text, if it has a rule, or says that it is a picture without any."""
+    name = tag.name
+    if name in _REWRITERS:
+        text = _REWRITERS[name](tag, page)
+        if text is not None:
+            tag.replace_with(text)
+        return text is None and name in _PICTURES
+    if name in ("del", "s", "strike"):
+        _strike(tag)
+    elif name == "ol":
+        _number_items(tag)
+    elif "class" in tag.attrs and "katex-html" in str(tag.attrs["class"]).split():
+        tag.clear()
+    return False
 
 
 def _before(tag: Tag) -> str:
@@ -284,3 +264,18 @@ def _number_items(tag: Tag) -> None:
 def _integer(value: Any, default: int) -> int:
     found = re.fullmatch(r"\s*([+-]?\d{1,9})\s*", str(value or ""))
     return int(found[1]) if found else default
+
+
+_REWRITERS: dict[str, Rewriter] = {
+    **dict.fromkeys(_MEDIA, _media),
+    "sup": _sup,
+    "sub": lambda tag, page: lowered(tag.get_text()),
+    "math": _math,
+    "ruby": _ruby,
+    "img": _image,
+    "svg": _drawing,
+    "input": _input,
+    "select": _select,
+    "script": _script,
+    "mjx-container": _mathjax,
+}
