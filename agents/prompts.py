@@ -260,6 +260,12 @@ asked for, and after each statement put the number of its passage in brackets, a
 {evidence}""",
 }
 
+# small models know the formula and write a wrong figure
+COMPUTED: dict[Language, str] = {
+    "en": "Computed by code from rows of these passages, with their numbers:\n{lines}",
+    "zh": "由程序根据以上段落的数据行计算得出，附段落编号：\n{lines}",
+}
+
 EVIDENCE_ABOVE_TOO: dict[Language, str] = {
     "en": "Passages beside earlier questions that fit as well: {numbers}.",
     "zh": "前面问题旁的以下段落同样相关：{numbers}。",

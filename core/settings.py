@@ -6,6 +6,7 @@ The file is `qwenbelt.toml` in the working directory, else in the user's configu
     max_model_calls = 30              # a run's budget
     tool_format = "constrained"       # how calls are written; what suits the endpoint without it
     max_repeats = 3                   # identical calls with identical results that end a run
+    speech_to_text = "openai:whisper-1"   # the chat's microphone; text_to_speech, voice: aloud
     workspace = "~/qwenbelt"          # where sessions keep their files
     allow_unsandboxed = false         # run model-written code without a sandbox
     allow_private_urls = false        # let tools fetch from private addresses
@@ -53,6 +54,9 @@ class Settings:
             above 100: who allows such long runs wants that budget alone to end them.
         tool_format: how calls are written: native, nous, constrained or react; None for what suits
             the endpoint.
+        speech_to_text: the endpoint spec of the model that hears in the chat; None for none.
+        text_to_speech: the endpoint spec of the model that reads aloud in the chat.
+        voice: the voice that it speaks with; None for the model's usual one.
         workspace: folder of sessions, indexes and artifacts.
         allow_unsandboxed: whether code may run where no sandbox is available.
         allow_private_urls: whether URLs may lead to private or loopback addresses.
@@ -66,6 +70,9 @@ class Settings:
     max_model_calls: int = 30
     max_repeats: int = 3
     tool_format: str | None = None
+    speech_to_text: str | None = None
+    text_to_speech: str | None = None
+    voice: str | None = None
     workspace: Path = field(default_factory=lambda: _default_workspace())
     allow_unsandboxed: bool = False
     allow_private_urls: bool = False
@@ -166,6 +173,9 @@ _CONVERT: dict[str, Any] = {
     "max_model_calls": _number_setting,
     "max_repeats": lambda name, value: _number_setting(name, value, least=0),
     "tool_format": lambda name, value: str(value) or None,
+    "speech_to_text": lambda name, value: str(value) or None,
+    "text_to_speech": lambda name, value: str(value) or None,
+    "voice": lambda name, value: str(value) or None,
     "workspace": lambda name, value: Path(str(value)).expanduser(),
     "allow_unsandboxed": _boolean_setting,
     "allow_private_urls": _boolean_setting,

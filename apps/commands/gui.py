@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qwenbelt.apps.agent_choice import AgentChoice, agent_options
 from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import say
+
+if TYPE_CHECKING:
+    from qwenbelt.apps.gui.voice import VoiceChoice
 
 
 @click.command()
@@ -47,6 +50,9 @@ from qwenbelt.apps.strings import say
 )
 @click.option("--public-url", metavar="URL", default="", help="This server as browsers see it.")
 @click.option("--admin", "admins", multiple=True, metavar="USER", help="A user who sees /qb/admin.")
+@click.option("--speech-to-text", metavar="SPEC", help="Model that hears, e.g. openai:whisper-1.")
+@click.option("--text-to-speech", metavar="SPEC", help="Model that speaks, e.g. openai:tts-1.")
+@click.option("--voice", metavar="NAME", help="The voice that it speaks with.")
 @click.option("--open", "browse", is_flag=True, help="Open it in the browser.")
 def gui(
     host: str,
@@ -63,6 +69,9 @@ def gui(
     oidc_claim: str,
     public_url: str,
     admins: tuple[str, ...],
+    speech_to_text: str | None,
+    text_to_speech: str | None,
+    voice: str | None,
     browse: bool,
     **chosen: Any,
 ) -> None:
@@ -94,6 +103,7 @@ def gui(
         proxy=proxy,
         provider=provider,
         admins=admins,
+        voice=_voice(speech_to_text, text_to_speech, voice),
     )
 
     def ready(url: str) -> None:
@@ -104,3 +114,16 @@ def gui(
     choice = AgentChoice.of_options(**chosen)
     answers = Given([make_agent(choice)], trusting=True) if choice.described else None
     serve_chat(choice, options, ready, answers)
+
+
+def _voice(hears: str | None, speaks: str | None, voice: str | None) -> VoiceChoice:
+    """Returns which models hear and speak: as typed, else as in the settings."""
+    from qwenbelt.apps.gui.voice import VoiceChoice
+    from qwenbelt.core.settings import load_settings
+
+    known = load_settings()
+    return VoiceChoice(
+        hears or known.speech_to_text or "",
+        speaks or known.text_to_speech or "",
+        voice or known.voice or "",
+    )

@@ -29,6 +29,7 @@ from qwenbelt.apps.gui.panes.notebook import NotebookApi, turn_records
 from qwenbelt.apps.gui.panes.questions import answer_question
 from qwenbelt.apps.gui.panes.turn_times import turn_times
 from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
+from qwenbelt.apps.gui.voice import VoiceApi
 from qwenbelt.apps.gui.watching import Watcher, render_context_of, replayed_html
 from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.core.jsons import loads_bounded
@@ -119,6 +120,7 @@ class Api:
                     OffersApi(self._session, self._asker),
                     ChartsApi(self._session, hub_folder),
                     FirstSteps(self._asker),
+                    VoiceApi(self._session, self._asker),
                     AdminApi(self._asker),
                 )
                 for route in part.routes()

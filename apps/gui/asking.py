@@ -19,6 +19,7 @@ from qwenbelt.apps.gui.kept.store import ChatTurn
 from qwenbelt.apps.gui.message_lists import MessageLists
 from qwenbelt.apps.gui.pairs import short_model
 from qwenbelt.apps.gui.strings import PageError, say
+from qwenbelt.apps.gui.voice import VOICE_FIELDS, VoiceChoice
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Event, ModelFinished, ModelStarted
 from qwenbelt.core.language import Language
@@ -44,6 +45,7 @@ class TurnStarter:
         make_agent: makes an agent of a choice: (choice, made tools, session=, folder=).
         free_endpoints: whether people may name any endpoint, or only one of `endpoints`.
         given: agents that a program made; they answer instead of agents of a choice.
+        voice: which models hear and speak unless people choose others.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class TurnStarter:
         free_endpoints: bool = True,
         endpoints: Sequence[str] = (),
         given: Given | None = None,
+        voice: VoiceChoice | None = None,
     ) -> None:
         self.hub = hub
         self.defaults = defaults
         self.free_endpoints = free_endpoints
         self.endpoints = list(endpoints)
         self.given = given
+        self._voice = voice or VoiceChoice()
         self._make_agent = make_agent
 
     def choice(self, user: str, here: Mapping[str, Any] | None = None) -> AgentChoice:
@@ -134,6 +138,14 @@ class TurnStarter:
         choice = self.choice(session.row.user, session.choice_here)
         other = dataclasses.replace(choice, endpoint=spec, code_mode=False, defer_tools=False)
         session.start_beside(short_model(choice.endpoint), other, self._make_agent)
+
+    def voice(self, user: str) -> VoiceChoice:
+        """Returns which models hear a user and speak to them."""
+        if not self.free_endpoints:
+            return self._voice
+        settings = self.hub.store.settings(user)
+        chosen = {name: str(settings[name] or "") for name in VOICE_FIELDS if name in settings}
+        return dataclasses.replace(self._voice, **chosen)
 
     def servers(self) -> list[str]:
         """Returns the names of the MCP servers that people may switch on and off."""

@@ -43,14 +43,17 @@ class FirstSteps:
 
     async def state(self, request: Request) -> JSONResponse:
         """Tells whether a question can be asked, and what could be chosen."""
-        if self._asker.given is not None:
-            return JSONResponse({"ready": True, "open": False})
         user, name = request.state.user, request.query_params.get("session", "")
+        voice = self._asker.voice(user)
+        heard = {"hears": bool(voice.hears), "speaks": bool(voice.speaks)}
+        if self._asker.given is not None:
+            return JSONResponse({"ready": True, "open": False, **heard})
         here = self._asker.hub.open(user, name).choice_here if name else {}
         usual, choice = self._asker.choice(user), self._asker.choice(user, here)
         told = await asyncio.to_thread(_endpoint_state, choice.endpoint, language_of(request))
         shown = {
             **told,
+            **heard,
             "open": self._asker.free_endpoints,
             "think": choice.think,
             "tools": len(tool_names(choice.tools)),

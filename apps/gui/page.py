@@ -38,7 +38,7 @@ _WITH_SESSION = (
 _SCRIPTS = (
     *("chat.js", "apps.js", "composer.js", "elicitation.js", "lightbox.js", "start.js"),
     *("desk.js", "document.js", "notebook.js", "tables.js", "menus.js", "charts.js", "living.js"),
-    "diagrams.js",
+    *("diagrams.js", "voice.js"),
 )
 
 

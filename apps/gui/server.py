@@ -20,6 +20,7 @@ from qwenbelt.apps.agent_choice import AgentChoice
 from qwenbelt.apps.gui.access.oidc_login import OidcLogin
 from qwenbelt.apps.gui.access.proxy_login import ProxyLogin
 from qwenbelt.apps.gui.given import Given
+from qwenbelt.apps.gui.voice import VoiceChoice
 from qwenbelt.core.errors import ConfigError, InputError, QwenbeltError
 from qwenbelt.core.language import user_language
 from qwenbelt.core.settings import load_settings
@@ -50,6 +51,7 @@ class GuiOptions:
         files: where replicas share files that are too large for the database.
         store: a store of sessions, SQLite file or `postgresql://…`, to share conversations with
             the terminal and other servers; none when None.
+        voice: which models hear and speak; those of the settings when None.
     """
 
     host: str = "127.0.0.1"
@@ -63,6 +65,7 @@ class GuiOptions:
     at_once: int | None = None
     store: str | None = None
     files: str | None = None
+    voice: VoiceChoice | None = None
 
 
 def make_app(
@@ -110,6 +113,7 @@ def make_app(
         free_endpoints=local and not guarded,
         endpoints=options.endpoints,
         given=given,
+        voice=options.voice or _usual_voice(),
     )
     if options.at_once is not None:
         hub.at_once = asyncio.Semaphore(options.at_once)
@@ -142,6 +146,11 @@ def make_app(
     guard.leave = hub.leave
     guard.ready = hub.replica.is_ready if hub.replica is not None else None
     return guard
+
+
+def _usual_voice() -> VoiceChoice:
+    known = load_settings()
+    return VoiceChoice(known.speech_to_text or "", known.text_to_speech or "", known.voice or "")
 
 
 def _guarded(options: GuiOptions) -> bool:

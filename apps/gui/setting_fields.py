@@ -7,6 +7,7 @@ switched on or off, any other field is reloaded instead of being saved.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -16,6 +17,7 @@ from qwenbelt.apps.agent_choice import NO_TOOLS, tool_names
 from qwenbelt.apps.gui.access.team import TeamRules
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.strings import PageError, explain_on_page
+from qwenbelt.apps.gui.voice import VOICE_FIELDS
 from qwenbelt.tools.registry import BUILTIN
 
 # events that are answered at once, outside Gradio's queue
@@ -27,6 +29,7 @@ QUIET: dict[str, Any] = {
 MODES = ("untrusted", "ask", "auto", "never")
 THINKING = {"default": None, "on": True, "off": False}
 MAX_SYSTEM = 20_000
+MAX_SPEC = 500
 # named sets of tools; those that are not offered are left out
 PRESETS: dict[str, tuple[str, ...]] = {
     "documents": ("document_search", "read_document", "ocr", "image_zoom"),
@@ -73,6 +76,7 @@ def shown_fields(asker: TurnStarter, user: str) -> dict[str, Any]:
         "think": next(word for word, state in THINKING.items() if state is choice.think),
         "approve": choice.approve,
         "system": choice.system or "",
+        **asdict(asker.voice(user)),
     }
 
 
@@ -137,6 +141,8 @@ def _stored(asker: TurnStarter, name: str, value: Any) -> Any:
     """Returns a field's value as it is kept; what cannot be chosen is left out."""
     if name == "endpoint":
         return str(value or "").strip() or None
+    if name in VOICE_FIELDS:  # an empty one switches off what the server was started with
+        return str(value or "").strip()[:MAX_SPEC]
     if name == "tools":
         return [tool for tool in value if tool in switchable_tools(asker)] or [NO_TOOLS]
     if name in ("mcp_off", "skills_off"):  # what comes to be offered later is on

@@ -12,6 +12,7 @@ from qwenbelt.agents.kinds import AGENT_KINDS
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.given import Given
 from qwenbelt.apps.gui.setting_fields import (
+    MAX_SPEC,
     MAX_SYSTEM,
     MODES,
     PRESETS,
@@ -23,6 +24,7 @@ from qwenbelt.apps.gui.setting_fields import (
     user_of,
 )
 from qwenbelt.apps.gui.strings import explain_on_page, say
+from qwenbelt.apps.gui.voice import VOICE_FIELDS
 from qwenbelt.core.errors import QwenbeltError
 
 MAX_MODELS = 300
@@ -98,10 +100,27 @@ def agent_settings(asker: TurnStarter, language: str) -> None:
             "think": think,
             "approve": approve,
             "system": system,
+            **_voice(asker, language),
         },
     )
     shown = {**QUIET, "show_progress": "minimal"}
     check.click(_checker(asker, language), endpoint, [health, endpoint], **shown)
+
+
+def _voice(asker: TurnStarter, language: str) -> dict[str, Any]:
+    """Makes the fields of the models that hear and speak, where people may name endpoints."""
+    if not asker.free_endpoints:
+        return {}
+    return {
+        name: gr.Textbox(
+            label=say(name, language),
+            info=say(f"{name}_info", language) if name != "voice" else None,
+            max_length=MAX_SPEC,
+            elem_id=f"qb-{name}",
+            interactive=False,
+        )
+        for name in VOICE_FIELDS
+    }
 
 
 def _endpoint(asker: TurnStarter, language: str) -> tuple[Any, Any, Any]:

@@ -354,6 +354,28 @@ _TEXTS = {
         "{name} did not log you in. The server's log says why.",
         "{name} 未能让您登录，原因见服务器日志。",
     ),
+    "speak": ("Read aloud", "朗读"),
+    "no_hearing": (
+        "No model hears here: name one in the settings.",
+        "没有听写模型：请在设置中指定。",
+    ),
+    "no_speaking": (
+        "No model speaks here: name one in the settings.",
+        "没有朗读模型：请在设置中指定。",
+    ),
+    "heard_nothing": ("Nothing was heard.", "没有听到内容。"),
+    "nothing_to_speak": ("There is nothing to read aloud.", "没有可朗读的内容。"),
+    "hears": ("Speech to text: model", "语音转文字模型"),
+    "hears_info": (
+        "Such as openai:whisper-1 or dashscope:qwen3-asr-flash; empty: no microphone.",
+        "例如 openai:whisper-1 或 dashscope:qwen3-asr-flash；留空则不显示麦克风。",
+    ),
+    "speaks": ("Text to speech: model", "文字转语音模型"),
+    "speaks_info": (
+        "Such as openai:tts-1 or dashscope:qwen3-tts-flash; empty: nothing is read aloud.",
+        "例如 openai:tts-1 或 dashscope:qwen3-tts-flash；留空则不朗读。",
+    ),
+    "voice": ("Voice", "音色"),
     "pair_keep": ("Go on with the answer of {name}", "采用 {name} 的回答继续"),
     "pair_keep_short": ("Go on with this one", "采用此回答"),
     "pair_other": ("The other answer: {name}", "另一个回答：{name}"),

@@ -247,6 +247,7 @@ def chromium() -> Iterator[Any]:
     sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
     with sync_playwright() as started:
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        arguments += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         browser = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
         browser.close()

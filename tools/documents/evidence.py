@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from qwenbelt.core.spans import RETRIEVAL, tool_span
+from qwenbelt.tools.documents.computed import computed_lines
 from qwenbelt.tools.documents.disagreement import Disagreement
 from qwenbelt.tools.documents.grounding import words_of
 from qwenbelt.tools.documents.index import DocumentIndex
@@ -94,18 +95,28 @@ class Evidence:
     unknown: tuple[str, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
 
+    def numbering(self, book: SourceBook | None = None) -> dict[int, PageEvidence]:
+        """Returns the pages by the numbers to cite them by, as shown."""
+        if book is None:
+            return dict(enumerate(self.pages, 1))
+        return {
+            book.number(
+                file=page.file, path=page.path, page=page.page, text=page.text, quote=page.quote
+            ): page
+            for page in self.pages
+        }
+
     def numbered(self, book: SourceBook | None = None) -> str:
         """Returns the evidence as text, each page with the number to cite it by."""
         parts = []
-        for place, page in enumerate(self.pages, 1):
-            number = place
-            if book is not None:
-                number = book.number(
-                    file=page.file, path=page.path, page=page.page, text=page.text, quote=page.quote
-                )
+        for number, page in self.numbering(book).items():
             section = f" ({page.title})" if page.title else ""
             parts.append(f"[{number}] {page.file} p.{page.page}{section}\n{page.text}")
         return "\n\n".join(parts)
+
+    def computed(self, question: str, book: SourceBook | None = None) -> tuple[str, ...]:
+        """Returns what the question asks to be computed, a line each, with passages' numbers."""
+        return computed_lines(question, {n: p.text for n, p in self.numbering(book).items()})
 
 
 def gather_evidence(

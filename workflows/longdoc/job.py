@@ -166,12 +166,14 @@ def ask_everything(
     numbers = {document.file: document.id for document in documents}
     differ = disagreements_on(index, question, numbers)
     found = _evidence(index, question, documents, part_tokens)
-    shown = "\n\n".join(f"[{page.file} p.{page.page}]\n{page.text}" for page in found.pages)
+    passages = [f"{_mark(page)}\n{page.text}" for page in found.pages]
+    shown = "\n\n".join([*passages, *_computed(question, found)])
     if facts or shown:
         facts += [told_in_words(one, language) for one in differ]
     text = _put_together(question, facts, shown, language, part_tokens, ask_each, meter)
     text += _uncited(text, question, found.pages)
-    text, checks = _checked(index, question, text, facts, shown, language, meter)
+    known = found.computed(question)
+    text, checks = _checked(index, question, text, facts, shown, language, meter, known)
     return LongDocumentAnswer(
         text,
         tuple(_findings(index, "\n".join(facts))),
@@ -202,7 +204,22 @@ def _uncited(answer: str, question: str, pages: Sequence[PageEvidence]) -> str:
     """Returns the marks of the pages that an answer rests on and does not name, or ""."""
     passages = {n: CitedText(page.page, page.text) for n, page in enumerate(pages)}
     found = supporting_passages(answer, question, passages)
-    return "".join(f" [{pages[n].file} p.{pages[n].page}]" for n in found)
+    return "".join(f" {_mark(pages[n])}" for n in found)
+
+
+def _computed(question: str, found: Evidence) -> list[str]:
+    """Returns what code has computed from the passages, as one more text, or nothing."""
+    pages = found.numbering()
+    marked = [
+        re.sub(r"\[(\d+)\]", lambda number: _mark(pages[int(number[1])]), line)
+        for line in found.computed(question)
+    ]
+    lines = "\n".join(marked)
+    return [say("computed", detect_language(question), lines=lines)] if marked else []
+
+
+def _mark(page: PageEvidence) -> str:
+    return f"[{page.file} p.{page.page}]"
 
 
 def _checked(
@@ -213,11 +230,13 @@ def _checked(
     shown: str,
     language: Language,
     meter: _TokenMeter,
+    computed: Sequence[str],
 ) -> tuple[str, list[GroundingCheck]]:
     """Returns the answer and its checks, after one repair where they fail."""
 
     def check(answer: str) -> list[GroundingCheck]:
-        return check_answer(answer, question, page_text=partial(_page_text, index))
+        pages = partial(_page_text, index)
+        return check_answer(answer, question, page_text=pages, computed=computed)
 
     checks = check(text)
     if is_grounded(checks) or not (facts or shown):

@@ -91,6 +91,7 @@ def agentic_report(
         if setup.findings is not None:
             asked = f"{asked}\n\n{setup.findings(documents, book)}"
         record.results.append(asked)
+        record.computed += evidence.computed(question, book)
         with _agent(documents, setup, book, work, language) as agent:
 
             def ask(messages: list[dict[str, Any]]) -> tuple[ReportDocument, Gallery]:

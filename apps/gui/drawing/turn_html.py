@@ -22,6 +22,7 @@ _SIGNS = {
     "undo": "M9 7l-5 5 5 5M4 12h10a6 6 0 0 1 6 6",
     "copy_answer": "M9 9h11v11H9zM5 15H4V4h11v1",
     "copy_question": "M9 9h11v11H9zM5 15H4V4h11v1",
+    "speak": "M4 9v6h4l5 4V5L8 9zM16 9q2 3 0 6M18.5 6.5q4 5.500 0 11",
     "like": "M7 11v9H4v-9zM7 11l4-8q3 0 3 3v4h5q2 0 2 3l-2 6q0 1-2 1H7",
     "dislike": "M7 13V4H4v9zM7 13l4 8q3 0 3-3v-4h5q2 0 2-3l-2-6q0-1-2-1H7",
     "versions": "M4 5h7v14H4zM13 5h7v14h-7z",
@@ -141,7 +142,8 @@ def actions_html(session: ChatSession, turn: ChatTurn, language: str) -> str:
     if session.live is None:
         path = session.path()
         buttons = "".join(
-            _action_button(action, turn, language) for action in ("retry", "branch", "copy_answer")
+            _action_button(action, turn, language)
+            for action in ("retry", "branch", "copy_answer", "speak")
         )
         value = (session.ratings.get(turn.id) or {}).get("value", 0)
         buttons += _action_button("like", turn, language, pressed=value > 0)

@@ -295,6 +295,7 @@
     },
     like: (turn, button) => window.qwenbelt.rate(turn, button, 1),
     dislike: (turn, button) => window.qwenbelt.rate(turn, button, -1),
+    speak: (turn, button) => window.qwenbelt.speak(turn, button),
     versions: (turn) => window.qwenbelt.versions(turn),
     go_on_with: (turn) => act("go_on_with", { turn }),
     branch: (turn) => go(async () => (await act("branch", { turn })).id),

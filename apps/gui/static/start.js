@@ -17,8 +17,9 @@
   }
   function chips(told) {
     const { ready, model = "", think = null, tools, beside = "" } = told;
-    const box = $("qb-chips");
-    if (!box || tools === undefined) return;
+    const box = $("qb-chips"), voice = belt.voice?.(told) ?? [];
+    if (!box) return;
+    if (tools === undefined) { box.replaceChildren(...voice); return; }
     const chip = (text, kind) => {
       const made = button(text, belt.showSettings, "qb-chip");
       made.dataset.chip = kind;
@@ -31,7 +32,7 @@
       last.onclick = () => belt.chooseTools(told, last);
       for (const made of [first, last]) made.setAttribute("aria-haspopup", "menu");
     }
-    box.replaceChildren(first, ...(state_ ? [chip(state_, "think")] : []), last, ...(belt.bell ? [belt.bell()] : []));
+    box.replaceChildren(...voice, first, ...(state_ ? [chip(state_, "think")] : []), last, ...(belt.bell ? [belt.bell()] : []));
   }
   function offer({ ready, why, servers, files, open, tools }) {
     const box = $("qb-start");
