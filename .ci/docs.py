@@ -81,6 +81,13 @@ def publish(site: Path, published: Path, name: str) -> None:
     names.sort(key=lambda each: [int(part) for part in re.findall(r"\d+", each)], reverse=True)
     rows = [{"version": each, "title": each, "aliases": []} for each in names]
     (published / "versions.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    for each in names:  # the menu of the Chinese pages looks one folder up, too
+        rows = [
+            {"version": f"../{other}/zh", "title": other, "aliases": ["zh"] * (other == each)}
+            for other in names
+        ]
+        text = json.dumps(rows, indent=1) + "\n"
+        (published / each / "versions.json").write_text(text, encoding="utf-8")
     links = "".join(f'<li><a href="{each}/index.html">{each}</a></li>' for each in names)
     (published / "index.html").write_text(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>qwenbelt</title>'

@@ -5,16 +5,20 @@
     python .ci/pictures.py --older         # makes those that are older than their code
     python .ci/pictures.py --check         # exits 1 and names those that are older than their code
 
-What a picture shows is a set of files. A picture is older than its code when the content of one of
-them is no longer what it was when the picture was taken: `docs/pictures/made.json` keeps a hash of
-each set. Time stamps tell nothing in a clone. Needs the extras `gui` and `browser`, Chromium, and
-tmux for the terminal.
+What a picture shows is drawn by a few files: styles, templates, and the code that writes the page.
+A picture is older than its code when one of them says something else than when the picture was
+taken: `docs/pictures/made.json` keeps a hash of each set. Comments, docstrings and the way code is
+laid out draw nothing, and are left out. Time stamps tell nothing in a clone. Who changes a maker
+runs it. Needs the extras `gui` and `browser`, Chromium, and tmux for the terminal.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,13 +27,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "pictures"
 MADE = FOLDER / "made.json"
-_REPORT = ("workflows/report/*.typ", "workflows/report/*.css", "workflows/report/p*.py")
-_CHAT = (
-    *("apps/gui/static/chat.css", "apps/gui/drawing/turn_view.py"),
-    *("apps/gui/drawing/cards.py", "apps/gui/page.py"),
-)
-
-DESK = ("desk_data.png", "desk_code.png", "desk_document.png")
 
 
 @dataclass(frozen=True)
@@ -38,26 +35,18 @@ class Product:
 
     Attributes:
         pictures: files in `docs/pictures`.
-        shows: patterns of the files whose look they show; the maker itself is one of them.
-        make: takes the pictures into a folder; None where it takes a person.
+        shows: patterns of the files that draw what they show.
+        make: takes the pictures into a folder.
     """
 
     pictures: tuple[str, ...]
     shows: tuple[str, ...]
-    make: Callable[[Path], None] | None
+    make: Callable[[Path], None]
 
 
-def _chat(folder: Path) -> None:
-    import gui_pictures
-
-    gui_pictures.main(folder)
-
-
-def _product(name: str) -> Callable[[Path], None]:
+def _made_by(module: str, name: str) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
-        import product_pictures
-
-        getattr(product_pictures, name)(folder)
+        getattr(importlib.import_module(module), name)(folder)
 
     return make
 
@@ -66,43 +55,56 @@ def _both(*names: str) -> tuple[str, ...]:
     return tuple(f"{name}{suffix}.png" for name in names for suffix in ("", "_zh"))
 
 
+def _product(name: str, pictures: tuple[str, ...], *shows: str) -> Product:
+    return Product(pictures, shows, _made_by("product_pictures", name))
+
+
 PRODUCTS = {
     "chat": Product(
         _both("chat", "citation", "approval"),
-        (*_CHAT, "apps/gui/panes/lanes_html.py", ".ci/gui_pictures.py"),
-        _chat,
+        (
+            *("apps/gui/static/chat.css", "apps/gui/drawing/turn_view.py"),
+            *("apps/gui/drawing/cards.py", "apps/gui/page.py", "apps/gui/panes/lanes_html.py"),
+        ),
+        _made_by("gui_pictures", "main"),
     ),
     "first": Product(
-        ("first_minutes.png", "first_demo.png", *DESK), ("apps/gui/first_steps.py",), None
+        ("first_minutes.png", "first_demo.png"),
+        ("apps/gui/static/start.js", "apps/gui/first_steps.py"),
+        _made_by("desk_pictures", "first"),
     ),
-    "report": Product(
-        (*_both("report", "report_page"),),
-        (*_REPORT, "workflows/demo/*.yaml", ".ci/product_pictures.py"),
-        _product("report"),
+    "desk": Product(
+        ("desk_data.png", "desk_code.png", "desk_document.png"),
+        ("apps/gui/static/desk.js", "apps/gui/static/tables.js", "apps/gui/static/notebook.js"),
+        _made_by("desk_pictures", "desk"),
     ),
-    "inspection": Product(
+    "report": _product(
+        "report",
+        _both("report", "report_page"),
+        *("workflows/report/template.typ", "workflows/report/page.css"),
+        *(f"workflows/report/{name}.py" for name in ("page", "pdf", "crops", "digest", "strings")),
+        *("workflows/demo/*.yaml", "tools/plot/draw.py"),
+    ),
+    "inspection": _product(
+        "inspection",
         _both("inspection", "review"),
-        (
-            *("workflows/inspection/*.typ", "workflows/inspection/*.css", "apps/review/page.*"),
-            *("workflows/inspection/page.py", "workflows/inspection/views.py"),
-            ".ci/product_pictures.py",
-        ),
-        _product("inspection"),
+        *("workflows/inspection/template.typ", "workflows/inspection/page.css"),
+        *(f"workflows/inspection/{name}.py" for name in ("page", "views", "marking", "strings")),
+        "apps/review/page.*",
     ),
-    "labels": Product(
-        _both("review_labels"),
-        ("apps/review/page.*", ".ci/product_pictures.py"),
-        _product("labels"),
-    ),
-    "trace": Product(
+    "labels": _product("labels", _both("review_labels"), "apps/review/page.*"),
+    "trace": _product(
+        "trace",
         _both("trace"),
-        ("apps/trace_page.*", "apps/gui/panes/*_*.py", ".ci/product_pictures.py"),
-        _product("trace"),
+        *("apps/trace_page.*", "apps/timeline.py"),
+        *("apps/gui/panes/lanes_html.py", "apps/gui/panes/turn_times.py"),
     ),
-    "terminal": Product(
+    "terminal": _product(
+        "terminal",
         ("terminal.svg", "terminal_zh.svg"),
-        ("apps/lanes.py", "apps/terminal_chat/*.py", ".ci/product_pictures.py"),
-        _product("terminal"),
+        "apps/lanes.py",
+        *(f"apps/terminal_chat/{name}.py" for name in ("run_display", "words")),
+        *(f"apps/terminal_chat/terminal_{name}.py" for name in ("markdown", "table")),
     ),
 }
 
@@ -112,8 +114,23 @@ def fingerprint(shows: Iterable[str], root: Path = ROOT) -> str:
     digest = hashlib.sha256()
     for path in sorted({path for pattern in shows for path in root.glob(pattern)}):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).digest())
+        digest.update(hashlib.sha256(_said(path).encode()).digest())
     return digest.hexdigest()[:20]
+
+
+def _said(path: Path) -> str:
+    """Returns a file's text without what draws nothing: docstrings, comments, layout."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return " ".join(re.sub(r"/\*.*?\*/", " ", text, flags=re.S).split())
+    lines = text.splitlines()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and ast.get_docstring(node, clean=False) is not None:
+                last = first.end_lineno or first.lineno
+                lines[first.lineno - 1 : last] = [""] * (last - first.lineno + 1)
+    return " ".join(word for line in lines if line.strip()[:1] != "#" for word in line.split())
 
 
 def read_made(path: Path = MADE) -> dict[str, str]:
@@ -149,24 +166,12 @@ def main(words: list[str]) -> int:
         if not words:
             return 0
     for name in words or list(PRODUCTS):
-        product = PRODUCTS[name]
-        if product.make is not None:
-            product.make(FOLDER)
-            made[name] = fingerprint(product.shows)
-            MADE.write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            print(f"made: {name}")
-        else:
-            print(f"by hand: {name}; then python .ci/pictures.py --seen {name}")
-    return 0
-
-
-def seen(names: list[str]) -> int:
-    """Notes that a person has looked at pictures that no script makes, and finds them right."""
-    made = read_made() | {name: fingerprint(PRODUCTS[name].shows) for name in names}
-    MADE.write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        PRODUCTS[name].make(FOLDER)
+        made[name] = fingerprint(PRODUCTS[name].shows)
+        MADE.write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        print(f"made: {name}", flush=True)
     return 0
 
 
 if __name__ == "__main__":
-    asked = sys.argv[1:]
-    sys.exit(seen(asked[1:]) if asked[:1] == ["--seen"] else main(asked))
+    sys.exit(main(sys.argv[1:]))

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qwenbelt.agents.prompts import (
+    COMPUTED,
     DATA_BY_CODE,
+    DISAGREE,
     EVIDENCE,
     EVIDENCE_ABOVE,
     EVIDENCE_ABOVE_TOO,
@@ -26,6 +28,8 @@ from qwenbelt.agents.runtime.kept_views import ALONE, ASKED, LINES, SHOWN
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import ToolContext
 from qwenbelt.tools.data_files import DATA_SUFFIXES, file_line, reading_code
+from qwenbelt.tools.documents.computed import computed_lines
+from qwenbelt.tools.documents.disagreement import told_in_words
 from qwenbelt.tools.documents.evidence import BUDGET, Evidence, PageEvidence, gather_evidence
 from qwenbelt.tools.documents.sources import SourceBook
 
@@ -43,12 +47,14 @@ class _Told(NamedTuple):
         above: the numbers of pages of which all was shown before.
         shown: number, file, page and text of each part.
         whole: the parts as they would be if nothing had been shown before.
+        texts: of all pages by their numbers.
     """
 
     parts: list[str]
     above: list[int]
     shown: list[list[Any]]
     whole: list[str]
+    texts: dict[int, str]
 
 
 class ShownPages:
@@ -78,7 +84,7 @@ class ShownPages:
 
     def tell(self, evidence: Evidence) -> _Told:
         """Returns what is to be told of the evidence for a question."""
-        told = _Told([], [], [], [])
+        told = _Told([], [], [], [], {})
         last = max(self._numbers.values(), default=0)
         for page in evidence.pages:
             known = self._numbers.get((page.file, page.page))
@@ -87,6 +93,7 @@ class ShownPages:
             section = f" ({page.title})" if page.title else ""
             head = f"[{number}] {page.file} p.{page.page}{section}\n"
             told.whole.append(f"{head}{page.text}")
+            told.texts[number] = page.text
             if text:
                 told.parts.append(f"{head}{text}")
                 told.shown.append([number, page.file, page.page, text])
@@ -203,7 +210,8 @@ def evidence_text(
         more: whether the model can look for more.
         lines: the remarks on other files.
     """
-    numbered = _Told([evidence.numbered(book)] if evidence.pages else [], [], [], [])
+    texts = {number: page.text for number, page in evidence.numbering(book).items()}
+    numbered = _Told([evidence.numbered(book)] if evidence.pages else [], [], [], [], texts)
     return _around(question, numbered, evidence, language, more=more, lines=lines)
 
 
@@ -226,9 +234,15 @@ def _around(
             parts.append(EVIDENCE_ABOVE_TOO[language].format(numbers=numbers))
     elif numbers:
         parts.append(EVIDENCE_ABOVE[language].format(numbers=numbers, more=note))
+    if computed := computed_lines(question, told.texts):
+        parts.append(COMPUTED[language].format(lines="\n".join(computed)))
     if evidence.unknown:
         joint = "、" if language == "zh" else ", "
         parts.append(UNKNOWN_WORDS[language].format(words=joint.join(evidence.unknown)))
+    if evidence.disagreements:
+        figures = [told_in_words(one, language) for one in evidence.disagreements]
+        joint = "；" if language == "zh" else "; "
+        parts.append(DISAGREE[language].format(figures=joint.join(figures)))
     return "\n\n".join([*parts, f"{QUESTION[language]}{question}"])
 
 

@@ -260,6 +260,12 @@ asked for, and after each statement put the number of its passage in brackets, a
 {evidence}""",
 }
 
+# small models know the formula and write a wrong figure
+COMPUTED: dict[Language, str] = {
+    "en": "Computed by code from rows of these passages, with their numbers:\n{lines}",
+    "zh": "由程序根据以上段落的数据行计算得出，附段落编号：\n{lines}",
+}
+
 EVIDENCE_ABOVE_TOO: dict[Language, str] = {
     "en": "Passages beside earlier questions that fit as well: {numbers}.",
     "zh": "前面问题旁的以下段落同样相关：{numbers}。",
@@ -281,6 +287,11 @@ EVIDENCE_MORE: dict[Language, str] = {
 UNKNOWN_WORDS: dict[Language, str] = {
     "en": "Words of the question that stand nowhere in the files: {words}. Say so in the answer.",
     "zh": "问题中有些词在文件里没有出现：{words}。请在回答中说明。",
+}
+
+DISAGREE: dict[Language, str] = {
+    "en": "The files do not agree: {figures}. Say so in the answer, with both figures.",
+    "zh": "文件中的数据不一致：{figures}。请在回答中说明，并列出两处数据。",
 }
 
 TOOLS_CHANGED: dict[Language, str] = {

@@ -21,6 +21,7 @@ _TEXTS = {
         "未核实：该回答未能在所引页面上证实。",
     ),
     "left_out": ("Not read: {pages}", "未读：{pages}"),
+    "differs": ("The documents do not agree: {told}", "文档中的数据不一致：{told}"),
     "summary": (
         "{parts} parts read, about {tokens} tokens.",
         "已读 {parts} 个部分，约 {tokens} 个 token。",
@@ -68,11 +69,13 @@ def answer_json(answer: LongDocumentAnswer) -> dict[str, Any]:
         "problems": list(answer.problems),
         "grounded": answer.grounded,
         "checks": [check.to_dict() for check in answer.checks],
+        "disagreements": [one.to_dict() for one in answer.disagreements],
     }
 
 
 def answer_lines(answer: LongDocumentAnswer, language: Language) -> Iterator[str]:
     """Yields an answer as lines for a person: the text, its quotes, and what was not read."""
+    from qwenbelt.tools.documents.disagreement import told_in_words
     from qwenbelt.workflows.report.grounded import problems
 
     if not answer.grounded:
@@ -84,6 +87,8 @@ def answer_lines(answer: LongDocumentAnswer, language: Language) -> Iterator[str
     for found in answer.findings:
         state = _say("verified" if found.verified else "missing", language)
         yield f"[{found.file} p.{found.page}] “{found.quote}” ({state})"
+    for one in answer.disagreements:
+        yield _say("differs", language, told=told_in_words(one, language))
     if answer.left_out:
         yield _say("left_out", language, pages=_places_by_file(answer.left_out))
     yield from answer.problems

@@ -200,8 +200,13 @@ def show_report(result: ReportResult, as_json: bool) -> None:
     if as_json:
         paths = {"folder": str(result.folder), "pdf": str(result.pdf), "md": str(result.markdown)}
         paths |= {"html": str(result.html), "docx": str(result.docx or "")}
-        known = {"model": made.model, "scripted": made.scripted, "notes": result.document.notes}
+        known: dict[str, Any] = {
+            "model": made.model,
+            "scripted": made.scripted,
+            "notes": result.document.notes,
+        }
         known["grounded"] = result.document.grounded
+        known["disagreements"] = [one.to_dict() for one in result.document.disagreements]
         echo(terminal_json(json.dumps({**paths, **known, **facts}, ensure_ascii=False, indent=2)))
     else:
         _show_lines(result, facts)

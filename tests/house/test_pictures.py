@@ -44,7 +44,7 @@ def test_a_picture_is_older_when_what_it_shows_has_changed(
     picture, style = tmp_path / "docs" / "pictures" / "a.png", tmp_path / "page.css"
     picture.write_bytes(b"x")
     style.write_text("a", encoding="utf-8")
-    products = {"a": pictures.Product(("a.png",), ("*.css",), None)}
+    products = {"a": pictures.Product(("a.png",), ("*.css",), lambda folder: None)}
     made = {"a": pictures.fingerprint(("*.css",), tmp_path)}
     assert pictures.older(products, made, tmp_path) == []
     style.touch()  # times tell nothing
@@ -57,3 +57,17 @@ def test_a_picture_is_older_when_what_it_shows_has_changed(
     (tmp_path / "more.css").unlink()
     picture.unlink()
     assert pictures.older(products, made, tmp_path) == ["a"]
+
+
+def test_comments_and_layout_make_no_picture_older(pictures: ModuleType, tmp_path: Path) -> None:
+    code, style = tmp_path / "page.py", tmp_path / "page.css"
+    code.write_text('"""A."""\n\n\ndef f():\n    """B."""\n    return "# x"\n', encoding="utf-8")
+    style.write_text("a { color: red }", encoding="utf-8")
+    before = pictures.fingerprint(("page.*",), tmp_path)
+    code.write_text(
+        '"""C.\n\nD.\n"""\n\n# why\ndef f():\n    """E\n    F."""\n\n    return "# x"\n', "utf-8"
+    )
+    style.write_text("/* why */\na { color: red\n}\n", encoding="utf-8")
+    assert pictures.fingerprint(("page.*",), tmp_path) == before
+    code.write_text('"""A."""\n\n\ndef f():\n    return "# y"\n', encoding="utf-8")
+    assert pictures.fingerprint(("page.*",), tmp_path) != before

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
@@ -87,6 +88,9 @@ def test_each_version_keeps_its_documentation(
     listed = json.loads((published / "versions.json").read_text(encoding="utf-8"))
     assert [row["version"] for row in listed] == ["0.10.0", "0.9.0"]
     assert "url=0.10.0/index.html" in (published / "index.html").read_text(encoding="utf-8")
+    chinese = json.loads((published / "0.9.0" / "versions.json").read_text(encoding="utf-8"))
+    assert [row["version"] for row in chinese] == ["../0.10.0/zh", "../0.9.0/zh"]
+    assert [row["aliases"] for row in chinese] == [[], ["zh"]]
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*", docs.version())
 
 
@@ -98,11 +102,16 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def address(site: Path) -> Iterator[str]:
-    handler = functools.partial(Quiet, directory=str(site))
+def address(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Two versions side by side, as they are published."""
+    monkeypatch.syspath_prepend(str(ROOT / ".ci"))
+    docs = importlib.import_module("docs")
+    for name in ("0.1.0", "0.2.0"):
+        docs.publish(site, tmp_path / "published", name)
+    handler = functools.partial(Quiet, directory=str(tmp_path / "published"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}/0.2.0"
         server.shutdown()
 
 
@@ -124,10 +133,16 @@ def test_a_browser_asks_nobody_else_and_finds_chinese(address: str) -> None:
             "zh/concepts.html",
         ):
             page.goto(f"{address}/{name}")
+            current = page.locator(".md-version__current")
+            current.wait_for(timeout=30_000)
+            assert current.inner_text().split() == ["0.2.0"]
+            href = page.locator(".md-version__link", has_text="0.1.0").get_attribute("href")
+            home = "zh/" if name.startswith("zh/") else ""
+            assert urljoin(page.url, href) == f"{address[:-5]}0.1.0/{home}"
         page.keyboard.press("/")
         page.keyboard.type("调度器")
         page.get_by_role("link", name=re.compile("概念")).first.wait_for(timeout=30_000)
         browser.close()
-    outside = [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+    outside = [url for url in asked if not url.startswith((address[:-5], "data:", "blob:"))]
     assert asked
     assert not outside

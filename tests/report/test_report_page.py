@@ -1,5 +1,6 @@
 """The report's other faces: HTML, summary, key figures, what does not agree, own templates."""
 
+import base64
 import io
 import re
 from html.parser import HTMLParser
@@ -96,6 +97,20 @@ def test_what_does_not_agree_shows_both_passages_and_nothing_is_said_twice(tmp_p
     page = html_page(made, tmp_path)
     assert page.count("The documents do not mention the yield point.") == 1
     assert "<dt>" in page.split('class="said disagree"')[1].split("</section>")[0]
+
+
+def test_the_page_carries_the_characters_that_it_shows(tmp_path: Path) -> None:
+    from fontTools.ttLib import TTFont
+
+    page = html_page(report("屈服强度为 412 MPa。", tmp_path, language="zh"), tmp_path)
+    held: set[int] = set()
+    for data in re.findall(r'url\("data:font/woff;base64,([^"]+)"\)', page):
+        with TTFont(io.BytesIO(base64.b64decode(data))) as font:
+            held |= font.getBestCmap().keys()
+    body = re.sub(r"<[^>]*>", "", page.split("<body>")[1])
+    assert {ord(sign) for sign in body if sign > " "} <= held
+    assert "font-src data:" in page
+    assert len(page) < 200_000
 
 
 def test_a_report_without_an_answer_has_no_summary(tmp_path: Path) -> None:

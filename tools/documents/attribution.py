@@ -7,9 +7,11 @@ that fits, or one sentence is found nowhere, the answer stays without citations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 from qwenbelt.tools.documents.answer_checks import CITATION
+from qwenbelt.tools.documents.computed import computed_lines
 from qwenbelt.tools.documents.grounding import (
     CitedText,
     Claim,
@@ -21,6 +23,7 @@ from qwenbelt.tools.documents.grounding import (
     words_of,
 )
 
+_PASSAGE = re.compile(r"\[(\d{1,3})\]")
 LEAST_WORDS = 4  # of a sentence without figures that can be told from others
 LEAST_SHARE = 0.6  # of its words that one row, or two in a row, of a passage must have
 MOST = 4  # passages of an answer; one that rests on more is not one that forgot a citation
@@ -42,12 +45,23 @@ def supporting_passages(
     if not passages or CITATION.search(answer) or abstains(answer):
         return ()
     found: set[int] = set()
+    computed = computed_lines(question, {number: p.text for number, p in passages.items()})
     for claim in claims_of([(answer, ())]):
-        numbers = _of_sentence(claim.text, question, passages)
+        numbers = _computed(claim.text, computed) or _of_sentence(claim.text, question, passages)
         if numbers is None:
             return ()
         found.update(numbers)
     return tuple(sorted(found)) if len(found) <= MOST else ()
+
+
+def _computed(sentence: str, lines: Sequence[str]) -> set[int]:
+    """Returns the passages of computed figures, if all figures of a sentence are in their lines."""
+    figures = {match[0].rstrip("0").rstrip(".") for match in figures_of(sentence)}
+    for line in lines:
+        told = {match[0].rstrip("0").rstrip(".") for match in figures_of(_PASSAGE.sub(" ", line))}
+        if figures and figures <= told:
+            return {int(number) for number in _PASSAGE.findall(line)}
+    return set()
 
 
 def _of_sentence(

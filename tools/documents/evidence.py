@@ -12,6 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from qwenbelt.core.spans import RETRIEVAL, tool_span
+from qwenbelt.tools.documents.computed import computed_lines
+from qwenbelt.tools.documents.disagreement import Disagreement
+from qwenbelt.tools.documents.grounding import words_of
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.search.hits import Hit
 from qwenbelt.tools.documents.search.queries import question_parts
@@ -31,6 +34,7 @@ HEAD = 18  # characters of a page's line beside names: number, brackets, the lin
 OPENING = 0.6  # of the budget that the first pages may take
 PAGES = 0.5  # of the room beyond `BUDGET` that is for the rest of the best pages
 LONGEST_TITLE = 60
+MOST_TOLD = 5  # figures that do not agree
 _SPACES = re.compile(r"[ \t]{2,}")
 _DOCUMENT = (
     r"(?:8-?k|10-?[kq]|filing|report|document|file|paper|letter|memo(?:randum)?|contract|"
@@ -83,24 +87,36 @@ class Evidence:
         pages: by document and page.
         whole: whether the documents are shown whole.
         unknown: distinctive words of the question that no page of the documents has.
+        disagreements: figures that the documents state differently, of those that are asked for.
     """
 
     pages: list[PageEvidence] = field(default_factory=list)
     whole: bool = False
     unknown: tuple[str, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
+
+    def numbering(self, book: SourceBook | None = None) -> dict[int, PageEvidence]:
+        """Returns the pages by the numbers to cite them by, as shown."""
+        if book is None:
+            return dict(enumerate(self.pages, 1))
+        return {
+            book.number(
+                file=page.file, path=page.path, page=page.page, text=page.text, quote=page.quote
+            ): page
+            for page in self.pages
+        }
 
     def numbered(self, book: SourceBook | None = None) -> str:
         """Returns the evidence as text, each page with the number to cite it by."""
         parts = []
-        for place, page in enumerate(self.pages, 1):
-            number = place
-            if book is not None:
-                number = book.number(
-                    file=page.file, path=page.path, page=page.page, text=page.text, quote=page.quote
-                )
+        for number, page in self.numbering(book).items():
             section = f" ({page.title})" if page.title else ""
             parts.append(f"[{number}] {page.file} p.{page.page}{section}\n{page.text}")
         return "\n\n".join(parts)
+
+    def computed(self, question: str, book: SourceBook | None = None) -> tuple[str, ...]:
+        """Returns what the question asks to be computed, a line each, with passages' numbers."""
+        return computed_lines(question, {n: p.text for n, p in self.numbering(book).items()})
 
 
 def gather_evidence(
@@ -135,12 +151,34 @@ def _gathered(
 ) -> Evidence:
     packer = _Packer(index, documents, dict(paths or {}), budget)
     unknown = packer.unknown(question)
+    differ = disagreements_on(index, question, documents)
     if packer.take_all():
-        return Evidence(packer.pages(), True, unknown)
+        return Evidence(packer.pages(), True, unknown, differ)
     packer.take_statements(question)
     packer.take_opening(question)
     packer.take_hits(_ranked(index, question, list(documents.values())))
-    return Evidence(packer.pages(), False, unknown)
+    return Evidence(packer.pages(), False, unknown, differ)
+
+
+def disagreements_on(
+    index: DocumentIndex, question: str, documents: Mapping[str, int]
+) -> tuple[Disagreement, ...]:
+    """Returns the figures asked for that documents, or pages of one, state differently.
+
+    Args:
+        index: the index.
+        question: what is asked.
+        documents: ids by the names that are shown.
+    """
+    chosen = [index.document(number) for number in documents.values()]
+    if len(index.focused.few(chosen)) < len(documents):
+        return ()  # too many to compare at each question
+    asked = words_of(question)
+    return tuple(
+        one
+        for one in index.focused.disagreements(documents)
+        if asked & words_of(" ".join((one.label, *(p.quote for p in one.places))))
+    )[:MOST_TOLD]
 
 
 def _ranked(

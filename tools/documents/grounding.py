@@ -248,9 +248,9 @@ def _rows(text: str) -> tuple[_TableRow, ...]:
         parts = _SENTENCE.split(line) if len(line.split()) > LONG_LINE else [line]
         for part in parts:
             values = tuple(sorted(_values([part])))
-            words = _words(part)
+            words = words_of(part)
             if values and not words:
-                words = _words(before)  # a label that was broken over two lines
+                words = words_of(before)  # a label that was broken over two lines
             rows.append(_TableRow(words, values, part))
             before = part
     return tuple(rows)
@@ -259,18 +259,14 @@ def _rows(text: str) -> tuple[_TableRow, ...]:
 _STEMMER: list[Stemmer] = []
 
 
-def words_of(text: str) -> frozenset[str]:
-    """Returns the stems of a text's words, function words and numbers left out."""
-    return _words(text)
-
-
 def row_words(text: str) -> list[frozenset[str]]:
     """Returns the words of each line of a page, or of each sentence of its prose, as stems."""
     return [row.words for row in _rows(text)]
 
 
 @lru_cache(maxsize=4096)
-def _words(text: str) -> frozenset[str]:
+def words_of(text: str) -> frozenset[str]:
+    """Returns the stems of a text's words, function words and numbers left out."""
     if not _STEMMER:
         _STEMMER.append(Stemmer())
     found = [word for word in index_text(text).split() if not word[0].isdigit()]
@@ -284,7 +280,7 @@ def _weights(claim: str, question: str) -> dict[str, float]:
     for text in (question, claim):
         query = understand(text)
         for words, weight in ((query.others, OTHERS), (query.terms, 1.0)):
-            for stem in _words(" ".join(words)):
+            for stem in words_of(" ".join(words)):
                 weights[stem] = max(weight, weights.get(stem, 0.0))
     return weights
 
@@ -304,7 +300,7 @@ def _row_fits(
     best = max(_fit(row, weights) for row in own)
     if all(not row.words for row in own):
         return True  # no label to go by
-    if len(_words(claim)) < LEAST_WORDS:
+    if len(words_of(claim)) < LEAST_WORDS:
         return True  # a bare figure does not name its row
     if bool(_CJK.search(claim)) != any(_CJK.search(row.text) for row in own):
         return True  # another language: no words can be shared

@@ -124,7 +124,11 @@ class Page:
 
     def _boxes(self, start: int, end: int) -> list[Box]:
         found = []
-        first = bisect_right(self.lines, start, key=lambda line: line.end)
+        ends = getattr(self.lines, "ends", None)  # of lines as they are stored
+        if ends is not None:
+            first = bisect_right(ends, start)
+        else:
+            first = bisect_right(self.lines, start, key=lambda line: line.end)
         for at in range(first, len(self.lines)):
             line = self.lines[at]
             if line.start >= end:

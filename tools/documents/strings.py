@@ -25,6 +25,14 @@ _TEXTS = {
         "of documents and their sections.",
         "没有找到与 {query!r} 有关的内容。请换用其他词，或用 read_document 查看文档与章节列表。",
     ),
+    "differs": (
+        "{label}: {one} ({file} p.{page}) and {two} ({other} p.{there})",
+        "{label}：{one}（{file} 第 {page} 页）与 {two}（{other} 第 {there} 页）",
+    ),
+    "restated": (
+        "; one of the pages says that figures were restated",
+        "；其中一页说明数据经过重述",
+    ),
     "more": (
         "To read on: read_document with file and pages. Cite as [file p.PAGE].",
         "继续阅读：用 read_document 给出 file 和 pages。引用格式：[文件 p.页码]。",

@@ -102,7 +102,7 @@ def page_fonts() -> PageFonts:
     Every weight of Chinese comes with the extra `fonts`; a font that `QWENBELT_CJK_FONT` names
     wins over it.
     """
-    latin, bold, plain = _in_wheel(*_LATIN_WHEEL), _in_wheel(*_BOLD_WHEEL), cjk_font("sans")
+    latin, bold, plain = latin_font(), _in_wheel(*_BOLD_WHEEL), cjk_font("sans")
     if os.environ.get("QWENBELT_CJK_FONT"):
         bold = None
     chinese = [_BOLD_FAMILY] if bold else []
@@ -111,6 +111,11 @@ def page_fonts() -> PageFonts:
     folders = {path.parent for path in (latin, bold) if path} | ({plain.folder} if plain else set())
     names = (SOURCE_SANS,) if latin else ("Libertinus Serif",)  # which typst brings along
     return PageFonts(names, tuple(chinese) or names, tuple(sorted(folders)), bold is not None)
+
+
+def latin_font() -> Path | None:
+    """Returns the file of Source Sans, in every weight, where its wheel is installed."""
+    return _in_wheel(*_LATIN_WHEEL)
 
 
 def _in_wheel(module: str, file: str) -> Path | None:

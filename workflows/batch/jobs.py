@@ -153,6 +153,7 @@ def _report_job(task: Task, folder: Path, llm: DurableChat) -> Result:
         "pdf": str(made.pdf),
         "citations": len(made.document.citations),
         "verified": made.verified,
+        "disagreements": [one.to_dict() for one in made.document.disagreements],
     }
 
 

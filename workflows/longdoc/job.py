@@ -20,7 +20,13 @@ from qwenbelt.tools.documents import DocumentIndex, verify_citation
 from qwenbelt.tools.documents.answer_checks import check_answer
 from qwenbelt.tools.documents.attribution import supporting_passages
 from qwenbelt.tools.documents.citations import cited_page
-from qwenbelt.tools.documents.evidence import Evidence, PageEvidence, gather_evidence
+from qwenbelt.tools.documents.disagreement import Disagreement, told_in_words
+from qwenbelt.tools.documents.evidence import (
+    Evidence,
+    PageEvidence,
+    disagreements_on,
+    gather_evidence,
+)
 from qwenbelt.tools.documents.grounding import CitedText, GroundingCheck
 from qwenbelt.tools.documents.store import Document
 from qwenbelt.workflows.longdoc.parts import Cost, PageRange, affordable, parts_of, tokens_in
@@ -61,6 +67,7 @@ class LongDocumentAnswer:
         problems: why parts failed, one line each.
         grounded: whether the answer is supported by the pages that it cites.
         checks: what became of each of its claims.
+        disagreements: figures that the documents state differently, of those asked for.
     """
 
     text: str
@@ -71,6 +78,7 @@ class LongDocumentAnswer:
     problems: tuple[str, ...] = ()
     grounded: bool = True
     checks: tuple[GroundingCheck, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
 
 
 Answer = LongDocumentAnswer  # its name in 0.1
@@ -155,11 +163,17 @@ def ask_everything(
     if failed and len(failed) == len(chosen):
         raise QwenbeltError(f"No part of the documents got an answer: {reasons[0]}")
     facts = [r for r in replies if isinstance(r, str) and r.strip(" .。\"'").upper() != NOTHING]
+    numbers = {document.file: document.id for document in documents}
+    differ = disagreements_on(index, question, numbers)
     found = _evidence(index, question, documents, part_tokens)
-    shown = "\n\n".join(f"[{page.file} p.{page.page}]\n{page.text}" for page in found.pages)
+    passages = [f"{_mark(page)}\n{page.text}" for page in found.pages]
+    shown = "\n\n".join([*passages, *_computed(question, found)])
+    if facts or shown:
+        facts += [told_in_words(one, language) for one in differ]
     text = _put_together(question, facts, shown, language, part_tokens, ask_each, meter)
     text += _uncited(text, question, found.pages)
-    text, checks = _checked(index, question, text, facts, shown, language, meter)
+    known = found.computed(question)
+    text, checks = _checked(index, question, text, facts, shown, language, meter, known)
     return LongDocumentAnswer(
         text,
         tuple(_findings(index, "\n".join(facts))),
@@ -169,6 +183,7 @@ def ask_everything(
         reasons,
         is_grounded(checks),
         tuple(checks),
+        differ,
     )
 
 
@@ -189,7 +204,22 @@ def _uncited(answer: str, question: str, pages: Sequence[PageEvidence]) -> str:
     """Returns the marks of the pages that an answer rests on and does not name, or ""."""
     passages = {n: CitedText(page.page, page.text) for n, page in enumerate(pages)}
     found = supporting_passages(answer, question, passages)
-    return "".join(f" [{pages[n].file} p.{pages[n].page}]" for n in found)
+    return "".join(f" {_mark(pages[n])}" for n in found)
+
+
+def _computed(question: str, found: Evidence) -> list[str]:
+    """Returns what code has computed from the passages, as one more text, or nothing."""
+    pages = found.numbering()
+    marked = [
+        re.sub(r"\[(\d+)\]", lambda number: _mark(pages[int(number[1])]), line)
+        for line in found.computed(question)
+    ]
+    lines = "\n".join(marked)
+    return [say("computed", detect_language(question), lines=lines)] if marked else []
+
+
+def _mark(page: PageEvidence) -> str:
+    return f"[{page.file} p.{page.page}]"
 
 
 def _checked(
@@ -200,11 +230,13 @@ def _checked(
     shown: str,
     language: Language,
     meter: _TokenMeter,
+    computed: Sequence[str],
 ) -> tuple[str, list[GroundingCheck]]:
     """Returns the answer and its checks, after one repair where they fail."""
 
     def check(answer: str) -> list[GroundingCheck]:
-        return check_answer(answer, question, page_text=partial(_page_text, index))
+        pages = partial(_page_text, index)
+        return check_answer(answer, question, page_text=pages, computed=computed)
 
     checks = check(text)
     if is_grounded(checks) or not (facts or shown):

@@ -41,6 +41,10 @@ _TEXTS = {
         "Passages that a search found, each behind its place:\n\n{text}",
         "检索得到的段落，出处在前：\n\n{text}",
     ),
+    "computed": (
+        "Computed by code from rows of these passages, each behind its place:\n{lines}",
+        "由程序根据以上段落的数据行计算得出，附出处：\n{lines}",
+    ),
     "nothing": ("Nothing in the documents answers the question.", "文档中没有回答该问题的内容。"),
 }
 say = Texts(_TEXTS)

@@ -24,6 +24,7 @@ from qwenbelt.tools.documents.grounding import CitedText
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.sources import NumberedSource, SourceBook
 from qwenbelt.workflows.report.citing import Citer
+from qwenbelt.workflows.report.differing import cited_disagreements
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportProvenance
 from qwenbelt.workflows.report.figures import Gallery
 from qwenbelt.workflows.report.grounded import is_grounded, repair_prompt, report_checks
@@ -90,6 +91,7 @@ def agentic_report(
         if setup.findings is not None:
             asked = f"{asked}\n\n{setup.findings(documents, book)}"
         record.results.append(asked)
+        record.computed += evidence.computed(question, book)
         with _agent(documents, setup, book, work, language) as agent:
 
             def ask(messages: list[dict[str, Any]]) -> tuple[ReportDocument, Gallery]:
@@ -101,7 +103,7 @@ def agentic_report(
                     reason = in_language(record.detail or record.reason or "?", language)
                     raise QwenbeltError(say("no_answer", language, reason=reason))
                 record.answer += _uncited(record.answer, question, book)
-                made = _compose(documents, question, stage, record, book, language)
+                made = _compose(documents, question, stage, record, book, language, evidence)
                 _check(made[0], documents, evidence, record)
                 return made
 
@@ -231,11 +233,14 @@ def _compose(
     record: RunRecord,
     book: SourceBook,
     language: Language,
+    evidence: Evidence,
 ) -> tuple[ReportDocument, Gallery]:
     gallery = Gallery(record.pictures, stage, language)
     citer = Citer(book, documents.page, question)
     title, blocks = _titled(parse_prose(record.answer))
     bound = gallery.place(citer.bind(blocks))
+    found = evidence.disagreements
+    differing = cited_disagreements(found, citer, documents.by_name, language)
     report = ReportDocument(
         question=question,
         language=language,
@@ -244,6 +249,8 @@ def _compose(
         files=documents.files,
         steps=record.steps,
         title=title,
+        disagreements=found,
+        differing=differing,
     )
     report.notes = _notes(documents, record, citer, gallery, language)
     report.notes += _numbers_note(bound, [question, *record.results], language)

@@ -1,6 +1,6 @@
 """What a report shows beside its evidence: summary, key figures, what is missing or disagrees.
 
-Nothing here is new: every word is of the report's own blocks.
+Nothing here is new: every word is of the report's own blocks, or of the comparison of documents.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def digest(report: ReportDocument) -> ReportDigest:
     """Returns the parts of a report; one that was made without a model has no summary."""
     blocks = report.blocks
     if report.made.model is None or not report.grounded:
-        return ReportDigest([], [], blocks)
+        return ReportDigest([], [], blocks, report.differing)
     count = next((n for n, b in enumerate(blocks) if b["kind"] != "paragraph"), len(blocks))
     count = min(count, 2) if len(blocks) - min(count, 2) >= _LEAST_REST else 0
     lead, rest = blocks[:count], blocks[count:]
@@ -73,7 +73,15 @@ def digest(report: ReportDocument) -> ReportDigest:
     disagree, missing = _that(sentences, _disagrees), _that(sentences, abstains)
     if any(_cited(sentence) for sentence in disagree):  # the others say the same in other words
         disagree = [sentence for sentence in disagree if _cited(sentence)]
+    disagree = [*report.differing, *_not_told(disagree, report)][:MOST_SAID]
     return ReportDigest(lead, tiles, _without(rest, missing), disagree, missing)
+
+
+def _not_told(sentences: Sequence[list[Node]], report: ReportDocument) -> list[list[Node]]:
+    """Returns sentences without those that say what the comparison of the documents says."""
+    known = [[place.text for place in one.places] for one in report.disagreements]
+    texts = [(sentence, plain_text(list(sentence))) for sentence in sentences]
+    return [s for s, text in texts if not any(all(t in text for t in both) for both in known)]
 
 
 def sources(sentence: Sequence[Node], report: ReportDocument) -> list[ReportCitation]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.core.language import Language
+from qwenbelt.tools.documents.disagreement import Disagreement
 from qwenbelt.tools.documents.grounding import GroundingCheck
 from qwenbelt.workflows.report.prose import Node
 from qwenbelt.workflows.report.strings import say
@@ -122,6 +123,8 @@ class ReportDocument:
         grounded: whether what the model wrote is on the pages that it cites; without it, the
             blocks are passages of the documents and not what the model wrote.
         checks: what became of each claim of the model.
+        disagreements: figures that the documents state differently, found by comparing them.
+        differing: a sentence on each of these, as inline nodes.
     """
 
     question: str
@@ -135,6 +138,8 @@ class ReportDocument:
     title: str = ""
     grounded: bool = True
     checks: list[GroundingCheck] = field(default_factory=list)
+    disagreements: tuple[Disagreement, ...] = ()
+    differing: list[list[Node]] = field(default_factory=list)
     date: datetime.date = field(default_factory=datetime.date.today)
 
     @property

@@ -12,11 +12,13 @@ from qwenbelt.core.files import write_text
 from qwenbelt.core.language import Language
 from qwenbelt.core.translation import in_language
 from qwenbelt.tools.documents.citations import find_quote
+from qwenbelt.tools.documents.evidence import disagreements_on
 from qwenbelt.tools.documents.index import DocumentIndex
 from qwenbelt.tools.documents.model import Box
 from qwenbelt.tools.documents.search.hits import Hit
 from qwenbelt.tools.documents.sources import SourceBook
 from qwenbelt.workflows.report.citing import CitedPage, Citer
+from qwenbelt.workflows.report.differing import cited_disagreements
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportProvenance
 from qwenbelt.workflows.report.figures import Gallery
 from qwenbelt.workflows.report.folder import TABLES
@@ -65,6 +67,9 @@ def extractive_report(
         hits = index.search(question, PASSAGES, files=paths)
         blocks = writer.passages(hits, tell)
         blocks += writer.tables(index, tell)
+        numbers = {file.name: index.document(str(file.path)).id for file in documents.files}
+        found = disagreements_on(index, question, numbers)
+    differing = cited_disagreements(found, writer.citer, documents.by_name, language)
     reasons = [in_language(reason, language) for reason in documents.left_out]
     notes = [say("unreadable", language, reason=reason) for reason in reasons]
     notes += documents.notes(language)
@@ -76,6 +81,8 @@ def extractive_report(
         files=documents.files,
         made=ReportProvenance(seconds=time.monotonic() - begun),
         notes=notes,
+        disagreements=found,
+        differing=differing,
     )
 
 

@@ -18,8 +18,9 @@ from qwenbelt.workflows.report.document import ReportCitation, ReportDocument
 from qwenbelt.workflows.report.prose import Node
 from qwenbelt.workflows.report.strings import say
 from qwenbelt.workflows.report.summary import banner, facts, method
+from qwenbelt.workflows.report.web_fonts import font_faces
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 PIXELS = 1.45  # for a point of the page, at most
 WIDEST_BESIDE = 250.0  # points of a page; wider crops are shown below their words
 _MARKS = {"strong": "strong", "emph": "em", "strike": "s"}
@@ -67,14 +68,16 @@ class _Page:
         report = self._report
         title = escape(report.title or report.question)
         lang = "zh-CN" if self._language == "zh" else "en"
+        body = (
+            f'<body><main><p class="kind">{self._say("report")}</p><h1>{title}</h1>{self._facts()}'
+            f"{self._parts()}{self._references()}{self._notes()}{self._method()}</main></body>"
+        )
         return (
             f'<!doctype html>\n<html lang="{lang}"><head><meta charset="utf-8">'
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{title}</title><style>{_style()}</style></head>\n<body><main>"
-            f'<p class="kind">{self._say("report")}</p><h1>{title}</h1>{self._facts()}'
-            f"{self._parts()}{self._references()}{self._notes()}{self._method()}"
-            "</main></body></html>\n"
+            f"<title>{title}</title><style>{font_faces(body)}{_style()}</style></head>\n{body}"
+            "</html>\n"
         )
 
     def _facts(self) -> str:

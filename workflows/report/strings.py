@@ -29,6 +29,13 @@ _TEXTS = {
     "notes": ("Notes", "说明"),
     "summary": ("In short", "要点"),
     "disagree": ("What does not agree", "不一致之处"),
+    "is_said": ("{label}: ", "{label}："),
+    "and": (" and ", "与 "),
+    "differs": (".", "。"),
+    "restated": (
+        ": one of the pages says that figures were restated.",
+        "：其中一页说明数据经过重述。",
+    ),
     "missing": ("Not found in the documents", "文档中未找到"),
     "crop_alt": (
         "Page {page} of {file}: the quoted words, marked",

@@ -11,7 +11,7 @@ from qwenbelt.core.errors import one_line
 from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportStep
 from qwenbelt.workflows.report.folder import CROPS, FIGURES, RECORD, TABLES
-from qwenbelt.workflows.report.markdown import escaped, write_markdown
+from qwenbelt.workflows.report.markdown import escaped, inline_markdown, write_markdown
 from qwenbelt.workflows.report.page import html_page
 from qwenbelt.workflows.report.pdf import pdf_bytes
 from qwenbelt.workflows.report.strings import say
@@ -54,6 +54,9 @@ def markdown_text(report: ReportDocument) -> str:
     if banner(report):
         parts.append(f"> **{banner(report)}**")
     parts.append(write_markdown(report.blocks))
+    if report.differing:
+        parts.append(f"## {say('disagree', language)}")
+        parts.append("\n".join(f"- {inline_markdown(one)}" for one in report.differing))
     if report.citations:
         parts.append(f"## {say('references', language)}")
         parts.append("\n\n".join(_reference(c, report) for c in report.citations))
@@ -101,6 +104,7 @@ def _record(report: ReportDocument, stage: Path, out: Path) -> dict[str, Any]:
         "citations": len(report.citations),
         "verified": sum(c.verified for c in report.citations),
         "grounded": report.grounded,
+        "disagreements": [one.to_dict() for one in report.disagreements],
         "checks": [check.to_dict() for check in report.checks],
         "made": sorted(own),
         "notes": report.notes,

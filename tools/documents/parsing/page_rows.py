@@ -68,6 +68,11 @@ class StoredLines(Sequence[PageLine]):
         self._numbers = array("f")
         self._numbers.frombytes(data)
 
+    @property
+    def ends(self) -> array[float]:
+        """The end of each line, for finding one without making those before it."""
+        return self._numbers[1::6]
+
     def __len__(self) -> int:
         return len(self._numbers) // 6
 

@@ -13,10 +13,16 @@ import math
 import re
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 
+from qwenbelt.tools.documents.disagreement import (
+    Disagreement,
+    StatedPages,
+    disagreements,
+    stated_on,
+)
 from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.search.queries import Query, understand
 from qwenbelt.tools.documents.search.statements import (
@@ -63,14 +69,23 @@ class _Ranking:
         mean = sum(w.length for w in every) / max(1, len(every)) or 1.0
         self.shares = [min(1.0, 0.4 + 0.6 * w.length / _STUB) for w in every]  # stubs count less
         self.scales = [K1 * (1 - B + B * max(w.length, _STUB) / mean) for w in every]
+        self._fits: dict[str, list[tuple[int, float]]] = {}
 
     def scores(self, weights: dict[str, float]) -> list[float]:
         """Returns how well each fits weighted stems, by BM25."""
         found = [0.0] * len(self.scales)
-        scales = self.scales
         for stem, weight in weights.items():
-            for number, count in self.places.get(stem, ()):
-                found[number] += weight * count * (K1 + 1) / (count + scales[number])
+            for number, fit in self._fits.get(stem) or self._fits_of(stem):
+                found[number] += weight * fit
+        return found
+
+    def _fits_of(self, stem: str) -> list[tuple[int, float]]:
+        """Returns which have a stem and how much it counts in each, which is kept."""
+        scales = self.scales
+        self._fits[stem] = found = [
+            (number, count * (K1 + 1) / (count + scales[number]))
+            for number, count in self.places.get(stem, ())
+        ]
         return found
 
 
@@ -85,8 +100,10 @@ class DocumentWords:
         page_words: the words of each page.
         ranking: the passages by word.
         page_ranking: the pages by word, in the order of `page_words`.
+        page_places: the place of each passage's page in that order.
         names: stems of its file's name and its title.
         statements: per kind of statement the pages that may be one, once looked for.
+        stated: the figures of its pages, once they were compared.
     """
 
     passages: list[Passage]
@@ -95,8 +112,10 @@ class DocumentWords:
     page_words: dict[int, _Words] = field(default_factory=dict)
     ranking: _Ranking = field(default_factory=lambda: _Ranking([]))
     page_ranking: _Ranking = field(default_factory=lambda: _Ranking([]))
+    page_places: list[int] = field(default_factory=list)
     names: frozenset[str] = frozenset()
     statements: dict[str, dict[int, float]] = field(default_factory=dict)
+    stated: StatedPages | None = None
 
     def statement_pages(self, kind: str) -> dict[int, float]:
         """Returns the pages that may be a statement, with how much they are one."""
@@ -118,6 +137,7 @@ class FocusedSearch:
         self._store = store
         self._stemmer = Stemmer()
         self._held: OrderedDict[int, DocumentWords] = OrderedDict()
+        self._compared: tuple[object, list[Disagreement]] | None = None
         self._few: tuple[object, list[Document]] | None = None
         self._lock = threading.Lock()
 
@@ -132,6 +152,21 @@ class FocusedSearch:
             while len(self._held) > 1 and self._size() > HELD_PASSAGES:
                 self._held.popitem(last=False)
             return found
+
+    def disagreements(self, names: Mapping[str, int]) -> list[Disagreement]:
+        """Returns what documents state differently.
+
+        Args:
+            names: their ids by the names that are shown.
+        """
+        held = {name: self.words_of(document) for name, document in names.items()}
+        key = [(name, id(words)) for name, words in held.items()]
+        if self._compared is None or self._compared[0] != key:
+            for name, words in held.items():
+                words.stated = words.stated or stated_on(name, words.pages.values())
+            stated = [words.stated for words in held.values() if words.stated is not None]
+            self._compared = key, disagreements(stated)
+        return self._compared[1]
 
     def few(self, chosen: Sequence[Document] | None) -> list[int]:
         """Returns the ids of the documents to search in, if they are few enough; else none.
@@ -182,6 +217,8 @@ class FocusedSearch:
                 whole.counts[stem] = whole.counts.get(stem, 0.0) + count
         found.ranking = _Ranking(found.words)
         found.page_ranking = _Ranking(list(found.page_words.values()))
+        places = {number: place for place, number in enumerate(found.page_words)}
+        found.page_places = [places[passage.page] for passage in found.passages]
         return found
 
     def _names(self, document: int) -> frozenset[str]:
@@ -231,11 +268,17 @@ class FocusedSearch:
         best = max((max(scores) for scores in found if scores), default=0.0)
         ranked: list[tuple[float, int, int, Passage]] = []
         for one, scores, bonus in zip(held, found, _bonus(question, held), strict=True):
-            for passage, score in zip(one.passages, scores, strict=True):
-                if bonus:
-                    score += best * bonus.get(passage.page, 0.0)
-                if score > 0:
-                    ranked.append((-score, passage.document, passage.id, passage))
+            if bonus:
+                scores = [
+                    score + best * bonus.get(passage.page, 0.0)
+                    for passage, score in zip(one.passages, scores, strict=True)
+                ]
+            least = _least(scores, limit, scope)
+            ranked += [
+                (-score, passage.document, passage.id, passage)
+                for passage, score in zip(one.passages, scores, strict=True)
+                if score > 0 and score >= least
+            ]
         ranked.sort()
         chosen = islice((e for e in ranked if _in_scope(e[3], scope)), limit)
         return [Match(passage, -score) for score, _, _, passage in chosen]
@@ -295,6 +338,13 @@ class FocusedSearch:
         }
 
 
+def _least(scores: list[float], limit: int, scope: Scope) -> float:
+    """Returns the score below which no passage of a document is among the best."""
+    if limit >= len(scores) or scope.pages is not None or scope.section:
+        return 0.0
+    return sorted(scores, reverse=True)[limit - 1]
+
+
 def _in_scope(passage: Passage, scope: Scope) -> bool:
     if scope.pages is not None and passage.page not in scope.pages:
         return False
@@ -315,13 +365,11 @@ def _scored(
         for number, _ in one.ranking.places.get(pair[0], ()):
             if pair in one.words[number].pairs:
                 beside[number] += weight
-    pages = dict(zip(one.page_words, one.page_ranking.scores(weights), strict=True))
-    for number, score in enumerate(scores):
-        if score > 0:
-            score += beside[number]
-            score *= shares[number]
-            scores[number] = score + PAGE * pages[one.passages[number].page]
-    return scores
+    pages = one.page_ranking.scores(weights)
+    return [
+        (score + more) * share + PAGE * pages[page] if score > 0 else score
+        for score, more, share, page in zip(scores, beside, shares, one.page_places, strict=True)
+    ]
 
 
 def _bonus(question: str, held: Iterable[DocumentWords]) -> list[dict[int, float]]:

@@ -70,12 +70,17 @@ def best_quote(text: str, terms: Iterable[str]) -> tuple[int, int]:
     named = {term for term in given if is_code(term)}
     held = _terms_in_parts(text, [start for start, _ in parts], given)
     best, chosen = -1.0, parts[0]
-    for first in range(len(parts)):
+    # a stretch that begins or ends with a part that adds nothing is never best: it is only longer
+    firsts = [at for at, terms in enumerate(held) if terms] or range(len(parts))
+    for first in firsts:
         seen: set[str] = set()
+        start = parts[first][0]
         for last in range(first, len(parts)):
-            start, end = parts[first][0], parts[last][1]
+            end = parts[last][1]
             if end - start > QUOTE_CHARACTERS and last > first:
                 break
+            if last > first and held[last] <= seen:
+                continue
             seen |= held[last]
             weight = len(seen) - 0.001 * (end - start)
             if named:
@@ -97,10 +102,11 @@ def _terms_in_parts(text: str, starts: list[int], terms: Iterable[str]) -> list[
             for at in _places_of_code(term, text, lowered):
                 held[max(0, bisect_right(starts, places[at]) - 1)].add(term)
             continue
-        stem = term if len(term) < 5 or not term.isascii() else term[: max(4, len(term) - 2)]
+        is_ascii = term.isascii()
+        stem = term if len(term) < 5 or not is_ascii else term[: max(4, len(term) - 2)]
         at = lowered.find(stem)
         while at >= 0:
-            if not (stem.isascii() and lowered[at - 1 : at].isalnum()):
+            if not (is_ascii and lowered[at - 1 : at].isalnum()):
                 held[max(0, bisect_right(starts, places[at]) - 1)].add(term)
             at = lowered.find(stem, at + len(stem))
     return held

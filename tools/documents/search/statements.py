@@ -129,6 +129,11 @@ def wanted_statements(question: str) -> dict[str, float]:
     return {**implied, **named} if not named else named
 
 
+def asks_for_parts(question: str) -> bool:
+    """Returns whether a question is about parts of the business, or figures that leave some out."""
+    return _ELSEWHERE.search(question) is not None
+
+
 def statement_score(kind: str, text: str) -> float:
     """Returns how much a page is this statement: its typical lines with numbers, and its title."""
     lines = text.split("\n")

@@ -211,8 +211,11 @@ def _strip(
 
 def _parts_columns(band: list[Fragment], gutter: Gutter) -> bool:
     """Returns whether a gutter parts columns of text, not the cells of a table or a form."""
-    left = [f for f in band if side(f, gutter) < 0]
-    right = [f for f in band if side(f, gutter) > 0]
+    sides = [side(f, gutter) for f in band]
+    left = [f for f, at in zip(band, sides, strict=True) if at < 0]
+    right = [f for f, at in zip(band, sides, strict=True) if at > 0]
+    if min(len(left), len(right)) < MIN_WRITTEN_LINES:
+        return False
     if _is_prose(left) and _is_prose(right):
         return not _by_row(left, right) or not _is_short(left, right)
     if not _apart(left, right) or _is_tabular(left) or _is_tabular(right):
@@ -225,8 +228,9 @@ def _is_prose(part: list[Fragment]) -> bool:
         return False
     width = max(f.x1 for f in part) - min(f.x0 for f in part)
     long = sum(1 for f in part if f.x1 - f.x0 >= 0.55 * width)
-    long_enough = median(_measure(f.text) for f in part) >= MIN_COLUMN_CHARACTERS
-    return long_enough and long >= 0.5 * len(part)
+    if long < 0.5 * len(part):
+        return False
+    return median(_measure(f.text) for f in part) >= MIN_COLUMN_CHARACTERS
 
 
 def _is_text(part: list[Fragment]) -> bool:
@@ -265,4 +269,6 @@ def _by_row(left: list[Fragment], right: list[Fragment]) -> bool:
 
 def _measure(text: str) -> int:
     """Returns the length of a text in Latin letters; a Chinese character counts as two."""
+    if text.isascii():
+        return len(text)
     return sum(2 if c >= "\u2e80" else 1 for c in text)

@@ -75,4 +75,9 @@ def _weight_of(row: Row, weight: Callable[[int], int]) -> int:
     """Returns the least weight of each fragment's first and the row's last characters."""
     last = row.fragments[-1]
     places = [f.place for f in row.fragments] + [last.place + max(0, len(last.text) - 2)]
-    return min(weight(place) for place in places)
+    least = 2
+    for place in places:  # most rows are plain at their first character
+        least = min(least, weight(place))
+        if not least:
+            break
+    return least

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import re
 import threading
 import weakref
@@ -220,11 +221,14 @@ class PageCharacters:
     def weight(self, place: int) -> int:
         """Returns 2 for a character in a bold font, 1 for an italic one, else 0."""
         length = raw.FPDFText_GetFontInfo(self._raw, place, self._name, 128, self._flags)
-        if not length:
-            return 0
-        if self._flags.value & _FORCE_BOLD or _BOLD.search(self._name.value):
-            return 2
-        return int(bool(self._flags.value & _ITALIC or _SLANTED.search(self._name.value)))
+        return _weight_of(self._name.value, self._flags.value) if length else 0
+
+
+@functools.lru_cache(maxsize=256)
+def _weight_of(font: bytes, flags: int) -> int:
+    if flags & _FORCE_BOLD or _BOLD.search(font):
+        return 2
+    return int(bool(flags & _ITALIC or _SLANTED.search(font)))
 
 
 def _finite(rectangles: npt.NDArray[np.float32]) -> Floats:

@@ -74,6 +74,34 @@ def _is_inside_word(text: str, at: int, end: int) -> bool:
     return len(before) == 2 and (before + piece).isalpha() and after.islower()
 
 
+def _kinds(text: str, boxes: Floats) -> npt.NDArray[np.int_] | None:
+    """Returns 1 for raised characters of a line, -1 for lowered ones; None if there are none."""
+    height = boxes[:, 3] - boxes[:, 1]
+    inked = np.array([not c.isspace() for c in text]) & (height > 0)
+    if not inked.any():
+        return None
+    sizes = np.sort(height[inked])  # np.quantile and np.median take longer than all the rest
+    line = float(sizes[(3 * len(sizes)) // 4])
+    usual = inked & (height >= SMALLER * line)
+    small = inked & ~usual
+    if not small.any():
+        return None
+    baseline = boxes[:, 3] - _DESCENT * height
+    levels = np.sort(baseline[usual])
+    level = float(levels[len(levels) // 2]) if len(levels) else 0.0
+    shift = (level - baseline) / max(line, 1.0)
+    if not (abs(shift[small]) > min(_RAISED, _LOWERED)).any():
+        return None  # such as full stops of Chinese
+    # fonts that say how tall each glyph is: a hyphen that ends at the baseline is not lowered
+    ends = np.sort(boxes[usual, 3])
+    deeper = boxes[:, 3] > (ends[len(ends) // 2] if len(ends) else 0.0) + _DEEPER * line
+    lowered_ones = small & (shift < -_LOWERED) & deeper
+    kinds = np.where(small & (shift > _RAISED), 1, np.where(lowered_ones, -1, 0))
+    if not kinds.any() or (kinds != 0).sum() > 0.5 * inked.sum():
+        return None
+    return kinds
+
+
 def with_scripts(text: str, boxes: Floats) -> str:
     """Returns the characters of a line, those that are raised or lowered with their signs.
 
@@ -81,25 +109,10 @@ def with_scripts(text: str, boxes: Floats) -> str:
         text: one character for each box.
         boxes: rows `x0, top, x1, bottom`.
     """
-    height = boxes[:, 3] - boxes[:, 1]
-    inked = np.array([not c.isspace() for c in text]) & (height > 0)
-    if not inked.any():
+    kinds = _kinds(text, boxes)
+    if kinds is None:
         return text
-    sizes = np.sort(height[inked])  # np.quantile and np.median take longer than all the rest
-    line = float(sizes[(3 * len(sizes)) // 4])
-    baseline = boxes[:, 3] - _DESCENT * height
-    usual = inked & (height >= SMALLER * line)
-    small = inked & ~usual
-    levels = np.sort(baseline[usual])
-    level = float(levels[len(levels) // 2]) if len(levels) else 0.0
-    shift = (level - baseline) / max(line, 1.0)
-    # fonts that say how tall each glyph is: a hyphen that ends at the baseline is not lowered
-    ends = np.sort(boxes[usual, 3])
-    deeper = boxes[:, 3] > (ends[len(ends) // 2] if len(ends) else 0.0) + _DEEPER * line
-    lowered_ones = small & (shift < -_LOWERED) & deeper
-    kinds = np.where(small & (shift > _RAISED), 1, np.where(lowered_ones, -1, 0))
-    if not kinds.any() or (kinds != 0).sum() > 0.5 * inked.sum():
-        return text
+    inked = np.array([not c.isspace() for c in text]) & (boxes[:, 3] > boxes[:, 1])
     out, at = "", 0
     while at < len(text):
         kind, end = kinds[at], at + 1

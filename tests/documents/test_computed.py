@@ -1,0 +1,108 @@
+"""What a question asks to be computed is computed by code, or left out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwenbelt.tools.documents.attribution import supporting_passages
+from qwenbelt.tools.documents.computed import computed_lines
+from qwenbelt.tools.documents.grounding import CitedText
+from qwenbelt.tools.documents.table_rows import figure_rows
+
+INCOME = """Consolidated Statements of Income
+(Millions)  2022  2021  2020
+Net sales  $  1,200  $  1,000  $  800
+Cost of sales  900  (700)  500
+Operating income (loss)  (60)  100  —
+Net income  $  40  $  80  $  20"""
+BALANCE = """At December 31,  2022  2021
+Inventories  300  100
+Total current assets  900  600
+Total current liabilities  400  300
+Total assets  2,000  1,000"""
+PART = """Guarantors only  2022  2021
+Inventories  3  1
+Total current assets  9  6
+Total current liabilities  4  3"""
+CASH = """Year ended  2022  2021
+Net cash provided by operating activities  500  400
+Purchases of property and equipment  (100)  (50)"""
+CHINESE = """项目  2022年  2021年
+一、营业总收入  1,200  1,000
+营业成本  900  700
+净利润  60  50"""
+
+
+@pytest.mark.parametrize(
+    ("question", "passages", "told"),
+    [
+        (
+            "What is the gross margin in FY2022?",
+            {4: INCOME},
+            ["gross margin: 2022: (1,200 [4] - 900 [4]) / 1,200 [4] = 25.0 %; 2021: "],
+        ),
+        ("Operating margin in 2022?", {4: INCOME}, ["2022: (60) [4] / 1,200 [4] = -5.0 %"]),
+        (
+            "Is the free cash flow conversion improving?",
+            {4: INCOME, 7: CASH},
+            ["2022: (500 [7] - 100 [7]) / 40 [4] = 1,000.0 %", "free cash flow: "],
+        ),
+        (
+            "Calculate the inventory turnover of 2022.",
+            {4: INCOME, 5: BALANCE},
+            ["2022: 900 [4] / mean of 300 and 100 [5] = 4.50"],
+        ),
+        ("What is the quick ratio?", {5: BALANCE, 6: PART}, ["2022: (900 [5] - 300 [5]) / 400"]),
+        ("How much did net sales grow from 2021 to 2022?", {4: INCOME}, ["change 200, +20.0 %"]),
+        ("Net sales growth 2020 to 2022?", {4: INCOME}, ["2020: 800, 2022: 1,200; change 400"]),
+        ("2022年毛利率是多少？", {1: CHINESE}, ["(1,200 [1] - 900 [1]) / 1,200 [1] = 25.0 %"]),
+        ("2022年净利润同比增长多少？", {1: CHINESE}, ["净利润 [1]: 2021: 50, 2022: 60; change 10"]),
+    ],
+)
+def test_computed(question: str, passages: dict[int, str], told: list[str]) -> None:
+    lines = computed_lines(question, passages)
+    assert len(lines) == len(told)
+    for line, part in zip(lines, told, strict=True):
+        assert part in line
+
+
+@pytest.mark.parametrize(
+    ("question", "passages"),
+    [
+        ("What drove the gross margin in 2022?", {4: INCOME}),  # words, not figures
+        ("Who is the CEO?", {4: INCOME}),
+        ("What is the quick ratio?", {4: INCOME}),  # its rows are not there
+        ("What is the quick ratio?", {5: BALANCE.replace("Inventories  300  100\n", ""), 6: PART}),
+        ("Which segment had the largest growth?", {4: INCOME}),
+        ("What is the gross margin?", {4: "Net sales  1,200\nGross profit  300"}),  # no years
+        ("How did the margin change?", {}),
+    ],
+)
+def test_nothing_is_computed_from_less(question: str, passages: dict[int, str]) -> None:
+    assert computed_lines(question, passages) == ()
+
+
+def test_rates_change_by_points() -> None:
+    table = "Year  2022  2021\nComparable sales rate  4.0%  6.5%"
+    (line,) = computed_lines("How did the comparable sales rate change in 2022?", {2: table})
+    assert line.endswith("change -2.50, percentage points")
+
+
+def test_a_computed_answer_rests_on_the_rows_that_it_was_computed_from() -> None:
+    shown = {4: CitedText(60, INCOME), 5: CitedText(61, BALANCE), 6: CitedText(99, PART)}
+    question = "What is the inventory turnover of 2022?"
+    answer = "The inventory turnover in 2022 was 4.5 times."
+    assert supporting_passages(answer, question, shown) == (4, 5)
+    assert supporting_passages(answer.replace("4.5", "7.25"), question, shown) == ()
+
+
+@given(st.text(alphabet="0123456789,.()$%— |x年FY\n", max_size=200))
+def test_any_text_has_rows_or_none(text: str) -> None:
+    for row in figure_rows(text):
+        assert row.label
+        assert len(row.values) == len(row.printed)
+        assert len(row.years) in (0, len(row.values))
+        assert all(row.value(year) in row.values for year in row.years)
+    computed_lines("gross margin growth 2022", {1: text})

@@ -1,0 +1,239 @@
+"""What a question asks to be computed, computed by code from rows of the evidence.
+
+Small models know the formula and still write a wrong figure; larger ones spend a call. Growth and
+the ratios of textbooks need two or three rows, which stand in the evidence. Each line says from
+which figures and passages it comes; what lacks a row is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from qwenbelt.tools.documents.grounding import words_of
+from qwenbelt.tools.documents.ratios import BALANCE, CASH, COSTS, FORMULAS, INCOME, ROWS, Formula
+from qwenbelt.tools.documents.search.queries import understand
+from qwenbelt.tools.documents.search.statements import asks_for_parts
+from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows
+
+MOST_LINES = 4
+MOST_YEARS = 3  # of a line, the latest first
+LARGER = 1.5  # times a figure: the other one is of the whole group
+SECOND = 0.8  # how well a second row must fit, against the best
+LEAST_FIT = 0.5  # of a row's words that a question about its growth must have
+_YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)(?!\d)|\bFY\s?['’]?(\d\d)(?!\d)", re.I)
+_GROWTH = re.compile(
+    r"\b(?:grow\w*|grew|growth|chang\w+|increas\w+|decreas\w+|declin\w+|drop\w*|fell|rose|"
+    r"ris(?:e|en|ing)|improv\w+|year[- ]over[- ]year|yoy|compared (?:to|with))\b|"
+    r"增长|同比|变化|变动|上升|下降|增加|减少|提高|降低",
+    re.I,
+)
+_REASON = re.compile(
+    r"\b(?:(?<!explain )why|drove|driv(?:er|en|ing)\w*|reasons?)\b|为什么|为何|原因", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Amount:
+    """A figure of a row in a year.
+
+    Attributes:
+        value: of a cost its size.
+        printed: as it stands, or how it was made.
+        passage: the number of its passage.
+    """
+
+    value: float
+    printed: str
+    passage: int
+
+
+_Years = dict[int, _Amount]
+
+
+def computed_lines(question: str, passages: Mapping[int, str]) -> tuple[str, ...]:
+    """Returns what a question asks to be computed, a line each; none where nothing is.
+
+    Args:
+        question: what is asked.
+        passages: the texts of the evidence by their numbers.
+    """
+    if _REASON.search(question):
+        return ()  # of words, not of figures
+    asked = [formula for formula in FORMULAS if formula.asked.search(question)]
+    grows = not asked and _GROWTH.search(question) and not asks_for_parts(question)
+    if not asked and not grows:
+        return ()
+    rows = [(number, row) for number, text in passages.items() for row in figure_rows(text)]
+    lines: dict[str, str] = {}
+    for formula in asked:
+        line = lines.get(formula.name) or _ratio(formula, rows, _years(question))
+        if line:
+            lines[formula.name] = line
+    if grows:
+        lines.update(_growth(question, rows, _years(question)))
+    return tuple(lines.values())[:MOST_LINES]
+
+
+def _years(question: str) -> list[int]:
+    """Returns the years of a question, ascending."""
+    found = {int(long or f"20{short}") for long, short in _YEAR.findall(question)}
+    return sorted(found)
+
+
+def _ratio(formula: Formula, rows: list[tuple[int, FigureRow]], asked: list[int]) -> str:
+    """Returns the line of a formula, or "" where a row lacks."""
+    names = [name for _, name in (*formula.over, *formula.under)]
+    items: dict[str, _Years] = {}
+    for statement in (frozenset(INCOME), frozenset(BALANCE), frozenset(CASH)):
+        items.update(_of_one_passage([name for name in names if name in statement], rows))
+    if not all(items.get(name) for name in names):
+        return ""
+    if formula.mean:
+        items[formula.mean] = _means(items[formula.mean])
+    years = sorted(set.intersection(*(set(found) for found in items.values())), reverse=True)
+    parts: list[str] = []
+    values: dict[int, float] = {}
+    for year in _chosen(years, asked):
+        over, made = _sum(formula.over, items, year)
+        under, by = _sum(formula.under, items, year) if formula.under else (1.0, "")
+        if under == 0:
+            continue
+        values[year] = value = over / under * (100 if formula.percent else 1)
+        told = f"{value:,.1f} %" if formula.percent else _short(value, whole=not formula.under)
+        parts.append(f"{year}: {made}{f' / {by}' if by else ''} = {told}")
+    return f"{formula.name}: {'; '.join(parts)}{_direction(values)}" if parts else ""
+
+
+def _direction(values: Mapping[int, float]) -> str:
+    """Returns in words where the latest year is: a small model calls 34.6 higher than 36.8."""
+    (new, value), *others = values.items()
+    if not others or round(value, 2) == round(others[0][1], 2):
+        return ""
+    words = "higher" if value > others[0][1] else "lower"
+    return f"; {new} is {words} than {others[0][0]}"
+
+
+def _chosen(years: list[int], asked: list[int]) -> list[int]:
+    """Returns which of descending years are told: those asked for and the one before."""
+    if not asked:
+        return years[:MOST_YEARS]
+    wanted = {*asked, min(asked) - 1} if len(asked) == 1 else set(asked)
+    return [year for year in years if year in wanted][:MOST_YEARS] or years[:MOST_YEARS]
+
+
+def _sum(
+    items: Iterable[tuple[int, str]], found: Mapping[str, _Years], year: int
+) -> tuple[float, str]:
+    total, words = 0.0, ""
+    several = len(list(items)) > 1
+    for sign, name in items:
+        amount = found[name][year]
+        total += sign * amount.value
+        joint = (" - " if sign < 0 else " + ") if words else ""
+        words += f"{joint}{amount.printed} [{amount.passage}]"
+    return total, f"({words})" if several else words
+
+
+def _of_one_passage(names: list[str], rows: list[tuple[int, FigureRow]]) -> dict[str, _Years]:
+    """Returns items of one statement, all of the same passage: others tell of parts or others."""
+    best: dict[str, _Years] = {}
+    for number in dict.fromkeys(number for number, _ in rows):
+        own = [entry for entry in rows if entry[0] == number]
+        found = {name: _item(name, own) for name in names}
+        if all(found.values()) and _size(found) > _size(best):
+            best = found
+    if len(names) > 1 and any(_has_larger(name, best, rows) for name in best):
+        return {}  # the one that has them all is a part of the business
+    return best
+
+
+def _has_larger(name: str, found: Mapping[str, _Years], rows: list[tuple[int, FigureRow]]) -> bool:
+    """Returns whether a row elsewhere has clearly more for a year of an item."""
+    patterns = ROWS[name]
+    return any(
+        year in found[name] and abs(value or 0.0) > LARGER * abs(found[name][year].value)
+        for _, row in rows
+        if row.years and any(pattern.fullmatch(_label(row)) for pattern in patterns)
+        for year, value in zip(row.years, row.values, strict=True)
+    )
+
+
+def _size(found: Mapping[str, _Years]) -> tuple[float, float]:
+    """Returns the number of years, then how large the figures are: a group's are the largest."""
+    years = min((len(item) for item in found.values()), default=0)
+    return years, sum(abs(amount.value) for item in found.values() for amount in item.values())
+
+
+def _item(name: str, rows: list[tuple[int, FigureRow]]) -> _Years:
+    """Returns an item by year: of the label that fits best, the row with the most years."""
+    for pattern in ROWS[name]:
+        fitting = [(n, row) for n, row in rows if row.years and pattern.fullmatch(_label(row))]
+        if fitting:
+            number, row = max(fitting, key=lambda entry: len(entry[1].years))
+            return {
+                year: _amount(name, value, printed, number)
+                for year, value, printed in zip(row.years, row.values, row.printed, strict=True)
+                if value is not None
+            }
+    return {}
+
+
+def _amount(name: str, value: float, printed: str, passage: int) -> _Amount:
+    if name in COSTS:
+        return _Amount(abs(value), printed.strip("$€£¥ ()（）-–"), passage)
+    return _Amount(value, printed.strip("$€£¥ "), passage)
+
+
+def _label(row: FigureRow) -> str:
+    return " ".join(re.sub(r"[—–]| - ", " ", row.label).split()).strip(" :：")
+
+
+def _means(years: _Years) -> _Years:
+    """Returns the mean of each year and the one before."""
+    out = {}
+    for year, amount in years.items():
+        before = years.get(year - 1)
+        if before is not None:
+            words = f"mean of {amount.printed} and {before.printed}"
+            out[year] = _Amount((amount.value + before.value) / 2, words, amount.passage)
+    return out
+
+
+def _growth(
+    question: str, rows: list[tuple[int, FigureRow]], asked: list[int]
+) -> Iterator[tuple[str, str]]:
+    """Yields the change of the rows that the question is about, by label."""
+    query = understand(question)
+    own, others = words_of(" ".join(query.terms)), words_of(" ".join(query.others))
+    scored = []
+    for place, (number, row) in enumerate(rows):
+        words = words_of(row.label)
+        fit = len(words & own) + 0.6 * len((words & others) - own)
+        if len(set(row.years)) >= 2 and words and fit / len(words) >= LEAST_FIT:
+            scored.append((-fit * (fit / len(words)), place, number, row))
+    scored.sort(key=lambda entry: entry[:2])
+    best = [entry for entry in scored[:2] if entry[0] <= SECOND * scored[0][0]]
+    for _, _, number, row in best:
+        years = sorted(set(row.years), reverse=True)
+        chosen = [year for year in years if year in asked] if len(asked) > 1 else years
+        if asked and len(chosen) >= 2 and asked[-1] in years and len(asked) == 1:
+            chosen = years[years.index(asked[-1]) :]
+        if len(chosen) < 2:
+            continue
+        new, old = row.value(chosen[0]), row.value(chosen[1])
+        if new is None or old is None or old == 0:
+            continue
+        told = f"{row.label} [{number}]: {chosen[1]}: {_short(old)}, {chosen[0]}: {_short(new)}"
+        by = f"{(new - old) / abs(old) * 100:+,.1f} %"
+        if all("%" in printed for printed in row.printed):
+            by = "percentage points"
+        yield row.label.lower(), f"{told}; change {_short(new - old)}, {by}"
+
+
+def _short(value: float, *, whole: bool = True) -> str:
+    """Returns a number as people write it: whole amounts as they are, ratios with two decimals."""
+    if whole and value == int(value):
+        return f"{int(value):,}"
+    return f"{value:,.2f}"

@@ -1,0 +1,94 @@
+"""Rows of tables in a page's text: a label, figures, and the years of the columns where told.
+
+A table's cells stand apart by two spaces or a bar, its header above its rows. A row counts only
+where its figures are plain: a row with words between them is another kind of table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+LONGEST_ROW = 300  # characters
+LONGEST_HEADER = 14  # words beside the years
+_CELLS = re.compile(r"\s{2,}|\s*\|\s*|\t")
+_FIGURE = re.compile(r"[-–(]?\s*[$€£¥]?\s*(\(?)(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?\s*\)?\s*%?\)?")
+_SIGNS = frozenset(("$", "€", "£", "¥", "%", ")", "US$", "A$", "C$"))
+_NOTHING = frozenset(("—", "–", "-", "－"))
+_YEAR = re.compile(r"(?<!\d)(?:FY\s?)?((?:19|20)\d\d)(?!\d)", re.I)
+_WORD = re.compile(r"[^\W\d_]+")
+_PERIOD = re.compile(r"^\s*(?:19|20)\d\d(?:\s*年度?)?\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class FigureRow:
+    """A row of a table.
+
+    Attributes:
+        label: its first cell.
+        values: its figures, left to right; None for a dash.
+        years: the year of each figure, or none where the header tells no year for each.
+        printed: the figures as they stand.
+    """
+
+    label: str
+    values: tuple[float | None, ...]
+    years: tuple[int, ...]
+    printed: tuple[str, ...]
+
+    def value(self, year: int) -> float | None:
+        """Returns the figure of a year, or None; the first of several."""
+        return self.values[self.years.index(year)] if year in self.years else None
+
+
+def figure_rows(text: str) -> Iterator[FigureRow]:
+    """Yields the rows of the tables of a text, top to bottom."""
+    header: tuple[int, ...] = ()
+    for line in text.split("\n"):
+        cells = [cell for cell in _CELLS.split(line.strip(" |")) if cell]
+        years = _header(line, cells)
+        if years:
+            header = years
+            continue
+        row = _row(line, cells)
+        if row is not None:
+            label, values, printed = row
+            fits = len(header) == len(values) and len(set(header)) == len(header)
+            yield FigureRow(label, values, header if fits else (), printed)
+
+
+def _header(line: str, cells: list[str]) -> tuple[int, ...]:
+    """Returns the years of a line that is a table's header, or none."""
+    years = tuple(int(year) for year in _YEAR.findall(line))
+    if not years or len(_WORD.findall(line)) > LONGEST_HEADER:
+        return ()
+    others = [c for c in cells if not _YEAR.search(c) and _FIGURE.fullmatch(c)]
+    if others:
+        return ()  # a row about a year, not a header
+    if len(years) == 1 and not any(_PERIOD.match(cell) for cell in cells):
+        return ()
+    return years
+
+
+def _row(
+    line: str, cells: list[str]
+) -> tuple[str, tuple[float | None, ...], tuple[str, ...]] | None:
+    if len(cells) < 2 or len(line) > LONGEST_ROW or _FIGURE.fullmatch(cells[0]):
+        return None
+    values: list[float | None] = []
+    printed: list[str] = []
+    for cell in cells[1:]:
+        if cell in _SIGNS:
+            continue
+        if cell in _NOTHING:
+            values.append(None)
+            printed.append(cell)
+            continue
+        match = _FIGURE.fullmatch(cell.strip("$€£¥ "))
+        if match is None:
+            return None
+        size = float(match[2].replace(",", "") + (match[3] or ""))
+        values.append(-size if cell.lstrip("$€£¥ ").startswith(("(", "-", "–")) else size)
+        printed.append(cell)
+    return (cells[0], tuple(values), tuple(printed)) if printed else None
