@@ -20,6 +20,7 @@ _MOST_DRAWN = 2_000_000
 _SECONDS = 10.0
 _KEPT = 64
 _AT_ONCE = 2
+_SLOW = "it takes too long"
 # the renderer has limits of its own for large graphs; these hold where it has none
 _PROGRAM = """
 import sys
@@ -81,7 +82,7 @@ def drawn_diagram(source: str) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise InputError("The diagram cannot be drawn: it takes too long.") from error
+        raise InputError(f"The diagram cannot be drawn: {_SLOW}.") from error
     return _told(done.returncode, done.stdout, done.stderr)
 
 
@@ -103,7 +104,7 @@ def _check(source: str) -> None:
 
 def _told(status: int | None, told: bytes, wrong: bytes) -> str:
     if status != 0 or not told or len(told) > _MOST_DRAWN:
-        reason = one_line(wrong.decode("utf-8", "replace"))[-200:] or "it takes too long"
+        reason = one_line(wrong.decode("utf-8", "replace"))[-200:] or _SLOW
         raise InputError(f"The diagram cannot be drawn: {reason}.")
     return told.decode("utf-8", "replace")
 
