@@ -24,7 +24,7 @@ from qwenbelt.agents.prompts import (
     QUESTION,
     UNKNOWN_WORDS,
 )
-from qwenbelt.agents.runtime.kept_views import ALONE, ASKED, LINES, SHOWN
+from qwenbelt.agents.runtime.kept_views import ALONE, ASKED, LINES, SHOWN, UNKNOWN
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import ToolContext
 from qwenbelt.tools.data_files import DATA_SUFFIXES, file_line, reading_code
@@ -137,8 +137,8 @@ def with_evidence(
         untrusted: what was put in from the files is added to it.
     """
     place = last_question(messages)
-    if place is None:
-        return list(messages)
+    if place is None or ASKED in (messages[place].get("extra") or {}):
+        return list(messages)  # it was asked before, and has its passages
     question = text_of_message(messages[place])
     lines = [file_line(name, path) for name, path in files.items() if _is_data(path)]
     documents = {name: path for name, path in files.items() if not _is_data(path)}
@@ -152,7 +152,7 @@ def with_evidence(
     lead = _data_by_code(files, tools, language)
     beside = [*remarks, *(lead if remarks else ()), *failed]
     text = _around(question, told, evidence, language, more=more, lines=beside)
-    notes: dict[str, Any] = {SHOWN: told.shown, LINES: remarks}
+    notes: dict[str, Any] = {SHOWN: told.shown, LINES: remarks, UNKNOWN: list(evidence.unknown)}
     if told.whole != told.parts or remarks != lines:
         alone = told._replace(parts=told.whole, above=[])
         notes[ALONE] = _around(

@@ -260,6 +260,20 @@ asked for, and after each statement put the number of its passage in brackets, a
 {evidence}""",
 }
 
+# below an answer of a small model that does not stand on the passages
+UNVERIFIED: dict[Language, str] = {
+    "en": "\n\nNot verified: no passage was found that says this.",
+    "zh": "\n\n未核实：没有找到这样说的段落。",
+}
+UNVERIFIED_FIGURES: dict[Language, str] = {
+    "en": "\n\nNot verified: {figures} was not found for this in the passages.",
+    "zh": "\n\n未核实：段落中没有找到与此对应的 {figures}。",
+}
+UNVERIFIED_WORDS: dict[Language, str] = {
+    "en": "\n\nNot verified: no page of the files says anything of {words}.",
+    "zh": "\n\n未核实：文件中没有任何一页提到 {words}。",
+}
+
 # small models know the formula and write a wrong figure
 COMPUTED: dict[Language, str] = {
     "en": "Computed by code from rows of these passages, with their numbers:\n{lines}",

@@ -113,6 +113,8 @@ _TEXTS = {
     "chat_on": ("on", "开"),
     "chat_off": ("off", "关"),
     "chat_attached": ("Goes with the next question: {names}", "将随下一个问题发送：{names}"),
+    "chat_no_tools": ("The model has no tools.", "模型没有工具。"),
+    "chat_think_states": ("Say on or off.", "请用 on 或 off。"),
     "chat_no_files": ("No file is waiting.", "没有待发送的文件。"),
     "chat_saved": ("Saved: {path}", "已保存：{path}"),
     "chat_cleared": ("The conversation begins anew.", "对话已重新开始。"),

@@ -1,6 +1,7 @@
 """What repeated input costs: recorded runs, billed without a cache, implicitly and explicitly.
 
     python benchmarks/context_price.py record now.json       # with the checkout that is installed
+    python benchmarks/context_price.py record now.json --only "a short chat, 20 turns, a file"
     python benchmarks/context_price.py table now.json [before.json]
     python benchmarks/context_price.py compaction      # how far a compaction should go
 
@@ -278,13 +279,15 @@ def _prepare() -> None:
     os.environ.setdefault("DASHSCOPE_API_KEY", "sk-none-of-anybody")
 
 
-def record(path: str) -> None:
-    """Runs all and writes the bodies that were sent."""
+def record(path: str, only: str | None = None) -> None:
+    """Runs all, or one, and writes the bodies that were sent."""
     _prepare()
     found: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as home:
         os.environ |= {"XDG_DATA_HOME": home, "QWENBELT_CACHE": home}  # an older index is refused
         for name, run in RUNS.items():
+            if only not in (None, name):
+                continue
             with contextlib.suppress(TypeError):  # an older checkout knows no defer_tools
                 found[name] = run()
             print(f"{name}: {len(found.get(name, []))} requests", flush=True)
@@ -398,9 +401,10 @@ def main() -> None:
     parser.add_argument("command", choices=["record", "table", "compaction"])
     parser.add_argument("file", nargs="?", default="now.json")
     parser.add_argument("before", nargs="?")
+    parser.add_argument("--only", choices=[*RUNS], help="one run of `record`")
     given = parser.parse_args()
     if given.command == "record":
-        record(given.file)
+        record(given.file, given.only)
     elif given.command == "compaction":
         compaction()
     else:

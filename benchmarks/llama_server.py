@@ -53,5 +53,5 @@ def served(
         yield Served(f"{address}/v1", float(load), process.pid)
     finally:
         process.stdin.close()
-        process.wait(20)
+        process.wait(300)  # it ends a request that is being read first
         process.stdout.close()

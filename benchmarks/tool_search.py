@@ -5,7 +5,11 @@
 
 `BFCL_EVAL/data` is in the wheel of `bfcl-eval`; FOLDER holds ACEBench's `data_zh` and `data_en`. A
 question counts as answered when all tools that its answer calls are among the first five or ten.
-"dev" are the questions by which the weights were chosen, "held out" the others.
+"dev" are the questions by which the weights were chosen, "held out" the others. "twins" counts a
+tool as found where another one that does the same is: one whose description or whose name says
+the same, but for order, numbers and words that any name may have (get, find, calculate …). The
+pool was put together from sets that each have such tools of their own, so no searcher can know
+which is meant.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qwenbelt.tools.search import ToolIndex
+from qwenbelt.tools.search.words import spelled
 
 _SINGLE = ("simple_python", "simple_java", "simple_javascript", "multiple", "parallel")
 _LIVE = ("live_simple", "live_multiple", "live_parallel", "live_parallel_multiple")
@@ -78,6 +83,24 @@ def _held_out(asked: Asked) -> bool:
     return hashlib.md5(asked.text.encode(), usedforsecurity=False).digest()[0] % 2 == 1
 
 
+_ANY_NAME = frozenset(
+    "get find search calculate calc compute fetch retrieve check lookup info details detail list "
+    "api service data information".split()
+)
+
+
+def _doings(function: dict[str, Any]) -> set[str]:
+    """Returns what a tool does, in its description's words and in those of its name."""
+    name = {word.removesuffix("s") for word in spelled(function["name"]).split()}
+    said = " ".join(sorted(word for word in name - _ANY_NAME if not word.isdigit()))
+    return {f"name: {said}" if said else "", spelled(str(function.get("description")))} - {""}
+
+
+def _found(needed: frozenset[str], names: list[str], doings: dict[str, set[str]]) -> bool:
+    """Returns whether each needed tool or a twin of it is among those found."""
+    return all(any(name == one or doings[name] & doings[one] for name in names) for one in needed)
+
+
 def measure(name: str, pool: list[dict[str, Any]], asked: list[Asked], *, vectors: bool) -> None:
     """Prints one row."""
     started = time.perf_counter()
@@ -86,12 +109,19 @@ def measure(name: str, pool: list[dict[str, Any]], asked: list[Asked], *, vector
     started = time.perf_counter()
     index.search(asked[0].text)
     first = time.perf_counter() - started
-    hits: dict[str, list[tuple[bool, bool]]] = {"all": [], "dev": [], "held out": []}
+    hits: dict[str, list[tuple[bool, bool]]] = {
+        group: [] for group in ("all", "dev", "held out", "twins", "twins, held out")
+    }
+    doings = {str(function["name"]): _doings(function) for function in pool}
     for one in asked:
         names = index.search(one.text, 10)
         hit = (one.needed <= set(names[:5]), one.needed <= set(names))
         hits["all"].append(hit)
         hits["held out" if _held_out(one) else "dev"].append(hit)
+        twins = (_found(one.needed, names[:5], doings), _found(one.needed, names, doings))
+        hits["twins"].append(twins)
+        if _held_out(one):
+            hits["twins, held out"].append(twins)
     cells = [name, "words and vectors" if vectors else "words", f"{len(pool)}", f"{len(asked)}"]
     for found in hits.values():
         rates = (sum(hit[n] for hit in found) / max(len(found), 1) for n in (0, 1))
@@ -117,8 +147,9 @@ def main() -> None:
     own = [tool_declaration(tool) for tool in DeferredTools(True).over({}).values()]
     print(f"declared: {len(json.dumps(own)) // 4} tokens, instead of", end=" ")
     print(", ".join(f"{len(json.dumps(pool)) // 4} ({name})" for name, (pool, _) in sets.items()))
-    print("| pool | by | tools | questions | @5 / @10 | dev | held out | build | first search |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    columns = "@5 / @10 | dev | held out | twins | twins, held out | build | first search"
+    print(f"| pool | by | tools | questions | {columns} |")
+    print("|---" * 11 + "|")
     for name, (pool, asked) in sets.items():
         for vectors in (False, True) if given.vectors else (False,):
             measure(name, pool, asked[:: max(given.sample, 1)], vectors=vectors)

@@ -12,9 +12,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
+
+from qwenbelt.core.leftovers import hold, temporary_name
 
 FOLDER = (
     os.O_RDONLY
@@ -126,9 +127,9 @@ def replacing_file_at(folder: int, name: str, mode: int = 0o666) -> Iterator[int
     Raises:
         OSError: it cannot be written, or another file was put in its place meanwhile.
     """
-    # no part of the final name: with it this one could be longer than a name may be
-    temporary = f".{secrets.token_hex(8)}.tmp"
+    temporary = temporary_name()
     number = os.open(temporary, _NEW, mode, dir_fd=folder)
+    hold(number)
     try:
         yield number
         made = os.fstat(number)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import BinaryIO
 
 from qwenbelt.core import dirfd
 from qwenbelt.core.errors import InputError
+from qwenbelt.core.leftovers import temporary_name
 
 _BY_DESCRIPTOR = os.open in os.supports_dir_fd
 
@@ -64,7 +64,7 @@ def _new_file(target: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
         return
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")  # Windows
+    temporary = target.with_name(temporary_name())  # Windows
     try:
         with temporary.open("xb") as file:
             yield file

@@ -35,10 +35,13 @@ def service(file: Path | None) -> McpService:
     Raises:
         ConfigError: the file is something else, or cannot be made.
     """
+    from qwenbelt.core.leftovers import sweep_soon
     from qwenbelt.tools.memory.pages import some_of_it, whole_graph
     from qwenbelt.tools.memory.store import GraphStore
 
     store: Any = None if file is None else GraphStore(file)
+    if file is not None:
+        sweep_soon([str(file.absolute().parent)], deep=False)  # of an export that was cut off
 
     def graph() -> str:
         return json.dumps(whole_graph(store, None).data, ensure_ascii=False, indent=2)

@@ -18,6 +18,7 @@ from qwenbelt.agents.models.encoding import text_of
 
 ASKED = "asked"  # in a message's `extra`: the question alone, beside which passages were put
 SHOWN = "shown"  # passages beside it: number, file, page and text of each
+UNKNOWN = "unknown_words"  # of the question, that no page of the files has
 LINES = "shown_lines"  # remarks on data files that stand beside it
 ALONE = "alone"  # the same with all passages, where some are only referred to
 _MOST = 64  # conversations

@@ -6,16 +6,24 @@ gives a figure for a table of which it saw the first row.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model
-from qwenbelt.agents.prompts import AFTER_RESULTS, DATA_UNREAD
+from qwenbelt.agents.prompts import (
+    AFTER_RESULTS,
+    DATA_UNREAD,
+    UNVERIFIED,
+    UNVERIFIED_FIGURES,
+    UNVERIFIED_WORDS,
+)
 from qwenbelt.agents.runtime.history import History
-from qwenbelt.agents.runtime.kept_views import ASKED, LINES, SHOWN
+from qwenbelt.agents.runtime.kept_views import ASKED, LINES, SHOWN, UNKNOWN
 from qwenbelt.core.language import Language
+from qwenbelt.tools.documents.answer_checks import check_answer
 from qwenbelt.tools.documents.attribution import supporting_passages
+from qwenbelt.tools.documents.computed import computed_lines
 from qwenbelt.tools.documents.grounding import CitedText
 
 _LONGEST_QUESTION = 2000  # characters, of its end
@@ -50,8 +58,11 @@ class Lead:
             return ""
         return DATA_UNREAD[self._language].format(question=_question(asked))
 
-    def citations(self, history: History) -> str:
-        """Returns the marks of the passages that an answer rests on and does not name, or ""."""
+    def after_answer(self, history: History) -> str:
+        """Returns what an answer from passages lacks, or "".
+
+        Those are the marks of the passages that it rests on, or a line that it is not verified.
+        """
         asked = self._asked(history)
         if not asked or any(message["role"] == "function" for message in history.added()):
             return ""
@@ -63,8 +74,13 @@ class Lead:
         answer = history.messages[-1]
         if not shown or answer["role"] != "assistant":
             return ""
-        found = supporting_passages(text_of(answer["content"]), _question(asked), shown)
-        return "".join(f" [{number}]" for number in found)
+        return _checked(
+            text_of(answer["content"]),
+            _question(asked),
+            shown,
+            (asked.get("extra") or {}).get(UNKNOWN) or (),
+            self._language,
+        )
 
     def _asked(self, history: History) -> Mapping[str, Any] | None:
         if not self._model.is_led or self._model.codec.form not in ("native", "nous"):
@@ -76,3 +92,27 @@ class Lead:
 def _question(message: Mapping[str, Any]) -> str:
     asked = (message.get("extra") or {}).get(ASKED) or text_of(message["content"])
     return str(asked)[-_LONGEST_QUESTION:]
+
+
+def _checked(
+    answer: str,
+    question: str,
+    shown: Mapping[int, CitedText],
+    unknown: Sequence[str],
+    language: Language,
+) -> str:
+    found = () if unknown else supporting_passages(answer, question, shown)
+    if found:
+        return "".join(f" [{number}]" for number in found)
+    computed = computed_lines(question, {number: page.text for number, page in shown.items()})
+    checks = check_answer(answer, question, numbered=shown, unknown=unknown, computed=computed)
+    failed = [check for check in checks if not check.ok]
+    if not failed:
+        return ""
+    joint = "、" if language == "zh" else ", "
+    if unknown:
+        return UNVERIFIED_WORDS[language].format(words=joint.join(unknown))
+    figures = list(dict.fromkeys(check.figure for check in failed if check.figure))
+    if figures:
+        return UNVERIFIED_FIGURES[language].format(figures=joint.join(figures))
+    return UNVERIFIED[language]

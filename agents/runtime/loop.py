@@ -213,9 +213,9 @@ class AgentLoop:
                 self._replace_answer(changed)
                 told = changed
         self._telling.release(told)
-        if ending.reason == "answer" and (cited := self._lead.citations(self.history)):
-            self._replace_answer(self.answer() + cited)
-            self._telling.say(cited)
+        if ending.reason == "answer" and (more := self._lead.after_answer(self.history)):
+            self._replace_answer(self.answer() + more)
+            self._telling.say(more)
         return ending
 
     def _replace_answer(self, text: str) -> None:

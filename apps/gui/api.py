@@ -22,6 +22,7 @@ from qwenbelt.apps.gui.hub import SessionRegistry
 from qwenbelt.apps.gui.kept.portable import export_conversation, import_conversation
 from qwenbelt.apps.gui.kept.ratings import preference_lines, rate
 from qwenbelt.apps.gui.offers import OffersApi
+from qwenbelt.apps.gui.panes.app_frames import app_document
 from qwenbelt.apps.gui.panes.charts import ChartsApi
 from qwenbelt.apps.gui.panes.cited_pages import cited_page, page_png
 from qwenbelt.apps.gui.panes.desk_api import DeskApi
@@ -104,6 +105,7 @@ class Api:
             Route("/qb/do/{session}/delete", self._guarded(self._delete), methods=["POST"]),
             Route("/qb/do/{session}/{action}", self._guarded(self._do), methods=["POST"]),
             Route("/qb/file/{session}/{name}", self._guarded(self._file)),
+            Route("/qb/app/{session}/{name}", self._guarded(self._app)),
             Route("/qb/avatar/{who}", self._avatar),
             Route("/qb/cite/{session}/{name}/{page:int}", self._guarded(self._cite)),
             Route("/qb/picture/{session}/{name}/{page:int}", self._guarded(self._picture)),
@@ -185,6 +187,10 @@ class Api:
                 headers=_FILE_HEADERS,
             )
         return FileResponse(path, media_type=kind, headers=_FILE_HEADERS)
+
+    async def _app(self, request: Request) -> Response:
+        path = self._session(request).file(request.path_params["name"])
+        return await asyncio.to_thread(app_document, path)
 
     async def _avatar(self, request: Request) -> Response:
         given = self._asker.given

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import sys
 import time
 import uuid
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.apps.agent_choice import AgentChoice, make_agent, trusted_tools
@@ -142,7 +144,8 @@ class Chat:
         except KeyboardInterrupt:
             self._say("interrupted")
         except QwenbeltError as error:
-            echo(click.style(terminal_text(one_line(explain_error(error), 2000)), "red"), err=True)
+            text = terminal_text(one_line(explain_error(error), 2000))
+            echo(click.style(self.folded(text), "red"), err=True)
 
     def answer(self, loop: InterruptibleLoop, text: str) -> None:
         """Asks the agent and shows the answer; the messages are kept, also after an interrupt.
@@ -229,7 +232,14 @@ class Chat:
         return {"model": str(llm.model), "endpoint": str(cfg.get("model_server") or "?")}
 
     def _say(self, key: str, **values: object) -> None:
-        echo(click.style(say(key, **values), dim=True), err=True)
+        echo(click.style(self.folded(say(key, **values)), dim=True), err=True)
+
+    def folded(self, text: str, indent: int = 0) -> str:
+        """Returns a text in lines of the terminal: it would break them inside words."""
+        if not self._live:
+            return text
+        lines = Text(text).wrap(self.console, max(20, self.console.width - indent))
+        return f"\n{' ' * indent}".join(line.plain.rstrip() for line in lines)
 
     # -- what its commands need ---------------------------------------------------------------
 
@@ -259,13 +269,21 @@ class Chat:
     def _command(self, line: str) -> None:
         name, _, rest = line.partition(" ")
         if name not in self._commands:
-            raise InputError(say("chat_unknown", name=name))
+            close = difflib.get_close_matches(name, self._commands, n=2, cutoff=0.6)
+            fix = say("close_to", names=" / ".join(close)) if close else None
+            raise InputError(say("chat_unknown", name=name), fix=fix)
         self._commands[name][2](rest.strip())
 
     def _help(self, rest: str) -> None:
-        for name, (arguments, key, _) in self._commands.items():
+        shown = {f"{n} {c[0]}": c[1] for n, c in self._commands.items()}
+        narrow = self.console.width < 2 * max(map(len, shown))
+        width = 0 if narrow else max(map(len, shown)) + 2
+        for command, key in shown.items():
             line = say(key) if key.startswith("chat_help") else key
-            echo(f"  {name + ' ' + arguments:<26}{line}")
+            if narrow:
+                echo(f"  {command}\n      {self.folded(line, 6)}")
+            else:
+                echo(f"  {command:<{width}}{self.folded(line, width + 2)}")
 
     def _offered(self) -> Offered:
         return Offered(self.conversation.agent.function_map.values())
@@ -303,13 +321,16 @@ class Chat:
                 self._off
             ):
                 known = ", ".join([*agent.function_map, *self._off])
-                raise InputError(say("no_tool", name=name or rest), fix=f"on|off: {known}")
+                fix = f"on|off: {known}" if known else None
+                raise InputError(say("no_tool", name=name or rest), fix=fix)
             (self._off.add if state == "off" else self._off.discard)(name)
             self.conversation.agent = self._agent()
         for tool in self.conversation.agent.function_map:
             echo(f"  {say('chat_on'):<4} {terminal_text(tool)}")
         for tool in sorted(self._off):
             echo(f"  {say('chat_off'):<4} {terminal_text(tool)}")
+        if not self.tool_names():
+            self._say("chat_no_tools")
 
     def _model(self, rest: str) -> None:
         if rest:
@@ -317,7 +338,9 @@ class Chat:
         self._say("chat_model", **self._where())
 
     def _think(self, rest: str) -> None:
-        if rest in ("on", "off"):
+        if rest and rest not in ("on", "off"):
+            raise InputError(say("chat_think_states"))
+        if rest:
             self._change(think=rest == "on")
         states = {True: "chat_on", False: "chat_off", None: "chat_think_default"}
         self._say("chat_think", state=say(states[self.choice.think]))

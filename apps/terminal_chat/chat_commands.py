@@ -105,7 +105,8 @@ class ChatExtras:
             self._currency = event.currency or self._currency
 
     def _say(self, key: str, **values: object) -> None:
-        echo(click.style(say.for_user(key, **values), dim=True), err=True)
+        text = self._chat.folded(say.for_user(key, **values))
+        echo(click.style(text, dim=True), err=True)
 
     def _last(self) -> tuple[int, str, list[Path]]:
         """Returns the place, the words and the files of the last question.

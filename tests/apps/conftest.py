@@ -262,6 +262,13 @@ class Screen:
         return found
 
 
+@pytest.fixture
+def chromium_program() -> str:
+    if not CHROMIUM:
+        pytest.skip("needs a Chromium browser")
+    return str(CHROMIUM)
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     if not CHROMIUM:

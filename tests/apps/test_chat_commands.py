@@ -74,6 +74,20 @@ def test_cost_files_and_help_are_told(
         assert f"  {name}" in shown.out
 
 
+def test_what_was_mistyped_is_answered(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ("/hepl", "/think maybe", "/tools", "/tools off plot", "/think on")
+    assert chat(monkeypatch, Scenario().turn({"answer": "Heard."}), *lines) == []
+    shown = capsys.readouterr()
+    told = shown.out + shown.err
+    assert "There is no command /hepl; /help lists them. Did you mean /help?" in told
+    assert "Say on or off." in told
+    assert "The model has no tools." in told
+    assert "on|off:" not in told
+    assert told.count("Thinking:") == 1
+
+
 @pytest.mark.parametrize("words", [(), ("--session", "anna")], ids=["new", "kept"])
 def test_compact_puts_notes_in_place_of_what_was_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]

@@ -34,8 +34,9 @@ SHOWN = {3: CitedText(60, SHEET), 7: CitedText(12, STORES)}
         # a row that is about something else, and a figure that is nowhere
         ("Net property, plant and equipment was $10,051 million.", "What is net PPNE?", ()),
         ("Net property, plant and equipment was $9,111 million.", "What is net PPNE?", ()),
-        # one sentence of two is found nowhere
-        ("Inventories were 4,366. Demand for cement in northern Europe collapsed.", "Why?", ()),
+        # figures decide; without any, each sentence does
+        ("Inventories were 4,366. That is a great deal for a firm of its size.", "What?", (3,)),
+        ("New stores drove inventories. Demand for cement in Europe collapsed.", "Why?", ()),
         # it cites already, or says that it does not know
         ("Inventories were 4,366 [7].", "How many?", ()),
         ("The file does not tell the figure 4,366.", "How many?", ()),
@@ -50,6 +51,35 @@ def test_an_answer_that_rests_on_everything_is_not_marked() -> None:
     shown = {n: CitedText(n, f"Harbour {n} has {n}00 cranes of steel.") for n in range(1, 8)}
     answer = " ".join(f"Harbour {n} has {n}00 cranes of steel." for n in range(1, 8))
     assert supporting_passages(answer, "How many cranes?", shown) == ()
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "told"),
+    [
+        ("How high is the mast?", "It is 12.5 m high [1].", ""),
+        ("How high is the mast?", "It is 31.7 m high.", "Not verified: no passage was found"),
+        ("How high is the mast?", "It is 31.7 m high [1].", "Not verified: 31.7 was not found"),
+        ("How high is the crow's nest?", "12.5 m.", "Not verified: no page of the files says any"),
+        ("How high is the mast?", "The file does not tell.", ""),
+        ("桅杆有多高？", "桅杆高 31.7 米。", "未核实"),
+    ],
+)
+def test_what_a_small_local_model_says_is_checked(
+    tmp_path: Path, question: str, answer: str, told: str
+) -> None:
+    from qwenbelt.agents import Assistant, endpoint
+    from qwenbelt.testing import Scenario, ScriptedServer
+
+    path = tmp_path / "mast.txt"
+    path.write_text("The mast of the Aurora is 12.5 m high. 桅杆高 12.5 米。", encoding="utf-8")
+    with ScriptedServer(Scenario().answer(answer)) as server:
+        llm = endpoint(f"llamacpp:qwen2.5-coder-1.5b@{server.llm['model_server']}")
+        messages = [{"role": "user", "content": question}]
+        lang = "zh" if told.startswith("未") or "桅" in question else "en"
+        *_, last = Assistant(llm=llm, files=[str(path)]).run(messages, lang=lang)
+    added = last[-1]["content"].removeprefix(answer).strip()
+    assert added.startswith(told)
+    assert bool(added) == bool(told)
 
 
 def test_an_assistant_with_a_small_local_model_names_the_passage(tmp_path: Path) -> None:

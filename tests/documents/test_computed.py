@@ -57,6 +57,14 @@ CHINESE = """项目  2022年  2021年
         ("What is the quick ratio?", {5: BALANCE, 6: PART}, ["2022: (900 [5] - 300 [5]) / 400"]),
         ("How much did net sales grow from 2021 to 2022?", {4: INCOME}, ["change 200, +20.0 %"]),
         ("Net sales growth 2020 to 2022?", {4: INCOME}, ["2020: 800, 2022: 1,200; change 400"]),
+        (
+            "What was the FY2022 net income in USD billions?",
+            {4: INCOME},
+            ["net income: Net income [4]: 2022: 40 = 0.040 billion (in millions)"],
+        ),
+        ("How much was COGS in 2021?", {4: INCOME}, ["Cost of sales [4]: 2021: 700 (in millions)"]),
+        ("What are total assets at the end of 2021?", {5: BALANCE}, ["[5]: 2021: 1,000"]),
+        ("2022年净利润是多少？", {1: CHINESE}, ["净利润 [1]: 2022: 60"]),
         ("2022年毛利率是多少？", {1: CHINESE}, ["(1,200 [1] - 900 [1]) / 1,200 [1] = 25.0 %"]),
         ("2022年净利润同比增长多少？", {1: CHINESE}, ["净利润 [1]: 2021: 50, 2022: 60; change 10"]),
     ],
@@ -78,6 +86,8 @@ def test_computed(question: str, passages: dict[int, str], told: list[str]) -> N
         ("Which segment had the largest growth?", {4: INCOME}),
         ("What is the gross margin?", {4: "Net sales  1,200\nGross profit  300"}),  # no years
         ("How did the margin change?", {}),
+        ("What was the net income in 2015?", {4: INCOME}),  # another year
+        ("What was the segment's net income in 2022?", {4: INCOME}),
     ],
 )
 def test_nothing_is_computed_from_less(question: str, passages: dict[int, str]) -> None:

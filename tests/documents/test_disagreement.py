@@ -178,6 +178,18 @@ def test_of_two_tables_exactly_the_wrong_line_is_told(
     assert told == ([] if wrong is None else [labels[wrong]])
 
 
+def test_a_sign_that_stands_apart_on_the_page_does_not_hide_a_line() -> None:
+    rows = [("", "Year ended 2023"), ("Revenues", "$5,504"), ("Costs", "3,752"), ("Tax", "110")]
+    rows += [("Interest", "(130)"), ("Profit", "$1,512")]
+    pages = []
+    for name, revenue in (("a", "5,504"), ("b", "6,504")):
+        page = page_of(1, [(row, cell.replace("5,504", revenue)) for row, cell in rows])
+        page.text = page.text.replace("$", "$  ").replace("(130)", "(130 )")
+        pages.append(stated_on(name, [page]))
+    (found,) = disagreements(pages)
+    assert [place.text for place in found.places] == ["$5,504", "$6,504"]
+
+
 def test_numbers_of_cells() -> None:
     def read(cell: str) -> list[tuple[str, int]]:
         return [(number.digits, number.power) for number in printed_numbers(cell)]

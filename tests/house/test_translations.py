@@ -36,7 +36,9 @@ VALUES = "is a value, or words that have rows as parts of a text"
 NOT_LITERAL: dict[str, dict[str, str]] = {
     "apps/agent_choice.py": {"say('none_alone')": BILINGUAL},
     "apps/terminal_chat/chat.py": {
+        "fix": BILINGUAL,
         "say('chat_approve_modes')": BILINGUAL,
+        "say('chat_think_states')": BILINGUAL,
         "say('chat_unknown', name=name)": BILINGUAL,
         "say('no_tool', name=name or rest)": BILINGUAL,
     },

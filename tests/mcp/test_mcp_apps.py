@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from qwenbelt.apps.gui.panes.app_frames import app_document
 from qwenbelt.core.errors import ConfigError
 from qwenbelt.tools.base import ToolContext
 from qwenbelt.tools.mcp.config import read_config
@@ -31,8 +32,13 @@ def test_a_page_is_offered_only_where_it_is_wanted(
     for server, file in offered:
         kept = json.loads((tmp_path / file).read_text())
         assert server == "c"
-        assert kept["html"].startswith("<!doctype html><meta http-equiv")
-        assert "default-src 'none'" in kept["html"]
+        response = app_document(tmp_path / file)
+        assert response.headers["connection-allowlist"] == "()"
+        assert "sandbox allow-scripts; " in response.headers["content-security-policy"]
+        page = bytes(response.body).decode()
+        assert page.startswith("<!doctype html><meta http-equiv")
+        assert "default-src 'none'" in page
+        assert page.endswith("<p>tick</p>")
         assert kept["html"].endswith("<p>tick</p>")
         assert kept["arguments"] == {"day": "Monday"}
         assert kept["result"]["content"][0]["text"] == "noon of Monday"

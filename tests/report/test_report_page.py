@@ -94,6 +94,9 @@ def test_what_does_not_agree_shows_both_passages_and_nothing_is_said_twice(tmp_p
     assert len(parts.missing) == 1
     heads = [plain_text(b["inline"]) for b in parts.rest if b["kind"] == "heading"]
     assert heads == ["Why", "End"]  # "Yield" held nothing but what its section says
+    compared = [[{"kind": "text", "text": "Lot D: 1 and 2 "}, cite(1), cite(2)]]
+    told = digest(report("", tmp_path, blocks=blocks, differing=compared))
+    assert told.disagree == compared  # the model's sentence cites the same two passages
     page = html_page(made, tmp_path)
     assert page.count("The documents do not mention the yield point.") == 1
     assert "<dt>" in page.split('class="said disagree"')[1].split("</section>")[0]

@@ -67,3 +67,28 @@ def test_a_full_disk_is_said_and_nothing_changes(tmp_path: Path) -> None:
         assert store.counts()[0] == 1
     finally:
         store.close()
+
+
+def test_paths_are_completed_inside_the_folders_only(tmp_path: Path) -> None:
+    from qwenbelt.core.paths import Fence
+    from qwenbelt.mcp_servers.filesystem import begun_paths
+
+    folder = tmp_path / "shared"
+    (folder / "in a").mkdir(parents=True)
+    for name in ("in a/x.txt", "index.md", ".hidden"):
+        (folder / name).write_text("A text.")
+    (tmp_path / "secret.txt").write_text("no")
+    (folder / "away").symlink_to(tmp_path)
+    fence = Fence([str(folder)])
+    start = str(folder.resolve())[1:]
+
+    def begun(text: str) -> list[str]:
+        return [path.removeprefix(start) for path in begun_paths(fence, text)]
+
+    assert begun(f"{start}/in") == ["/in%20a/", "/index.md"]
+    assert begun(f"{start}/in%20a/") == ["/in%20a/x.txt"]
+    assert begun(f"{start}/.h") == ["/.hidden"]
+    assert begun(start[:-3]) == ["/"], "the way to the folder, and nothing beside it"
+    assert begun("") == ["/"]
+    for text in (f"{start}/../s", f"{start}/away/s", str(tmp_path)[1:] + "/s", "etc/pass", "%00"):
+        assert all(path == "/" for path in begun(text)), text

@@ -2,7 +2,7 @@
 
 Small models answer from the passages and forget to cite. Asking again costs a turn; code can see
 where the words and figures stand. All or nothing: where one figure stands on no passage with a row
-that fits, or one sentence is found nowhere, the answer stays without citations.
+that fits, or an answer without figures has a sentence that is found nowhere, it stays as it is.
 """
 
 from __future__ import annotations
@@ -46,11 +46,12 @@ def supporting_passages(
         return ()
     found: set[int] = set()
     computed = computed_lines(question, {number: p.text for number, p in passages.items()})
+    bare = not any(figures_of(answer))
     for claim in claims_of([(answer, ())]):
         numbers = _computed(claim.text, computed) or _of_sentence(claim.text, question, passages)
-        if numbers is None:
+        if numbers is None and (bare or any(figures_of(claim.text))):
             return ()
-        found.update(numbers)
+        found.update(numbers or ())
     return tuple(sorted(found)) if len(found) <= MOST else ()
 
 

@@ -1,4 +1,4 @@
-"""What a question asks to be computed, computed by code from rows of the evidence.
+"""What a question asks to be computed, or looked up, done by code on rows of the evidence.
 
 Small models know the formula and still write a wrong figure; larger ones spend a call. Growth and
 the ratios of textbooks need two or three rows, which stand in the evidence. Each line says from
@@ -12,7 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from qwenbelt.tools.documents.grounding import words_of
-from qwenbelt.tools.documents.ratios import BALANCE, CASH, COSTS, FORMULAS, INCOME, ROWS, Formula
+from qwenbelt.tools.documents.ratios import (
+    BALANCE,
+    CASH,
+    COSTS,
+    FORMULAS,
+    INCOME,
+    NAMES,
+    ROWS,
+    Formula,
+)
 from qwenbelt.tools.documents.search.queries import understand
 from qwenbelt.tools.documents.search.statements import asks_for_parts
 from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows
@@ -29,6 +38,13 @@ _GROWTH = re.compile(
     r"增长|同比|变化|变动|上升|下降|增加|减少|提高|降低",
     re.I,
 )
+_AMOUNT = re.compile(
+    r"\b(?:what(?:'s| is| was| were| are)|how (?:much|many|high|large)|amount)\b|多少|是多少|几",
+    re.I,
+)
+_UNITS = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
+_PRINTED_IN = re.compile(r"(?:\bin |\()(thousand|million|billion)s\b", re.I)
+_ASKED_IN = re.compile(r"\bin (?:US\s?D?\s?|\$\s?|dollars? )?(thousand|million|billion)s?\b", re.I)
 _REASON = re.compile(
     r"\b(?:(?<!explain )why|drove|driv(?:er|en|ing)\w*|reasons?)\b|为什么|为何|原因", re.I
 )
@@ -42,11 +58,13 @@ class _Amount:
         value: of a cost its size.
         printed: as it stands, or how it was made.
         passage: the number of its passage.
+        label: of its row.
     """
 
     value: float
     printed: str
     passage: int
+    label: str = ""
 
 
 _Years = dict[int, _Amount]
@@ -62,8 +80,10 @@ def computed_lines(question: str, passages: Mapping[int, str]) -> tuple[str, ...
     if _REASON.search(question):
         return ()  # of words, not of figures
     asked = [formula for formula in FORMULAS if formula.asked.search(question)]
-    grows = not asked and _GROWTH.search(question) and not asks_for_parts(question)
-    if not asked and not grows:
+    plain = not asked and not asks_for_parts(question)
+    grows = plain and _GROWTH.search(question)
+    looks_up = plain and not grows and _AMOUNT.search(question)
+    if not asked and not grows and not looks_up:
         return ()
     rows = [(number, row) for number, text in passages.items() for row in figure_rows(text)]
     lines: dict[str, str] = {}
@@ -73,7 +93,43 @@ def computed_lines(question: str, passages: Mapping[int, str]) -> tuple[str, ...
             lines[formula.name] = line
     if grows:
         lines.update(_growth(question, rows, _years(question)))
+    if looks_up:
+        lines.update(_stated(question, rows, passages))
     return tuple(lines.values())[:MOST_LINES]
+
+
+def _stated(
+    question: str, rows: list[tuple[int, FigureRow]], passages: Mapping[int, str]
+) -> Iterator[tuple[str, str]]:
+    """Yields the rows of statements that a question names, with the years that it asks for."""
+    asked = _years(question)
+    for name, words in NAMES.items():
+        item = _item(name, rows) if words.search(question) else {}
+        years = [year for year in sorted(item, reverse=True) if year in asked]
+        if years:
+            one = item[years[0]]
+            printed = _unit(passages[one.passage])
+            told = "; ".join(
+                f"{year}: {item[year].printed}{_in_unit(item[year].value, printed, question)}"
+                for year in years
+            )
+            unit = f" (in {printed}s)" if printed else ""
+            yield name, f"{name}: {one.label} [{one.passage}]: {told}{unit}"
+
+
+def _unit(text: str) -> str:
+    """Returns the unit that a page prints its amounts in, if it is one."""
+    units = {unit.lower() for unit in _PRINTED_IN.findall(text)}
+    return units.pop() if len(units) == 1 else ""
+
+
+def _in_unit(value: float, printed: str, question: str) -> str:
+    """Returns an amount in the unit that the question asks for, where that is another one."""
+    wanted = _ASKED_IN.search(question)
+    unit = wanted[1].lower() if wanted else ""
+    if not printed or not unit or unit == printed:
+        return ""
+    return f" = {value * _UNITS[printed] / _UNITS[unit]:,.3f} {unit}"
 
 
 def _years(question: str) -> list[int]:
@@ -173,17 +229,17 @@ def _item(name: str, rows: list[tuple[int, FigureRow]]) -> _Years:
         if fitting:
             number, row = max(fitting, key=lambda entry: len(entry[1].years))
             return {
-                year: _amount(name, value, printed, number)
+                year: _amount(name, value, printed, number, row.label)
                 for year, value, printed in zip(row.years, row.values, row.printed, strict=True)
                 if value is not None
             }
     return {}
 
 
-def _amount(name: str, value: float, printed: str, passage: int) -> _Amount:
+def _amount(name: str, value: float, printed: str, passage: int, label: str) -> _Amount:
     if name in COSTS:
-        return _Amount(abs(value), printed.strip("$€£¥ ()（）-–"), passage)
-    return _Amount(value, printed.strip("$€£¥ "), passage)
+        return _Amount(abs(value), printed.strip("$€£¥ ()（）-–"), passage, label)
+    return _Amount(value, printed.strip("$€£¥ "), passage, label)
 
 
 def _label(row: FigureRow) -> str:

@@ -21,6 +21,7 @@ from qwenbelt.tools.documents.stated_lines import (
     SHORT,
     Printed,
     StatedFigure,
+    bare_numbers,
     is_telling,
     lines_that_differ,
     printed_numbers,
@@ -296,11 +297,11 @@ def _heads(rows: Sequence[Sequence[str]]) -> dict[int, str]:
 
 def _line_with(text: str, row: Sequence[str]) -> str:
     """Returns the line of a page that shows a row's numbers and one of its names, or ""."""
-    numbers = [number.text for number in _numbers_of(row).values()]
+    numbers = {bare for cell in row if printed_numbers(cell) for bare in bare_numbers(cell)}
     names = [cell[:30] for cell in _labels_of(row) or row[:1]]
     for line in text.split("\n"):
         plain = " ".join(line.split())
-        if any(name in plain for name in names) and all(n in plain for n in numbers):
+        if any(name in plain for name in names) and numbers.issubset(bare_numbers(plain)):
             return line.strip()
     return ""
 

@@ -161,6 +161,8 @@ class _Checker:
                 return GroundingCheck(claim.text, page.page, OK, text)
             else:
                 worst = worst or WRONG_ROW
+        if worst == WRONG_ROW and _holds(sorted(self._computed), value, step):
+            worst = ""  # it was computed, and stands in some other row by chance
         if worst:
             return GroundingCheck(claim.text, pages[0].page, worst, text)
         if self._is_computed(value, step, claim, pages):

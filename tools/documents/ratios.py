@@ -63,6 +63,34 @@ ROWS = {
 }
 
 
+# what a question calls a row
+NAMES = {
+    name: re.compile(rf"(?<![A-Za-z0-9-])(?:{words})", re.I)
+    for name, words in {
+        "revenue": r"(?:total |net )?(?:revenues?|sales)\b(?! growth)|营业收入|营收",
+        "cost of sales": r"cogs\b|costs? of (?:goods|products?|revenues?|sales)\b|营业成本",
+        "gross profit": r"gross profit\b|毛利润|毛利(?!率)",
+        "operating income": r"operating (?:income|profit)\b(?! margin)|营业利润(?!率)",
+        "net income": r"net (?:income|earnings|profit)\b(?! margin)|净利润(?!率)",
+        "depreciation and amortization": r"d&a\b|depreciation\b",
+        "operating cash flow": r"operating cash ?flows?|cash ?flows? from operati\w+|经营\w*现金流",
+        "capital expenditures": r"cap(?:ital )?ex(?:penditures?|penses?)?\b|capital spending|"
+        r"资本(?:性)?支出",
+        "current assets": r"total current assets|流动资产",
+        "current liabilities": r"total current liabilities|流动负债",
+        "inventories": r"inventor(?:y|ies)\b(?! turnover)|存货(?!周转)",
+        "total assets": r"total assets|总资产(?!收益|周转)|资产总[计额]",
+        "total liabilities": r"total liabilities|负债合计|总负债",
+        "equity": r"total (?:\S+ )?equity|(?:share|stock)holders['’]? equity|净资产(?!收益)",
+        "fixed assets": r"pp&?n?e\b|property,? plant|net fixed assets|固定资产(?!周转)",
+        "receivables": r"accounts receivables?|应收账款",
+        "payables": r"accounts payables?|应付账款",
+        "income before tax": r"(?:income|profit|earnings) before (?:income )?tax\w*|"
+        r"pre-?tax income|利润总额",
+        "dividends": r"dividends paid|cash dividends",
+        "interest expense": r"interest expense|利息费用",
+    }.items()
+}
 # the rows by their statement
 INCOME = (
     *("revenue", "cost of sales", "gross profit", "operating income", "net income"),

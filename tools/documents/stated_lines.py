@@ -157,6 +157,11 @@ _SCALES = {"thousand": 3, "k": 3, "million": 6, "m": 6, "mn": 6, "billion": 9, "
 _CJK_SCALES = {"百": 2, "千": 3, "万": 4, "亿": 8}
 
 
+def bare_numbers(text: str) -> list[str]:
+    """Returns the numbers of a text without signs and units."""
+    return _NUMBER.findall(text)
+
+
 def printed_numbers(cell: str) -> list[Printed]:
     """Returns the numbers of a cell that holds nothing but numbers and their units."""
     text = cell.strip()

@@ -1,7 +1,8 @@
 """MCP Apps: pages of a server that a chat may show beside a result (`io.modelcontextprotocol/ui`).
 
 A page is kept as a JSON file in the conversation's folder, which nothing but our chat opens: there
-it gets a sandboxed frame. Off unless the server's entry says `"apps": true`; texts stay whole.
+it gets a sandboxed frame (`apps/gui/panes/app_frames.py`). Off unless the server's entry says
+`"apps": true`; texts stay whole.
 """
 
 from __future__ import annotations
@@ -21,16 +22,6 @@ EXTENSION = "io.modelcontextprotocol/ui"
 MIME_TYPE = "text/html;profile=mcp-app"
 ENDING = ".mcp-app.json"
 _MOST_BYTES = 2 * 1024 * 1024
-# nothing is fetched, nothing sent, no page of elsewhere is framed; before all that the server says
-_FENCE = (
-    '<!doctype html><meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-    "script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
-    "media-src data: blob:; form-action 'none'; base-uri 'none'; frame-src 'none'; "
-    "worker-src 'none'; object-src 'none'; webrtc 'block'\">"
-    '<meta http-equiv="x-dns-prefetch-control" content="off">'
-    "<script>for (const name of ['RTCPeerConnection', 'webkitRTCPeerConnection', 'WebTransport'])"
-    " delete window[name];</script>"
-)
 
 
 def app_of(entry: Tool) -> str:
@@ -48,14 +39,14 @@ def is_for_apps_only(entry: Tool) -> bool:
 
 
 async def page_of(client: Client, uri: str) -> str:
-    """Returns a page behind its fence; "" if there is none, or it is too large."""
+    """Returns a page; "" if there is none, or it is too large."""
     found = await client.read_resource(uri)
     for content in found.contents:
         kind = (content.mime_type or "").replace(" ", "").lower()
         if isinstance(content, TextResourceContents) and kind == MIME_TYPE:
             if len(content.text.encode("utf-8", "replace")) > _MOST_BYTES:
                 return ""
-            return _FENCE + content.text
+            return content.text
     return ""
 
 

@@ -29,7 +29,10 @@ class TypedVariable(NamedTuple):
 
     def written(self, value: str) -> str:
         """Returns the URI so far with a value in this variable's place."""
-        return self.before + quote(value, safe=_RESERVED if self.whole else "")
+        safe = _RESERVED if self.whole else ""
+        # some servers give values as they stand in a URI
+        encoded = quote(unquote(value), safe=safe) == value
+        return self.before + (value if encoded else quote(value, safe=safe))
 
 
 def typed_variable(template: str, written: str) -> TypedVariable | None:

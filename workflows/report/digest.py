@@ -78,10 +78,15 @@ def digest(report: ReportDocument) -> ReportDigest:
 
 
 def _not_told(sentences: Sequence[list[Node]], report: ReportDocument) -> list[list[Node]]:
-    """Returns sentences without those that say what the comparison of the documents says."""
+    """Returns sentences without those on what the comparison of the documents tells already."""
     known = [[place.text for place in one.places] for one in report.disagreements]
-    texts = [(sentence, plain_text(list(sentence))) for sentence in sentences]
-    return [s for s, text in texts if not any(all(t in text for t in both) for both in known)]
+    cited = [set(_cited(sentence)) for sentence in report.differing]
+    return [
+        sentence
+        for sentence in sentences
+        if not any(both <= set(_cited(sentence)) for both in cited)
+        and not any(all(t in plain_text(list(sentence)) for t in both) for both in known)
+    ]
 
 
 def sources(sentence: Sequence[Node], report: ReportDocument) -> list[ReportCitation]:

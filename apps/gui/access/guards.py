@@ -42,15 +42,15 @@ _LOGIN_BODY = 8 * 1024
 _LOGIN_PATIENCE = 10.0
 _LARGEST_UPLOAD = 1024 * 1024 * 1024  # several files; each has its own limit
 _LARGEST_BODY = 8 * 1024 * 1024  # of a request that uploads nothing
-_POLICY = (
+PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
     "style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
-    "frame-src 'none'; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "frame-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
 _HEADERS = {
-    "content-security-policy": _POLICY,
+    "content-security-policy": PAGE_POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "x-frame-options": "DENY",

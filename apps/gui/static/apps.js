@@ -16,7 +16,7 @@
     if (!reply.ok || !frame.isConnected) return;
     const app = await reply.json();
     shown.set(frame.contentWindow, { box, frame, app, since: 0, count: 0 });
-    frame.srcdoc = app.html;
+    frame.src = box.dataset.app.replace(/^\/qb\/file\//, "/qb/app/");  // with headers of its own
   }
   const tell = (one, message) =>
     one.frame.contentWindow?.postMessage({ jsonrpc: "2.0", ...message }, "*");

@@ -187,5 +187,53 @@ def test_parameters_are_found_wherever_a_declaration_holds_them(key: str) -> Non
     assert ToolIndex(functions).search("isbn", 1) == ["look"]
 
 
+OTHERS = [{"name": f"berth_{n}", "description": f"Tells of berth {n}."} for n in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("I need a cab", "order_ride"),
+        ("which film shall I watch", "movie_tips"),
+        ("how far is Rome from Oslo", "measure_distance"),
+        ("what are my dollars in euros", "currency.convert"),
+        ("erase the notes", "remove_note"),
+        ("明天上海的天气怎么样", "get_weather"),
+        ("帮我预订酒店", "book_hotel"),
+        ("a thing in XL", "pick_size"),  # by a choice of a parameter
+    ],
+)
+def test_a_question_may_use_other_words_than_the_tool(query: str, name: str) -> None:
+    size = {"type": "object", "properties": {"size": {"enum": ["S", "XL"]}}}
+    functions = [
+        {"name": "order_ride", "description": "Orders one."},
+        {"name": "movie_tips", "description": "Gives tips."},
+        {"name": "measure_distance", "description": "Measures."},
+        {"name": "remove_note", "description": "Takes one off the board."},
+        {"name": "get_weather", "description": "Forecast."},
+        {"name": "book_hotel", "description": "Takes a room."},
+        {"name": "pick_size", "description": "Picks one.", "parameters": size},
+        FUNCTIONS[0],
+    ]
+    assert ToolIndex([*OTHERS, *functions]).search(query, 1) == [name]
+
+
+def test_a_questions_own_words_count_more_than_what_they_stand_for() -> None:
+    functions = [
+        {"name": "movie_tips", "description": "Tips for movies."},
+        {"name": "film_tips", "description": "Tips for films."},
+    ]
+    assert ToolIndex([*OTHERS, *functions]).search("film tips", 2) == ["film_tips", "movie_tips"]
+    assert ToolIndex([*OTHERS, *functions]).search("movie tips", 1) == ["movie_tips"]
+
+
+def test_words_side_by_side_count_more_than_apart() -> None:
+    functions = [
+        {"name": "one_x", "description": "Board, long, game."},
+        {"name": "two_x", "description": "Long board game."},
+    ]
+    assert ToolIndex([*OTHERS, *functions]).search("board game", 1) == ["two_x"]
+
+
 def test_an_index_of_nothing_finds_nothing() -> None:
     assert ToolIndex([]).search("anything. at all, really? yes") == []
