@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pdfplumber
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pdfplumber.table import edges_to_intersections, intersections_to_cells
@@ -47,6 +50,23 @@ def test_neighbouring_cells_of_a_narrow_table_stay_apart(make_pdf) -> None:
     assert page.tables[0].rows == values
     with pdfplumber.open(path) as oracle:
         assert oracle.pages[0].extract_tables() == [values]
+
+
+@pytest.mark.parametrize(("matrix", "x", "y"), [("0 1 -1 0", 17, -62), ("0 -1 1 0", 9, -6)])
+def test_headings_that_stand_on_their_side_are_in_their_cells(
+    make_pdf: Any, matrix: str, x: int, y: int
+) -> None:
+    parts = [ruled_grid(72, 700, [60.0, 26.0, 26.0], [70.0, 20.0, 20.0])]
+    for c, words in enumerate(["North total", "South total"]):
+        at = f"{72 + 60 + 26 * c + x} {700 + y}"
+        parts.append(f"BT /F1 10 Tf {matrix} {at} Tm ({words}) Tj ET")
+    for r, row in enumerate([["2022", "12", "98"], ["2023", "13", "99"]]):
+        parts += [text([75, 135, 161][c], 616 - 20 * r, v) for c, v in enumerate(row)]
+    parts.append("BT /F1 10 Tf 0 1 -1 0 40 300 Tm (A margin's words) Tj ET")
+    (page,) = read_pages(make_pdf("turned.pdf", ["\n".join(parts)]))
+    assert page.tables[0].rows[0] == ["", "North total", "South total"]
+    assert page.text.count("North") == 1
+    assert page.text.rstrip().endswith("A margin's words")
 
 
 def test_ruled_tables_side_by_side_are_both_found(make_pdf) -> None:
