@@ -63,4 +63,4 @@ def test_each_oddity_is_one_line(
         mcp_tools({"mcpServers": {"c": {"url": f"{url}/greets-html", "type": "streamable-http"}}})
     with urllib.request.urlopen(f"{url}/reached") as reply:
         assert json.load(reply) == [], "no redirect was followed"
-    assert "Traceback" not in caplog.text
+    assert "Failed to validate notification" not in caplog.text, "one for each of the flood"
