@@ -172,4 +172,11 @@ def loaded_hook(hook: Any) -> Any:
                 f"hooks: {hook!r} cannot be loaded ({one_line(error)}).",
                 fix="Give the name as module:name.",
             ) from error
-    return hook() if isinstance(hook, type) else hook
+    hook = hook() if isinstance(hook, type) else hook
+    methods = [name for name in vars(Hook) if not name.startswith("_")]
+    if not any(callable(getattr(hook, name, None)) for name in methods):
+        raise ConfigError(
+            f"hooks: {hook!r} is no hook; it has none of its methods.",
+            fix=f"A hook has one or more of: {', '.join(methods)}.",
+        )
+    return hook

@@ -54,6 +54,8 @@ CHECKS: list[Check] = []
 _MCP_FILE = "mcp.json"  # where `qwenbelt mcp add` writes
 EXTRAS = {  # what each is for
     "gui": "the chat in the browser",
+    "charts": "charts to move and filter, diagrams in Mermaid",
+    "oidc": "login to the chat at an OpenID provider",
     "local": "a small model inside this process",
     "ocr": "text in scanned pages and pictures",
     "fonts": "bold Chinese in reports",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qwenbelt.apps.export import message_text
+from qwenbelt.apps.gui.drawing.code_html import diagram_drawer
 from qwenbelt.apps.gui.drawing.safe_html import RenderContext, markdown_html
 from qwenbelt.apps.gui.drawing.turn_view import TurnView
 from qwenbelt.apps.gui.panes.lanes_html import lanes_html
@@ -52,7 +53,9 @@ def trace_page(
     Raises:
         KeyError, TypeError, ValueError: an event is not as events are.
     """
-    around = RenderContext(language, lambda name: _picture_data_url(folder, name))
+    around = RenderContext(
+        language, lambda name: _picture_data_url(folder, name), diagram=diagram_drawer()
+    )
     gui, own = files("qwenbelt.apps.gui"), files("qwenbelt.apps")
     style = gui.joinpath("static/chat.css").read_text(encoding="utf-8")
     # the chat is dark by a class that a script sets; here the reader's setting decides

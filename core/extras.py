@@ -13,6 +13,8 @@ from qwenbelt.core.errors import ConfigError
 # the modules of our own code's imports, by extra
 MODULES: dict[str, tuple[str, ...]] = {
     "gui": ("gradio",),
+    "charts": ("vl_convert", "mmdr"),
+    "oidc": ("authlib",),
     "local": ("xllamacpp",),
     "ocr": ("rapidocr",),
     "fonts": ("manimgx_fonts_cjk",),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from qwenbelt.core.errors import one_line
 from qwenbelt.tools.base import Structured, Tool
 
+# models know these words from other harnesses' lists
+_OTHER_WORDS = {"pending": "open", "todo": "open", "in_progress": "doing", "completed": "done"}
 _MARKS = {"open": "[ ]", "doing": "[~]", "done": "[x]"}
 
 
@@ -17,6 +19,11 @@ class TodoItem(BaseModel):
 
     text: str = Field(description="The step, in a few words.", min_length=1)
     status: Literal["open", "doing", "done"] = "open"
+
+    @field_validator("status", mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        return _OTHER_WORDS.get(value, value) if isinstance(value, str) else value
 
 
 class TodoArguments(BaseModel):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.answers.question import user_message
 from qwenbelt.agents.answers.result import Result, result_of
+from qwenbelt.agents.answers.run_events import RunEvents
 from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
 from qwenbelt.agents.sessions.approvals import until_it_waits
-from qwenbelt.core.errors import AnswerInvalid
+from qwenbelt.core.errors import AnswerInvalid, InputError
 from qwenbelt.core.events import Done, ElicitationAsked, Event
 
 if TYPE_CHECKING:
@@ -70,15 +71,12 @@ class Asking:
         answer: Any = None,
         session: Any = None,
         **kwargs: Any,
-    ) -> Iterator[Event]:
-        """Yields the events of a run as they come; closing it ends the run."""
+    ) -> RunEvents:
+        """Returns the events of a run as they come; closing them ends the run."""
         form = None if answer is None else AnswerForm(answer)
         messages = conversation(question, files)
 
-        def make() -> Any:
-            return self._open(messages, form, session, kwargs)
-
-        yield from background_loop().iterate(make)
+        return RunEvents(lambda: self._open(messages, form, session, kwargs))
 
     async def _asked(
         self,
@@ -124,4 +122,8 @@ def conversation(
     """
     if isinstance(question, str):
         return [user_message(question, files)]
+    if not isinstance(question, Sequence) or isinstance(question, bytes):
+        raise InputError(
+            f"The question is a {type(question).__name__}.", fix="Give a text, or messages."
+        )
     return [as_dict(message) for message in question]

@@ -62,6 +62,8 @@ class AnswerForm:
             schema = dict(form)
             self._check = _check_of(schema)
         else:
+            if isinstance(form, (list, tuple)) and form:
+                form = Union[tuple(form)]  # noqa: UP007 - [A, B]: one of them
             try:
                 self._adapter = TypeAdapter(_checkable(form))
                 schema = self._adapter.json_schema()

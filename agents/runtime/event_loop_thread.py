@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from typing import Any, TypeVar
 
 from qwenbelt.core.processes.per_process import per_process
@@ -46,7 +46,7 @@ class BackgroundLoop:
         with self._elsewhere() as home:
             return asyncio.run_coroutine_threadsafe(coroutine, home.loop).result()
 
-    def iterate(self, make: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
+    def iterate(self, make: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
         """Yields what an async generator yields; closing this closes it, and stops its work."""
         for item in self.iterate_with_pauses(make, None):
             if item is not None:

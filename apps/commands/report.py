@@ -96,6 +96,9 @@ def _say(key: str, **values: object) -> str:
 @click.option("--language", type=click.Choice(["en", "zh"]), help="The question's by default.")
 @click.option("--template", metavar="FILE.typ", help="A Typst file of your own for the PDF.")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run model code without a sandbox.")
+@click.option(
+    "--durable", is_flag=True, help="Keep the run: the same command goes on where it was ended."
+)
 @click.option("--verify", metavar="DIR", help="Check the citations of a finished report instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def report(verify: str | None, as_json: bool, files: tuple[str, ...], **options: Any) -> None:
@@ -153,6 +156,7 @@ def _report(files: tuple[str, ...], as_json: bool, **options: Any) -> None:
             password=options["password"],
             template=options["template"],
             allow_unsandboxed=options["allow_unsandboxed"],
+            durable=options["durable"],
             max_seconds=options["max_seconds"],
             max_tokens=options["max_tokens"],
             listener=progress.event,

@@ -39,6 +39,28 @@ conversations:
     turns:
       - calls: [{look: {seconds: 30, word: first}}]
       - text: Never said.
+  - say: Write it out
+    turns:
+      - text: |
+          ## Result
+
+          Energy $E = mc^2$ costs $5 here[^1], \\(x_1\\) there.
+
+          \\[ \\frac{a}{b} \\]
+
+          | plant | electricity in megawatt hours | remark | more | and more |
+          |---|---:|---|---|---|
+          | Adalbertshausen | 120,000.5 | none | unremarkable | unremarkable |
+
+          - [x] read
+          - [ ] computed
+
+          ```python
+          def heat(mass):  # MJ
+              return mass * 29.3
+          ```
+
+          [^1]: A note.
   - say: Send it
     turns:
       - calls: [{mail: {word: dear}}]

@@ -242,6 +242,32 @@ def test_a_failure_offers_what_helps(screen: Any) -> None:
     expect(screen.page.locator(".qb-version")).to_have_text("2/2", timeout=PATIENCE)
 
 
+@pytest.mark.parametrize("screen", [{"width": 390}], indirect=True)
+def test_a_written_out_answer_is_readable_on_a_phone(screen: Any) -> None:
+    screen.open()
+    screen.ask("Write it out")
+    screen.wait(".qb-footer")
+    formulas = screen.page.locator(".qb-text math")
+    expect(formulas).to_have_count(3)
+    heights = formulas.evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    assert heights[2] > 1.5 * heights[0] > 0, "the fraction is as low as a line"
+    expect(screen.page.locator(".qb-answer")).to_contain_text("costs $5 here")
+    head = screen.page.locator(".qb-table th").nth(1)
+    cell = screen.page.locator(".qb-table td").first
+    assert cell.bounding_box()["height"] < 60, "a word is broken by letters"
+    assert head.bounding_box()["width"] > 60
+    wide = "one => one.scrollWidth > one.clientWidth && one.clientWidth <= 390"
+    assert screen.page.locator(".qb-table").evaluate(wide), "the table does not scroll by itself"
+    assert screen.page.evaluate("document.documentElement.scrollWidth") <= 390
+    expect(screen.page.locator(".qb-task")).to_have_count(2)
+    colours = screen.page.locator(".qb-code code span").evaluate_all(
+        "all => [...new Set(all.map(one => getComputedStyle(one).color))]"
+    )
+    assert len(colours) >= 3
+    note = screen.page.locator(".qb-text a[href^='#']").first
+    assert screen.page.locator(note.get_attribute("href")).count() == 1
+
+
 def test_a_figure_is_shown_large(screen: Any) -> None:
     screen.open()
     screen.ask("Hello")

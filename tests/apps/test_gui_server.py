@@ -344,11 +344,30 @@ from qwenbelt.apps.gui.server import GuiOptions, LanguagePage, make_app
 made = []
 make = LanguagePage.make
 LanguagePage.make = lambda self: (made.append(self), make(self))[1]
-make_app(AgentChoice(), GuiOptions(workspace=Path({str(tmp_path)!r})))
+app = make_app(AgentChoice(), GuiOptions(workspace=Path({str(tmp_path)!r})))
 assert len(made) == 1, made
 heavy = [n for n in ("qwen_agent", "openai", "qwenbelt.agents.runtime.loop") if n in sys.modules]
 assert not heavy, heavy
 import gradio
 assert gradio.component_meta.create_or_modify_pyi() is None  # no stubs are written
+# threads that import agents at the same time fail: they are there before the first request
+import asyncio
+told = []
+async def receive():
+    await asyncio.sleep(0)
+    return {{"type": "lifespan.startup"}} if not told else await asyncio.Future()
+async def send(message):
+    told.append(message["type"])
+    if told[0] == "lifespan.startup.complete":
+        late = [n for n in ("qwen_agent", "qwenbelt.agents.fncall") if n not in sys.modules]
+        assert not late, late
+async def start():
+    serving = asyncio.ensure_future(app({{"type": "lifespan", "asgi": {{}}}}, receive, send))
+    while not told:
+        await asyncio.sleep(0.01)
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+asyncio.run(start())
+assert told[0] == "lifespan.startup.complete", told
 """
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -81,3 +81,10 @@ def test_the_page_has_one_panel_a_turn() -> None:
     assert "Plan <small>1/2</small>" in html
     assert '<li class="done"><span role="img" aria-label="done">✓</span> read the files' in html
     assert "&lt;b&gt;draw&lt;/b&gt;</li>" in html
+
+
+def test_words_of_other_lists_for_a_step_are_known() -> None:
+    items = [{"text": word, "status": word} for word in ("pending", "in_progress", "completed")]
+    assert str(TodoList().call({"items": items})) == (
+        "- [ ] pending\n- [~] in_progress\n- [x] completed"
+    )

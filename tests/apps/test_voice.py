@@ -182,8 +182,8 @@ def test_a_question_is_spoken_and_an_answer_read_aloud(screen: Any, endpoint: Sp
     path, body = endpoint.asked[-1]
     assert path == "/v1/audio/transcriptions"
     assert b"audio/webm" in body
-    aloud.click()
-    expect(aloud).to_have_attribute("aria-pressed", "true", timeout=PATIENCE)
+    with page.expect_response(lambda reply: "/qb/speak/" in reply.url, timeout=PATIENCE):
+        aloud.click()
     expect(aloud).not_to_have_attribute("aria-pressed", "true", timeout=PATIENCE)
     assert json.loads(endpoint.asked[-1][1])["input"] == "It went well in the end."
     expect(page.locator(".qb-toast")).to_have_count(0)

@@ -85,3 +85,13 @@ def test_rules_about_looks_alone_are_not_applied_and_those_that_hide_are() -> No
     )
     assert page.soup.get_text(" ").split()[-2:] == ["kept", "seen"]
     assert len(page.notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("media", "is_shown"),
+    [("print", True), ("speech, (max-width: 9px)", True), ("print, screen", False), ("", False)],
+)
+def test_sheets_for_other_media_hide_nothing(media: str, is_shown: bool) -> None:
+    sheet = f"<style media='{media}'>.z{{display:none}}</style>"
+    page = html_page(f"{sheet}<p>kept</p><p class=z>word</p>".encode())
+    assert ("word" in page.soup.body.get_text()) is is_shown  # type: ignore[union-attr]

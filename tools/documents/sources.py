@@ -7,7 +7,7 @@ A passage keeps its number for the whole run, whichever call brought it, so an a
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -33,11 +33,15 @@ class NumberedSource:
 
 
 class SourceBook:
-    """Gives passages their numbers; may be used from many threads."""
+    """Gives passages their numbers; may be used from many threads.
 
-    def __init__(self) -> None:
-        self._sources: list[NumberedSource] = []
-        self._numbers: dict[tuple[str, int, str], int] = {}
+    Args:
+        known: passages that have their numbers already, from 1.
+    """
+
+    def __init__(self, known: Iterable[NumberedSource] = ()) -> None:
+        self._sources = list(known)
+        self._numbers = {(s.path, s.page, s.text): s.number for s in self._sources}
         self._lock = threading.Lock()
 
     def number(self, *, file: str, path: str, page: int, text: str, quote: str = "") -> int:

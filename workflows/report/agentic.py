@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ class AgentSetup:
         max_tokens: tokens of the run, read and written, or None.
         findings: returns what others have found in the documents, its passages numbered in the
             book; it is given to the model with the question.
+        replies: the file in which the model's replies are kept, or None; those that are there are
+            not asked for again.
     """
 
     llm: Any
@@ -64,6 +67,7 @@ class AgentSetup:
     max_seconds: float | None = None
     max_tokens: int | None = None
     findings: Findings | None = None
+    replies: Path | None = None
 
 
 def agentic_report(
@@ -80,19 +84,16 @@ def agentic_report(
         EndpointError: the endpoint fails.
         QwenbeltError: the run ended without an answer.
     """
-    book = SourceBook()
     record = RunRecord()
     trace = TraceWriter()
     with tempfile.TemporaryDirectory(
         prefix="qwenbelt-report-", ignore_cleanup_errors=True
     ) as folder:
         work = Path(folder)
-        evidence, asked = _asked(documents, question, book, language)
-        if setup.findings is not None:
-            asked = f"{asked}\n\n{setup.findings(documents, book)}"
+        book, evidence, asked, llm = _begun(documents, question, setup, language)
         record.results.append(asked)
         record.computed += evidence.computed(question, book)
-        with _agent(documents, setup, book, work, language) as agent:
+        with _agent(documents, setup, llm, book, work, language) as agent:
 
             def ask(messages: list[dict[str, Any]]) -> tuple[ReportDocument, Gallery]:
                 with closing(_events(agent, messages, work, trace, language)) as events:
@@ -166,6 +167,34 @@ def _asked(
     return evidence, text
 
 
+def _begun(
+    documents: Documents, question: str, setup: AgentSetup, language: Language
+) -> tuple[SourceBook, Evidence, str, Any]:
+    """Returns the passages so far, the evidence, the first message, and the model.
+
+    Where replies are kept, passages have the numbers again that those replies cite; replies to
+    another message, such as one with other findings, are dropped.
+    """
+    from qwenbelt.agents.sessions.reply_log import ReplyLog, kept_replies
+
+    log = ReplyLog(setup.replies) if setup.replies is not None else None
+    known: dict[str, Any] = (log.kept or {}) if log is not None else {}
+    while True:
+        book = SourceBook(NumberedSource(**source) for source in known.get("sources", ()))
+        evidence, asked = _asked(documents, question, book, language)
+        if setup.findings is not None:
+            asked = f"{asked}\n\n{setup.findings(documents, book)}"
+        digest = hashlib.sha256(asked.encode("utf-8", "replace")).hexdigest()
+        if log is None:
+            return book, evidence, asked, _reading(setup.llm)
+        if not known or known.get("asked") == digest:
+            break
+        log.forget()
+        log, known = ReplyLog(log.path), {}
+    log.state = lambda: {"asked": digest, "sources": [asdict(source) for source in book]}
+    return book, evidence, asked, kept_replies(_reading(setup.llm), log)
+
+
 def _reading(llm: Any) -> Any:
     """Returns an llm dict with temperature 0 for reading, unless it sets another."""
     if not isinstance(llm, Mapping):
@@ -175,7 +204,12 @@ def _reading(llm: Any) -> Any:
 
 @contextmanager
 def _agent(
-    documents: Documents, setup: AgentSetup, book: SourceBook, work: Path, language: Language
+    documents: Documents,
+    setup: AgentSetup,
+    llm: Any,
+    book: SourceBook,
+    work: Path,
+    language: Language,
 ) -> Iterator[Any]:
     from qwenbelt.agents import Budget
     from qwenbelt.tools.code_interpreter.tool import CodeInterpreter
@@ -192,7 +226,7 @@ def _agent(
     try:
         yield agent_class(setup.kind)(
             function_list=tools,
-            llm=_reading(setup.llm),
+            llm=llm,
             system_message=system_prompt(language, can_compute=code is not None),
             name="report",
             files=[str(file.path) for file in documents.files],

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwenbelt.core.errors import InputError
+from qwenbelt.core.errors import InputError, QwenbeltError
 from qwenbelt.core.files import replacing_file
 from qwenbelt.core.language import Language
+from qwenbelt.tools.diagrams import drawn_diagram
 from qwenbelt.workflows.report.folder import FIGURES
 from qwenbelt.workflows.report.prose import Node, plain_text
 from qwenbelt.workflows.report.strings import say
 
 LARGEST_PIXELS = 60_000_000
+MOST_DIAGRAMS = 20
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Gallery:
         self._stage = stage
         self._language = language
         self.missing: list[str] = []
+        self._diagrams = 0
         self.published: dict[Path, str] = {}
 
     def place(self, blocks: list[Node]) -> list[Node]:
@@ -77,12 +80,40 @@ class Gallery:
         for block in blocks:
             if block["kind"] == "figure":
                 yield from self._known(block)
+            elif block["kind"] == "code" and block.get("language") == "mermaid":
+                yield self._diagram(block)
             elif block["kind"] == "list":
                 yield {**block, "items": [list(self._placed(item)) for item in block["items"]]}
             elif block["kind"] == "quote":
                 yield {**block, "blocks": list(self._placed(block["blocks"]))}
             else:
                 yield block
+
+    def _diagram(self, block: Node) -> Node:
+        """Returns a diagram in Mermaid as a figure; the block as it is where it is not drawn."""
+        self._diagrams += 1
+        try:
+            svg = drawn_diagram(block["text"]) if self._diagrams <= MOST_DIAGRAMS else ""
+        except QwenbeltError:  # not installed, or no diagram: its source is shown
+            svg = ""
+        if not svg:
+            return block
+        number = len(self.published) + 1
+        path = f"{FIGURES}/figure-{number}-diagram.svg"
+        with replacing_file(self._stage / path) as file:
+            file.write(svg.encode("utf-8"))
+        self.published[self._stage / path] = path
+        label = say("figure", self._language, n=number)
+        caption: list[Node] = []
+        return {
+            "kind": "figure",
+            "path": path,
+            "n": number,
+            "label": label,
+            "caption": caption,
+            "alt": label,
+            "source": block["text"],
+        }
 
     def _known(self, block: Node) -> Iterator[Node]:
         name = Path(str(block["name"]).replace("\\", "/")).name

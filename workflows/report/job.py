@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qwenbelt.agents.kinds import SearchingKind
-from qwenbelt.core.errors import InputError, NoEndpointError
+from qwenbelt.core.errors import EndpointError, InputError, NoEndpointError, QwenbeltError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language, detect_language
+from qwenbelt.core.settings import load_settings
 from qwenbelt.workflows.report.agentic import AgentSetup, Findings, agentic_report
 from qwenbelt.workflows.report.crops import with_crops
 from qwenbelt.workflows.report.document import ReportDocument
@@ -83,6 +87,8 @@ def report(
     max_seconds: float | None = None,
     max_tokens: int | None = None,
     findings: Findings | None = None,
+    durable: bool = False,
+    fresh: bool = False,
     listener: Callable[[Event], None] = lambda event: None,
     tell: Callable[[str, float | None], None] = lambda text, fraction: None,
 ) -> ReportResult:
@@ -108,6 +114,8 @@ def report(
         max_seconds: time of the run, after which the model has to answer.
         max_tokens: tokens of the run, read and written, after which it has to.
         findings: returns what others have found in the documents, see `AgentSetup`.
+        durable: keep the model's replies until the report is there: the same call goes on.
+        fresh: begin anew, whatever replies are kept.
         listener: is given every event of the run.
         tell: called with progress outside the run: a text, and the fraction done or None.
 
@@ -117,29 +125,70 @@ def report(
         ConfigError: the endpoint is not understood or lacks a key.
         QwenbeltError: the run ended without an answer.
     """
+    question = _one_question(question)
+    language = language or detect_language(question)
+    layout = read_template(template) if template is not None else None
+    chosen = None if extractive else _chosen_llm(llm, endpoint)
+    kept: Path | None = None
+    with staged(out) as stage, tempfile.TemporaryDirectory(prefix="qwenbelt-index-") as folder:
+        work = Path(folder)
+        documents = take_in(map(Path, files), folder=work, password=password, tell=tell)
+        if chosen is None:
+            made = extractive_report(documents, question, stage, work, language, tell)
+        else:
+            bounds = (model_calls, max_seconds, max_tokens)
+            if durable:
+                job = [question, language, agent, findings is not None, _model_of(chosen)]
+                kept = _kept_place(job, documents, fresh)
+            setup = AgentSetup(chosen, agent, scripted, allow_unsandboxed, *bounds, findings, kept)
+            with _dropped_without_answer(kept):
+                made = agentic_report(documents, question, stage, setup, language, listener)
+            if not made.grounded:
+                made = _without_answer(made, documents, stage, work, tell)
+        made.citations = with_crops(made.citations, made.files, stage, password)
+        write_report(made, stage, Path(out).expanduser(), template=layout)
+    if kept is not None:
+        kept.unlink(missing_ok=True)
+    return ReportResult(Path(out).expanduser(), made)
+
+
+@contextmanager
+def _dropped_without_answer(kept: Path | None) -> Iterator[None]:
+    """Removes replies that led to no answer: repeated, they would lead there again."""
+    try:
+        yield
+    except EndpointError:  # an outage, or the person's to mend
+        raise
+    except QwenbeltError:
+        if kept is not None:
+            kept.unlink(missing_ok=True)
+        raise
+
+
+def _one_question(question: str) -> str:
     question = " ".join(question.split())
     if not question:
         raise InputError("The question is empty.", fix="Say what the report should answer.")
     if len(question) > LONGEST_QUESTION:
         raise InputError(f"The question is over {LONGEST_QUESTION} characters.")
-    language = language or detect_language(question)
-    layout = read_template(template) if template is not None else None
-    chosen = None if extractive else _chosen_llm(llm, endpoint)
-    paths = [Path(file) for file in files]
-    with staged(out) as stage, tempfile.TemporaryDirectory(prefix="qwenbelt-index-") as folder:
-        work = Path(folder)
-        documents = take_in(paths, folder=work, password=password, tell=tell)
-        if chosen is None:
-            made = extractive_report(documents, question, stage, work, language, tell)
-        else:
-            bounds = (model_calls, max_seconds, max_tokens)
-            setup = AgentSetup(chosen, agent, scripted, allow_unsandboxed, *bounds, findings)
-            made = agentic_report(documents, question, stage, setup, language, listener)
-            if not made.grounded:
-                made = _without_answer(made, documents, stage, work, tell)
-        made.citations = with_crops(made.citations, made.files, stage, password)
-        write_report(made, stage, Path(out).expanduser(), template=layout)
-    return ReportResult(Path(out).expanduser(), made)
+    return question
+
+
+def _kept_place(job: list[Any], documents: Documents, fresh: bool) -> Path:
+    """Returns the file of the replies of a report about these files as they are now."""
+    paths = [file.path for file in documents.files]
+    stamps = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
+    digest = hashlib.sha256(json.dumps([job, stamps]).encode("utf-8", "replace")).hexdigest()
+    place = load_settings().workspace / "reports" / f"{digest[:24]}.jsonl"
+    if fresh:
+        place.unlink(missing_ok=True)
+    return place
+
+
+def _model_of(llm: Any) -> list[str]:
+    """Returns what names a model, without its key."""
+    known = llm if isinstance(llm, Mapping) else getattr(llm, "cfg", None) or {}
+    return [str(known.get(name) or "") for name in ("model", "model_server", "dialect")]
 
 
 def _without_answer(

@@ -159,7 +159,8 @@ class _Page:
 
     def _picture(self, path: str, alt: str) -> str:
         data = base64.b64encode((self._folder / path).read_bytes()).decode()
-        return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}">'
+        kind = "svg+xml" if path.endswith(".svg") else "png"
+        return f'<img src="data:image/{kind};base64,{data}" alt="{escape(alt)}">'
 
     # -- inline ---------------------------------------------------------------------------------
 

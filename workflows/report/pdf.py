@@ -17,6 +17,7 @@ from typing import Any
 
 from qwenbelt.core.errors import InputError, QwenbeltError, one_line
 from qwenbelt.core.limits import input_file
+from qwenbelt.tools.diagrams import svg_size
 from qwenbelt.tools.plot.fonts import page_fonts
 from qwenbelt.workflows.report.digest import KeyFigure, digest, sources
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportStep
@@ -243,11 +244,17 @@ def read_template(path: str | os.PathLike[str]) -> bytes:
     return data
 
 
-def _picture(node: Node, folder: Path) -> Node:
+def _picture_size(path: Path) -> tuple[float, float]:
+    if path.suffix == ".svg":  # a diagram
+        return svg_size(path.read_text(encoding="utf-8"))
     from PIL import Image
 
-    with Image.open(folder / node["path"]) as picture:
-        width, height = picture.size
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def _picture(node: Node, folder: Path) -> Node:
+    width, height = _picture_size(folder / node["path"])
     highest = PAGE_HEIGHT * LARGEST_PICTURE
     share = min(1.0, highest / (PAGE_WIDTH * height / width))
     return {

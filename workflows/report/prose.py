@@ -90,7 +90,8 @@ def _quote(node: SyntaxTreeNode) -> Iterator[Node]:
 
 
 def _code(node: SyntaxTreeNode) -> Iterator[Node]:
-    yield {"kind": "code", "text": node.content.rstrip("\n")}
+    made = {"kind": "code", "text": node.content.rstrip("\n")}
+    yield {**made, "language": "mermaid"} if node.info.strip().lower() == "mermaid" else made
 
 
 def _rule(node: SyntaxTreeNode) -> Iterator[Node]:

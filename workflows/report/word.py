@@ -166,6 +166,9 @@ class _WordWriter:
         self._made.add_paragraph()
 
     def _figure(self, block: Node) -> None:
+        if block["path"].endswith(".svg"):  # a diagram, for which Word has no place
+            self._made.add_paragraph(clean(block["source"])).style.font.name = LATIN
+            return
         self._picture(block["path"], 15.5, below=True)
         line = self._made.add_paragraph(style="Caption")
         line.add_run(clean(block["label"]) + " ")

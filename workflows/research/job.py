@@ -19,12 +19,13 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from qwenbelt.agents.sessions.reply_log import ReplyLog, can_be_kept, kept_replies
 from qwenbelt.core.errors import AnswerInvalid, EndpointError, QwenbeltError, one_line
 from qwenbelt.core.events import Done, Event
 from qwenbelt.core.files import write_text
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.core.settings import load_settings
-from qwenbelt.tools.documents.sources import SourceBook
+from qwenbelt.tools.documents.sources import NumberedSource, SourceBook
 from qwenbelt.workflows.report.inputs import Documents
 from qwenbelt.workflows.report.job import ReportResult, report
 from qwenbelt.workflows.research.prompts import FOUND, NOT_FOUND, PLANNER, SEARCHER
@@ -71,9 +72,16 @@ class ResearchState:
         known = {"questions": self.questions, "findings": self.findings}
         write_text(self.path, json.dumps(known, ensure_ascii=False))
 
+    def replies(self, question: str) -> ReplyLog:
+        """Returns the replies of a searcher that is not done."""
+        digest = hashlib.sha256(question.encode("utf-8", "replace")).hexdigest()[:12]
+        return ReplyLog(self.path.with_name(f"{self.path.stem}-{digest}.jsonl"))
+
     def forget(self) -> None:
         """Removes it."""
         self.path.unlink(missing_ok=True)
+        for replies in self.path.parent.glob(f"{self.path.stem}-*.jsonl"):
+            replies.unlink(missing_ok=True)
 
 
 def research(
@@ -131,7 +139,8 @@ def research(
         readable = [file.path for file in documents.files]
         state = ResearchState.of(question, readable)
         kept.append(state)
-        if fresh:
+        if fresh and len(kept) == 1:
+            state.forget()
             state.questions, state.findings = [], {}
         team = _Team(documents, llm, spoken, state, listener, tell)
         team.plan(question, min(max(questions, 1), MOST_QUESTIONS))
@@ -148,6 +157,8 @@ def research(
         password=password,
         scripted=scripted,
         findings=findings,
+        durable=can_be_kept(llm),
+        fresh=fresh,
         listener=listener,
         tell=tell,
     )
@@ -184,6 +195,9 @@ class _Team:
 
         if self._state.questions:
             return
+        if most == 1:
+            self._state.questions = [question]
+            return
         said = PLANNER[self._language].format(most=most, names=self._names)
         planner = FnCallAgent(llm=self._llm, system_message=said, name="planner")
         try:
@@ -215,12 +229,14 @@ class _Team:
         from qwenbelt.agents import FnCallAgent
         from qwenbelt.tools.documents.tool import DocumentSearch, ReadDocument
 
-        book = SourceBook()
+        log = self._state.replies(question)
+        book = SourceBook(NumberedSource(**source) for source in log.kept or ())
+        log.state = lambda: [asdict(source) for source in book]
         documents = self._documents
         where = {"index": str(documents.index), "password": documents.password, "sources": book}
         agent = FnCallAgent(
             [DocumentSearch(where), ReadDocument(where)],
-            llm=self._llm,
+            llm=kept_replies(self._llm, log) if can_be_kept(self._llm) else self._llm,
             system_message=SEARCHER[self._language].format(names=self._names),
             name="searcher",
             files=[str(file.path) for file in documents.files],
@@ -237,12 +253,14 @@ class _Team:
             return
         if done is None or not done.text.strip():
             why = one_line((done.detail or done.reason) if done else "?")
+            log.forget()  # the same replies would end there again
             self._failed[question] = EndpointError(f"A searcher ended without an answer ({why}).")
             return
         sources = {str(source.number): asdict(source) for source in book}
         self._state.findings[question] = {"text": done.text, "sources": sources}
         async with self._keeping:  # searchers that end together write one file
             await asyncio.to_thread(self._state.keep)
+        log.forget()
         count = len(self._state.findings)
         self._tell(one_line(question, 80), count / len(self._state.questions))
 

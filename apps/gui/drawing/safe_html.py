@@ -51,6 +51,7 @@ class RenderContext:
             it is given the number and the words before it.
         prefix: begins the ids of the text's footnotes.
         tool_html: returns a tool's name as cards show it.
+        diagram: draws Mermaid at once, for a page that runs no script; None leaves the source.
         level: of the heading before the text; none of its own may be more than one deeper.
     """
 
@@ -60,6 +61,7 @@ class RenderContext:
     passage: Callable[[int, str], tuple[str, int] | None] = lambda number, words: None
     prefix: str = "qb"
     level: int = 0
+    diagram: Callable[[str], str | None] = lambda source: None
     tool_html: Callable[[str], str] = lambda name: f"<b>{escape(name)}</b>"
 
 
@@ -104,7 +106,8 @@ class _Renderer(RendererHTML):
     def fence(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         token = tokens[idx]
         language = token.info.split()[0] if token.info.split() else ""
-        return code_block(token.content, language, env["around"].language)
+        around: RenderContext = env["around"]
+        return code_block(token.content, language, around.language, draw=around.diagram)
 
     def code_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         return code_block(tokens[idx].content, "", env["around"].language)

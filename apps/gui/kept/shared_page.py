@@ -9,6 +9,7 @@ from html import escape
 from importlib.resources import files
 
 from qwenbelt.apps.gui.chat_session import ChatSession
+from qwenbelt.apps.gui.drawing.code_html import diagram_drawer
 from qwenbelt.apps.gui.drawing.safe_html import RenderContext
 from qwenbelt.apps.gui.drawing.turn_html import answers_of, article_html, article_id
 from qwenbelt.apps.gui.drawing.turn_view import TurnView
@@ -37,7 +38,9 @@ def shared_page(session: ChatSession, language: str) -> str:
     path = session.path()
     if not path:
         raise PageError("nothing_said")
-    around = RenderContext(language, lambda name: _data_url(session, name))
+    around = RenderContext(
+        language, lambda name: _data_url(session, name), diagram=diagram_drawer()
+    )
     parts = []
     for turn in path:
         answers = {}

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from qwenbelt.apps.diagrams import DiagramRenderer
 from qwenbelt.apps.gui.access.bodies import json_body
 from qwenbelt.apps.gui.access.guards import language_of
 from qwenbelt.apps.gui.chat_session import ChatSession
@@ -20,6 +19,7 @@ from qwenbelt.apps.gui.strings import PageError, explain_on_page
 from qwenbelt.core.errors import QwenbeltError
 from qwenbelt.core.files import replacing_file
 from qwenbelt.core.jsons import loads_bounded
+from qwenbelt.tools.diagrams import DiagramRenderer
 
 SPEC_ENDING = ".vl.json"  # of `tools.plot.vega`, which is not loaded for it
 _MOST_BYTES = 16 * 1024 * 1024

@@ -311,7 +311,7 @@
     const links = Object.entries(forms).map(([form, text]) =>
       make("a", { href: `/qb/export/${state.session}/${form}`, textContent: text, download: "" }));
     links.push(make("a", { href: "/qb/ratings.jsonl", textContent: words.export_ratings, download: "" }));
-    const menu = make("div", { id: "qb-export-menu" }, ...links);
+    const menu = make("section", { id: "qb-export-menu", ariaLabel: words.export }, ...links);
     menu.onclick = (event) => { event.preventDefault(); menu.remove(); download(event.target.href); };
     document.body.append(menu);
     beside(menu, $("qb-export"));

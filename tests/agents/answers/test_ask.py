@@ -31,6 +31,11 @@ class Fruit(BaseModel):
     price: float
 
 
+@dataclass
+class Spot:
+    x: int
+
+
 class Figure(BaseModel):
     name: str
     strength: Cited[float]
@@ -268,3 +273,42 @@ def test_what_fits_the_bounds_fits_the_schema(text: str, numbers: list[int], cut
     endless = {**value, "name": "x" * 500, "counts": [1]}
     assert jsonschema.Draft202012Validator(schema).is_valid(endless)
     assert not jsonschema.Draft202012Validator(bounded).is_valid(endless)
+
+
+def test_the_events_of_a_run_can_be_answered_and_end_in_its_result() -> None:
+    """For scripts without a loop: approve, say more, cancel, and the result at the end."""
+    paid: list[int] = []
+
+    def pay(amount: int) -> str:
+        """Pays.
+
+        Args:
+            amount: how much.
+        """
+        paid.append(amount)
+        return "Paid."
+
+    scenario = Scenario().turn(calls=[("pay", {"amount": 3})]).answer("Done.")
+    with ScriptedServer(scenario, plays=None, strict=False) as server:
+        agent = FnCallAgent([pay], llm=server.llm, approve={"ask": ["pay"]})
+        events = agent.events("Pay it.")
+        with pytest.raises(InputError, match="has not begun"):
+            events.send("And 2023?")
+        for event in events:
+            if event.kind == "approval_asked":
+                with pytest.raises(InputError, match="has not ended"):
+                    print(events.result)
+                events.send("And 2023?")
+                events.approve(event.call_id)
+        assert "And 2023?" in str(server.requests[-1].request.body)
+    assert (events.result.text, events.result.reason, paid) == ("Done.", "answer", [3])
+
+
+def test_one_of_several_forms_as_a_list_and_what_is_no_question() -> None:
+    scenario = Scenario().answer('{"x": 1}')
+    with ScriptedServer(scenario, plays=None, strict=False) as server:
+        agent = FnCallAgent(llm=server.llm)
+        assert agent.ask("Where?", answer=[Fruit, Spot]).value == Spot(1)
+        for question in (None, 3, b"text"):
+            with pytest.raises(InputError, match="The question is a"):
+                agent.ask(question)  # type: ignore[arg-type]

@@ -150,6 +150,8 @@ def test_a_guard_that_breaks_ends_the_run(served: Any) -> None:
     with pytest.raises(RuntimeError, match="no rules loaded"):
         agent.ask("Note it.")
     assert not served.asked
+    with pytest.raises(ConfigError, match="is no hook; it has none of its methods"):
+        served(two_turns(), hooks=[object()], plays=None)
     with pytest.raises(ConfigError, match="cannot be loaded"):
         served(two_turns(), hooks=["no.such.module:Hook"], plays=None)
 

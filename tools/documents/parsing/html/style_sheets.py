@@ -24,6 +24,7 @@ _AT = re.compile(r"@(?!media\b)[\w-]+[^{};]*(?:;|\{(?:[^{}]|\{[^{}]*\})*\})", re
 _PRINT = re.compile(
     r"@media[^{]*\b(?:print|width|orientation)\b[^{]*\{(?:[^{}]|\{[^{}]*\})*\}", re.I
 )
+_ELSEWHERE = re.compile(r"\b(?:print|speech|width|orientation)\b|^\s*not\s+(?:all|screen)", re.I)
 _WANTED = re.compile(
     r"display|visibility|opacity|font-size|text-indent|clip|position|left|top|right|bottom"
     r"|transform|color|background|(?:max-)?(?:width|height)|overflow|content-visibility"
@@ -83,9 +84,16 @@ class SheetReader:
 
 def _rules_of(tags: list[Tag]) -> str:
     """Returns the rules of a page that hold for a screen, without those that make conditions."""
-    text = "\n".join([str(tag.string or "") for tag in tags if tag.name == "style"])
+    sheets = [tag for tag in tags if tag.name == "style" and _is_for_screens(tag)]
+    text = "\n".join([str(tag.string or "") for tag in sheets])
     text = _COMMENT.sub("", text)
     return _AT.sub("", _PRINT.sub("", text)) if "@" in text else text
+
+
+def _is_for_screens(sheet: Tag) -> bool:
+    """Returns whether a sheet is for a screen of any size; print alone hides what screens show."""
+    media = str(sheet.attrs.get("media") or "all")
+    return any(not _ELSEWHERE.search(part) for part in media.split(","))
 
 
 def _that_matter(text: str, tags: list[Tag], selectors: Selectors) -> list[tuple[list[str], Style]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ _HYPHENS = (0x02, 0xFFFE)  # pdfium's marks for a hyphen that it found at a line
 _JOINED_HYPHEN = re.compile("(?<=[a-z])[\ufffe\x02](?=[a-z])")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\ufeff\ufffe\uffff]")
+
+
+MAX_TURNED_HEADING = 60  # characters; longer lines are a page's text that was turned
 
 
 @dataclass(slots=True)
@@ -93,6 +96,31 @@ class Frame:
         if self.turn == 3:
             return Box(top, self.height - x1, bottom, self.height - x0)
         return box
+
+
+def taken_into(cells: Sequence[Box], frame: Frame, fragments: list[Fragment]) -> list[Fragment]:
+    """Takes out those of a turned frame's fragments that stand in cells, and returns them upright.
+
+    Headings of narrow columns are turned; they belong to their cells, not behind the table.
+    """
+    found: list[Fragment] = []
+    for fragment in list(fragments):
+        box = frame.on_page(Box(fragment.x0, fragment.top, fragment.x1, fragment.bottom))
+        is_short = len(fragment.text) <= MAX_TURNED_HEADING
+        if is_short and any(_is_inside(box, cell) for cell in cells):
+            fragments.remove(fragment)
+            moved = replace(fragment, x0=box.x0, top=box.top, x1=box.x1, bottom=box.bottom)
+            found.append(moved)
+    return found
+
+
+def _is_inside(box: Box, cell: Box) -> bool:
+    return (
+        cell.x0 - 1 <= box.x0
+        and box.x1 <= cell.x1 + 1
+        and cell.top - 1 <= box.top
+        and box.bottom <= cell.bottom + 1
+    )
 
 
 def split_by_direction(

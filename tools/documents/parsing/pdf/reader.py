@@ -17,16 +17,19 @@ from qwenbelt.tools.documents.parsing.pdf import pdfium
 from qwenbelt.tools.documents.parsing.pdf.aligned_tables import aligned_tables
 from qwenbelt.tools.documents.parsing.pdf.doubled_text import without_doubles
 from qwenbelt.tools.documents.parsing.pdf.fragments import (
+    Fragment,
+    Frame,
     clean,
     fragments_of,
     split_by_direction,
+    taken_into,
     without_marks,
 )
 from qwenbelt.tools.documents.parsing.pdf.headings import find_headings
 from qwenbelt.tools.documents.parsing.pdf.hidden_text import hidden_characters, hidden_note
 from qwenbelt.tools.documents.parsing.pdf.page_layers import document_layers, page_layers
 from qwenbelt.tools.documents.parsing.pdf.page_text import PageText, compose, table_cells
-from qwenbelt.tools.documents.parsing.pdf.ruled_tables import find_grids
+from qwenbelt.tools.documents.parsing.pdf.ruled_tables import Grid, find_grids
 from qwenbelt.tools.documents.parsing.pdf.scanned import (
     beside,
     note,
@@ -157,7 +160,7 @@ def _plain(source: Any, number: int) -> Page:
 def _lay_out(source: Any, number: int, *, tables: bool, pictures: bool = False) -> Page:
     placement = pdfium.Placement(source)
     page = Page(number, placement.width, placement.height)
-    turned: list[tuple[Any, pdfium.Characters]] = []
+    turned: list[tuple[Frame, list[Fragment]]] = []
     with pdfium.page_characters(source, placement) as characters:
         if not source.get_rotation():
             characters.all.boxes = with_script_glyphs(characters)
@@ -175,10 +178,7 @@ def _lay_out(source: Any, number: int, *, tables: bool, pictures: bool = False) 
         elif seen and seen.fragments and fault != "beside":
             written = compose(page, seen.fragments, [] if seen.frame.turn else grids)
         else:
-            (_, upright), *turned = split_by_direction(visible, page.width, page.height)
-            fragments = fragments_of(upright)
-            cells = table_cells(grids, fragments) if grids else []
-            fragments = fragments_of(upright, cells) if cells else fragments
+            fragments, turned = _typed(page, visible, grids)
             written = compose(
                 page,
                 beside(fragments, seen.fragments if seen and not seen.frame.turn else []),
@@ -189,13 +189,27 @@ def _lay_out(source: Any, number: int, *, tables: bool, pictures: bool = False) 
         page.tables = sorted(page.tables + aligned_tables(page, written), key=lambda t: t.start)
         page.headings = [h for h in page.headings if not _in_table(page, h.start)]
     for frame, part in turned:
-        _append(page, frame, fragments_of(part))
+        _append(page, frame, part)
     if seen and seen.fragments and fault != "beside":
         turned_back(page, seen.frame)
     elif written or not page.pictures:
         _check_loss(page, visible)
     _add_layers(page, source, placement)
     return page
+
+
+def _typed(
+    page: Page, visible: pdfium.Characters, grids: list[Grid]
+) -> tuple[list[Fragment], list[tuple[Frame, list[Fragment]]]]:
+    """Returns the upright fragments of a page, cut at the rules of its tables, and the others."""
+    (_, upright), *others = split_by_direction(visible, page.width, page.height)
+    turned = [(frame, fragments_of(part)) for frame, part in others]
+    fragments = fragments_of(upright)
+    cells = table_cells(grids, fragments) if grids else []
+    if cells:
+        fragments = fragments_of(upright, cells)
+        fragments += [f for frame, part in turned for f in taken_into(cells, frame, part)]
+    return fragments, turned
 
 
 def _visible(
@@ -246,6 +260,8 @@ def _in_table(page: Page, place: int) -> bool:
 
 def _append(page: Page, frame: Any, fragments: list[Any]) -> None:
     """Adds text that runs in another direction after the rest of the page."""
+    if not fragments:
+        return
     aside = Page(page.number)
     compose(aside, fragments, [])
     if page.text and not page.text.endswith("\n"):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib.util
+import re
+import subprocess
 import sys
 from collections import OrderedDict
 
@@ -17,6 +20,7 @@ _MOST_DRAWN = 2_000_000
 _SECONDS = 10.0
 _KEPT = 64
 _AT_ONCE = 2
+_SLOW = "it takes too long"
 # the renderer has limits of its own for large graphs; these hold where it has none
 _PROGRAM = """
 import sys
@@ -50,8 +54,7 @@ class DiagramRenderer:
             ConfigError: the renderer is not installed.
             InputError: the source is no diagram that can be drawn.
         """
-        if len(source) > MOST_SOURCE:
-            raise InputError(f"A diagram of {len(source)} characters is not drawn.")
+        _check(source)
         if source not in self._drawn:
             async with self._places:
                 self._drawn[source] = await _rendered(source)
@@ -60,11 +63,53 @@ class DiagramRenderer:
         return self._drawn[source]
 
 
-async def _rendered(source: str) -> str:
+@functools.lru_cache(maxsize=_KEPT)
+def drawn_diagram(source: str) -> str:
+    """Returns a diagram as SVG, for a page or report that is written by a thread.
+
+    Raises:
+        ConfigError: the renderer is not installed.
+        InputError: the source is no diagram that can be drawn.
+    """
+    _check(source)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _PROGRAM],
+            input=source.encode("utf-8", "replace"),
+            capture_output=True,
+            timeout=_SECONDS,
+            env=clean_environment(),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"The diagram cannot be drawn: {_SLOW}.") from error
+    return _told(done.returncode, done.stdout, done.stderr)
+
+
+def svg_size(svg: str) -> tuple[float, float]:
+    """Returns the width and height that an SVG is drawn in; 600 by 400 where it does not say."""
+    found = re.search(r'viewBox="[-\d.e]+[ ,]+[-\d.e]+[ ,]+([\d.e]+)[ ,]+([\d.e]+)"', svg[:4000])
+    width, height = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    return (width, height) if width > 0 and height > 0 else (600.0, 400.0)
+
+
+def _check(source: str) -> None:
+    if len(source) > MOST_SOURCE:
+        raise InputError(f"A diagram of {len(source)} characters is not drawn.")
     if importlib.util.find_spec("mmdr") is None:
         raise ConfigError(
             "Diagrams need a renderer of Mermaid.", fix='pip install "qwenbelt[charts]"'
         )
+
+
+def _told(status: int | None, told: bytes, wrong: bytes) -> str:
+    if status != 0 or not told or len(told) > _MOST_DRAWN:
+        reason = one_line(wrong.decode("utf-8", "replace"))[-200:] or _SLOW
+        raise InputError(f"The diagram cannot be drawn: {reason}.")
+    return told.decode("utf-8", "replace")
+
+
+async def _rendered(source: str) -> str:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-c", _PROGRAM),
         stdin=asyncio.subprocess.PIPE,
@@ -81,7 +126,4 @@ async def _rendered(source: str) -> str:
             process.kill()
             with anyio.CancelScope(shield=True):
                 await process.wait()
-    if process.returncode != 0 or not told or len(told) > _MOST_DRAWN:
-        reason = one_line(wrong.decode("utf-8", "replace"))[-200:] or "it takes too long"
-        raise InputError(f"The diagram cannot be drawn: {reason}.")
-    return told.decode("utf-8", "replace")
+    return _told(process.returncode, told, wrong)
