@@ -11,7 +11,7 @@ import asyncio
 import contextvars
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +166,7 @@ def _bound(response: httpx2.Response, attempt: Attempt | None) -> None:
         return
     pieces = response.aiter_bytes
 
-    async def bounded(chunk_size: int | None = None) -> AsyncIterator[bytes]:
+    async def bounded(chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
         size = 0
         async for piece in pieces(chunk_size):
             size += len(piece)
