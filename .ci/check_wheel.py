@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WHEEL_LIMIT = 2_650_000  # bytes; the demo's PDF and the code
+WHEEL_LIMIT = 2_900_000  # bytes; the demo's PDF and the code
 PLUGIN_TESTS = ("conftest.py", "test_plugin.py", "test_golden.py", "test_public.py")
 
 

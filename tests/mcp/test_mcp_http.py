@@ -54,6 +54,11 @@ def test_a_reply_of_several_megabytes(listening, tools_of) -> None:
     assert "bytes left out" in reply
 
 
+def test_a_run_gets_all_of_a_long_reply_and_keeps_what_it_shortens(listening, tools_of) -> None:
+    tools = tools_of(s={"url": listening("sdk_server.py", "http"), "type": "http"})
+    assert len(tools["s-big"].call({"size": 300_000}, context=ToolContext())) == 300_000
+
+
 def test_headers_are_sent(listening, tools_of, monkeypatch) -> None:
     monkeypatch.setenv("SERVICE_TOKEN", "abc-secret-value")
     headers = {"Authorization": "Bearer ${SERVICE_TOKEN}"}

@@ -30,7 +30,6 @@ from mcp_types import (
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Item, ItemKind
 from qwenbelt.core.files import write_bytes
-from qwenbelt.core.limits import shorten_text
 from qwenbelt.core.terminal import visible_text
 from qwenbelt.tools.mcp.strings import say
 
@@ -47,7 +46,7 @@ def _own_folder() -> Path:
 
 
 class ResultReader:
-    """Turns one result into items.
+    """Turns one result into items; texts stay whole, for a run shortens them and keeps the rest.
 
     Args:
         name: the tool's name, which files are named after.
@@ -71,7 +70,7 @@ class ResultReader:
             )
             if rest is not None:
                 told = visible_text(json.dumps(rest, ensure_ascii=False))
-                items.append(Item("text", shorten_text(told)[0]))
+                items.append(Item("text", told))
         return items or [Item("text", say("nothing", self._language))]
 
     def resource_items(self, result: ReadResourceResult) -> list[Item]:
@@ -82,7 +81,7 @@ class ResultReader:
     def block(self, block: Any) -> Item:
         """Returns the item of one content block."""
         if isinstance(block, TextContent):
-            return Item("text", shorten_text(block.text)[0])
+            return Item("text", block.text)
         if isinstance(block, ImageContent):
             return self._file("image", block.data, block.mime_type)
         if isinstance(block, AudioContent):
@@ -92,11 +91,11 @@ class ResultReader:
         if isinstance(block, ResourceLink):
             name = block.title or block.name
             return Item("text", say("link", self._language, uri=block.uri, name=name))
-        return Item("text", shorten_text(str(block))[0])
+        return Item("text", str(block))
 
     def _contents(self, contents: TextResourceContents | BlobResourceContents) -> Item:
         if isinstance(contents, TextResourceContents):
-            return Item("text", shorten_text(contents.text)[0])
+            return Item("text", contents.text)
         kind: ItemKind = "image" if (contents.mime_type or "").startswith("image/") else "file"
         return self._file(kind, contents.blob, contents.mime_type or "")
 

@@ -28,6 +28,7 @@ from qwenbelt.core.errors import (
     one_line,
 )
 from qwenbelt.core.events import Item
+from qwenbelt.core.limits import shorten_text
 from qwenbelt.core.schemas import json_schema
 from qwenbelt.core.terminal import terminal_text
 from qwenbelt.tools.base import Elicit, Tool, ToolContext, ToolResult
@@ -201,13 +202,13 @@ class _RemoteTools(Tool):
             if context.cancelled.is_set():
                 future.cancel()
                 raise ToolCancelled(f"{self.name} was cancelled.")
-        return self._result(future.result())
+        return self._result(future.result(), shortened="context" not in kwargs)
 
     async def acall(self, arguments: Any, **kwargs: Any) -> ToolResult:
         """Calls the server's tool; cancelling this asks the server to stop."""
         context = kwargs.get("context") or ToolContext()
         items = await asyncio.wrap_future(self._submit(arguments, context))
-        return self._result(items)
+        return self._result(items, shortened="context" not in kwargs)
 
     def _submit(
         self, arguments: dict[str, Any], context: ToolContext
@@ -222,7 +223,12 @@ class _RemoteTools(Tool):
             raise ToolError(one_line(error)) from error
 
     @staticmethod
-    def _result(items: list[Item]) -> ToolResult:
+    def _result(items: list[Item], *, shortened: bool) -> ToolResult:
+        """Returns the items; a run gets whole texts, and keeps what it shortens."""
+        if shortened:
+            items = [
+                Item("text", shorten_text(i.value)[0]) if i.kind == "text" else i for i in items
+            ]
         whole = plain_text(items)
         return whole if whole is not None else [ContentItem(**{i.kind: i.value}) for i in items]
 
