@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import json
 import re
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _NOT_REACHED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _MOST_WORDS = 256 * 1024
+MAX_REPLY_BYTES = 64 * 2**20
 # In the words of the SDKs: TypeScript "Session not found", "No valid session ID provided",
 # "Server not initialized", "No transport found for sessionId"; Python "Could not find session",
 # "Session has been terminated", "before initialization was complete"; Go "session not found";
@@ -123,6 +125,7 @@ class WatchedClient(httpx2.AsyncClient):
                 attempt.ended.set()
             raise
         self.status = response.status_code
+        _bound(response, attempt)
         if attempt is not None:
             attempt.sent = True
             if response.status_code >= 400 and resumes:
@@ -152,6 +155,30 @@ class WatchedClient(httpx2.AsyncClient):
         attempt.refused(response.status_code, error_words(text), in_session=in_session)
         if attempt.lost or self._acknowledged:
             attempt.ended.set()
+
+
+def _bound(response: httpx2.Response, attempt: Attempt | None) -> None:
+    """Ends a plain reply that is larger than any may be, however small it was packed.
+
+    A stream of events has its limit for each event.
+    """
+    if "text/event-stream" in response.headers.get("content-type", "").lower():
+        return
+    pieces = response.aiter_bytes
+
+    async def bounded(chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
+        size = 0
+        async for piece in pieces(chunk_size):
+            size += len(piece)
+            if size > MAX_REPLY_BYTES:
+                words = f"its reply is larger than {MAX_REPLY_BYTES // 2**20} MiB"
+                fault = httpx2.DecodingError(words, request=response.request)
+                if attempt is not None:
+                    attempt.failed(fault, not_run=False)
+                raise fault
+            yield piece
+
+    response.aiter_bytes = bounded  # type: ignore[method-assign]
 
 
 def error_words(text: str) -> str:

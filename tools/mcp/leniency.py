@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from qwenbelt.core.errors import one_line
 from qwenbelt.core.limits import shorten_text
+from qwenbelt.tools.mcp.progress_gate import ProgressGate
 
 _LISTS = {
     "tools/list": ("tools", ("name", "inputSchema")),
@@ -332,15 +333,23 @@ class _Received:
     def __init__(self, inner: Any, mender: Mender) -> None:
         self._inner = inner
         self._mender = mender
+        self._gate = ProgressGate()
 
     async def receive(self) -> Any:
-        return self._mended(await self._inner.receive())
+        while not self._passes(item := await self._inner.receive()):
+            pass
+        return self._mended(item)
 
     def __aiter__(self) -> _Received:
         return self
 
     async def __anext__(self) -> Any:
-        return self._mended(await self._inner.__anext__())
+        while not self._passes(item := await self._inner.__anext__()):
+            pass
+        return self._mended(item)
+
+    def _passes(self, item: Any) -> bool:
+        return not isinstance(item, SessionMessage) or self._gate.lets_through(item.message)
 
     def _mended(self, item: Any) -> Any:
         if isinstance(item, SessionMessage):

@@ -44,6 +44,7 @@ from qwenbelt.tools.mcp.config import ServerConfig
 from qwenbelt.tools.mcp.forms import asks_for_secrets, form_faults, form_values
 from qwenbelt.tools.mcp.icons import own_icon
 from qwenbelt.tools.mcp.leniency import Check, Mender, lenient_streams, output_check
+from qwenbelt.tools.mcp.progress_gate import NO_JSON_RPC
 from qwenbelt.tools.mcp.reply_cache import reply_cache
 from qwenbelt.tools.mcp.stdio import MAX_LINE_BYTES, StdioServer
 from qwenbelt.tools.mcp.tasks import HeldTask, TasksExtension
@@ -434,6 +435,10 @@ class McpSession:
                 self._retire()
             await self._wait_for_end()
             return ToolError(f"{what} was cut off: {self._ending()}.")
+        if attempt.status >= 400:
+            return self._http_error(what, attempt)
+        if error.message.startswith(("Failed to parse JSON", "Failed to parse SSE")):  # the SDK's
+            return ToolError(f"{what} failed: {NO_JSON_RPC}")
         if error.code == REQUEST_TIMEOUT:
             return ToolTimeout(f"{what} gave no answer in time.")
         return ToolError(f"{what} failed: {one_line(error.message, 2000)}")

@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import math
 import os
 import re
 import signal
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
@@ -24,8 +22,6 @@ from mcp_types import (
     INVALID_REQUEST,
     ErrorData,
     JSONRPCError,
-    JSONRPCMessage,
-    JSONRPCNotification,
     jsonrpc_message_adapter,
 )
 
@@ -33,10 +29,10 @@ from qwenbelt.core.errors import ConfigError, one_line
 from qwenbelt.core.processes.per_process import watchdog
 from qwenbelt.core.secrets import clean_environment, mask_secrets
 from qwenbelt.tools.mcp.config import ServerConfig, find_program
+from qwenbelt.tools.mcp.progress_gate import NO_JSON_RPC
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 _KEPT_LINES = 80
-_PROGRESS_AT_ONCE, _PROGRESS_A_SECOND = 200, 20
 _HEAD_BYTES = 200
 # the head of a reply whose rest cannot be parsed
 _REPLY = re.compile(
@@ -143,7 +139,6 @@ class StdioServer:
             raise ConfigError(f"{program} cannot be started ({error.strerror}).") from error
 
     async def _read(self, process: asyncio.subprocess.Process, incoming: Received) -> None:
-        progress = _ProgressGate()
         try:
             async for line in _stream_lines(_pipe_lines(process.stdout)):
                 try:
@@ -156,8 +151,7 @@ class StdioServer:
                         self._words.append(broken.error.message)
                         await incoming.send(SessionMessage(broken))
                     continue
-                if progress.lets_through(message):
-                    await incoming.send(SessionMessage(message))
+                await incoming.send(SessionMessage(message))
         except _LineTooLong:
             limit = MAX_LINE_BYTES // 2**20
             self.fault = f"it sent a line of more than {limit} MiB and was stopped"
@@ -221,42 +215,6 @@ def telling_lines(lines: Sequence[str]) -> list[str]:
     return said[-1:] or [line.strip() for line in lines if line.strip()][-1:]
 
 
-class _ProgressGate:
-    """Leaves out progress that is none, and what is more than anybody can look at.
-
-    The SDK logs a stack for each that it refuses, and takes a millisecond for each: a server that
-    tells its progress in a loop would be waited for until the call's limit.
-    """
-
-    def __init__(self) -> None:
-        self._left = float(_PROGRESS_AT_ONCE)
-        self._last = time.monotonic()
-
-    def lets_through(self, message: JSONRPCMessage) -> bool:
-        """Returns whether a message is passed on; all but progress are."""
-        if not isinstance(message, JSONRPCNotification):
-            return True
-        if message.method != "notifications/progress":
-            return True
-        params = message.params or {}
-        done, total = params.get("progress"), params.get("total", 1.0)
-        if not _is_number(done) or not (total is None or _is_number(total)):
-            return False
-        if not isinstance(params.get("message", ""), (str, type(None))):
-            return False
-        now = time.monotonic()
-        self._left = min(_PROGRESS_AT_ONCE, self._left + (now - self._last) * _PROGRESS_A_SECOND)
-        self._last = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _broken_reply(line: bytes) -> JSONRPCError | None:
     """Returns an error in place of a reply that cannot be read, so that nobody waits for it.
 
@@ -276,7 +234,7 @@ def _broken_reply(line: bytes) -> JSONRPCError | None:
         number = int(found[1]) if found and line.rstrip().endswith(b"}") else None
     if isinstance(number, bool) or not isinstance(number, (int, str)):
         return None
-    fault = ErrorData(code=INVALID_REQUEST, message="The server's reply is no valid JSON-RPC.")
+    fault = ErrorData(code=INVALID_REQUEST, message=NO_JSON_RPC)
     return JSONRPCError(jsonrpc="2.0", id=number, error=fault)
 
 
