@@ -22,8 +22,8 @@ from qwenbelt.agents.runtime.history import History
 from qwenbelt.agents.runtime.kept_views import ASKED, LINES, SHOWN, UNKNOWN
 from qwenbelt.core.language import Language
 from qwenbelt.tools.documents.answer_checks import check_answer
-from qwenbelt.tools.documents.attribution import supporting_passages
-from qwenbelt.tools.documents.computed import computed_lines
+from qwenbelt.tools.documents.attribution import is_bare, supporting_passages
+from qwenbelt.tools.documents.computed import computed_lines, contradicts
 from qwenbelt.tools.documents.grounding import CitedText
 
 _LONGEST_QUESTION = 2000  # characters, of its end
@@ -101,10 +101,12 @@ def _checked(
     unknown: Sequence[str],
     language: Language,
 ) -> str:
+    computed = computed_lines(question, {number: page.text for number, page in shown.items()})
+    if not unknown and (contradicts(answer, computed) or is_bare(answer)):
+        return UNVERIFIED[language]
     found = () if unknown else supporting_passages(answer, question, shown)
     if found:
         return "".join(f" [{number}]" for number in found)
-    computed = computed_lines(question, {number: page.text for number, page in shown.items()})
     checks = check_answer(answer, question, numbered=shown, unknown=unknown, computed=computed)
     failed = [check for check in checks if not check.ok]
     if not failed:

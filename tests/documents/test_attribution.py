@@ -57,6 +57,7 @@ def test_an_answer_that_rests_on_everything_is_not_marked() -> None:
     ("question", "answer", "told"),
     [
         ("How high is the mast?", "It is 12.5 m high [1].", ""),
+        ("Is the mast high?", "Yes [1].", "Not verified: no passage"),
         ("How high is the mast?", "It is 31.7 m high.", "Not verified: no passage was found"),
         ("How high is the mast?", "It is 31.7 m high [1].", "Not verified: 31.7 was not found"),
         ("How high is the crow's nest?", "12.5 m.", "Not verified: no page of the files says any"),

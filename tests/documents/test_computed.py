@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenbelt.tools.documents.attribution import supporting_passages
-from qwenbelt.tools.documents.computed import computed_lines
+from qwenbelt.tools.documents.computed import computed_lines, contradicts
 from qwenbelt.tools.documents.grounding import CitedText
 from qwenbelt.tools.documents.table_rows import figure_rows
 
@@ -116,3 +116,20 @@ def test_any_text_has_rows_or_none(text: str) -> None:
         assert len(row.years) in (0, len(row.values))
         assert all(row.value(year) in row.values for year in row.years)
     computed_lines("gross margin growth 2022", {1: text})
+
+
+@pytest.mark.parametrize(
+    ("answer", "against"),
+    [
+        ("Yes, it improves: 5.0 %.", True),
+        ("No, it fell to -5.0 %.", False),
+        ("It is lower than before, not improving.", False),
+        ("It is -5.0 %.", False),
+        ("营业利润率上升了。", True),
+    ],
+)
+def test_an_answer_against_what_was_computed(answer: str, against: bool) -> None:
+    lines = computed_lines("Is the operating margin improving in 2022?", {4: INCOME})
+    assert "2022 is lower than 2021" in lines[0]
+    assert contradicts(answer, lines) is against
+    assert not contradicts(answer, ())

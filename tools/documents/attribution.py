@@ -24,6 +24,7 @@ from qwenbelt.tools.documents.grounding import (
 )
 
 _PASSAGE = re.compile(r"\[(\d{1,3})\]")
+_BARE = re.compile(r"(?:yes|no|true|false|是|否|是的|不是|有|没有)?[\s.。!,，]*", re.I)
 LEAST_WORDS = 4  # of a sentence without figures that can be told from others
 LEAST_SHARE = 0.6  # of its words that one row, or two in a row, of a passage must have
 MOST = 4  # passages of an answer; one that rests on more is not one that forgot a citation
@@ -53,6 +54,11 @@ def supporting_passages(
             return ()
         found.update(numbers or ())
     return tuple(sorted(found)) if len(found) <= MOST else ()
+
+
+def is_bare(answer: str) -> bool:
+    """Returns whether an answer says yes or no alone, with whatever marks: nothing to check."""
+    return bool(_BARE.fullmatch(CITATION.sub("", answer).strip()))
 
 
 def _computed(sentence: str, lines: Sequence[str]) -> set[int]:

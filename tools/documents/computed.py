@@ -26,6 +26,7 @@ from qwenbelt.tools.documents.search.queries import understand
 from qwenbelt.tools.documents.search.statements import asks_for_parts
 from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows
 
+HIGHER, LOWER = "higher", "lower"
 MOST_LINES = 4
 MOST_YEARS = 3  # of a line, the latest first
 LARGER = 1.5  # times a figure: the other one is of the whole group
@@ -40,6 +41,15 @@ _GROWTH = re.compile(
 )
 _AMOUNT = re.compile(
     r"\b(?:what(?:'s| is| was| were| are)|how (?:much|many|high|large)|amount)\b|多少|是多少|几",
+    re.I,
+)
+_ROSE = re.compile(
+    r"\b(?:yes|higher|rose|risen|increas\w+|improv\w+|grew|grown|up from)\b|上升|提高|改善|增加",
+    re.I,
+)
+_FELL = re.compile(
+    r"\b(?:no|not|lower|fell|fallen|decreas\w+|declin\w+|dropp\w+|worse\w*|down from)\b|"
+    r"下降|降低|恶化|减少|没有",
     re.I,
 )
 _UNITS = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
@@ -167,8 +177,19 @@ def _direction(values: Mapping[int, float]) -> str:
     (new, value), *others = values.items()
     if not others or round(value, 2) == round(others[0][1], 2):
         return ""
-    words = "higher" if value > others[0][1] else "lower"
+    words = HIGHER if value > others[0][1] else LOWER
     return f"; {new} is {words} than {others[0][0]}"
+
+
+def contradicts(answer: str, lines: Iterable[str]) -> bool:
+    """Returns whether an answer says that a ratio rose where a line says that it fell, or so."""
+    for line in lines:
+        rose, fell = f" is {HIGHER} than " in line, f" is {LOWER} than " in line
+        if rose != fell:
+            against, with_ = (_FELL, _ROSE) if rose else (_ROSE, _FELL)
+            if against.search(answer) and not with_.search(answer):
+                return True
+    return False
 
 
 def _chosen(years: list[int], asked: list[int]) -> list[int]:

@@ -187,7 +187,8 @@ def figures_of(text: str) -> Iterator[re.Match[str]]:
     for match in NUMBER.finditer(text):
         whole, decimals = match[1], match[2] or ""
         value = _value(match)
-        percent = text[match.end() : match.end() + 2].lstrip().startswith(("%", "％"))
+        after = text[match.end() : match.end() + 10].lstrip(" -").lower()
+        percent = after.startswith(("%", "％", "percent", "per cent"))
         if not decimals and "," not in whole and 1900 <= value <= 2100:
             continue
         if not decimals and value < 10 and not percent:
