@@ -15,6 +15,7 @@ from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.agents.runtime.history import as_dict
 from qwenbelt.agents.sessions.approvals import until_it_waits
+from qwenbelt.agents.sessions.session import Session
 from qwenbelt.core.errors import AnswerInvalid, InputError
 from qwenbelt.core.events import Done, ElicitationAsked, Event
 
@@ -108,6 +109,11 @@ class Asking:
         session: Any,
         kwargs: dict[str, Any],
     ) -> Run:
+        if session is not None and not isinstance(session, Session):
+            raise InputError(
+                f"session= takes a Session, not a {type(session).__name__}.",
+                fix='Give session=Session("chats.db", "name").',
+            )
         run: Run = self.stream(messages, answer=form, session=session, **kwargs)  # type: ignore[attr-defined]
         return run
 

@@ -97,6 +97,12 @@ class StoreTables:
         self.place = str(place)
         self._postgres = is_postgres(self.place)
         self._lock = threading.Lock()
+        scheme, mark, _ = self.place.partition("://")
+        if mark and not self._postgres:
+            raise InputError(
+                f"{scheme}:// is no database that can be used here.",
+                fix="Give the path of a SQLite file or postgresql://….",
+            )
         if self._postgres:
             require_extra("postgres")
         if (self.place, *tables) in _made_tables:

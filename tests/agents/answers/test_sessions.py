@@ -104,3 +104,15 @@ def test_a_killed_run_goes_on_and_repeats_nothing_that_was_kept(place: str, tmp_
         *("assistant", "function") * 2,
         "assistant",
     ]
+
+
+def test_what_is_no_session_is_refused_in_one_line(tmp_path: Path) -> None:
+    from qwenbelt import FnCallAgent
+
+    with ScriptedServer(Scenario().answer("Hello.")) as server:
+        agent = FnCallAgent(llm=server.llm)
+        for wrong in (tmp_path / "chats.db", "chats.db"):
+            with pytest.raises(InputError, match="takes a Session"):
+                agent.ask("Hi", session=wrong)
+    with pytest.raises(InputError, match="mysql:// is no database"):
+        Session("mysql://localhost/chats")
