@@ -156,7 +156,7 @@ def test_a_call_is_approved_and_a_message_waits_from_another_replica(
             await until(lambda: any(r["event"] == "approval_asked" for r in far.live.records))
             there.asker.send(far, "And then?", [])
             await until(lambda: far.queue and session.queue)
-            call = next(iter(session._asked))
+            _, call = next(iter(session._asked))
             for one, at in ((here, session), (there, far)):  # two people at once
                 one.do(at, "approve", call=call, answer="allow")
             await until(lambda: answers(far) == ["First.", "Second."] and far.live is None)
@@ -182,7 +182,7 @@ def test_another_replica_goes_on_where_one_died(
             dying = asyncio.ensure_future(here.replica._repeated(here.replica._telling))
             here.asker.ask(session, "Do the step.", [], None)
             await until(lambda: session._asked)
-            here.do(session, "approve", call=next(iter(session._asked)), answer="allow")
+            here.do(session, "approve", call=next(iter(session._asked))[1], answer="allow")
             await until(lambda: "fox" in text_of(session))
             far = there.open(session.row.id)
             far.watchers += 1
