@@ -159,7 +159,16 @@ def chat(language: str) -> Iterator[str]:
         tools = ("document_search", "code_interpreter", "plot", "file_write")
         process = subprocess.Popen(
             [
-                *("qwenbelt", "gui", "-e", "scripted:model.yaml", "--port", "0"),
+                *(
+                    "qwenbelt",
+                    "gui",
+                    "-e",
+                    "scripted:model.yaml",
+                    "--port",
+                    "0",
+                    "--approve",
+                    "ask",
+                ),
                 *(word for tool in tools for word in ("-t", tool)),
             ],
             cwd=folder,
