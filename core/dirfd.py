@@ -137,7 +137,7 @@ def replacing_file_at(folder: int, name: str, mode: int = 0o666) -> Iterator[int
         there = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if (there.st_dev, there.st_ino) != (made.st_dev, made.st_ino):
             raise OSError(errno.ESTALE, "another file was put in its place")
-    except BaseException:
+    except BaseException:  # whatever ends the write, a cancel too, leaves nothing behind
         with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=folder)
         raise

@@ -206,8 +206,8 @@ class AgentLoop:
         if self._hooks.has("before_answer"):
             try:
                 changed = await hooked_answer(self._hooks, self.answer())
-            except BaseException:
-                self._replace_answer("")  # what no hook has let pass is not told
+            except BaseException:  # of any kind: what no hook has let pass is not told
+                self._replace_answer("")
                 raise
             if changed != self.answer():
                 self._replace_answer(changed)

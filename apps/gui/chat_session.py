@@ -250,9 +250,19 @@ class ChatSession:
 
     def begin_run(self, make_agent: Callable[[ChatSession], Any]) -> None:
         """Begins the run of the live turn."""
-        assert self.live is not None
+        live = self.turn_at_work()
         before = [m for t in self.path()[:-1] for m in t.messages]
-        self.live.task = asyncio.ensure_future(self._drive(self.live, before, make_agent))
+        live.task = asyncio.ensure_future(self._drive(live, before, make_agent))
+
+    def turn_at_work(self) -> LiveTurn:
+        """Returns the live turn.
+
+        Raises:
+            RuntimeError: there is none; who begins a run makes the turn first.
+        """
+        if self.live is None:
+            raise RuntimeError("no turn of this conversation has been begun")
+        return self.live
 
     def start_beside(self, usual: str, choice: AgentChoice, make: Callable[..., Any]) -> None:
         """Has another model answer the live turn's question too, with tools that only read.
@@ -262,8 +272,7 @@ class ChatSession:
             choice: what the other agent is made of.
             make: makes agents.
         """
-        assert self.live is not None
-        first = self.live.turn
+        first = self.turn_at_work().turn
         turn = dataclasses.replace(
             first,
             id=uuid.uuid4().hex[:12],

@@ -123,7 +123,7 @@ def start_cell(session: ChatSession, tool: CodeInterpreter, code: str, language:
             own.end("cancelled", f"{cell.output}\n{explain_on_page(error, language)}".strip())
         except QwenbeltError as error:  # there is no sandbox, or no session can be started
             own.end("failed", explain_on_page(error, language))
-        except BaseException:
+        except BaseException:  # a cancel too: the cell does not look as if it still ran
             own.end("cancelled", cell.output)
             raise
         finally:

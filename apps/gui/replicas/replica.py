@@ -195,8 +195,7 @@ class Replica:
         self, session: ChatSession, agent: Any, asked: Records, options: Mapping[str, Any]
     ) -> Any:
         """Returns the run of the live turn; what it did in a replica that died is not repeated."""
-        assert session.live is not None
-        turn = session.live.turn
+        turn = session.turn_at_work().turn
         run_id = f"chat-{turn.id}"
 
         def begin() -> Any:
