@@ -182,6 +182,30 @@ def test_the_example(
     assert "“The flour mill burned in 1888.” stands on book.pdf p. 21" in out
 
 
+def test_a_part_that_does_not_help_needs_no_word_for_it(book: Path) -> None:
+    """Small models take a way out that a prompt offers; a reply without a quote is no fact."""
+
+    def rambles(request: ChatRequest) -> str:
+        said = reply(request)
+        return "This part does not mention any mill." if said == "NONE" else said
+
+    with Scenario().turn(rambles).serve(plays=None) as server:
+        answer = ask_everything("When did mills burn?", [book], server.llm, part_tokens=900)
+        prompts = [exchange.request.user for exchange in server.requests]
+    assert {found.quote for found in answer.findings} == {
+        "The paper mill burned in 1871.",
+        "The flour mill burned in 1888.",
+        "The saw mill burned in 1902.",
+    }
+    assert "does not mention" not in prompts[-1]
+    parts = [prompt for prompt in prompts if prompt.startswith("Below is one part")]
+    assert len(parts) > 2
+    assert not any("NONE" in prompt for prompt in parts)
+    # the text first: a server keeps it for the next question
+    asked_at = [prompt.index("When did mills burn?") for prompt in parts]
+    assert all("[book.pdf p." in prompt[:at] for at, prompt in zip(asked_at, parts, strict=True))
+
+
 def test_a_figure_that_stands_nowhere_is_asked_for_again_and_then_told(
     book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,7 @@ from qwenbelt.tools.documents.grounding import CitedText, GroundingCheck
 from qwenbelt.tools.documents.store import Document
 from qwenbelt.workflows.longdoc.parts import Cost, PageRange, affordable, parts_of, tokens_in
 from qwenbelt.workflows.longdoc.reading import PartFailed, ask_all
-from qwenbelt.workflows.longdoc.strings import NOTHING, say
+from qwenbelt.workflows.longdoc.strings import say
 from qwenbelt.workflows.report.grounded import is_grounded, problems
 
 PART_TOKENS = 6000
@@ -42,6 +42,8 @@ REPLY_TOKENS = 500  # that a part's answer may take, for the budget
 _QUOTED = re.compile(
     r"[\"“「](?P<quote>[^\"”」]{4,400})[\"”」][^\[\n]*\[(?P<file>[^\[\]]+?) p\.(?P<page>\d+)\]"
 )
+# a reply that quotes nothing and names no place says that its part does not help
+_FACT = re.compile(r"[\"“「][^\"”」]{4,}[\"”」]|\bp\.\s?\d")
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def ask_everything(
     reasons = tuple(dict.fromkeys(str(r) for r in replies if isinstance(r, PartFailed)))
     if failed and len(failed) == len(chosen):
         raise QwenbeltError(f"No part of the documents got an answer: {reasons[0]}")
-    facts = [r for r in replies if isinstance(r, str) and r.strip(" .。\"'").upper() != NOTHING]
+    facts = [r for r in replies if isinstance(r, str) and _FACT.search(r)]
     numbers = {document.file: document.id for document in documents}
     differ = disagreements_on(index, question, numbers)
     found = _evidence(index, question, documents, part_tokens)
