@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from qwenbelt.tools.documents.search.chunks import Chunk
 from qwenbelt.tools.documents.search.tokens import index_text
-from qwenbelt.tools.documents.stores.fulltext_snapshot import SECTION_WEIGHT, stems_of
+from qwenbelt.tools.documents.stores.fulltext_snapshot import SECTION_WEIGHT, stem_rows
 
 MAX_HELD = 200_000  # words whose stems are kept
 _ROUND = 20_000  # words that are stemmed at a time
@@ -40,10 +40,8 @@ class Stemmer:
             return [self._held[w] for w in given]
 
     def _learn(self, words: list[str]) -> None:
-        stems_of(self._file, words)
-        rows = self._file.execute("SELECT doc, term FROM temp.stemmed").fetchall()
         self._held.update(dict.fromkeys(words, ""))
-        self._held.update((words[row], stem) for row, stem in rows)
+        self._held.update((words[row], stem) for row, stem in stem_rows(self._file, words))
 
     def counts(self, chunks: Iterable[tuple[Chunk, str]]) -> list[tuple[dict[str, float], int]]:
         """Returns how often each stem is in chunks, and their lengths.
