@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,18 +146,20 @@ class DocumentIndex(Closing):
 
     def _open_store(self) -> None:
         self._store = open_or_heal(self.place, self.collection)
+        self._close_store = weakref.finalize(self, self._store.close)  # when nobody has it any more
+        self._close_store.atexit = False
         self.focused = FocusedSearch(self._store)
         self._router: tuple[object, Router] | None = None
         self.told += take_in_anew(self)
 
     def heal(self) -> None:
         """Rebuilds a damaged index file from its sources; `told` reports it."""
-        self._store.close()
+        self._close_store()
         self._open_store()
 
     def close(self) -> None:
         """Closes the file."""
-        self._store.close()
+        self._close_store()
         if self._owned is not None:
             self._owned.close()
         if self._folder is not None:

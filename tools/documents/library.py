@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +21,18 @@ from qwenbelt.tools.documents.store import Document
 from qwenbelt.tools.documents.stores.backends import named_place
 
 INDEX_NAME = "documents.db"
+MOST_OPEN = 16  # indexes that stay open unused; a server has one for each conversation
+
+_Key = tuple[str, ...]
 
 
 @dataclass
 class _OpenIndexes:
-    opened: dict[tuple[str, ...], DocumentIndex] = field(default_factory=dict)
+    recent: OrderedDict[_Key, DocumentIndex] = field(default_factory=OrderedDict)
+    # also those that a call still uses; the last one to let go of an index closes it
+    every: weakref.WeakValueDictionary[_Key, DocumentIndex] = field(
+        default_factory=weakref.WeakValueDictionary
+    )
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -41,15 +50,20 @@ def shared_index(
     reranker: str | None = None,
     reader: str | None = None,
 ) -> DocumentIndex:
-    """Returns the process's open index of a place; connections are kept for the next call."""
+    """Returns the process's open index of a place; the last used stay open for the next call."""
     key = (str(place), vectors or "", reranker or "", reader or "")
-    indexes = _open_indexes()
+    indexes, unused = _open_indexes(), []
     with indexes.lock:
-        if key not in indexes.opened:
-            indexes.opened[key] = DocumentIndex(
-                place, vectors=vectors, reranker=reranker, reader=reader
-            )
-        return indexes.opened[key]
+        index = indexes.every.get(key)
+        if index is None:
+            index = DocumentIndex(place, vectors=vectors, reranker=reranker, reader=reader)
+            indexes.every[key] = index
+        indexes.recent[key] = index
+        indexes.recent.move_to_end(key)
+        while len(indexes.recent) > MOST_OPEN:
+            unused.append(indexes.recent.popitem(last=False))
+    del unused  # closed here, where nobody waits for the lock
+    return index
 
 
 class Library:
