@@ -4,13 +4,14 @@
 
 A conversation is a question with a file, a search in it, an answer that streams for `--seconds`,
 and a second question that goes on with it. In each round so many of them stream at once, begun
-within two seconds; all conversations of earlier rounds stay open (they can be gone on with). The
-model is an endpoint of a process of its own, which writes `--pace` pieces a second and notes how
-long it took itself: what is added is the time to the first piece of the answer less that. Every
-answer names its question, so that one which is lost, cut or mixed with another is seen.
+one after the other within `--spread` seconds: as long as a stream is a steady load, 2 is a rush.
+All conversations of earlier rounds stay open (they can be gone on with). The model is an endpoint
+of a process of its own, which writes `--pace` pieces a second and notes how long it took itself:
+what is added is the time to the first piece of the answer less that. Every answer names its
+question, so that one which is lost, cut or mixed with another is seen.
 
 Processor time and memory are those of the server's processes; the endpoint, the clients and the
-database need the same machine's cores, so that `cores` of all of them together says what is left.
+database need the same machine's cores: `cores of all` is what the whole machine was busy with.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ from kill_sessions import place_of
 
 from qwenbelt.testing.server.http import ClientConnection, HttpRequest, HttpServer
 
-SPREAD = 2.0  # seconds within which the conversations of a round begin
 FILE = "data:text/plain;base64," + base64.b64encode(b"Coal 12, oil 7, gas 9. " * 40).decode()
 COLUMNS = (
     "workers|streams|open|ok|lost or mixed|p50 ms|p95 ms|CPU-ms a message|MB of the server|"
-    "MB more a conversation|cores of all|busiest"
+    "MB more a conversation|open files|cores of the server|cores of endpoint and clients|"
+    "cores of all"
 ).split("|")
 
 
@@ -195,7 +196,20 @@ def memory(processes: list[psutil.Process]) -> float:
     return sum(one.memory_full_info().uss for one in processes if one.is_running()) / 1e6
 
 
-async def round_of(client: Client, names: list[str], gone_on: dict[str, str]) -> Round:
+def open_files(processes: list[psutil.Process]) -> int:
+    """Returns how many files and connections the process has open that has most of them."""
+    return max(one.num_fds() for one in processes if one.is_running())
+
+
+def machine() -> float:
+    """Returns the seconds that all processors together were busy."""
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
+
+
+async def round_of(
+    client: Client, names: list[str], gone_on: dict[str, str], spread: float
+) -> Round:
     """Has conversations begin and go on with a second question."""
     found = Round()
 
@@ -205,7 +219,7 @@ async def round_of(client: Client, names: list[str], gone_on: dict[str, str]) ->
         if identity is not None:
             gone_on[name] = await client.ask(f"{name}b", identity, found) or identity
 
-    step = SPREAD / len(names)
+    step = spread / len(names)
     await asyncio.gather(*(converse(name, n * step) for n, name in enumerate(names)))
     return found
 
@@ -225,33 +239,36 @@ def measured(given: argparse.Namespace, workers: int, work: Path, place: str) ->
             client = Client(port, max(1, int(given.seconds * given.pace)))
             opened: dict[str, str] = {}
             warm, first = 0.0, 0  # what a process loads once is loaded in the first round
-            for streams in given.streams:
-                names = [f"w{workers}s{streams}n{n}" for n in range(streams)]
-                family = tree(server.pid)
-                began, spent = time.monotonic(), used(family)
+            for number, streams in enumerate(given.streams):
+                names = [f"w{workers}r{number}n{n}" for n in range(streams)]
+                began, spent, busy = time.monotonic(), used(tree(server.pid)), machine()
                 every = used([psutil.Process(), *tree(model.pid)])
-                found = asyncio.run(round_of(client, names, opened))
+                found = asyncio.run(round_of(client, names, opened, given.spread or given.seconds))
                 seconds = time.monotonic() - began
-                cost = used(tree(server.pid)) - spent
+                family = tree(server.pid)
+                cost = used(family) - spent
                 others = used([psutil.Process(), *tree(model.pid)]) - every
-                now = memory(tree(server.pid))
+                all_of_it, now = machine() - busy, memory(family)
+                more = f"{(now - warm) / (len(opened) - first):.3f}" if first else "-"
                 row = [
                     *(workers, streams, len(opened), found.ok, len(found.faults)),
                     *(f"{value:.1f}" for value in percentiles(found.added)),
-                    f"{1000 * cost / max(found.ok, 1):.1f}",
-                    f"{now:.0f}",
-                    f"{(now - warm) / (len(opened) - first):.3f}" if first else "-",
-                    f"{(cost + others) / seconds:.2f}",
-                    "server" if cost > others else "endpoint and clients",
+                    *(f"{1000 * cost / max(found.ok, 1):.1f}", f"{now:.0f}", more),
+                    open_files(family),
+                    *(f"{part / seconds:.2f}" for part in (cost, others, all_of_it)),
                 ]
-                print("| " + " | ".join(map(str, row)) + " |", flush=True)
-                if given.json is not None:
-                    with given.json.open("a", encoding="utf-8") as file:
-                        told = dict(zip(COLUMNS, row, strict=True))
-                        file.write(json.dumps(told) + "\n")
+                tell(row, given.json)
                 warm, first = (warm, first) if first else (now, len(opened))
                 for fault in found.faults[:3]:
                     print(f"  {fault}", file=sys.stderr)
+
+
+def tell(row: list[Any], file: Path | None) -> None:
+    """Prints a row, and adds it to the file."""
+    print("| " + " | ".join(map(str, row)) + " |", flush=True)
+    if file is not None:
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(dict(zip(COLUMNS, row, strict=True))) + "\n")
 
 
 def percentiles(values: list[float]) -> tuple[float, float]:
@@ -280,6 +297,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--streams", type=int, nargs="+", default=[25, 50, 100, 200])
     parser.add_argument("--seconds", type=float, default=20.0, help="of a stream")
+    parser.add_argument("--spread", type=float, help="seconds to begin in (default: --seconds)")
     parser.add_argument("--pace", type=float, default=10.0, help="pieces a second")
     parser.add_argument("--place", choices=("postgres", "sqlite"), default="postgres")
     parser.add_argument("--json", type=Path, help="a file that the rows are added to")

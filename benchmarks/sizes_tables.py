@@ -39,7 +39,9 @@ LOAD = (
     ("p95 ms", "p95 ms added", "增加 p95 毫秒"),
     ("CPU-ms a message", "CPU-ms a message", "每条消息 CPU 毫秒"),
     ("MB more a conversation", "MB a conversation", "每个对话 MB"),
-    ("cores of all", "cores in use", "占用核数"),
+    ("open files", "open files of a process", "单进程打开的文件"),
+    ("cores of the server", "cores of the server", "服务器占用核数"),
+    ("cores of all", "cores of all", "整机占用核数"),
 )
 
 
