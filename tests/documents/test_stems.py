@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+import numpy as np
 import pytest
 
 from qwenbelt.tools.documents.search.stems import Stemmer
-from qwenbelt.tools.documents.stores.fulltext_snapshot import TOKENIZER, stems_of
+from qwenbelt.tools.documents.stores.fulltext_snapshot import TOKENIZER, lists, stems_of
 
 
 class Watched(sqlite3.Connection):
@@ -58,3 +59,24 @@ def test_stems_are_those_of_the_full_text_table(given: list[str]) -> None:
     for _ in range(2):  # learned, then remembered
         assert stemmer.stems(given) == [expected.get(n, "") for n in range(len(given))]
     stemmer.close()
+
+
+def test_a_snapshot_does_not_convert_all_ids_for_each_term(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a million chunks that took 0.8 ms a term; most terms of an index are in one chunk."""
+    asked: list[tuple[Any, Any]] = []
+    search = np.searchsorted
+
+    def noted(ids: Any, values: Any, *further: Any, **options: Any) -> Any:
+        asked.append((ids.dtype, values.dtype))
+        return search(ids, values, *further, **options)
+
+    connection = sqlite3.connect(":memory:")
+    connection.execute(f'CREATE VIRTUAL TABLE w USING fts5(body, context, tokenize="{TOKENIZER}")')
+    rows = [(3, "coal oil", "sales"), (5, "coal coal", "")]
+    connection.executemany("INSERT INTO w (rowid, body, context) VALUES (?, ?, ?)", rows)
+    monkeypatch.setattr(np, "searchsorted", noted)
+    ids, lengths = np.array([3, 5], np.uint32), np.array([3, 2], np.float32)
+    made = {row[0]: row[1:] for row in lists(connection, "w", ids, lengths)}
+    assert made["coal"][:2] == (2, np.array([0, 1], np.uint32).tobytes())
+    assert made["sale"][:2] == (1, np.array([0], np.uint32).tobytes())
+    assert all(one == other for one, other in asked)

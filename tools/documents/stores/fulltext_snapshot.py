@@ -59,7 +59,9 @@ def lists(
     )
     for term, joined in cursor:
         signed = np.array(joined.split(" "), np.int64)
-        places, inverse = np.unique(np.searchsorted(ids, np.abs(signed)), return_inverse=True)
+        # of the type of `ids`: all of them would be converted for each term else
+        chunks = np.abs(signed).astype(ids.dtype)
+        places, inverse = np.unique(np.searchsorted(ids, chunks), return_inverse=True)
         counts = np.bincount(inverse, np.where(signed < 0, SECTION_WEIGHT, 1.0))
         weights = counts * _TOP / (counts + scale[places])
         steps = np.rint(weights / _TOP * _STEPS).astype(np.uint8)
