@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -27,31 +26,31 @@ class Router:
 
     def __init__(self, fronts: Iterable[tuple[int, str, str, str]]) -> None:
         """Takes id, file name, title and first words of each document."""
-        self._words: dict[int, dict[str, float]] = {
-            document: _weights(name, title, front) for document, name, title, front in fronts
-        }
-        self._documents = Counter(w for words in self._words.values() for w in words)
-        total = sum(sum(words.values()) for words in self._words.values())
-        self._mean = total / max(len(self._words), 1) or 1.0
+        words = {document: _weights(name, title, front) for document, name, title, front in fronts}
+        sizes = {document: sum(weights.values()) for document, weights in words.items()}
+        mean = sum(sizes.values()) / max(len(words), 1) or 1.0
+        self._lengths = {d: _K * (1 - _B + _B * size / mean) for d, size in sizes.items()}
+        # by word: a question is matched against the documents that have its words, not against all
+        self._by_word: dict[str, list[tuple[int, float]]] = {}
+        for document, weights in words.items():
+            for word, weight in weights.items():
+                self._by_word.setdefault(word, []).append((document, weight))
 
     def likely(self, question: Sequence[str]) -> dict[int, float]:
         """Returns the documents that the tokens of a question name, from 0 to 1 for the best."""
         pairs = map("".join, pairwise(question))  # "best buy" for BESTBUY.pdf
-        asked = {t for t in (*question, *pairs) if t in self._documents and _says_something(t)}
-        if not asked or len(self._words) < 2:
+        asked = {t for t in (*question, *pairs) if t in self._by_word and _says_something(t)}
+        if not asked or len(self._lengths) < 2:
             return {}
-        scores = {document: self._score(words, asked) for document, words in self._words.items()}
+        scores: dict[int, float] = {}
+        for word in sorted(asked):
+            having = self._by_word[word]
+            rarity = math.log(1 + (len(self._lengths) - len(having) + 0.5) / (len(having) + 0.5))
+            for document, weight in having:
+                score = rarity * weight * (_K + 1) / (weight + self._lengths[document])
+                scores[document] = scores.get(document, 0.0) + score
         best = max(scores.values())
-        return {d: s / best for d, s in scores.items() if s > 0} if best > 0 else {}
-
-    def _score(self, words: dict[str, float], asked: set[str]) -> float:
-        length = _K * (1 - _B + _B * sum(words.values()) / self._mean)
-        score = 0.0
-        for word in asked & words.keys():
-            number = self._documents[word]
-            rarity = math.log(1 + (len(self._words) - number + 0.5) / (number + 0.5))
-            score += rarity * words[word] * (_K + 1) / (words[word] + length)
-        return score
+        return {document: score / best for document, score in scores.items()}
 
 
 def _weights(name: str, title: str, front: str) -> dict[str, float]:

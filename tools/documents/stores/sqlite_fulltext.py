@@ -161,7 +161,7 @@ def mask_of(ids: Places, ranges: Sequence[Range] | None) -> np.ndarray | None:
         return None
     mask = np.zeros(len(ids), bool)
     for low, high in ranges:
-        first, last = np.searchsorted(ids, [low, high + 1])
+        first, last = np.searchsorted(ids, np.array([low, high + 1], ids.dtype))
         mask[first:last] = True
     return mask
 
