@@ -9,6 +9,7 @@ one server with one slot and one thread, and reads one token of each reply. The 
 a request has in common with the one before, so a prefix that stays is not read again. With
 `--without` the same requests once more with `cache_prompt` off: what they cost when nothing is
 kept. Such a request depends on none before it, so that every third (`--without 3`) tells as much.
+`LLAMA_SERVER="PROGRAM [OPTIONS]"` takes the server of a llama.cpp built for this machine.
 The server's CPU seconds stand beside the seconds that passed: with one thread they are what an idle
 machine would have taken.
 """
