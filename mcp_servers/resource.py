@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio.to_thread
 from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend
@@ -20,6 +20,9 @@ from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.mcp_servers.options import IssuerOptions
 from qwenbelt.mcp_servers.tokens import IssuerUnreachable
+
+if TYPE_CHECKING:
+    from pydantic import AnyHttpUrl
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 _SAID_EVERY_SECONDS = 60.0
@@ -67,10 +70,10 @@ class TokenGate:
                 "validate_token_resource": False,  # the verifier does it
             }
         )
-        assert known.resource_server_url is not None
-        self._metadata_url = str(build_resource_metadata_url(known.resource_server_url))
+        address = cast("AnyHttpUrl", known.resource_server_url)
+        self._metadata_url = str(build_resource_metadata_url(address))
         told = create_protected_resource_routes(
-            known.resource_server_url, [known.issuer_url], [options.read_scope, options.write_scope]
+            address, [known.issuer_url], [options.read_scope, options.write_scope]
         )
         self._documents = Router(routes=list(told))
         self._paths = {getattr(route, "path", "") for route in told}

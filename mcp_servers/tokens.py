@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from mcp.client.auth.utils import build_oauth_authorization_server_metadata_disc
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 
 from qwenbelt.core.errors import ConfigError, QwenbeltError, one_line
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.secrets import remember_secret
 from qwenbelt.core.urls import is_loopback
 from qwenbelt.mcp_servers.options import IssuerOptions
@@ -54,7 +54,7 @@ def token_verifier(options: IssuerOptions, resource: str) -> TokenVerifier:
             )
     if introspection and options.client is not None:
         remember_secret(options.client[1])
-        return _AskedTokens(options, resource, introspection)
+        return _AskedTokens(options.issuer, options.client, resource, introspection)
     if not jwks:
         raise ConfigError(
             f"The issuer {options.issuer} wants to be asked about each token.",
@@ -69,7 +69,7 @@ def _issuer_metadata(issuer: str) -> Mapping[str, Any]:
         try:
             with _client(url) as client:
                 reply = client.get(url)
-            found = json.loads(reply.content[:_MOST_BYTES]) if reply.is_success else None
+            found = loads_bounded(reply.content[:_MOST_BYTES]) if reply.is_success else None
         except (httpx2.HTTPError, ValueError) as error:
             reason = one_line(str(error) or type(error).__name__, 100)
             continue
@@ -136,12 +136,11 @@ class _SignedTokens:
 class _AskedTokens:
     """Tokens that only the issuer can read: it is asked (RFC 7662), and its word kept for a bit."""
 
-    def __init__(self, options: IssuerOptions, resource: str, endpoint: str) -> None:
-        assert options.client is not None
-        self._issuer = options.issuer
+    def __init__(self, issuer: str, client: tuple[str, str], resource: str, endpoint: str) -> None:
+        self._issuer = issuer
         self._resource = resource
         self._endpoint = endpoint
-        self._client = options.client
+        self._client = client
         self._kept: OrderedDict[bytes, tuple[float, AccessToken | None]] = OrderedDict()
 
     async def verify_token(self, token: str) -> AccessToken | None:
@@ -170,7 +169,7 @@ class _AskedTokens:
                     auth=self._client,
                 )
             reply.raise_for_status()
-            told = json.loads(reply.content[:_MOST_BYTES])
+            told = loads_bounded(reply.content[:_MOST_BYTES])
         except (httpx2.HTTPError, ValueError) as error:
             raise IssuerUnreachable(
                 f"The issuer {self._issuer} does not answer about tokens."

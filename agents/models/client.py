@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,16 +21,26 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from qwenbelt.agents.models.decoding import reported_error, reported_words
 from qwenbelt.agents.models.deltas import JsonDict
 from qwenbelt.agents.models.refusals import may_succeed_later
-from qwenbelt.agents.models.sse import DONE, MAX_REPLY, EventDecoder, json_object, too_large
+from qwenbelt.agents.models.sse import (
+    DONE,
+    MAX_REPLY,
+    EventDecoder,
+    event_texts,
+    json_object,
+    too_large,
+)
 from qwenbelt.core.errors import EndpointError, one_line
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.retries import retry_after
 from qwenbelt.core.urls import connection_options
 
 if TYPE_CHECKING:
     import httpx2
 
+_PAGE_TITLE = re.compile(r"<title[^>]*>([^<]+)</title>", re.IGNORECASE)  # of a gateway's page
 _STREAM_STARTS = (b"data:", b"event:", b"id:", b": ")
 CONNECT_SECONDS = 10.0
 _END_SECONDS = 0.25
@@ -231,7 +242,11 @@ def read_whole(raw: bytes) -> list[JsonDict]:
     if raw.lstrip().startswith(_STREAM_STARTS):
         decoder = EventDecoder()
         return [*decoder.feed(raw), *decoder.close()]
-    return [{**json_object(raw.decode("utf-8", "replace")), **DONE}]
+    lines = raw.decode("utf-8", "replace").split("\n")
+    texts = event_texts([line for line in lines if line.strip()] or [""])
+    if len(texts) == 1:
+        return [{**json_object(texts[0]), **DONE}]
+    return [json_object(text) for text in texts]  # an object a line
 
 
 async def _closing_chunks(chunks: list[JsonDict]) -> AsyncIterator[JsonDict]:
@@ -260,14 +275,15 @@ def status_error(
 
 
 def _message_of(raw: bytes) -> tuple[str, str]:
+    """Returns what the body of an error status says, and its code."""
     text = raw.decode("utf-8", "replace").strip()
     try:
-        body: Any = json.loads(text)
-    except ValueError:
-        body = text
-    if isinstance(body, dict) and body.get("error"):
-        body = body["error"]
+        body: Any = loads_bounded(text)
+    except json.JSONDecodeError:
+        title = _PAGE_TITLE.search(text) if text.startswith("<") else None
+        return one_line(title[1] if title else text, 300), ""
+    if isinstance(body, list) and body:  # Gemini's compatible endpoint: [{"error": …}]
+        body = body[0]
     if isinstance(body, dict):
-        code = str(body.get("code") or body.get("type") or "")
-        return one_line(body.get("message") or body, 300), code
+        return reported_words(reported_error(body) or body, 300)
     return one_line(body or "", 300), ""

@@ -19,6 +19,7 @@ from qwenbelt.agents.models.encoding import FILE_SCHEME, MAX_FILE_BYTES, inline_
 from qwenbelt.agents.models.endpoints import given_url, key_of
 from qwenbelt.core.errors import EndpointError, InputError, one_line
 from qwenbelt.core.files import write_text
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.limits import input_file
 
 if TYPE_CHECKING:
@@ -328,7 +329,7 @@ class DashScope:
             text = self._call(lambda file=file: self._client.files.content(file).text)
             for line in text.splitlines():
                 if line.strip():
-                    number, value = _batch_line(json.loads(line))
+                    number, value = _batch_line(loads_bounded(line))
                     out[number] = value
         return out
 

@@ -38,11 +38,18 @@ _REASONS = {
     "max_length": "length",
     "model_length": "length",
     "length_limit": "length",
+    "model_context_window_exceeded": "length",  # Anthropic, as the next ones behind gateways
+    "refusal": "content_filter",
     "sensitive": "content_filter",
     "safety": "content_filter",
+    "recitation": "content_filter",  # Gemini
+    "prohibited_content": "content_filter",
+    "blocklist": "content_filter",
+    "spii": "content_filter",
 }
 # what is read here was decoded from JSON, so `dict` is asked for; `Mapping` takes ten times as long
 _HALF = re.compile("[\ud800-\udfff]")
+_MESSAGES = ("message", "error_msg", "detail", "msg", "errors")
 _THOUGHT_PARTS = ("thinking", "reasoning", "reasoning_content")
 
 
@@ -52,14 +59,13 @@ def read_chunk(chunk: Mapping[str, Any]) -> list[WirePiece]:
     Raises:
         EndpointError: the chunk carries an error, as some servers send inside a 200 stream.
     """
-    if chunk.get("error"):
-        raise error_in_stream(chunk["error"])
-    if chunk.get("object") == "error" or ("choices" not in chunk and chunk.get("message")):
-        raise error_in_stream(chunk)
+    error = reported_error(chunk)
+    if error:
+        raise error_in_stream(error)
     out: list[WirePiece] = []
     for choice in _as_sequence(chunk.get("choices")):
         if isinstance(choice, dict) and choice.get("index") in (None, 0, "0"):
-            out += _read_choice(choice)
+            out += _read_choice(choice, chunk.get("object") == "chat.completion.chunk")
             break
     if isinstance(chunk.get("usage"), dict):
         out.append(_read_usage(chunk["usage"]))
@@ -67,6 +73,38 @@ def read_chunk(chunk: Mapping[str, Any]) -> list[WirePiece]:
         used = chunk["builtin_tool"]
         out.append(BuiltinUse(used["name"], used["detail"], tuple(used["sources"])))
     return out
+
+
+def reported_error(body: Mapping[str, Any]) -> Any:
+    """Returns the error that a reply holds in place of choices, or None.
+
+    Endpoints write it as `error`, as the reply itself (DashScope, FastAPI's `detail`, Qianfan's
+    `error_msg`), or as a status beside empty choices (MiniMax's `base_resp`).
+    """
+    error = body.get("error")
+    if error:
+        # {"error": true, "message": …}, {"error": "rate_limit", "message": …}
+        return body if body.get("message") and not isinstance(error, dict) else error
+    if body.get("object") == "error":
+        return body
+    if body.get("choices") or "usage" in body:
+        return None
+    status = body.get("base_resp")
+    if isinstance(status, dict) and status.get("status_code"):
+        return {"code": status["status_code"], "message": status.get("status_msg")}
+    return body if "choices" not in body and any(body.get(key) for key in _MESSAGES) else None
+
+
+def reported_words(error: object, limit: int = 500) -> tuple[str, str]:
+    """Returns the message of an error that an endpoint reported, and its code."""
+    if not isinstance(error, Mapping):
+        return one_line(error, limit), ""
+    told = next((error[key] for key in _MESSAGES if error.get(key)), error)
+    if isinstance(told, list) and told and isinstance(told[0], Mapping):  # FastAPI, GraphQL
+        told = told[0].get("msg") or told[0].get("message") or told
+    code = error.get("code") or error.get("error_code") or error.get("type") or ""
+    named = error.get("error")
+    return one_line(told, limit), str(code or (named if isinstance(named, str) else ""))
 
 
 class Halves:
@@ -111,12 +149,13 @@ def _is_ascii(piece: WirePiece) -> bool:
     return not isinstance(piece, (Text, Thought)) or piece.text.isascii()
 
 
-def _read_choice(choice: Mapping[str, Any]) -> list[WirePiece]:
+def _read_choice(choice: Mapping[str, Any], streamed: bool) -> list[WirePiece]:
     delta, message = choice.get("delta"), choice.get("message")
     out: list[WirePiece] = []
     if isinstance(delta, dict):
         out += _read_delta(delta, whole=False)
-    if isinstance(message, dict) and not delta:
+    # the last chunk of some streams has the whole message beside an empty delta
+    if isinstance(message, dict) and not delta and not (streamed and delta is not None):
         out += _read_delta(message, whole=True)
     reason = choice.get("finish_reason")
     if reason is not None and (word := finish_reason(reason)):
@@ -138,6 +177,7 @@ def _read_delta(delta: Mapping[str, Any], *, whole: bool) -> list[WirePiece]:
     out: list[WirePiece] = []
     # some servers send both names with the same text
     thought = delta.get("reasoning_content") or delta.get("reasoning")
+    thought = thought or delta.get("reasoning_text") or _detailed(delta.get("reasoning_details"))
     if isinstance(thought, str) and thought:
         out.append(Thought(thought))
     content = delta.get("content")
@@ -148,7 +188,8 @@ def _read_delta(delta: Mapping[str, Any], *, whole: bool) -> list[WirePiece]:
         out.append(Text(refusal))
     calls = delta.get("tool_calls")
     if calls:
-        calls = [call for call in _as_sequence(calls) if isinstance(call, dict)]
+        calls = [calls] if isinstance(calls, dict) else _as_sequence(calls)
+        calls = [call for call in calls if isinstance(call, dict)]
         apart = whole or len(calls) > 1
         out += [_read_call(call, apart) for call in calls]
     old = delta.get("function_call")  # the form before tool calls; some servers still use it
@@ -157,12 +198,20 @@ def _read_delta(delta: Mapping[str, Any], *, whole: bool) -> list[WirePiece]:
     return out
 
 
+def _detailed(details: object) -> str:
+    """Returns the thoughts of a list of parts (OpenRouter, MiniMax)."""
+    texts = (part.get("text") for part in _as_sequence(details) if isinstance(part, dict))
+    return "".join(text for text in texts if isinstance(text, str))
+
+
 def _read_content(content: object) -> Iterator[WirePiece]:
     if isinstance(content, str):
         if content:
             yield Text(content)
         return
-    for part in _as_sequence(content):
+    for part in [content] if isinstance(content, dict) else _as_sequence(content):
+        if isinstance(part, str) and part:
+            yield Text(part)
         if not isinstance(part, dict):
             continue
         if part.get("type") in _THOUGHT_PARTS:
@@ -226,8 +275,7 @@ def _read_usage(usage: Mapping[str, Any]) -> Tokens:
 def error_in_stream(error: object) -> EndpointError:
     """Returns the error that a server reported inside a stream or a 200 reply."""
     fields = error if isinstance(error, Mapping) else {"message": error}
-    message = one_line(fields.get("message") or fields)
-    code = str(fields.get("code") or fields.get("type") or "")
+    message, code = reported_words(fields)
     numbers = [fields.get(key) for key in ("code", "status", "http_code")]
     status = next((int(n) for n in numbers if str(n).isdigit() and 400 <= int(str(n)) < 600), None)  # type: ignore[arg-type]
     named = f"{code} {fields.get('type') or ''}".strip()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import json
 import os
 import threading
 import time
@@ -22,6 +21,7 @@ from typing import Any
 from qwenbelt.agents.models.deltas import JsonDict
 from qwenbelt.agents.models.sse import DONE, json_object
 from qwenbelt.core.errors import ConfigError, EndpointError, one_line
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.processes.per_process import per_process
 
 CONTEXT_TOKENS = 8192
@@ -237,7 +237,7 @@ async def _until_done(found: asyncio.Queue[JsonDict | EndpointError]) -> AsyncIt
 def _refusal(error: Exception) -> EndpointError:
     text = str(error)
     with suppress(ValueError):
-        value = json.loads(text)
+        value = loads_bounded(text)
         inner = value.get("error", value) if isinstance(value, dict) else {}
         if isinstance(inner, dict) and inner.get("message"):
             code = str(inner.get("type") or "")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import struct
 import time
 import zlib
@@ -34,6 +33,7 @@ from qwenbelt.agents.models.endpoint_model import EndpointModel, Request
 from qwenbelt.agents.models.endpoints import server_facts
 from qwenbelt.agents.runtime.event_loop_thread import background_loop
 from qwenbelt.core.errors import EndpointError, QwenbeltError, one_line
+from qwenbelt.core.jsons import loads_bounded
 
 STEP_SECONDS = 60.0
 _STRUCTURED = ("json_schema", "response_format", "structured_outputs", "format")
@@ -162,7 +162,7 @@ class _Prober:
         for name in fields:
             try:
                 said = await self._ask("Hello!", max_tokens=40, **structured_fields(name, schema))
-                if json.loads(said.text) == {"colour": "tangerine"}:
+                if loads_bounded(said.text) == {"colour": "tangerine"}:
                     record.structured = name
                     return
             except (EndpointError, ValueError):

@@ -225,7 +225,18 @@ def _quoted_words(text: str) -> str:
 
 
 # reasons of a server that failed in the middle (vLLM, SGLang, gateways): worth another try
-_FAILED = ("error", "abort", "aborted", "cancelled", "internal_error", "server_error", "timeout")
+_FAILED = (
+    "error",
+    "abort",
+    "aborted",
+    "cancelled",
+    "internal_error",
+    "server_error",
+    "timeout",
+    "insufficient_system_resource",  # DeepSeek
+    "network_error",  # GLM
+    "malformed_function_call",  # Gemini
+)
 
 
 def check_reason(reason: str) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import json
 import re
 import wave
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 from qwenbelt.agents.models.dialects import DIALECTS
 from qwenbelt.agents.models.endpoints import endpoint, key_of
 from qwenbelt.core.errors import ConfigError, EndpointError, InputError, one_line
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.urls import connection_options
 
 MAX_SOUND_BYTES = 7 * 1024 * 1024  # DashScope takes 10 MB once it is written in base64
@@ -129,7 +129,7 @@ def _dashscope_sound(place: _Place, text: str, voice: str) -> Iterator[bytes]:
         if not line.startswith("data:"):
             continue
         try:
-            told = json.loads(line[5:])
+            told = loads_bounded(line[5:])
             data = ((told.get("output") or {}).get("audio") or {}).get("data") or ""
             yield base64.b64decode(data, validate=True)
         except (ValueError, AttributeError, TypeError, binascii.Error) as error:

@@ -31,6 +31,7 @@ class EventDecoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._data: list[str] = []
+        self._plain: list[str] = []  # JSON that was sent in place of events
         self._first = True
         self._bytes = 0
         self.ended = False
@@ -78,7 +79,11 @@ class EventDecoder:
             return []
         out = self._line(bytes(self._buffer).rstrip(b"\r")) if self._buffer else []
         self._buffer.clear()
-        return out + self._dispatch()
+        return out + self._dispatch() + self._plain_objects()
+
+    def _plain_objects(self) -> list[JsonDict]:
+        lines, self._plain = self._plain, []
+        return [json_object(text) for text in event_texts(lines)]
 
     def _line(self, raw: bytes) -> list[JsonDict]:
         if self._first:
@@ -90,16 +95,18 @@ class EventDecoder:
             self._data.append(line[5:].removeprefix(" "))
         elif line.startswith("error:"):
             self._data.append(json.dumps({"error": _field_value(line[6:].removeprefix(" "))}))
+        elif self._plain or line.lstrip().startswith("{"):
+            self._plain.append(line)
         return []
 
     def _dispatch(self) -> list[JsonDict]:
         lines, self._data = self._data, []
         out: list[JsonDict] = []
-        for text in _event_texts(lines):
+        for text in event_texts(lines):
             stripped = text.strip()
             if stripped == "[DONE]":
                 self.ended = True
-                return [*out, DONE]
+                return [*out, *self._plain_objects(), DONE]
             if stripped:
                 out.append(json_object(text))
         return out
@@ -112,8 +119,8 @@ def too_large(limit: int) -> EndpointError:
     )
 
 
-def _event_texts(lines: list[str]) -> list[str]:
-    """Returns the texts of events; each line is an event where no blank line was sent."""
+def event_texts(lines: list[str]) -> list[str]:
+    """Returns the texts of events; each line is one where they are no JSON together."""
     if len(lines) < 2:
         return lines
     whole = "\n".join(lines)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import html
-import json
 import secrets
 import socket
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import ConfigError, QwenbeltError
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.language import Language
 from qwenbelt.workflows.inspection.marking import SEVERITY_COLORS
 from qwenbelt.workflows.reviewing.inspections import InspectionReview
@@ -154,7 +154,7 @@ class _ReviewPages:
         if not number < len(self._review):
             return Response(status_code=404)
         try:
-            table = json.loads(await read_body(request, _LARGEST_BODY))
+            table = loads_bounded(await read_body(request, _LARGEST_BODY))
             if not isinstance(table, dict):
                 return JSONResponse({"error": "not an object"}, 400, headers=_HEADERS)
             async with self._writing:

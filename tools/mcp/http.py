@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import json
 import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+
+from qwenbelt.core.jsons import loads_bounded
 
 if TYPE_CHECKING:
     from qwenbelt.tools.mcp.login.provider import SharedLogin
@@ -184,7 +185,7 @@ def _bound(response: httpx2.Response, attempt: Attempt | None) -> None:
 def error_words(text: str) -> str:
     """Returns the message of a JSON error, or the text itself."""
     try:
-        value = json.loads(text)
+        value = loads_bounded(text)
     except ValueError:
         return text[:2000]
     error = value.get("error", value) if isinstance(value, dict) else value

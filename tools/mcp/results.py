@@ -30,6 +30,7 @@ from mcp_types import (
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.events import Item, ItemKind
 from qwenbelt.core.files import write_bytes
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.terminal import visible_text
 from qwenbelt.tools.mcp.strings import say
 
@@ -135,7 +136,7 @@ def _structured_beyond_text(said: str, structured: Any) -> Any:
     if structured is None or not said.strip():
         return structured
     with contextlib.suppress(ValueError):
-        if json.loads(said) == structured:
+        if loads_bounded(said) == structured:
             return None
     if all(leaf in said or visible_text(leaf) in said for leaf in _leaf_values(structured)):
         return None

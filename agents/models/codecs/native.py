@@ -129,6 +129,9 @@ class NativeReader(Reader):
         # one-index-for-all (Gemini's compatible endpoint has done so): the ids tell them apart
         if delta.id and slot.id:
             return delta.id != slot.id
+        # the arguments came before the name (name-after-arguments)
+        if not known:
+            return slot.seal.end is not None and bool(delta.arguments.strip())
         # From here: index 0 for every call, or none, and no id (one-index-no-id). What is left is
         # the name, and whether the arguments so far are complete.
         # No arguments yet: two full names are two calls; else the name is still being streamed
