@@ -246,3 +246,10 @@ def test_all_formats_are_searched_together(tmp_path: Path) -> None:
             hit = index.search(query)[0]
             assert (hit.file, hit.page, hit.box) == (file, 1, None)
             assert verify_citation(index, hit.file, hit.page, hit.quote) is not None
+
+
+def test_big5_is_not_taken_for_gb18030() -> None:
+    text = "這是繁體中文的測試文件，內容包含許多常用字。"
+    assert decode(text.encode("big5")).text == text
+    plain = "这是简体中文的测试文件，内容包含许多常用字。"
+    assert decode(plain.encode("gbk")).text == plain

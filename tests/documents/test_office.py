@@ -471,3 +471,15 @@ def test_characters_that_a_style_or_their_place_raises(tmp_path: Path) -> None:
     document.save(tmp_path / "a.docx")
     with open_document(tmp_path / "a.docx") as opened:
         assert "45[1] people and 2023[2]" in next(iter(opened.read([1]))).text
+
+
+def test_styles_that_only_excel_takes_cost_no_sheet(tmp_path: Path) -> None:
+    def fill(workbook: Any, sheet: Any) -> None:
+        sheet.append(["share", "zebra"])
+        sheet.append([0.075, 2])
+        sheet["A2"].number_format = "0.0%"
+
+    path = book(tmp_path, fill)
+    without = {"xl/styles.xml": lambda text: re.sub(r"<fill>.*?</fill>", "<fill/>", text)}
+    assert text_of(repacked(path, without)) == text_of(path)
+    assert "7.5%" in text_of(path)

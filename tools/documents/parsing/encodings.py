@@ -176,7 +176,16 @@ def _guess(sample: bytes) -> str:
     short = len(sample) < 60  # too little for statistics
     best = None if short else from_bytes(sample, cp_isolation=_CANDIDATES).best()
     name = best.encoding if best else "gb18030"
+    if name == "gb18030" and _is_rather_big5(sample):
+        name = "big5"
     return _WIDER.get(name, name)
+
+
+def _is_rather_big5(sample: bytes) -> bool:
+    """Returns whether Big5 reads a text cleanly that GB 18030 reads with private characters."""
+    text, other = sample.decode("gb18030", "replace"), sample.decode("big5hkscs", "replace")
+    private = sum("\ue000" <= c <= "\uf8ff" or c == "\ufffd" for c in text)
+    return private > 0.02 * len(text) and other.count("\ufffd") <= 1
 
 
 def _looks_hebrew(sample: bytes, high: int) -> bool:

@@ -118,10 +118,13 @@ class OfficePackage:
             kind = str(node.get("Type", "")).rpartition("/")[2]
             yield str(node.get("Id", "")), Relation(kind, target, external)
 
-    def healed(self) -> Path | io.BytesIO:
+    def healed(self, *, plain: bool = False) -> Path | io.BytesIO:
         """Returns the file, or a repaired copy where it is strict or refers to missing parts.
 
         For libraries that take a whole file.
+
+        Args:
+            plain: of a workbook's styles keep the number formats alone, in a copy.
         """
         rels = [name for name in self._archive.namelist() if name.endswith(".rels")]
         missing = any(
@@ -129,7 +132,7 @@ class OfficePackage:
             for name in rels
             for r in self.relations(_owner(name)).values()
         )
-        if not missing and not self._is_strict():
+        if not missing and not self._is_strict() and not plain:
             return self.file
         copy = io.BytesIO()
         with zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as out:
@@ -141,6 +144,8 @@ class OfficePackage:
                     data = self._without_missing(name, transitional(data))
                 elif name.endswith(".xml"):
                     data = transitional(data)
+                if plain and name.lower().endswith("xl/styles.xml"):
+                    data = _number_formats(data)
                 out.writestr(name, data)
         copy.seek(0)
         return copy
@@ -164,6 +169,29 @@ def _owner(relations: str) -> str:
     """Returns the part that a part of relations is about."""
     folder, name = posixpath.split(relations.lstrip("/"))
     return posixpath.join(posixpath.dirname(folder), name.removesuffix(".rels"))
+
+
+def _number_formats(styles: bytes) -> bytes:
+    """Returns styles of a workbook with nothing but what says how numbers are shown."""
+    from lxml import etree
+
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
+    root = etree.fromstring(styles, parser)
+    space = root.tag.rpartition("}")[0] + "}" if root is not None else ""
+    made = etree.Element(f"{space}styleSheet")
+    formats = root.find("{*}numFmts") if root is not None else None
+    if formats is not None:
+        made.append(formats)
+    for many, one in (("fonts", "font"), ("fills", "fill"), ("borders", "border")):
+        etree.SubElement(etree.SubElement(made, f"{space}{many}"), f"{space}{one}")
+    etree.SubElement(made.find("{*}fills/{*}fill"), f"{space}patternFill")
+    etree.SubElement(etree.SubElement(made, f"{space}cellStyleXfs"), f"{space}xf")
+    cells = etree.SubElement(made, f"{space}cellXfs")
+    for node in root.iterfind("{*}cellXfs/{*}xf") if root is not None else ():
+        etree.SubElement(cells, f"{space}xf", numFmtId=str(node.get("numFmtId") or 0))
+    names = etree.SubElement(made, f"{space}cellStyles")  # readers want the usual one
+    etree.SubElement(names, f"{space}cellStyle", name="Normal", xfId="0", builtinId="0")
+    return bytes(etree.tostring(made))
 
 
 def transitional(data: bytes) -> bytes:

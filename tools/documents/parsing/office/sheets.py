@@ -30,10 +30,18 @@ def workbook_blocks(file: Path) -> Iterator[Block]:
     import openpyxl
 
     with OfficePackage(file) as package:
-        source = package.healed()
-        parts = _sheet_parts(package)
+        source, parts = package.healed(), _sheet_parts(package)
+        options = {"read_only": True, "data_only": True, "rich_text": True}
+        try:
+            book = openpyxl.load_workbook(source, **options)
+        except (
+            TypeError,
+            ValueError,
+            KeyError,
+        ):  # some programs write styles that Excel alone takes
+            source = package.healed(plain=True)
+            book = openpyxl.load_workbook(source, **options)
         formulas = Formulas(source)
-        book = openpyxl.load_workbook(source, read_only=True, data_only=True, rich_text=True)
         try:
             budget = [MAX_CELLS]
             for sheet in book.worksheets:
