@@ -77,6 +77,16 @@ def test_document_that_kills_its_reader_is_refused(use_reader, tmp_path: Path) -
         pool.open(tmp_path / "x.pdf", None, layout=True)
 
 
+def test_a_document_that_is_not_opened_in_time_is_not_called_damaged(
+    use_reader, monkeypatch, tmp_path: Path
+) -> None:
+    use_reader("import time\ndef main():\n    time.sleep(60)\n")
+    monkeypatch.setattr(workers, "OPEN_SECONDS", 0.2)
+    pool = Workers(1)
+    with pytest.raises(InputError, match=r"x\.pdf: could not be opened in time"):
+        pool.open(tmp_path / "x.pdf", None, layout=True)
+
+
 def test_errors_come_back_as_they_are(tmp_path: Path) -> None:
     pool = Workers(1)
     try:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from qwenbelt.core.secrets import clean_environment
 from qwenbelt.tools.code_interpreter.view import import_path
 
-_PROBE_SECONDS = 20.0
+_PROBE_SECONDS = 60.0  # a fraction of one, but on a very busy machine
 
 
 @dataclass(frozen=True)
@@ -102,23 +102,27 @@ def _try_namespaces(stage: str) -> None:
         raise OSError(reason)
 
 
-@functools.cache
 def layers() -> Layers:
     """Returns what works on this machine; found out once, in a process of its own."""
     if sys.platform != "linux":
         return Layers(trouble=(("system", f"{sys.platform} has none of the layers"),))
-    code = f"import sys; sys.path[:] = {import_path()!r}; from {__name__} import main; main()"
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", code],
-            env=clean_environment(),
-            capture_output=True,
-            timeout=_PROBE_SECONDS,
-            check=True,
-        )
-        return from_json(json.loads(done.stdout))
+        return _probed()
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         return Layers(trouble=(("probe", type(error).__name__),))
+
+
+@functools.cache  # an error is not kept: what a busy machine delayed is tried again
+def _probed() -> Layers:
+    code = f"import sys; sys.path[:] = {import_path()!r}; from {__name__} import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code],
+        env=clean_environment(),
+        capture_output=True,
+        timeout=_PROBE_SECONDS,
+        check=True,
+    )
+    return from_json(json.loads(done.stdout))
 
 
 def from_json(value: dict[str, object]) -> Layers:

@@ -106,7 +106,12 @@ class Workers:
             with self._one() as process:
                 (facts,) = _answers(process, request, OPEN_SECONDS)
                 return facts
-        except _Stuck:
+        except _Stuck as stuck:
+            if stuck.slow:
+                raise InputError(
+                    f"{file}: could not be opened in time.",
+                    fix="Try again when the machine is less busy.",
+                ) from None
             raise InputError(f"{file}: cannot be read; it makes its reader fail.") from None
 
     def attachment(self, file: Path, name: str, password: str | None) -> bytes:
