@@ -20,6 +20,7 @@ from qwenbelt.agents.answers.typed import AnswerForm
 from qwenbelt.agents.chat_model import model_for
 from qwenbelt.agents.hooks import Hooks
 from qwenbelt.agents.openai_form import from_openai
+from qwenbelt.agents.overridden_tool import OverriddenTool
 from qwenbelt.agents.prompts import PLAN
 from qwenbelt.agents.runtime.approvals.approval import (
     answer_in_terminal,
@@ -43,7 +44,6 @@ from qwenbelt.agents.runtime.history import as_dict
 from qwenbelt.agents.runtime.kept_views import KeptViews
 from qwenbelt.agents.runtime.message_list import SECONDS, MessageList
 from qwenbelt.agents.runtime.outcome import Failure
-from qwenbelt.agents.runtime.overridden_tool import OverriddenTool
 from qwenbelt.agents.runtime.parent_run import ParentRun
 from qwenbelt.agents.runtime.resource_queue import Limits
 from qwenbelt.agents.runtime.run import Run, RunConfig

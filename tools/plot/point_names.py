@@ -64,19 +64,18 @@ def name_places(spots: Sequence[Spot], names: Sequence[str]) -> list[Spot]:
     made = []
     for (x, y), name in zip(spots, names, strict=True):
         width = _LETTER * sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in name)
-        best: tuple[float, Spot, Rectangle] | None = None
+        least, corner, covered = math.inf, (0.0, 0.0), (x, y, x, y)
         for across, up, right, above in _PLACES:
             shift = (across * width + right, up * _LINE + above)
             left, low = x + shift[0], y + shift[1]
             area = (left, low, left + width, low + _LINE)
             cost = sum(_shared(area, other) for other in (*taken, *dots)) + _outside(area)
-            if best is None or cost < best[0]:
-                best = (cost, shift, area)
+            if cost < least:
+                least, corner, covered = cost, shift, area
             if cost == 0:
                 break
-        assert best is not None
-        taken.append(best[2])
-        made.append(best[1])
+        taken.append(covered)
+        made.append(corner)
     return made
 
 

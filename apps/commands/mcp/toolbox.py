@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from qwenbelt.mcp_servers import toolbox
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qwenbelt.tools.operation import Operation
 
 
@@ -18,6 +20,7 @@ def toolbox_command() -> click.Command:
     The server itself lies below the agents and knows nothing of them.
     """
     inner = toolbox.command
+    serve = cast("Callable[..., Any]", inner.callback)
     agents = click.Option(
         ["--agent", "agents"],
         multiple=True,
@@ -38,8 +41,7 @@ def toolbox_command() -> click.Command:
             from qwenbelt.agents.served_agents import agent_operation
 
             offered = [agent_operation(which, approve) for which in agents]
-        assert inner.callback is not None
-        return inner.callback(offered=offered, **given)
+        return serve(offered=offered, **given)
 
     return click.Command(
         inner.name,
