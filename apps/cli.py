@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 endpoint, 4 refused, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
 import io
@@ -22,6 +23,7 @@ from qwenbelt.core.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_OK,
+    InputError,
     QwenbeltError,
     one_line,
 )
@@ -32,6 +34,7 @@ COMPLETION_VARIABLE = "_QWENBELT_COMPLETE"
 _HOME = "qwenbelt.apps.commands"
 _NO_COMMAND = re.compile(r"^(?:No such command|没有命令) ['\"“]?([^'\"”]{1,80}?)['\"”]?(?:[.。]|$)")
 _PLAIN_WORD = re.compile(r"[a-z]+")
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _VERSION_HELP = {"en": "Show the version and exit.", "zh": "显示版本并退出。"}
 _BRIEF = {
     "en": "A tool belt for Qwen agents.\n\n--debug, anywhere, shows tracebacks.",
@@ -80,6 +83,10 @@ class LazyGroup(click.Group):
         if not isinstance(found, click.Command):
             return None
         return _localised_command(found, self.name or "")
+
+    def words_of(self, name: str) -> list[str]:
+        """Returns the words of a command's line in the help, in small letters."""
+        return re.findall(r"\w+", self.members[name].english.casefold())
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list of commands from the table, importing none of them."""
@@ -191,22 +198,38 @@ def _report_error(error: BaseException) -> int:
         _say("Interrupted." if user_language() == "en" else "已中断。")
         return EXIT_INTERRUPTED
     if isinstance(error, click.ClickException):
-        if isinstance(error, click.UsageError):
-            error = _with_guess(error)
-        error.show()
-        return error.exit_code
+        error.message = _localised(error.message)
+        shown = _with_guess(error) if isinstance(error, click.UsageError) else error
+        shown.show()
+        return shown.exit_code
+    chinese = user_language() == "zh"
     if isinstance(error, QwenbeltError):
-        from qwenbelt.core.translation import in_language
-
-        language = user_language()
-        head = "错误：" if language == "zh" else "Error: "
-        _say(head + one_line(in_language(error, language), 2000))
+        _say(("错误：" if chinese else "Error: ") + one_line(_localised(error), 2000))
         return error.exit_code
     if isinstance(error, ImportError) and (extra := missing_extra(error)) is not None:
         return _report_error(extra)
-    kind = type(error).__name__
-    _say(f"Internal error: {kind}: {one_line(error)} (--debug shows where).")
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return _report_error(_disk_full(error))
+    told = f"{type(error).__name__}: {one_line(error)}"
+    if chinese:
+        _say(f"内部错误：{told}（--debug 可显示位置）。")
+    else:
+        _say(f"Internal error: {told} (--debug shows where).")
     return EXIT_FAILED
+
+
+def _disk_full(error: OSError) -> InputError:
+    if error.filename:
+        return InputError(f"{error.filename}: cannot be written ({error.strerror}).")
+    return InputError(f"The output cannot be written ({error.strerror}).")
+
+
+def _localised(error: BaseException | str) -> str:
+    if user_language() != "zh":  # English needs no catalogue
+        return str(error)
+    from qwenbelt.core.translation import in_language
+
+    return in_language(error, "zh")
 
 
 def _with_guess(error: click.UsageError) -> click.UsageError:
@@ -227,6 +250,8 @@ def _with_guess(error: click.UsageError) -> click.UsageError:
     # letters in another order ("rnu") count as much as letters in common
     close = [name for name in known if sorted(name) == sorted(found[1].casefold())]
     close += difflib.get_close_matches(found[1].casefold(), known, n=3, cutoff=0.6)
+    if not close and isinstance(group, LazyGroup):  # `ask`: a word of what commands do
+        close = [name for name in known if found[1].casefold() in group.words_of(name)]
     return _guessed(found[1], dict.fromkeys(close), error, "命令", "command")
 
 

@@ -42,9 +42,18 @@ _CLICKS_WORDS = {
     "Choose from:\n\t{choices}": "可选：\n\t{choices}",
     "Option {name!r} does not take a value.": "选项 {name!r} 不接受值。",
     "Option {name!r} requires an argument.": "选项 {name!r} 需要一个值。",
-    "{value!r} is not a valid {number_type}.": "{value!r} 不是有效的 {number_type}。",
+    "Option {name!r} requires {nargs} arguments.": "选项 {name!r} 需要 {nargs} 个值。",
+    "{value!r} is not a valid {number_type}.": "{value!r} 不是有效的数字。",
     "{value} is not in the range {range}.": "{value} 不在 {range} 范围内。",
     "{name} {filename!r} does not exist.": "{name} {filename!r} 不存在。",
+    "{name} {filename!r} is a file.": "{name} {filename!r} 是文件。",
+    "{name} {filename!r} is a directory.": "{name} {filename!r} 是文件夹。",
+    "{name} {filename!r} is not readable.": "{name} {filename!r} 无法读取。",
+    "{name} {filename!r} is not writable.": "{name} {filename!r} 无法写入。",
+    "{value!r} is not {choice}.": "{value!r} 不对，只能是 {choice}。",
+    "{value!r} is not one of {choices}.": "{value!r} 不在可选值 {choices} 之中。",
+    "Got unexpected extra argument ({args})": "多余的参数（{args}）",
+    "Got unexpected extra arguments ({args})": "多余的参数（{args}）",
     "Do you want to continue?": "是否继续？",
     "Aborted!": "已中止！",
 }
@@ -83,8 +92,9 @@ def _translated(text: str) -> str:
 
 
 def _counted(one: str, many: str, count: int) -> str:
-    if user_language() == "zh" and one in _CLICKS_WORDS:
-        return _CLICKS_WORDS[one]
+    wanted = one if count == 1 else many
+    if user_language() == "zh" and wanted in _CLICKS_WORDS:
+        return _CLICKS_WORDS[wanted]
     return gettext.ngettext(one, many, count)
 
 

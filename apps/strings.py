@@ -91,12 +91,29 @@ _TEXTS = {
     ),
     # doctor
     "doctor_well": (
-        "All that is needed works; {missing} optional parts are missing.",
-        "必需部分均正常；缺少 {missing} 个可选部分。",
+        "All that is needed works; {missing} missing.",
+        "必需部分均正常；缺少 {missing}。",
     ),
     "doctor_failed": (
-        "{failed} needed parts do not work; {missing} optional parts are missing.",
-        "{failed} 个必需部分有问题；缺少 {missing} 个可选部分。",
+        "{failed} not working; {missing} missing.",
+        "{failed}有问题；缺少 {missing}。",
+    ),
+    # docs
+    "document": ("{file}: {state}", "{file}：{state}"),
+    "document_added": ("added", "已加入"),
+    "document_unchanged": ("unchanged", "未变化"),
+    "document_passed over": ("passed over", "已略过"),
+    "document_removed": ("removed", "已移除"),
+    "and_size": (", {size}", "，{size}"),
+    "size": ("{pages}, {passages}", "{pages}，{passages}"),
+    "nothing_found": ("Nothing found.", "没有找到。"),
+    "index_empty": (
+        "The index is empty. Take documents in with `qwenbelt docs add`.",
+        "索引为空。请用 `qwenbelt docs add` 加入文档。",
+    ),
+    "no_documents": (
+        "Nothing was added: there is no document in {names}.",
+        "没有加入任何内容：{names} 中没有文档。",
     ),
     # gui and serve
     "serving": ("Serving on {url} (Ctrl-C stops)", "服务地址：{url}（Ctrl-C 停止）"),
@@ -214,7 +231,19 @@ _TEXTS = {
     # trace show
     "no_events": ("No model call and no tool call in it.", "其中没有模型调用，也没有工具调用。"),
 }
+_NOUNS = {  # one, several, Chinese
+    "page": ("page", "pages", "页"),
+    "passage": ("passage", "passages", "段"),
+    "optional part": ("optional part", "optional parts", "个可选部分"),
+    "needed part": ("needed part", "needed parts", "个必需部分"),
+}
 say = Texts(_TEXTS).for_user
+
+
+def counted(count: int, noun: str) -> str:
+    """Returns a number and what it counts: "1 page", "2 pages"."""
+    one, several, chinese = _NOUNS[noun]
+    return f"{count} {chinese if user_language() == 'zh' else one if count == 1 else several}"
 
 
 def state_text(state: str, error: str = "") -> str:

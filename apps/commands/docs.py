@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.strings import explain_error
-from qwenbelt.core.errors import EXIT_FAILED, InputError
+from qwenbelt.apps.strings import counted, explain_error, say
+from qwenbelt.core.errors import EXIT_FAILED, InputError, one_line
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.core.terminal import terminal_json
 
@@ -27,6 +27,7 @@ _vectors_option = click.option(
     "--vectors", metavar="SPEC", help='Search by meaning too: "offline", or KIND:MODEL[@URL].'
 )
 MAX_NOTES = 8  # shown of one file; programs get all
+MAX_PATH = 4096  # characters
 _json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
@@ -79,6 +80,8 @@ def add(
     else:
         for result in results:
             _show_added(result)
+        if not results:
+            echo(say("no_documents", names=one_line(", ".join(files))), err=True)
     if any(result.state == "failed" for result in results):
         sys.exit(EXIT_FAILED)
 
@@ -104,7 +107,8 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    name = TextColumn("{task.description}", markup=False)  # a file may be called "[b]"
+    columns = (name, BarColumn(), MofNCompleteColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda name, done, of: bar.update(task, description=name, completed=done, total=of)
@@ -170,12 +174,18 @@ def _show_added(result: Added) -> None:
     if result.error:
         echo(explain_error(result.error), err=True)
         return
-    pages = f", {result.pages} pages, {result.chunks} passages" if result.document else ""
-    echo(f"{result.file}: {result.state}{pages}")
+    state = say(f"document_{result.state}")
+    if result.document:
+        state += say("and_size", size=_size(result.pages, result.chunks))
+    echo(say("document", file=one_line(result.file), state=state))
     for note in result.notes[:MAX_NOTES]:
         echo(f"  {explain_error(note)}", err=True)
     if len(result.notes) > MAX_NOTES:
         echo(f"  … {len(result.notes) - MAX_NOTES} (--json)", err=True)
+
+
+def _size(pages: int, passages: int) -> str:
+    return say("size", pages=counted(pages, "page"), passages=counted(passages, "passage"))
 
 
 @docs.command()
@@ -208,13 +218,14 @@ def search(
                 echo(_dumps({"id": entry.get("id"), "hits": [_hit_lines(h) for h in hits]}))
             return
         hits = index.search(query or "", top_k, files=list(files) or None)
+        is_empty = not hits and not index.documents()
     if as_json:
         echo(_dumps({"hits": [_hit_lines(h) for h in hits]}))
         return
     for number, hit in enumerate(hits, 1):
         _show_hit(number, hit)
     if not hits:
-        echo("Nothing found.", err=True)
+        echo(say("index_empty" if is_empty else "nothing_found"), err=True)
 
 
 def _dumps(value: Any) -> str:
@@ -289,7 +300,8 @@ def list_documents(index_path: str | None, as_json: bool) -> None:
         echo(_dumps({"documents": rows}))
         return
     for d in documents:
-        echo(f"{d.file}: {d.pages} pages, {d.chunks} passages  {d.path}")
+        line = say("document", file=one_line(d.file), state=_size(d.pages, d.chunks))
+        echo(f"{line}  {one_line(d.path, MAX_PATH)}")
 
 
 @docs.command()
@@ -304,4 +316,4 @@ def remove(files: tuple[str, ...], index_path: str | None, as_json: bool) -> Non
         echo(_dumps({"removed": removed}))
         return
     for name in removed:
-        echo(f"{name}: removed")
+        echo(say("document", file=one_line(name), state=say("document_removed")))

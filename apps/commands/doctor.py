@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qwenbelt.apps.echo import echo
-from qwenbelt.apps.strings import explain_error, say
+from qwenbelt.apps.strings import counted, explain_error, say
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_OK
 from qwenbelt.core.terminal import terminal_json
 
@@ -51,7 +51,11 @@ def doctor(probe: bool, endpoint: str | None, fix: bool, yes: bool, as_json: boo
     else:
         missing = sum(not finding.ok for finding in findings) - len(failed)
         key = "doctor_failed" if failed else "doctor_well"
-        echo("\n" + say(key, failed=len(failed), missing=missing))
+        amounts = {
+            "failed": counted(len(failed), "needed part"),
+            "missing": counted(missing, "optional part"),
+        }
+        echo("\n" + say(key, **amounts))
     return EXIT_FAILED if failed else EXIT_OK
 
 

@@ -52,7 +52,8 @@ def pull(name: str, hub: str | None) -> None:
 
     from qwenbelt.agents.models.local_files import pull_model
 
-    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    shown = TextColumn("{task.description}", markup=False)
+    columns = (shown, BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(file=sys.stderr)) as bar:
         task = bar.add_task(name, total=None)
 

@@ -53,6 +53,7 @@ TEXTS = {
         "{verified} of {citations} citations stand on the pages that they name.",
         "{citations} 条引文中有 {verified} 条确在所引页面上。",
     ),
+    "need_files": ("Name one or more files.", "请给出一个或多个文件。"),
     "need_ask": ("Say what to find out with --ask.", "请用 --ask 说明要问什么。"),
     "need_out": ("Say where to write with --out.", "请用 --out 指定输出目录。"),
     "scripted_demo": (
@@ -102,7 +103,7 @@ def _say(key: str, **values: object) -> str:
 @click.option("--verify", metavar="DIR", help="Check the citations of a finished report instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def report(verify: str | None, as_json: bool, files: tuple[str, ...], **options: Any) -> None:
-    """Ask about PDF files; get a report with checked citations and figures.
+    """Ask about your files; get a report with checked citations and figures.
 
     Writes report.pdf, report.html, report.md, report.docx (with the extra docx), citations.json,
     figures/, crops/ and, with a model, trace.jsonl into DIR.
@@ -114,6 +115,8 @@ def report(verify: str | None, as_json: bool, files: tuple[str, ...], **options:
     if verify is not None:
         _verify(verify, files, options["password"], as_json)
         return
+    if not files:
+        raise click.UsageError(_say("need_files"))
     if not options["ask"]:
         raise click.UsageError(_say("need_ask"))
     if not options["out"]:

@@ -35,6 +35,19 @@ HOOK = "is the reason that a hook gives"
 VALUES = "is a value, or words that have rows as parts of a text"
 NOT_LITERAL: dict[str, dict[str, str]] = {
     "apps/agent_choice.py": {"say('none_alone')": BILINGUAL},
+    "apps/commands/eval.py": {
+        "_say('need', what='NAME')": BILINGUAL,
+        "_say('need', what='--out DIR')": BILINGUAL,
+    },
+    "apps/commands/report.py": {
+        "_say('need_ask')": BILINGUAL,
+        "_say('need_files')": BILINGUAL,
+        "_say('need_out')": BILINGUAL,
+    },
+    "apps/commands/run.py": {
+        "say('no_question')": BILINGUAL,
+        "say('session_or_durable')": BILINGUAL,
+    },
     "apps/terminal_chat/chat.py": {
         "fix": BILINGUAL,
         "say('chat_approve_modes')": BILINGUAL,
@@ -290,6 +303,8 @@ def said() -> tuple[Said, ...]:
             name = ast.unparse(call.func).split(".")[-1]
             if name in error_classes():
                 given = call.args[:1]
+            elif name in ("UsageError", "BadParameter") and source.place != "apps/cli.py":
+                given = call.args[:1]  # cli.py writes its own in both languages
             elif name == "DoctorFinding" and source.place == "apps/doctor.py":
                 given = call.args[2:4]
             elif name in ("noted", "Note"):  # of documents
@@ -340,6 +355,7 @@ FILLED = {
 def of_others() -> frozenset[str]:
     """The words of the system and of pydantic, which stand inside our errors."""
     found = {os.strerror(code) for code in errno.errorcode}
+    found.add("All connection attempts failed")  # anyio's, for an endpoint that is not there
     for kind in get_args(core_schema.ErrorType):
         with suppress(TypeError):  # wants other values; none of our rows does
             template = PydanticKnownError(kind, FILLED).message_template

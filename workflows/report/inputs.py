@@ -118,7 +118,7 @@ def take_in(
     """
     paths = _distinct(files)
     if not paths:
-        raise InputError("No file was given.", fix="Name one or more PDF files.")
+        raise InputError("No file was given.", fix="Name one or more files.")
     place = folder / "documents.db" if password else _usable_index(folder)
     found = Documents([], place, password=password)
     with DocumentIndex(place) as index:
