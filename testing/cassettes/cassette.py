@@ -215,7 +215,7 @@ def _read_cassette(path: Path) -> Iterator[Recording]:
                 chunks=[str(chunk) for chunk in reply["chunks"]],
                 delays=[int(delay) for delay in reply["delays"]],
             )
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: cannot be read as a cassette ({reason}).") from error
 

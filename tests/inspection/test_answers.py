@@ -111,7 +111,13 @@ def test_rules_of_ones_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("classes: 3", "classes"), ("klasses: {}", "klasses|classes"), ("a: [", "YAML")],
+    [
+        ("classes: 3", "classes"),
+        ("klasses: {}", "klasses|classes"),
+        ("a: [", "YAML"),
+        ("[" * 5000, "cannot be read as YAML"),
+        ("since: 2024-13-45", "cannot be read as YAML"),
+    ],
 )
 def test_wrong_rules_are_one_clear_line(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "rules.yaml"

@@ -101,7 +101,7 @@ def test_report_without_an_endpoint_says_so_and_serves(
     [
         (["report", "STEEL", "--out", "OUT"], 2, "--ask"),
         (["report", "STEEL", "--ask", "x"], 2, "--out"),
-        (["report", "--ask", "x", "--out", "OUT"], 1, "No file was given"),
+        (["report", "--ask", "x", "--out", "OUT"], 2, "Name one or more files"),
         (["report", "gone.pdf", "--ask", "x", "--out", "OUT"], 1, "no such file"),
         (["report", "LOCKED", "--ask", "x", "--out", "OUT"], 1, "is encrypted"),
         (["report", "LOCKED", "--ask", "x", "--out", "OUT", "--password", "no"], 1, "password"),

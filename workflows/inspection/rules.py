@@ -181,12 +181,12 @@ def load_rules(path: str | Path | None) -> Rules:
     try:
         table = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         return Rules.model_validate(table)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML ({one_line(error)}).") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in first["loc"])
         raise ConfigError(f"{path}: {place}: {first['msg']}.") from error
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date
+        raise ConfigError(f"{path}: cannot be read as YAML ({one_line(error)}).") from error
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def load_labels(path: str | Path) -> Labels:
         # all values as text: YAML takes the labels `off` and `no` for a truth value
         table = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
         found = Labels.model_validate(table)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML ({one_line(error)}).") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
