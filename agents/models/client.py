@@ -242,11 +242,11 @@ def read_whole(raw: bytes) -> list[JsonDict]:
     if raw.lstrip().startswith(_STREAM_STARTS):
         decoder = EventDecoder()
         return [*decoder.feed(raw), *decoder.close()]
-    lines = raw.decode("utf-8", "replace").split("\n")
-    texts = event_texts([line for line in lines if line.strip()] or [""])
-    if len(texts) == 1:
-        return [{**json_object(texts[0]), **DONE}]
-    return [json_object(text) for text in texts]  # an object a line
+    text = raw.decode("utf-8", "replace")
+    lines = event_texts([line for line in text.split("\n") if line.strip()])
+    if len(lines) > 1 and all(line.lstrip().startswith("{") for line in lines):
+        return [json_object(line) for line in lines]  # an object a line
+    return [{**json_object(text), **DONE}]
 
 
 async def _closing_chunks(chunks: list[JsonDict]) -> AsyncIterator[JsonDict]:

@@ -31,7 +31,8 @@ class EventDecoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._data: list[str] = []
-        self._plain: list[str] = []  # JSON that was sent in place of events
+        self._plain: list[str] = []  # JSON that may have been sent in place of events
+        self._has_events = False
         self._first = True
         self._bytes = 0
         self.ended = False
@@ -83,6 +84,8 @@ class EventDecoder:
 
     def _plain_objects(self) -> list[JsonDict]:
         lines, self._plain = self._plain, []
+        if self._has_events:
+            return []
         return [json_object(text) for text in event_texts(lines)]
 
     def _line(self, raw: bytes) -> list[JsonDict]:
@@ -108,6 +111,7 @@ class EventDecoder:
                 self.ended = True
                 return [*out, *self._plain_objects(), DONE]
             if stripped:
+                self._has_events = True
                 out.append(json_object(text))
         return out
 

@@ -103,6 +103,12 @@ def test_json_that_is_labelled_as_a_stream_of_events_is_read() -> None:
     assert decoder.close() == []
 
 
+def test_what_stands_between_events_is_passed_over() -> None:
+    decoder = EventDecoder()
+    assert decoder.feed(b'data: {"a": 1}\n\n{"b": half\n\n') == [{"a": 1}]
+    assert decoder.close() == []
+
+
 def test_an_object_a_line_is_read() -> None:
     assert read_whole(b'{"a": 1}\n\n{"b": 2}\n') == [{"a": 1}, {"b": 2}]
     assert read_whole(b'{"a":\n 1}\n') == [{"a": 1, **DONE}]

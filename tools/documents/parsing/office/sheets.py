@@ -34,11 +34,8 @@ def workbook_blocks(file: Path) -> Iterator[Block]:
         options = {"read_only": True, "data_only": True, "rich_text": True}
         try:
             book = openpyxl.load_workbook(source, **options)
-        except (
-            TypeError,
-            ValueError,
-            KeyError,
-        ):  # some programs write styles that Excel alone takes
+        except (TypeError, ValueError, KeyError):
+            # some programs write styles that Excel alone takes
             source = package.healed(plain=True)
             book = openpyxl.load_workbook(source, **options)
         formulas = Formulas(source)
