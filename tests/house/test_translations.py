@@ -295,6 +295,10 @@ def _calls(tree: ast.AST, function: ast.AST | None = None) -> Iterator[tuple[ast
         yield from _calls(node, node if inner else function)
 
 
+def _of_commands(place: str) -> bool:
+    return place.startswith("apps/") and place != "apps/cli.py"  # which writes both languages
+
+
 @cache
 def said() -> tuple[Said, ...]:
     found = []
@@ -303,8 +307,8 @@ def said() -> tuple[Said, ...]:
             name = ast.unparse(call.func).split(".")[-1]
             if name in error_classes():
                 given = call.args[:1]
-            elif name in ("UsageError", "BadParameter") and source.place != "apps/cli.py":
-                given = call.args[:1]  # cli.py writes its own in both languages
+            elif name in ("UsageError", "BadParameter") and _of_commands(source.place):
+                given = call.args[:1]
             elif name == "DoctorFinding" and source.place == "apps/doctor.py":
                 given = call.args[2:4]
             elif name in ("noted", "Note"):  # of documents
