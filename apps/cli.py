@@ -198,7 +198,8 @@ def _report_error(error: BaseException) -> int:
         _say("Interrupted." if user_language() == "en" else "已中断。")
         return EXIT_INTERRUPTED
     if isinstance(error, click.ClickException):
-        error.message = _localised(error.message)
+        # only now: who raises it speaks English
+        error.message = _localised(error.message)  # type: ignore[misc]
         shown = _with_guess(error) if isinstance(error, click.UsageError) else error
         shown.show()
         return shown.exit_code
