@@ -20,7 +20,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from llama_server import served
 from qwenbelt.tools.documents.grounding import abstains
 
 PORT, CONTEXT = 18734, 16384
-FORMS = ("native", "nous", "constrained")
+FORMS, PEERS = ("native", "nous", "constrained"), ("openai", "qwen-agent")
 BERKELEY = (
     *("simple_python", "multiple", "parallel", "parallel_multiple", "irrelevance"),
     *("live_simple", "live_multiple", "live_irrelevance"),
@@ -55,7 +56,14 @@ class Step:
     seconds: float
 
 
-def steps_of(data: Path, requests: Path | None, out: Path) -> Iterator[Step]:
+def steps_of(
+    data: Path,
+    requests: Path | None,
+    out: Path,
+    *,
+    categories: Sequence[str] = BERKELEY,
+    each: int = EACH,
+) -> Iterator[Step]:
     """Yields what can be run with the data that is there, the most telling first."""
     if requests is not None:
         tools = ("-t", "code_interpreter", "-t", "plot")
@@ -69,14 +77,16 @@ def steps_of(data: Path, requests: Path | None, out: Path) -> Iterator[Step]:
             arguments = (str(questions), "--data", str(filings / "pdfs"), "-a", agent)
             yield Step(f"filings-{agent}", arguments, count, seconds)
     if (data / "dabench").is_dir():
-        given = ("dabench", "--data", str(data / "dabench"), "--limit", str(EACH))
-        yield Step("dabench", given, EACH, 120)
+        given = ("dabench", "--data", str(data / "dabench"), "--limit", str(each))
+        yield Step("dabench", given, each, 120)
     if (data / "bfcl").is_dir():
+        groups = [word for group in categories for word in ("--group", group)]
+        count = each * len(categories)
+        given = ("--data", str(data / "bfcl"), *groups, "--limit", str(count))
         for form in FORMS:
-            groups = [word for group in BERKELEY for word in ("--group", group)]
-            given = ("bfcl", "--data", str(data / "bfcl"), *groups, "--tool-format", form)
-            count = EACH * len(BERKELEY)
-            yield Step(f"bfcl-{form}", (*given, "--limit", str(count)), count, 15)
+            yield Step(f"bfcl-{form}", ("bfcl", *given, "--tool-format", form), count, 15)
+        for peer in PEERS:
+            yield Step(f"bfcl-{peer}", ("--peer", peer, *given), count, 15)
     if (data / "acebench").is_dir():
         given = ("acebench", "--data", str(data / "acebench"), "--limit", "80")
         yield Step("acebench", given, 80, 25)
@@ -103,10 +113,14 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 def run_step(step: Step, folder: Path, model: str, end: float) -> bool:
     """Runs a step until it is done or the time is over; returns whether it is done."""
-    spec = f"llamacpp:{model}@http://127.0.0.1:{PORT}/v1"
+    url = f"http://127.0.0.1:{PORT}/v1"
+    tokens = ("--max-tokens", "160" if step.name.startswith("bfcl") else "600")
     command = [sys.executable, "-c", "from qwenbelt.apps.cli import main; main()", "eval"]
-    command += [*step.arguments, "-e", spec, "--out", str(folder), "--in-flight", "1"]
-    command += ["--max-tokens", "600", "--retry"]
+    command += ["-e", f"llamacpp:{model}@{url}", "--in-flight", "1", "--retry"]
+    if step.arguments[0] == "--peer":
+        command = [sys.executable, str(Path(__file__).with_name("eval_peers.py"))]
+        command += ["--url", url, "--model", model]
+    command += [*step.arguments, "--out", str(folder), *tokens]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         code = process.wait(max(1.0, end - time.monotonic()))
@@ -160,6 +174,9 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], metavar="STEP")
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--category", action="append", choices=BERKELEY, help="of Berkeley")
+    parser.add_argument("--each", type=int, default=EACH, help="cases of a category, of DABench")
+    parser.add_argument("--served", action="store_true", help=f"a server listens at port {PORT}")
     parser.add_argument("--plan", action="store_true", help="say what it would take")
     parser.add_argument("--show", action="store_true", help="print the table and end")
     args = parser.parse_args()
@@ -167,7 +184,8 @@ def main() -> None:
         return show(args.out)
     if args.data is None or not args.model:
         parser.error("needs --data and --model")
-    steps = list(steps_of(args.data, args.requests, args.out))
+    chosen = {"categories": args.category or BERKELEY, "each": args.each}
+    steps = list(steps_of(args.data, args.requests, args.out, **chosen))
     steps = [s for s in steps if not args.only or s.name in args.only]
     hours = sum(step.cases * step.seconds for step in steps) / 3600
     for step in steps:
@@ -178,7 +196,8 @@ def main() -> None:
     os.environ.setdefault("OPENAI_API_KEY", "none")
     end = time.monotonic() + args.hours * 3600
     for name, _, file in (given.partition("=") for given in args.model):
-        with served(file, context=CONTEXT, threads=args.threads, port=PORT):
+        server = served(file, context=CONTEXT, threads=args.threads, port=PORT)
+        with nullcontext() if args.served else server:
             for step in steps:
                 if time.monotonic() < end:
                     done = run_step(step, args.out / name / step.name, name, end)

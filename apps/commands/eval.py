@@ -141,10 +141,12 @@ def _show_outcome(outcome: EvalOutcome, out: str, as_json: bool, options: dict[s
 
     failed = not outcome.complete
     compared = compare_runs(options["compare"], outcome) if options["compare"] else None
+    if compared is not None:
+        outcome.write(Path(out), compared)
     if as_json:
         value = outcome.to_dict()
         if compared is not None:
-            value["comparison"] = {"p": compared.p, "verdict": compared.verdict}
+            value["comparison"] = compared.to_dict()
         echo(terminal_json(json.dumps(value, ensure_ascii=False)))
     else:
         echo(outcome.line())

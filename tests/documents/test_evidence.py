@@ -154,3 +154,31 @@ def test_what_moved_a_margin_is_looked_for_line_by_line() -> None:
     assert any("cost of sales" in part for part in parts)
     assert any("selling, general" in part for part in parts)
     assert not question_parts("What is the operating margin in 2022?")
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("What was the total revenue in fiscal 2024?", ("results of 2024",)),
+        ("What were total assets in FY24?", ("results of 2024",)),
+        ("2024年的总收入是多少？", ("2024 年的业绩",)),
+        ("What was the total revenue in 2022?", ()),
+        ("How did total assets change from 2022 to 2024?", ()),  # one of them is told
+        ("How much debt is due in 2024?", ()),  # what is to come may be told
+        ("Which sales are expected for 2024?", ()),
+    ],
+)
+def test_a_year_after_all_that_is_reported(
+    tmp_path: Path, question: str, words: tuple[str, ...]
+) -> None:
+    path = filing(tmp_path)
+    notes = "The notes fall due in 2024, and a patent expires then. Total revenue was 9,000."
+    dated = path.read_text("utf-8").replace("Balance Sheets\n", "Balance Sheets, 2022 and 2021\n")
+    path.write_text(f"{dated}\n{notes}\n", encoding="utf-8")
+    with DocumentIndex(workers=0) as index:
+        added = index.add_file(path)
+        found = gather_evidence(index, question, {path.name: added.document})
+        assert found.unknown == words
+        path.write_text(path.read_text("utf-8") + "\nSales of fiscal 2024 were 10,000.\n", "utf-8")
+        added = index.add_file(path)
+        assert gather_evidence(index, question, {path.name: added.document}).unknown == ()

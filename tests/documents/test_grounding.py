@@ -71,3 +71,29 @@ def test_marks_belong_to_the_sentence_before_them() -> None:
         ("Two is 22", 1),
         ("Three is 33.", 0),
     ]
+
+
+STATEMENT = CitedText(
+    3,
+    """Consolidated Statements of Income ($ in millions) 2022 2021
+Net sales 14,544 12,861
+Cost of sales 11,724 10,129
+Gross profit 2,820 2,732
+Distribution costs 31 47""",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("Net sales was 11,724.", WRONG_ROW),  # "sales" is a word of both rows
+        ("Cost of sales was 14,544.", WRONG_ROW),
+        ("Net sales were 14,544, cost of sales 11,724.", OK),
+        ("Cost of sales was 11,724 of net sales of 14,544.", OK),
+        ("The gross profit, net sales less costs, was 2,820.", OK),
+    ],
+)
+def test_a_claim_that_has_the_whole_label_of_another_row(text: str, status: str) -> None:
+    question = "What is the gross margin, from net sales and cost of sales?"
+    found = check_claims([Claim(text, (STATEMENT,))], question)
+    assert {check.status for check in found} == {status}

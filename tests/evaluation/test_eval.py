@@ -70,6 +70,12 @@ def test_a_set_of_ones_own(tmp_path: Path, monkeypatch: Any) -> None:
         assert run([*command, "--trials", "2", "--min-score", "0.9"]) == 1
         assert len(server.requests) == asked  # the same again asks nothing anew
     assert run(["eval", "--out", str(out), "--compare", str(out)]) == 0
+    compared = json.loads((out / "report.json").read_text("utf-8"))
+    assert compared["comparison"]["verdict"] == "no clear difference"
+    assert compared["setting"] == found["setting"]  # read and written again, nothing is lost
+    page = (out / "report.html").read_text("utf-8")
+    assert "Compared with an earlier evaluation" in page
+    assert 'name="viewport"' in page
 
 
 def test_a_name_that_is_none(capsys: Any, tmp_path: Path) -> None:

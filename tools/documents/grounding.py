@@ -303,6 +303,8 @@ def _row_fits(
     best = max(_fit(row, weights) for row in own)
     if all(not row.words for row in own):
         return True  # no label to go by
+    if _names_another(own, every, claim):
+        return False
     if len(words_of(claim)) < LEAST_WORDS:
         return True  # a bare figure does not name its row
     if bool(_CJK.search(claim)) != any(_CJK.search(row.text) for row in own):
@@ -321,6 +323,19 @@ def _row_fits(
     ]
     other = max(others, default=0.0)
     return not (other >= LEAST_OTHER and other > CLEARLY * best)
+
+
+def _names_another(own: Sequence[_TableRow], every: Sequence[_TableRow], claim: str) -> bool:
+    """Returns whether a claim has the whole label of another row, and of none of the figure's."""
+    said = words_of(claim)
+    if any(row.words <= said or len(row.words) > LONG_LINE / 2 for row in own):
+        return False
+    given = {_value(m) for m in figures_of(claim)}
+    return any(
+        row.values and row.words <= said and not given & set(row.values)
+        for row in every
+        if len(row.words) >= LEAST_WORDS or (row.words and row.words == said)
+    )
 
 
 def _best_values(page: CitedText, claim: str, question: str) -> list[float]:

@@ -50,6 +50,19 @@ class PairedComparison:
             f"{len(self.worse)} worse, p = {self.p:.3g}: {self.verdict}"
         )
 
+    def to_dict(self) -> dict[str, object]:
+        """Returns the entry of `report.json`."""
+        return {
+            "shared": self.shared,
+            "before": round(self.before, 6),
+            "now": round(self.now, 6),
+            "interval": [round(end, 6) for end in self.interval],
+            "better": list(self.better),
+            "worse": list(self.worse),
+            "p": self.p,
+            "verdict": self.verdict,
+        }
+
 
 def compare_runs(
     before: str | Path | EvalOutcome, now: str | Path | EvalOutcome

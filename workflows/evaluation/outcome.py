@@ -6,21 +6,20 @@ import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from math import comb
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.core.files import write_text
 from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.testing.trials.intervals import wilson_interval
+from qwenbelt.workflows.evaluation.report_page import evaluation_page
+
+if TYPE_CHECKING:
+    from qwenbelt.workflows.evaluation.comparing import PairedComparison
 
 REPORT, PAGE = "report.json", "report.html"
-_STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;
-color:#1b1f24;background:#fff}table{border-collapse:collapse;width:100%;margin:1rem 0}
-th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #ddd;vertical-align:top;
-overflow-wrap:anywhere}td.no{color:#b3261e}td.yes{color:#2b7a3d}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +148,14 @@ class EvalOutcome:
             "rows": [row.to_dict() for row in self.rows],
         }
 
-    def write(self, folder: Path) -> None:
-        """Writes `report.json` and `report.html` into a folder."""
-        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
+    def write(self, folder: Path, compared: PairedComparison | None = None) -> None:
+        """Writes `report.json` and `report.html` into a folder, and a comparison with them."""
+        value = self.to_dict()
+        if compared is not None:
+            value["comparison"] = compared.to_dict()
+        text = json.dumps(value, ensure_ascii=False, indent=1)
         write_text(folder / REPORT, text + "\n")
-        write_text(folder / PAGE, self._page())
+        write_text(folder / PAGE, evaluation_page(self, compared))
 
     def line(self) -> str:
         """Returns the outcome in one line."""
@@ -165,28 +167,6 @@ class EvalOutcome:
             f"(95% {low:.3f}-{high:.3f}){many if self.trials > 1 else ''}; "
             f"{sum(r.requests for r in self.rows)} requests, "
             f"{sum(r.tokens for r in self.rows)} tokens{cost}"
-        )
-
-    def _page(self) -> str:
-        groups = "".join(
-            f"<tr><td>{escape(name)}</td><td>{len({r.id for r in rows})}</td>"
-            f"<td>{sum(r.passed for r in rows) / len(rows):.3f}</td></tr>"
-            for name, rows in self.groups().items()
-        )
-        rows = "".join(
-            f"<tr><td>{escape(row.id)}</td><td>{row.trial}</td>"
-            f'<td class="{"yes" if row.passed else "no"}">{"pass" if row.passed else "fail"}</td>'
-            f"<td>{escape(row.detail)}</td><td>{row.tokens}</td></tr>"
-            for row in self.rows
-        )
-        table = f"<table><tr><th>group</th><th>n</th><th>score</th></tr>{groups}</table>"
-        return (
-            '<!doctype html><html lang="en"><meta charset="utf-8">'
-            f"<title>{escape(self.name)}</title><style>{_STYLE}</style>"
-            f"<h1>{escape(self.name)}</h1><p>{escape(self.line())}</p>"
-            f"<p>{escape(self.source)}; {escape(self.endpoint)}</p>{table if groups else ''}"
-            "<table><tr><th>id</th><th>trial</th><th></th><th>why</th><th>tokens</th></tr>"
-            f"{rows}</table></html>\n"
         )
 
 
@@ -210,7 +190,8 @@ def read_outcome(folder: str | Path) -> EvalOutcome:
         found = loads_bounded(path.read_text(encoding="utf-8"))
         rows = [EvalTrial(**row) for row in found["rows"]]
         names = ("name", "source", "endpoint", "trials", "currency", "complete")
-        return EvalOutcome(rows=rows, **{name: found[name] for name in names})
+        known = {name: found[name] for name in names}
+        return EvalOutcome(rows=rows, setting=dict(found.get("setting") or {}), **known)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: is not an evaluation's report ({error}).") from None
 

@@ -1,4 +1,4 @@
-"""Distinctive words of a question that are nowhere in the documents.
+"""Distinctive words of a question, and years of it, that are nowhere in the documents.
 
 Who asks for the drones of a company whose report has no drone cannot be answered from it. Only
 words count that name a thing: names, and nouns by their place and ending. Words of asking, of
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from qwenbelt.tools.documents.search.glossary import without_terms
 from qwenbelt.tools.documents.search.queries import ASKING
 from qwenbelt.tools.documents.search.tokens import STOP_WORDS, tokens
+from qwenbelt.tools.documents.search.unknown_years import unknown_years
 
 if TYPE_CHECKING:
     from qwenbelt.tools.documents.search.focused import DocumentWords
@@ -64,11 +65,12 @@ _ENDINGS = re.compile(
 _LEAST = 4
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_RESULTS = ("results of {}", "{} 年的业绩")  # a page may have the year, of something else
 Stem = Callable[[str], list[str]]
 
 
 def unknown_words(question: str, held: Sequence[DocumentWords], stem: Stem) -> tuple[str, ...]:
-    """Returns the words, as they are written in the question.
+    """Returns the words, as they are written in the question, and the results of missing years.
 
     Args:
         question: what is asked.
@@ -89,6 +91,9 @@ def unknown_words(question: str, held: Sequence[DocumentWords], stem: Stem) -> t
         return low in written or _is_joined(low, known, stem)
 
     found = [word for word in distinctive_words(question) if not is_known(word)]
+    found += [
+        _RESULTS[bool(_CJK.search(question))].format(y) for y in unknown_years(question, held)
+    ]
     return tuple(dict.fromkeys(found))
 
 
