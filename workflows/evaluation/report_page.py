@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qwenbelt.workflows.evaluation.outcome import EvalOutcome, EvalTrial
 
 MOST_NAMED = 40  # cases of a comparison that are named
+BAR = 112  # width of a group's bar, in pixels
 _WORDS: dict[str, tuple[str, str]] = {
     "score": ("Score", "得分"),
     "interval": ("95 % interval", "95% 置信区间"),
@@ -30,7 +31,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "before": ("Before", "之前"),
     "now": ("Now", "现在"),
     "change": ("Change, 95 %", "变化（95%）"),
-    "p": ("p, exact sign test", "p（精确符号检验）"),
+    "p": ("p, sign test", "p（精确符号检验）"),
     "better": ("Better", "变好"),
     "worse": ("Worse", "变差"),
     "verdict": ("Verdict", "结论"),
@@ -59,13 +60,14 @@ h2{margin:2rem 0 .5rem;font-size:1.15rem}p.about{margin:.2rem 0 1rem;color:var(-
 overflow-wrap:anywhere}dl{display:grid;gap:.6rem;padding:0;margin:0;
 grid-template-columns:repeat(auto-fit,minmax(8.2rem,1fr))}dl div{background:var(--card);
 border-radius:8px;padding:.55rem .8rem}dt{color:var(--soft);font-size:.82rem}
-dd{margin:0;font-size:1.15rem;font-weight:600;font-variant-numeric:tabular-nums}
+dd{margin:0;white-space:nowrap;font-size:1.1rem;font-weight:600;font-variant-numeric:tabular-nums}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.4rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:600;font-size:.85rem}td.id{overflow-wrap:anywhere;min-width:7rem}
 td.why{overflow-wrap:anywhere;min-width:14rem}.n{text-align:right;white-space:nowrap;
 font-variant-numeric:tabular-nums}.yes{color:var(--good)}.no{color:var(--bad);font-weight:600}
-summary{cursor:pointer;margin:1rem 0 .5rem;font-weight:600}svg{display:block}"""
+small{white-space:nowrap}summary{cursor:pointer;margin:1rem 0 .5rem;font-weight:600}
+svg{display:block}"""
 
 
 def evaluation_page(
@@ -156,12 +158,12 @@ def _bar(rows: Sequence[EvalTrial]) -> str:
     rate = passed / len(cases)
     label = f"{rate:.3f} ({low:.3f}–{high:.3f})"
     return (
-        f'<svg width="160" height="12" role="img" aria-label="{label}">'
-        '<rect y="4" width="160" height="4" fill="var(--line)"/>'
-        f'<rect x="{low * 160:.1f}" y="2" width="{max((high - low) * 160, 1):.1f}" height="8" '
+        f'<svg width="{BAR}" height="12" role="img" aria-label="{label}">'
+        f'<rect y="4" width="{BAR}" height="4" fill="var(--line)"/>'
+        f'<rect x="{low * BAR:.1f}" y="2" width="{max((high - low) * BAR, 1):.1f}" height="8" '
         'fill="var(--bar)" opacity=".45"/>'
-        f'<rect x="{max(rate * 160 - 1.5, 0):.1f}" width="3" height="12" fill="var(--bar)"/>'
-        f"</svg>{label}"
+        f'<rect x="{max(rate * BAR - 1.5, 0):.1f}" width="3" height="12" fill="var(--bar)"/>'
+        f"</svg><small>{label}</small>"
     )
 
 
@@ -170,7 +172,7 @@ def _comparison(compared: PairedComparison, lang: Language) -> str:
     facts = [
         ("before", f"{compared.before:.3f}"),
         ("now", f"{compared.now:.3f}"),
-        ("change", f"{low:+.3f} … {high:+.3f}"),
+        ("change", f"{low:+.2f} … {high:+.2f}"),
         ("better", f"{len(compared.better)} / {compared.shared}"),
         ("worse", f"{len(compared.worse)} / {compared.shared}"),
         ("p", f"{compared.p:.3g}"),
