@@ -206,6 +206,14 @@ def test_a_part_that_does_not_help_needs_no_word_for_it(book: Path) -> None:
     assert all("[book.pdf p." in prompt[:at] for at, prompt in zip(asked_at, parts, strict=True))
 
 
+def test_where_no_part_helps_that_is_the_answer(make_pdf_pages: Any) -> None:
+    file = make_pdf_pages("short.pdf", ["The river was quiet."])
+    with Scenario().turn(lambda request: "The files do not tell.").serve(plays=None) as server:
+        answer = ask_everything("Which risks are named?", [file], server.llm)
+    assert answer.text == "Nothing in the documents answers the question."
+    assert (answer.grounded, answer.checks, answer.findings) == (True, (), ())
+
+
 def test_a_figure_that_stands_nowhere_is_asked_for_again_and_then_told(
     book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -240,8 +240,10 @@ def _checked(
         pages = partial(_page_text, index)
         return check_answer(answer, question, page_text=pages, computed=computed)
 
+    if not (facts or shown):
+        return text, []  # it says that nothing was found
     checks = check(text)
-    if is_grounded(checks) or not (facts or shown):
+    if is_grounded(checks):
         return text, checks
     prompt = say("whole", language, question=question, text=_told(facts, shown, language))
     told = "\n".join(problems(checks, language))
