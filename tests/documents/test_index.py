@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents import DocumentIndex, render_page, verify_citation
 from qwenbelt.tools.documents.stores.fulltext_snapshot import best
+from qwenbelt.tools.documents.stores.sqlite_fulltext import places_within
 
 FIRST = "BT /F1 10 Tf 72 700 Td (The harbour was closed in winter.) Tj ET"
 SECOND = "BT /F1 10 Tf 72 700 Td (The lighthouse keeper wrote letters.) Tj ET"
@@ -228,6 +231,49 @@ def test_the_best_scores_are_those_of_a_sort(size: int, count: int) -> None:
     scores = np.random.default_rng(size + count).integers(-2, 30, size).astype(np.float32)
     places = [n for n in np.argsort(-scores, kind="stable").tolist() if scores[n] > 0]
     assert best(scores, count).tolist() == places[:count]
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_best_scores_of_some_places(masked: bool) -> None:
+    chance = np.random.default_rng(5)
+    scores = chance.integers(-2, 30, 900).astype(np.float32)
+    mask = chance.random(900) < 0.2
+    expected = [n for n in np.argsort(-scores, kind="stable").tolist() if mask[n] and scores[n] > 0]
+    within = mask if masked else np.flatnonzero(mask)
+    assert best(scores, 40, within).tolist() == expected[:40]
+    assert best(scores, 40, np.zeros(0, np.intp)).tolist() == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=6))
+def test_places_within_ranges_are_those_of_each_id(ranges: list[tuple[int, int]]) -> None:
+    ids = np.array([3, 4, 9, 10, 11, 30, 31, 50], np.uint32)
+    inside = [n for n, i in enumerate(ids) if any(low <= i <= high for low, high in ranges)]
+    assert places_within(ids, ranges).tolist() == inside
+    assert places_within(ids, None) is None
+
+
+def test_a_second_search_of_the_same_words_reads_no_lists_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question that names a document is searched for twice, at a million passages for 8 ms."""
+    from qwenbelt.tools.documents.stores import sqlite_fulltext as fulltext
+
+    monkeypatch.setattr(fulltext, "LEAST", 3)
+    for name in ("coal", "oil", "gas", "wind", "sun", "hydro"):
+        (tmp_path / f"{name} report.txt").write_text(f"the {name} fleet grew", encoding="utf-8")
+    read: list[int] = []
+    scores = fulltext.Snapshot.scores
+    monkeypatch.setattr(
+        fulltext.Snapshot, "scores", lambda *args: (read.append(1), scores(*args))[1]
+    )
+    with DocumentIndex(tmp_path / "i.db", workers=0) as index:
+        index.add(sorted(tmp_path.glob("*.txt")))
+        first = [hit.file for hit in index.search("How did the wind report fleet grow?", 4)]
+        assert first[0] == "wind report.txt"
+        assert len(read) == 1
+        (tmp_path / "more.txt").write_text("a wind fleet", encoding="utf-8")
+        index.add([tmp_path / "more.txt"])
+        assert "more.txt" in [hit.file for hit in index.search("wind report fleet grow", 9)]
 
 
 def test_page_picture_shows_the_highlight(index: DocumentIndex, make_pdf) -> None:

@@ -139,7 +139,7 @@ def test_skipping_finds_what_adding_up_finds(data: st.DataObject) -> None:
     size = int(chance.integers(1, 20_000))
     lengths = chance.integers(20, 200, size).astype(np.uint32)
     words, total = [], np.zeros(size)
-    mask = chance.random(size) < 0.7 if seed % 2 else None
+    mask = chance.random(size) < (0.7 if seed % 3 else 0.005) if seed % 2 else None
     for share in (0.001, 0.01, 0.3, 0.5, 0.9)[: 2 + seed % 4]:
         places = np.flatnonzero(chance.random(size) < share).astype(np.uint32)
         counts = chance.integers(1, 9, len(places)).astype(np.uint8)

@@ -134,12 +134,11 @@ def best(scores: Floats, count: int, within: Any = None) -> npt.NDArray[np.intp]
     Args:
         scores: one score a chunk.
         count: how many.
-        within: a mask or slice of places to choose from, or None for all.
+        within: places to choose from, ascending, or a mask of them; None for all.
     """
     if within is not None:
-        kept = np.zeros_like(scores)
-        kept[within] = scores[within]
-        scores = kept
+        chosen = np.flatnonzero(within) if within.dtype == np.bool_ else within
+        return chosen[best(scores[chosen], count)]
     top = np.flatnonzero(scores >= floor_of(scores, count))
     ordered: npt.NDArray[np.intp] = top[np.lexsort((top, -scores[top]))][:count]
     return ordered

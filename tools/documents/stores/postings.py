@@ -19,6 +19,7 @@ from qwenbelt.tools.documents.stores.fulltext_snapshot import K1, B, Floats, Pla
 
 TOP = K1 + 1.0  # the limit of a word's weight before its rarity
 STEPS = 255.0
+FEW = 16  # times as many entries as chosen places: these are looked up in the lists
 LONG = 2  # times as many entries as places: fewer are added up sooner than skipped
 Counts = npt.NDArray[np.uint8]
 
@@ -143,6 +144,11 @@ def top(
     """
     bounds = [word.most for word in words]
     order = sorted(range(len(words)), key=lambda n: -bounds[n])
+    if within is not None:
+        some = np.flatnonzero(within)
+        if len(some) * FEW < sum(word.size for word in words):  # of the documents it names
+            none = np.zeros(len(some), np.float32)
+            return _finished(some, none, [words[n] for n in order], limit)
     total = np.zeros(size, np.float32)
     for done, number in enumerate(order):
         rest = order[done:]
@@ -155,7 +161,7 @@ def top(
             # what has none of the words so far cannot be among the best
             if least > bound:
                 some = np.flatnonzero(total >= np.float32((least - bound) * 0.9999))
-                if len(some) * 16 < left:
+                if len(some) * FEW < left:
                     return _finished(some, total[some], [words[n] for n in rest], limit)
         _add(total, words[number])
     if within is not None:

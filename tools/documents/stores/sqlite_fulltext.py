@@ -14,6 +14,7 @@ from qwenbelt.tools.documents.stores.fulltext_snapshot import (
     BATCH,
     GROWTH,
     LEAST,
+    Floats,
     Places,
     Snapshot,
     best,
@@ -35,7 +36,8 @@ class FullText:
         self._collection = collection
         self._words = f"words_{collection}"
         self._fast = f"fast_{collection}"
-        self._held: tuple[int, Places, int] | None = None
+        self._held: tuple[int, Places, int] | None = None  # until a change
+        self._last: tuple[int, tuple[str, ...], Floats] | None = None
 
     def put(self, connection: sqlite3.Connection, number: int, chunk: Chunk, text: str) -> int:
         """Takes in a chunk; returns how many tokens it has."""
@@ -72,11 +74,11 @@ class FullText:
             stems = stems_of(connection, terms)
             if not stems:
                 return []
-            ids, newest = self._covered(connection)
+            state, ids, newest = self._covered(connection)
             found: Ranked = []
             if len(ids):
-                scores = Snapshot(connection, self._fast).scores(stems, len(ids))
-                places = best(scores, limit, mask_of(ids, ranges))
+                scores = self._scores(connection, state, tuple(stems), len(ids))
+                places = best(scores, limit, places_within(ids, ranges))
                 found = [(int(ids[p]), float(scores[p])) for p in places]
             after = int(ids[-1]) if len(ids) else 0
             words = " OR ".join(f'"{term}"' for term in stems.values())
@@ -85,8 +87,21 @@ class FullText:
                     found += self._by_rows(connection, words, limit, (max(low, after + 1), high))
         return sorted(found, key=lambda entry: (-entry[1], entry[0]))[:limit]
 
-    def _covered(self, connection: sqlite3.Connection) -> tuple[Places, int]:
-        """Returns the chunks that the snapshot covers and the newest chunk; kept until a change."""
+    def _scores(
+        self, connection: sqlite3.Connection, state: int, stems: tuple[str, ...], size: int
+    ) -> Floats:
+        """Returns the scores of all chunks that the snapshot covers; the last ones are kept.
+
+        A question is searched for in all documents, and then in those that it names.
+        """
+        last = self._last
+        if last is None or last[:2] != (state, stems):
+            last = state, stems, Snapshot(connection, self._fast).scores(stems, size)
+            self._last = last
+        return last[2]
+
+    def _covered(self, connection: sqlite3.Connection) -> tuple[int, Places, int]:
+        """Returns the revision, the chunks that the snapshot covers, and the newest chunk."""
         state = revision(connection, self._collection)
         held = self._held
         if held is None or held[0] != state:
@@ -96,7 +111,7 @@ class FullText:
             ).fetchone()
             held = state, Snapshot(connection, self._fast).ids(), newest
             self._held = held
-        return held[1:]
+        return held
 
     def _by_rows(
         self, connection: sqlite3.Connection, words: str, limit: int, within: Range
@@ -155,15 +170,16 @@ class FullText:
             touch(connection, self._collection)
 
 
-def mask_of(ids: Places, ranges: Sequence[Range] | None) -> np.ndarray | None:
-    """Returns which of some sorted chunk ids are within ranges, or None for all."""
+def places_within(ids: Places, ranges: Sequence[Range] | None) -> np.ndarray | None:
+    """Returns the places of those sorted chunk ids that are within ranges, or None for all."""
     if ranges is None:
         return None
-    mask = np.zeros(len(ids), bool)
-    for low, high in ranges:
+    found, end = [np.zeros(0, np.intp)], 0
+    for low, high in sorted(ranges):
         first, last = np.searchsorted(ids, np.array([low, high + 1], ids.dtype))
-        mask[first:last] = True
-    return mask
+        found.append(np.arange(max(first, end), last))
+        end = max(end, int(last))
+    return np.concatenate(found)
 
 
 def _indexed(text: str, section: str, context: str) -> tuple[str, str]:

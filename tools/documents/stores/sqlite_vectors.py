@@ -17,7 +17,7 @@ from qwenbelt.tools.documents.search.vector_cache import Small
 from qwenbelt.tools.documents.store import Unplaced
 from qwenbelt.tools.documents.stores.fulltext_snapshot import Places, best
 from qwenbelt.tools.documents.stores.narrowing import Ranked
-from qwenbelt.tools.documents.stores.sqlite_fulltext import Range, mask_of
+from qwenbelt.tools.documents.stores.sqlite_fulltext import Range, places_within
 from qwenbelt.tools.documents.stores.sqlite_schema import Connections, revision, touch
 
 BLOCK = 1024  # rows that are widened at a time, so that they stay in the cache
@@ -67,7 +67,7 @@ class VectorTable:
         if rows.shape[1] != len(vector):
             return []  # another size under the same name: made by another version of the model
         scores = cosines(rows, vector) / lengths
-        places = best(scores, DEEPER * limit, mask_of(ids, ranges))
+        places = best(scores, DEEPER * limit, places_within(ids, ranges))
         found = [(int(ids[p]), float(scores[p])) for p in places]
         return sharpened(found, self._stored(model, [n for n, _ in found]), vector, limit)
 
