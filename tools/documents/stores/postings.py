@@ -146,7 +146,7 @@ def top(
     order = sorted(range(len(words)), key=lambda n: -bounds[n])
     if within is not None:
         some = np.flatnonzero(within)
-        if len(some) * FEW < sum(word.size for word in words):  # of the documents it names
+        if len(some) * FEW < size + sum(word.size for word in words):
             none = np.zeros(len(some), np.float32)
             return _finished(some, none, [words[n] for n in order], limit)
     total = np.zeros(size, np.float32)

@@ -233,24 +233,28 @@ class SqliteStore:
     def find(self, wanted: str | int) -> list[Document]:
         """Returns the documents with this id, or with this name or path."""
         if isinstance(wanted, int):
-            return list(self._select("n.current = 1 AND d.id = ?", wanted))
+            return self.named([wanted])
         where = "n.current = 1 AND (n.name = ? OR n.path = ?)"
         return list(self._select(where, wanted, wanted))
 
     def named(self, documents: Sequence[int]) -> list[Document]:
         """Returns documents by their ids, under each of their names."""
-        return [found for document in documents for found in self.find(document)]
+        # "+": by the document, not through all names of the collection in their order
+        where = "n.current = 1 AND d.id IN (SELECT value FROM json_each(?))"
+        return list(self._select(where, to_json(documents), of_all="+n.collection"))
 
     def where(self, meta: Mapping[str, Any]) -> list[Document]:
         """Returns the documents that were added with these values."""
         found = self._select("n.current = 1")
         return [d for d in found if all(d.meta.get(k) == v for k, v in meta.items())]
 
-    def _select(self, where: str, *values: Any) -> Iterator[Document]:
+    def _select(
+        self, where: str, *values: Any, of_all: str = "n.collection"
+    ) -> Iterator[Document]:
         query = f"""SELECT d.id, n.name, n.path, d.title, d.kind, d.pages,
             max(0, d.last_chunk - d.first_chunk + 1), d.bytes, n.added, n.version, n.current,
             n.meta, d.notes FROM names n JOIN documents d ON d.id = n.document
-            WHERE n.collection = ? AND d.state <> 'reading' AND {where}
+            WHERE {of_all} = ? AND d.state <> 'reading' AND {where}
             ORDER BY n.name, n.path, n.version DESC"""  # noqa: S608 - constant text
         for *row, current, meta, notes in self._all(query, self._collection, *values):
             yield Document(*[*row, bool(current), json.loads(meta), tuple(json.loads(notes))])
