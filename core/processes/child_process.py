@@ -30,6 +30,7 @@ _POLL_SECONDS = 0.05  # between two looks at whether the answer is still wanted
 _SLEEPING = (
     0.02  # of the time that has passed: a child that used less of a processor is not at work
 )
+_HAS_WORK = "RTtD"  # states of a thread: runs or waits for a processor, halted, waits for a disk
 _numbers = itertools.count(1)
 
 
@@ -38,7 +39,15 @@ class ChildEnded(Exception):
 
 
 class ChildTooSlow(Exception):
-    """No answer came in time."""
+    """No answer came in time.
+
+    Attributes:
+        starved: whether the child had work to do and was given too little of a processor.
+    """
+
+    def __init__(self, *, starved: bool = False) -> None:
+        super().__init__()
+        self.starved = starved
 
 
 class ChildProcess:
@@ -121,8 +130,9 @@ class ChildProcess:
             left = end - time.monotonic()
             if left <= 0:
                 passed, used = time.monotonic() - began, self._cpu_since(used_before)
-                if passed >= seconds * slack or not passed * _SLEEPING < used < seconds:
-                    raise ChildTooSlow
+                working = passed * _SLEEPING < used or (slack > 1 and self._has_work())
+                if passed >= seconds * slack or not working or used >= seconds:
+                    raise ChildTooSlow(starved=working and used < seconds)
                 left = min(seconds - used, seconds * slack - passed) + _POLL_SECONDS
                 end = time.monotonic() + left
             self._read(min(left, _POLL_SECONDS) if is_cancelled is not None else left)
@@ -144,6 +154,14 @@ class ChildProcess:
             return None
         user, system = stat.rpartition(")")[2].split()[11:13]  # after the name: field 3 onwards
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def _has_work(self) -> bool:
+        """Returns whether a thread of the child would run if it could; False where none tells."""
+        for file in Path(f"/proc/{self._process.pid}/task").glob("*/stat"):
+            with contextlib.suppress(OSError):  # it ended just now
+                if file.read_text(encoding="utf-8").rpartition(")")[2].split()[0] in _HAS_WORK:
+                    return True
+        return False
 
     def _read(self, seconds: float) -> None:
         output = self._process.stdout

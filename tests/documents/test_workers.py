@@ -87,6 +87,38 @@ def test_a_document_that_is_not_opened_in_time_is_not_called_damaged(
         pool.open(tmp_path / "x.pdf", None, layout=True)
 
 
+HALTED = """
+import json, os, signal, sys
+from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.parsing.worker import encode
+def main():
+    for line in sys.stdin:
+        for number in json.loads(line)["pages"]:
+            if number == 3:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            print(json.dumps(dict(page=encode(Page(number, text=str(number))))), flush=True)
+        print(json.dumps(dict(done=True)), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell states of threads")
+def test_a_reader_that_is_given_no_processor_loses_no_page(
+    use_reader, monkeypatch, tmp_path: Path
+) -> None:
+    """A busy machine left 143 of 160 pages empty, and the index kept them so."""
+    use_reader(HALTED)
+    monkeypatch.setattr(workers, "PAGE_SECONDS", 1.0)
+    monkeypatch.setattr(workers, "_SLACK", 1.5)
+    pool = Workers(1)
+    try:
+        pages = pool.read(tmp_path / "x.pdf", range(1, 5), None, layout=True)
+        with pytest.raises(InputError, match=r"x\.pdf: could not be read in time") as told:
+            list(pages)
+    finally:
+        pool.close()
+    assert "less busy" in str(told.value.fix)
+
+
 def test_errors_come_back_as_they_are(tmp_path: Path) -> None:
     pool = Workers(1)
     try:

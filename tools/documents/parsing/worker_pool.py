@@ -37,11 +37,13 @@ class _Stuck(Exception):
 
     Attributes:
         slow: whether it lived and was waited for.
+        starved: whether that is the machine's fault, which is busy, and not the document's.
     """
 
-    def __init__(self, *, slow: bool = False) -> None:
+    def __init__(self, *, slow: bool = False, starved: bool = False) -> None:
         super().__init__()
         self.slow = slow
+        self.starved = starved
 
 
 class _Patience:
@@ -149,7 +151,7 @@ class Workers:
             pictures: scans and figures come as pictures for a model, not read by OCR.
 
         Raises:
-            InputError: the document cannot be opened.
+            InputError: the document cannot be opened, or the machine is too busy to read it.
         """
         wanted = list(numbers)
         size = size or max(len(wanted), 1)
@@ -188,6 +190,11 @@ class Workers:
             try:
                 self._read_some({**base, "pages": numbers[len(pages) :]}, pages, patience)
             except _Stuck as stuck:
+                if stuck.starved:  # an index would keep the page as empty for good
+                    raise InputError(
+                        f"{base['path']}: could not be read in time.",
+                        fix="Try again when the machine is less busy.",
+                    ) from None
                 number = numbers[len(pages)]
                 pages.append(Page(number, notes=[noted("Left out: it makes its reader fail.")]))
                 patience.spend(stuck)
@@ -220,8 +227,8 @@ def _answers(
             yield answer
             if "page" not in answer:
                 return
-    except ChildTooSlow:
-        raise _Stuck(slow=True) from None
+    except ChildTooSlow as late:
+        raise _Stuck(slow=True, starved=late.starved) from None
     except ChildEnded:
         raise _Stuck from None
 

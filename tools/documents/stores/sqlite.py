@@ -248,9 +248,7 @@ class SqliteStore:
         found = self._select("n.current = 1")
         return [d for d in found if all(d.meta.get(k) == v for k, v in meta.items())]
 
-    def _select(
-        self, where: str, *values: Any, of_all: str = "n.collection"
-    ) -> Iterator[Document]:
+    def _select(self, where: str, *values: Any, of_all: str = "n.collection") -> Iterator[Document]:
         query = f"""SELECT d.id, n.name, n.path, d.title, d.kind, d.pages,
             max(0, d.last_chunk - d.first_chunk + 1), d.bytes, n.added, n.version, n.current,
             n.meta, d.notes FROM names n JOIN documents d ON d.id = n.document
