@@ -103,7 +103,7 @@ def test_a_document_that_is_never_opened_is_refused_in_time(
     use_reader("import time; time.sleep(600)")
     monkeypatch.setattr(workers, "OPEN_SECONDS", 0.5)
     begun = time.monotonic()
-    with pytest.raises(InputError, match=r"x\.pdf: cannot be read"):
+    with pytest.raises(InputError, match=r"x\.pdf: could not be opened in time"):
         Workers(1).open(tmp_path / "x.pdf", None, layout=True)
     assert time.monotonic() - begun < 60
 
