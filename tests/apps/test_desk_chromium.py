@@ -396,6 +396,9 @@ def test_the_first_five_minutes(newcomer: Any, chromium: Any) -> None:
     page.wait_for_selector("#qb-status", state="hidden")
     page.click("#qb-new")
     page.fill("#qb-key", "sk-of-a-test-1234")
+    page.evaluate("() => window.qwenbelt.look()")  # an answer that comes while one types
+    expect(page.locator("#qb-key")).to_have_value("sk-of-a-test-1234")
+    expect(page.locator("#qb-key")).to_be_focused()
     page.click("#qb-start [type=submit]")
     expect(page.locator("[data-chip=model]")).to_have_text("qwen-plus", timeout=PATIENCE)
     expect(page.locator("#qb-key")).to_have_count(0, timeout=PATIENCE)

@@ -43,13 +43,18 @@
     if (ready || !open) { box.replaceChildren(play); return; }
     const use = (spec) => button(spec, async () => { await call("/qb/start/use", { spec }); chosen(); });
     const found = [...servers.flatMap((server) => server.specs), ...files];
+    const focused = keyCard().contains(document.activeElement) ? document.activeElement : null;
     box.replaceChildren(make("h2", { textContent: words.start_title }),
       make("p", { className: "qb-start-why", textContent: why }), keyCard(),
       make("section", { className: "qb-start-card" }, make("strong", { textContent: words.start_servers }),
         ...(found.length ? found.map(use) : [make("p", { textContent: words.start_none })]),
         button(words.look_again, look)), play);
+    focused?.focus();
   }
+  // one for the page: an answer of the server that comes late keeps what is being typed
+  let card = null;
   function keyCard() {
+    if (card) return card;
     const field = make("input", { type: "password", autocomplete: "off", id: "qb-key", required: true });
     field.setAttribute("aria-label", words.start_key);
     const form = make("form", { className: "qb-start-card" }, make("strong", { textContent: words.start_key }),
@@ -62,7 +67,8 @@
       await call("/qb/start/key", { key });
       chosen();
     };
-    return form;
+    card = form;
+    return card;
   }
   // Gradio's settings are filled when the page loads
   function chosen() { location.reload(); }
