@@ -167,8 +167,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = root().main(words, prog_name="qwenbelt", standalone_mode=False)
         sys.stdout.flush()
-    # the one place where errors of commands become a line and an exit code
-    except BaseException as error:
+    except BaseException as error:  # the one place where any becomes a line and an exit code
         if debug and not isinstance(error, (click.exceptions.Exit, SystemExit)):
             import traceback
 

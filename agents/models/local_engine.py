@@ -212,8 +212,7 @@ async def open_embedded(engine: Engine, body: bytes) -> AsyncIterator[AsyncItera
             engine.generate(body.decode("utf-8"), take)
         except EndpointError as error:
             tell(error)
-        # an engine that fails in an unforeseen way must not leave its reader waiting
-        except Exception as error:
+        except Exception as error:  # a fault of any kind must not leave the reader waiting
             tell(EndpointError(f"The embedded engine failed ({one_line(error, 160)})."))
         tell(DONE)
 

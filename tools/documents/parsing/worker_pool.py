@@ -87,8 +87,8 @@ class Workers:
         except InputError:
             self._idle.give_back(process)
             raise
-        except BaseException:
-            process.stop()  # also when answers are still to come
+        except BaseException:  # whatever ended it, a cancel too: answers may still be to come
+            process.stop()
             raise
         else:
             self._idle.give_back(process)
@@ -127,7 +127,12 @@ class Workers:
             with self._one() as process:
                 (answer,) = _answers(process, request, OPEN_SECONDS)
                 return base64.b64decode(answer["data"])
-        except _Stuck:
+        except _Stuck as stuck:
+            if stuck.slow:
+                raise InputError(
+                    f"{file}/{name}: could not be read in time.",
+                    fix="Try again when the machine is less busy.",
+                ) from None
             raise InputError(f"{file}/{name}: makes its reader fail.") from None
 
     def read(
