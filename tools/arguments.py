@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -52,6 +54,11 @@ def unknown_line(
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
     """Returns a pydantic model's JSON schema without titles, which only cost tokens."""
+    return copy.deepcopy(_made_schema(model))
+
+
+@lru_cache(maxsize=256)
+def _made_schema(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema()
     schema.pop("description", None)
     schema.setdefault("required", [])

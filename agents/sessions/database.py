@@ -7,20 +7,21 @@ kept the moment it is there. A turn is open until its run has ended.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from qwenbelt.agents.sessions.connections import OpenFile, file_at, idle_connections
 from qwenbelt.agents.sessions.owners import other_at_work, this_process
 from qwenbelt.core.errors import InputError, one_line
 from qwenbelt.core.extras import require_extra
 from qwenbelt.core.jsons import loads_bounded
-from qwenbelt.core.processes.per_process import PerProcess
 from qwenbelt.core.transactions import use_write_ahead_log
 
 Message = dict[str, Any]
@@ -44,7 +45,6 @@ SESSION_TABLES = (
 )
 
 _MAKING = 0x51574279  # the lock under which tables are made
-_KEPT = 4  # idle connections to a server that a process keeps
 _made_tables: set[tuple[str, ...]] = set()
 
 
@@ -55,30 +55,6 @@ class SessionBusyError(InputError):
 def is_postgres(place: str | Path) -> bool:
     """Returns whether a place is the URL of a PostgreSQL database."""
     return str(place).startswith(_POSTGRES)
-
-
-def _close_all(idle: dict[str, list[Any]]) -> None:
-    for connections in idle.values():
-        for connection in connections:
-            connection.close()
-
-
-_idle_connections: PerProcess[dict[str, list[Any]]] = PerProcess(dict, _close_all)
-
-
-def _usable(idle: list[Any]) -> Any:
-    """Returns a kept connection that still works, or None."""
-    while True:
-        try:
-            connection = idle.pop()
-        except IndexError:
-            return None
-        try:
-            connection.execute("SELECT 1")
-        except Exception:  # whatever a lost server raises, another connection is made
-            connection.close()
-            continue
-        return connection
 
 
 class StoreTables:
@@ -150,20 +126,18 @@ class StoreTables:
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
-        """Gives a connection; those to a server are kept for the next ones of this process."""
-        if not self._postgres:
-            with closing(self._connect()) as connection:
-                yield connection
-            return
-        idle = _idle_connections().setdefault(self.place, [])
-        connection = _usable(idle) or self._connect()
+        """Gives a connection, which is kept for the next ones of this process."""
+        idle = idle_connections()
+        connection = idle.take(self.place) or self._connect()
         try:
             yield connection
-        finally:
-            if connection.closed or len(idle) >= _KEPT:
-                connection.close()
-            else:
-                idle.append(connection)
+        except BaseException:  # whatever went wrong with it, nobody else is to meet it
+            connection.close()
+            raise
+        if (self._postgres and connection.closed) or os.name == "nt":  # there, it cannot be deleted
+            connection.close()
+        else:
+            idle.keep(self.place, connection)
 
     def _connect(self) -> Any:
         if self._postgres:
@@ -174,8 +148,15 @@ class StoreTables:
             except psycopg.Error as error:
                 raise _unusable(self.place, error) from error
         try:
-            connection = sqlite3.connect(self.place, timeout=30, isolation_level="IMMEDIATE")
+            connection = sqlite3.connect(
+                self.place,
+                timeout=30,
+                isolation_level="IMMEDIATE",
+                check_same_thread=False,  # by one thread at a time
+                factory=OpenFile,
+            )
             use_write_ahead_log(connection)
+            connection.file = file_at(self.place)
         except sqlite3.Error as error:
             raise _unusable(self.place, error) from error
         return connection

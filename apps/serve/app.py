@@ -288,14 +288,15 @@ class AgentServer:
         body, session = await stored.conversation(body)
         if session is not None:
             form = ResponseForm(name, {**body, "conversation": {"id": session.name}})
-        body = await stored.continued(request, body)
+        body, folder = await stored.continued(request, body)
         if body.get("background"):
             return await stored.begin(request, body, form)
+        folder = _named_session(request, body) or folder or _new_session()
 
         async def keep(reply: dict[str, Any]) -> None:
-            await stored.keep(request, body, reply)
+            await stored.keep(request, body, folder, reply)
 
-        return await self._answer(request, body, response_messages, form, keep, session)
+        return await self._answer(request, body, response_messages, form, keep, session or folder)
 
     async def _write(self, identity: str, body: dict[str, Any]) -> dict[str, Any]:
         """Runs a request in the background; a step that was recorded is not done again."""
@@ -343,15 +344,16 @@ class AgentServer:
         kept: Any = None,
     ) -> Response:
         settings, answer = settings_of(body)
-        session = _session_name(request, body) if kept is None else _folder_name(kept.name)
-        folder = self._options.folder / session
+        if kept is None:
+            kept = _named_session(request, body) or _new_session()
+        name = kept if isinstance(kept, str) else _folder_name(kept.name)
+        folder = self._options.folder / name
         messages = await asyncio.to_thread(read, body, Inbox(folder))
         folder.mkdir(parents=True, exist_ok=True)
         further: dict[str, Any] = {"generate_cfg": settings} if settings else {}
         if answer is not None:
             further["answer"] = answer
-        of = session if kept is None else kept
-        run = self._agent.stream(messages, session=of, folder=folder, **further)
+        run = self._agent.stream(messages, session=kept, folder=folder, **further)
         base = str(request.base_url).rstrip("/")
         teller = Teller(
             self._options.activity,
@@ -490,8 +492,8 @@ async def _client_left(request: Request) -> None:
         await asyncio.sleep(0.2)
 
 
-def _session_name(request: Request, body: Mapping[str, Any]) -> str:
-    """Returns the name of the conversation: as the client gives one, else one for this request.
+def _named_session(request: Request, body: Mapping[str, Any]) -> str | None:
+    """Returns the name of the conversation, where the client gives one.
 
     With it, what tools keep (a kernel's variables, files) lasts from one request to the next. It
     is bound to the client's token, so that nobody can enter another's by its name.
@@ -500,8 +502,12 @@ def _session_name(request: Request, body: Mapping[str, Any]) -> str:
     named = metadata.get("session") if isinstance(metadata, Mapping) else None
     name = next((request.headers[h] for h in _SESSION_HEADERS if h in request.headers), named)
     if not isinstance(name, str) or not name:
-        return f"serve-{uuid.uuid4().hex}"
+        return None
     return _folder_name(f"{request.headers.get('authorization', '')}\0{name}")
+
+
+def _new_session() -> str:
+    return f"serve-{uuid.uuid4().hex}"
 
 
 def _folder_name(bound: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import mimetypes
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,10 +43,18 @@ class Inbox:
         plain = re.sub(r"[^\w.-]", "_", Path(name.replace("\\", "/")).name)[-80:].lstrip(".")
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / (plain or f"file-{self.count}")
-        if path.exists() and path.read_bytes() != data:
-            path = self.folder / f"{self.count}-{path.name}"
-        write_bytes(path, data)
+        if os.path.lexists(path) and not _holds(path, data):  # another one: named by what it holds
+            path = self.folder / f"{hashlib.sha256(data).hexdigest()[:12]}-{path.name}"
+        if not _holds(path, data):
+            write_bytes(path, data)
         return path
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Whether a plain file holds just these bytes; code of earlier turns may have put others."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != len(data):
+        return False
+    return path.read_bytes() == data
 
 
 def chat_messages(body: Mapping[str, Any], inbox: Inbox) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from qwenbelt.core.errors import EndpointError, InputError, QwenbeltError
 Json = dict[str, Any]
 _STORE_SECONDS = 2.0
 _LONGEST_NAME = 200
+_FOLDER = "qwenbelt_folder"  # in a request that is kept: the name of its conversation's folder
 
 
 class StoredReplies:
@@ -52,8 +53,11 @@ class StoredReplies:
             return True
         return False
 
-    async def continued(self, request: Request, body: Json) -> Json:
+    async def continued(self, request: Request, body: Json) -> tuple[Json, str | None]:
         """Returns a request with the earlier messages, which it names by the last reply.
+
+        With it the name of the conversation's folder: what tools keep there, a kernel's variables
+        or the index of a file, need not be made again.
 
         Raises:
             EndpointError: that reply is not known (404).
@@ -61,14 +65,14 @@ class StoredReplies:
         """
         before = body.get("previous_response_id")
         if not before:
-            return body
+            return body, None
         stored = await self._get(request, str(before))
         if stored.status not in ("completed", "incomplete"):
             raise InputError(f"The reply {before} is {stored.status}; it cannot be gone on with.")
         said = [item for item in stored.reply["output"] if item.get("role")]
         items = [*input_items(stored.body), *said, *input_items(body)]
         rest = {key: value for key, value in body.items() if key != "previous_response_id"}
-        return {**rest, "input": items}
+        return {**rest, "input": items}, stored.body.get(_FOLDER)
 
     async def conversation(self, body: Json) -> tuple[Json, Session | None]:
         """Returns a request without its conversation, and the session that it is.
@@ -95,9 +99,10 @@ class StoredReplies:
             )
         return {**body, "conversation": None}, await asyncio.to_thread(Session, self.place, name)
 
-    async def keep(self, request: Request, body: Json, reply: Json) -> None:
+    async def keep(self, request: Request, body: Json, folder: str, reply: Json) -> None:
         """Keeps a reply that is whole, unless its client wants it not kept."""
         if body.get("store") is not False:
+            body = {**body, _FOLDER: folder}  # a client's own entry of this name is not believed
             stored = StoredResponse(reply["id"], reply["status"], body, reply)
             await asyncio.to_thread(self._store.put, _owner_of_reply(request), stored)
 
@@ -109,7 +114,7 @@ class StoredReplies:
         """
         if body.get("stream") or body.get("store") is False:
             raise InputError("A reply in the background is kept, and is not streamed.")
-        plain = {key: value for key, value in body.items() if key != "background"}
+        plain = {key: value for key, value in body.items() if key not in ("background", _FOLDER)}
         stored = StoredResponse(form.id, "in_progress", plain, form.open("in_progress"))
         await self._background.begin(_owner_of_reply(request), stored)
         return JSONResponse(form.open("queued"))

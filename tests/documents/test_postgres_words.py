@@ -19,7 +19,7 @@ from cluster import programs, running
 
 from qwenbelt.tools.documents import DocumentIndex
 from qwenbelt.tools.documents.stores import postgres, postgres_words, postings
-from qwenbelt.tools.documents.stores.postings import Word, joined, packed, steps_of, top
+from qwenbelt.tools.documents.stores.postings import Scores, Word, joined, packed, steps_of, top
 
 QUESTIONS = ("mill river 7", "water wheel 12", "word3 stone", "灯塔 1912", "nothing of it")
 
@@ -158,6 +158,26 @@ def test_skipping_finds_what_adding_up_finds(data: st.DataObject) -> None:
     best = np.sort(total[total > 0])[::-1][:10]
     assert [score for _, score in found] == pytest.approx(best.tolist(), rel=1e-4)
     assert [total[place] for place, _ in found] == pytest.approx(best.tolist(), rel=1e-4)
+
+
+@pytest.mark.parametrize("long", [0, 2])
+def test_scores_serve_all_documents_and_then_those_that_are_named(
+    long: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance, size = np.random.default_rng(5), 3000
+    monkeypatch.setattr(postings, "LONG", long)
+    words = []
+    for share in (0.01, 0.4, 0.9):
+        places = np.flatnonzero(chance.random(size) < share).astype(np.uint32)
+        steps = chance.integers(1, 255, len(places)).astype(np.uint8)
+        words.append(Word(float(-np.log(share)), [(0, places, steps)]))
+    named = np.zeros(size, bool)
+    named[700:1900] = True
+    scores = Scores(words, size)
+    for within in (None, named, None):
+        found = scores.best(10, within)
+        assert [place for place, _ in found] == [p for p, _ in top(words, size, 10, within)]
+        assert within is None or all(within[place] for place, _ in found)
 
 
 def test_a_word_that_one_part_lacks_is_skipped_there() -> None:

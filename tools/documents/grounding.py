@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import permutations
 
 from qwenbelt.tools.documents.search.queries import understand
-from qwenbelt.tools.documents.search.stems import Stemmer
+from qwenbelt.tools.documents.search.stems import shared_stemmer
 from qwenbelt.tools.documents.search.tokens import index_text
 
 OK = "ok"
@@ -259,9 +259,6 @@ def _rows(text: str) -> tuple[_TableRow, ...]:
     return tuple(rows)
 
 
-_STEMMER: list[Stemmer] = []
-
-
 def row_words(text: str) -> list[frozenset[str]]:
     """Returns the words of each line of a page, or of each sentence of its prose, as stems."""
     return [row.words for row in _rows(text)]
@@ -270,10 +267,8 @@ def row_words(text: str) -> list[frozenset[str]]:
 @lru_cache(maxsize=4096)
 def words_of(text: str) -> frozenset[str]:
     """Returns the stems of a text's words, function words and numbers left out."""
-    if not _STEMMER:
-        _STEMMER.append(Stemmer())
     found = [word for word in index_text(text).split() if not word[0].isdigit()]
-    return frozenset(stem for stem in _STEMMER[0].stems(found) if stem)
+    return frozenset(stem for stem in shared_stemmer().stems(found) if stem)
 
 
 @lru_cache(maxsize=256)

@@ -21,6 +21,7 @@ from qwenbelt.tools.documents.store import Document
 from qwenbelt.tools.documents.stores.backends import named_place
 
 INDEX_NAME = "documents.db"
+MOST_CLOSING = 8  # threads that close some
 MOST_OPEN = 16  # indexes that stay open unused; a server has one for each conversation
 
 _Key = tuple[str, ...]
@@ -36,6 +37,7 @@ class _OpenIndexes:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
+_closing = per_process(lambda: threading.BoundedSemaphore(MOST_CLOSING))
 _open_indexes = per_process(_OpenIndexes)  # a connection must not be used by two processes
 
 
@@ -62,8 +64,28 @@ def shared_index(
         indexes.recent.move_to_end(key)
         while len(indexes.recent) > MOST_OPEN:
             unused.append(indexes.recent.popitem(last=False))
-    del unused  # closed here, where nobody waits for the lock
+    if unused:
+        _let_go(unused)
     return index
+
+
+def _let_go(unused: list[tuple[_Key, DocumentIndex]]) -> None:
+    """Closes indexes in a thread: it waits for the disk, which the next call need not.
+
+    On a disk that falls behind callers wait too, so that no more and more files are open.
+    """
+    turns = _closing()
+    if not turns.acquire(blocking=False):
+        unused.clear()
+        return
+
+    def close() -> None:
+        try:
+            unused.clear()
+        finally:
+            turns.release()
+
+    threading.Thread(target=close, name="qwenbelt-index-closer").start()
 
 
 class Library:

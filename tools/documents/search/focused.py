@@ -30,7 +30,7 @@ from qwenbelt.tools.documents.search.statements import (
     statement_score,
     wanted_statements,
 )
-from qwenbelt.tools.documents.search.stems import Stemmer
+from qwenbelt.tools.documents.search.stems import shared_stemmer
 from qwenbelt.tools.documents.search.tokens import index_text
 from qwenbelt.tools.documents.store import Document, DocumentStore, Match, Passage, Scope
 
@@ -135,7 +135,6 @@ class FocusedSearch:
 
     def __init__(self, store: DocumentStore) -> None:
         self._store = store
-        self._stemmer = Stemmer()
         self._held: OrderedDict[int, DocumentWords] = OrderedDict()
         self._compared: tuple[object, list[Disagreement]] | None = None
         self._few: tuple[object, list[Document]] | None = None
@@ -205,7 +204,9 @@ class FocusedSearch:
                 found.passages.append(passage)
                 body = _tokens(page.text[passage.start : passage.end])
                 texts.append((body, _tokens(f"{passage.section}\n{passage.context}")))
-        self._stemmer.stems({word for pair in texts for part in pair for word in part})  # at once
+        shared_stemmer().stems(
+            {word for pair in texts for part in pair for word in part}
+        )  # at once
         found.names = self._names(document)
         found.words = [self._words(body, context) for body, context in texts]
         for number in found.pages:
@@ -238,7 +239,7 @@ class FocusedSearch:
         return _Words(counts, len(stems) + 0.5 * len(around), pairs)
 
     def _stemmed(self, words: Iterable[str]) -> list[str]:
-        return [stem for stem in self._stemmer.stems(words) if stem]
+        return [stem for stem in shared_stemmer().stems(words) if stem]
 
     def stems(self, text: str) -> list[str]:
         """Returns the stems of a text's words, in order, function words left out."""

@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from qwenbelt.core.processes.per_process import per_process
 from qwenbelt.tools.documents.search.chunks import Chunk
 from qwenbelt.tools.documents.search.tokens import index_text
 from qwenbelt.tools.documents.stores.fulltext_snapshot import SECTION_WEIGHT, stem_rows
@@ -61,6 +62,10 @@ class Stemmer:
     def close(self) -> None:
         """Lets go of the table."""
         self._file.close()
+
+
+# documents and conversations say much in the same words: what one has learnt serves the others
+shared_stemmer = per_process(Stemmer)
 
 
 def _counted(

@@ -26,10 +26,10 @@ from qwenbelt.tools.documents.stores.postgres_schema import Server
 from qwenbelt.tools.documents.stores.postgres_words import rows_of, taken
 from qwenbelt.tools.documents.stores.postings import (
     Counts,
+    Scores,
     Word,
     from_bytes,
     steps_of,
-    top,
 )
 from qwenbelt.tools.documents.stores.sqlite_vectors import cosines, lengths_of
 
@@ -67,10 +67,14 @@ class View(NamedTuple):
     mean: float
     alive: Any  # a mask of the places whose documents are not dead, or None for all
 
-    def chunk(self, place: int) -> int:
-        """Returns the chunk at a place."""
-        part = self.parts[bisect.bisect_right(self.parts, place, key=lambda p: p.base) - 1]
-        return int(part.ids[place - part.base])
+    def chunks(self, places: Sequence[int]) -> list[int]:
+        """Returns the chunks at places."""
+        bases = [part.base for part in self.parts]
+        found = []
+        for place in places:
+            part = self.parts[bisect.bisect_right(bases, place) - 1]
+            found.append(int(part.ids[place - part.base]))
+        return found
 
     def mask(self, documents: Sequence[int] | None) -> Any:
         """Returns the places of documents that are not dead, or None for all."""
@@ -142,10 +146,24 @@ class WordSearch:
     def __init__(self, server: Server, collection: int, stemmer: Stemmer) -> None:
         self._server, self._collection, self._stemmer = server, collection, stemmer
         self._held = held(server.identity, collection)
+        self._last: tuple[tuple[str, ...], View, Scores | None] | None = None
 
     def ranked(self, terms: Sequence[str], limit: int, documents: Sequence[int] | None) -> Ranked:
         """Returns the chunks that fit best, best first, with their BM25."""
-        stems = [stem for stem in dict.fromkeys(self._stemmer.stems(terms)) if stem]
+        stems = tuple(stem for stem in dict.fromkeys(self._stemmer.stems(terms)) if stem)
+        view, scores = self._scores(stems)
+        if scores is None:
+            return []
+        found = scores.best(limit, view.mask(documents))
+        chunks = view.chunks([place for place, _ in found])
+        scored = [(chunk, score) for chunk, (_, score) in zip(chunks, found, strict=True)]
+        return sorted(scored, key=lambda entry: (-entry[1], entry[0]))
+
+    def _scores(self, stems: tuple[str, ...]) -> tuple[View, Scores | None]:
+        """Returns a view and the scores in it; the last ones are kept."""
+        last = self._last
+        if last is not None and last[0] == stems and self._fetch(())[0] == last[1].revision:
+            return last[1:]
         view, lists = self._read(stems)
         words = []
         for stem in stems:
@@ -153,11 +171,9 @@ class WordSearch:
             count = sum(len(places) for _, places, _ in found)
             if count:
                 words.append(Word(rarity(count, view.size), found))
-        if not words:
-            return []
-        found_places = top(words, view.size, limit, view.mask(documents))
-        scored = [(view.chunk(place), score) for place, score in found_places]
-        return sorted(scored, key=lambda entry: (-entry[1], entry[0]))
+        scores = Scores(words, view.size) if words else None
+        self._last = (stems, view, scores)
+        return view, scores
 
     def _read(self, stems: Sequence[str]) -> tuple[View, dict[str, list[tuple[Part, List]]]]:
         """Returns a view and the lists of words in it, all of one revision."""

@@ -22,6 +22,7 @@ STEPS = 255.0
 FEW = 16  # times as many entries as chosen places: these are looked up in the lists
 LONG = 2  # times as many entries as places: fewer are added up sooner than skipped
 Counts = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
 class Packed(NamedTuple):
@@ -131,42 +132,81 @@ class Word(NamedTuple):
         return sum(len(places) for _, places, _ in self.lists)
 
 
-def top(
-    words: Sequence[Word], size: int, limit: int, within: npt.NDArray[np.bool_] | None = None
-) -> list[tuple[int, float]]:
-    """Returns the places with the highest scores, best first, and their scores.
+class Scores:
+    """How well the places of a collection fit a question's words.
 
-    Args:
-        words: of the question.
-        size: how many places there are.
-        limit: at most this many.
-        within: the places to choose from; None for all.
+    A question is searched for in all documents, and then in those that it names: once all words
+    were added up, the sums serve again.
     """
-    bounds = [word.most for word in words]
-    order = sorted(range(len(words)), key=lambda n: -bounds[n])
-    if within is not None:
+
+    def __init__(self, words: Sequence[Word], size: int) -> None:
+        # the rarest first: it adds most
+        self._words = sorted(words, key=lambda word: -word.rarity)
+        self._size = size
+        self._total: Floats | None = None
+
+    def best(self, limit: int, within: Mask | None = None) -> list[tuple[int, float]]:
+        """Returns the places with the highest scores, best first, and their scores.
+
+        Args:
+            limit: at most this many.
+            within: the places to choose from; None for all.
+        """
+        if self._total is None:
+            found = self._some(within, limit) if within is not None else None
+            found = self._skipped(within, limit) if found is None else found
+            if found is not None:
+                return found
+        total = self._added_up() if self._total is None else self._total
+        return [(int(place), float(total[place])) for place in best(total, limit, within)]
+
+    def _some(self, within: Mask, limit: int) -> list[tuple[int, float]] | None:
+        """Looks up few places in the lists; None where there are too many for that."""
         some = np.flatnonzero(within)
-        if len(some) * FEW < size + sum(word.size for word in words):
-            none = np.zeros(len(some), np.float32)
-            return _finished(some, none, [words[n] for n in order], limit)
-    total = np.zeros(size, np.float32)
-    for done, number in enumerate(order):
-        rest = order[done:]
-        left = sum(words[n].size for n in rest)
-        if done and left >= LONG * size:
-            bound = sum(bounds[n] for n in rest)
-            if within is not None:
-                np.multiply(total, within, out=total)
-            least = floor_of(total, limit)
-            # what has none of the words so far cannot be among the best
-            if least > bound:
-                some = np.flatnonzero(total >= np.float32((least - bound) * 0.9999))
-                if len(some) * FEW < left:
-                    return _finished(some, total[some], [words[n] for n in rest], limit)
-        _add(total, words[number])
-    if within is not None:
-        np.multiply(total, within, out=total)
-    return [(int(place), float(total[place])) for place in best(total, limit)]
+        if len(some) * FEW >= self._size + sum(word.size for word in self._words):
+            return None
+        return _finished(some, np.zeros(len(some), np.float32), self._words, limit)
+
+    def _skipped(self, within: Mask | None, limit: int) -> list[tuple[int, float]] | None:
+        """Adds up words until the places are few that can still be among the best (MaxScore).
+
+        Returns:
+            The best, or None where all words had to be added up.
+        """
+        left = sum(word.size for word in self._words)
+        if left < LONG * self._size:
+            return None
+        words = sorted(self._words, key=lambda word: -word.most)
+        bounds = [word.most for word in words]
+        total = np.zeros(self._size, np.float32)
+        for done, word in enumerate(words):
+            if done and left >= LONG * self._size:
+                bound = sum(bounds[done:])
+                least = floor_of(total if within is None else total * within, limit)
+                # what has none of the words so far cannot be among the best
+                if least > bound:
+                    enough = total >= np.float32((least - bound) * 0.9999)
+                    some = np.flatnonzero(enough if within is None else enough & within)
+                    if len(some) * FEW < left:
+                        return _finished(some, total[some], words[done:], limit)
+            _add(total, word)
+            left -= word.size
+        self._total = total
+        return None
+
+    def _added_up(self) -> Floats:
+        total = np.zeros(self._size, np.float32)
+        for word in self._words:
+            _add(total, word)
+        self._total = total
+        return total
+
+
+def top(
+    words: Sequence[Word], size: int, limit: int, within: Mask | None = None
+) -> list[tuple[int, float]]:
+    """Returns the places with the highest scores for words, best first (see `Scores.best`)."""
+    return Scores(words, size).best(limit, within)
 
 
 def _add(total: Floats, word: Word) -> None:

@@ -17,6 +17,7 @@ from qwenbelt.tools.documents.stores.sqlite_sources import begin_log, forget, is
 
 SCHEMA_VERSION = 6
 BUSY_SECONDS = 60.0
+_SYNCHRONOUS = "PRAGMA synchronous = NORMAL"
 APPLICATION_ID = 0x51574278  # "QWBx": marks a SQLite file as one of ours
 
 _TABLES = """
@@ -127,9 +128,10 @@ class Connections:
             path.parent.mkdir(parents=True, exist_ok=True)
             if is_known(path) and path.exists() and not path.stat().st_size:
                 raise sqlite3.DatabaseError("malformed: the file is empty")
-            if not path.exists():
+            is_new = not path.exists()
+            if is_new:
                 forget(path)
-            self._prepare(self.get())
+            self._prepare(self.get(), is_new=is_new)
             begin_log(path, self.get())
         except (OSError, sqlite3.Error) as error:
             self.close()
@@ -152,7 +154,7 @@ class Connections:
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         made.execute("PRAGMA foreign_keys = ON")
-        made.execute("PRAGMA synchronous = NORMAL")
+        made.execute(_SYNCHRONOUS)
         made.execute("PRAGMA cache_size = -32000")
         return made
 
@@ -183,22 +185,28 @@ class Connections:
         """Closes the connections of all threads."""
         self._connections.close()
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
+    def _prepare(self, connection: sqlite3.Connection, *, is_new: bool) -> None:
+        if is_new:  # empty tables: nothing is lost with the power that is not made again
+            connection.execute("PRAGMA synchronous = OFF")
         transactions.use_write_ahead_log(connection)
         with self.writing():
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if application == APPLICATION_ID:
-                self._check_versions(connection)
-                return
-            if count:
-                raise InputError(f"{self.path}: is a database, but not a document index.")
-            for statement in [*_TABLES.split(";\n"), _VECTORS]:
-                if statement.strip():
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            values = [("schema", str(SCHEMA_VERSION)), ("tokens", str(TOKENS_VERSION))]
-            connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
+            self._make_tables(connection)
+        connection.execute(_SYNCHRONOUS)
+
+    def _make_tables(self, connection: sqlite3.Connection) -> None:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application == APPLICATION_ID:
+            self._check_versions(connection)
+            return
+        if count:
+            raise InputError(f"{self.path}: is a database, but not a document index.")
+        for statement in [*_TABLES.split(";\n"), _VECTORS]:
+            if statement.strip():
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        values = [("schema", str(SCHEMA_VERSION)), ("tokens", str(TOKENS_VERSION))]
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
 
     def _check_versions(self, connection: sqlite3.Connection) -> None:
         found = dict(connection.execute("SELECT key, value FROM meta"))
