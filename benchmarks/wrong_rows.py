@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qwenbelt.tools.documents.computed import computed_lines
+from qwenbelt.tools.documents.computed import computed_lines, results_of
 from qwenbelt.tools.documents.grounding import CitedText, Claim, check_claims
 from qwenbelt.tools.documents.parsing.formats import open_document
 from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows
@@ -128,8 +128,8 @@ def main() -> None:
         pages = _pages(args.filings / "pdfs" / row["file"], row["pages"])
         for case in cases_of(row, pages, draw):
             passages = {number: page.text for number, page in enumerate(case.cited, 1)}
-            lines = computed_lines(case.question, passages)  # as the product accepts them
-            checks = check_claims([Claim(case.claim, case.cited)], case.question, computed=lines)
+            made = results_of(computed_lines(case.question, passages))  # as the product does
+            checks = check_claims([Claim(case.claim, case.cited)], case.question, computed=made)
             doubted = any(not check.ok for check in checks)
             total[case.kind] += 1
             good[case.kind] += doubted != case.right

@@ -23,7 +23,7 @@ from qwenbelt.agents.runtime.kept_views import ASKED, LINES, SHOWN, UNKNOWN
 from qwenbelt.core.language import Language
 from qwenbelt.tools.documents.answer_checks import check_answer
 from qwenbelt.tools.documents.attribution import is_bare, supporting_passages
-from qwenbelt.tools.documents.computed import computed_lines, contradicts
+from qwenbelt.tools.documents.computed import computed_lines, contradicts, results_of
 from qwenbelt.tools.documents.grounding import CitedText
 
 _LONGEST_QUESTION = 2000  # characters, of its end
@@ -107,7 +107,8 @@ def _checked(
     found = () if unknown else supporting_passages(answer, question, shown)
     if found:
         return "".join(f" [{number}]" for number in found)
-    checks = check_answer(answer, question, numbered=shown, unknown=unknown, computed=computed)
+    made = results_of(computed)
+    checks = check_answer(answer, question, numbered=shown, unknown=unknown, computed=made)
     failed = [check for check in checks if not check.ok]
     if not failed:
         return ""

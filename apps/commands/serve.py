@@ -37,6 +37,11 @@ from qwenbelt.apps.strings import say
     help="Keep replies for previous_response_id and background: a SQLite file or postgresql://….",
 )
 @click.option(
+    "--approvals",
+    is_flag=True,
+    help="Ask the client where a call needs an approval, in /v1/responses; needs --store.",
+)
+@click.option(
     "--workers",
     default=1,
     show_default=True,
@@ -66,6 +71,7 @@ def serve(
     activity: Literal["reasoning", "notes", "none"],
     origins: tuple[str, ...],
     store: str,
+    approvals: bool,
     workers: int,
     grace: int,
     log: Literal["none", "json"],
@@ -75,7 +81,7 @@ def serve(
 
     Open WebUI, Cherry Studio, Chatbox or any OpenAI client can use it: base URL
     http://HOST:PORT/v1, any API key, or the token if there is one. Calls with effects that nobody
-    trusts beforehand are refused; --approve auto allows them.
+    trusts beforehand are refused; --approve auto allows them, --approvals asks the client.
     """
     from qwenbelt.apps.agent_choice import make_agent, trusted_tools
     from qwenbelt.apps.serve import ServeOptions, serve_agent
@@ -103,6 +109,7 @@ def serve(
         store=store or (str(folder / "responses.db") if workers > 1 else ""),
         grace=grace,
         log=log,
+        approvals=approvals,
     )
     agent = make_agent(choice)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from qwenbelt.apps.serve.figures import Links
@@ -40,7 +40,11 @@ _REASONS = {
 
 @dataclass
 class Told:
-    """What the whole run has reported."""
+    """What the whole run has reported.
+
+    Attributes:
+        asked: items that ask the client for an approval, by the ids of their calls.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -48,6 +52,7 @@ class Told:
     reasoning_tokens: int = 0
     reason: str = "stop"
     calls: int = 0
+    asked: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class SpokenTooSoon(Exception):

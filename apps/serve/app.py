@@ -24,13 +24,14 @@ from starlette.routing import Route
 
 from qwenbelt.apps.bodies import BodyRefused, Room, read_body
 from qwenbelt.apps.serve.activity import Activity, Kind, SpokenTooSoon, Teller, Told
+from qwenbelt.apps.serve.approvals import given_answers
 from qwenbelt.apps.serve.chat_form import ChatForm
 from qwenbelt.apps.serve.figures import Links, Shelf
 from qwenbelt.apps.serve.inputs import Inbox, chat_messages, response_messages
 from qwenbelt.apps.serve.metrics import Metrics, log_line
 from qwenbelt.apps.serve.response_form import ResponseForm
 from qwenbelt.apps.serve.settings import settings_of
-from qwenbelt.apps.serve.stored import StoredReplies
+from qwenbelt.apps.serve.stored import Chain, StoredReplies, background_folder
 from qwenbelt.apps.serve.telling import Telling
 from qwenbelt.core.errors import (
     ConfigError,
@@ -95,6 +96,8 @@ class ServeOptions:
             empty for nowhere. Replicas with the same store know each other's replies.
         grace: seconds for which answers go on that are being written when the server is ended.
         log: `json` prints each run as a line of JSON on stderr.
+        approvals: whether clients of the responses form are asked where a call needs an approval;
+            else it is refused. Needs a store.
     """
 
     name: str = "qwenbelt"
@@ -107,6 +110,7 @@ class ServeOptions:
     store: str = ""
     grace: int = 30
     log: Literal["none", "json"] = "none"
+    approvals: bool = False
 
 
 class AgentServer:
@@ -119,7 +123,7 @@ class AgentServer:
             nobody can be asked here.
 
     Raises:
-        ConfigError: a public address is to be served without a token.
+        ConfigError: a public address is to be served without a token, or approvals without a store.
     """
 
     def __init__(self, agent: Any, options: ServeOptions, trusted: set[str]) -> None:
@@ -128,6 +132,11 @@ class AgentServer:
             raise ConfigError(
                 f"Serving an agent on {options.host} lets everybody on the network run its tools.",
                 fix="Give a token with --token or QWENBELT_SERVE_TOKEN, or serve on 127.0.0.1.",
+            )
+        if options.approvals and not options.store:
+            raise ConfigError(
+                "A call can only wait for an approval where runs are kept.",
+                fix="Give a store: --store responses.db, or --store postgresql://….",
             )
         remember_secret(options.token)
         self._agent = agent
@@ -288,30 +297,41 @@ class AgentServer:
         body, session = await stored.conversation(body)
         if session is not None:
             form = ResponseForm(name, {**body, "conversation": {"id": session.name}})
-        body, folder = await stored.continued(request, body)
+        if answers := given_answers(body, asked=self._options.approvals):
+            body, chain = await stored.answered(request, body, answers)
+        else:
+            body, chain = await stored.continued(request, body)
         if body.get("background"):
-            return await stored.begin(request, body, form)
-        folder = _named_session(request, body) or folder or _new_session()
+            return await stored.begin(request, body, form, chain)
+        folder = _named_session(request, body) or chain.folder or _new_session()
+        asks = self._options.approvals and session is None and body.get("store") is not False
+        chain = Chain(folder, (chain.run or form.id) if asks else None)
 
         async def keep(reply: dict[str, Any]) -> None:
-            await stored.keep(request, body, folder, reply)
+            await stored.keep(request, body, chain, reply)
 
-        return await self._answer(request, body, response_messages, form, keep, session or folder)
+        of = session or folder
+        return await self._answer(request, body, response_messages, form, keep, of, chain.run)
 
     async def _write(self, identity: str, body: dict[str, Any]) -> dict[str, Any]:
         """Runs a request in the background; a step that was recorded is not done again."""
         from qwenbelt.agents.sessions.session import Session
 
         settings, answer = settings_of(body)
-        name = f"response-{identity}"
-        folder = self._options.folder / name
+        name = background_folder(identity)
+        chain = Chain.of(body)
+        folder = self._options.folder / ((chain.folder if chain.run else None) or name)
         messages = await asyncio.to_thread(response_messages, body, Inbox(folder))
         folder.mkdir(parents=True, exist_ok=True)
-        session = await asyncio.to_thread(Session, self._options.store, name)
         further: dict[str, Any] = {"generate_cfg": settings} if settings else {}
         if answer is not None:
             further["answer"] = answer
-        run = self._agent.stream(messages, session=session, folder=folder, **further)
+        run_id = (chain.run or identity) if self._options.approvals else None
+        if run_id is not None:
+            further |= {"durable": self._options.store, "run_id": run_id, "session": name}
+        else:
+            further["session"] = await asyncio.to_thread(Session, self._options.store, name)
+        run = self._agent.stream(messages, folder=folder, **further)
         teller = Teller(
             self._options.activity,
             Links(self._shelf, ""),
@@ -319,7 +339,7 @@ class AgentServer:
             wary=False,
             typed=answer is not None,
         )
-        telling = Telling(run, teller, self._trusted)
+        telling = Telling(run, teller, self._trusted, run_id)
         form = ResponseForm(self._options.name, body, identity)
         counted = self._counted(telling, form, "background")
         async with contextlib.aclosing(counted) as pieces:  # type: ignore[type-var]
@@ -342,6 +362,7 @@ class AgentServer:
         form: Form,
         keep: Keep | None = None,
         kept: Any = None,
+        asking: str | None = None,
     ) -> Response:
         settings, answer = settings_of(body)
         if kept is None:
@@ -353,6 +374,8 @@ class AgentServer:
         further: dict[str, Any] = {"generate_cfg": settings} if settings else {}
         if answer is not None:
             further["answer"] = answer
+        if asking is not None:
+            further |= {"durable": self._options.store, "run_id": asking}
         run = self._agent.stream(messages, session=kept, folder=folder, **further)
         base = str(request.base_url).rstrip("/")
         teller = Teller(
@@ -362,7 +385,7 @@ class AgentServer:
             wary=self._wary,
             typed=answer is not None,
         )
-        telling = Telling(run, teller, self._trusted)
+        telling = Telling(run, teller, self._trusted, asking)
         pieces = self._counted(telling, form, request.scope["route"].path)
         if body.get("stream"):
             await telling.first_sign()

@@ -15,6 +15,7 @@ _TOLD_BACK = (
     *("temperature", "text", "top_p", "background", "previous_response_id", "store"),
     "conversation",
 )
+_WHOLE = ("stop", "approval")  # one that asks has said all that it can
 
 
 class ResponseForm:
@@ -122,11 +123,24 @@ class ResponseForm:
         self._open = None
         return lines + self._event("response.output_item.done", output_index=index, item=dict(item))
 
+    def _ask(self, told: Told) -> str:
+        """Returns the events of items that ask for approvals."""
+        lines = ""
+        for item in told.asked.values() if told.reason == "approval" else ():
+            if item not in self._items:
+                self._items.append(item)
+                index = len(self._items) - 1
+                for kind in ("added", "done"):
+                    lines += self._event(
+                        f"response.output_item.{kind}", output_index=index, item=dict(item)
+                    )
+        return lines
+
     def end(self, told: Told) -> str:
         """Returns the last events of the stream."""
-        lines = self._close()
+        lines = self._close() + self._ask(told)
         whole = self.whole(told)
-        kind = "response.completed" if told.reason == "stop" else "response.incomplete"
+        kind = "response.completed" if told.reason in _WHOLE else "response.incomplete"
         return lines + self._event(kind, response=whole)
 
     def failure(self, error: dict[str, Any]) -> str:
@@ -139,6 +153,7 @@ class ResponseForm:
     def whole(self, told: Told) -> dict[str, Any]:
         """Returns the reply as one object."""
         self._close()
+        self._ask(told)
         counts = {
             "input_tokens": told.input_tokens,
             "input_tokens_details": {"cached_tokens": told.cached_tokens},
@@ -146,7 +161,7 @@ class ResponseForm:
             "output_tokens_details": {"reasoning_tokens": told.reasoning_tokens},
             "total_tokens": told.input_tokens + told.output_tokens,
         }
-        if told.reason == "stop":
+        if told.reason in _WHOLE:
             return self._response("completed", usage=counts)
         filtered = told.reason == "content_filter"
         details = {"reason": "content_filter" if filtered else "max_output_tokens"}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenbelt.tools.documents.attribution import supporting_passages
-from qwenbelt.tools.documents.computed import computed_lines, contradicts
+from qwenbelt.tools.documents.computed import computed_lines, contradicts, results_of
 from qwenbelt.tools.documents.grounding import CitedText
 from qwenbelt.tools.documents.table_rows import figure_rows
 
@@ -22,6 +22,13 @@ Inventories  300  100
 Total current assets  900  600
 Total current liabilities  400  300
 Total assets  2,000  1,000"""
+SPLIT = """At December 31,  2022  2021
+Inventories, net
+Raw materials and supplies  $  100  $  40
+Work in process and finished goods  200  60
+Prepaid expenses  50  20
+Total current assets  900  600
+Total current liabilities  400  300"""
 PART = """Guarantors only  2022  2021
 Inventories  3  1
 Total current assets  9  6
@@ -55,6 +62,11 @@ CHINESE = """项目  2022年  2021年
             ["2022: 900 [4] / mean of 300 and 100 [5] = 4.50"],
         ),
         ("What is the quick ratio?", {5: BALANCE, 6: PART}, ["2022: (900 [5] - 300 [5]) / 400"]),
+        (  # its inventories stand in two rows, without a total
+            "What is the quick ratio?",
+            {5: SPLIT},
+            ["2022: (900 [5] - (100 + 200) [5]) / 400 [5] = 1.50; 2021: (600 [5] - (40 + 60)"],
+        ),
         ("How much did net sales grow from 2021 to 2022?", {4: INCOME}, ["change 200, +20.0 %"]),
         ("Net sales growth 2020 to 2022?", {4: INCOME}, ["2020: 800, 2022: 1,200; change 400"]),
         (
@@ -92,6 +104,16 @@ def test_computed(question: str, passages: dict[int, str], told: list[str]) -> N
 )
 def test_nothing_is_computed_from_less(question: str, passages: dict[int, str]) -> None:
     assert computed_lines(question, passages) == ()
+
+
+def test_results_are_not_the_figures_behind_them() -> None:
+    """Else a figure of the formula would be right in whatever row a claim puts it."""
+    lines = computed_lines("What is the quick ratio?", {5: SPLIT})
+    assert results_of(lines) == ["1.50", "1.67"]
+    lines = computed_lines("How much did net sales grow from 2021 to 2022?", {4: INCOME})
+    assert results_of(lines) == ["200", "+20.0"]
+    lines = computed_lines("Operating margin in 2022?", {4: INCOME})
+    assert results_of(lines)[0] == "-5.0"
 
 
 def test_rates_change_by_points() -> None:

@@ -34,6 +34,20 @@ def statuses(text: str, question: str = "", unknown: tuple[str, ...] = ()) -> li
     return [check.status for check in found]
 
 
+def test_two_figures_make_no_ratio_that_needs_three() -> None:
+    """A real 1.5B model's quick ratio was taken: some two figures of a page make any 1.2."""
+    said = "The quick ratio improved from 1.1 to 1.2."
+    assert statuses(said) == [NOT_ON_PAGE, NOT_ON_PAGE]
+    assert statuses("It improved from 1.1 to 1.2.", "Has the quick ratio improved?") == [
+        NOT_ON_PAGE,
+        NOT_ON_PAGE,
+    ]
+    assert statuses("The current ratio was 1.2 in 2022.") == [OK]
+    claim = Claim("The quick ratio was 0.69.", (PAGE,))
+    checks = check_claims([claim], "", computed=["(5,308.1 - 2,213.4) / 4,476.6 = 0.69"])
+    assert [check.status for check in checks] == [OK]
+
+
 @pytest.mark.parametrize(
     ("text", "status"),
     [

@@ -19,6 +19,7 @@ from qwenbelt.tools.documents.ratios import (
     FORMULAS,
     INCOME,
     NAMES,
+    PARTS,
     ROWS,
     Formula,
 )
@@ -55,6 +56,7 @@ _FELL = re.compile(
 _UNITS = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _PRINTED_IN = re.compile(r"(?:\bin |\()(thousand|million|billion)s\b", re.I)
 _ASKED_IN = re.compile(r"\bin (?:US\s?D?\s?|\$\s?|dollars? )?(thousand|million|billion)s?\b", re.I)
+_RESULT = re.compile(r"(?:= |; change |, (?=[+-][\d,.]+ %))([+-]?\d(?:[\d,]*\d)?(?:\.\d+)?)")
 _REASON = re.compile(
     r"\b(?:(?<!explain )why|drove|driv(?:er|en|ing)\w*|reasons?)\b|为什么|为何|原因", re.I
 )
@@ -181,6 +183,11 @@ def _direction(values: Mapping[int, float]) -> str:
     return f"; {new} is {words} than {others[0][0]}"
 
 
+def results_of(lines: Iterable[str]) -> list[str]:
+    """Returns what lines computed, without the figures that it was computed from."""
+    return [result for line in lines for result in _RESULT.findall(line)]
+
+
 def contradicts(answer: str, lines: Iterable[str]) -> bool:
     """Returns whether an answer says that a ratio rose where a line says that it fell, or so."""
     for line in lines:
@@ -254,7 +261,37 @@ def _item(name: str, rows: list[tuple[int, FigureRow]]) -> _Years:
                 for year, value, printed in zip(row.years, row.values, row.printed, strict=True)
                 if value is not None
             }
-    return {}
+    return _of_parts(name, rows)
+
+
+def _of_parts(name: str, rows: list[tuple[int, FigureRow]]) -> _Years:
+    """Returns an item as the sum of rows that follow each other, where it has no row of its own."""
+    parts: list[FigureRow] = []
+    passage = 0
+    for number, row in rows:
+        fits = name in PARTS and row.years and PARTS[name].fullmatch(_label(row))
+        if fits and (not parts or (number == passage and row.years == parts[0].years)):
+            parts.append(row)
+            passage = number
+        elif len(parts) > 1:
+            break
+        else:
+            parts = []
+    if len(parts) < 2:
+        return {}
+    found = {}
+    for year in parts[0].years:
+        values = [part.value(year) for part in parts]
+        told = [
+            printed.strip("$€£¥ ")
+            for part in parts
+            for one, printed in zip(part.years, part.printed, strict=True)
+            if one == year
+        ]
+        if None not in values:
+            total = sum(value for value in values if value is not None)
+            found[year] = _Amount(total, f"({' + '.join(told)})", passage, parts[0].label)
+    return found
 
 
 def _amount(name: str, value: float, printed: str, passage: int, label: str) -> _Amount:

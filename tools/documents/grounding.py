@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
 
+from qwenbelt.tools.documents.ratios import FORMULAS
 from qwenbelt.tools.documents.search.queries import understand
 from qwenbelt.tools.documents.search.stems import shared_stemmer
 from qwenbelt.tools.documents.search.tokens import index_text
@@ -174,12 +175,24 @@ class _Checker:
     ) -> bool:
         if _holds_scaled(sorted(self._computed), value, step):
             return True
+        if _needs_more(claim.text, self._question):
+            return False
         given = [_value(m) for m in figures_of(claim.text)]
         near = [v for page in pages for v in _best_values(page, claim.text, self._question)]
         known = list(dict.fromkeys([*self._standing, *given, *near]))
         known = [v for v in known if v != value][:MOST_VALUES]
         made = sorted(_combined(known))
         return any(_holds(made, value / scale, step / scale) for scale in (1.0, 100.0))
+
+
+def _needs_more(claim: str, question: str) -> bool:
+    """Returns whether a claim is of a ratio that no two figures make, as a quick ratio.
+
+    Whatever two figures make by chance is not that; code that computes it has all its rows.
+    """
+    named = [f for f in FORMULAS if f.asked.search(claim)]
+    named = named or [f for f in FORMULAS if f.asked.search(question)]
+    return bool(named) and all(formula.is_of_a_difference for formula in named)
 
 
 def figures_of(text: str) -> Iterator[re.Match[str]]:

@@ -62,6 +62,16 @@ ROWS = {
     for name, words in ITEMS.items()
 }
 
+# rows that make up an item, for reports that print them below a heading without a total
+PARTS = {
+    "inventories": re.compile(
+        r"(?:raw|packaging) materials?.{0,40}|work[- ]in[- ](?:process|progress).{0,40}|"
+        r"finished (?:goods|products?).{0,40}|(?:spare |other )?(?:parts|supplies).{0,30}|"
+        r"goods in transit.{0,20}|(?:原材料|在产品|半成品|产成品|库存商品|周转材料).{0,10}",
+        re.I,
+    )
+}
+
 
 # what a question calls a row
 NAMES = {
@@ -123,6 +133,11 @@ class Formula:
     under: tuple[tuple[int, str], ...]
     mean: str = ""
     percent: bool = False
+
+    @property
+    def is_of_a_difference(self) -> bool:
+        """Whether it is a ratio of a difference, so that two figures do not make it."""
+        return bool(self.under) and any(sign < 0 for sign, _ in self.over)
 
     @classmethod
     def of(
