@@ -112,6 +112,8 @@ def test_results_are_not_the_figures_behind_them() -> None:
     assert results_of(lines) == ["1.50", "1.67"]
     lines = computed_lines("How much did net sales grow from 2021 to 2022?", {4: INCOME})
     assert results_of(lines) == ["200", "+20.0"]
+    lines = computed_lines("How much was COGS in 2021?", {4: INCOME})
+    assert results_of(lines) == ["700"]  # looked up: that is the answer
     lines = computed_lines("Operating margin in 2022?", {4: INCOME})
     assert results_of(lines)[0] == "-5.0"
 

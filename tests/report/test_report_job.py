@@ -355,3 +355,22 @@ def test_a_folder_without_a_report_is_one_line(text: str | None, tmp_path: Path)
         (tmp_path / "citations.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError):
         check_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model", "tools"), [("qwen2.5-coder-1.5b", False), ("qwen3:8b", True), ("qwen2.5:14b", True)]
+)
+def test_a_small_model_is_asked_shortly_and_has_no_tools(
+    model: str, tools: bool, steel: Path, tmp_path: Path
+) -> None:
+    """With the tools and the rules of a report, a real 1.5B wrote headings for minutes."""
+    made = Scenario(ASK).answer("Lot A has 412 MPa on average [1].")
+    with ScriptedServer(made) as server:
+        llm = {**server.llm, "model": model, "dialect": "llamacpp"}
+        report([steel], ASK, tmp_path / "out", llm=llm)
+    sent = server.requests[0].request
+    assert bool(sent.body.get("tools")) == tools
+    assert (sent.messages[0]["role"] == "system") == tools
+    assert sent.messages[-1]["content"].endswith(ASK)
+    assert json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))["grounded"]
+    assert "412 MPa" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")

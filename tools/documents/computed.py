@@ -57,6 +57,8 @@ _UNITS = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _PRINTED_IN = re.compile(r"(?:\bin |\()(thousand|million|billion)s\b", re.I)
 _ASKED_IN = re.compile(r"\bin (?:US\s?D?\s?|\$\s?|dollars? )?(thousand|million|billion)s?\b", re.I)
 _RESULT = re.compile(r"(?:= |; change |, (?=[+-][\d,.]+ %))([+-]?\d(?:[\d,]*\d)?(?:\.\d+)?)")
+_LOOKED_UP = re.compile(r"\[\d+\]: \d{4}: ")
+_OF_YEAR = re.compile(r"\b\d{4}: [($€£¥ ]*(\d(?:[\d,]*\d)?(?:\.\d+)?)")
 _REASON = re.compile(
     r"\b(?:(?<!explain )why|drove|driv(?:er|en|ing)\w*|reasons?)\b|为什么|为何|原因", re.I
 )
@@ -184,8 +186,13 @@ def _direction(values: Mapping[int, float]) -> str:
 
 
 def results_of(lines: Iterable[str]) -> list[str]:
-    """Returns what lines computed, without the figures that it was computed from."""
-    return [result for line in lines for result in _RESULT.findall(line)]
+    """Returns what lines computed or looked up, without the figures that it was computed from."""
+    found: list[str] = []
+    for line in lines:
+        found += _RESULT.findall(line)
+        if _LOOKED_UP.search(line) and "; change " not in line:
+            found += _OF_YEAR.findall(line)
+    return found
 
 
 def contradicts(answer: str, lines: Iterable[str]) -> bool:

@@ -20,6 +20,7 @@ from qwenbelt.tools.documents import DocumentIndex, verify_citation
 from qwenbelt.tools.documents.answer_checks import check_answer
 from qwenbelt.tools.documents.attribution import supporting_passages
 from qwenbelt.tools.documents.citations import cited_page
+from qwenbelt.tools.documents.computed import results_of
 from qwenbelt.tools.documents.disagreement import Disagreement, told_in_words
 from qwenbelt.tools.documents.evidence import (
     Evidence,
@@ -174,7 +175,7 @@ def ask_everything(
         facts += [told_in_words(one, language) for one in differ]
     text = _put_together(question, facts, shown, language, part_tokens, ask_each, meter)
     text += _uncited(text, question, found.pages)
-    known = found.computed(question)
+    known = results_of(found.computed(question))
     text, checks = _checked(index, question, text, facts, shown, language, meter, known)
     return LongDocumentAnswer(
         text,

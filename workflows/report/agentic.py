@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.kinds import SearchingKind, agent_class
 from qwenbelt.core.errors import EndpointError, QwenbeltError
@@ -20,6 +21,7 @@ from qwenbelt.core.settings import load_settings
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.core.translation import in_language
 from qwenbelt.tools.documents.attribution import supporting_passages
+from qwenbelt.tools.documents.computed import results_of
 from qwenbelt.tools.documents.evidence import Evidence, gather_evidence
 from qwenbelt.tools.documents.grounding import CitedText
 from qwenbelt.tools.documents.index import DocumentIndex
@@ -36,9 +38,13 @@ from qwenbelt.workflows.report.prose import Node, parse_prose, plain_text
 from qwenbelt.workflows.report.record import RunRecord
 from qwenbelt.workflows.report.strings import say
 
+if TYPE_CHECKING:
+    from qwenbelt.agents import Budget
+
 Listener = Callable[[Event], None]
 Findings = Callable[[Documents, SourceBook], str]
 LONGEST_TITLE = 140
+_SMALL = re.compile(r"(?<![\d.])[0-3](?:\.\d+)?b(?![a-z])", re.I)  # in names: up to 4 billion
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ def agentic_report(
         work = Path(folder)
         book, evidence, asked, llm = _begun(documents, question, setup, language)
         record.results.append(asked)
-        record.computed += evidence.computed(question, book)
+        record.computed += results_of(evidence.computed(question, book))
         with _agent(documents, setup, llm, book, work, language) as agent:
 
             def ask(messages: list[dict[str, Any]]) -> tuple[ReportDocument, Gallery]:
@@ -152,18 +158,21 @@ def _check(
 
 
 def _asked(
-    documents: Documents, question: str, book: SourceBook, language: Language
+    documents: Documents, question: str, book: SourceBook, language: Language, *, small: bool
 ) -> tuple[Evidence, str]:
-    """Returns what the documents say on the question, and the message that asks with it."""
+    """Returns what the documents say on the question, and the message that asks with it.
+
+    A small model is told of nothing but the passages: it has no tools.
+    """
     from qwenbelt.agents.evidence import evidence_text
 
     with DocumentIndex(documents.index) as index:
         numbers = {file.name: index.document(str(file.path)).id for file in documents.files}
         paths = {file.name: str(file.path) for file in documents.files}
         evidence = gather_evidence(index, question, numbers, paths=paths)
-    more = not evidence.whole
-    named = documents_line(language, [file.name for file in documents.files])
-    text = evidence_text(question, evidence, language, book=book, more=more, lines=[named])
+    more = not evidence.whole and not small
+    named = [] if small else [documents_line(language, [file.name for file in documents.files])]
+    text = evidence_text(question, evidence, language, book=book, more=more, lines=named)
     return evidence, text
 
 
@@ -181,7 +190,8 @@ def _begun(
     known: dict[str, Any] = (log.kept or {}) if log is not None else {}
     while True:
         book = SourceBook(NumberedSource(**source) for source in known.get("sources", ()))
-        evidence, asked = _asked(documents, question, book, language)
+        small = _is_small(setup)
+        evidence, asked = _asked(documents, question, book, language, small=small)
         if setup.findings is not None:
             asked = f"{asked}\n\n{setup.findings(documents, book)}"
         digest = hashlib.sha256(asked.encode("utf-8", "replace")).hexdigest()
@@ -193,6 +203,22 @@ def _begun(
         log, known = ReplyLog(log.path), {}
     log.state = lambda: {"asked": digest, "sources": [asdict(source) for source in book]}
     return book, evidence, asked, kept_replies(_reading(setup.llm), log)
+
+
+def _is_small(setup: AgentSetup) -> bool:
+    """Returns whether the model is a small one on the user's own machine.
+
+    Qwen2.5-Coder 1.5B, given the tools and how to write a report, wrote 1 700 tokens of headings
+    and tables for minutes, none of which stood on a page; asked shortly, it answers in a sentence.
+    """
+    from qwenbelt.agents.fncall import with_model_type
+    from qwenbelt.agents.models.fallback import model_of
+
+    cfg = with_model_type(setup.llm)
+    if not isinstance(cfg, Mapping) or cfg.get("model_type") != "qwenbelt" or setup.kind == "react":
+        return False
+    model = model_of(cfg)
+    return model.is_led and _SMALL.search(model.name) is not None
 
 
 def _reading(llm: Any) -> Any:
@@ -211,18 +237,19 @@ def _agent(
     work: Path,
     language: Language,
 ) -> Iterator[Any]:
-    from qwenbelt.agents import Budget
     from qwenbelt.tools.code_interpreter.tool import CodeInterpreter
     from qwenbelt.tools.documents.tool import DocumentSearch, ReadDocument
     from qwenbelt.tools.plot.tool import Plot
 
+    if _is_small(setup):
+        yield agent_class(setup.kind)(llm=llm, name="report", folder=work, budget=_budget(setup))
+        return
     where = {"index": str(documents.index), "password": documents.password, "sources": book}
     tools: list[Any] = [DocumentSearch(where), ReadDocument(where), Plot()]
     code = None
     if can_run_code(setup.allow_unsandboxed):
         code = CodeInterpreter({"allow_unsandboxed": setup.allow_unsandboxed})
         tools.append(code)
-    calls = setup.model_calls or load_settings().max_model_calls
     try:
         yield agent_class(setup.kind)(
             function_list=tools,
@@ -231,11 +258,18 @@ def _agent(
             name="report",
             files=[str(file.path) for file in documents.files],
             folder=work,
-            budget=Budget(model_calls=calls, seconds=setup.max_seconds, tokens=setup.max_tokens),
+            budget=_budget(setup),
         )
     finally:
         if code is not None:
             code.close()
+
+
+def _budget(setup: AgentSetup) -> Budget:
+    from qwenbelt.agents import Budget
+
+    calls = setup.model_calls or load_settings().max_model_calls
+    return Budget(model_calls=calls, seconds=setup.max_seconds, tokens=setup.max_tokens)
 
 
 def can_run_code(allow_unsandboxed: bool) -> bool:
