@@ -27,6 +27,7 @@ _STORE_SECONDS = 2.0
 _LONGEST_NAME = 200
 # in a request that is kept: the name of its conversation's folder, and of its durable run
 _FOLDER, _RUN = "qwenbelt_folder", "qwenbelt_run"
+_HOW = ("stream", "background", "store")  # each request says how it is answered
 
 
 class Chain(NamedTuple):
@@ -111,11 +112,9 @@ class StoredReplies:
         folder, run = Chain.of(stored.body)
         chain = Chain(folder or background_folder(stored.id), run or stored.id)
         await asyncio.to_thread(answer_all, self.place, chain.run or "", stored.reply, answers)
-        asked = {key: value for key, value in stored.body.items() if key not in (_FOLDER, _RUN)}
-        settings: Json = {
-            key: body[key] for key in ("stream", "background", "store") if key in body
-        }
-        return {**asked, **settings}, chain
+        dropped = (_FOLDER, _RUN, *_HOW)
+        asked = {key: value for key, value in stored.body.items() if key not in dropped}
+        return {**asked, **{key: body[key] for key in _HOW if key in body}}, chain
 
     async def conversation(self, body: Json) -> tuple[Json, Session | None]:
         """Returns a request without its conversation, and the session that it is.

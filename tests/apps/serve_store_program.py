@@ -1,4 +1,4 @@
-"""A replica with a store, run by the tests: `serve_store_program.py ENDPOINT FOLDER STORE`."""
+"""A replica with a store, run by the tests: `… ENDPOINT FOLDER STORE [ask]`."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class Hold(Tool):
 
 def main() -> None:
     global FOLDER
-    url, folder, store = sys.argv[1:]
+    url, folder, store, *asking = sys.argv[1:]
     FOLDER = Path(folder)
     llm = {"model": "scripted", "model_server": url}
-    agent = FnCallAgent([Note(), Hold()], llm, approve="auto")
-    options = ServeOptions(folder=FOLDER / "kept", store=store)
+    agent = FnCallAgent([Note(), Hold()], llm, approve="ask" if asking else "auto")
+    options = ServeOptions(folder=FOLDER / "kept", store=store, approvals=bool(asking))
     app = AgentServer(agent, options, set()).app()
     run_app(app, "127.0.0.1", 0, lambda url: print(url, flush=True))
 

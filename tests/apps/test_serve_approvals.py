@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -92,18 +94,45 @@ def requests_in(reply: Any) -> list[Any]:
     return [item for item in reply["output"] if item["type"] == "mcp_approval_request"]
 
 
-def answered(client: Any, reply: Any, *approve: bool, **body: Any) -> Any:
-    asked = requests_in(reply)
+def answer_to(reply: Any, *approve: bool) -> dict[str, Any]:
     items = [
         {"type": "mcp_approval_response", "approval_request_id": item["id"], "approve": one}
-        for item, one in zip(asked, approve, strict=False)
+        for item, one in zip(requests_in(reply), approve, strict=False)
     ]
-    return ask(client, previous_response_id=reply["id"], input=items, **body)
+    return {"previous_response_id": reply["id"], "input": items}
+
+
+def answered(client: Any, reply: Any, *approve: bool, **body: Any) -> Any:
+    return ask(client, **answer_to(reply, *approve), **body)
 
 
 def text_of(reply: Any) -> str:
     said = [item for item in reply["output"] if item["type"] == "message"]
     return str(said[-1]["content"][0]["text"]) if said else ""
+
+
+@pytest.mark.parametrize(("typed", "said"), [("y\n", "Noted."), ("n\n", "Noted.")])
+def test_the_example_asks_a_person(
+    typed: str, said: str, tmp_path: Path, running_program: Any
+) -> None:
+    """OpenAI's own client reads the items."""
+    script = Path(__file__).parents[2] / "examples" / "approve_over_http.py"
+    program = Path(__file__).with_name("serve_store_program.py")
+    scenario = Scenario().turn(calls=[("note", {})]).answer("Noted.")
+    with ScriptedServer(scenario) as server:
+        words = (program, server.url, str(tmp_path), str(tmp_path / "chats.db"), "ask")
+        with running_program(*words) as served:
+            done = subprocess.run(
+                [sys.executable, str(script), f"{served.url}/v1", "Note it."],
+                input=typed,
+                capture_output=True,
+                encoding="utf-8",
+                timeout=240,
+                check=False,
+            )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"note {{}} [y/n] {said}\n"
+    assert (tmp_path / "notes").exists() == (typed == "y\n")
 
 
 def test_an_approval_is_given_at_another_server_and_counts_once(replicas: Replicas) -> None:
@@ -130,7 +159,7 @@ def test_what_is_not_answered_waits_on(replicas: Replicas) -> None:
     (left,) = requests_in(waiting)
     assert left["id"] == requests_in(reply)[1]["id"]
     assert text_of(answered(replicas.start(), waiting, True)) == "ok / ok"
-    assert replicas.written() == ["one", "two"]
+    assert sorted(replicas.written()) == ["one", "two"]
 
 
 def test_a_stream_and_a_reply_in_the_background_ask_as_well(replicas: Replicas) -> None:
@@ -141,6 +170,9 @@ def test_a_stream_and_a_reply_in_the_background_ask_as_well(replicas: Replicas) 
     assert [item["type"] for item in added].count("mcp_approval_request") == 2
     assert events[-1]["type"] == "response.completed"
     assert len(requests_in(events[-1]["response"])) == 2
+    body = answer_to(events[-1]["response"], True, True)
+    assert text_of(client.post("/v1/responses", json=body).json()) == "ok / ok"  # not streamed
+    replicas.notes.unlink()
 
     queued = ask(client, background=True)
     reply = queued
@@ -149,7 +181,7 @@ def test_a_stream_and_a_reply_in_the_background_ask_as_well(replicas: Replicas) 
         reply = client.get(f"/v1/responses/{queued['id']}", headers=headers).json()
     assert len(requests_in(reply)) == 2
     assert text_of(answered(client, reply, True, True)) == "ok / ok"
-    assert replicas.written() == ["one", "two"]
+    assert sorted(replicas.written()) == ["one", "two"]
 
 
 @pytest.mark.parametrize(
