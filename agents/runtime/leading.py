@@ -24,6 +24,7 @@ from qwenbelt.core.language import Language
 from qwenbelt.tools.documents.answer_checks import check_answer
 from qwenbelt.tools.documents.attribution import is_bare, supporting_passages
 from qwenbelt.tools.documents.computed import computed_lines, contradicts, results_of
+from qwenbelt.tools.documents.directions import contradictions_in
 from qwenbelt.tools.documents.grounding import CitedText
 
 _LONGEST_QUESTION = 2000  # characters, of its end
@@ -104,7 +105,8 @@ def _checked(
     computed = computed_lines(question, {number: page.text for number, page in shown.items()})
     if not unknown and (contradicts(answer, computed) or is_bare(answer)):
         return UNVERIFIED[language]
-    found = () if unknown else supporting_passages(answer, question, shown)
+    doubtful = unknown or any(contradictions_in(answer))
+    found = () if doubtful else supporting_passages(answer, question, shown)
     if found:
         return "".join(f" [{number}]" for number in found)
     made = results_of(computed)

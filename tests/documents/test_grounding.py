@@ -9,6 +9,7 @@ from qwenbelt.tools.documents.grounding import (
     NO_YEAR,
     NOT_ON_PAGE,
     OK,
+    OTHER_WAY,
     UNKNOWN_WORD,
     WRONG_ROW,
     WRONG_UNIT,
@@ -32,6 +33,36 @@ The company opened 47 new stores in 2022, and sales rose 12.5% to $9.1 billion."
 def statuses(text: str, question: str = "", unknown: tuple[str, ...] = ()) -> list[str]:
     found = check_claims([Claim(text, (PAGE,))], question, unknown=unknown)
     return [check.status for check in found]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Goodwill increased from 5,100,300 to 4,900,700.",
+        "Goodwill rose to 4,900,700 in 2022 from 5,100,300 in 2021.",
+        "Goodwill declined from 4,900,700 in 2022 to 5,100,300 in 2021.",
+        "商誉从5,100,300增加到4,900,700。",
+    ],
+)
+def test_a_change_that_is_the_other_way_is_told(text: str) -> None:
+    """A real 1.5B: "the number of stores increased from 931 to 930"."""
+    assert OTHER_WAY in statuses(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Goodwill fell from 5,100,300 to 4,900,700.",
+        "Sales grew from 2021 to 2022.",
+        "Sales rose from $1.2 billion to $1,400 million.",  # other units
+        "The loss increased from (5) to (10).",
+        "Stores increased from 930 to 931, while closings decreased from 2 to 1.",
+        "商誉从5,100,300下降到4,900,700。",
+        "The ratio improved from 3.0 to 2.5.",  # of debts it does
+    ],
+)
+def test_other_changes_are_left_alone(text: str) -> None:
+    assert OTHER_WAY not in statuses(text)
 
 
 def test_two_figures_make_no_ratio_that_needs_three() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
 
+from qwenbelt.tools.documents.directions import contradictions_in
 from qwenbelt.tools.documents.ratios import FORMULAS
 from qwenbelt.tools.documents.search.queries import understand
 from qwenbelt.tools.documents.search.stems import shared_stemmer
@@ -21,6 +22,7 @@ from qwenbelt.tools.documents.search.tokens import index_text
 
 OK = "ok"
 NO_CITATIONS, NOT_ON_PAGE, WRONG_ROW = "no_citations", "not_on_page", "wrong_row"
+OTHER_WAY = "other_way"
 WRONG_UNIT, NO_YEAR, UNKNOWN_WORD, NO_PAGE = "wrong_unit", "no_year", "unknown_word", "no_page"
 OTHERS = 0.6  # of words that documents may use instead, against 1 for the claim's own
 CLEARLY = 1.6  # how much better another row must fit before the figure's own is the wrong one
@@ -117,6 +119,9 @@ def check_claims(
     checker = _Checker(question, every, _values(computed))
     figures = False
     for claim in claims:
+        page = claim.cited[0].page if claim.cited else None
+        for change in contradictions_in(claim.text):
+            found.append(GroundingCheck(claim.text, page, OTHER_WAY, change))
         for check in checker.check(claim):
             figures = True
             found.append(check)

@@ -1,0 +1,49 @@
+"""Sentences that contradict themselves: "increased from 931 to 930".
+
+A real 1.5B model says that of two figures which both stand on the page, so that nothing else about
+the sentence is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_UP = r"(?:increas\w*|rose|risen|rises?|rising|grew|grown|grows?|climb\w*|jump\w*)"
+_DOWN = r"(?:decreas\w*|declin\w*|fell|fallen|falls?|dropp?\w*|shr[aiu]nk\w*|reduc\w*)"
+_FIGURE = (
+    r"(?:US\s?)?[$€£¥]?\s?(?P<{0}>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)"
+    r"\s?(?P<{0}_unit>%|％|per\s?cent\w*|percentage points?|thousand|million|billion|bps|[万亿]*)"
+)
+_A, _B = _FIGURE.format("a"), _FIGURE.format("b")
+_BETWEEN = r"(?:[^.;:()\d]|(?:19|20)\d\d\b){0,40}?"
+_WAY = rf"\b(?:(?P<up>{_UP})|(?P<down>{_DOWN}))\b{_BETWEEN}"
+_WAY_ZH = r"(?:(?P<up>增加|增长|上升|提高|升)|(?P<down>减少|下降|降低|下滑|降))"
+_FORMS = (
+    re.compile(rf"{_WAY}\bfrom {_A}{_BETWEEN}\bto {_B}", re.I),
+    re.compile(rf"{_WAY}\bto {_B}{_BETWEEN}\bfrom {_A}", re.I),
+    re.compile(rf"[从由]{_A}[^。；\d]{{0,8}}?{_WAY_ZH}[至到为]{_B}"),
+)
+
+
+def contradictions_in(sentence: str) -> Iterator[str]:
+    """Yields the figures of a change that a sentence says went the other way.
+
+    Figures in other units than each other, years, and what may be negative are left alone.
+    """
+    for form in _FORMS:
+        for found in form.finditer(sentence):
+            before, after = (_value(found[name]) for name in "ab")
+            units = {(found[f"{name}_unit"] or "").lower() for name in "ab"}
+            if len(units) > 1 or before == after or _is_year(found["a"], before):
+                continue
+            if (before > after) == (found["up"] is not None):
+                yield f"{found['a']} → {found['b']}"
+
+
+def _value(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+def _is_year(text: str, value: float) -> bool:
+    return text.isdigit() and 1900 <= value <= 2100
