@@ -6,13 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qwenbelt.core.errors import InputError
 from qwenbelt.tools.documents import DocumentIndex
+from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.parsing import worker_pool as workers
 from qwenbelt.tools.documents.parsing.worker_pool import Workers
 
@@ -183,3 +187,29 @@ def test_killed_while_taking_in_files_nothing_is_lost_or_double(make_pdf, tmp_pa
         for file in files:
             assert [p.number for p in index.pages(file.name)] == list(range(1, 121))
             assert len(index.search("harbour", 500, files=[file.name])) == 120
+
+
+def test_pages_that_nobody_reads_on_may_be_collected_in_a_reading_thread(
+    use_reader, tmp_path: Path
+) -> None:
+    """The collector comes by in any thread; this one printed "cannot join current thread"."""
+    use_reader(TREACHEROUS.replace("== 2", "== 0").replace("== 4", "== 0"))
+    held: list[Iterator[Page]] = []
+    first, last = threading.Event(), threading.Event()
+
+    class Collected(Workers):
+        def _read_some(self, request: Any, pages: Any, patience: Any) -> None:
+            super()._read_some(request, pages, patience)
+            if request["pages"][0] > 1:
+                first.wait()
+                held.clear()  # the last to know it: it is ended here
+                last.set()
+
+    pool = Collected(1)
+    held.append(pool.read(tmp_path / "x.pdf", range(1, 9), None, layout=True, size=1))
+    try:
+        assert next(held[0]).number == 1
+        first.set()
+        last.wait()
+    finally:
+        pool.close()

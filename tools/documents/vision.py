@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 from qwenbelt.core.errors import ConfigError, EndpointError, one_line
+from qwenbelt.core.processes.reader_threads import reader_threads
 from qwenbelt.core.settings import load_settings
 from qwenbelt.tools.documents.model import Box, Page, PagePicture
 from qwenbelt.tools.documents.notes import noted
@@ -167,7 +168,7 @@ def read_by(reader: PageReader, pages: Iterable[Page]) -> Iterator[Page]:
         EndpointError: the endpoint cannot be reached, or refuses the first page that it is asked.
     """
     worked = False
-    with ThreadPoolExecutor(CONCURRENCY) as threads:
+    with reader_threads(CONCURRENCY) as threads:
         for page, asked in _ahead(threads, reader, pages):
             for part, answer in zip(page.pictures, asked, strict=True):
                 worked = _put(page, part, answer, reader.name, worked=worked)
@@ -180,18 +181,13 @@ def _ahead(
 ) -> Iterator[tuple[Page, list[Future[Answer]]]]:
     """Yields pages with what is asked for them; a few later ones are asked for meanwhile."""
     waiting: deque[tuple[Page, list[Future[Answer]]]] = deque()
-    try:
-        for page in pages:
-            asked = [threads.submit(reader.read, part.png) for part in page.pictures]
-            waiting.append((page, asked))
-            while len(waiting) > CONCURRENCY:
-                yield waiting.popleft()
-        while waiting:
+    for page in pages:
+        asked = [threads.submit(reader.read, part.png) for part in page.pictures]
+        waiting.append((page, asked))
+        while len(waiting) > CONCURRENCY:
             yield waiting.popleft()
-    finally:
-        for _, asked in waiting:
-            for one in asked:
-                one.cancel()
+    while waiting:
+        yield waiting.popleft()
 
 
 def _put(page: Page, part: PagePicture, asked: Future[Answer], name: str, *, worked: bool) -> bool:

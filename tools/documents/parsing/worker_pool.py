@@ -7,7 +7,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from qwenbelt.core.processes.child_process import (
     IdleChildren,
 )
 from qwenbelt.core.processes.per_process import per_process
+from qwenbelt.core.processes.reader_threads import reader_threads
 from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.notes import noted
 
@@ -169,18 +170,14 @@ class Workers:
         }
         base["pictures"] = pictures
         patience = _Patience()
-        with ThreadPoolExecutor(self.size) as threads:
+        with reader_threads(self.size) as threads:
             waiting: set[Future[list[Page]]] = set()
-            try:
-                while ranges or waiting:
-                    while ranges and len(waiting) < self.size + 1:
-                        waiting.add(threads.submit(self._read_range, base, ranges.pop(0), patience))
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        yield from future.result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+            while ranges or waiting:
+                while ranges and len(waiting) < self.size + 1:
+                    waiting.add(threads.submit(self._read_range, base, ranges.pop(0), patience))
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield from future.result()
 
     def _read_range(
         self, base: dict[str, Any], numbers: list[int], patience: _Patience
