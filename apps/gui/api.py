@@ -137,7 +137,10 @@ class Api:
             try:
                 return await handler(request)
             except QwenbeltError as error:
-                return JSONResponse({"error": explain_on_page(error, language_of(request))}, 400)
+                told: dict[str, Any] = {"error": explain_on_page(error, language_of(request))}
+                if isinstance(error, PageError) and error.key == "no_conversation":
+                    told["gone"] = True
+                return JSONResponse(told, 400)
 
         return answer
 

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 # those that the page's scripts show
 SCRIPT_TEXTS = {
+    "gone_elsewhere": (
+        "This conversation is gone: it was deleted in another window.",
+        "此对话已不存在：它在另一个窗口中被删除了。",
+    ),
+    "draft_long": (
+        "This browser has no room to keep this draft: it is lost if the page is closed.",
+        "浏览器没有空间保存这份草稿：关闭页面后会丢失。",
+    ),
     "diagram": ("Diagram", "图示"),
     "diagram_source": ("Source of the diagram", "图示源码"),
     "run_cell": ("Run", "运行"),

@@ -6,6 +6,7 @@ switched on or off, any other field is reloaded instead of being saved.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +19,7 @@ from qwenbelt.apps.gui.access.team import TeamRules
 from qwenbelt.apps.gui.asking import TurnStarter
 from qwenbelt.apps.gui.strings import PageError, explain_on_page
 from qwenbelt.apps.gui.voice import VOICE_FIELDS
+from qwenbelt.core.jsons import loads_bounded
 from qwenbelt.tools.registry import BUILTIN
 
 # events that are answered at once, outside Gradio's queue
@@ -156,6 +158,24 @@ def _stored(asker: TurnStarter, name: str, value: Any) -> Any:
     return str(value or "")[:MAX_SYSTEM] or None
 
 
+def _told(seen: Seen) -> str:
+    return json.dumps(seen)
+
+
+def _seen(told: str | None) -> Seen | None:
+    """Returns the version and value that a page was given; None for what no page was given."""
+    try:
+        version, value = loads_bounded(told or "null")
+    except (TypeError, ValueError):
+        return None
+    names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return (
+        (version, value)
+        if isinstance(version, int) and (names or value is None or isinstance(value, str))
+        else None
+    )
+
+
 def keep_fields(asker: TurnStarter, language: str, fields: Mapping[str, Any]) -> None:
     """Fills components when the page loads and saves each by itself.
 
@@ -164,7 +184,9 @@ def keep_fields(asker: TurnStarter, language: str, fields: Mapping[str, Any]) ->
         language: of the messages.
         fields: the components by the fields' names.
     """
-    seen = {name: gr.State(None) for name in fields}
+    # the page keeps what it has seen: for a `gr.State` each page would hold a connection open all
+    # the time, one of the six that a browser has for a server
+    seen = {name: gr.Textbox(visible=False) for name in fields}
     problem = gr.Textbox(visible=False)
 
     def load(request: gr.Request) -> list[Any]:
@@ -175,7 +197,7 @@ def keep_fields(asker: TurnStarter, language: str, fields: Mapping[str, Any]) ->
             known = list(dict.fromkeys([*endpoints_of(asker), *filter(None, [shown["endpoint"]])]))
             at = list(fields).index("endpoint")
             updates[at] = gr.update(value=shown["endpoint"], choices=known, interactive=True)
-        return [*updates, *((version(user, name), shown[name]) for name in fields)]
+        return [*updates, *(_told((version(user, name), shown[name])) for name in fields)]
 
     root = gr.context.Context.root_block
     root.load(load, None, [*fields.values(), *seen.values()], **QUIET)
@@ -216,20 +238,20 @@ def _preset(asker: TurnStarter, tools: Sequence[str]) -> str | None:
 
 
 def _use_preset(asker: TurnStarter) -> Callable[..., Any]:
-    def use(preset: str | None, seen: Any, request: gr.Request) -> tuple[Any, Any]:
-        if preset not in PRESETS or seen is None:
+    def use(preset: str | None, seen: str | None, request: gr.Request) -> tuple[Any, Any]:
+        if preset not in PRESETS or not seen:
             return gr.skip(), seen
         names, user = preset_tools(asker, preset), user_of(request)
         page = str(request.session_hash)
         version = asker.hub.store.change_setting(user, "tools", lambda *_: names, page)
-        return gr.update(value=names), (version, names)
+        return gr.update(value=names), _told((version, names))
 
     return use
 
 
 def _saver(asker: TurnStarter, language: str, name: str) -> Callable[..., Any]:
-    def save(value: Any, seen: Any, request: gr.Request) -> tuple[Any, Any, str]:
-        user = user_of(request)
+    def save(value: Any, told: str | None, request: gr.Request) -> tuple[Any, Any, str]:
+        user, seen = user_of(request), _seen(told)
         try:
             version, now = save_field(asker, user, name, value, seen, str(request.session_hash))
         except PageError as error:
@@ -237,11 +259,11 @@ def _saver(asker: TurnStarter, language: str, name: str) -> Callable[..., Any]:
             now = shown_fields(asker, user)[name]
             return (
                 gr.update(value=now, interactive=True),
-                (version, now),
+                _told((version, now)),
                 explain_on_page(error, language),
             )
         # the person keeps typing while a text is saved
         same = isinstance(now, str) or sorted(now) == sorted(value or ())
-        return gr.skip() if same else gr.update(value=now), (version, now), ""
+        return gr.skip() if same else gr.update(value=now), _told((version, now)), ""
 
     return save

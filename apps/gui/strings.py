@@ -400,16 +400,19 @@ class PageError(InputError):
     Args:
         key: the key of its text in `TEXTS`.
         **values: fill it in.
+
+    Attributes:
+        key: the same.
     """
 
     def __init__(self, key: str, **values: object) -> None:
         super().__init__(say(key, "en", **values))
-        self._key = key
+        self.key = key
         self._values = values
 
     def text(self, language: str) -> str:
         """Returns its text in a language ("en" or "zh")."""
-        return say(self._key, language, **self._values)
+        return say(self.key, language, **self._values)
 
 
 def explain_on_page(error: Exception, language: str) -> str:

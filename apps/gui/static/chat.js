@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const { words, language } = window.qwenbeltPage;
-  const state = { session: "", source: null, live: false, stick: true, title: "", going: 0 };
+  const state = { session: "", drawn: "", source: null, live: false, stick: true, title: "", going: 0 };
   const hooks = { opened: [], status: [], files: [], put: [] };  // what the other scripts want to know
   const $ = (id) => document.getElementById(id);
   const make = (tag, properties = {}, ...children) => {
@@ -21,7 +21,15 @@
     if (reply.status === 401) location.href = "/login";
     const value = await reply.json();
     if (!reply.ok) { notice(value.error || reply.statusText); throw new Error(value.error); }
+    if (body !== undefined) others.postMessage("changed");
     return value;
+  }
+  // this browser's other tabs show the same list of conversations
+  const others = new BroadcastChannel("qwenbelt");
+  others.onmessage = () => listSessions();
+  // returns whether this browser has room for it, and keeps anything at all
+  function remember(key, text) {
+    try { localStorage.setItem(key, text); return true; } catch { return false; }
   }
   const act = (action, body = {}) => call(`/qb/do/${state.session}/${action}`, body);
 
@@ -59,7 +67,11 @@
   // -- the stream ---------------------------------------------------------------------------
 
   const operations = {
-    reset() { $("qb-turns").replaceChildren(); },
+    // after a lost connection what is there stays, with what is open and being written in it
+    reset() {
+      if (state.drawn !== state.session) $("qb-turns").replaceChildren();
+      state.drawn = state.session;
+    },
     order({ ids }) {
       const turns = $("qb-turns"), wanted = new Set(ids);
       for (const child of [...turns.children]) if (!wanted.has(child.id)) child.remove();
@@ -81,7 +93,14 @@
     },
     append({ id, text }) { $(id)?.append(text); },
     remove({ id }) { $(id)?.remove(); },
-    gone() { state.source?.close(); begin_session(); },  // deleted in another window
+    async gone() {  // deleted in another window
+      const written = composer()?.value;
+      state.source?.close();
+      window.qwenbelt.dropDraft(state.session);
+      notice(words.gone_elsewhere);
+      await begin_session();
+      if (written && !composer().value) write(written);
+    },
     status({ live, title, turns, ...more }) {
       state.live = live;
       for (const hook of hooks.status) hook({ live, title, turns, ...more });
@@ -91,13 +110,14 @@
       $("qb-turns").setAttribute("aria-busy", String(live));
       $("qb-welcome").hidden = turns > 0;
       $("qb-heading").hidden = !turns;
-      if (title !== state.title) { state.title = title; }
+      if (title !== state.title) { state.title = title; others.postMessage("changed"); }
       document.title = (more.waiting ? `⚠ ${words.waits}: ` : live ? "● " : "") + (title || words.untitled);
       listSessions();
+      rest();
     },
   };
 
-  // what a person has opened or focused stays so when an element is drawn anew
+  // what a person has opened, begun to write or focused stays so when an element is drawn anew
   function keep(old, fresh) {
     const both = (selector) => [old, ...old.querySelectorAll(selector)];
     for (const detail of both("details[id]")) {
@@ -108,8 +128,13 @@
         same.open = detail.dataset.chosen === "open";
       }
     }
-    const focused = document.activeElement;
-    if (focused && focused !== document.body && old.contains(focused)) {
+    const focused = document.activeElement, writing = old.contains(focused) && focused.closest("form, .qb-edit-form");
+    for (const form of old.querySelectorAll(".qb-edit-form, .qb-rate-note")) {
+      const place = form.parentElement, same = place === old ? fresh : fresh.querySelector(`#${CSS.escape(place.id)}`);
+      same?.append(form);
+    }
+    if (writing && fresh.contains(writing)) queueMicrotask(() => focused.focus({ preventScroll: true }));
+    else if (focused && focused !== document.body && old.contains(focused)) {
       const inside = [...old.querySelectorAll("button, summary, a, [tabindex]")].indexOf(focused);
       queueMicrotask(() =>
         fresh.querySelectorAll("button, summary, a, [tabindex]")[inside]?.focus({ preventScroll: true }));
@@ -129,19 +154,29 @@
     }
   }, 200);
 
-  function open(session) {
+  // `url`: how the address comes to name it; the back button leads to what was shown before
+  function open(session, url = "push") {
     state.going += 1;  // whatever else was on its way to be opened is too late
+    const address = new URL(location.href);
+    address.searchParams.set("s", session);
+    if (url === "replace" || session === state.session) history.replaceState(null, "", address);
+    else if (url === "push") history.pushState(null, "", address);
     state.session = session;
     isOpen();
-    localStorage.setItem("qwenbelt-session", session);
-    const url = new URL(location.href);
-    url.searchParams.set("s", session);
-    history.replaceState(null, "", url);
-    state.source?.close();
+    remember("qwenbelt-session", session);
     state.stick = true;
     closePanel();
     for (const hook of hooks.opened) hook(session);
-    const source = new EventSource(`/qb/stream?session=${session}&lang=${language}`);
+    listen();
+  }
+  addEventListener("popstate", () => {
+    const session = new URL(location.href).searchParams.get("s");
+    if (session && session !== state.session) { open(session, "keep"); listSessions(); }
+  });
+
+  function listen() {
+    state.source?.close();
+    const source = new EventSource(`/qb/stream?session=${state.session}&lang=${language}`);
     state.source = source;
     source.onmessage = (event) => {
       $("qb-offline").hidden = true;
@@ -150,12 +185,36 @@
       if (ops.length) follow();
     };
     source.onerror = () => {
+      if (state.source !== source) return;
       $("qb-offline").hidden = false;
-      if (source.readyState === EventSource.CLOSED && state.source === source) {
-        setTimeout(() => state.source === source && open(session), 3000);
-      }
+      if (source.readyState === EventSource.CLOSED) refused(source);
     };
   }
+  // an EventSource does not tell why it was refused
+  async function refused(source) {
+    const stop = new AbortController(), reply = await fetch(source.url, { signal: stop.signal }).catch(() => null);
+    const gone = reply?.status === 400 && (await reply.json()).gone;
+    stop.abort();
+    if (state.source !== source) return;
+    if (reply?.status === 401) location.href = "/login";
+    else if (gone) operations.gone();
+    else setTimeout(() => state.source === source && listen(), 3000);
+  }
+
+  // a browser has six connections to a server for all its tabs; one that nobody looks at, and in
+  // which nothing runs, gives its own back
+  let resting = 0;
+  function rest() {
+    clearTimeout(resting);
+    if (!document.hidden || state.live) return;
+    resting = setTimeout(() => { state.source?.close(); state.source = null; }, 5000);
+  }
+  document.addEventListener("visibilitychange", () => {
+    rest();
+    if (document.hidden || !state.session) return;
+    if (!state.source) listen();
+    listSessions();
+  });
 
   function follow() {
     const box = $("qb-scroll");
@@ -235,6 +294,7 @@
       const current = id === state.session;
       if (current) state.source?.close();
       try { await call(`/qb/do/${id}/delete`, {}); } catch { if (current) open(id); return; }
+      window.qwenbelt.dropDraft(id);
       if (current) await begin_session(); else listSessions();
     };
     const more = tool(words.more, "⋯", () => window.qwenbelt.placeMenu(entry, more, instead, done));
@@ -243,9 +303,9 @@
     return row;
   }
   // of several ways somewhere the last one taken counts, however long the server takes for each
-  async function go(way) {
+  async function go(way, url) {
     const number = ++state.going, session = await way();
-    if (number === state.going && session) { open(session); listSessions(); }
+    if (number === state.going && session) { open(session, url); listSessions(); }
   }
   const fresh = () => go(async () => (await call("/qb/new", {})).id);
   function foldSide() {
@@ -257,7 +317,7 @@
     const wanted = [new URL(location.href).searchParams.get("s"), localStorage.getItem("qwenbelt-session")];
     const found = wanted.find((id) => id && known.has(id));
     return found ?? (await call("/qb/new", {})).id;
-  });
+  }, "replace");
 
   // -- what people do -----------------------------------------------------------------------
 
@@ -367,7 +427,7 @@
     else if (target.id === "qb-export") exportMenu();
     else if (target.id === "qb-import") $("qb-import-file").click();
     else if (target.id === "qb-theme") {
-      localStorage.setItem("qwenbelt-theme", document.body.classList.toggle("dark") ? "dark" : "light");
+      remember("qwenbelt-theme", document.body.classList.toggle("dark") ? "dark" : "light");
     } else if (target.id === "qb-language") {
       document.cookie = `qb_lang=${language === "en" ? "zh" : "en"};path=/;max-age=31536000;samesite=lax`;
       target.search = `?s=${state.session}`;
@@ -476,7 +536,7 @@
   }
   window.qwenbelt = {
     get session() { return state.session; }, state, hooks, words, $, make, fill, call, act, write,
-    composer, target, showFiles, showSettings, openPanel, closePanel, notice, open, go, beside, listSessions, size, language,
+    composer, target, remember, showFiles, showSettings, openPanel, closePanel, notice, open, go, beside, listSessions, size, language,
   };
   const waiting = setInterval(() => {
     if ($("qb-turns") && $("qb-sessions") && $("qb-search")) { clearInterval(waiting); prepare(); }

@@ -7,14 +7,17 @@
   // -- drafts: kept by this browser for each conversation ------------------------------------
 
   const key = (session) => `qwenbelt-draft-${session}`;
-  let filling = false;
+  let filling = false, told = false;
   function keepDraft() {
     if (filling || !state.session) return;
     const text = belt.composer().value;
-    if (text || carried.length) {
-      localStorage.setItem(key(state.session), JSON.stringify({ text, files: carried }));
-    } else localStorage.removeItem(key(state.session));
+    if (!text && !carried.length) belt.dropDraft(state.session);
+    else if (!belt.remember(key(state.session), JSON.stringify({ text, files: carried })) && !told) {
+      told = true;
+      belt.notice(words.draft_long);
+    }
   }
+  belt.dropDraft = (session) => localStorage.removeItem(key(session));
   function readDraft(session) {
     try { return JSON.parse(localStorage.getItem(key(session))) ?? {}; } catch { return {}; }
   }
@@ -60,7 +63,7 @@
     const files = carried;
     carried = [];
     showCarried();
-    localStorage.removeItem(key(state.session));
+    belt.dropDraft(state.session);
     return files;
   };
   belt.carry = carry;

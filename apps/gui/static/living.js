@@ -157,7 +157,7 @@
   belt.bell = () => {
     const bell = button("", async () => {
       if (allowed()) localStorage.removeItem(KEY);
-      else if (await globalThis.Notification?.requestPermission() === "granted") localStorage.setItem(KEY, "1");
+      else if (await globalThis.Notification?.requestPermission() === "granted") belt.remember(KEY, "1");
       else belt.notice(words.notify_no);
       show();
     }, "qb-chip");
