@@ -206,6 +206,10 @@ _TEXTS = {
     "stopped": ("Stopped: {detail}", "已停止：{detail}"),
     "chat_goes_on": ("Going on with: {question}", "继续回答：{question}"),
     "interrupted": ("Interrupted.", "已中断。"),
+    "interrupted_durable": (
+        "Interrupted; the same command goes on where it was.",
+        "已中断；再次运行同一命令会从中断处继续。",
+    ),
     "plan": ("Plan {done}", "计划 {done}"),
     "turn_line": (
         "{seconds}; tokens: {into} in, {out} out; calls: {calls}",

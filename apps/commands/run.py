@@ -64,7 +64,7 @@ def run(
 
     choice = AgentChoice.of_options(**chosen)
     text = _question_text(question, choice)
-    output = _Output(events, as_json, typed=answer is not None)
+    output = _Output(events, as_json, typed=answer is not None, durable=durable or bool(run_id))
     options: dict[str, Any] = {} if answer is None else {"answer": answer_schema(answer)}
     kept = None
     if durable or run_id:
@@ -111,8 +111,8 @@ def _event_printer() -> TerminalView:
 class _Output:
     """Where the events of the run go."""
 
-    def __init__(self, events: bool, as_json: bool, *, typed: bool = False) -> None:
-        self.events, self.as_json, self.typed = events, as_json, typed
+    def __init__(self, events: bool, as_json: bool, *, typed: bool, durable: bool) -> None:
+        self.events, self.as_json, self.typed, self.durable = events, as_json, typed, durable
         self.live = sys.stdout.isatty() and not events and not as_json and not typed
         self.lines: list[dict[str, Any]] = []
         self.made: dict[str, None] = {}  # paths of what tools made
@@ -149,7 +149,9 @@ class _Output:
             echo(done.text)
             if self.made:
                 echo(say("made_files", paths=", ".join(self.made)), err=True)
-        if done.reason != "answer" and not self.live:
+        if done.reason == "cancelled":
+            echo(say("interrupted_durable" if self.durable else "interrupted"), err=True)
+        elif done.reason != "answer" and not self.live:
             echo(say("stopped", detail=explain_error(done.detail or done.reason)), err=True)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -22,8 +24,6 @@ HEAVY = ("pydantic", "qwen_agent", "openai", "rich", "gradio", "numpy", "httpx",
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
-
     code = "from qwenbelt.apps.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *words],
@@ -31,6 +31,32 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         encoding="utf-8",
         env={**os.environ, "QWENBELT_LANG": "en", **environment},
     )
+
+
+EARLY = """
+import signal, sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupted())
+from qwenbelt.apps.program import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("language", "line"), [("en", "Interrupted.\n"), ("zh", "已中断。\n")])
+def test_ctrl_c_before_there_is_a_command_line(language: str, line: str) -> None:
+    """The program has its own lines to load first, seconds on a busy machine."""
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY, "--help"],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "QWENBELT_LANG": language, "PYTHONUTF8": "1"},
+    )
+    assert (done.returncode, done.stderr) == (130, line)
+    project = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    assert 'qwenbelt = "qwenbelt.apps.program:main"' in project.read_text(encoding="utf-8")
 
 
 def test_help_lists_every_command_that_is_there_without_heavy_imports() -> None:

@@ -208,3 +208,4 @@ def test_an_interrupted_run_is_130(tmp_path: Path, terminals: list[Terminal]) ->
     run.type("\x03")
     assert run.exit_code() == 130
     assert "Traceback" not in run.text
+    assert "Interrupted.\n" in run.text

@@ -213,3 +213,46 @@ def test_pages_that_nobody_reads_on_may_be_collected_in_a_reading_thread(
         last.wait()
     finally:
         pool.close()
+
+
+ENDLESS = """
+import json, os, pathlib, sys, time
+from qwenbelt.tools.documents.model import Page
+from qwenbelt.tools.documents.parsing.worker import encode
+def main():
+    for line in sys.stdin:
+        asked = json.loads(line)
+        for number in asked["pages"]:
+            while number == 3 and not os.path.exists(asked["path"] + ".go"):
+                pathlib.Path(asked["path"] + ".pid").write_text(str(os.getpid()))
+            if number == 4:
+                time.sleep(3600)
+            print(json.dumps(dict(page=encode(Page(number, text=str(number))))), flush=True)
+        print(json.dumps(dict(done=True)), flush=True)
+"""
+
+
+@pytest.mark.timeout(120)
+def test_what_is_left_waits_for_a_page_and_not_for_its_whole_range(
+    use_reader, monkeypatch, tmp_path: Path
+) -> None:
+    """Ctrl-C in `docs add` waited for sixteen pages: ten seconds of OCR."""
+    use_reader(ENDLESS)
+    monkeypatch.setattr(workers, "PAGE_SECONDS", 3600.0)
+    pool, number = Workers(1), tmp_path / "x.pdf.pid"
+    reading = pool.read(tmp_path / "x.pdf", range(1, 5), None, layout=True, size=2)
+    assert next(reading).number == 1
+    while not number.exists() or not number.read_text():
+        time.sleep(0.01)
+    reading.close()
+    (tmp_path / "x.pdf.go").touch()
+    while _lives(int(number.read_text())):
+        time.sleep(0.01)
+
+
+def _lives(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -47,10 +47,19 @@ class _Stuck(Exception):
         self.starved = starved
 
 
+class _Left(Exception):
+    """Nobody waits for the pages any more."""
+
+
 class _Patience:
-    """How long the pages of one file are waited for: less and less, so that a hostile one ends."""
+    """How long the pages of one file are waited for: less and less, so that a hostile one ends.
+
+    Attributes:
+        left: whether nobody waits for them any more.
+    """
 
     def __init__(self) -> None:
+        self.left = False
         self._lock = threading.Lock()
         self._stuck = self._slow = 0
 
@@ -172,12 +181,15 @@ class Workers:
         patience = _Patience()
         with reader_threads(self.size) as threads:
             waiting: set[Future[list[Page]]] = set()
-            while ranges or waiting:
-                while ranges and len(waiting) < self.size + 1:
-                    waiting.add(threads.submit(self._read_range, base, ranges.pop(0), patience))
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield from future.result()
+            try:
+                while ranges or waiting:
+                    while ranges and len(waiting) < self.size + 1:
+                        waiting.add(threads.submit(self._read_range, base, ranges.pop(0), patience))
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        yield from future.result()
+            finally:
+                patience.left = True
 
     def _read_range(
         self, base: dict[str, Any], numbers: list[int], patience: _Patience
@@ -209,6 +221,8 @@ class Workers:
             for answer in _answers(process, request, patience.seconds):
                 if "page" in answer:
                     pages.append(decode(answer["page"], answer.get("pictures")))
+                    if patience.left:  # Ctrl-C waits for this page and not for fifteen more
+                        raise _Left
 
 
 def _answers(
