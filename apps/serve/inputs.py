@@ -190,7 +190,7 @@ def response_messages(body: Mapping[str, Any], inbox: Inbox) -> list[dict[str, A
         if body.get(key):
             raise InputError(
                 f"`{key}` is not known here; send the messages so far.",
-                fix="With --store, this server keeps replies, and `previous_response_id` works.",
+                fix=f"With --store, this server keeps replies, and `{key}` works.",
             )
     given = input_items(body)
     said = [item for item in given if isinstance(item, Mapping) and item.get("role")]

@@ -30,6 +30,11 @@ def settings_of(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     for key in _REFUSED:
         value = body.get(key)
         if value not in _NOTHING and value != {} and value != []:
+            if key == "background":
+                raise InputError(
+                    "`background` needs a server that keeps replies.",
+                    fix="Start it with --store, and ask /v1/responses.",
+                )
             raise InputError(
                 f"`{key}` cannot be honoured here: an agent answers.",
                 fix="Leave it out; for an answer of a given form send `response_format`.",

@@ -26,6 +26,7 @@ import pytest
 import yaml
 
 from qwenbelt.apps import cli
+from qwenbelt.core.events import Event
 from qwenbelt.testing import ScriptedServer
 
 if sys.version_info >= (3, 11):
@@ -97,6 +98,24 @@ def test_a_block_has_a_known_kind_and_its_note_is_understood(page: Path) -> None
     for block in blocks(page):
         assert block.kind in KINDS, block.kind
         assert re.match(r"$|fails$|file: \S+$|needs: \w+$|not run: .{15}", block.note), block.note
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_kinds_of_events_are_those_that_there_are(page: Path) -> None:
+    """A block that waits for another kind runs, and shows nothing."""
+    known = {event.kind for event in Event.__subclasses__()}
+    said = [block.text for block in blocks(page) if block.kind == "python"]
+    for name in re.findall(r'event\.kind == "(\w+)"', "\n".join(said)):
+        assert name in known, name
+
+
+@pytest.mark.parametrize("page", ["docs/faq.md", "docs/zh/faq.md"])
+def test_the_answer_about_extras_names_each(page: str) -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    extras = tomllib.loads(text)["project"]["optional-dependencies"]
+    missing = set(extras) - {"browser", "docs", "test", "dev"}  # for those who work on it
+    told = (ROOT / page).read_text(encoding="utf-8")
+    assert {name for name in missing if f"`{name}`" not in told} == set()
 
 
 def test_how_many_blocks_are_run(capsys: pytest.CaptureFixture[str]) -> None:
