@@ -10,6 +10,8 @@ its page, with the label of its row:
 - **wrong**: the same sentence with the figure of another row in the same column of the page, of the
   nearest rows above and below and of one that is drawn; all digits stand on the cited page;
 - **wrong, as an answer**: the published answer with that figure in place of the needed one;
+- **with its year / of another year**: "LABEL was FIGURE in YEAR." of all rows of these pages whose
+  columns are years, each figure with each of the years;
 - **published**: the published answers themselves, citing their pages, which must pass.
 
 Wrong claims whose figure says the same elsewhere (a row printed twice) are left out. Nothing is
@@ -35,6 +37,7 @@ from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows
 
 DRAWN, NEAREST = 1, 1  # other rows of a figure: drawn, and on each side
 SEED = 1
+SHORTEST = 6  # characters of a label that tells a row
 _NOTE = re.compile(r"\s*The answer here assumes.*", re.S)  # of those who made the set
 _LABEL = re.compile(r"\s*[(\[]?[a-z0-9*]{1,2}[)\]]\s*$")  # a footnote's mark
 
@@ -112,6 +115,21 @@ def _others(
             yield rows[place]
 
 
+def with_years(pages: Mapping[int, str]) -> Iterator[Case]:
+    """Yields the figures of all rows whose years are known, with their year and with the others."""
+    for number, text in pages.items():
+        for row in figure_rows(text):
+            label = _LABEL.sub("", row.label)
+            for year, own in zip(row.years, row.values, strict=False):
+                for value, printed in zip(row.values, row.printed, strict=True):
+                    if own is None or value is None or len(label) < SHORTEST:
+                        continue
+                    claim = f"{label} was {printed.strip('$ ')} in {year}."
+                    right = value == own
+                    kind = "right, with its year" if right else "of another year"
+                    yield Case(kind, claim, "", (CitedText(number, text),), right)
+
+
 def main() -> None:
     """Prints what is caught and what is doubted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -124,9 +142,12 @@ def main() -> None:
     total: Counter[str] = Counter()
     good: Counter[str] = Counter()
     draw = random.Random(SEED)
+    seen: set[tuple[str, int]] = set()
     for row in questions:
         pages = _pages(args.filings / "pdfs" / row["file"], row["pages"])
-        for case in cases_of(row, pages, draw):
+        fresh = {n: text for n, text in pages.items() if (row["file"], n) not in seen}
+        seen.update((row["file"], n) for n in fresh)
+        for case in [*cases_of(row, pages, draw), *with_years(fresh)]:
             passages = {number: page.text for number, page in enumerate(case.cited, 1)}
             made = results_of(computed_lines(case.question, passages))  # as the product does
             checks = check_claims([Claim(case.claim, case.cited)], case.question, computed=made)

@@ -14,6 +14,7 @@ _WORDS = {
     "not_on_page": "the figure {figure} stands in no passage that is cited for it",
     "wrong_row": "the figure {figure} stands on page {page} in a row about something else",
     "wrong_unit": "the figure {figure} stands on page {page} in another unit",
+    "wrong_year": "the figure {figure} stands on page {page} under another year",
     "other_way": "a change of {figure} is the other way than the answer says",
     "no_year": "what is cited does not mention {claim}",
     "unknown_word": "{claim} stands nowhere in what was shown",

@@ -13,6 +13,7 @@ from qwenbelt.tools.documents.grounding import (
     UNKNOWN_WORD,
     WRONG_ROW,
     WRONG_UNIT,
+    WRONG_YEAR,
     CitedText,
     Claim,
     check_claims,
@@ -33,6 +34,42 @@ The company opened 47 new stores in 2022, and sales rose 12.5% to $9.1 billion."
 def statuses(text: str, question: str = "", unknown: tuple[str, ...] = ()) -> list[str]:
     found = check_claims([Claim(text, (PAGE,))], question, unknown=unknown)
     return [check.status for check in found]
+
+
+YEARS = """Reconciliation  ($ million)
+Twelve Months Ended June 30, 2022  Twelve Months Ended June 30, 2023
+Adjusted EBITDA  2,117  2,018
+Interest paid, net  (119)  (248)
+Leases  31  31"""
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("Adjusted EBITDA was $2,117 million in FY 2023.", WRONG_YEAR),
+        ("Adjusted EBITDA was $2,117 million in FY22.", OK),
+        ("Adjusted EBITDA was $2,018 million in 2023.", OK),
+        ("2023年调整后 Adjusted EBITDA 为 2,117。", WRONG_YEAR),
+        ("Net interest of 119 was paid in 2023.", WRONG_YEAR),
+        ("Leases were 31 in 2023.", OK),  # in both years
+        ("Adjusted EBITDA was $2,117 million.", OK),  # it names no year
+        ("In 2023 it fell from an adjusted EBITDA of $2,117 million.", OK),
+        ("Adjusted EBITDA was $2,117 million in the year before 2023.", OK),
+        ("Adjusted EBITDA was $2,117 million in 2022 and 2,018 in 2023.", OK),
+    ],
+)
+def test_a_figure_of_another_year_is_told(text: str, status: str) -> None:
+    """A real 1.5B gave the EBITDA of 2022 for that of 2023: right row, other column."""
+    checks = check_claims([Claim(text, (CitedText(12, YEARS),))], "")
+    assert {check.status for check in checks} == {status}
+
+
+def test_a_fiscal_year_that_ends_in_winter_is_left_alone() -> None:
+    page = (
+        "Sales by year\n($ millions)  January 28, 2023  January 29, 2022\nNet sales  8,759  8,968"
+    )
+    checks = check_claims([Claim("Net sales were 8,759 in 2022.", (CitedText(3, page),))], "")
+    assert [check.status for check in checks] == [OK]
 
 
 @pytest.mark.parametrize(

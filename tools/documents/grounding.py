@@ -19,10 +19,11 @@ from qwenbelt.tools.documents.ratios import FORMULAS
 from qwenbelt.tools.documents.search.queries import understand
 from qwenbelt.tools.documents.search.stems import shared_stemmer
 from qwenbelt.tools.documents.search.tokens import index_text
+from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows
 
 OK = "ok"
 NO_CITATIONS, NOT_ON_PAGE, WRONG_ROW = "no_citations", "not_on_page", "wrong_row"
-OTHER_WAY = "other_way"
+OTHER_WAY, WRONG_YEAR = "other_way", "wrong_year"
 WRONG_UNIT, NO_YEAR, UNKNOWN_WORD, NO_PAGE = "wrong_unit", "no_year", "unknown_word", "no_page"
 OTHERS = 0.6  # of words that documents may use instead, against 1 for the claim's own
 CLEARLY = 1.6  # how much better another row must fit before the figure's own is the wrong one
@@ -36,6 +37,12 @@ SCALES = (1.0, 100.0, 0.01, 1e3, 1e-3, 1e6, 1e-6, 1e4, 1e-4, 1e8, 1e-8)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；])")
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _SHORT_YEAR = re.compile(r"\bFY\s?['’]?(\d\d)\b", re.I)
+_OF_BEFORE = re.compile(
+    r"\b(?:prior|previous|last|preceding|earlier) (?:fiscal )?(?:year|period)|\bthe year before|"
+    r"\b(?:compar|versus|vs|against|from|since|between)\w*|上年|去年|前一年|上期|相比|同比|较",
+    re.I,
+)
+_WINTER = re.compile(r"\b(?:Jan|Feb)(?:uary|ruary)?\.? \d{1,2},? (?:19|20)\d\d", re.I)
 _IN_UNITS = re.compile(r"\bin (thousand|million|billion)s\b", re.I)
 _UNIT_AFTER = re.compile(r"^\s*(?:US\s*)?(?:\$\s*)?(thousand|million|billion)s?\b", re.I)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -163,10 +170,12 @@ class _Checker:
             self._standing.append(value)
             if _unit_is_wrong(claim.text[match.end() :], text, page.text):
                 worst = WRONG_UNIT
-            elif _row_fits(rows, _rows(page.text), claim.text, self._question):
-                return GroundingCheck(claim.text, page.page, OK, text)
-            else:
+            elif not _row_fits(rows, _rows(page.text), claim.text, self._question):
                 worst = worst or WRONG_ROW
+            elif _is_of_another_year(page.text, claim.text, value, step):
+                worst = worst or WRONG_YEAR
+            else:
+                return GroundingCheck(claim.text, page.page, OK, text)
         if worst == WRONG_ROW and _holds(sorted(self._computed), value, step):
             worst = ""  # it was computed, and stands in some other row by chance
         if worst:
@@ -336,6 +345,34 @@ def _row_fits(
     ]
     other = max(others, default=0.0)
     return not (other >= LEAST_OTHER and other > CLEARLY * best)
+
+
+def _is_of_another_year(page: str, claim: str, value: float, step: float) -> bool:
+    """Returns whether a figure stands in columns of other years than the one that is told.
+
+    What names no year, or several, is left alone, as are years that end in winter: the fiscal
+    year 2022 of a retailer ends on a day of January 2023.
+    """
+    years = {int(year) for year in _YEAR.findall(_SHORT_YEAR.sub(r"20\1", claim))}
+    if len(years) != 1 or _OF_BEFORE.search(claim) or _WINTER.search(page):
+        return False
+    (year,) = years
+    others = False
+    for row in _rows_with_years(page):
+        told = [y for y, v in zip(row.years, row.values, strict=True) if _is_value(v, value, step)]
+        if year in told:
+            return False
+        others = others or bool(told and row.value(year) is not None)
+    return others
+
+
+def _is_value(found: float | None, value: float, step: float) -> bool:
+    return found is not None and _holds_scaled([abs(found)], value, step)
+
+
+@lru_cache(maxsize=64)
+def _rows_with_years(text: str) -> tuple[FigureRow, ...]:
+    return tuple(row for row in figure_rows(text) if row.years)
 
 
 def _names_another(own: Sequence[_TableRow], every: Sequence[_TableRow], claim: str) -> bool:

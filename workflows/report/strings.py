@@ -88,6 +88,10 @@ _TEXTS = {
         "The figure {figure} stands on page {page} in another unit (“{claim}”).",
         "数字 {figure} 在第 {page} 页上的单位不同（“{claim}”）。",
     ),
+    "check_wrong_year": (
+        "The figure {figure} stands on page {page} under another year (“{claim}”).",
+        "数字 {figure} 在第 {page} 页上属于另一年份（“{claim}”）。",
+    ),
     "check_other_way": (
         "A change of {figure} is the other way than the answer says (“{claim}”).",
         "{figure} 的变化方向与回答所说相反（“{claim}”）。",
