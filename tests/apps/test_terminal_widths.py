@@ -88,7 +88,7 @@ class Pane:
 
     def wait_for(self, text: str, count: int = 1) -> list[str]:
         end = time.monotonic() + 120
-        while (shown := self.lines()) and "\n".join(shown).count(text) < count:
+        while "\n".join(shown := self.lines()).count(text) < count:  # an empty screen counts too
             assert time.monotonic() < end, "\n".join(shown)
             time.sleep(0.2)
         return shown
