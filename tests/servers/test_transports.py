@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -158,9 +157,9 @@ def test_read_only_offers_no_change(connect, tmp_path: Path) -> None:
 
 def test_a_stuck_call_holds_up_nobody(connect, tmp_path: Path) -> None:
     (tmp_path / "f").write_text("a" * 5000 + "!")
-    client = connect("filesystem", tmp_path, call_timeout=0.5)
+    client = connect("filesystem", tmp_path, call_timeout=5)
 
-    async def both() -> float:
+    async def both() -> bool:
         loop = client.connection.loop
         stuck = asyncio.wrap_future(
             loop.submit(
@@ -171,7 +170,6 @@ def test_a_stuck_call_holds_up_nobody(connect, tmp_path: Path) -> None:
             )
         )
         await asyncio.sleep(0.1)
-        started = time.monotonic()
         await asyncio.wrap_future(
             loop.submit(
                 client.connection.request(
@@ -179,12 +177,12 @@ def test_a_stuck_call_holds_up_nobody(connect, tmp_path: Path) -> None:
                 )
             )
         )
-        took = time.monotonic() - started
+        waits = not stuck.done()  # the other one has its answer before
         with pytest.raises(ToolTimeout):
             await stuck
-        return took
+        return waits
 
-    assert asyncio.run(both()) < 0.3
+    assert asyncio.run(both())
 
 
 def test_a_missing_folder_does_not_take_the_others_away(connect, tmp_path: Path) -> None:
