@@ -59,6 +59,7 @@ class IdleConnections:
         """Closes all."""
         for _, connection in self._held:
             connection.close()
+        self._held.clear()
 
 
 def _works(connection: Any, place: str) -> bool:

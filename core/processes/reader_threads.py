@@ -20,7 +20,7 @@ def reader_threads(count: int) -> Iterator[ThreadPoolExecutor]:
     except GeneratorExit:
         threads.shutdown(wait=False, cancel_futures=True)
         raise
-    except BaseException:
+    except BaseException:  # an interrupt too: what nobody waits for is not begun any more
         threads.shutdown(cancel_futures=True)
         raise
     threads.shutdown()

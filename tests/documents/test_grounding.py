@@ -64,6 +64,13 @@ def test_a_figure_of_another_year_is_told(text: str, status: str) -> None:
     assert {check.status for check in checks} == {status}
 
 
+def test_a_computed_figure_may_stand_under_another_year_by_chance() -> None:
+    claim = Claim("Net interest grew to 2.119 times, or by 119 in 2023.", (CitedText(12, YEARS),))
+    assert WRONG_YEAR in {check.status for check in check_claims([claim], "")}
+    told = {check.status for check in check_claims([claim], "", computed=["119", "2.119"])}
+    assert told == {OK}
+
+
 def test_a_fiscal_year_that_ends_in_winter_is_left_alone() -> None:
     page = (
         "Sales by year\n($ millions)  January 28, 2023  January 29, 2022\nNet sales  8,759  8,968"

@@ -176,8 +176,9 @@ class _Checker:
                 worst = worst or WRONG_YEAR
             else:
                 return GroundingCheck(claim.text, page.page, OK, text)
-        if worst == WRONG_ROW and _holds(sorted(self._computed), value, step):
-            worst = ""  # it was computed, and stands in some other row by chance
+        by_chance = worst in (WRONG_ROW, WRONG_YEAR)  # it was computed, and stands elsewhere too
+        if by_chance and _holds(sorted(self._computed), value, step):
+            worst = ""
         if worst:
             return GroundingCheck(claim.text, pages[0].page, worst, text)
         if self._is_computed(value, step, claim, pages):

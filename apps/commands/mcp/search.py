@@ -43,7 +43,7 @@ def search(words: tuple[str, ...], registry: str | None, limit: int, as_json: bo
     A registry that is asked over the network looks for the longest word in names only; a stored one
     is searched in names, titles and descriptions.
     """
-    from qwenbelt.apps.mcp_registry import registry_place, search_registry
+    from qwenbelt.apps.commands.mcp.registry import registry_place, search_registry
 
     place = registry or registry_place()
     rows = search_registry(words, place, limit)
