@@ -7,9 +7,8 @@ quotes that are looked up on the page they are quoted from.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,8 @@ from qwenbelt.tools.documents.evidence import (
 from qwenbelt.tools.documents.grounding import CitedText, GroundingCheck
 from qwenbelt.tools.documents.store import Document
 from qwenbelt.workflows.longdoc.parts import Cost, PageRange, affordable, parts_of, tokens_in
-from qwenbelt.workflows.longdoc.reading import PartFailed, ask_all
+from qwenbelt.workflows.longdoc.passages import PassageAnswer, answer_from_passages, placed
+from qwenbelt.workflows.longdoc.reading import REPLY_TOKENS, PartFailed, TokenMeter, ask_all
 from qwenbelt.workflows.longdoc.strings import say
 from qwenbelt.workflows.report.grounded import is_grounded, problems
 
@@ -39,7 +39,6 @@ PART_TOKENS = 6000
 BUDGET = 400_000
 CONCURRENCY = 8
 BUDGET_OF_EVIDENCE = 6000  # characters; of a part's tokens a third
-REPLY_TOKENS = 500  # that a part's answer may take, for the budget
 _QUOTED = re.compile(
     r"[\"“「](?P<quote>[^\"”」]{4,400})[\"”」][^\[\n]*\[(?P<file>[^\[\]]+?) p\.(?P<page>\d+)\]"
 )
@@ -88,27 +87,6 @@ Answer = LongDocumentAnswer  # its name in 0.1
 Finding = FoundQuote  # its name in 0.1
 
 
-@dataclass
-class _TokenMeter:
-    """Asks the model and counts tokens; threads share it."""
-
-    model: Any
-    budget: int
-    spent: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def ask(self, prompt: str) -> str:
-        with self.lock:
-            if self.spent + tokens_in(prompt) > self.budget:
-                raise LimitExceeded(f"The budget of {self.budget} tokens is used up.")
-            self.spent += tokens_in(prompt)
-        reply = self.model.chat([{"role": "user", "content": prompt}], stream=False)
-        text = "".join(str(message.get("content") or "") for message in reply).strip()
-        with self.lock:
-            self.spent += tokens_in(text)
-        return text
-
-
 def ask_everything(
     question: str,
     files: Sequence[str | Path | int],
@@ -122,6 +100,9 @@ def ask_everything(
 ) -> LongDocumentAnswer:
     """Reads all pages of files for a question, and answers from what was found.
 
+    A budget that does not suffice for one part is for the passages that a search finds: no page is
+    read whole then, and all are named as left out, unless the documents are that short.
+
     Args:
         question: in English or Chinese.
         files: files, folders or URLs; with an index, also names and ids of documents in it.
@@ -134,7 +115,7 @@ def ask_everything(
 
     Raises:
         InputError: a file cannot be read.
-        LimitExceeded: the budget does not suffice for one part.
+        LimitExceeded: the budget does not suffice for one part, nor for passages of a search.
         QwenbeltError: no part got an answer; the message gives the reason.
     """
     if index is None:
@@ -154,8 +135,15 @@ def ask_everything(
     overhead = tokens_in(say("part", language, question=question, text="")) + REPLY_TOKENS
     parts = parts_of(index, documents, part_tokens)
     reserve = part_tokens + REPLY_TOKENS  # for putting the facts together
-    chosen, left = affordable(index, documents, question, parts, Cost(budget, reserve, overhead))
-    meter = _TokenMeter(_model(llm), budget)
+    meter = TokenMeter(_model(llm), budget)
+    try:
+        cost = Cost(budget, reserve, overhead)
+        chosen, left = affordable(index, documents, question, parts, cost)
+    except LimitExceeded:
+        told = answer_from_passages(question, index, documents, meter, language)
+        if told is None:
+            raise
+        return _of_passages(told, meter, parts)
 
     ask_each = partial(ask_all, meter.ask, concurrency=concurrency, language=language)
     replies = ask_each(
@@ -169,7 +157,7 @@ def ask_everything(
     numbers = {document.file: document.id for document in documents}
     differ = disagreements_on(index, question, numbers)
     found = _evidence(index, question, documents, part_tokens)
-    passages = [f"{_mark(page)}\n{page.text}" for page in found.pages]
+    passages = [f"{placed(page)}\n{page.text}" for page in found.pages]
     shown = "\n\n".join([*passages, *_computed(question, found)])
     if facts or shown:
         facts += [told_in_words(one, language) for one in differ]
@@ -190,6 +178,19 @@ def ask_everything(
     )
 
 
+def _of_passages(
+    told: PassageAnswer, meter: TokenMeter, parts: Sequence[PageRange]
+) -> LongDocumentAnswer:
+    return LongDocumentAnswer(
+        told.text,
+        tokens=meter.spent,
+        left_out=() if told.whole else _pages(parts),
+        grounded=is_grounded(told.checks),
+        checks=told.checks,
+        disagreements=told.disagreements,
+    )
+
+
 def _evidence(
     index: DocumentIndex, question: str, documents: Sequence[Document], part_tokens: int
 ) -> Evidence:
@@ -207,22 +208,18 @@ def _uncited(answer: str, question: str, pages: Sequence[PageEvidence]) -> str:
     """Returns the marks of the pages that an answer rests on and does not name, or ""."""
     passages = {n: CitedText(page.page, page.text) for n, page in enumerate(pages)}
     found = supporting_passages(answer, question, passages)
-    return "".join(f" {_mark(pages[n])}" for n in found)
+    return "".join(f" {placed(pages[n])}" for n in found)
 
 
 def _computed(question: str, found: Evidence) -> list[str]:
     """Returns what code has computed from the passages, as one more text, or nothing."""
     pages = found.numbering()
     marked = [
-        re.sub(r"\[(\d+)\]", lambda number: _mark(pages[int(number[1])]), line)
+        re.sub(r"\[(\d+)\]", lambda number: placed(pages[int(number[1])]), line)
         for line in found.computed(question)
     ]
     lines = "\n".join(marked)
     return [say("computed", detect_language(question), lines=lines)] if marked else []
-
-
-def _mark(page: PageEvidence) -> str:
-    return f"[{page.file} p.{page.page}]"
 
 
 def _checked(
@@ -232,7 +229,7 @@ def _checked(
     facts: list[str],
     shown: str,
     language: Language,
-    meter: _TokenMeter,
+    meter: TokenMeter,
     computed: Sequence[str],
 ) -> tuple[str, list[GroundingCheck]]:
     """Returns the answer and its checks, after one repair where they fail."""
@@ -290,7 +287,7 @@ def _put_together(
     language: Language,
     size: int,
     ask_each: Callable[[Sequence[str]], list[str | PartFailed]],
-    meter: _TokenMeter,
+    meter: TokenMeter,
 ) -> str:
     """Merges facts until they fit into one request, then answers."""
     if not facts and not shown:
@@ -356,4 +353,7 @@ def _model(llm: Any) -> Any:
     from qwenbelt.agents.fncall import with_model_type
 
     given = with_model_type(llm)
-    return get_chat_model(given) if isinstance(given, dict) else given
+    if not isinstance(given, dict):
+        return given
+    cfg = {"temperature": 0, **(given.get("generate_cfg") or {})}  # it reads
+    return get_chat_model({**given, "generate_cfg": cfg})

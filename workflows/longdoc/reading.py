@@ -3,17 +3,61 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
 
 from qwenbelt.agents.runtime.code.call_many import call_all
+from qwenbelt.core.errors import LimitExceeded
 from qwenbelt.core.events import Event, ToolFinished
 from qwenbelt.core.language import Language
 from qwenbelt.tools.base import Tool, ToolResult
+from qwenbelt.workflows.longdoc.parts import tokens_in
 
 SECONDS = 600.0  # for one part
+REPLY_TOKENS = 500  # that an answer may take, for the budget
+
+
+@dataclass
+class TokenMeter:
+    """Asks the model and counts tokens; threads share it.
+
+    Attributes:
+        model: a qwen-agent chat model.
+        budget: tokens that may be sent and received in all, roughly.
+        spent: what was.
+    """
+
+    model: Any
+    budget: int
+    spent: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ask(self, prompt: str) -> str:
+        """Returns the answer to a prompt.
+
+        Raises:
+            EndpointError: the model could not be asked.
+            LimitExceeded: the budget does not allow it.
+        """
+        return self.tell([("user", prompt)])
+
+    def tell(self, messages: Sequence[tuple[str, str]]) -> str:
+        """Returns the answer to messages, each a role and its words; errors as in `ask`."""
+        sent = sum(tokens_in(text) for _, text in messages)
+        with self.lock:
+            if self.spent + sent > self.budget:
+                raise LimitExceeded(f"The budget of {self.budget} tokens is used up.")
+            self.spent += sent
+        said = [{"role": role, "content": text} for role, text in messages]
+        reply = self.model.chat(said, stream=False)
+        text = "".join(str(message.get("content") or "") for message in reply).strip()
+        with self.lock:
+            self.spent += tokens_in(text)
+        return text
 
 
 class _PageNumber(BaseModel):

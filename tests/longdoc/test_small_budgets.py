@@ -1,0 +1,76 @@
+"""A budget that does not suffice to read a part is for the passages that a search finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qwenbelt.core.errors import LimitExceeded
+from qwenbelt.testing import Scenario
+from qwenbelt.testing.server.server import ScriptedServer
+from qwenbelt.workflows.longdoc import ask_everything
+
+QUESTION = "When did the flour mill burn?"
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    import typst
+
+    filler = "Nothing of note happened on the river during the whole of this long year. " * 25
+    pages = [filler for _ in range(12)]
+    pages[6] = f"The flour mill burned in 1888 and cost 48,200 dollars. {filler}"
+    source = "#set page(width: 20cm, height: 30cm)\n" + "\n#pagebreak()\n".join(pages)
+    (tmp_path / "book.pdf").write_bytes(typst.compile(source.encode()))
+    return tmp_path / "book.pdf"
+
+
+@pytest.fixture
+def served() -> Callable[..., ScriptedServer]:
+    def serve(*replies: str) -> ScriptedServer:
+        scenario = Scenario()
+        for reply in replies:
+            scenario.answer(reply)
+        return scenario.serve()
+
+    return serve
+
+
+def test_the_question_is_asked_once_with_what_fits_it_best(
+    book: Path, served: Callable[..., ScriptedServer]
+) -> None:
+    with served("The flour mill burned in 1888 [1].") as server:
+        answer = ask_everything(QUESTION, [book], server.llm, budget=3500)
+        (asked,) = [exchange.request for exchange in server.requests]
+    assert "[1] book.pdf p.7" in asked.user
+    assert asked.user.rstrip().endswith(QUESTION)
+    assert asked.body["temperature"] == 0
+    assert answer.text == "The flour mill burned in 1888 [book.pdf p.7]."
+    assert (answer.parts, answer.grounded) == (0, True)
+    assert len(answer.left_out) == 12  # no page was read whole
+    assert answer.tokens <= 3500
+
+
+def test_an_answer_that_does_not_stand_there_is_asked_again(
+    book: Path, served: Callable[..., ScriptedServer]
+) -> None:
+    wrong, right = "It cost 99,300 dollars [1].", "It cost 48,200 dollars [1]."
+    with served(wrong, right) as server:
+        answer = ask_everything("What did the flour mill cost?", [book], server.llm, budget=5000)
+        first, second = (exchange.request for exchange in server.requests)
+    assert second.body["messages"][: len(first.body["messages"])] == first.body["messages"]
+    assert "99,300" in second.user
+    assert "48,200" in answer.text
+    assert answer.grounded
+    with served(wrong, wrong) as server:
+        answer = ask_everything("What did the flour mill cost?", [book], server.llm, budget=5000)
+    assert not answer.grounded
+
+
+def test_too_little_for_passages_too_is_refused(
+    book: Path, served: Callable[..., ScriptedServer]
+) -> None:
+    with served() as server, pytest.raises(LimitExceeded, match="does not suffice"):
+        ask_everything(QUESTION, [book], server.llm, budget=600)
