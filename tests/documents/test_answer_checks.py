@@ -44,3 +44,19 @@ def test_a_mark_on_answers_about_files_that_cite_nothing() -> None:
     assert not is_uncited("The file does not tell.", ["a.pdf"])
     assert not is_uncited("The mean is 12.", ["a.csv", "b.png"])
     assert not is_uncited("Hello!", [])
+
+
+def test_percentage_points_that_are_the_level_of_a_page() -> None:
+    page = (
+        "We now expect core EPS growth of 9 percent (previously 8 percent). This implies core EPS "
+        "of $7.27, a 7 percent increase."
+    )
+    question = "By how many percentage points was the guidance of core EPS growth raised?"
+
+    def statuses(answer: str) -> list[str]:
+        return [c.status for c in check_answer(answer, question, numbered={1: CitedText(1, page)})]
+
+    assert statuses("Core EPS growth was raised by 7 percentage points [1].") == ["wrong_unit"]
+    assert statuses("Core EPS growth was raised by 1 percentage point [1].") == ["ok"]
+    from_to = "Core EPS growth was raised by 1 percentage point, from 8 percent to 9 percent [1]."
+    assert set(statuses(from_to)) == {"ok"}

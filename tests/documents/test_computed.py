@@ -157,3 +157,20 @@ def test_an_answer_against_what_was_computed(answer: str, against: bool) -> None
     assert "2022 is lower than 2021" in lines[0]
     assert contradicts(answer, lines) is against
     assert not contradicts(answer, ())
+
+
+def test_dated_columns_of_a_quarterly_report() -> None:
+    text = (
+        "  July 29, 2023  January 28, 2023  July 30, 2022\n"
+        "Cash and cash equivalents  $  1,093  $  1,874  $  840\n"
+    )
+    question = "Was there any drop in cash and cash equivalents between FY2023 and Q2 of FY2024?"
+    (line,) = computed_lines(question, {4: text})
+    assert line == (
+        "Cash and cash equivalents [4]: July 29, 2023: 1,093; January 28, 2023: 1,874; "
+        "July 30, 2022: 840; change from January 28, 2023 to July 29, 2023: -781, -41.7%; "
+        "change from July 30, 2022 to July 29, 2023: 253, +30.1%"
+    )
+    assert results_of([line]) == ["-781", "-41.7", "253", "+30.1"]
+    twice = text.replace("January 28, 2023", "July 29, 2023")  # three and six months
+    assert computed_lines(question, {4: twice}) == ()

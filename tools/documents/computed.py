@@ -8,7 +8,7 @@ which figures and passages it comes; what lacks a row is left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from qwenbelt.tools.documents.grounding import words_of
@@ -25,6 +25,7 @@ from qwenbelt.tools.documents.ratios import (
 )
 from qwenbelt.tools.documents.search.queries import understand
 from qwenbelt.tools.documents.search.statements import asks_for_parts
+from qwenbelt.tools.documents.superlatives import misses_superlative, superlative_lines
 from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows
 
 HIGHER, LOWER = "higher", "lower"
@@ -56,7 +57,9 @@ _FELL = re.compile(
 _UNITS = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _PRINTED_IN = re.compile(r"(?:\bin |\()(thousand|million|billion)s\b", re.I)
 _ASKED_IN = re.compile(r"\bin (?:US\s?D?\s?|\$\s?|dollars? )?(thousand|million|billion)s?\b", re.I)
-_RESULT = re.compile(r"(?:= |; change |, (?=[+-][\d,.]+ %))([+-]?\d(?:[\d,]*\d)?(?:\.\d+)?)")
+_RESULT = re.compile(
+    r"(?:= |; change (?:from [^:;]+: )?|, (?=[+-][\d,.]+ ?%))([+-]?\d(?:[\d,]*\d)?(?:\.\d+)?)"
+)
 _LOOKED_UP = re.compile(r"\[\d+\]: \d{4}: ")
 _OF_YEAR = re.compile(r"\b\d{4}: [($€£¥ ]*(\d(?:[\d,]*\d)?(?:\.\d+)?)")
 _REASON = re.compile(
@@ -97,10 +100,10 @@ def computed_lines(question: str, passages: Mapping[int, str]) -> tuple[str, ...
     plain = not asked and not asks_for_parts(question)
     grows = plain and _GROWTH.search(question)
     looks_up = plain and not grows and _AMOUNT.search(question)
+    lines = dict(superlative_lines(question, passages)) if not asked else {}
     if not asked and not grows and not looks_up:
-        return ()
+        return tuple(lines.values())
     rows = [(number, row) for number, text in passages.items() for row in figure_rows(text)]
-    lines: dict[str, str] = {}
     for formula in asked:
         line = lines.get(formula.name) or _ratio(formula, rows, _years(question))
         if line:
@@ -195,15 +198,18 @@ def results_of(lines: Iterable[str]) -> list[str]:
     return found
 
 
-def contradicts(answer: str, lines: Iterable[str]) -> bool:
-    """Returns whether an answer says that a ratio rose where a line says that it fell, or so."""
+def contradicts(answer: str, lines: Sequence[str]) -> bool:
+    """Returns whether an answer says that a ratio rose where a line says that it fell, or so.
+
+    Or, asked for the largest row of a sum, names another one.
+    """
     for line in lines:
         rose, fell = f" is {HIGHER} than " in line, f" is {LOWER} than " in line
         if rose != fell:
             against, with_ = (_FELL, _ROSE) if rose else (_ROSE, _FELL)
             if against.search(answer) and not with_.search(answer):
                 return True
-    return False
+    return misses_superlative(answer, lines)
 
 
 def _chosen(years: list[int], asked: list[int]) -> list[int]:
@@ -332,11 +338,15 @@ def _growth(
     for place, (number, row) in enumerate(rows):
         words = words_of(row.label)
         fit = len(words & own) + 0.6 * len((words & others) - own)
-        if len(set(row.years)) >= 2 and words and fit / len(words) >= LEAST_FIT:
+        columns = max(len(set(row.years)), len(row.dates))
+        if columns >= 2 and words and fit / len(words) >= LEAST_FIT:
             scored.append((-fit * (fit / len(words)), place, number, row))
     scored.sort(key=lambda entry: entry[:2])
     best = [entry for entry in scored[:2] if entry[0] <= SECOND * scored[0][0]]
     for _, _, number, row in best:
+        if not row.years:
+            yield from _dated_growth(number, row)
+            continue
         years = sorted(set(row.years), reverse=True)
         chosen = [year for year in years if year in asked] if len(asked) > 1 else years
         if asked and len(chosen) >= 2 and asked[-1] in years and len(asked) == 1:
@@ -351,6 +361,22 @@ def _growth(
         if all("%" in printed for printed in row.printed):
             by = "percentage points"
         yield row.label.lower(), f"{told}; change {_short(new - old)}, {by}"
+
+
+def _dated_growth(number: int, row: FigureRow) -> Iterator[tuple[str, str]]:
+    """Yields the changes to the first of dated columns, as quarterly reports have them."""
+    (day, new), *others = zip(row.dates, row.values, strict=True)
+    before = [f"{date}: {_short(value)}" for date, value in others if value is not None]
+    if new is None:
+        return
+    changes = [
+        f"; change from {date} to {day}: {_short(new - old)}, {(new - old) / abs(old):+,.1%}"
+        for date, old in others
+        if old
+    ]
+    if changes:
+        told = "; ".join((f"{day}: {_short(new)}", *before))
+        yield row.label.lower(), f"{row.label} [{number}]: {told}{''.join(changes)}"
 
 
 def _short(value: float, *, whole: bool = True) -> str:

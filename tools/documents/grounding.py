@@ -45,6 +45,7 @@ _OF_BEFORE = re.compile(
 _WINTER = re.compile(r"\b(?:Jan|Feb)(?:uary|ruary)?\.? \d{1,2},? (?:19|20)\d\d", re.I)
 _IN_UNITS = re.compile(r"\bin (thousand|million|billion)s\b", re.I)
 _UNIT_AFTER = re.compile(r"^\s*(?:US\s*)?(?:\$\s*)?(thousand|million|billion)s?\b", re.I)
+_POINTS_AFTER = re.compile(r"^\s*(?:percentage[- ]points?|pp\b|个百分点)", re.I)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _ABSTAINS = re.compile(
     r"\b(?:not|n't|nowhere|no|cannot|unable)\b[^.]{0,60}\b(?:stat|tell|told|say|said|giv|provid|"
@@ -168,7 +169,8 @@ class _Checker:
             if not rows:
                 continue
             self._standing.append(value)
-            if _unit_is_wrong(claim.text[match.end() :], text, page.text):
+            after = claim.text[match.end() :]
+            if _unit_is_wrong(after, text, page.text) or self._is_level(claim, match, page.text):
                 worst = WRONG_UNIT
             elif not _row_fits(rows, _rows(page.text), claim.text, self._question):
                 worst = worst or WRONG_ROW
@@ -184,6 +186,21 @@ class _Checker:
         if self._is_computed(value, step, claim, pages):
             return GroundingCheck(claim.text, pages[0].page, OK, text)
         return GroundingCheck(claim.text, pages[0].page, NOT_ON_PAGE, text)
+
+    def _is_level(self, claim: Claim, match: re.Match[str], page: str) -> bool:
+        """Returns whether percentage points that are told are a page's per cent, and no change.
+
+        Asked by how many points a guidance was raised, a 1.5B gives the growth that it is for.
+        """
+        if not _POINTS_AFTER.match(claim.text[match.end() :]):
+            return False
+        printed = re.findall(rf"(?<![\d.,]){re.escape(match[0])}(?![\d.,])\s*(\S*\s*\S*)", page)
+        percent = [bool(re.match(r"(?:%|％|per\s?cent\b)(?!\s*points?)", p, re.I)) for p in printed]
+        value, step = _value(match), _step(match)
+        others = [_value(m) for m in NUMBER.finditer(claim.text) if m.start() != match.start()]
+        made = sorted({abs(one - two) for one, two in permutations(others, 2)})
+        known = _holds(made, value, step) or _holds(sorted(self._computed), value, step)
+        return bool(printed) and all(percent) and not known
 
     def _is_computed(
         self, value: float, step: float, claim: Claim, pages: Sequence[CitedText]

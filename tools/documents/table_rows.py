@@ -18,6 +18,11 @@ _SIGNS = frozenset(("$", "€", "£", "¥", "%", ")", "US$", "A$", "C$"))
 _NOTHING = frozenset(("—", "–", "-", "－"))
 _YEAR = re.compile(r"(?<!\d)(?:FY\s?)?((?:19|20)\d\d)(?!\d)", re.I)
 _WORD = re.compile(r"[^\W\d_]+")
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?"
+_DATE = re.compile(
+    rf"\b{_MONTH} \d{{1,2}}, ?(?:19|20)\d\d\b|\b\d{{1,2}} {_MONTH} (?:19|20)\d\d\b|"
+    r"(?<!\d)(?:19|20)\d\d(?:-\d\d-\d\d(?!\d)|年\d{1,2}月\d{1,2}日)"
+)
 _PERIOD = re.compile(r"^\s*(?:19|20)\d\d(?:\s*年度?)?\s*$")
 
 
@@ -30,12 +35,14 @@ class FigureRow:
         values: its figures, left to right; None for a dash.
         years: the year of each figure, or none where the header tells no year for each.
         printed: the figures as they stand.
+        dates: the day of each figure, where the header tells one for each, all different.
     """
 
     label: str
     values: tuple[float | None, ...]
     years: tuple[int, ...]
     printed: tuple[str, ...]
+    dates: tuple[str, ...] = ()
 
     def value(self, year: int) -> float | None:
         """Returns the figure of a year, or None; the first of several."""
@@ -45,17 +52,19 @@ class FigureRow:
 def figure_rows(text: str) -> Iterator[FigureRow]:
     """Yields the rows of the tables of a text, top to bottom."""
     header: tuple[int, ...] = ()
+    days: tuple[str, ...] = ()
     for line in text.split("\n"):
         cells = [cell for cell in _CELLS.split(line.strip(" |")) if cell]
         years = _header(line, cells)
         if years:
-            header = years
+            header, days = years, tuple(_DATE.findall(line))
             continue
         row = _row(line, cells)
         if row is not None:
             label, values, printed = row
             fits = len(header) == len(values) and len(set(header)) == len(header)
-            yield FigureRow(label, values, header if fits else (), printed)
+            dated = len(days) == len(values) and len(set(days)) == len(days)
+            yield FigureRow(label, values, header if fits else (), printed, days if dated else ())
 
 
 def _header(line: str, cells: list[str]) -> tuple[int, ...]:
