@@ -182,3 +182,22 @@ def test_a_year_after_all_that_is_reported(
         path.write_text(path.read_text("utf-8") + "\nSales of fiscal 2024 were 10,000.\n", "utf-8")
         added = index.add_file(path)
         assert gather_evidence(index, question, {path.name: added.document}).unknown == ()
+
+
+def test_a_table_comes_with_the_lines_of_heads_above_it(tmp_path: Path) -> None:
+    """A gap between them makes two passages of heads and rows, and each alone says nothing."""
+    import typst
+
+    talk = "The weather in the valley was fine and nobody there spoke of anything but that. " * 10
+    said = "Organic sales of each segment were low, as a segment may have them. " * 8
+    names = ("Safety", "Transport", "Health", "Consumer", "Whole company")
+    cells = "".join(f"[{name}],[1.{n}],[(0.{n})]," for n, name in enumerate(names))
+    rows = f"#v(1cm)\n#grid(columns: (6cm, 3cm, 3cm), row-gutter: 6pt, {cells})"
+    head = "By business segment #h(1cm) Organic sales #h(1cm) Divestitures"
+    page = "\n\n".join((talk, head, rows, talk))
+    source = "#set page(width: 20cm, height: 26cm)\n" + "\n#pagebreak()\n".join([page] + [said] * 9)
+    path = tmp_path / "report.pdf"
+    path.write_bytes(typst.compile(source.encode()))
+    with DocumentIndex(tmp_path / "a.db", workers=0) as index:
+        shown = evidence_of(index, path, "Which segment had the lowest organic sales?", 700)
+    assert "By business segment  Organic sales  Divestitures\nSafety  1.0  (0.0)" in shown

@@ -22,6 +22,7 @@ from qwenbelt.tools.documents.search.statements import kinds, wanted_statements
 from qwenbelt.tools.documents.search.unknown_words import unknown_words
 from qwenbelt.tools.documents.sources import SourceBook
 from qwenbelt.tools.documents.store import Passage
+from qwenbelt.tools.documents.table_rows import figure_rows
 
 BUDGET = 9000  # characters: about 3000 tokens of text full of numbers
 STATEMENTS = 0.6  # of the budget that statements may take
@@ -35,6 +36,8 @@ OPENING = 0.6  # of the budget that the first pages may take
 PAGES = 0.5  # of the room beyond `BUDGET` that is for the rest of the best pages
 LONGEST_TITLE = 60
 MOST_TOLD = 5  # figures that do not agree
+LONGEST_HEAD = 400  # characters of the lines of heads above a table
+_CELLS = re.compile(r"\s{2,}|\t")
 _SPACES = re.compile(r"[ \t]{2,}")
 _DOCUMENT = (
     r"(?:8-?k|10-?[kq]|filing|report|document|file|paper|letter|memo(?:randum)?|contract|"
@@ -280,10 +283,34 @@ class _Packer:
             place = hit.document, hit.page
             (passage,) = self._index.neighbours(hit.chunk, 0)
             self._quotes.setdefault(place, hit.quote)
-            if hit.text not in texts and self._take([passage], least):
+            if hit.text not in texts and self._take_with_head(passage, least):
                 texts.add(hit.text)
                 shown[place] = shown.get(place, 0) + 1
         self._fill_up(sorted(pages, key=lambda place: (-pages[place], place)))
+
+    def _take_with_head(self, passage: Passage, least: float) -> bool:
+        """Takes a passage; a table with the lines of heads above it, and those with their table.
+
+        Where the file does not say that they belong together, as with tables without rules.
+        """
+        together = self._with_head(passage)
+        return (len(together) > 1 and self._take(together, least)) or self._take([passage], least)
+
+    def _with_head(self, passage: Passage) -> list[Passage]:
+        held = self._held.get(passage.document)
+        if held is None:
+            return [passage]
+        own = [p for p in held.passages if p.page == passage.page]
+        place = next((n for n, p in enumerate(own) if p.id == passage.id), None)
+        if place is None:
+            return [passage]
+        before, after = own[max(0, place - 1) : place], own[place + 1 : place + 2]
+        text = self._text(passage)
+        if before and _begins_with_figures(text) and _is_head(self._text(before[0])):
+            return [before[0], passage]
+        if after and _is_head(text) and _begins_with_figures(self._text(after[0])):
+            return [passage, after[0]]
+        return [passage]
 
     def _fill_up(self, places: Iterable[_Place]) -> None:
         """Takes what is left of pages, the best first."""
@@ -361,6 +388,21 @@ class _Packer:
     def _gap(self, passage: Passage, end: int) -> bool:
         between = passage._replace(start=end, end=passage.start)
         return bool(self._text(between).strip())
+
+
+def _is_head(text: str) -> bool:
+    """Returns whether a passage is but the lines of heads above a table's rows."""
+    last = text.rstrip().rpartition("\n")[2]
+    return (
+        len(text) <= LONGEST_HEAD
+        and len(_CELLS.split(last.strip())) > 1
+        and not any(figure_rows(text))
+    )
+
+
+def _begins_with_figures(text: str) -> bool:
+    """Returns whether a passage's first line is a row of a table, and no head stands above it."""
+    return any(figure_rows(text.lstrip("\n").partition("\n")[0]))
 
 
 def _plain(text: str) -> str:
