@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,19 +136,22 @@ def _order_batch(order: str, out: str, as_json: bool, options: dict[str, Any]) -
         RUNNING,
         WAITING,
         Ledger,
+        locks_of,
         store_for,
     )
     from qwenbelt.workflows.batch.strings import say
 
     language = user_language()
-    ledger = Ledger(store_for(Path(out), options["db"], options["name"]))
+    store = store_for(Path(out), options["db"], options["name"])
+    ledger = Ledger(store)
     try:
         if order == "pause":
             ledger.pause()
         elif order == "resume":
             ledger.resume(options["in_flight"])
         cancelled = ledger.cancel() if order == "cancel" else 0
-        counts, paused = ledger.counts(), ledger.is_paused
+        with closing(locks_of(store, Path(out))) as locks:
+            counts, paused = ledger.counts(locks), ledger.is_paused
     finally:
         ledger.close()
     names = {

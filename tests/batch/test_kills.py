@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from qwenbelt.apps.commands.batch import batch as command
 from qwenbelt.workflows.batch.job import batch
 from tests.batch.conftest import Model, lines_of  # type: ignore[import-not-found]
 
@@ -83,6 +86,8 @@ def test_a_killed_worker_goes_on_where_it_was(
     wait_for_requests(model, 5, first)
     kill(first)
     asked = len(model.asked())
+    told = CliRunner().invoke(command, ["--out", str(out), "--json", "--status"])
+    assert json.loads(told.output)["running"] == 0  # what it was doing waits
     second = workers.start(out)
     assert second.wait(SECONDS) == 0, log_of(out).read_text()
     assert [line["ok"] for line in lines_of(out)] == [True] * COUNT

@@ -23,11 +23,9 @@ from qwenbelt.core.transactions import use_write_ahead_log
 from qwenbelt.workflows.batch.dbos_engine import engine_module
 from qwenbelt.workflows.batch.durable import Steps
 from qwenbelt.workflows.batch.jobs import run_task
-from qwenbelt.workflows.batch.ledger import RUNNING, BatchStore, Ledger
+from qwenbelt.workflows.batch.ledger import RUNNING, BatchStore, Ledger, locks_of
 from qwenbelt.workflows.batch.liveness import (
-    FileLocks,
     Liveness,
-    PostgresLocks,
     Unreachable,
     unreachable_database,
 )
@@ -131,7 +129,7 @@ class Worker:
         global _current
         if _current is not None:
             raise ConfigError("This process is already working on a batch.")
-        self._liveness = self._locks()
+        self._liveness = locks_of(self.store, self.out)
         self._liveness.hold(self.name)
         _current = self
         try:
@@ -143,11 +141,6 @@ class Worker:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-    def _locks(self) -> Liveness:
-        if self.store.is_postgres:
-            return PostgresLocks(self.store.url, self.store.name)
-        return FileLocks(self.out / "workers")
 
     def _launch(self) -> None:
         module = engine_module()

@@ -13,7 +13,13 @@ from typing import Any
 from qwenbelt.core.errors import ConfigError, InputError, one_line
 from qwenbelt.workflows.batch.dbos_engine import engine_module
 from qwenbelt.workflows.batch.durable import MODEL_STEP
-from qwenbelt.workflows.batch.liveness import unreachable_database
+from qwenbelt.workflows.batch.liveness import (
+    FileLocks,
+    Liveness,
+    PostgresLocks,
+    dead_among,
+    unreachable_database,
+)
 from qwenbelt.workflows.batch.tasks import Task
 
 WAITING, RUNNING, DONE = "ENQUEUED", "PENDING", "SUCCESS"
@@ -64,6 +70,17 @@ def store_for(out: Path, url: str | None = None, name: str | None = None) -> Bat
     return BatchStore(full, "postgresql://" + url.partition("://")[2])
 
 
+def locks_of(store: BatchStore, out: Path) -> Liveness:
+    """Returns the locks of a batch's workers.
+
+    Raises:
+        ConfigError: the database cannot be reached.
+    """
+    if store.is_postgres:
+        return PostgresLocks(store.url, store.name)
+    return FileLocks(out / "workers")
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
@@ -110,9 +127,21 @@ class Ledger:
         """Returns the statuses of the tasks that wait or run."""
         return self._list(status=list(OPEN))
 
-    def counts(self) -> Counter[str]:
-        """Returns how many tasks there are of each status."""
-        return Counter(str(state.status) for state in self._list())
+    def counts(self, locks: Liveness | None = None) -> Counter[str]:
+        """Returns how many tasks there are of each status.
+
+        Args:
+            locks: tell who is alive: what a dead worker was doing waits for another one.
+        """
+        states = self._list()
+        running = {str(state.executor_id) for state in states if state.status == RUNNING}
+        dead = dead_among(locks, running) if locks is not None else set()
+        return Counter(
+            WAITING
+            if state.status == RUNNING and str(state.executor_id) in dead
+            else str(state.status)
+            for state in states
+        )
 
     def known(self) -> set[str]:
         """Returns the ids of all workflows of the batch."""

@@ -13,6 +13,7 @@ import hashlib
 import os
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -151,6 +152,10 @@ class PostgresLocks:
         now = time.monotonic()
         return now - self._free_since.setdefault(worker, now) >= GRACE_SECONDS
 
+    def is_free(self, worker: str) -> bool:
+        """Returns whether a worker's lock was free when it was looked at last."""
+        return worker in self._free_since
+
     def close(self) -> None:
         """Ends the session, and with it the locks."""
         self._connection.close()
@@ -191,6 +196,16 @@ class PostgresLocks:
     def _number(self, worker: str) -> int:
         digest = hashlib.sha256(f"{self._space}\n{worker}".encode()).digest()
         return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def dead_among(locks: Liveness, workers: Iterable[str]) -> set[str]:
+    """Returns which of some workers are dead; takes seconds where one of PostgreSQL may be."""
+    asked = set(workers)
+    dead = {worker for worker in asked if locks.is_dead(worker)}
+    if isinstance(locks, PostgresLocks) and any(locks.is_free(w) for w in asked - dead):
+        threading.Event().wait(GRACE_SECONDS + 0.1)
+        dead |= {worker for worker in asked - dead if locks.is_dead(worker)}
+    return dead
 
 
 class Unreachable(ConfigError):

@@ -44,8 +44,9 @@ class PairedComparison:
     def line(self) -> str:
         """Returns the comparison in one line."""
         low, high = self.interval
+        cases = "shared case" if self.shared == 1 else "shared cases"
         return (
-            f"{self.shared} shared cases: {self.before:.3f} -> {self.now:.3f} "
+            f"{self.shared} {cases}: {self.before:.3f} -> {self.now:.3f} "
             f"(change 95% {low:+.3f} to {high:+.3f}); {len(self.better)} better, "
             f"{len(self.worse)} worse, p = {self.p:.3g}: {self.verdict}"
         )
