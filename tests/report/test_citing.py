@@ -122,3 +122,14 @@ def test_numbers_of_a_run_are_stable() -> None:
     assert book.number(file="a", path="/a", page=1, text="x") == one
     assert book.get(0) is None
     assert book.get(3) is None
+
+
+def test_a_computed_figure_quotes_a_row_that_it_is_made_of(book: SourceBook) -> None:
+    line = "Ratio of lots: 2023: 412 [1] / 398 [1] = 1.04"
+    claim = "The ratio was 1.04 in the tests of this report [1]."
+    plain = citer(book)
+    plain.bind(parse_prose(claim))
+    told = Citer(book, lambda source: read_cited(source.path, source.page), "", [line])
+    told.bind(parse_prose(claim))
+    assert not any(figure in plain.citations[0].quote for figure in ("412", "398"))
+    assert any(figure in told.citations[0].quote for figure in ("412", "398"))

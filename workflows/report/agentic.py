@@ -304,7 +304,7 @@ def _compose(
     evidence: Evidence,
 ) -> tuple[ReportDocument, Gallery]:
     gallery = Gallery(record.pictures, stage, language)
-    citer = Citer(book, documents.page, question)
+    citer = Citer(book, documents.page, question, evidence.computed(question, book))
     title, blocks = _titled(parse_prose(record.answer))
     bound = gallery.place(citer.bind(blocks))
     found = evidence.disagreements

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from qwenbelt.tools.documents.citations import find_quote, quote_spans
+from qwenbelt.tools.documents.computed import results_of
 from qwenbelt.tools.documents.model import Box, Page
 from qwenbelt.tools.documents.search.hits import QUOTE_CHARACTERS, best_quote
 from qwenbelt.tools.documents.search.queries import understand
@@ -74,14 +75,23 @@ class Citer:
         book: the passages that the tools showed.
         page_of: reads the page of a source; None when it is not there.
         question: what was asked; its words count a little in choosing what to quote.
+        computed: lines that say which figures a computed one is made of; the rows of these are
+            quoted for it.
 
     Attributes:
         citations: those found so far, by their new numbers.
         unknown: numbers that no passage has.
     """
 
-    def __init__(self, book: SourceBook, page_of: PageReader, question: str = "") -> None:
+    def __init__(
+        self,
+        book: SourceBook,
+        page_of: PageReader,
+        question: str = "",
+        computed: Sequence[str] = (),
+    ) -> None:
         self._book = book
+        self._computed = [(_figures(results_of([line])), line) for line in computed]
         self._page_of = page_of
         self._question = understand(question).terms if question else ()
         self._known: dict[_Key, ReportCitation] = {}
@@ -145,6 +155,10 @@ class Citer:
             own = IDENTIFIER if term in identifiers else WORD
             is_number = term[:1].isdigit() and term not in years
             weights[term] = (NUMBER if len(term) > 1 else COUNT) if is_number else own
+        figures = _figures([claim])
+        for made, line in self._computed:
+            if made & figures:
+                weights |= dict.fromkeys(_figures([line]) - made, NUMBER)
         often = {term: sum(term in line for line in lines) for term in weights}
         return {term: weight / max(1, often[term]) ** 0.5 for term, weight in weights.items()}
 
@@ -192,6 +206,12 @@ class Citer:
                 self.unknown.append(node["source"])
             return None
         return {"kind": "cite", "n": self.cite(source, claim.marked(), node["quote"]).n}
+
+
+def _figures(texts: Iterable[str]) -> set[str]:
+    """Returns the numbers of texts as the index knows them; no years, no single digits."""
+    found = {term for text in texts for term in _terms_of(text)}
+    return {t for t in found if t[:1].isdigit() and len(t) > 1 and not _YEAR.fullmatch(t)}
 
 
 def _terms_of(text: str) -> list[str]:
