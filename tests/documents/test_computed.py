@@ -174,3 +174,17 @@ def test_dated_columns_of_a_quarterly_report() -> None:
     assert results_of([line]) == ["-781", "-41.7", "253", "+30.1"]
     twice = text.replace("January 28, 2023", "July 29, 2023")  # three and six months
     assert computed_lines(question, {4: twice}) == ()
+
+
+def test_growth_of_a_company_is_that_of_its_revenue() -> None:
+    text = (
+        "Statements of Earnings\n(Dollars in Millions)  2022  2021\n"
+        "Sales to customers  $  94,943  $  93,775\nCost of products sold  31,089  29,855\n"
+    )
+    (line,) = computed_lines(
+        "Are JnJ's FY2022 financials that of a high growth company?", {2: text}
+    )
+    assert line.startswith("Sales to customers [2]: 2021: 93,775, 2022: 94,943; change 1,168, +1.2")
+    (line,) = computed_lines("强生2022年属于高成长公司吗？", {2: text})
+    assert "+1.2 %" in line
+    assert computed_lines("How do they think of growth?", {2: text}) == ()

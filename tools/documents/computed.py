@@ -36,9 +36,15 @@ SECOND = 0.8  # how well a second row must fit, against the best
 LEAST_FIT = 0.5  # of a row's words that a question about its growth must have
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)(?!\d)|\bFY\s?['’]?(\d\d)(?!\d)", re.I)
 _GROWTH = re.compile(
-    r"\b(?:grow\w*|grew|growth|chang\w+|increas\w+|decreas\w+|declin\w+|drop\w*|fell|rose|"
+    r"高成长|成长型|\b(?:grow\w*|grew|growth|chang\w+|increas\w+|decreas\w+|declin\w+|drop\w*|fell|rose|"
     r"ris(?:e|en|ing)|improv\w+|year[- ]over[- ]year|yoy|compared (?:to|with))\b|"
     r"增长|同比|变化|变动|上升|下降|增加|减少|提高|降低",
+    re.I,
+)
+# growth without a word of what grows is that of revenue
+_OF_THE_WHOLE = re.compile(
+    r"\b(?:high[- ]growth|fast[- ]growing|grow(?:th|ing|s|n)?) (?:compan|business|stock|firm)\w*|"
+    r"\b(?:is|are|was|were) (?:the )?\S+ growing\b|高成长|高增长|成长型",
     re.I,
 )
 _AMOUNT = re.compile(
@@ -342,6 +348,13 @@ def _growth(
         if columns >= 2 and words and fit / len(words) >= LEAST_FIT:
             scored.append((-fit * (fit / len(words)), place, number, row))
     scored.sort(key=lambda entry: entry[:2])
+    if not scored and _OF_THE_WHOLE.search(question):
+        revenue = _item("revenue", rows)
+        scored = [
+            (-1.0, place, number, row)
+            for place, (number, row) in enumerate(rows)
+            if any((a.passage, a.label) == (number, row.label) for a in revenue.values())
+        ]
     best = [entry for entry in scored[:2] if entry[0] <= SECOND * scored[0][0]]
     for _, _, number, row in best:
         if not row.years:

@@ -38,6 +38,8 @@ _IMPLIED: dict[str, str] = {
     r"cost of (?:goods|sales|revenues?|products)|(?:effective )?tax rates?|income tax\w*|"
     r"interest (?:expense|coverage)|turnover|ro[ae]\b|roic|return on (?:total |average )?"
     r"(?:assets?|equity)|payout|retention ratio|dpo|dso|dio|days (?:payable|sales|inventory)\w*|"
+    r"(?:high[- ]growth|fast[- ]growing|grow(?:th|ing)) (?:compan|business|stock|firm)\w*|"
+    r"高成长|成长型|"
     r"cash conversion cycle|毛利|营业利润|营业收入|营收|净利|每股收益|营业成本|税率|利润率",
     CASH: r"capital[- ]intensi\w+|"
     r"cap(?:ital )?ex(?:penditures?|penses?)?\b|"
