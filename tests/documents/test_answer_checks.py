@@ -60,3 +60,36 @@ def test_percentage_points_that_are_the_level_of_a_page() -> None:
     assert statuses("Core EPS growth was raised by 1 percentage point [1].") == ["ok"]
     from_to = "Core EPS growth was raised by 1 percentage point, from 8 percent to 9 percent [1]."
     assert set(statuses(from_to)) == {"ok"}
+
+
+def test_a_difference_is_no_percentage_and_years_make_no_figures() -> None:
+    """A real 1.5B: net sales of 100.0 million "were computed" from the ages of two officers."""
+    page = (
+        "Susana Gonzalez (54)  Executive VP and Chief Officer  2022 to present\n"
+        "Eric Roegner (53)  President, Rigid Packaging  2018 to present\n"
+        "Deborah Rasin (56)  Executive VP of sales  2016 to 2022\n"
+    )
+
+    def statuses(answer: str, text: str) -> list[str]:
+        question = "What were the net sales in fiscal year 2016?"
+        return [c.status for c in check_answer(answer, question, numbered={1: CitedText(1, text)})]
+
+    sales = "Net sales in fiscal year 2016 were $100.0 million [1]."
+    assert "ok" not in statuses(sales, page)
+    table = "Net sales of 2016  1,992  1,794\n"
+    right = "Net sales in fiscal year 2016 were 11.0% higher, by 198 million [1]."
+    assert set(statuses(right, table)) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        ("Margin decreased by 34.8% compared to 34.8% in 2021 [1].", True),
+        ("Margin rose from 34.8% to 34.8% [1].", True),
+        ("Margin increased by 5.5% compared to 34.8% in 2021 [1].", False),
+    ],
+)
+def test_a_change_that_is_none_is_told(sentence: str, told: bool) -> None:
+    page = "Margin  34.8%  34.8%\nMargin change  5.5%\n"
+    checks = check_answer(sentence, "How did margin change?", numbered={1: CitedText(1, page)})
+    assert ("other_way" in [check.status for check in checks]) == told

@@ -64,6 +64,11 @@ def test_an_answer_that_does_not_stand_there_is_asked_again(
     assert "99,300" in second.user
     assert "48,200" in answer.text
     assert answer.grounded
+    notice = second.user
+    with served(wrong, notice) as server:
+        answer = ask_everything("What did the flour mill cost?", [book], server.llm, budget=5000)
+    assert "99,300" in answer.text  # not what it was told
+    assert not answer.grounded
     with served(wrong, wrong) as server:
         answer = ask_everything("What did the flour mill cost?", [book], server.llm, budget=5000)
     assert not answer.grounded

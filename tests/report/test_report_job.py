@@ -11,6 +11,7 @@ import pytest
 from qwenbelt.core.errors import EndpointError, InputError, QwenbeltError
 from qwenbelt.core.trace import overlapping_calls, read_trace
 from qwenbelt.testing import Scenario, ScriptedServer
+from qwenbelt.testing.scenarios.request import ChatRequest
 from qwenbelt.workflows.report import ReportResult, check_report, report
 
 ASK = "How strong are the lots, on average?"
@@ -145,6 +146,22 @@ def test_a_right_answer_that_names_no_passage_gets_the_one_it_rests_on(
     assert result.document.grounded
     assert [c.page for c in result.document.citations] == [1]
     assert check_report(tmp_path / "out").problems == []
+
+
+def test_a_notice_that_is_written_down_again_is_no_answer(steel: Path, tmp_path: Path) -> None:
+    """As a real 1.5B does."""
+
+    def copies(request: ChatRequest) -> str:
+        return request.user.replace("Your answer", "The answer")
+
+    made = scenario("Lot A was cast well, people say of it.").turn(copies)
+    with ScriptedServer(made, strict=False) as server:
+        result = report([steel], ASK, tmp_path / "out", llm=server.llm)
+        assert len(server.requests) > 1
+    text = result.markdown.read_text(encoding="utf-8")
+    assert not result.document.grounded
+    assert "was checked against" not in text
+    assert "put the number of its passage" not in text
 
 
 def test_an_answer_is_mended_when_it_is_told_what_is_wrong(steel: Path, tmp_path: Path) -> None:

@@ -24,10 +24,13 @@ _FORMS = (
     re.compile(rf"{_WAY}\bto {_B}{_BETWEEN}\bfrom {_A}", re.I),
     re.compile(rf"[从由]{_A}[^。；\d]{{0,8}}?{_WAY_ZH}[至到为]{_B}"),
 )
+_BY_ITSELF = re.compile(
+    rf"{_WAY}\bby {_A}{_BETWEEN}\b(?:compared (?:to|with)|from|versus|vs\.?) {_B}", re.I
+)
 
 
 def contradictions_in(sentence: str) -> Iterator[str]:
-    """Yields the figures of a change that a sentence says went the other way.
+    """Yields the figures of a change that a sentence says went the other way, or that is none.
 
     Figures in other units than each other, years, and what may be negative are left alone.
     """
@@ -35,10 +38,13 @@ def contradictions_in(sentence: str) -> Iterator[str]:
         for found in form.finditer(sentence):
             before, after = (_value(found[name]) for name in "ab")
             units = {(found[f"{name}_unit"] or "").lower() for name in "ab"}
-            if len(units) > 1 or before == after or _is_year(found["a"], before):
+            if len(units) > 1 or _is_year(found["a"], before):
                 continue
-            if (before > after) == (found["up"] is not None):
+            if before == after or (before > after) == (found["up"] is not None):
                 yield f"{found['a']} → {found['b']}"
+    for found in _BY_ITSELF.finditer(sentence):
+        if (found["a"], found["a_unit"]) == (found["b"], found["b_unit"]):
+            yield found["a"]
 
 
 def _value(text: str) -> float:

@@ -213,8 +213,10 @@ class _Checker:
         near = [v for page in pages for v in _best_values(page, claim.text, self._question)]
         known = list(dict.fromkeys([*self._standing, *given, *near]))
         known = [v for v in known if v != value][:MOST_VALUES]
-        made = sorted(_combined(known))
-        return any(_holds(made, value / scale, step / scale) for scale in (1.0, 100.0))
+        shares = sorted(_shares(known))
+        return _holds(sorted(_amounts(known)), value, step) or any(
+            _holds(shares, value / scale, step / scale) for scale in (1.0, 100.0)
+        )
 
 
 def _needs_more(claim: str, question: str) -> bool:
@@ -268,12 +270,17 @@ def _holds(known: Sequence[float], value: float, step: float) -> bool:
     return place < len(known) and known[place] <= value + margin
 
 
-def _combined(values: Sequence[float]) -> Iterator[float]:
-    """Yields what usual arithmetic makes of two values: difference, sum, ratio, growth, mean."""
+def _amounts(values: Sequence[float]) -> Iterator[float]:
+    """Yields what usual arithmetic makes of two amounts: difference, sum, mean."""
     for one, two in permutations(values, 2):
         yield abs(one - two)
         yield one + two
         yield (one + two) / 2
+
+
+def _shares(values: Sequence[float]) -> Iterator[float]:
+    """Yields the ratios and growths of two amounts, which may be told as per cent."""
+    for one, two in permutations(values, 2):
         if two:
             yield one / two
             yield abs(one - two) / two
@@ -410,7 +417,13 @@ def _best_values(page: CitedText, claim: str, question: str) -> list[float]:
     """Returns the numbers of the rows that fit a claim best."""
     weights = _weights(claim, question)
     rows = sorted(_rows(page.text), key=lambda row: -_fit(row, weights) if row.values else 0.0)
-    return [value for row in rows[:3] for value in row.values[-4:]]
+    return [
+        value
+        for row in rows[:3]
+        for value in sorted(_values(n for n in _ANY.findall(row.text) if not _YEAR.fullmatch(n)))[
+            -4:
+        ]
+    ]
 
 
 def _unit_is_wrong(after: str, figure: str, page: str) -> bool:

@@ -33,7 +33,7 @@ from qwenbelt.workflows.longdoc.parts import Cost, PageRange, affordable, parts_
 from qwenbelt.workflows.longdoc.passages import PassageAnswer, answer_from_passages, placed
 from qwenbelt.workflows.longdoc.reading import REPLY_TOKENS, PartFailed, TokenMeter, ask_all
 from qwenbelt.workflows.longdoc.strings import say
-from qwenbelt.workflows.report.grounded import is_grounded, problems
+from qwenbelt.workflows.report.grounded import is_grounded, problems, repeats
 
 PART_TOKENS = 6000
 BUDGET = 400_000
@@ -245,6 +245,7 @@ def _checked(
         return text, checks
     prompt = say("whole", language, question=question, text=_told(facts, shown, language))
     told = "\n".join(problems(checks, language))
+    notice = say("again", language, answer="", problems=told)
     prompt += "\n\n" + say("again", language, answer=text, problems=told)
     try:
         again = meter.ask(prompt)
@@ -252,7 +253,8 @@ def _checked(
         return text, checks
     second = check(again)
     better = sum(not c.ok for c in second) < sum(not c.ok for c in checks)
-    return (again, second) if again and better else (text, checks)
+    taken = again and better and not repeats(again, notice)
+    return (again, second) if taken else (text, checks)
 
 
 def _page_text(index: DocumentIndex, file: str, page: int) -> str | None:

@@ -23,7 +23,7 @@ from qwenbelt.tools.documents.grounding import CitedText, GroundingCheck
 from qwenbelt.tools.documents.store import Document
 from qwenbelt.workflows.longdoc.parts import tokens_in
 from qwenbelt.workflows.longdoc.reading import REPLY_TOKENS, TokenMeter
-from qwenbelt.workflows.report.grounded import is_grounded, repair_prompt
+from qwenbelt.workflows.report.grounded import is_grounded, repair_prompt, repeats
 
 LEAST = 1500  # characters of evidence that are worth asking about
 
@@ -77,13 +77,15 @@ def answer_from_passages(
     text = _cited(meter.tell(asked), question, passages)
     checks = check(text)
     if not is_grounded(checks):
-        again = [*asked, ("assistant", text), ("user", repair_prompt(checks, language))]
+        notice = repair_prompt(checks, language)
+        again = [*asked, ("assistant", text), ("user", notice)]
         try:
             second = _cited(meter.tell(again), question, passages)
         except (EndpointError, LimitExceeded):
             second = ""
         anew = check(second)
-        if second and sum(not c.ok for c in anew) < sum(not c.ok for c in checks):
+        better = sum(not c.ok for c in anew) < sum(not c.ok for c in checks)
+        if second and better and not repeats(second, notice):
             text, checks = second, anew
     return PassageAnswer(_placed(text, pages), tuple(checks), found.disagreements, found.whole)
 

@@ -30,7 +30,7 @@ from qwenbelt.workflows.report.citing import Citer
 from qwenbelt.workflows.report.differing import cited_disagreements
 from qwenbelt.workflows.report.document import ReportCitation, ReportDocument, ReportProvenance
 from qwenbelt.workflows.report.figures import Gallery
-from qwenbelt.workflows.report.grounded import is_grounded, repair_prompt, report_checks
+from qwenbelt.workflows.report.grounded import is_grounded, repair_prompt, repeats, report_checks
 from qwenbelt.workflows.report.inputs import Documents
 from qwenbelt.workflows.report.numbers import numbers_without_source
 from qwenbelt.workflows.report.prompts import documents_line, system_prompt
@@ -117,9 +117,12 @@ def agentic_report(
             given: list[dict[str, Any]] = [{"role": "user", "content": asked}]
             report, gallery = ask(given)
             if not report.grounded and record.reason == "answer":  # once more, same prefix
-                repair = {"role": "user", "content": repair_prompt(report.checks, language)}
+                notice = repair_prompt(report.checks, language)
+                repair = {"role": "user", "content": notice}
                 with suppress(EndpointError):  # then the first answer is all there is
-                    report, gallery = ask([*given, *record.messages, repair])
+                    again = ask([*given, *record.messages, repair])
+                    if not repeats(record.answer, notice):
+                        report, gallery = again
         _write_trace(trace, stage / "trace.jsonl", work, gallery.published)
     report.made = ReportProvenance(
         model=record.model,

@@ -18,6 +18,7 @@ from qwenbelt.workflows.report.strings import say
 
 PageText = Callable[[ReportCitation], str]
 MOST_TOLD = 6
+LEAST_REPEATED = 20  # characters of a notice's line
 
 
 def report_checks(
@@ -66,6 +67,12 @@ def repair_prompt(checks: Sequence[GroundingCheck], language: Language) -> str:
     """Returns the message that asks the model to correct its answer."""
     lines = "\n".join(f"- {line}" for line in problems(checks, language))
     return say("repair", language, problems=lines)
+
+
+def repeats(answer: str, prompt: str) -> bool:
+    """Returns whether an answer is what it was told: a 1.5B writes the notice down again."""
+    lines = (line.strip(" -") for line in prompt.splitlines())
+    return any(len(line) >= LEAST_REPEATED and line in answer for line in lines)
 
 
 def _claims(blocks: Sequence[Node], cited: dict[int, CitedText]) -> Iterator[Claim]:
