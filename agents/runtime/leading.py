@@ -22,8 +22,8 @@ from qwenbelt.agents.runtime.history import History
 from qwenbelt.agents.runtime.kept_views import ASKED, LINES, SHOWN, UNKNOWN
 from qwenbelt.core.language import Language
 from qwenbelt.tools.documents.answer_checks import check_answer
-from qwenbelt.tools.documents.attribution import is_bare, supporting_passages
-from qwenbelt.tools.documents.computed import computed_lines, contradicts, results_of
+from qwenbelt.tools.documents.attribution import supporting_passages, wrong_as_a_whole
+from qwenbelt.tools.documents.computed import computed_lines, results_of
 from qwenbelt.tools.documents.directions import contradictions_in
 from qwenbelt.tools.documents.grounding import CitedText
 
@@ -103,7 +103,7 @@ def _checked(
     language: Language,
 ) -> str:
     computed = computed_lines(question, {number: page.text for number, page in shown.items()})
-    if not unknown and (contradicts(answer, computed) or is_bare(answer)):
+    if not unknown and wrong_as_a_whole(answer, computed):
         return UNVERIFIED[language]
     doubtful = unknown or any(contradictions_in(answer))
     found = () if doubtful else supporting_passages(answer, question, shown)

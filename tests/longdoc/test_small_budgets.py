@@ -74,6 +74,14 @@ def test_an_answer_that_does_not_stand_there_is_asked_again(
     assert not answer.grounded
 
 
+def test_yes_alone_is_not_verified(book: Path, served: Callable[..., ScriptedServer]) -> None:
+    with served("Yes [1].", "Yes [1].") as server:
+        answer = ask_everything("Did the flour mill burn?", [book], server.llm, budget=6000)
+        assert "“Yes [1].” alone" in server.requests[-1].request.user
+    assert not answer.grounded
+    assert [check.status for check in answer.checks] == ["bare"]
+
+
 def test_too_little_for_passages_too_is_refused(
     book: Path, served: Callable[..., ScriptedServer]
 ) -> None:

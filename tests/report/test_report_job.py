@@ -125,6 +125,7 @@ def test_what_the_answer_invents_is_told(steel: Path, tmp_path: Path) -> None:
         "Lot A is better cast than people of the trade had thought.",  # cites nothing
         f"Lot A has 913 MPa {CITE}.",  # a figure that stands nowhere
         f"The lots were cast in 2031 with 398.77 helicopters {CITE}.",
+        f"Yes {CITE}.",  # nothing to look up
     ],
 )
 def test_an_answer_that_does_not_stand_on_the_pages_is_not_given(

@@ -11,10 +11,13 @@ import re
 from collections.abc import Mapping, Sequence
 
 from qwenbelt.tools.documents.answer_checks import CITATION
-from qwenbelt.tools.documents.computed import computed_lines
+from qwenbelt.tools.documents.computed import computed_lines, contradicts
 from qwenbelt.tools.documents.grounding import (
+    AGAINST,
+    BARE,
     CitedText,
     Claim,
+    GroundingCheck,
     abstains,
     check_claims,
     claims_of,
@@ -27,6 +30,7 @@ _PASSAGE = re.compile(r"\[(\d{1,3})\]")
 _BARE = re.compile(r"(?:yes|no|true|false|是|否|是的|不是|有|没有)?[\s.。!,，]*", re.I)
 LEAST_WORDS = 4  # of a sentence without figures that can be told from others
 LEAST_SHARE = 0.6  # of its words that one row, or two in a row, of a passage must have
+LONGEST_TOLD = 200  # characters of an answer
 MOST = 4  # passages of an answer; one that rests on more is not one that forgot a citation
 
 
@@ -59,6 +63,22 @@ def supporting_passages(
 def is_bare(answer: str) -> bool:
     """Returns whether an answer says yes or no alone, with whatever marks: nothing to check."""
     return bool(_BARE.fullmatch(CITATION.sub("", answer).strip()))
+
+
+def wrong_as_a_whole(answer: str, lines: Sequence[str]) -> list[GroundingCheck]:
+    """Returns what is wrong with an answer besides its single claims.
+
+    Args:
+        answer: the text.
+        lines: what code computed for the question.
+    """
+    if abstains(answer):
+        return []
+    if is_bare(answer):
+        return [GroundingCheck(answer.strip(), None, BARE)]
+    if contradicts(answer, lines):
+        return [GroundingCheck(answer.strip()[:LONGEST_TOLD], None, AGAINST)]
+    return []
 
 
 def _computed(sentence: str, lines: Sequence[str]) -> set[int]:

@@ -24,6 +24,7 @@ from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows
 OK = "ok"
 NO_CITATIONS, NOT_ON_PAGE, WRONG_ROW = "no_citations", "not_on_page", "wrong_row"
 OTHER_WAY, WRONG_YEAR = "other_way", "wrong_year"
+BARE, AGAINST = "bare", "against_computed"  # of an answer as a whole
 WRONG_UNIT, NO_YEAR, UNKNOWN_WORD, NO_PAGE = "wrong_unit", "no_year", "unknown_word", "no_page"
 OTHERS = 0.6  # of words that documents may use instead, against 1 for the claim's own
 CLEARLY = 1.6  # how much better another row must fit before the figure's own is the wrong one

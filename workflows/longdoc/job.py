@@ -17,7 +17,7 @@ from qwenbelt.core.errors import EndpointError, InputError, LimitExceeded, Qwenb
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.tools.documents import DocumentIndex, verify_citation
 from qwenbelt.tools.documents.answer_checks import check_answer
-from qwenbelt.tools.documents.attribution import supporting_passages
+from qwenbelt.tools.documents.attribution import supporting_passages, wrong_as_a_whole
 from qwenbelt.tools.documents.citations import cited_page
 from qwenbelt.tools.documents.computed import results_of
 from qwenbelt.tools.documents.disagreement import Disagreement, told_in_words
@@ -163,8 +163,8 @@ def ask_everything(
         facts += [told_in_words(one, language) for one in differ]
     text = _put_together(question, facts, shown, language, part_tokens, ask_each, meter)
     text += _uncited(text, question, found.pages)
-    known = results_of(found.computed(question))
-    text, checks = _checked(index, question, text, facts, shown, language, meter, known)
+    lines = found.computed(question)
+    text, checks = _checked(index, question, text, facts, shown, language, meter, lines)
     return LongDocumentAnswer(
         text,
         tuple(_findings(index, "\n".join(facts))),
@@ -236,7 +236,8 @@ def _checked(
 
     def check(answer: str) -> list[GroundingCheck]:
         pages = partial(_page_text, index)
-        return check_answer(answer, question, page_text=pages, computed=computed)
+        checks = check_answer(answer, question, page_text=pages, computed=results_of(computed))
+        return [*checks, *wrong_as_a_whole(answer, computed)]
 
     if not (facts or shown):
         return text, []  # it says that nothing was found

@@ -15,7 +15,7 @@ from qwenbelt.core.errors import EndpointError, LimitExceeded
 from qwenbelt.core.language import Language
 from qwenbelt.tools.documents import DocumentIndex
 from qwenbelt.tools.documents.answer_checks import CITATION, check_answer
-from qwenbelt.tools.documents.attribution import supporting_passages
+from qwenbelt.tools.documents.attribution import supporting_passages, wrong_as_a_whole
 from qwenbelt.tools.documents.computed import results_of
 from qwenbelt.tools.documents.disagreement import Disagreement
 from qwenbelt.tools.documents.evidence import BUDGET, Evidence, PageEvidence, gather_evidence
@@ -64,14 +64,16 @@ def answer_from_passages(
     found = _evidence(question, index, numbers, meter.budget, language)
     if found is None:
         return None
-    computed = results_of(found.computed(question))
+    lines = found.computed(question)
+    computed = results_of(lines)
     pages = found.numbering()
     passages = {number: CitedText(page.page, page.text) for number, page in pages.items()}
 
     def check(answer: str) -> list[GroundingCheck]:
-        return check_answer(
+        checks = check_answer(
             answer, question, numbered=passages, unknown=found.unknown, computed=computed
         )
+        return [*checks, *wrong_as_a_whole(answer, lines)]
 
     asked = [("user", evidence_text(question, found, language))]
     text = _cited(meter.tell(asked), question, passages)

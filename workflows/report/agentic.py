@@ -20,7 +20,7 @@ from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.core.translation import in_language
-from qwenbelt.tools.documents.attribution import supporting_passages
+from qwenbelt.tools.documents.attribution import supporting_passages, wrong_as_a_whole
 from qwenbelt.tools.documents.computed import results_of
 from qwenbelt.tools.documents.evidence import Evidence, gather_evidence
 from qwenbelt.tools.documents.grounding import CitedText
@@ -112,6 +112,9 @@ def agentic_report(
                 record.answer += _uncited(record.answer, question, book)
                 made = _compose(documents, question, stage, record, book, language, evidence)
                 _check(made[0], documents, evidence, record)
+                whole = wrong_as_a_whole(record.answer, evidence.computed(question, book))
+                made[0].checks += whole
+                made[0].grounded = made[0].grounded and not whole
                 return made
 
             given: list[dict[str, Any]] = [{"role": "user", "content": asked}]

@@ -96,6 +96,14 @@ _TEXTS = {
         "A change of {figure} is the other way than the answer says (“{claim}”).",
         "{figure} 的变化方向与回答所说相反（“{claim}”）。",
     ),
+    "check_bare": (
+        "The answer says “{claim}” alone; nothing in it can be looked up on a page.",
+        "回答只说“{claim}”，没有可以在页面上核对的内容。",
+    ),
+    "check_against_computed": (
+        "The answer says otherwise than what was computed from rows of the pages (“{claim}”).",
+        "回答与根据页面数据行算出的结果不符（“{claim}”）。",
+    ),
     "check_no_year": (
         "The cited pages do not mention {claim}.",
         "所引页面没有提到 {claim}。",
