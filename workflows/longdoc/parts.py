@@ -91,7 +91,7 @@ def affordable(
     Where not all can be read, those go first that hold the passages that fit the question best.
 
     Raises:
-        LimitExceeded: not even one part can be read.
+        LimitExceeded: not even the best part can be read.
     """
     left = cost.budget - cost.reserve
     ranks = _ranks(index, documents, question) if cost.of(parts) > left else {}
@@ -105,8 +105,8 @@ def affordable(
         if takes <= left:
             chosen.add(number)
             left -= takes
-    if parts and not chosen:
-        least = cost.reserve + min(cost.of([part]) for part in parts)
+    if order and order[0] not in chosen:  # a short one that fits says little
+        least = cost.reserve + cost.of([parts[order[0]]])
         raise LimitExceeded(
             f"A budget of {cost.budget} tokens does not suffice for one part of the documents; "
             f"that takes {least}."
