@@ -144,24 +144,51 @@ def ask_everything(
         if told is None:
             raise
         return _of_passages(told, meter, parts)
-
     ask_each = partial(ask_all, meter.ask, concurrency=concurrency, language=language)
-    replies = ask_each(
-        [say("part", language, question=question, text=p.text) for p in chosen], progress=progress
-    )
+    prompts = [say("part", language, question=question, text=part.text) for part in chosen]
+    replies = ask_each(prompts, progress=progress)
+    reading = _Reading(question, documents, language, part_tokens, ask_each, meter)
+    return _answered(index, reading, chosen, left, replies)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What is asked of which documents, and how much one request reads."""
+
+    question: str
+    documents: Sequence[Document]
+    language: Language
+    part_tokens: int
+    ask_each: Callable[[Sequence[str]], list[str | PartFailed]]
+    meter: TokenMeter
+
+
+def _answered(
+    index: DocumentIndex,
+    reading: _Reading,
+    chosen: Sequence[PageRange],
+    left: Sequence[PageRange],
+    replies: Sequence[str | PartFailed],
+) -> LongDocumentAnswer:
+    """Puts together what was found in the parts and by a search, and checks it.
+
+    Raises:
+        QwenbeltError: no part got an answer.
+    """
+    question, language, meter = reading.question, reading.language, reading.meter
     failed = [p for p, r in zip(chosen, replies, strict=True) if isinstance(r, PartFailed)]
     reasons = tuple(dict.fromkeys(str(r) for r in replies if isinstance(r, PartFailed)))
     if failed and len(failed) == len(chosen):
         raise QwenbeltError(f"No part of the documents got an answer: {reasons[0]}")
     facts = [r for r in replies if isinstance(r, str) and _FACT.search(r)]
-    numbers = {document.file: document.id for document in documents}
+    numbers = {document.file: document.id for document in reading.documents}
     differ = disagreements_on(index, question, numbers)
-    found = _evidence(index, question, documents, part_tokens)
+    found = _evidence(index, question, reading.documents, reading.part_tokens)
     passages = [f"{placed(page)}\n{page.text}" for page in found.pages]
     shown = "\n\n".join([*passages, *_computed(question, found)])
     if facts or shown:
         facts += [told_in_words(one, language) for one in differ]
-    text = _put_together(question, facts, shown, language, part_tokens, ask_each, meter)
+    text = _put_together(reading, facts, shown)
     text += _uncited(text, question, found.pages)
     lines = found.computed(question)
     text, checks = _checked(index, question, text, facts, shown, language, meter, lines)
@@ -283,25 +310,18 @@ def _taken_in(index: DocumentIndex, files: Sequence[str | Path | int]) -> list[i
     return [*chosen, *(one.document for one in added)]
 
 
-def _put_together(
-    question: str,
-    facts: list[str],
-    shown: str,
-    language: Language,
-    size: int,
-    ask_each: Callable[[Sequence[str]], list[str | PartFailed]],
-    meter: TokenMeter,
-) -> str:
+def _put_together(reading: _Reading, facts: list[str], shown: str) -> str:
     """Merges facts until they fit into one request, then answers."""
+    question, language, meter = reading.question, reading.language, reading.meter
     if not facts and not shown:
         return say("nothing", language)
-    size -= tokens_in(shown)
+    size = reading.part_tokens - tokens_in(shown)
     while len(facts) > 1 and tokens_in("\n".join(facts)) > size:
         groups = _grouped(facts, size)
         if len(groups) == len(facts):
             break  # nothing is left to merge
         prompts = [say("shorten", language, question=question, text=g) for g in groups]
-        facts = [r for r in ask_each(prompts) if isinstance(r, str)] or facts[:1]
+        facts = [r for r in reading.ask_each(prompts) if isinstance(r, str)] or facts[:1]
     kept = _fitting(facts, size)
     try:
         told = _told([kept], shown, language)
