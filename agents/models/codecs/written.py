@@ -212,10 +212,45 @@ def _real_calls(value: Any, schemas: Schemas) -> list[Written]:
     objects = [(name, loads_lenient(arguments)) for name, arguments in calls]
     if not all(isinstance(given, dict) for _, given in objects):
         return []
-    for name, given in objects:
+    found = []
+    for name, written in objects:
         known = (schemas.get(name) or {}).get("properties") or {}
+        given = _without_schema(written, known)
         if "properties" in given and "properties" not in known:
             return []  # the tool's declaration again, not a call of it
         if name not in schemas and not given:
             return []  # an object with a name is no call
-    return [(name, compact_json(given)) for name, given in objects]
+        found.append((name, compact_json(given)))
+    return found
+
+
+def _without_schema(given: JsonDict, known: JsonDict) -> JsonDict:
+    """Returns arguments without words of their schema that were copied into them.
+
+    Qwen2.5-Coder 0.5B writes {"properties": {"years": 5}} and {"years": 5, "required": ["years"]}.
+    """
+    inner = given.get("properties")
+    if (
+        "properties" not in known
+        and given.keys() <= {"properties", "required", "type"}
+        and isinstance(inner, dict)
+        and inner
+        and inner.keys() <= known.keys()
+        and not any(isinstance(value, dict) and "type" in value for value in inner.values())
+    ):
+        return inner
+    return {
+        name: value
+        for name, value in given.items()
+        if name in known or not _is_of_schema(name, value, known)
+    }
+
+
+def _is_of_schema(name: str, value: Any, known: JsonDict) -> bool:
+    if name == "required":
+        return (
+            isinstance(value, list)
+            and bool(known)
+            and all(isinstance(one, str) and one in known for one in value)
+        )
+    return bool(known) and name == "type" and value == "object"
