@@ -1,8 +1,8 @@
 """What is known of a model at an endpoint: learnt from refusals, usage and probes, and kept.
 
 The record decides how tools are offered and which fields are sent; model names are not guessed
-from. It is one JSON file in the user's cache folder. Servers on short-lived ports are remembered
-in this process only.
+from, but for the forms of calling that were measured. It is one JSON file in the user's cache
+folder. Servers on short-lived ports are remembered in this process only.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,8 +70,39 @@ class Capabilities:
         return {name: value for name, value in values.items() if value not in (None, [])}
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredForm:
+    """The form of calling that was measured to be the best for models of a name at one server.
+
+    Attributes:
+        names: what the model's name holds.
+        dialect: the server's.
+        form: a `tool_format`.
+        source: where it was measured.
+    """
+
+    names: re.Pattern[str]
+    dialect: str
+    form: str
+    source: str
+
+
+MEASURED_FORMS = (
+    MeasuredForm(
+        re.compile(r"qwen2\.5-coder[-:_]0\.5b", re.I),
+        "llamacpp",
+        "nous",
+        "docs/results.md: Berkeley v4, 200 cases, 91 right, 78 with declared tools, p = .002",
+    ),
+)
 _records: dict[tuple[str, str], Capabilities] = {}
 _lock = threading.Lock()
+
+
+def measured_form(dialect: str, model: str) -> str | None:
+    """Returns the form of calling that was measured to be the best, or None."""
+    fitting = (m.form for m in MEASURED_FORMS if m.dialect == dialect and m.names.search(model))
+    return next(fitting, None)
 
 
 def model_capabilities(url: str, model: str) -> Capabilities:

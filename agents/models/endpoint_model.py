@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from qwenbelt.agents.models import cache_planner, responses, tool_pictures
-from qwenbelt.agents.models.capabilities import model_capabilities, save_record
+from qwenbelt.agents.models.capabilities import measured_form, model_capabilities, save_record
 from qwenbelt.agents.models.client import ModelConnection, open_reply
 from qwenbelt.agents.models.codecs import Codec, codec_for
 from qwenbelt.agents.models.constrained import ConstrainedSteps
@@ -231,7 +231,9 @@ class EndpointModel:
             return self.known.tool_format
         if self.dialect is LOCAL:
             return "constrained"  # a model that fits in here is small
-        return "nous" if self.known.native_tools is False else "native"
+        if self.known.native_tools is False:
+            return "nous"
+        return measured_form(self.dialect.name, self.name) or "native"
 
     def connection(self) -> ModelConnection:
         """Returns where and how to connect.

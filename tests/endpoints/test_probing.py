@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from qwenbelt.agents import endpoint
 from qwenbelt.agents.models.capabilities import forget_records, model_capabilities
 from qwenbelt.agents.models.endpoint_model import EndpointModel
 from qwenbelt.agents.models.probing import probe_model, red_square
@@ -186,3 +187,19 @@ def test_doctor_tries_out_each_local_server(
     wire.answers(weak)
     (none,) = probed_endpoints()
     assert (none.name, none.ok) == ("probe", False)
+
+
+@pytest.mark.parametrize(
+    ("spec", "settings", "form"),
+    [
+        ("llamacpp:qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", {}, "nous"),
+        ("llamacpp:qwen2.5-coder-0.5b", {"tool_format": "native"}, "native"),
+        ("llamacpp:qwen2.5-coder-1.5b", {}, "native"),
+        ("vllm:Qwen2.5-Coder-0.5B", {}, "native"),
+    ],
+)
+def test_a_form_that_was_measured_is_taken(spec: str, settings: dict[str, str], form: str) -> None:
+    """Nothing is taken for a server or a size that was not measured."""
+    llm = endpoint(f"{spec}@http://127.0.0.1:9/v1")
+    generate = {**llm.get("generate_cfg", {}), **settings}
+    assert EndpointModel({**llm, "generate_cfg": generate}).codec.form == form
