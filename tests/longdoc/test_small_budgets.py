@@ -74,6 +74,16 @@ def test_an_answer_that_does_not_stand_there_is_asked_again(
     assert not answer.grounded
 
 
+@pytest.mark.parametrize(("model", "limit"), [("qwen2.5-coder-1.5b", 600), ("qwen3:8b", None)])
+def test_replies_of_small_models_have_an_end(
+    model: str, limit: int | None, book: Path, served: Callable[..., ScriptedServer]
+) -> None:
+    with served("The flour mill burned in 1888 [1].") as server:
+        llm = {**server.llm, "model": model, "dialect": "llamacpp"}
+        ask_everything(QUESTION, [book], llm, budget=3500)
+        assert server.requests[0].request.body.get("max_tokens") == limit
+
+
 def test_yes_alone_is_not_verified(book: Path, served: Callable[..., ScriptedServer]) -> None:
     with served("Yes [1].", "Yes [1].") as server:
         answer = ask_everything("Did the flour mill burn?", [book], server.llm, budget=6000)

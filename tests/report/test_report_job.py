@@ -388,6 +388,7 @@ def test_a_small_model_is_asked_shortly_and_has_no_tools(
         report([steel], ASK, tmp_path / "out", llm=llm)
     sent = server.requests[0].request
     assert bool(sent.body.get("tools")) == tools
+    assert sent.body.get("max_tokens") == (None if tools else 600)
     assert (sent.messages[0]["role"] == "system") == tools
     assert sent.messages[-1]["content"].endswith(ASK)
     assert json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))["grounded"]

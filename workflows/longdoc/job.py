@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from qwenbelt.agents.small_models import reading
 from qwenbelt.core.errors import EndpointError, InputError, LimitExceeded, QwenbeltError
 from qwenbelt.core.language import Language, detect_language
 from qwenbelt.tools.documents import DocumentIndex, verify_citation
@@ -375,8 +376,5 @@ def _model(llm: Any) -> Any:
     import qwenbelt.agents.chat_model  # noqa: F401 - registers the chat model
     from qwenbelt.agents.fncall import with_model_type
 
-    given = with_model_type(llm)
-    if not isinstance(given, dict):
-        return given
-    cfg = {"temperature": 0, **(given.get("generate_cfg") or {})}  # it reads
-    return get_chat_model({**given, "generate_cfg": cfg})
+    given = reading(with_model_type(llm))
+    return get_chat_model(given) if isinstance(given, dict) else given

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.kinds import SearchingKind, agent_class
+from qwenbelt.agents.small_models import at_zero, is_small_model, reading
 from qwenbelt.core.errors import EndpointError, QwenbeltError
 from qwenbelt.core.events import Event
 from qwenbelt.core.language import Language
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 Listener = Callable[[Event], None]
 Findings = Callable[[Documents, SourceBook], str]
 LONGEST_TITLE = 140
-_SMALL = re.compile(r"(?<![\d.])[0-3](?:\.\d+)?b(?![a-z])", re.I)  # in names: up to 4 billion
 
 
 @dataclass(frozen=True)
@@ -202,36 +201,21 @@ def _begun(
             asked = f"{asked}\n\n{setup.findings(documents, book)}"
         digest = hashlib.sha256(asked.encode("utf-8", "replace")).hexdigest()
         if log is None:
-            return book, evidence, asked, _reading(setup.llm)
+            return book, evidence, asked, _reading(setup)
         if not known or known.get("asked") == digest:
             break
         log.forget()
         log, known = ReplyLog(log.path), {}
     log.state = lambda: {"asked": digest, "sources": [asdict(source) for source in book]}
-    return book, evidence, asked, kept_replies(_reading(setup.llm), log)
+    return book, evidence, asked, kept_replies(_reading(setup), log)
+
+
+def _reading(setup: AgentSetup) -> Any:
+    return reading(setup.llm) if _is_small(setup) else at_zero(setup.llm)
 
 
 def _is_small(setup: AgentSetup) -> bool:
-    """Returns whether the model is a small one on the user's own machine.
-
-    Qwen2.5-Coder 1.5B, given the tools and how to write a report, wrote 1 700 tokens of headings
-    and tables for minutes, none of which stood on a page; asked shortly, it answers in a sentence.
-    """
-    from qwenbelt.agents.fncall import with_model_type
-    from qwenbelt.agents.models.fallback import model_of
-
-    cfg = with_model_type(setup.llm)
-    if not isinstance(cfg, Mapping) or cfg.get("model_type") != "qwenbelt" or setup.kind == "react":
-        return False
-    model = model_of(cfg)
-    return model.is_led and _SMALL.search(model.name) is not None
-
-
-def _reading(llm: Any) -> Any:
-    """Returns an llm dict with temperature 0 for reading, unless it sets another."""
-    if not isinstance(llm, Mapping):
-        return llm
-    return {**llm, "generate_cfg": {"temperature": 0, **(llm.get("generate_cfg") or {})}}
+    return setup.kind != "react" and is_small_model(setup.llm)
 
 
 @contextmanager
