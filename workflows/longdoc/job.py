@@ -148,12 +148,12 @@ def ask_everything(
     ask_each = partial(ask_all, meter.ask, concurrency=concurrency, language=language)
     prompts = [say("part", language, question=question, text=part.text) for part in chosen]
     replies = ask_each(prompts, progress=progress)
-    reading = _Reading(question, documents, language, part_tokens, ask_each, meter)
+    reading = _PartReading(question, documents, language, part_tokens, ask_each, meter)
     return _answered(index, reading, chosen, left, replies)
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _PartReading:
     """What is asked of which documents, and how much one request reads."""
 
     question: str
@@ -166,7 +166,7 @@ class _Reading:
 
 def _answered(
     index: DocumentIndex,
-    reading: _Reading,
+    reading: _PartReading,
     chosen: Sequence[PageRange],
     left: Sequence[PageRange],
     replies: Sequence[str | PartFailed],
@@ -311,7 +311,7 @@ def _taken_in(index: DocumentIndex, files: Sequence[str | Path | int]) -> list[i
     return [*chosen, *(one.document for one in added)]
 
 
-def _put_together(reading: _Reading, facts: list[str], shown: str) -> str:
+def _put_together(reading: _PartReading, facts: list[str], shown: str) -> str:
     """Merges facts until they fit into one request, then answers."""
     question, language, meter = reading.question, reading.language, reading.meter
     if not facts and not shown:
