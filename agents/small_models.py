@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+_MAY_THINK = re.compile(r"qwen-?3|think|qwq|\br1\b", re.I)  # thoughts count as tokens written
 SHORT_REPLY = 600  # tokens of one to three sentences with their citations, and some more
 _SMALL = re.compile(r"(?<![\d.])[0-3](?:\.\d+)?b(?![a-z])", re.I)  # in names: up to 4 billion
 
@@ -29,6 +30,17 @@ def is_small_model(llm: Any) -> bool:
     return model.is_led and _SMALL.search(model.name) is not None
 
 
+def _ends_soon(llm: Mapping[str, Any]) -> bool:
+    """Returns whether a short answer needs few tokens: a model that thinks may need many."""
+    from qwenbelt.agents.fncall import with_model_type
+    from qwenbelt.agents.models.fallback import model_of
+
+    if not is_small_model(llm):
+        return False
+    model = model_of(with_model_type(llm))
+    return model.thinks_not or _MAY_THINK.search(model.name) is None
+
+
 def at_zero(llm: Any) -> Any:
     """Returns an llm dict with temperature 0 for reading, unless it sets another."""
     return _with_defaults(llm, {"temperature": 0})
@@ -40,7 +52,9 @@ def reading(llm: Any) -> Any:
     Qwen2.5-Coder 1.5B, told that an answer was wrong, wrote signs that a llama.cpp server sends
     nothing of, until the window would have been full.
     """
-    return _with_defaults(at_zero(llm), {"max_tokens": SHORT_REPLY} if is_small_model(llm) else {})
+    if not isinstance(llm, Mapping):
+        return llm
+    return _with_defaults(at_zero(llm), {"max_tokens": SHORT_REPLY} if _ends_soon(llm) else {})
 
 
 def _with_defaults(llm: Any, defaults: Mapping[str, Any]) -> Any:

@@ -65,9 +65,11 @@ class IdleConnections:
 def _works(connection: Any, place: str) -> bool:
     if isinstance(connection, OpenFile):
         return connection.file is not None and connection.file == file_at(place)
+    import psycopg
+
     try:
         connection.execute("SELECT 1")
-    except Exception:  # whatever a lost server raises, another connection is made
+    except psycopg.Error:  # the server is lost: another connection is made
         return False
     return True
 

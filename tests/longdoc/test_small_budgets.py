@@ -74,7 +74,9 @@ def test_an_answer_that_does_not_stand_there_is_asked_again(
     assert not answer.grounded
 
 
-@pytest.mark.parametrize(("model", "limit"), [("qwen2.5-coder-1.5b", 600), ("qwen3:8b", None)])
+@pytest.mark.parametrize(
+    ("model", "limit"), [("qwen2.5-coder-1.5b", 600), ("qwen3:8b", None), ("qwen3:1.7b", None)]
+)
 def test_replies_of_small_models_have_an_end(
     model: str, limit: int | None, book: Path, served: Callable[..., ScriptedServer]
 ) -> None:

@@ -60,6 +60,12 @@ def supporting_passages(
     return tuple(sorted(found)) if len(found) <= MOST else ()
 
 
+def missing_marks(answer: str, question: str, passages: Mapping[int, CitedText]) -> str:
+    """Returns the marks of the passages that an answer rests on and does not name, or ""."""
+    found = supporting_passages(answer, question, passages)
+    return "".join(f" [{number}]" for number in found)
+
+
 def is_bare(answer: str) -> bool:
     """Returns whether an answer says yes or no alone, with whatever marks: nothing to check."""
     return bool(_BARE.fullmatch(CITATION.sub("", answer).strip()))

@@ -26,7 +26,7 @@ from qwenbelt.tools.documents.ratios import (
 from qwenbelt.tools.documents.search.queries import understand
 from qwenbelt.tools.documents.search.statements import asks_for_parts
 from qwenbelt.tools.documents.superlatives import misses_superlative, superlative_lines
-from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows
+from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows, years_in
 
 HIGHER, LOWER = "higher", "lower"
 MOST_LINES = 4
@@ -34,7 +34,6 @@ MOST_YEARS = 3  # of a line, the latest first
 LARGER = 1.5  # times a figure: the other one is of the whole group
 SECOND = 0.8  # how well a second row must fit, against the best
 LEAST_FIT = 0.5  # of a row's words that a question about its growth must have
-_YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)(?!\d)|\bFY\s?['’]?(\d\d)(?!\d)", re.I)
 _GROWTH = re.compile(
     r"高成长|成长型|\b(?:grow\w*|grew|growth|chang\w+|increas\w+|decreas\w+|declin\w+|drop\w*|fell|rose|"
     r"ris(?:e|en|ing)|improv\w+|year[- ]over[- ]year|yoy|compared (?:to|with))\b|"
@@ -111,11 +110,11 @@ def computed_lines(question: str, passages: Mapping[int, str]) -> tuple[str, ...
         return tuple(lines.values())
     rows = [(number, row) for number, text in passages.items() for row in figure_rows(text)]
     for formula in asked:
-        line = lines.get(formula.name) or _ratio(formula, rows, _years(question))
+        line = lines.get(formula.name) or _ratio(formula, rows, years_in(question))
         if line:
             lines[formula.name] = line
     if grows:
-        lines.update(_growth(question, rows, _years(question)))
+        lines.update(_growth(question, rows, years_in(question)))
     if looks_up:
         lines.update(_stated(question, rows, passages))
     return tuple(lines.values())[:MOST_LINES]
@@ -125,7 +124,7 @@ def _stated(
     question: str, rows: list[tuple[int, FigureRow]], passages: Mapping[int, str]
 ) -> Iterator[tuple[str, str]]:
     """Yields the rows of statements that a question names, with the years that it asks for."""
-    asked = _years(question)
+    asked = years_in(question)
     for name, words in NAMES.items():
         item = _item(name, rows) if words.search(question) else {}
         years = [year for year in sorted(item, reverse=True) if year in asked]
@@ -153,12 +152,6 @@ def _in_unit(value: float, printed: str, question: str) -> str:
     if not printed or not unit or unit == printed:
         return ""
     return f" = {value * _UNITS[printed] / _UNITS[unit]:,.3f} {unit}"
-
-
-def _years(question: str) -> list[int]:
-    """Returns the years of a question, ascending."""
-    found = {int(long or f"20{short}") for long, short in _YEAR.findall(question)}
-    return sorted(found)
 
 
 def _ratio(formula: Formula, rows: list[tuple[int, FigureRow]], asked: list[int]) -> str:

@@ -418,13 +418,11 @@ def _best_values(page: CitedText, claim: str, question: str) -> list[float]:
     """Returns the numbers of the rows that fit a claim best."""
     weights = _weights(claim, question)
     rows = sorted(_rows(page.text), key=lambda row: -_fit(row, weights) if row.values else 0.0)
-    return [
-        value
-        for row in rows[:3]
-        for value in sorted(_values(n for n in _ANY.findall(row.text) if not _YEAR.fullmatch(n)))[
-            -4:
-        ]
-    ]
+    return [value for row in rows[:3] for value in _without_years(row.text)[-4:]]
+
+
+def _without_years(text: str) -> list[float]:
+    return sorted(_values(n for n in _ANY.findall(text) if not _YEAR.fullmatch(n)))
 
 
 def _unit_is_wrong(after: str, figure: str, page: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from qwenbelt.tools.documents.grounding import words_of
 from qwenbelt.tools.documents.search.queries import understand
-from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows
+from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows, years_in
 
 LARGEST, SMALLEST = "largest of", "smallest of"
 MOST_ROWS = 40  # that make up a sum
@@ -35,7 +35,6 @@ _TOTAL = re.compile(
 )
 _SUM_WORDS = re.compile(r"\b(?:grand|sub)?totals?\b|合计|总计|总额|小计|总", re.I)
 _BRACKETS = re.compile(r"\s*[(（][^()（）]*[)）]")
-_YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)(?!\d)|\bFY\s?['’]?(\d\d)(?!\d)", re.I)
 _LINE = re.compile(rf"^(?:{LARGEST}|{SMALLEST}) [^\n]*?\]: \d{{4}}: (.+?) (-?\d[\d,.]*)(?:;|$)")
 
 
@@ -62,7 +61,7 @@ def superlative_lines(question: str, passages: Mapping[int, str]) -> Iterator[tu
         return
     query = understand(match["of"] or match["of_zh"])
     asked = words_of(" ".join((*query.terms, *query.others)))
-    years = {int(long or f"20{short}") for long, short in _YEAR.findall(question)}
+    years = years_in(question)
     sums: dict[str, _Sum] = {}
     for number, text in passages.items():
         for found in _sums(number, list(figure_rows(text)), asked, years):
@@ -94,7 +93,7 @@ def _written(value: float) -> str:
 
 
 def _sums(
-    number: int, rows: Sequence[FigureRow], asked: frozenset[str], years: set[int]
+    number: int, rows: Sequence[FigureRow], asked: frozenset[str], years: Sequence[int]
 ) -> Iterator[_Sum]:
     for place, row in enumerate(rows):
         words = words_of(_SUM_WORDS.sub(" ", row.label))

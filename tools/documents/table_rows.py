@@ -17,6 +17,7 @@ _FIGURE = re.compile(r"[-–(]?\s*[$€£¥]?\s*(\(?)(\d{1,3}(?:,\d{3})+|\d+)(\.
 _SIGNS = frozenset(("$", "€", "£", "¥", "%", ")", "US$", "A$", "C$"))
 _NOTHING = frozenset(("—", "–", "-", "－"))
 _YEAR = re.compile(r"(?<!\d)(?:FY\s?)?((?:19|20)\d\d)(?!\d)", re.I)
+_ASKED_YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)(?!\d)|\bFY\s?['’]?(\d\d)(?!\d)", re.I)
 _WORD = re.compile(r"[^\W\d_]+")
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?"
 _DATE = re.compile(
@@ -47,6 +48,12 @@ class FigureRow:
     def value(self, year: int) -> float | None:
         """Returns the figure of a year, or None; the first of several."""
         return self.values[self.years.index(year)] if year in self.years else None
+
+
+def years_in(question: str) -> list[int]:
+    """Returns the years that a question names, ascending: 2023, FY2023, FY23."""
+    found = {int(long or f"20{short}") for long, short in _ASKED_YEAR.findall(question)}
+    return sorted(found)
 
 
 def figure_rows(text: str) -> Iterator[FigureRow]:

@@ -203,8 +203,7 @@ class Worker:
         except QwenbeltError as error:
             self._check(steps)
             raise TaskFailed(mask_secrets(str(error))) from None
-        # whatever goes wrong in a task is that task's failure, and no other's
-        except Exception as error:
+        except Exception as error:  # whatever goes wrong in a task is that task's failure
             self._check(steps)
             raise TaskFailed(mask_secrets(one_line(f"{type(error).__name__}: {error}"))) from None
         finally:

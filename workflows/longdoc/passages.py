@@ -15,7 +15,7 @@ from qwenbelt.core.errors import EndpointError, LimitExceeded
 from qwenbelt.core.language import Language
 from qwenbelt.tools.documents import DocumentIndex
 from qwenbelt.tools.documents.answer_checks import CITATION, check_answer
-from qwenbelt.tools.documents.attribution import supporting_passages, wrong_as_a_whole
+from qwenbelt.tools.documents.attribution import missing_marks, wrong_as_a_whole
 from qwenbelt.tools.documents.computed import results_of
 from qwenbelt.tools.documents.disagreement import Disagreement
 from qwenbelt.tools.documents.evidence import BUDGET, Evidence, PageEvidence, gather_evidence
@@ -69,6 +69,9 @@ def answer_from_passages(
     pages = found.numbering()
     passages = {number: CitedText(page.page, page.text) for number, page in pages.items()}
 
+    def cited(answer: str) -> str:
+        return answer + missing_marks(answer, question, passages)
+
     def check(answer: str) -> list[GroundingCheck]:
         checks = check_answer(
             answer, question, numbered=passages, unknown=found.unknown, computed=computed
@@ -76,13 +79,13 @@ def answer_from_passages(
         return [*checks, *wrong_as_a_whole(answer, lines)]
 
     asked = [("user", evidence_text(question, found, language))]
-    text = _cited(meter.tell(asked), question, passages)
+    text = cited(meter.tell(asked))
     checks = check(text)
     if not is_grounded(checks):
         notice = repair_prompt(checks, language)
         again = [*asked, ("assistant", text), ("user", notice)]
         try:
-            second = _cited(meter.tell(again), question, passages)
+            second = cited(meter.tell(again))
         except (EndpointError, LimitExceeded):
             second = ""
         anew = check(second)
@@ -109,12 +112,6 @@ def _evidence(
             return found
         characters //= 2
     return None
-
-
-def _cited(answer: str, question: str, passages: Mapping[int, CitedText]) -> str:
-    """Returns an answer with the passages that it rests on, where it names none."""
-    found = supporting_passages(answer, question, passages)
-    return answer + "".join(f" [{number}]" for number in found)
 
 
 def _placed(answer: str, pages: Mapping[int, PageEvidence]) -> str:

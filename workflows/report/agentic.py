@@ -20,7 +20,7 @@ from qwenbelt.core.secrets import mask_secrets
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.trace import TraceWriter
 from qwenbelt.core.translation import in_language
-from qwenbelt.tools.documents.attribution import supporting_passages, wrong_as_a_whole
+from qwenbelt.tools.documents.attribution import missing_marks, wrong_as_a_whole
 from qwenbelt.tools.documents.computed import results_of
 from qwenbelt.tools.documents.evidence import Evidence, gather_evidence
 from qwenbelt.tools.documents.grounding import CitedText
@@ -138,10 +138,8 @@ def agentic_report(
 
 
 def _uncited(answer: str, question: str, book: SourceBook) -> str:
-    """Returns the marks of the passages that an answer rests on and does not name, or ""."""
     passages = {source.number: CitedText(source.page, source.text) for source in book}
-    found = supporting_passages(answer, question, passages)
-    return "".join(f" [{number}]" for number in found)
+    return missing_marks(answer, question, passages)
 
 
 def _check(
