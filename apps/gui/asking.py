@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import filecmp
+import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -304,6 +306,8 @@ class TurnStarter:
     def attach(self, session: ChatSession, uploads: Sequence[str]) -> list[str]:
         """Copies uploaded files into the conversation's folder and returns their names there.
 
+        A file that was given before, under the same name and unchanged, is that file.
+
         Raises:
             PageError: a file is too large, empty, or there are too many.
         """
@@ -316,9 +320,12 @@ class TurnStarter:
                 source = input_file(upload, max_bytes=MAX_FILE_MB * 1024 * 1024)
             except InputError as error:
                 raise PageError("file_bad", name=Path(upload).name, size=MAX_FILE_MB) from error
-            target = _free_name(session.folder, source.name)
-            shutil.copyfile(source, target)
+            target = _place_in(session.folder, source)
+            if not target.exists():  # "x": a link that code put there meanwhile is not followed
+                with source.open("rb") as given, target.open("xb") as copy:
+                    shutil.copyfileobj(given, copy)
             names.append(target.name)
+        names = list(dict.fromkeys(names))
         if self.hub.replica is not None:
             for name in self.hub.replica.files.keep(session.row.id):
                 (session.folder / name).unlink(missing_ok=True)
@@ -339,16 +346,22 @@ def chat_script(replies: str, document: str) -> str:
 _CHOSEN = ("endpoint", "kind", "tools", "mcp_off", "skills_off", "think", "approve", "system")
 
 
-def _free_name(folder: Path, wanted: str) -> Path:
-    """Returns a path in a folder under a harmless name that no other file has."""
-    name = "".join(c for c in wanted if c.isprintable() and c not in '/\\:*?"<>|').lstrip(". ")
+def _place_in(folder: Path, source: Path) -> Path:
+    """Returns a path in a folder under a harmless name: a free one, or that of the same file."""
+    name = "".join(c for c in source.name if c.isprintable() and c not in '/\\:*?"<>|')
+    name = name.lstrip(". ")
     stem, suffix = Path(name or "file").stem[:80], Path(name).suffix[:20]
     path = folder / f"{stem}{suffix}"
     number = 1
-    while path.exists():
+    while os.path.lexists(path) and not _same_file(path, source):
         number += 1
         path = folder / f"{stem}-{number}{suffix}"
     return path
+
+
+def _same_file(kept: Path, source: Path) -> bool:
+    # code of the conversation may have put a link there, which leads out of the folder
+    return kept.is_file() and not kept.is_symlink() and filecmp.cmp(kept, source, shallow=False)
 
 
 def first_turns(session: str, messages: Sequence[Any]) -> list[ChatTurn]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import json
 import re
 import shutil
@@ -103,7 +104,7 @@ class SessionRegistry:
         if self.replica is not None:
             self.replica.files.bring(session.row.id)
         if session.folder.is_dir():
-            shutil.copytree(session.folder, self.workspace / row.id, dirs_exist_ok=True)
+            _copy_files(session.folder, self.workspace / row.id)
         if self.replica is not None:
             self.replica.files.keep(row.id)
         return row
@@ -171,6 +172,24 @@ class SessionRegistry:
                 tasks.append(session.live.task)
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_SECONDS)
+
+
+def _copy_files(folder: Path, target: Path) -> None:
+    """Copies what a conversation holds: its files and folders.
+
+    Links and pipes that its code has made stay behind: a link can lead to a person's own files, and
+    a copy of what it leads to would be shown like one of the conversation's.
+    """
+
+    def odd(place: str, names: list[str]) -> list[str]:
+        found = (Path(place) / name for name in names)
+        return [p.name for p in found if p.is_symlink() or not (p.is_file() or p.is_dir())]
+
+    # a file that becomes a link while it is copied becomes one there too
+    copy = functools.partial(shutil.copy2, follow_symlinks=False)
+    shutil.copytree(
+        folder, target, symlinks=True, ignore=odd, copy_function=copy, dirs_exist_ok=True
+    )
 
 
 def _next_title(title: str, taken: Collection[str]) -> str:
