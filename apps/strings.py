@@ -119,7 +119,7 @@ _TEXTS = {
     "serving": ("Serving on {url} (Ctrl-C stops)", "服务地址：{url}（Ctrl-C 停止）"),
     # chat
     "chat_hello": (
-        "{model} at {endpoint}; {tools} tools. /help lists the commands; Ctrl-C stops an answer.",
+        "{model} at {endpoint}; tools: {tools}. /help lists the commands; Ctrl-C stops an answer.",
         "模型 {model}（{endpoint}），{tools} 个工具。/help 列出命令；Ctrl-C 停止回答。",
     ),
     "chat_leave": ("/quit or Ctrl-D ends the chat.", "输入 /quit 或按 Ctrl-D 结束聊天。"),
@@ -211,10 +211,9 @@ _TEXTS = {
         "已中断；再次运行同一命令会从中断处继续。",
     ),
     "plan": ("Plan {done}", "计划 {done}"),
-    "turn_line": (
-        "{seconds}; tokens: {into} in, {out} out; calls: {calls}",
-        "{seconds}，输入 {into} token，输出 {out} token，调用 {calls} 次",
-    ),
+    "turn_line": ("{seconds}; {tokens}; calls: {calls}", "{seconds}，{tokens}，调用 {calls} 次"),
+    "turn_tokens": ("tokens: {into} in, {out} out", "输入 {into} token，输出 {out} token"),
+    "turn_untold": ("tokens: not told", "token 数未知"),
     "allow": (
         "May {name} run? ({reason}) [y]es / [n]o / [a]lways: ",
         "允许 {name} 运行吗？（{reason}）[y] 是 / [n] 否 / [a] 总是：",

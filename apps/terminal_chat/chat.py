@@ -120,6 +120,7 @@ class Chat:
                 try:
                     line = self._read()
                 except KeyboardInterrupt:
+                    echo()  # what was typed stands in this line
                     self._say("chat_leave")
                     continue
                 with self._one_line_errors():

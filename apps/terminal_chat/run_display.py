@@ -191,8 +191,10 @@ class TerminalView:
                 self._print(row)
         begin, end = self.timeline.span(time.monotonic())
         into, out = self.timeline.tokens
+        # an interrupted reply, and some servers, tell no tokens: none is not 0
+        tokens = say("turn_tokens", into=into, out=out) if into or out else say("turn_untold")
         calls = len(self.timeline.calls)
-        line = say("turn_line", seconds=duration_text(end - begin), into=into, out=out, calls=calls)
+        line = say("turn_line", seconds=duration_text(end - begin), tokens=tokens, calls=calls)
         self._print(Text(line, "dim"))
 
     def _note(self, text: str) -> None:

@@ -13,7 +13,15 @@ from rich.console import Console
 from qwenbelt.apps.gui.drawing.safe_html import RenderContext
 from qwenbelt.apps.gui.drawing.turn_view import TurnView
 from qwenbelt.apps.terminal_chat.run_display import TerminalView
-from qwenbelt.core.events import Done, Event, Item, ModelStarted, ToolCallReady, ToolFinished
+from qwenbelt.core.events import (
+    Done,
+    Event,
+    Item,
+    ModelStarted,
+    ToolCallReady,
+    ToolFinished,
+    Usage,
+)
 from qwenbelt.tools import ToolContext
 from qwenbelt.tools.todo import TodoList
 
@@ -60,6 +68,12 @@ def test_the_terminal_prints_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "  [x] read the files" in shown(encoding="ascii", events=TURN[:-2])
     monkeypatch.setenv("QWENBELT_LANG", "zh")
     assert "计划 1/2" in shown()
+
+
+def test_tokens_that_nobody_told_are_not_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWENBELT_LANG", "en")
+    assert "tokens: not told; calls: 3" in shown()
+    assert "tokens: 7 in, 2 out; calls: 3" in shown(events=[*TURN, Usage(1, 7, 2)])
 
 
 def test_of_a_long_plan_the_middle_is_printed() -> None:

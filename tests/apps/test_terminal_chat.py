@@ -128,7 +128,10 @@ def test_a_chat_streams_asks_stops_and_keeps_the_history(
 ) -> None:
     chat = Terminal("chat", "-e", scenario, *TOOLS, QWENBELT_WORKSPACE=str(tmp_path / "w"))
     terminals.append(chat)
-    chat.wait_for("2 tools")
+    chat.wait_for("tools: 2")
+    chat.wait_for_prompt()
+    chat.type("half a question\x03")
+    chat.wait_for("\n/quit or Ctrl-D")
     chat.type("What is the answer?\n")
     chat.wait_for("[a]lways: ")
     assert "word:\n  line one\n  line two\n" in chat.text
