@@ -201,3 +201,45 @@ def test_a_table_comes_with_the_lines_of_heads_above_it(tmp_path: Path) -> None:
     with DocumentIndex(tmp_path / "a.db", workers=0) as index:
         shown = evidence_of(index, path, "Which segment had the lowest organic sales?", 700)
     assert "By business segment  Organic sales  Divestitures\nSafety  1.0  (0.0)" in shown
+
+
+_LEAD_IN = "The sales of each geographic region in the second quarter were as follows:"
+
+
+def _announced_table(folder: Path, between: str = "", heads: str = "[],[2022],[2021],") -> Path:
+    """A PDF with a lead-in, what stands between, and a table without a word of the lead-in."""
+    import typst
+
+    talk = "The weather in the valley was fine and nobody there spoke of anything but that. " * 10
+    said = [f"Sales of a region are a matter of part {n}. {talk[:400]}" for n in range(9)]
+    cells = "".join(f"[{name}],[{n}4{n}],[{n}7{n}]," for n, name in enumerate(_PLACES, 1))
+    table = f"#table(columns: (6cm, 3cm, 3cm), {heads}{cells})"
+    lead = f"The weather in the valley was fine again at the end of it. {_LEAD_IN}"
+    page = "\n\n".join((talk, lead, between + table, talk))
+    source = "\n#pagebreak()\n".join([page, *said])
+    path = folder / "report.pdf"
+    head = '#set page(width: 20cm, height: 26cm, numbering: "1")\n'
+    path.write_bytes(typst.compile((head + source).encode()))
+    return path
+
+
+_PLACES = ("Norway", "Portugal", "Japan", "Chile")
+
+
+@pytest.mark.parametrize("between", ["", "#pagebreak()\n"])
+def test_what_a_passage_announces_comes_with_it(tmp_path: Path, between: str) -> None:
+    """Also at the top of the next page: "was as follows:" alone says nothing."""
+    path = _announced_table(tmp_path, between)
+    with DocumentIndex(tmp_path / "a.db", workers=0) as index:
+        shown = evidence_of(index, path, "Which geographic region had the lowest sales?", 700)
+    assert _LEAD_IN in shown.replace("\n", " ")
+    for place in _PLACES:
+        assert place in shown
+
+
+def test_heads_of_a_table_are_shown_once(tmp_path: Path) -> None:
+    path = _announced_table(tmp_path, heads="[],[],[],[],[2022],[2021],")
+    with DocumentIndex(tmp_path / "a.db", workers=0) as index:
+        shown = evidence_of(index, path, "What were the sales of Norway and Japan?", 760)
+    assert "Norway" in shown
+    assert shown.count("2022  2021") == 1

@@ -36,8 +36,12 @@ OPENING = 0.6  # of the budget that the first pages may take
 PAGES = 0.5  # of the room beyond `BUDGET` that is for the rest of the best pages
 LONGEST_TITLE = 60
 MOST_TOLD = 5  # figures that do not agree
+MOST_HEADERS = 3  # passages at a page's top that may stand before a table: running titles
 LONGEST_HEAD = 400  # characters of the lines of heads above a table
 _CELLS = re.compile(r"\s{2,}|\t")
+_LISTED = re.compile(
+    r"\s*(?:[•·▪◦●■–-]|\(?(?:\d{1,2}|[a-z])[.)、]|[（(]?[一二三四五六七八九十]+[)）、])"
+)
 _SPACES = re.compile(r"[ \t]{2,}")
 _DOCUMENT = (
     r"(?:8-?k|10-?[kq]|filing|report|document|file|paper|letter|memo(?:randum)?|contract|"
@@ -283,34 +287,55 @@ class _Packer:
             place = hit.document, hit.page
             (passage,) = self._index.neighbours(hit.chunk, 0)
             self._quotes.setdefault(place, hit.quote)
-            if hit.text not in texts and self._take_with_head(passage, least):
+            if hit.text not in texts and self._take_with_table(passage, least):
                 texts.add(hit.text)
                 shown[place] = shown.get(place, 0) + 1
         self._fill_up(sorted(pages, key=lambda place: (-pages[place], place)))
 
-    def _take_with_head(self, passage: Passage, least: float) -> bool:
-        """Takes a passage; a table with the lines of heads above it, and those with their table.
+    def _take_with_table(self, passage: Passage, least: float) -> bool:
+        """Takes a passage; rows with the heads above them, and heads or a lead-in with their table.
 
         Where the file does not say that they belong together, as with tables without rules.
         """
-        together = self._with_head(passage)
-        return (len(together) > 1 and self._take(together, least)) or self._take([passage], least)
+        together = self._with_table(passage)
+        if len(together) > 1 and self._take(together, least):
+            return True
+        taken = self._take([passage], least)
+        if taken and len(together) == 1 and _announces(self._text(passage)):
+            self._take(self._over_the_page(passage), least)
+        return taken
 
-    def _with_head(self, passage: Passage) -> list[Passage]:
+    def _with_table(self, passage: Passage) -> list[Passage]:
+        """Returns a passage with what it is nothing without, of the same page."""
+        before, after = self._beside(passage)
+        text = self._text(passage)
+        if before and _begins_with_figures(text) and _is_head(self._text(before)):
+            return [before, passage]
+        if after and _is_head(text) and _begins_with_figures(self._text(after)):
+            return [passage, after]
+        if after and _announces(text) and _is_announced(self._text(after)):
+            return [passage, after]
+        return [passage]
+
+    def _over_the_page(self, passage: Passage) -> list[Passage]:
+        """Returns the table at the top of the next page, where a page ends with a passage."""
         held = self._held.get(passage.document)
         if held is None:
-            return [passage]
-        own = [p for p in held.passages if p.page == passage.page]
+            return []
+        below = [p for p in held.passages if p.page == passage.page and p.start > passage.start]
+        if any(words_of(self._text(p)) for p in below):
+            return []  # more than the page's number
+        top = [p for p in held.passages if p.page == passage.page + 1][:MOST_HEADERS]
+        return [p for p in top if any(figure_rows(self._text(p)))][:1]
+
+    def _beside(self, passage: Passage) -> tuple[Passage | None, Passage | None]:
+        """Returns the passages before and after one on its page."""
+        held = self._held.get(passage.document)
+        own = [p for p in held.passages if p.page == passage.page] if held else []
         place = next((n for n, p in enumerate(own) if p.id == passage.id), None)
         if place is None:
-            return [passage]
-        before, after = own[max(0, place - 1) : place], own[place + 1 : place + 2]
-        text = self._text(passage)
-        if before and _begins_with_figures(text) and _is_head(self._text(before[0])):
-            return [before[0], passage]
-        if after and _is_head(text) and _begins_with_figures(self._text(after[0])):
-            return [passage, after[0]]
-        return [passage]
+            return None, None
+        return own[place - 1] if place else None, own[place + 1] if place + 1 < len(own) else None
 
     def _fill_up(self, places: Iterable[_Place]) -> None:
         """Takes what is left of pages, the best first."""
@@ -375,13 +400,15 @@ class _Packer:
         end = None
         seen: set[str] = set()
         for passage in passages:
-            if end is not None and self._gap(passage, end):
+            apart = end is None or self._gap(passage, end)
+            text, context = _plain(self._text(passage)).strip(), passage.context.strip()
+            above = [] if apart else parts[-1].split("\n")[-1:]
+            if parts and apart:
                 parts.append("…")
-            context = passage.context.strip()
             if context and context not in seen:
                 seen.add(context)
-                parts.append(context)
-            parts.append(_plain(self._text(passage)).strip())
+                parts += _not_shown(context, above, text)
+            parts.append(text)
             end = passage.end
         return "\n".join(parts)
 
@@ -400,9 +427,27 @@ def _is_head(text: str) -> bool:
     )
 
 
+def _announces(text: str) -> bool:
+    """Returns whether a passage ends by telling of what stands below it: "… was as follows:"."""
+    return text.rstrip().endswith((":", "："))
+
+
+def _is_announced(text: str) -> bool:
+    return bool(_LISTED.match(text)) or any(figure_rows(text))
+
+
 def _begins_with_figures(text: str) -> bool:
     """Returns whether a passage's first line is a row of a table, and no head stands above it."""
     return any(figure_rows(text.lstrip("\n").partition("\n")[0]))
+
+
+def _not_shown(context: str, above: Sequence[str], text: str) -> list[str]:
+    """Returns the lines of a context that neither end what is shown above nor begin a text."""
+    lines = [line for line in context.split("\n") if line.strip()]
+    if lines and lines[0].strip() in above:
+        lines = lines[1:]
+    words = " ".join(lines).split()
+    return [] if text.split(maxsplit=len(words))[: len(words)] == words else lines
 
 
 def _plain(text: str) -> str:
