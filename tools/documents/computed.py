@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from qwenbelt.tools.documents.grounding import words_of
+from qwenbelt.tools.documents.group_changes import change_lines, misses_change
 from qwenbelt.tools.documents.ratios import (
     BALANCE,
     CASH,
@@ -105,7 +106,10 @@ def computed_lines(question: str, passages: Mapping[int, str]) -> tuple[str, ...
     plain = not asked and not asks_for_parts(question)
     grows = plain and _GROWTH.search(question)
     looks_up = plain and not grows and _AMOUNT.search(question)
-    lines = dict(superlative_lines(question, passages)) if not asked else {}
+    changed = dict(change_lines(question, passages)) if not asked else {}
+    lines = dict(changed)
+    if not asked and not changed:
+        lines.update(superlative_lines(question, passages))
     if not asked and not grows and not looks_up:
         return tuple(lines.values())
     rows = [(number, row) for number, text in passages.items() for row in figure_rows(text)]
@@ -113,7 +117,7 @@ def computed_lines(question: str, passages: Mapping[int, str]) -> tuple[str, ...
         line = lines.get(formula.name) or _ratio(formula, rows, years_in(question))
         if line:
             lines[formula.name] = line
-    if grows:
+    if grows and not changed:
         lines.update(_growth(question, rows, years_in(question)))
     if looks_up:
         lines.update(_stated(question, rows, passages))
@@ -200,7 +204,7 @@ def results_of(lines: Iterable[str]) -> list[str]:
 def contradicts(answer: str, lines: Sequence[str]) -> bool:
     """Returns whether an answer says that a ratio rose where a line says that it fell, or so.
 
-    Or, asked for the largest row of a sum, names another one.
+    Or, asked for the largest row of a sum, or the one that changed most, names another one.
     """
     for line in lines:
         rose, fell = f" is {HIGHER} than " in line, f" is {LOWER} than " in line
@@ -208,7 +212,7 @@ def contradicts(answer: str, lines: Sequence[str]) -> bool:
             against, with_ = (_FELL, _ROSE) if rose else (_ROSE, _FELL)
             if against.search(answer) and not with_.search(answer):
                 return True
-    return misses_superlative(answer, lines)
+    return misses_superlative(answer, lines) or misses_change(answer, lines)
 
 
 def _chosen(years: list[int], asked: list[int]) -> list[int]:

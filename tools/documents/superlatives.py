@@ -17,6 +17,7 @@ from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows, years_in
 LARGEST, SMALLEST = "largest of", "smallest of"
 MOST_ROWS = 40  # that make up a sum
 LEAST_ROWS = 2
+LEAST_NAMED = 2  # words of a sum that is not called a total, all of them in the question
 MOST_SUMS = 2  # that are told
 ROUNDING = 0.6  # of a last digit, for each row
 _MOST = (
@@ -33,7 +34,7 @@ _OF = re.compile(
 _TOTAL = re.compile(
     r"^(?:grand |sub)?totals?\b|\btotal$|^(?:合计|总计|小计)|(?:合计|总计|总额|小计)$", re.I
 )
-_SUM_WORDS = re.compile(r"\b(?:grand|sub)?totals?\b|合计|总计|总额|小计|总", re.I)
+SUM_WORDS = re.compile(r"\b(?:grand|sub)?totals?\b|合计|总计|总额|小计|总", re.I)
 _BRACKETS = re.compile(r"\s*[(（][^()（）]*[)）]")
 _LINE = re.compile(rf"^(?:{LARGEST}|{SMALLEST}) [^\n]*?\]: \d{{4}}: (.+?) (-?\d[\d,.]*)(?:;|$)")
 
@@ -61,10 +62,11 @@ def superlative_lines(question: str, passages: Mapping[int, str]) -> Iterator[tu
         return
     query = understand(match["of"] or match["of_zh"])
     asked = words_of(" ".join((*query.terms, *query.others)))
+    whole = words_of(question)
     years = years_in(question)
     sums: dict[str, _Sum] = {}
     for number, text in passages.items():
-        for found in _sums(number, list(figure_rows(text)), asked, years):
+        for found in _sums(number, list(figure_rows(text)), asked, whole, years):
             known = sums.get(found.label.lower())
             if known is None or abs(found.total) > abs(known.total):
                 sums[found.label.lower()] = found  # the one of the whole group
@@ -75,7 +77,7 @@ def superlative_lines(question: str, passages: Mapping[int, str]) -> Iterator[tu
 
 
 def _named(label: str) -> int:
-    return len(words_of(_SUM_WORDS.sub(" ", label)))
+    return len(words_of(SUM_WORDS.sub(" ", label)))
 
 
 def _told(found: _Sum, *, smallest: bool) -> str:
@@ -93,11 +95,17 @@ def _written(value: float) -> str:
 
 
 def _sums(
-    number: int, rows: Sequence[FigureRow], asked: frozenset[str], years: Sequence[int]
+    number: int,
+    rows: Sequence[FigureRow],
+    asked: frozenset[str],
+    whole: frozenset[str],
+    years: Sequence[int],
 ) -> Iterator[_Sum]:
     for place, row in enumerate(rows):
-        words = words_of(_SUM_WORDS.sub(" ", row.label))
-        if not _TOTAL.search(row.label.strip()) or not words or not words <= asked:
+        words = words_of(SUM_WORDS.sub(" ", row.label))
+        # a total need not say so: "Short-term investments" below its parts
+        named = len(words) >= LEAST_NAMED and bool(words & asked) and words <= whole
+        if not named and not (_TOTAL.search(row.label.strip()) and words and words <= asked):
             continue
         told = [year for year in row.years if year in years] or sorted(row.years)[-1:]
         for year in told[:1]:

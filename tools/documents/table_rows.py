@@ -15,6 +15,8 @@ LONGEST_HEADER = 14  # words beside the years
 _CELLS = re.compile(r"\s{2,}|\s*\|\s*|\t")
 _FIGURE = re.compile(r"[-–(]?\s*[$€£¥]?\s*(\(?)(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?\s*\)?\s*%?\)?")
 _SIGNS = frozenset(("$", "€", "£", "¥", "%", ")", "US$", "A$", "C$"))
+# beside a label, and no figure: the level of a fair value, the number of a note, a footnote's sign
+_ASIDE = re.compile(r"(?:level|notes?|附注)\s*\d[\d, ]*|第[一二三]层次|\([a-z]\)", re.I)
 _NOTHING = frozenset(("—", "–", "-", "－"))
 _YEAR = re.compile(r"(?<!\d)(?:FY\s?)?((?:19|20)\d\d)(?!\d)", re.I)
 _ASKED_YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)(?!\d)|\bFY\s?['’]?(\d\d)(?!\d)", re.I)
@@ -37,6 +39,7 @@ class FigureRow:
         years: the year of each figure, or none where the header tells no year for each.
         printed: the figures as they stand.
         dates: the day of each figure, where the header tells one for each, all different.
+        heads: the years of the header as they stand, whether or not they fit the figures.
     """
 
     label: str
@@ -44,6 +47,7 @@ class FigureRow:
     years: tuple[int, ...]
     printed: tuple[str, ...]
     dates: tuple[str, ...] = ()
+    heads: tuple[int, ...] = ()
 
     def value(self, year: int) -> float | None:
         """Returns the figure of a year, or None; the first of several."""
@@ -71,7 +75,8 @@ def figure_rows(text: str) -> Iterator[FigureRow]:
             label, values, printed = row
             fits = len(header) == len(values) and len(set(header)) == len(header)
             dated = len(days) == len(values) and len(set(days)) == len(days)
-            yield FigureRow(label, values, header if fits else (), printed, days if dated else ())
+            told, dates = header if fits else (), days if dated else ()
+            yield FigureRow(label, values, told, printed, dates, header)
 
 
 def _header(line: str, cells: list[str]) -> tuple[int, ...]:
@@ -95,7 +100,7 @@ def _row(
     values: list[float | None] = []
     printed: list[str] = []
     for cell in cells[1:]:
-        if cell in _SIGNS:
+        if cell in _SIGNS or _ASIDE.fullmatch(cell):
             continue
         if cell in _NOTHING:
             values.append(None)

@@ -1,0 +1,130 @@
+"""Which row of a group changed most is found by code, and an answer that names another is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from qwenbelt.tools.documents.computed import computed_lines, contradicts, results_of
+
+REGIONS = """The following summarizes revenues by geographic area:
+Three Months Ended  Six Months Ended
+July 2,  July 3,  %  July 2,  July 3,  %
+(MILLIONS)  2023  2022  Change  2023  2022  Change
+United States  $  6,185 $  11,222  (45) $  14,692 $  20,140  (27)
+Europe  2,415  5,480  (56)  5,236  11,569  (55)
+Rest of World  1,305  5,034  (74)  3,778  8,320  (55)
+Emerging Markets  2,828  6,006  (53)  7,308  13,373  (45)
+Revenues  $  12,733 $  27,742  (54) $  31,014 $  53,402  (42)
+"""
+CATEGORIES = """  Three Months Ended  Six Months Ended
+  July 29, 2023  July 30, 2022  July 29, 2023  July 30, 2022
+Domestic:
+Phones  $  3,674  $  3,964  $  7,362  $  8,249
+Appliances  1,384  1,657  2,723  3,247
+Games  544  508  1,135  1,081
+Total Domestic revenue  $  5,602  $  6,129  $  11,220  $  12,577
+International:
+Phones  $  309  $  327  $  625  $  671
+Appliances  92  104  151  175
+Games  50  51  110  128
+Total International revenue  $  451  $  482  $  886  $  974
+"""
+
+
+def lines_of(question: str, *texts: str) -> tuple[str, ...]:
+    return computed_lines(question, dict(enumerate(texts, 1)))
+
+
+def test_the_row_that_fell_most_where_changes_stand_between_the_years() -> None:
+    (line,) = lines_of("Which region had the biggest drop in revenues in Q2 of 2023?", REGIONS)
+    assert line == (
+        "lowest change of Revenues [1]: 2023: Rest of World: 1,305 against 5,034 = -74.1 %; then "
+        "Europe: 2,415 against 5,480 = -55.9 %"
+    )
+    assert results_of([line]) == ["-74.1", "-55.9"]
+
+
+def test_the_longer_period_where_it_is_asked_for() -> None:
+    question = "Which geographic area declined the most in the first six months of 2023?"
+    (line,) = lines_of(question, REGIONS)
+    assert "2023: Europe: 5,236 against 11,569 = -54.7 %" in line
+    (line,) = lines_of(
+        "Which product category of the international market performed worst in H1?", _abroad()
+    )
+    assert "Games: 110 against 128 = -14.1 %" in line
+
+
+def _abroad() -> str:
+    lines = CATEGORIES.splitlines()
+    return "\n".join((*lines[:2], *lines[7:]))
+
+
+def test_the_group_that_is_named() -> None:
+    question = "Which category performed best in the {} market in the second quarter?"
+    (line,) = lines_of(question.format("domestic"), CATEGORIES)
+    assert line.startswith("highest change of Total Domestic revenue [1]: 2023: Games: 544 against")
+    (line,) = lines_of(question.format("international"), CATEGORIES)
+    assert "Total International revenue [1]: 2023: Games: 50 against 51 = -2.0 %" in line
+
+
+def test_in_chinese() -> None:
+    rows = ("单位：万元  2023年  2022年", "华东  1,200  900", "华南  3,400  3,100", "西部  80  20")
+    text = "\n".join((*rows, "营业收入合计  4,680  4,020"))
+    (line,) = lines_of("2023年哪个地区的收入增长最快？", text)
+    assert "西部: 80 against 20 = +300.0 %" in line
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What were the revenues of the regions in 2023?",
+        "Which region had the biggest drop and which segment the largest growth?",
+        "Which region is the largest?",
+        "Why did the region with the biggest drop decline?",
+    ],
+)
+def test_nothing_where_no_change_is_asked_for(question: str) -> None:
+    assert not [line for line in lines_of(question, REGIONS) if "change of Revenues" in line]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("1,305", "1,405"),  # the rows do not add up
+        ("(74)", "(12)"),  # what stands beside the years is no change
+        ("2023  2022  Change", "2022  2023  Change"),
+        ("Revenues  $", "Total costs  $"),
+    ],
+)
+def test_a_table_that_is_not_sure_is_left_alone(before: str, after: str) -> None:
+    text = REGIONS.replace(before, after)
+    question = "Which region had the biggest drop in revenues in Q2 of 2023?"
+    assert not [line for line in lines_of(question, text) if "change of " in line]
+
+
+def test_an_answer_with_another_row_contradicts() -> None:
+    lines = lines_of("Which region had the biggest drop in revenues in Q2 of 2023?", REGIONS)
+    assert contradicts("Europe had the biggest drop, 55.9 % [1].", lines)
+    assert not contradicts("Revenues of the Rest of World fell most, by 74 % [1].", lines)
+
+
+def test_the_largest_part_of_a_sum_that_is_not_called_a_total() -> None:
+    text = """Fair value level  June 30, 2023  December 31, 2022
+Cash and cash equivalents:
+Money market funds  Level 1  $  2,195  $  12,009
+Commercial paper  Level 2  —  5,992
+Cash and cash equivalents  2,195  18,001
+Short-term investments:
+Government securities  Level 1  57,696  56,835
+Corporate bonds  Level 2  416,420  213,875
+Short-term investments  474,116  270,710
+Total debt investments  $  476,311  $  288,711
+"""
+    question = (
+        "Which debt received the largest investment among the short term investments of 2023?"
+    )
+    (line,) = lines_of(question, text)
+    assert line == (
+        "largest of Short-term investments [1]: 2023: Corporate bonds 416,420; then Government "
+        "securities 57,696"
+    )

@@ -1,0 +1,181 @@
+"""Which row of a group changed most, found by code: "which region had the biggest drop?".
+
+Small models take the largest row, or one that a sentence names. A group is rows that add up to a
+total in two columns; the columns are this period's and the one before where the heads say so, or
+where a column of printed changes in per cent fits them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from qwenbelt.tools.documents.grounding import words_of
+from qwenbelt.tools.documents.superlatives import SUM_WORDS
+from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows
+
+HIGHEST, LOWEST = "highest change of", "lowest change of"
+LEAST_ROWS, MOST_ROWS = 2, 30
+MOST_GROUPS = 2  # that are told
+ROUNDING = 0.6  # of a last digit, for each row
+NEAR = 1.01  # percentage points that a printed change may differ from the computed one
+_KINDS = (
+    r"(?:segments?|regions?|geograph\w+|areas?|markets?|countr(?:y|ies)|categor(?:y|ies)|products?|"
+    r"divisions?|business(?:es)?|brands?|lines?|channels?|units?|franchises?)\b"
+)
+_WHICH = re.compile(rf"\b(?:which|what)\b.{{0,60}}\b{_KINDS}|哪[个些种项].{{0,12}}", re.I)
+_MOST = r"(?:biggest|largest|highest|greatest|most|steepest|sharpest|strongest|fastest)"
+_FALL = r"(?:drop|decline|decrease|fall|reduction|contraction)"
+_RISE = r"(?:growth|increase|rise|gain|growing|grow|jump)"
+_FELL = re.compile(
+    rf"\b{_MOST}\b.{{0,30}}\b{_FALL}|\b(?:dropp?ed|declined|decreased|fell|shrank|shrunk)\b.{{0,20}}"
+    r"\bthe most\b|\bperform\w* (?:the )?worst\b|\bworst[- ]perform|\bdragg\w+\b|"
+    r"(?:下降|降幅|下滑|跌幅|减少|萎缩).{0,4}最|拖累",
+    re.I,
+)
+_ROSE = re.compile(
+    rf"\b{_MOST}\b.{{0,30}}\b{_RISE}|\b(?:grew|grown|increased|rose)\b.{{0,20}}\b(?:the )?"
+    r"(?:most|fastest)\b|\bperform\w* (?:the )?best\b|\bbest[- ]perform|"
+    r"(?:增长|增幅|增速|涨幅|增加).{0,4}最|表现最好",
+    re.I,
+)
+# a total of sales needs no word of the question beside the kind: nothing else is meant by "grew"
+_SALES = words_of("revenue revenues sales net worldwide consolidated company global group").union(
+    *map(words_of, ("营业收入", "主营业务收入", "销售收入", "销售额"))
+)
+_LONGER = re.compile(
+    r"\b(?:first|six|nine) (?:half|months)\b|\bH1\b|\byear[- ]to[- ]date\b|\bytd\b|上半年|前三季度",
+    re.I,
+)
+_LINE = re.compile(rf"^(?:{HIGHEST}|{LOWEST}) [^\n]*?\]: \d{{4}}: (.+?): \S+ against ")
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Rows that add up to a total, with their figures of two periods.
+
+    Attributes:
+        fit: how many words of the question the total has.
+        rows: label, this period's figure, the one before.
+    """
+
+    label: str
+    passage: int
+    year: int
+    fit: int
+    rows: tuple[tuple[str, FigureRow, int], ...]
+
+    def changes(self) -> list[tuple[float, str, str, str]]:
+        """Returns change, label and the two printed figures of each row, lowest first."""
+        found = []
+        for label, row, column in self.rows:
+            new, old = row.values[column] or 0.0, row.values[column + 1]
+            if old:
+                new_one, old_one = (row.printed[n].strip("$€£¥ ") for n in (column, column + 1))
+                found.append(((new - old) / abs(old), label, new_one, old_one))
+        return sorted(found)
+
+
+def change_lines(question: str, passages: Mapping[int, str]) -> Iterator[tuple[str, str]]:
+    """Yields the rows that changed most of the groups that a question names, by total.
+
+    Args:
+        question: what is asked.
+        passages: the texts of the evidence by their numbers.
+    """
+    fell, rose = bool(_FELL.search(question)), bool(_ROSE.search(question))
+    if fell == rose or not _WHICH.search(question):
+        return
+    asked = words_of(question)
+    longer = bool(_LONGER.search(question))
+    found = [
+        group
+        for number, text in passages.items()
+        for group in _groups(number, list(figure_rows(text)), asked, longer=longer)
+    ]
+    most = max((group.fit for group in found), default=0)
+    told: set[str] = set()
+    for group in [g for g in found if g.fit == most][:MOST_GROUPS]:
+        changes = group.changes()
+        if rose:
+            changes.reverse()
+        words = ";".join(
+            f"{joint} {label}: {new} against {old} = {change:+.1%}".replace("%", " %")
+            for joint, (change, label, new, old) in zip(("", " then"), changes, strict=False)
+        )
+        name = HIGHEST if rose else LOWEST
+        if len(changes) >= LEAST_ROWS and words not in told:
+            told.add(words)
+            line = f"{name} {group.label} [{group.passage}]: {group.year}:{words}"
+            yield f"{name} {group.label} {group.passage}", line
+
+
+def _groups(
+    number: int, rows: Sequence[FigureRow], asked: frozenset[str], *, longer: bool
+) -> Iterator[_Group]:
+    for place, total in enumerate(rows):
+        words = words_of(SUM_WORDS.sub(" ", total.label))
+        if not words <= asked | _SALES:
+            continue
+        column = _column(total, longer=longer)
+        if column is None:
+            continue
+        parts = _parts(rows[:place], total, column)
+        if len(parts) >= LEAST_ROWS and _are_periods(parts, column):
+            held = tuple((part.label, part, column) for part in parts)
+            yield _Group(total.label, number, max(total.heads), len(words & asked), held)
+
+
+def _column(total: FigureRow, *, longer: bool) -> int | None:
+    """Returns the column of the period that is meant, with the one before beside it."""
+    heads = total.heads
+    if len(heads) < 2 or heads[0] != heads[1] + 1:
+        return None
+    twice = len(heads) >= 4 and heads[2:4] == heads[:2]  # three months, then six or nine
+    if not longer or not twice:
+        return 0 if len(total.values) >= len(heads) else None
+    return len(total.values) // 2 if len(total.values) % 2 == 0 else None
+
+
+def _are_periods(parts: Sequence[FigureRow], column: int) -> bool:
+    """Returns whether two columns are a period and the one before, as their heads or changes say.
+
+    With as many heads as figures each has its year; with more figures, changes in per cent stand
+    between them.
+    """
+    if all(len(part.heads) == len(part.values) for part in parts):
+        return True
+    for part in parts:
+        new, old, printed = part.values[column : column + 3]
+        if not old or new is None or printed is None:
+            return False
+        if abs((new - old) / abs(old) * 100 - printed) > NEAR:
+            return False
+    return True
+
+
+def _parts(before: Sequence[FigureRow], total: FigureRow, column: int) -> tuple[FigureRow, ...]:
+    """Returns the rows right above a total that add up to it in both columns, or none."""
+    left, right = total.values[column], total.values[column + 1]
+    if left is None or right is None:
+        return ()
+    parts: list[FigureRow] = []
+    step = 10.0 ** -max(len(p.rstrip("%) ").partition(".")[2]) for p in total.printed)
+    for row in reversed(before[-MOST_ROWS:]):
+        if len(row.values) != len(total.values) or row.heads != total.heads:
+            return ()
+        parts.append(row)
+        left -= row.values[column] or 0.0
+        right -= row.values[column + 1] or 0.0
+        room = step * ROUNDING * len(parts)
+        if abs(left) <= room and abs(right) <= room and len(parts) > 1:
+            return tuple(reversed(parts))
+    return ()
+
+
+def misses_change(answer: str, lines: Sequence[str]) -> bool:
+    """Returns whether an answer names no row of those that lines tell as changed most."""
+    found = [match for line in lines if (match := _LINE.match(line))]
+    said = words_of(answer)
+    return bool(found) and not any(words_of(match[1]) <= said for match in found)
