@@ -80,6 +80,8 @@ def test_in_chinese() -> None:
         "What were the revenues of the regions in 2023?",
         "Which region had the biggest drop and which segment the largest growth?",
         "Which region is the largest?",
+        "Which region had the biggest drop in operating income in Q2 of 2023?",
+        "Which product category had the biggest drop in Q2 of 2023?",
         "Why did the region with the biggest drop decline?",
     ],
 )
@@ -100,6 +102,10 @@ def test_a_table_that_is_not_sure_is_left_alone(before: str, after: str) -> None
     text = REGIONS.replace(before, after)
     question = "Which region had the biggest drop in revenues in Q2 of 2023?"
     assert not [line for line in lines_of(question, text) if "change of " in line]
+
+
+def test_a_group_of_things_is_no_answer_to_where() -> None:
+    assert lines_of("Which region of the domestic market performed best?", CATEGORIES) == ()
 
 
 def test_an_answer_with_another_row_contradicts() -> None:

@@ -25,6 +25,20 @@ _KINDS = (
     r"divisions?|business(?:es)?|brands?|lines?|channels?|units?|franchises?)\b"
 )
 _WHICH = re.compile(rf"\b(?:which|what)\b.{{0,60}}\b{_KINDS}|哪[个些种项].{{0,12}}", re.I)
+_OF_PLACES = re.compile(
+    r"\b(?:regions?|geograph\w+|areas?|countr(?:y|ies)|continents?)\b|地区|区域|国家|市场", re.I
+)
+_OF_THINGS = re.compile(
+    r"\b(?:categor(?:y|ies)|products?|brands?|channels?|franchises?)\b|产品|品类|类别|品牌|渠道",
+    re.I,
+)
+_PLACE = re.compile(
+    r"\b(?:americas?|u\.?s\.?|united|usa|canada|mexico|brazil|europe\w*|emea|asia\w*|apac|pacific|"
+    r"china|chinese|japan|korea|india|africa|middle east|latin|rest of|other countries|domestic|"
+    r"international|overseas|north|south|east|west|germany|france|kingdom|australia|emerging)\b|"
+    r"[东西南北中]部|华[东南西北中]|东北|境内|境外|国内|国外|海外|亚洲|欧洲|美洲|中国|美国|日本|地区|省|市$",
+    re.I,
+)
 _MOST = r"(?:biggest|largest|highest|greatest|most|steepest|sharpest|strongest|fastest)"
 _FALL = r"(?:drop|decline|decrease|fall|reduction|contraction)"
 _RISE = r"(?:growth|increase|rise|gain|growing|grow|jump)"
@@ -40,9 +54,16 @@ _ROSE = re.compile(
     r"(?:增长|增幅|增速|涨幅|增加).{0,4}最|表现最好",
     re.I,
 )
-# a total of sales needs no word of the question beside the kind: nothing else is meant by "grew"
-_SALES = words_of("revenue revenues sales net worldwide consolidated company global group").union(
+_WHOLE = words_of("net worldwide consolidated company global group")
+# a total of sales needs no word of the question: nothing else is meant by "grew" alone
+_SALES = words_of("revenue revenues sales").union(
     *map(words_of, ("营业收入", "主营业务收入", "销售收入", "销售额"))
+)
+_OTHER_FIGURE = re.compile(
+    r"\b(?:incomes?|profits?|profitab\w+|earnings|margins?|costs?|expens\w+|loss(?:es)?|cash|assets?|"
+    r"liabilit\w+|ebitda?|backlog|orders|employees|headcount|stores|volumes?)\b|"
+    r"利润|成本|费用|毛利|资产|负债|现金|订单|员工|门店|销量|亏损",
+    re.I,
 )
 _LONGER = re.compile(
     r"\b(?:first|six|nine) (?:half|months)\b|\bH1\b|\byear[- ]to[- ]date\b|\bytd\b|上半年|前三季度",
@@ -87,12 +108,13 @@ def change_lines(question: str, passages: Mapping[int, str]) -> Iterator[tuple[s
     fell, rose = bool(_FELL.search(question)), bool(_ROSE.search(question))
     if fell == rose or not _WHICH.search(question):
         return
-    asked = words_of(question)
+    asked = words_of(question) | (_WHOLE if _OTHER_FIGURE.search(question) else _WHOLE | _SALES)
     longer = bool(_LONGER.search(question))
     found = [
         group
         for number, text in passages.items()
         for group in _groups(number, list(figure_rows(text)), asked, longer=longer)
+        if _is_of_kind(group, question)
     ]
     most = max((group.fit for group in found), default=0)
     told: set[str] = set()
@@ -116,7 +138,7 @@ def _groups(
 ) -> Iterator[_Group]:
     for place, total in enumerate(rows):
         words = words_of(SUM_WORDS.sub(" ", total.label))
-        if not words <= asked | _SALES:
+        if not words or not words <= asked:
             continue
         column = _column(total, longer=longer)
         if column is None:
@@ -124,7 +146,15 @@ def _groups(
         parts = _parts(rows[:place], total, column)
         if len(parts) >= LEAST_ROWS and _are_periods(parts, column):
             held = tuple((part.label, part, column) for part in parts)
-            yield _Group(total.label, number, max(total.heads), len(words & asked), held)
+            yield _Group(total.label, number, max(total.heads), len(words & asked - _SALES), held)
+
+
+def _is_of_kind(group: _Group, question: str) -> bool:
+    """Returns whether a group is of places where places are asked for, and of none where things."""
+    places = sum(bool(_PLACE.search(label)) for label, _, _ in group.rows)
+    if _OF_PLACES.search(question) and not _OF_THINGS.search(question):
+        return places > 0
+    return not _OF_THINGS.search(question) or places * 2 < len(group.rows)
 
 
 def _column(total: FigureRow, *, longer: bool) -> int | None:
