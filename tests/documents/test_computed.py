@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwenbelt.tools.documents.attribution import supporting_passages
-from qwenbelt.tools.documents.computed import computed_lines, contradicts, results_of
+from qwenbelt.tools.documents.computed import computed_lines, contradicted, results_of
 from qwenbelt.tools.documents.grounding import CitedText
 from qwenbelt.tools.documents.table_rows import figure_rows
 
@@ -155,8 +155,8 @@ def test_any_text_has_rows_or_none(text: str) -> None:
 def test_an_answer_against_what_was_computed(answer: str, against: bool) -> None:
     lines = computed_lines("Is the operating margin improving in 2022?", {4: INCOME})
     assert "2022 is lower than 2021" in lines[0]
-    assert contradicts(answer, lines) is against
-    assert not contradicts(answer, ())
+    assert bool(contradicted(answer, lines)) is against
+    assert not contradicted(answer, ())
 
 
 def test_dated_columns_of_a_quarterly_report() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwenbelt.tools.documents.computed import computed_lines, contradicts
+from qwenbelt.tools.documents.computed import computed_lines, contradicted
 
 BALANCE = """Consolidated balance sheets
 December 31 (Millions)  2022  2021
@@ -66,9 +66,9 @@ def test_rows_that_do_not_add_up_are_no_sum() -> None:
     assert lines_of("What was the largest liability in 2022?", text) == ()
 
 
-def test_an_answer_with_another_row_contradicts() -> None:
+def test_an_answer_with_another_row_contradicted() -> None:
     lines = lines_of("What was the largest liability in 2022?", BALANCE, PARENT)
-    assert contradicts("The largest liability was $9,432 million [2].", lines)
-    assert contradicts("The largest liability was long-term debt [1].", lines)
-    assert not contradicts("Accounts payable, $12,133 million [1].", lines)
-    assert not contradicts("The largest liability in 2022 was $12,133 million [1].", lines)
+    assert contradicted("The largest liability was $9,432 million [2].", lines)
+    assert contradicted("The largest liability was long-term debt [1].", lines)
+    assert not contradicted("Accounts payable, $12,133 million [1].", lines)
+    assert not contradicted("The largest liability in 2022 was $12,133 million [1].", lines)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from qwenbelt.tools.documents.answer_checks import CITATION
-from qwenbelt.tools.documents.computed import computed_lines, contradicts
+from qwenbelt.tools.documents.computed import computed_lines, contradicted
 from qwenbelt.tools.documents.grounding import (
     AGAINST,
     BARE,
@@ -82,8 +82,9 @@ def wrong_as_a_whole(answer: str, lines: Sequence[str]) -> list[GroundingCheck]:
         return []
     if is_bare(answer):
         return [GroundingCheck(answer.strip(), None, BARE)]
-    if contradicts(answer, lines):
-        return [GroundingCheck(answer.strip()[:LONGEST_TOLD], None, AGAINST)]
+    against = contradicted(answer, lines)
+    if against:
+        return [GroundingCheck(answer.strip()[:LONGEST_TOLD], None, AGAINST, computed=against)]
     return []
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from qwenbelt.tools.documents.grounding import words_of
-from qwenbelt.tools.documents.group_changes import change_lines, misses_change
+from qwenbelt.tools.documents.group_changes import change_lines, missed_change
 from qwenbelt.tools.documents.ratios import (
     BALANCE,
     CASH,
@@ -26,7 +26,11 @@ from qwenbelt.tools.documents.ratios import (
 )
 from qwenbelt.tools.documents.search.queries import understand
 from qwenbelt.tools.documents.search.statements import asks_for_parts
-from qwenbelt.tools.documents.superlatives import misses_superlative, superlative_lines
+from qwenbelt.tools.documents.superlatives import (
+    missed_superlative,
+    superlative_figure,
+    superlative_lines,
+)
 from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows, years_in
 
 HIGHER, LOWER = "higher", "lower"
@@ -195,14 +199,14 @@ def results_of(lines: Iterable[str]) -> list[str]:
     """Returns what lines computed or looked up, without the figures that it was computed from."""
     found: list[str] = []
     for line in lines:
-        found += _RESULT.findall(line)
+        found += [*_RESULT.findall(line), *superlative_figure(line)]
         if _LOOKED_UP.search(line) and "; change " not in line:
             found += _OF_YEAR.findall(line)
     return found
 
 
-def contradicts(answer: str, lines: Sequence[str]) -> bool:
-    """Returns whether an answer says that a ratio rose where a line says that it fell, or so.
+def contradicted(answer: str, lines: Sequence[str]) -> str:
+    """Returns the line that an answer is against, or "": a ratio rose where the line says it fell.
 
     Or, asked for the largest row of a sum, or the one that changed most, names another one.
     """
@@ -211,8 +215,8 @@ def contradicts(answer: str, lines: Sequence[str]) -> bool:
         if rose != fell:
             against, with_ = (_FELL, _ROSE) if rose else (_ROSE, _FELL)
             if against.search(answer) and not with_.search(answer):
-                return True
-    return misses_superlative(answer, lines) or misses_change(answer, lines)
+                return line
+    return missed_superlative(answer, lines) or missed_change(answer, lines)
 
 
 def _chosen(years: list[int], asked: list[int]) -> list[int]:

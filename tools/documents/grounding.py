@@ -81,12 +81,14 @@ class GroundingCheck:
         page: the page that was looked at, or None.
         status: "ok" or what is wrong.
         figure: the figure that it is about, or "".
+        computed: the line that code computed and the answer is against, or "".
     """
 
     claim: str
     page: int | None
     status: str
     figure: str = ""
+    computed: str = ""
 
     @property
     def ok(self) -> bool:

@@ -15,7 +15,7 @@ from qwenbelt.tools.documents.grounding import words_of
 from qwenbelt.tools.documents.superlatives import SUM_WORDS
 from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows
 
-HIGHEST, LOWEST = "highest change of", "lowest change of"
+GREW, FELL = "grew", "fell"
 LEAST_ROWS, MOST_ROWS = 2, 30
 MOST_GROUPS = 2  # that are told
 ROUNDING = 0.6  # of a last digit, for each row
@@ -69,7 +69,7 @@ _LONGER = re.compile(
     r"\b(?:first|six|nine) (?:half|months)\b|\bH1\b|\byear[- ]to[- ]date\b|\bytd\b|上半年|前三季度",
     re.I,
 )
-_LINE = re.compile(rf"^(?:{HIGHEST}|{LOWEST}) [^\n]*?\]: \d{{4}}: (.+?): \S+ against ")
+_LINE = re.compile(rf"^Of .*? \[\d+\], (?P<row>.+?) (?:{GREW}|{FELL}) (?:most|least) in \d{{4}}: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +122,24 @@ def change_lines(question: str, passages: Mapping[int, str]) -> Iterator[tuple[s
         changes = group.changes()
         if rose:
             changes.reverse()
-        words = ";".join(
-            f"{joint} {label}: {new} against {old} = {change:+.1%}".replace("%", " %")
-            for joint, (change, label, new, old) in zip(("", " then"), changes, strict=False)
-        )
-        name = HIGHEST if rose else LOWEST
-        if len(changes) >= LEAST_ROWS and words not in told:
-            told.add(words)
-            line = f"{name} {group.label} [{group.passage}]: {group.year}:{words}"
-            yield f"{name} {group.label} {group.passage}", line
+        line = _told(group, changes, rose=rose) if len(changes) >= LEAST_ROWS else ""
+        if line and line not in told:
+            told.add(line)
+            yield line, line
+
+
+def _told(group: _Group, changes: Sequence[tuple[float, str, str, str]], *, rose: bool) -> str:
+    """Returns "Of Total revenue [1], Games grew most in 2023: 544 against 508 = +7.1 %; then …"."""
+    best = changes[0][0]
+    verb = GREW if best > 0 or (best == 0 and rose) else FELL
+    most = "most" if (verb == GREW) == rose else "least"
+    words = [
+        f"{new} against {old} = {change:+.1%}".replace("%", " %") for change, _, new, old in changes
+    ]
+    return (
+        f"Of {group.label} [{group.passage}], {changes[0][1]} {verb} {most} in {group.year}: "
+        f"{words[0]}; then {changes[1][1]}: {words[1]}"
+    )
 
 
 def _groups(
@@ -204,8 +213,10 @@ def _parts(before: Sequence[FigureRow], total: FigureRow, column: int) -> tuple[
     return ()
 
 
-def misses_change(answer: str, lines: Sequence[str]) -> bool:
-    """Returns whether an answer names no row of those that lines tell as changed most."""
+def missed_change(answer: str, lines: Sequence[str]) -> str:
+    """Returns the first line on changes by row, where an answer names none of their rows."""
     found = [match for line in lines if (match := _LINE.match(line))]
     said = words_of(answer)
-    return bool(found) and not any(words_of(match[1]) <= said for match in found)
+    if any(words_of(match["row"]) <= said for match in found):
+        return ""
+    return found[0].string if found else ""

@@ -145,10 +145,16 @@ def _step(row: FigureRow) -> float:
     )
 
 
-def misses_superlative(answer: str, lines: Sequence[str]) -> bool:
-    """Returns whether an answer names neither row nor figure of any sum that lines tell of."""
+def superlative_figure(line: str) -> list[str]:
+    """Returns the figure of the row that a line tells as the largest or smallest, if it does."""
+    match = _LINE.match(line)
+    return [match[2]] if match else []
+
+
+def missed_superlative(answer: str, lines: Sequence[str]) -> str:
+    """Returns the first line on a sum, where an answer has neither row nor figure of any."""
     found = [match for line in lines if (match := _LINE.match(line))]
     said = words_of(answer)
-    return bool(found) and not any(
-        words_of(match[1]) <= said or match[2] in answer for match in found
-    )
+    if any(words_of(match[1]) <= said or match[2] in answer for match in found):
+        return ""
+    return found[0].string if found else ""

@@ -101,8 +101,9 @@ _TEXTS = {
         "回答只说“{claim}”，没有可以在页面上核对的内容。",
     ),
     "check_against_computed": (
-        "The answer says otherwise than what was computed from rows of the pages (“{claim}”).",
-        "回答与根据页面数据行算出的结果不符（“{claim}”）。",
+        "The answer (“{claim}”) says otherwise than what was computed from rows of the pages: "
+        "{computed}.",
+        "回答（“{claim}”）与根据页面数据行算出的结果不符：{computed}。",
     ),
     "check_no_year": (
         "The cited pages do not mention {claim}.",
