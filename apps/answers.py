@@ -22,10 +22,13 @@ _TEXTS = {
     ),
     "left_out": ("Not read: {pages}", "未读：{pages}"),
     "differs": ("The documents do not agree: {told}", "文档中的数据不一致：{told}"),
+    "passages": ("Passages read: {pages}", "已读其中段落：{pages}"),
+    "not_whole": ("Not read as a whole: {pages}", "未整页阅读：{pages}"),
     "summary": (
-        "{parts} parts read, about {tokens} tokens.",
+        "Parts read: {parts}; about {tokens} tokens.",
         "已读 {parts} 个部分，约 {tokens} 个 token。",
     ),
+    "cost": ("About {tokens} tokens.", "约 {tokens} 个 token。"),
 }
 _say = Texts(_TEXTS)
 
@@ -64,6 +67,7 @@ def answer_json(answer: LongDocumentAnswer) -> dict[str, Any]:
             for f in answer.findings
         ],
         "parts": answer.parts,
+        "passages": [{"file": file, "page": page} for file, page in answer.passages],
         "tokens": answer.tokens,
         "left_out": [{"file": file, "page": page} for file, page in answer.left_out],
         "problems": list(answer.problems),
@@ -89,10 +93,14 @@ def answer_lines(answer: LongDocumentAnswer, language: Language) -> Iterator[str
         yield f"[{found.file} p.{found.page}] “{found.quote}” ({state})"
     for one in answer.disagreements:
         yield _say("differs", language, told=told_in_words(one, language))
+    if answer.passages:
+        yield _say("passages", language, pages=_places_by_file(answer.passages))
     if answer.left_out:
-        yield _say("left_out", language, pages=_places_by_file(answer.left_out))
+        left = "not_whole" if answer.passages else "left_out"
+        yield _say(left, language, pages=_places_by_file(answer.left_out))
     yield from answer.problems
-    yield _say("summary", language, parts=answer.parts, tokens=answer.tokens)
+    name = "cost" if answer.passages else "summary"
+    yield _say(name, language, parts=answer.parts, tokens=answer.tokens)
 
 
 def _places_by_file(places: Sequence[tuple[str, int]]) -> str:

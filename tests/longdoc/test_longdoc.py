@@ -160,7 +160,7 @@ def test_the_command(
     assert [f["page"] for f in found["findings"] if f["verified"]] == [3, 21, 39]
     shown = run("book.pdf").stdout  # in the index by now
     assert "(is on the page)" in shown
-    assert "1 parts read" in shown
+    assert "Parts read: 1; about" in shown
     refused = run("book.pdf", "--budget", "300")
     assert isinstance(refused.exception, LimitExceeded)
     assert "that takes" in str(refused.exception)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from qwenbelt.apps.answers import answer_lines
 from qwenbelt.core.errors import LimitExceeded
 from qwenbelt.testing import Scenario
 from qwenbelt.testing.server.server import ScriptedServer
@@ -50,6 +51,11 @@ def test_the_question_is_asked_once_with_what_fits_it_best(
     assert answer.text == "The flour mill burned in 1888 [book.pdf p.7]."
     assert (answer.parts, answer.grounded) == (0, True)
     assert len(answer.left_out) == 12  # no page was read whole
+    lines = list(answer_lines(answer, "en"))
+    assert answer.passages
+    assert f"Passages read: {answer.passages[0][0]} p." in "\n".join(lines)
+    assert lines[-2].startswith("Not read as a whole: ")
+    assert lines[-1].startswith("About ")
     assert answer.tokens <= 3500
 
 

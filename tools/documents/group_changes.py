@@ -69,7 +69,11 @@ _LONGER = re.compile(
     r"\b(?:first|six|nine) (?:half|months)\b|\bH1\b|\byear[- ]to[- ]date\b|\bytd\b|上半年|前三季度",
     re.I,
 )
-_LINE = re.compile(rf"^Of .*? \[\d+\], (?P<row>.+?) (?:{GREW}|{FELL}) (?:most|least) in \d{{4}}: ")
+_PERFORMED = re.compile(r"\bperform\w*|表现", re.I)
+_LINE = re.compile(
+    r"^Of .*? \[\d+\], (?P<row>.+?) (?:performed (?:best|worst): it )?"
+    rf"(?:{GREW}|{FELL}) (?:most|least) in \d{{4}}: "
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +126,18 @@ def change_lines(question: str, passages: Mapping[int, str]) -> Iterator[tuple[s
         changes = group.changes()
         if rose:
             changes.reverse()
-        line = _told(group, changes, rose=rose) if len(changes) >= LEAST_ROWS else ""
+        # in the words of the question: small models take a line for an answer when it sounds so
+        verb = "performed " if _PERFORMED.search(question) else ""
+        verb += ("best: it " if rose else "worst: it ") if verb else ""
+        line = _told(group, changes, verb, rose=rose) if len(changes) >= LEAST_ROWS else ""
         if line and line not in told:
             told.add(line)
             yield line, line
 
 
-def _told(group: _Group, changes: Sequence[tuple[float, str, str, str]], *, rose: bool) -> str:
+def _told(
+    group: _Group, changes: Sequence[tuple[float, str, str, str]], said: str, *, rose: bool
+) -> str:
     """Returns "Of Total revenue [1], Games grew most in 2023: 544 against 508 = +7.1 %; then …"."""
     best = changes[0][0]
     verb = GREW if best > 0 or (best == 0 and rose) else FELL
@@ -137,7 +146,7 @@ def _told(group: _Group, changes: Sequence[tuple[float, str, str, str]], *, rose
         f"{new} against {old} = {change:+.1%}".replace("%", " %") for change, _, new, old in changes
     ]
     return (
-        f"Of {group.label} [{group.passage}], {changes[0][1]} {verb} {most} in {group.year}: "
+        f"Of {group.label} [{group.passage}], {changes[0][1]} {said}{verb} {most} in {group.year}: "
         f"{words[0]}; then {changes[1][1]}: {words[1]}"
     )
 

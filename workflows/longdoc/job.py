@@ -71,6 +71,7 @@ class LongDocumentAnswer:
         grounded: whether the answer is supported by the pages that it cites.
         checks: what became of each of its claims.
         disagreements: figures that the documents state differently, of those asked for.
+        passages: file and page of what was read in passages, where no part was read as a whole.
     """
 
     text: str
@@ -82,6 +83,7 @@ class LongDocumentAnswer:
     grounded: bool = True
     checks: tuple[GroundingCheck, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
+    passages: tuple[tuple[str, int], ...] = ()
 
 
 Answer = LongDocumentAnswer  # its name in 0.1
@@ -216,6 +218,7 @@ def _of_passages(
         grounded=is_grounded(told.checks),
         checks=told.checks,
         disagreements=told.disagreements,
+        passages=told.places,
     )
 
 

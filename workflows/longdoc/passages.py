@@ -37,12 +37,14 @@ class PassageAnswer:
         checks: what became of each of its claims.
         disagreements: figures that the documents state differently, of those asked for.
         whole: whether the passages were all that the documents say.
+        places: file and page of each passage.
     """
 
     text: str
     checks: tuple[GroundingCheck, ...]
     disagreements: tuple[Disagreement, ...]
     whole: bool
+    places: tuple[tuple[str, int], ...]
 
 
 def answer_from_passages(
@@ -92,7 +94,9 @@ def answer_from_passages(
         better = sum(not c.ok for c in anew) < sum(not c.ok for c in checks)
         if second and better and not repeats(second, notice):
             text, checks = second, anew
-    return PassageAnswer(_placed(text, pages), tuple(checks), found.disagreements, found.whole)
+    places = tuple((page.file, page.page) for page in found.pages)
+    text = _placed(text, pages)
+    return PassageAnswer(text, tuple(checks), found.disagreements, found.whole, places)
 
 
 def _evidence(
