@@ -188,3 +188,19 @@ def test_growth_of_a_company_is_that_of_its_revenue() -> None:
     (line,) = computed_lines("强生2022年属于高成长公司吗？", {2: text})
     assert "+1.2 %" in line
     assert computed_lines("How do they think of growth?", {2: text}) == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "against"),
+    [
+        ("Total current liabilities were $1,420.5 million [2].", True),  # of another sentence
+        ("Total current liabilities were $3,000 million [4].", False),
+        ("They were 3.0 billion in 2022 and 2,500 million before [4].", False),
+        ("They stand in the balance sheet [4].", False),
+    ],
+)
+def test_an_answer_with_none_of_the_figures_that_were_looked_up(answer: str, against: bool) -> None:
+    text = "December 31 (millions)  2022  2021\nTotal current liabilities  3,000  2,500\n"
+    lines = computed_lines("What were total current liabilities in 2022?", {4: text})
+    assert "Total current liabilities [4]: 2022: 3,000" in lines[0]
+    assert bool(contradicted(answer, lines)) is against

@@ -18,6 +18,7 @@ from qwenbelt.tools.documents.grounding import (
     Claim,
     check_claims,
     claims_of,
+    shares_a_figure,
 )
 
 PAGE = CitedText(
@@ -186,3 +187,27 @@ def test_a_claim_that_has_the_whole_label_of_another_row(text: str, status: str)
     question = "What is the gross margin, from net sales and cost of sales?"
     found = check_claims([Claim(text, (STATEMENT,))], question)
     assert {check.status for check in found} == {status}
+
+
+@pytest.mark.parametrize("figure", ["-31.7%", "−31.7 %", "(-31.7%)", "-31.7 percent", "31.7%"])
+def test_a_figure_with_a_minus_is_looked_up_as_well(figure: str) -> None:
+    assert statuses(f"Sales of the stores fell by {figure} in 2022.") == [NOT_ON_PAGE]
+
+
+@pytest.mark.parametrize("text", ["See form 10-K of 2022.", "It is on pages 12-14.", "Type A-31."])
+def test_a_hyphen_in_a_name_or_a_range_makes_no_figure(text: str) -> None:
+    assert OK in statuses(text) or statuses(text) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "shares"),
+    [
+        ("It was $5,308.1 million.", True),
+        ("About 5.3 billion.", True),
+        ("It was 4,476,600 thousand, or 5,308,100 with the rest.", True),
+        ("It was $1,420.5 million.", False),
+        ("It is not so.", False),
+    ],
+)
+def test_figures_that_a_text_shares_with_others(answer: str, shares: bool) -> None:
+    assert shares_a_figure(answer, ["2022: 5,308,100 (in thousands)"]) is shares

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from qwenbelt.tools.documents.grounding import words_of
-from qwenbelt.tools.documents.group_changes import change_lines, missed_change
+from qwenbelt.tools.documents.grounding import figures_of, shares_a_figure, words_of
+from qwenbelt.tools.documents.group_changes import change_lines, is_change, missed_change
 from qwenbelt.tools.documents.ratios import (
     BALANCE,
     CASH,
@@ -27,6 +27,7 @@ from qwenbelt.tools.documents.ratios import (
 from qwenbelt.tools.documents.search.queries import understand
 from qwenbelt.tools.documents.search.statements import asks_for_parts
 from qwenbelt.tools.documents.superlatives import (
+    is_superlative,
     missed_superlative,
     superlative_figure,
     superlative_lines,
@@ -70,6 +71,7 @@ _ASKED_IN = re.compile(r"\bin (?:US\s?D?\s?|\$\s?|dollars? )?(thousand|million|b
 _RESULT = re.compile(
     r"(?:= |; change (?:from [^:;]+: )?|, (?=[+-][\d,.]+ ?%))([+-]?\d(?:[\d,]*\d)?(?:\.\d+)?)"
 )
+_PASSAGE = re.compile(r"\[\d{1,3}\]")
 _LOOKED_UP = re.compile(r"\[\d+\]: \d{4}: ")
 _OF_YEAR = re.compile(r"\b\d{4}: [($€£¥ ]*(\d(?:[\d,]*\d)?(?:\.\d+)?)")
 _REASON = re.compile(
@@ -208,7 +210,8 @@ def results_of(lines: Iterable[str]) -> list[str]:
 def contradicted(answer: str, lines: Sequence[str]) -> str:
     """Returns the line that an answer is against, or "": a ratio rose where the line says it fell.
 
-    Or, asked for the largest row of a sum, or the one that changed most, names another one.
+    Or, asked for the largest row of a sum, or the one that changed most, names another one; or has
+    figures and none of those that were computed or looked up for the question.
     """
     for line in lines:
         rose, fell = f" is {HIGHER} than " in line, f" is {LOWER} than " in line
@@ -216,7 +219,12 @@ def contradicted(answer: str, lines: Sequence[str]) -> str:
             against, with_ = (_FELL, _ROSE) if rose else (_ROSE, _FELL)
             if against.search(answer) and not with_.search(answer):
                 return line
-    return missed_superlative(answer, lines) or missed_change(answer, lines)
+    missed = missed_superlative(answer, lines) or missed_change(answer, lines)
+    if missed or not any(figures_of(answer)):
+        return missed
+    rows = [line for line in lines if is_superlative(line) or is_change(line)]
+    told = [] if rows else [_PASSAGE.sub(" ", line) for line in lines]
+    return lines[0] if told and not shares_a_figure(answer, told) else ""
 
 
 def _chosen(years: list[int], asked: list[int]) -> list[int]:

@@ -32,7 +32,10 @@ LEAST_OTHER = 1.2  # and how well at least, in words
 LEAST_WORDS = 2  # that a claim must say besides its figure
 LONG_LINE = 30  # words from which a line is prose: its sentence counts as the row
 MOST_VALUES = 16  # figures that a computed one may come from
-NUMBER = re.compile(r"(?<![\w.,/-])(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?![\w/-]|[.,]\d)")
+# a hyphen between words or digits makes no figure (10-K, 2-3), a minus before one does (-74.1 %)
+NUMBER = re.compile(
+    r"(?:(?<![\w.,/-])|(?<=[\s(\[$€£¥:=~]-)|(?<=^-))(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?![\w/-]|[.,]\d)"
+)
 _ANY = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
 SCALES = (1.0, 100.0, 0.01, 1e3, 1e-3, 1e6, 1e-6, 1e4, 1e-4, 1e8, 1e-8)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；])")
@@ -247,6 +250,12 @@ def figures_of(text: str) -> Iterator[re.Match[str]]:
         if before.endswith(("page ", "p. ", "p.", "note ", "item ", "第")):
             continue
         yield match
+
+
+def shares_a_figure(answer: str, told: Iterable[str]) -> bool:
+    """Returns whether a figure of an answer is one of some texts, rounded or in another unit."""
+    known = sorted(_value(match) for text in told for match in figures_of(text))
+    return any(_holds_scaled(known, _value(m), _step(m)) for m in figures_of(answer))
 
 
 def _value(match: re.Match[str]) -> float:

@@ -222,6 +222,11 @@ def _parts(before: Sequence[FigureRow], total: FigureRow, column: int) -> tuple[
     return ()
 
 
+def is_change(line: str) -> bool:
+    """Returns whether a line tells the row of a group that changed most."""
+    return _LINE.match(line) is not None
+
+
 def missed_change(answer: str, lines: Sequence[str]) -> str:
     """Returns the first line on changes by row, where an answer names none of their rows."""
     found = [match for line in lines if (match := _LINE.match(line))]

@@ -145,6 +145,11 @@ def _step(row: FigureRow) -> float:
     )
 
 
+def is_superlative(line: str) -> bool:
+    """Returns whether a line tells the largest or smallest row of a sum."""
+    return _LINE.match(line) is not None
+
+
 def superlative_figure(line: str) -> list[str]:
     """Returns the figure of the row that a line tells as the largest or smallest, if it does."""
     match = _LINE.match(line)
