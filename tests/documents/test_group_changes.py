@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qwenbelt.tools.documents.computed import computed_lines, contradicted, results_of
 
@@ -69,6 +71,34 @@ def test_the_group_that_is_named() -> None:
     assert line.startswith(
         "Of Total International revenue [1], Games performed best: it fell least"
     )
+
+
+THREE_YEARS = """  2023  2022  2021
+Games  150  100  110
+Phones  90  95  50
+Total revenue  240  195  160
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ("2023", "Games grew most in 2023: 150 against 100"),
+        ("FY22", "Phones grew most in 2022: 95 against 50"),
+        ("fiscal 2024", "Games grew most in 2023"),  # may be the name of the year 2023
+        ("2019", ""),
+        ("2021", ""),  # the year before is not there
+    ],
+)
+def test_the_year_that_is_asked_for(when: str, told: str) -> None:
+    lines = lines_of(f"Which product line had the highest growth in {when}?", THREE_YEARS)
+    assert told in lines[0] if told else not [one for one in lines if one.startswith("Of ")]
+
+
+@given(st.text(alphabet="0123456789,.()$%— x年\n", max_size=200))
+def test_any_text_has_groups_or_none(text: str) -> None:
+    for total in ("Revenues", "Total revenue  3  2", "Sales  5  4  (20)"):
+        lines_of("Which region grew most in 2023?", f"2023  2022\nEurope {text}\n{total}")
 
 
 def test_in_chinese() -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from qwenbelt.tools.documents.grounding import words_of
 from qwenbelt.tools.documents.superlatives import SUM_WORDS
-from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows
+from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows, years_in
 
 GREW, FELL = "grew", "fell"
 LEAST_ROWS, MOST_ROWS = 2, 30
@@ -81,8 +82,10 @@ class _Group:
     """Rows that add up to a total, with their figures of two periods.
 
     Attributes:
+        label: of the total.
+        year: of the period.
         fit: how many words of the question the total has.
-        rows: label, this period's figure, the one before.
+        rows: label, row, and the column of the period; the one before stands to its right.
     """
 
     label: str
@@ -113,11 +116,11 @@ def change_lines(question: str, passages: Mapping[int, str]) -> Iterator[tuple[s
     if fell == rose or not _WHICH.search(question):
         return
     asked = words_of(question) | (_WHOLE if _OTHER_FIGURE.search(question) else _WHOLE | _SALES)
-    longer = bool(_LONGER.search(question))
+    years, longer = years_in(question), bool(_LONGER.search(question))
     found = [
         group
         for number, text in passages.items()
-        for group in _groups(number, list(figure_rows(text)), asked, longer=longer)
+        for group in _groups(number, list(figure_rows(text)), asked, years, longer=longer)
         if _is_of_kind(group, question)
     ]
     most = max((group.fit for group in found), default=0)
@@ -152,19 +155,26 @@ def _told(
 
 
 def _groups(
-    number: int, rows: Sequence[FigureRow], asked: frozenset[str], *, longer: bool
+    number: int,
+    rows: Sequence[FigureRow],
+    asked: frozenset[str],
+    years: Sequence[int],
+    *,
+    longer: bool,
 ) -> Iterator[_Group]:
     for place, total in enumerate(rows):
         words = words_of(SUM_WORDS.sub(" ", total.label))
         if not words or not words <= asked:
             continue
-        column = _column(total, longer=longer)
+        column = _column(total, years, longer=longer)
         if column is None:
             continue
         parts = _parts(rows[:place], total, column)
         if len(parts) >= LEAST_ROWS and _are_periods(parts, column):
             held = tuple((part.label, part, column) for part in parts)
-            yield _Group(total.label, number, max(total.heads), len(words & asked - _SALES), held)
+            once = len(set(total.heads)) == len(total.heads)
+            year = total.heads[column if once else 0]
+            yield _Group(total.label, number, year, len(words & asked - _SALES), held)
 
 
 def _is_of_kind(group: _Group, question: str) -> bool:
@@ -175,14 +185,20 @@ def _is_of_kind(group: _Group, question: str) -> bool:
     return not _OF_THINGS.search(question) or places * 2 < len(group.rows)
 
 
-def _column(total: FigureRow, *, longer: bool) -> int | None:
+def _column(total: FigureRow, years: Sequence[int], *, longer: bool) -> int | None:
     """Returns the column of the period that is meant, with the one before beside it."""
     heads = total.heads
-    if len(heads) < 2 or heads[0] != heads[1] + 1:
+    if len(total.values) < len(heads):
         return None
-    twice = len(heads) >= 4 and heads[2:4] == heads[:2]  # three months, then six or nine
-    if not longer or not twice:
-        return 0 if len(total.values) >= len(heads) else None
+    pairs = [n for n, (new, old) in enumerate(pairwise(heads)) if new == old + 1]
+    if len(set(heads)) == len(heads) == len(total.values):
+        named = [n for n in pairs if heads[n] in years]
+        if named:
+            return named[0]
+    if not pairs or pairs[0] or (years and max(years) - heads[0] not in (0, 1)):
+        return None  # a fiscal year may be named after the next one
+    if not longer or heads[2:4] != heads[:2]:  # three months, then six or nine
+        return 0
     return len(total.values) // 2 if len(total.values) % 2 == 0 else None
 
 
