@@ -113,6 +113,7 @@ class Api:
             Route("/qb/ratings.jsonl", self._guarded(self._ratings)),
             Route("/qb/versions/{session}/{turn}", self._guarded(self._versions)),
             Route("/qb/manifest.json", self._manifest),
+            Route("/manifest.json", self._manifest),  # Gradio's page asks for it as well
             Route("/qb/icon.svg", self._icon),
             *(
                 Route(route.path, self._guarded(route.endpoint), methods=list(route.methods or ()))

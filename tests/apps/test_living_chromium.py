@@ -190,5 +190,9 @@ def test_the_title_says_when_a_person_is_waited_for(screen: Any) -> None:
     expect(screen.page).to_have_title("Send it", timeout=PATIENCE)
     manifest = screen.page.evaluate("fetch('/qb/manifest.json').then((reply) => reply.json())")
     assert manifest["display"] == "standalone"
+    asked = "Array.from(document.querySelectorAll('link[rel=manifest]'), (link) => link.href)"
+    for address in screen.page.evaluate(asked):
+        status = screen.page.evaluate("(url) => fetch(url).then((reply) => reply.status)", address)
+        assert status == 200, address
     kind = "fetch('/qb/icon.svg').then((reply) => reply.headers.get('content-type'))"
     assert screen.page.evaluate(kind) == "image/svg+xml"
