@@ -58,6 +58,17 @@ def test_percentage_points_that_are_the_level_of_a_page() -> None:
 
     assert statuses("Core EPS growth was raised by 7 percentage points [1].") == ["wrong_unit"]
     assert statuses("Core EPS growth was raised by 1 percentage point [1].") == ["ok"]
+    page += " Foreign exchange takes 2 percent."  # 9 and 2 differ by seven
+    assert statuses("Core EPS growth was raised by 7 percentage points [1].") == ["wrong_unit"]
+    other = page.replace("$7.27, a 7 percent increase", "$6.12")
+    found = check_answer(
+        "It was raised by 7 percentage points [1].", question, numbered={1: CitedText(1, other)}
+    )
+    assert [check.status for check in found] == ["not_on_page"]
+    page += "\n7 markets took part."
+    assert statuses("Core EPS growth was raised by 7 percentage points [1].") == ["wrong_unit"]
+    page += "\n  2023  Change (points)\nCore EPS growth  9  7"
+    assert statuses("Core EPS growth was raised by 7 percentage points [1].") == ["ok"]
     from_to = "Core EPS growth was raised by 1 percentage point, from 8 percent to 9 percent [1]."
     assert set(statuses(from_to)) == {"ok"}
 

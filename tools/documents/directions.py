@@ -1,4 +1,4 @@
-"""Sentences that contradict themselves: "increased from 931 to 930".
+"""Changes that texts tell, and sentences that contradict themselves: "increased from 931 to 930".
 
 A real 1.5B model says that of two figures which both stand on the page, so that nothing else about
 the sentence is wrong.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
+
+from qwenbelt.tools.documents.table_rows import figure_rows
 
 _UP = r"(?:increas\w*|rose|risen|rises?|rising|grew|grown|grows?|climb\w*|jump\w*)"
 _DOWN = r"(?:decreas\w*|declin\w*|fell|fallen|falls?|dropp?\w*|shr[aiu]nk\w*|reduc\w*)"
@@ -24,6 +27,8 @@ _FORMS = (
     re.compile(rf"{_WAY}\bto {_B}{_BETWEEN}\bfrom {_A}", re.I),
     re.compile(rf"[从由]{_A}[^。；\d]{{0,8}}?{_WAY_ZH}[至到为]{_B}"),
 )
+BESIDE = 60  # characters between two per cent of a sentence that belong together
+_PERCENT = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d+)?)[ -]?(?:%|％|per\s?cent\b)", re.I)
 _BY_ITSELF = re.compile(
     rf"{_WAY}\bby {_A}{_BETWEEN}\b(?:compared (?:to|with)|from|versus|vs\.?) {_B}", re.I
 )
@@ -45,6 +50,22 @@ def contradictions_in(sentence: str) -> Iterator[str]:
     for found in _BY_ITSELF.finditer(sentence):
         if (found["a"], found["a_unit"]) == (found["b"], found["b_unit"]):
             yield found["a"]
+
+
+def point_changes(text: str) -> Iterator[float]:
+    """Yields by how many percentage points figures differ that a text sets against each other.
+
+    Two per cent side by side in a sentence, "9 percent (previously 8 percent)", or in a row.
+    """
+    flat = " ".join(text.split())
+    for one, two in pairwise(_PERCENT.finditer(flat)):
+        between = flat[one.end() : two.start()]
+        if len(between) <= BESIDE and ". " not in between:
+            yield abs(_value(one[1]) - _value(two[1]))
+    for row in figure_rows(text):
+        for new, old in pairwise(row.values):
+            if new is not None and old is not None:
+                yield abs(new - old)
 
 
 def _value(text: str) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
 
-from qwenbelt.tools.documents.directions import contradictions_in
+from qwenbelt.tools.documents.directions import contradictions_in, point_changes
 from qwenbelt.tools.documents.ratios import FORMULAS
 from qwenbelt.tools.documents.search.queries import understand
 from qwenbelt.tools.documents.search.stems import shared_stemmer
@@ -31,6 +31,7 @@ CLEARLY = 1.6  # how much better another row must fit before the figure's own is
 LEAST_OTHER = 1.2  # and how well at least, in words
 LEAST_WORDS = 2  # that a claim must say besides its figure
 LONG_LINE = 30  # words from which a line is prose: its sentence counts as the row
+SMALL = 10  # points, below which some two figures of a page always differ by as much
 MOST_VALUES = 16  # figures that a computed one may come from
 # a hyphen between words or digits makes no figure (10-K, 2-3), a minus before one does (-74.1 %)
 NUMBER = re.compile(
@@ -49,6 +50,7 @@ _OF_BEFORE = re.compile(
 _WINTER = re.compile(r"\b(?:Jan|Feb)(?:uary|ruary)?\.? \d{1,2},? (?:19|20)\d\d", re.I)
 _IN_UNITS = re.compile(r"\bin (thousand|million|billion)s\b", re.I)
 _UNIT_AFTER = re.compile(r"^\s*(?:US\s*)?(?:\$\s*)?(thousand|million|billion)s?\b", re.I)
+_POINTS = re.compile(r"\b(?:points?|pts|pp|bps)\b|百分点", re.I)
 _POINTS_AFTER = re.compile(r"^\s*(?:percentage[- ]points?|pp\b|个百分点)", re.I)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _ABSTAINS = re.compile(
@@ -189,7 +191,7 @@ class _Checker:
             worst = ""
         if worst:
             return GroundingCheck(claim.text, pages[0].page, worst, text)
-        if self._is_computed(value, step, claim, pages):
+        if self._is_computed(match, claim, pages):
             return GroundingCheck(claim.text, pages[0].page, OK, text)
         return GroundingCheck(claim.text, pages[0].page, NOT_ON_PAGE, text)
 
@@ -206,16 +208,21 @@ class _Checker:
         others = [_value(m) for m in NUMBER.finditer(claim.text) if m.start() != match.start()]
         made = sorted({abs(one - two) for one, two in permutations(others, 2)})
         known = _holds(made, value, step) or _holds(sorted(self._computed), value, step)
-        return bool(printed) and all(percent) and not known
+        # a bare figure may be one of a column of points, if the page speaks of points at all
+        levels = all(percent) or not _POINTS.search(page)
+        return any(percent) and levels and not known
 
-    def _is_computed(
-        self, value: float, step: float, claim: Claim, pages: Sequence[CitedText]
-    ) -> bool:
+    def _is_computed(self, match: re.Match[str], claim: Claim, pages: Sequence[CitedText]) -> bool:
+        value, step = _value(match), _step(match)
         if _holds_scaled(sorted(self._computed), value, step):
             return True
         if _needs_more(claim.text, self._question):
             return False
         given = [_value(m) for m in figures_of(claim.text)]
+        if value < SMALL and _POINTS_AFTER.match(claim.text[match.end() :]):
+            changes = {abs(one - two) for one, two in permutations(given, 2)}
+            changes.update(change for page in pages for change in point_changes(page.text))
+            return _holds(sorted(changes), value, step)
         near = [v for page in pages for v in _best_values(page, claim.text, self._question)]
         known = list(dict.fromkeys([*self._standing, *given, *near]))
         known = [v for v in known if v != value][:MOST_VALUES]
