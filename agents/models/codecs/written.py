@@ -18,6 +18,7 @@ _ARGUMENTS = re.compile(r'"(?:arguments|parameters)"\s*:\s*')
 _BETWEEN = re.compile(r"(?:\s|,|;|```[a-zA-Z_]*|</tool_call>)*")
 _FOREIGN = re.compile(r'[^"]{1,64}"\s*,\s*"(?:arguments|parameters)"')
 _HEAD = 400  # characters in which the first key and name of a call must be
+_CLOSER = re.compile(r"\n[ \t]*\}[ \t]*(?=\n|$)")  # a brace with a line of its own
 _LANGUAGES = ("json", "tool_call", "tool_calls", "tool", "tool_code", "function", "python", "xml")
 _NAMES = ("name", "tool_name", "function", "tool")
 _GIVEN = ("arguments", "parameters", "args", "params", "input")
@@ -197,13 +198,46 @@ def _placed_values(text: str) -> Iterator[tuple[Any, int]]:
         seal = JsonSeal()
         seal.feed(text[position:])
         if text[position] not in "{[" or seal.end is None:
-            # braces written twice and closed once never come to an end
-            value = loads_lenient(text[position:].rstrip("`\n ")) if text[position] == "{" else None
-            yield value, len(text)
+            yield _unended(text[position:].rstrip("`\n ")), len(text)
             return
         piece = text[position : position + seal.end]
         position += seal.end
         yield loads_lenient(piece) or repaired_json(piece), position
+
+
+def _unended(text: str) -> Any:
+    """Returns the value of text that never comes to an end: a brace or a quote is missing.
+
+    Braces written twice and closed once; or a last string that is not closed before the braces
+    below it, as Qwen2.5-Coder 1.5B leaves one line of code of ten.
+    """
+    if not text.startswith("{"):
+        return None
+    value = loads_lenient(text)
+    depth = _depth_of_open_string(text) if value is None else 0
+    closers = list(_CLOSER.finditer(text))[-depth:] if depth else []
+    if (
+        len(closers) < depth
+        or not closers
+        or "".join(text[closers[0].start() :].split()).strip("}")
+    ):
+        return value
+    place = closers[0].start()
+    return loads_lenient(f'{text[:place]}"{text[place:]}')
+
+
+def _depth_of_open_string(text: str) -> int:
+    """Returns in how many braces and brackets a string stands that text ends in; 0 for none."""
+    depth, inside, escaped = 0, False, False
+    for sign in text:
+        if inside:
+            inside = escaped or sign != '"'
+            escaped = sign == "\\" and not escaped
+        elif sign == '"':
+            inside = True
+        else:
+            depth += (sign in "{[") - (sign in "}]")
+    return depth if inside else 0
 
 
 def _real_calls(value: Any, schemas: Schemas) -> list[Written]:
