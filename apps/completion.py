@@ -75,7 +75,7 @@ def _kind_of_parameter(parameter: click.Parameter, shown: str) -> str:
 def _safe(offer: Offer) -> list[str]:
     try:
         return list(offer())
-    except Exception:  # noqa: BLE001: settings that cannot be read must not break the prompt
+    except Exception:  # settings that cannot be read must not break the prompt
         return []
 
 
