@@ -75,7 +75,7 @@ def _kind_of_parameter(parameter: click.Parameter, shown: str) -> str:
 def _safe(offer: Offer) -> list[str]:
     try:
         return list(offer())
-    except Exception:  # settings that cannot be read must not break the prompt
+    except Exception:  # all: a traceback inside a line that is being typed helps nobody
         return []
 
 

@@ -44,6 +44,11 @@ class JsonSeal:
         self._seen += len(piece)
         return self.end is not None
 
+    @property
+    def unclosed(self) -> int:
+        """In how many braces and brackets the string stands that is still open; 0 for none."""
+        return self._depth if self._in_string else 0
+
     def _step(self, character: str, offset: int) -> None:
         if character == "\\":
             self._escaped = True

@@ -7,7 +7,7 @@ gives a figure for a table of which it saw the first row.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model
@@ -21,11 +21,9 @@ from qwenbelt.agents.prompts import (
 from qwenbelt.agents.runtime.history import History
 from qwenbelt.agents.runtime.kept_views import ASKED, LINES, SHOWN, UNKNOWN
 from qwenbelt.core.language import Language
-from qwenbelt.tools.documents.answer_checks import check_answer
-from qwenbelt.tools.documents.attribution import supporting_passages, wrong_as_a_whole
-from qwenbelt.tools.documents.computed import computed_lines, results_of
-from qwenbelt.tools.documents.directions import contradictions_in
-from qwenbelt.tools.documents.grounding import CitedText
+
+if TYPE_CHECKING:
+    from qwenbelt.tools.documents.grounding import CitedText
 
 _LONGEST_QUESTION = 2000  # characters, of its end
 
@@ -67,14 +65,17 @@ class Lead:
         asked = self._asked(history)
         if not asked or any(message["role"] == "function" for message in history.added()):
             return ""
-        shown = {
-            number: CitedText(page, text)
+        passages = [
+            passage
             for message in history.messages
-            for number, _, page, text in (message.get("extra") or {}).get(SHOWN) or ()
-        }
+            for passage in (message.get("extra") or {}).get(SHOWN) or ()
+        ]
         answer = history.messages[-1]
-        if not shown or answer["role"] != "assistant":
+        if not passages or answer["role"] != "assistant":
             return ""
+        from qwenbelt.tools.documents.grounding import CitedText
+
+        shown = {number: CitedText(page, text) for number, _, page, text in passages}
         return _checked(
             text_of(answer["content"]),
             _question(asked),
@@ -102,6 +103,12 @@ def _checked(
     unknown: Sequence[str],
     language: Language,
 ) -> str:
+    # these read tables and stem words, which most runs never do
+    from qwenbelt.tools.documents.answer_checks import check_answer
+    from qwenbelt.tools.documents.attribution import supporting_passages, wrong_as_a_whole
+    from qwenbelt.tools.documents.computed import computed_lines, results_of
+    from qwenbelt.tools.documents.directions import contradictions_in
+
     computed = computed_lines(question, {number: page.text for number, page in shown.items()})
     if not unknown and wrong_as_a_whole(answer, computed):
         return UNVERIFIED[language]

@@ -311,11 +311,10 @@ class _Packer:
         text = self._text(passage)
         if before and _begins_with_figures(text) and _is_head(self._text(before)):
             return [before, passage]
-        if after and _is_head(text) and _begins_with_figures(self._text(after)):
-            return [passage, after]
-        if after and _announces(text) and _is_announced(self._text(after)):
-            return [passage, after]
-        return [passage]
+        below = self._text(after) if after else ""
+        headed = _is_head(text) and _begins_with_figures(below)
+        announced = _announces(text) and _is_announced(below)
+        return [passage, after] if after and (headed or announced) else [passage]
 
     def _over_the_page(self, passage: Passage) -> list[Passage]:
         """Returns the table at the top of the next page, where a page ends with a passage."""

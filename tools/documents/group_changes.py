@@ -10,16 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 from qwenbelt.tools.documents.grounding import words_of
-from qwenbelt.tools.documents.superlatives import SUM_WORDS
+from qwenbelt.tools.documents.superlatives import SUM_WORDS, parts_of_sum
 from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows, years_in
 
 GREW, FELL = "grew", "fell"
-LEAST_ROWS, MOST_ROWS = 2, 30
+LEAST_ROWS = 2
 MOST_GROUPS = 2  # that are told
-ROUNDING = 0.6  # of a last digit, for each row
 NEAR = 1.01  # percentage points that a printed change may differ from the computed one
 _KINDS = (
     r"(?:segments?|regions?|geograph\w+|areas?|markets?|countr(?:y|ies)|categor(?:y|ies)|products?|"
@@ -55,11 +55,6 @@ _ROSE = re.compile(
     r"(?:增长|增幅|增速|涨幅|增加).{0,4}最|表现最好",
     re.I,
 )
-_WHOLE = words_of("net worldwide consolidated company global group")
-# a total of sales needs no word of the question: nothing else is meant by "grew" alone
-_SALES = words_of("revenue revenues sales").union(
-    *map(words_of, ("营业收入", "主营业务收入", "销售收入", "销售额"))
-)
 _OTHER_FIGURE = re.compile(
     r"\b(?:incomes?|profits?|profitab\w+|earnings|margins?|costs?|expens\w+|loss(?:es)?|cash|assets?|"
     r"liabilit\w+|ebitda?|backlog|orders|employees|headcount|stores|volumes?)\b|"
@@ -85,24 +80,39 @@ class _Group:
         label: of the total.
         year: of the period.
         fit: how many words of the question the total has.
-        rows: label, row, and the column of the period; the one before stands to its right.
+        column: of the period; the one before stands to its right.
     """
 
     label: str
     passage: int
     year: int
     fit: int
-    rows: tuple[tuple[str, FigureRow, int], ...]
+    rows: tuple[FigureRow, ...]
+    column: int
 
     def changes(self) -> list[tuple[float, str, str, str]]:
         """Returns change, label and the two printed figures of each row, lowest first."""
         found = []
-        for label, row, column in self.rows:
-            new, old = row.values[column] or 0.0, row.values[column + 1]
+        places = self.column, self.column + 1
+        for row in self.rows:
+            new, old = (row.values[place] or 0.0 for place in places)
             if old:
-                new_one, old_one = (row.printed[n].strip("$€£¥ ") for n in (column, column + 1))
-                found.append(((new - old) / abs(old), label, new_one, old_one))
+                new_one, old_one = (row.printed[place].strip("$€£¥ ") for place in places)
+                found.append(((new - old) / abs(old), row.label, new_one, old_one))
         return sorted(found)
+
+
+@cache
+def _whole_words() -> frozenset[str]:
+    """Returns words that a total may have besides those of the question."""
+    return words_of("net worldwide consolidated company global group")
+
+
+@cache
+def _sales_words() -> frozenset[str]:
+    """Returns the words of a total of sales: nothing else is meant by "grew" alone."""
+    names = ("revenue revenues sales", "营业收入", "主营业务收入", "销售收入", "销售额")
+    return frozenset().union(*map(words_of, names))
 
 
 def change_lines(question: str, passages: Mapping[int, str]) -> Iterator[tuple[str, str]]:
@@ -115,7 +125,9 @@ def change_lines(question: str, passages: Mapping[int, str]) -> Iterator[tuple[s
     fell, rose = bool(_FELL.search(question)), bool(_ROSE.search(question))
     if fell == rose or not _WHICH.search(question):
         return
-    asked = words_of(question) | (_WHOLE if _OTHER_FIGURE.search(question) else _WHOLE | _SALES)
+    asked = words_of(question) | _whole_words()
+    if not _OTHER_FIGURE.search(question):
+        asked |= _sales_words()
     years, longer = years_in(question), bool(_LONGER.search(question))
     found = [
         group
@@ -169,17 +181,17 @@ def _groups(
         column = _column(total, years, longer=longer)
         if column is None:
             continue
-        parts = _parts(rows[:place], total, column)
+        parts = parts_of_sum(rows[:place], total, [column, column + 1])
         if len(parts) >= LEAST_ROWS and _are_periods(parts, column):
-            held = tuple((part.label, part, column) for part in parts)
             once = len(set(total.heads)) == len(total.heads)
             year = total.heads[column if once else 0]
-            yield _Group(total.label, number, year, len(words & asked - _SALES), held)
+            fit = len(words & (asked - _sales_words()))
+            yield _Group(total.label, number, year, fit, parts, column)
 
 
 def _is_of_kind(group: _Group, question: str) -> bool:
     """Returns whether a group is of places where places are asked for, and of none where things."""
-    places = sum(bool(_PLACE.search(label)) for label, _, _ in group.rows)
+    places = sum(bool(_PLACE.search(row.label)) for row in group.rows)
     if _OF_PLACES.search(question) and not _OF_THINGS.search(question):
         return places > 0
     return not _OF_THINGS.search(question) or places * 2 < len(group.rows)
@@ -217,25 +229,6 @@ def _are_periods(parts: Sequence[FigureRow], column: int) -> bool:
         if abs((new - old) / abs(old) * 100 - printed) > NEAR:
             return False
     return True
-
-
-def _parts(before: Sequence[FigureRow], total: FigureRow, column: int) -> tuple[FigureRow, ...]:
-    """Returns the rows right above a total that add up to it in both columns, or none."""
-    left, right = total.values[column], total.values[column + 1]
-    if left is None or right is None:
-        return ()
-    parts: list[FigureRow] = []
-    step = 10.0 ** -max(len(p.rstrip("%) ").partition(".")[2]) for p in total.printed)
-    for row in reversed(before[-MOST_ROWS:]):
-        if len(row.values) != len(total.values) or row.heads != total.heads:
-            return ()
-        parts.append(row)
-        left -= row.values[column] or 0.0
-        right -= row.values[column + 1] or 0.0
-        room = step * ROUNDING * len(parts)
-        if abs(left) <= room and abs(right) <= room and len(parts) > 1:
-            return tuple(reversed(parts))
-    return ()
 
 
 def is_change(line: str) -> bool:

@@ -109,30 +109,36 @@ def _sums(
             continue
         told = [year for year in row.years if year in years] or sorted(row.years)[-1:]
         for year in told[:1]:
-            parts = _parts(rows[:place], row, year)
+            column = row.years.index(year)
+            parts = parts_of_sum(rows[:place], row, [column])
             if len(parts) >= LEAST_ROWS:
-                yield _Sum(row.label, number, year, row.value(year) or 0.0, parts)
+                labelled = tuple((part.label, part.values[column] or 0.0) for part in parts)
+                yield _Sum(row.label, number, year, row.value(year) or 0.0, labelled)
 
 
-def _parts(
-    before: Sequence[FigureRow], total: FigureRow, year: int
-) -> tuple[tuple[str, float], ...]:
-    """Returns the rows right above a total that add up to it, or none; other totals left out."""
-    whole = total.value(year)
-    if whole is None:
-        return ()
+def parts_of_sum(
+    before: Sequence[FigureRow], total: FigureRow, columns: Sequence[int]
+) -> tuple[FigureRow, ...]:
+    """Returns the rows right above a total that add up to it, or none; other totals left out.
+
+    Args:
+        before: the rows of the table above the total.
+        total: the row that they may add up to.
+        columns: the places of the figures that have to add up, each of them.
+    """
+    left = [total.values[column] for column in columns]
     step = _step(total)
-    parts: list[tuple[str, float]] = []
-    left = whole
+    parts: list[FigureRow] = []
     for row in reversed(before[-MOST_ROWS:]):
-        value = row.value(year)
-        if row.years != total.years:
+        if row.heads != total.heads or len(row.values) != len(total.values) or None in left:
             return ()
-        if value is None or _TOTAL.search(row.label.strip()):
+        values = [row.values[column] for column in columns]
+        if values.count(None) == len(values) or _TOTAL.search(row.label.strip()):
             continue
-        parts.append((row.label, value))
-        left -= value
-        if abs(left) <= step * ROUNDING * len(parts):
+        parts.append(row)
+        left = [(rest or 0.0) - (value or 0.0) for rest, value in zip(left, values, strict=True)]
+        room = step * ROUNDING * len(parts)
+        if all(abs(rest or 0.0) <= room for rest in left):
             return tuple(reversed(parts))
     return ()
 

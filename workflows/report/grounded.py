@@ -59,8 +59,7 @@ def problems(checks: Sequence[GroundingCheck], language: Language) -> list[str]:
     for check in checks:
         if not check.ok:
             words = {"figure": check.figure, "claim": check.claim, "page": check.page or "?"}
-            words["computed"] = check.computed
-            lines.append(say(f"check_{check.status}", language, **words))
+            lines.append(say(f"check_{check.status}", language, computed=check.computed, **words))
     return list(dict.fromkeys(lines))[:MOST_TOLD]
 
 

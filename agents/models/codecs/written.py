@@ -198,46 +198,33 @@ def _placed_values(text: str) -> Iterator[tuple[Any, int]]:
         seal = JsonSeal()
         seal.feed(text[position:])
         if text[position] not in "{[" or seal.end is None:
-            yield _unended(text[position:].rstrip("`\n ")), len(text)
+            yield _unended(text[position:].rstrip("`\n "), seal.unclosed), len(text)
             return
         piece = text[position : position + seal.end]
         position += seal.end
         yield loads_lenient(piece) or repaired_json(piece), position
 
 
-def _unended(text: str) -> Any:
+def _unended(text: str, unclosed: int) -> Any:
     """Returns the value of text that never comes to an end: a brace or a quote is missing.
 
     Braces written twice and closed once; or a last string that is not closed before the braces
     below it, as Qwen2.5-Coder 1.5B leaves one line of code of ten.
+
+    Args:
+        text: of the value, and nothing after it.
+        unclosed: in how many braces and brackets a string stands that is open, or 0.
     """
     if not text.startswith("{"):
         return None
     value = loads_lenient(text)
-    depth = _depth_of_open_string(text) if value is None else 0
-    closers = list(_CLOSER.finditer(text))[-depth:] if depth else []
-    if (
-        len(closers) < depth
-        or not closers
-        or "".join(text[closers[0].start() :].split()).strip("}")
-    ):
+    closers = list(_CLOSER.finditer(text))
+    if value is not None or not unclosed or len(closers) < unclosed:
         return value
-    place = closers[0].start()
+    place = closers[-unclosed].start()
+    if "".join(text[place:].split()).strip("}"):
+        return None  # it goes on below them
     return loads_lenient(f'{text[:place]}"{text[place:]}')
-
-
-def _depth_of_open_string(text: str) -> int:
-    """Returns in how many braces and brackets a string stands that text ends in; 0 for none."""
-    depth, inside, escaped = 0, False, False
-    for sign in text:
-        if inside:
-            inside = escaped or sign != '"'
-            escaped = sign == "\\" and not escaped
-        elif sign == '"':
-            inside = True
-        else:
-            depth += (sign in "{[") - (sign in "}]")
-    return depth if inside else 0
 
 
 def _real_calls(value: Any, schemas: Schemas) -> list[Written]:
