@@ -10,6 +10,7 @@ them; everything else may change without notice. Names are imported when they ar
 
 from __future__ import annotations
 
+from qwenbelt.core.late_imports import put_off
 from qwenbelt.core.lazy import lazy
 
 TYPE_CHECKING = False  # typing's own costs milliseconds to import
@@ -99,6 +100,7 @@ __all__ = [
     "verify_citation",
 ]
 
+put_off()
 _lazy, __dir__ = lazy(
     __name__,
     {

@@ -14,6 +14,11 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 LASTING = {"chat_gui", "serve_agent"}
 SCRIPTED = {path.stem for path in (EXAMPLES / "scripted").glob("*.yaml")}
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+SAID = {
+    "skills_in_a_folder": "Lines counted by the skill: 3",
+    "research_on_files": "2 of 2 citations stand on their pages",
+    "durable_question": "Noted.\nNoted.\nlines noted: 1",
+}
 
 
 def test_every_script_is_of_an_example() -> None:
@@ -47,23 +52,4 @@ def test_an_example_runs_with_nothing_configured(name: str, tmp_path: Path) -> N
     elif name in SCRIPTED:
         assert "replies that were written in advance" in done.stderr
         assert done.stdout.strip()
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("skills_in_a_folder", "Lines counted by the skill: 3"),
-        ("research_on_files", "2 of 2 citations stand on their pages"),
-        ("durable_question", "Noted.\nNoted.\nlines noted: 1"),
-    ],
-)
-def test_what_an_example_prints(name: str, said: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / f"{name}.py")],
-        capture_output=True,
-        encoding="utf-8",
-        cwd=tmp_path,
-        env={**os.environ, "QWENBELT_LANG": "en", "QWENBELT_ENDPOINT": "", "HOME": str(tmp_path)},
-        timeout=300,
-    )
-    assert said in done.stdout, done.stderr
+    assert SAID.get(name, "") in done.stdout, done.stderr
