@@ -8,9 +8,10 @@ which figures and passages it comes; what lacks a row is left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from qwenbelt.tools.documents.definitions import Measure, measures_of
 from qwenbelt.tools.documents.grounding import figures_of, shares_a_figure, words_of
 from qwenbelt.tools.documents.group_changes import change_lines, is_change, missed_change
 from qwenbelt.tools.documents.ratios import (
@@ -37,12 +38,14 @@ from qwenbelt.tools.documents.table_rows import FigureRow, figure_rows, years_in
 HIGHER, LOWER = "higher", "lower"
 MOST_LINES = 4
 MOST_YEARS = 3  # of a line, the latest first
+MOST_MEANS = 10  # years that a mean may be of
+PERCENT_BELOW = 2.0  # a ratio below is told in per cent too
 LARGER = 1.5  # times a figure: the other one is of the whole group
 SECOND = 0.8  # how well a second row must fit, against the best
 LEAST_FIT = 0.5  # of a row's words that a question about its growth must have
 _GROWTH = re.compile(
     r"高成长|成长型|\b(?:grow\w*|grew|growth|chang\w+|increas\w+|decreas\w+|declin\w+|drop\w*|fell|rose|"
-    r"ris(?:e|en|ing)|improv\w+|year[- ]over[- ]year|yoy|compared (?:to|with))\b|"
+    r"ris(?:e|en|ing)|improv\w+|year[- ]over[- ]year|yoy|cagr|compared (?:to|with))\b|"
     r"增长|同比|变化|变动|上升|下降|增加|减少|提高|降低",
     re.I,
 )
@@ -52,8 +55,21 @@ _OF_THE_WHOLE = re.compile(
     r"\b(?:is|are|was|were) (?:the )?\S+ growing\b|高成长|高增长|成长型",
     re.I,
 )
+_MEAN_OF_YEARS = re.compile(
+    r"\b(?:\d+|two|three|four|five)[- ]years? (?:\w+ )?(?:averages?|mean)\b|"
+    r"\b(?:average|mean)\b.{0,80}\b(?:from|between|over|across) (?:the )?(?:years )?"
+    r"(?:FY ?)?(?:19|20)?\d\d|"
+    r"[两二三四五]年(?:的)?平均|年均值",
+    re.I,
+)
+_PER_YEAR = re.compile(r"\bcagr\b|compound(?:ed)? annual growth|复合(?:年)?增长率|年复合增长", re.I)
 _AMOUNT = re.compile(
     r"\b(?:what(?:'s| is| was| were| are)|how (?:much|many|high|large)|amount)\b|多少|是多少|几",
+    re.I,
+)
+# the word before a row's name which makes it another row, as in "subscription revenue"
+_WORD_BEFORE = re.compile(
+    r"\b(?!total|net|years?|annual|fiscal|consolidated|reported|unadjusted)[A-Za-z][\w&-]+ (?=$)",
     re.I,
 )
 _ROSE = re.compile(
@@ -108,23 +124,29 @@ def computed_lines(question: str, passages: Mapping[int, str]) -> tuple[str, ...
     """
     if _REASON.search(question):
         return ()  # of words, not of figures
-    asked = [formula for formula in FORMULAS if formula.asked.search(question)]
-    plain = not asked and not asks_for_parts(question)
+    measures = measures_of(question)
+    asked = [f for f in FORMULAS if f.asked.search(question) and not _is_defined(f, measures)]
+    plain = not asked and not measures and not asks_for_parts(question)
     grows = plain and _GROWTH.search(question)
     looks_up = plain and not grows and _AMOUNT.search(question)
-    changed = dict(change_lines(question, passages)) if not asked else {}
+    other = bool(asked or measures)
+    changed = dict(change_lines(question, passages)) if not other else {}
     lines = dict(changed)
-    if not asked and not changed:
+    if not other and not changed:
         lines.update(superlative_lines(question, passages))
-    if not asked and not grows and not looks_up:
+    if not other and not grows and not looks_up:
         return tuple(lines.values())
     rows = [(number, row) for number, text in passages.items() for row in figure_rows(text)]
+    for measure in measures:
+        line = _measure(measure, rows, question)
+        if line:
+            lines[measure.name] = line
     for formula in asked:
-        line = lines.get(formula.name) or _ratio(formula, rows, years_in(question))
+        line = lines.get(formula.name) or _ratio(formula, rows, question)
         if line:
             lines[formula.name] = line
     if grows and not changed:
-        lines.update(_growth(question, rows, years_in(question)))
+        lines.update(_yearly_growth(question, rows) or _growth(question, rows, years_in(question)))
     if looks_up:
         lines.update(_stated(question, rows, passages))
     return tuple(lines.values())[:MOST_LINES]
@@ -135,8 +157,8 @@ def _stated(
 ) -> Iterator[tuple[str, str]]:
     """Yields the rows of statements that a question names, with the years that it asks for."""
     asked = years_in(question)
-    for name, words in NAMES.items():
-        item = _item(name, rows) if words.search(question) else {}
+    for name in _named(question, rows):
+        item = _item(name, rows)
         years = [year for year in sorted(item, reverse=True) if year in asked]
         if years:
             one = item[years[0]]
@@ -147,6 +169,24 @@ def _stated(
             )
             unit = f" (in {printed}s)" if printed else ""
             yield name, f"{name}: {one.label} [{one.passage}]: {told}{unit}"
+
+
+def _named(question: str, rows: list[tuple[int, FigureRow]]) -> Iterator[str]:
+    """Yields the items that a question names, without those of which it names a part.
+
+    "Subscription revenue" is not revenue, where a row has both words.
+    """
+    labels = [words_of(row.label) for _, row in rows]
+    matches = {name: found for name, one in NAMES.items() if (found := one.search(question))}
+    for name, found in matches.items():
+        wider = (
+            o for o in matches.values() if o.start() < found.start() and o.end() == found.end()
+        )
+        before = _WORD_BEFORE.search(question[: found.start()])
+        kind = words_of(before[0]) if before else set()
+        part = any(kind & label and words_of(found[0]) & label for label in labels)
+        if not part and not any(wider):  # as revenue is of "cost of revenue"
+            yield name
 
 
 def _unit(text: str) -> str:
@@ -164,20 +204,77 @@ def _in_unit(value: float, printed: str, question: str) -> str:
     return f" = {value * _UNITS[printed] / _UNITS[unit]:,.3f} {unit}"
 
 
-def _ratio(formula: Formula, rows: list[tuple[int, FigureRow]], asked: list[int]) -> str:
-    """Returns the line of a formula, or "" where a row lacks."""
-    names = [name for _, name in (*formula.over, *formula.under)]
+def _is_defined(formula: Formula, measures: Iterable[Measure]) -> bool:
+    """Returns whether the question defines the ratio itself, or in other words the same."""
+    return any(formula.asked.search(m.name) or formula.name == m.name for m in measures)
+
+
+def _items(names: Collection[str], rows: list[tuple[int, FigureRow]]) -> dict[str, _Years]:
+    """Returns items by year, those of a statement from one passage; none where one lacks."""
     items: dict[str, _Years] = {}
     for statement in (frozenset(INCOME), frozenset(BALANCE), frozenset(CASH)):
         items.update(_of_one_passage([name for name in names if name in statement], rows))
-    if not all(items.get(name) for name in names):
+    return items if all(items.get(name) for name in names) else {}
+
+
+def _measure(measure: Measure, rows: list[tuple[int, FigureRow]], question: str) -> str:
+    """Returns the line of a measure that the question defines, or "" where a figure lacks."""
+    items, asked = _items(measure.rows, rows), years_in(question)
+    if not items:
+        return ""
+
+    def figure(row: str, year: int) -> tuple[float, str] | None:
+        amount = items[row].get(year)
+        return (amount.value, f"{amount.printed} [{amount.passage}]") if amount else None
+
+    known = sorted(set().union(*items.values()), reverse=True)
+    whole = bool(_MEAN_OF_YEARS.search(question))
+    chosen = asked[-1:] if measure.dated else _chosen(known, asked, whole=whole)
+    if asked and not set(chosen) & set(asked):
+        return ""  # of years that are not asked for
+    found = {year: one for year in chosen if (one := measure.value(year, figure)) is not None}
+    parts = []
+    for year, (value, made) in found.items():
+        told = _short(value, whole=not measure.is_ratio)
+        if measure.percent:
+            told = f"{100 * value:,.1f} %"
+        elif measure.is_ratio and abs(value) < PERCENT_BELOW:
+            told = f"{told} = {100 * value:,.1f} %"
+        parts.append(f"{year}: {made} = {told}")
+    if not parts:
+        return ""
+    scale = 100 if measure.percent else 1
+    values = {year: scale * value for year, (value, _) in found.items()}
+    mean = _mean_of_years(values, asked, question, percent=measure.percent)
+    return f"{measure.name}: {'; '.join(parts)}{mean or _direction(values)}"
+
+
+def _mean_of_years(
+    values: Mapping[int, float], asked: list[int], question: str, *, percent: bool
+) -> str:
+    """Returns the mean over the years that a question asks for, or "" where it asks for none."""
+    if not _MEAN_OF_YEARS.search(question) or len(asked) < 2:
+        return ""
+    years = range(asked[0], asked[-1] + 1)
+    if not all(year in values for year in years):
+        return ""
+    mean = sum(values[year] for year in years) / len(years)
+    told = f"{mean:,.1f} %" if percent else f"{mean:,.2f}"
+    return f"; mean of {asked[0]} to {asked[-1]} = {told}"
+
+
+def _ratio(formula: Formula, rows: list[tuple[int, FigureRow]], question: str) -> str:
+    """Returns the line of a formula, or "" where a row lacks."""
+    asked = years_in(question)
+    items = _items([name for _, name in (*formula.over, *formula.under)], rows)
+    if not items:
         return ""
     if formula.mean:
         items[formula.mean] = _means(items[formula.mean])
     years = sorted(set.intersection(*(set(found) for found in items.values())), reverse=True)
     parts: list[str] = []
     values: dict[int, float] = {}
-    for year in _chosen(years, asked):
+    for year in _chosen(years, asked, whole=bool(_MEAN_OF_YEARS.search(question))):
         over, made = _sum(formula.over, items, year)
         under, by = _sum(formula.under, items, year) if formula.under else (1.0, "")
         if under == 0:
@@ -185,7 +282,8 @@ def _ratio(formula: Formula, rows: list[tuple[int, FigureRow]], asked: list[int]
         values[year] = value = over / under * (100 if formula.percent else 1)
         told = f"{value:,.1f} %" if formula.percent else _short(value, whole=not formula.under)
         parts.append(f"{year}: {made}{f' / {by}' if by else ''} = {told}")
-    return f"{formula.name}: {'; '.join(parts)}{_direction(values)}" if parts else ""
+    mean = _mean_of_years(values, asked, question, percent=formula.percent)
+    return f"{formula.name}: {'; '.join(parts)}{mean or _direction(values)}" if parts else ""
 
 
 def _direction(values: Mapping[int, float]) -> str:
@@ -227,10 +325,15 @@ def contradicted(answer: str, lines: Sequence[str]) -> str:
     return lines[0] if told and not shares_a_figure(answer, told) else ""
 
 
-def _chosen(years: list[int], asked: list[int]) -> list[int]:
-    """Returns which of descending years are told: those asked for and the one before."""
+def _chosen(years: list[int], asked: list[int], *, whole: bool = False) -> list[int]:
+    """Returns which of descending years are told: those asked for and the one before.
+
+    Or, where a mean of years is asked for, all from the first to the last.
+    """
     if not asked:
         return years[:MOST_YEARS]
+    if whole and len(asked) > 1:
+        return [year for year in years if asked[0] <= year <= asked[-1]][:MOST_MEANS]
     wanted = {*asked, min(asked) - 1} if len(asked) == 1 else set(asked)
     return [year for year in years if year in wanted][:MOST_YEARS] or years[:MOST_YEARS]
 
@@ -253,6 +356,8 @@ def _of_one_passage(names: list[str], rows: list[tuple[int, FigureRow]]) -> dict
     best: dict[str, _Years] = {}
     for number in dict.fromkeys(number for number, _ in rows):
         own = [entry for entry in rows if entry[0] == number]
+        if names and names[0] in BALANCE and _item("operating cash flow", own):
+            continue  # it has the changes of these rows
         found = {name: _item(name, own) for name in names}
         if all(found.values()) and _size(found) > _size(best):
             best = found
@@ -343,15 +448,56 @@ def _means(years: _Years) -> _Years:
     return out
 
 
+def _yearly_growth(question: str, rows: list[tuple[int, FigureRow]]) -> dict[str, str]:
+    """Returns the changes of the rows of statements that the question names, by label."""
+    asked = years_in(question)
+    found: dict[str, str] = {}
+    for name in _named(question, rows):
+        item = _of_one_passage([name], rows).get(name, {})
+        years = [year for year in sorted(item, reverse=True) if not asked or year <= asked[-1]]
+        chosen = [year for year in years if year in asked] if len(asked) > 1 else years[:2]
+        if len(chosen) < 2 or (asked and chosen[0] != asked[-1]):
+            continue
+        new, old = item[chosen[0]], item[chosen[-1]]
+        if _PER_YEAR.search(question):
+            found[name] = _per_year(name, chosen[0], new, chosen[-1], old)
+        if name not in found and old.value:
+            printed = (chosen[-1], old.value, chosen[0], new.value)
+            found[name] = _changed(new.label, new.passage, *printed, "")
+    return {name: line for name, line in found.items() if line}
+
+
+def _per_year(name: str, last: int, new: _Amount, first: int, old: _Amount) -> str:
+    """Returns the compound annual growth rate of an item, or "" where there is none."""
+    if new.value <= 0 or old.value <= 0:
+        return ""
+    rate = 100 * ((new.value / old.value) ** (1 / (last - first)) - 1)
+    made = f"({new.printed} [{new.passage}] / {old.printed} [{old.passage}])"
+    return f"{name} CAGR: {first} to {last}: {made}^(1/{last - first}) - 1 = {rate:,.1f} %"
+
+
+def _changed(
+    label: str, number: int, first: int, old: float, last: int, new: float, by: str
+) -> str:
+    """Returns the line of a row's change between two years, in per cent or as told."""
+    told = f"{label} [{number}]: {first}: {_short(old)}, {last}: {_short(new)}"
+    by = by or f"{(new - old) / abs(old) * 100:+,.1f} %"
+    return f"{told}; change {_short(new - old)}, {by}"
+
+
 def _growth(
     question: str, rows: list[tuple[int, FigureRow]], asked: list[int]
 ) -> Iterator[tuple[str, str]]:
     """Yields the change of the rows that the question is about, by label."""
     query = understand(question)
     own, others = words_of(" ".join(query.terms)), words_of(" ".join(query.others))
+    found = [words.search(question) for words in NAMES.values()]
+    named = [one[0].lower().replace("&", "and") for one in found if one and " " in one[0]]
     scored = []
     for place, (number, row) in enumerate(rows):
         words = words_of(row.label)
+        if named and not any(name in row.label.lower() for name in named):
+            continue  # of another row than the one that is named
         fit = len(words & own) + 0.6 * len((words & others) - own)
         columns = max(len(set(row.years)), len(row.dates))
         if columns >= 2 and words and fit / len(words) >= LEAST_FIT:
@@ -378,11 +524,11 @@ def _growth(
         new, old = row.value(chosen[0]), row.value(chosen[1])
         if new is None or old is None or old == 0:
             continue
-        told = f"{row.label} [{number}]: {chosen[1]}: {_short(old)}, {chosen[0]}: {_short(new)}"
-        by = f"{(new - old) / abs(old) * 100:+,.1f} %"
-        if all("%" in printed for printed in row.printed):
-            by = "percentage points"
-        yield row.label.lower(), f"{told}; change {_short(new - old)}, {by}"
+        by = "percentage points" if all("%" in printed for printed in row.printed) else ""
+        yield (
+            row.label.lower(),
+            _changed(row.label, number, chosen[1], old, chosen[0], new, by),
+        )
 
 
 def _dated_growth(number: int, row: FigureRow) -> Iterator[tuple[str, str]]:

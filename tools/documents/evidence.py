@@ -25,7 +25,7 @@ from qwenbelt.tools.documents.store import Passage
 from qwenbelt.tools.documents.table_rows import figure_rows
 
 BUDGET = 9000  # characters: about 3000 tokens of text full of numbers
-STATEMENTS = 0.6  # of the budget that statements may take
+STATEMENTS = 0.7  # of the budget that statements may take
 LEAST_IMPLIED = 0.3  # how much a statement must be asked for to be shown whole
 AGAIN = 0.93  # what a passage counts for each passage of its page that is shown already
 AGAIN_UNTIL = 10  # passages; with more room, pages are filled up
@@ -252,8 +252,9 @@ class _Packer:
         least = self._left - STATEMENTS * self._budget
         for held in self._held.values():
             for kind in kinds(k for k, weight in wanted.items() if weight >= LEAST_IMPLIED):
-                number = held.statement_page(kind)
-                self._take([p for p in held.passages if p.page == number], least)
+                for number in held.statement_places(kind):
+                    if not self._take([p for p in held.passages if p.page == number], least):
+                        break  # its rest alone says little
 
     def take_opening(self, question: str) -> None:
         """Takes the first passages, where a question is about the document as a whole."""

@@ -21,10 +21,12 @@ ITEMS: dict[str, tuple[str, ...]] = {
         r"income \(?loss\)? from operations|income from operations|营业利润.{0,20}",
     ),
     "net income": (
-        r"net (?:income|earnings)(?: \(loss\))? attributable to (?!non)(?!.*share\b).{3,60}",
+        r"net (?:income|earnings)(?: \(loss\))? attributable to (?!non)(?!.*(?:\bshare\b|basic|"
+        r"diluted)).{2,60}",
         r"(?:consolidated )?net (?:income|earnings)(?: \(loss\))?|净利润.{0,20}",
+        r"net (?:income|earnings)(?: \(loss\))? including (?:non-?controlling|redeemable).{0,40}",
     ),
-    "depreciation and amortization": (r"depreciation.{0,12}amorti[sz]ation.{0,60}|折旧.{0,20}",),
+    "depreciation and amortization": (r"depreciation.{0,12}amorti[sz]ation.{0,140}|折旧.{0,20}",),
     "operating cash flow": (
         r"net cash (?:flows? )?(?:\(used in\)|provided|from|generated|\(?used).{0,40}"
         r"operati(?:ng activities|ons)|经营活动产生的现金流量净额",
@@ -40,11 +42,14 @@ ITEMS: dict[str, tuple[str, ...]] = {
     "total liabilities": (r"total liabilities|负债合计",),
     "equity": (
         r"total (?:\S+ )?(?:share|stock)holders['’]? (?:equity|investment)|"
-        r"total (?:\S+ ){0,4}equity|(?:所有者权益|股东权益).{0,12}[合总]计",
+        r"total (?!liabilities)(?:\S+ ){0,4}equity|(?:所有者权益|股东权益).{0,12}[合总]计",
     ),
-    "fixed assets": (r"property.{0,40}net.{0,40}|固定资产(?:净额)?",),
-    "receivables": (r"(?:accounts|trade|net)? ?receivables?.{0,60}|应收账款",),
-    "payables": (r"(?:accounts|trade) payables?.{0,30}|应付账款",),
+    "fixed assets": (
+        r"property.{0,40}net.{0,40}|固定资产(?:净额)?",
+        r"property,? plant,? (?:and|&) equipment(?: \(.{0,30}\))?",
+    ),
+    "receivables": (r"(?:(?:net|trade|accounts|customer) ){0,2}receivables?.{0,110}|应收账款",),
+    "payables": (r"(?:trade )?(?:accounts|trade) payables?.{0,30}|应付账款",),
     "income tax": (
         r"(?:provision for|benefit from|\(?benefit\)? from).{0,20}income tax.{0,20}|"
         r"income tax (?:expense|provision|\(benefit\)).{0,30}|所得税费用",
@@ -52,7 +57,17 @@ ITEMS: dict[str, tuple[str, ...]] = {
     "income before tax": (
         r"(?:income|earnings|profit)\b.{0,40}\bbefore\b.{0,30}\btax.{0,60}|利润总额.{0,20}",
     ),
-    "dividends": (r"(?:cash )?dividends paid.{0,40}|payments? of dividends.{0,30}",),
+    "dividends": (
+        r"(?:cash |common (?:stock |share )?)?dividends? paid(?!.*\bper\b).{0,40}|"
+        r"payments? (?:of|for) (?:cash |common )?dividends(?!.*\bper\b).{0,40}|"
+        r"(?:cash )?dividends to (?:share|stock)holders",
+    ),
+    "selling, general and administrative": (
+        r"selling,? (?:general,? and administrative|marketing and administrative|informational and "
+        r"administrative).{0,40}|(?:sg&a|selling and administrative) expenses?",
+    ),
+    "research and development": (r"research(?:,)? (?:and )?development(?: and related)?.{0,30}",),
+    "cash": (r"cash and (?:cash )?equivalents.{0,20}|货币资金",),
     "interest expense": (r"interest expense.{0,20}|利息费用",),
 }
 ROWS = {
@@ -82,8 +97,11 @@ NAMES = {
         "gross profit": r"gross profit\b|毛利润|毛利(?!率)",
         "operating income": r"operating (?:income|profit)\b(?! margin)|营业利润(?!率)",
         "net income": r"net (?:income|earnings|profit)\b(?! margin)|净利润(?!率)",
-        "depreciation and amortization": r"d&a\b|depreciation\b",
-        "operating cash flow": r"operating cash ?flows?|cash ?flows? from operati\w+|经营\w*现金流",
+        "depreciation and amortization": r"d&a\b|depreciation(?: (?:and|&|\+) amorti[sz]ation)?\b|"
+        r"折旧(?:[和与及]摊销)?",
+        "operating cash flow": r"operating cash ?flows?(?! ratio)|"
+        r"(?:net )?cash (?:flows? )?(?:provided by|generated (?:by|from)|from) operat(?:ing "
+        r"activities|ions)|cash ?flows? from operati\w+|经营\w*现金流(?:量净额)?",
         "capital expenditures": r"cap(?:ital )?ex(?:penditures?|penses?)?\b|capital spending|"
         r"资本(?:性)?支出",
         "current assets": r"total current assets|流动资产",
@@ -91,13 +109,22 @@ NAMES = {
         "inventories": r"inventor(?:y|ies)\b(?! turnover)|存货(?!周转)",
         "total assets": r"total assets|总资产(?!收益|周转)|资产总[计额]",
         "total liabilities": r"total liabilities|负债合计|总负债",
-        "equity": r"total (?:\S+ )?equity|(?:share|stock)holders['’]? equity|净资产(?!收益)",
-        "fixed assets": r"pp&?n?e\b|property,? plant|net fixed assets|固定资产(?!周转)",
-        "receivables": r"accounts receivables?|应收账款",
-        "payables": r"accounts payables?|应付账款",
+        "equity": r"(?:total )?(?:share|stock)holders['’]? equity|total (?:\S+ )?equity|"
+        r"净资产(?!收益)",
+        "fixed assets": r"(?:net )?pp&?n?e\b|property,? plant,?(?: (?:and|&) equipment)?|"
+        r"(?:net )?fixed assets(?! turnover)|固定资产(?!周转)",
+        "receivables": r"(?:accounts|trade) receivables?|应收账款(?!周转)",
+        "payables": r"(?:accounts|trade) payables?|应付账款(?!周转)",
         "income before tax": r"(?:income|profit|earnings) before (?:income )?tax\w*|"
         r"pre-?tax income|利润总额",
-        "dividends": r"dividends paid|cash dividends",
+        "dividends": r"(?:cash )?dividends paid|cash dividends|dividend payments",
+        "income tax": r"(?:income )?tax (?:expense|provision)|provision for (?:income )?taxes|"
+        r"income taxes|所得税(?!率)",
+        "selling, general and administrative": r"sg&?a\b(?: (?:expenses?|costs?))?|"
+        r"selling,? general,? and administrative(?: expenses?)?",
+        "research and development": r"r&d\b(?: (?:expenses?|costs?|spend\w*))?|"
+        r"research and development(?: (?:expenses?|costs?))?",
+        "cash": r"(?:total )?cash (?:and|&) (?:cash )?equivalents|货币资金",
         "interest expense": r"interest expense|利息费用",
     }.items()
 }
@@ -105,11 +132,15 @@ NAMES = {
 INCOME = (
     *("revenue", "cost of sales", "gross profit", "operating income", "net income"),
     *("income tax", "income before tax", "interest expense"),
+    *("selling, general and administrative", "research and development"),
 )
 CASH = ("depreciation and amortization", "operating cash flow", "capital expenditures", "dividends")
 # what statements print as negative or not, as they like: only its size counts
 COSTS = frozenset(
-    ("cost of sales", "capital expenditures", "dividends", "income tax", "interest expense")
+    (
+        *("cost of sales", "capital expenditures", "dividends", "income tax", "interest expense"),
+        *("selling, general and administrative", "research and development"),
+    )
 )
 BALANCE = tuple(name for name in ITEMS if name not in (*INCOME, *CASH))
 

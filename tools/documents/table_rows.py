@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 LONGEST_ROW = 300  # characters
+SHORTEST_BEGUN = 20  # characters of a label that goes on in the next line
 LONGEST_HEADER = 14  # words beside the years
 _CELLS = re.compile(r"\s{2,}|\s*\|\s*|\t")
 _FIGURE = re.compile(r"[-–(]?\s*[$€£¥]?\s*(\(?)(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?\s*\)?\s*%?\)?")
@@ -64,7 +65,9 @@ def figure_rows(text: str) -> Iterator[FigureRow]:
     """Yields the rows of the tables of a text, top to bottom."""
     header: tuple[int, ...] = ()
     days: tuple[str, ...] = ()
+    above = ""
     for line in text.split("\n"):
+        begun, above = above, line.strip()
         cells = [cell for cell in _CELLS.split(line.strip(" |")) if cell]
         years = _header(line, cells)
         if years:
@@ -73,10 +76,23 @@ def figure_rows(text: str) -> Iterator[FigureRow]:
         row = _row(line, cells)
         if row is not None:
             label, values, printed = row
+            if label[:1].islower() and _is_begun(begun):
+                label = f"{begun} {label}"
             fits = len(header) == len(values) and len(set(header)) == len(header)
             dated = len(days) == len(values) and len(set(days)) == len(days)
             told, dates = header if fits else (), days if dated else ()
             yield FigureRow(label, values, told, printed, dates, header)
+
+
+def _is_begun(line: str) -> bool:
+    """Returns whether a line is the first part of a label that goes on in the next one."""
+    return (
+        len(line) >= SHORTEST_BEGUN
+        and line[:1].isupper()
+        and not line.endswith((".", ":"))
+        and len(_CELLS.split(line)) == 1
+        and not _FIGURE.fullmatch(line.rpartition(" ")[2])
+    )
 
 
 def _header(line: str, cells: list[str]) -> tuple[int, ...]:

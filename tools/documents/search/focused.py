@@ -26,6 +26,7 @@ from qwenbelt.tools.documents.disagreement import (
 from qwenbelt.tools.documents.model import Page
 from qwenbelt.tools.documents.search.queries import Query, understand
 from qwenbelt.tools.documents.search.statements import (
+    goes_on,
     kinds,
     statement_score,
     wanted_statements,
@@ -128,6 +129,14 @@ class DocumentWords:
         """Returns the page that is most a statement; the first of equals."""
         pages = self.statement_pages(kind)
         return min(pages, key=lambda n: (-pages[n], n)) if pages else None
+
+    def statement_places(self, kind: str) -> list[int]:
+        """Returns the page that is most a statement, then those beside it that are its rest."""
+        number = self.statement_page(kind)
+        if number is None:
+            return []
+        beside = (page for page in (number + 1, number - 1) if page in self.pages)
+        return [number, *(page for page in beside if goes_on(kind, self.pages[page].text))]
 
 
 class FocusedSearch:

@@ -33,7 +33,10 @@ _IMPLIED: dict[str, str] = {
     r"商誉|所有者权益|净资产|货币资金",
     INCOME: r"capital[- ]intensi\w+|"
     r"(?:gross|operating|profit|net|ebitda?|pre[- ]?tax)(?: \w+)? margins?|"
-    r"gross profits?|operating (?:income|profits?)|(?:total |net )?(?:revenues?|sales)\b|"
+    r"gross profits?|operating (?:income|profits?|expenses?|costs?)|pre-?tax (?:income|profits?)|"
+    r"(?:income|earnings|profits?|loss) before\b|sg&?a\b|selling,? general|r&d (?:expenses?|costs?|"
+    r"spend\w*)|research (?:and|&) development (?:expenses?|costs?|spend\w*)|"
+    r"(?:total |net )?(?:revenues?|sales)\b|"
     r"net (?:income|earnings|loss|profits?)|earnings per share|\beps\b|ebitda?|cogs|"
     r"cost of (?:goods|sales|revenues?|products)|(?:effective )?tax rates?|income tax\w*|"
     r"interest (?:expense|coverage)|turnover|ro[ae]\b|roic|return on (?:total |average )?"
@@ -46,8 +49,12 @@ _IMPLIED: dict[str, str] = {
     r"capital expenditures?|capital spending|"
     r"free cash ?flows?|\bfcf\b|cash ?flow conversion|cash conversion(?! cycle)|"
     r"(?:operating|investing|financing) (?:cash ?flows?|activities)|cash ?flows?|"
-    r"cash (?:from|used|provided|generated)|dividends paid|depreciation|amorti[sz]ation|\bd&a\b|"
-    r"ebitda|现金流|资本(?:性)?(?:支出|开支)|折旧|摊销",
+    r"cash (?:from|used|provided|generated|spent|paid|outlays?)|depreciation|amorti[sz]ation|"
+    r"dividends? (?:paid|payments?)|payout|retention ratio|"
+    r"(?:pays?|paid|payments?)\b.{0,20} dividends?|"
+    r"(?:re)?purchas\w+ of (?:(?:its|common|treasury|own|company|the) )*(?:stock|shares?)|"
+    r"(?:stock|share) (?:repurchases?|buy-?backs?)|(?:stock|share)[- ]based compensation|"
+    r"\bd&a\b|ebitda|现金流|资本(?:性)?(?:支出|开支)|折旧|摊销|回购|股份支付|支付.{0,6}股利",
 }
 
 # lines that a statement has, at the beginning of a line of its page
@@ -94,7 +101,8 @@ _TITLES: dict[str, str] = {
     BALANCE: r"balance sheets?|statements? of financial (?:position|condition)|资产负债表",
     INCOME: r"statements? of (?:consolidated )?(?:comprehensive )?(?:income|operations|earnings)|"
     r"income statements?|利润表",
-    CASH: r"statements? of (?:consolidated )?cash flows?|cash flow statements?|现金流量表",
+    CASH: r"statements? of (?:consolidated )?cash flows?|cash flow statements?|现金流量表|"
+    r"^reconciliation of net (?:income|earnings) to (?:net )?cash",
 }
 _ASKED = {kind: re.compile(words, re.I) for kind, words in _NAMED.items()}
 _MEANT = {kind: re.compile(rf"(?<![\w&])(?:{w})", re.I) for kind, w in _IMPLIED.items()}
@@ -104,6 +112,9 @@ _ROWS = {
 }
 _TITLE = {kind: re.compile(words, re.I) for kind, words in _TITLES.items()}
 _NUMBER = re.compile(r"\(?[$€£¥]?\s?\d[\d,]*(?:\.\d+)?\)?|—|–")
+_CELLS = re.compile(rf"(?<=\s\s)(?:{_NUMBER.pattern})(?=\s\s|$)")
+# what stands beside a statement under nearly its title: other income, the shares behind a line
+_ASIDE = re.compile(r"parenthetical|(?:of|and) (?:other )?comprehensive|综合收益", re.I)
 _REASON = re.compile(
     r"\b(?:(?<!explain )why|drove|drivers?|driven|reasons?|caused?)\b|为什么|为何|原因", re.I
 )
@@ -116,7 +127,7 @@ _ELSEWHERE = re.compile(
 )
 _TOP_LINES, _TITLE_LENGTH = 10, 90
 LONGEST_LINE = 160  # characters in which a row of a table shows its label
-_LEAST_LINES = 4
+_LEAST_LINES, _LEAST_CELLS = 4, 2
 IMPLIED = 0.6  # of a statement that is not named, against 1
 ASIDE = 0.4  # of that, where reasons or parts of the business are asked for
 TITLE = 3.0  # what a title at the top of the page counts, in lines
@@ -128,7 +139,7 @@ def wanted_statements(question: str) -> dict[str, float]:
     implied_weight = IMPLIED * (ASIDE if aside else 1.0)
     named = {kind: 1.0 for kind, words in _ASKED.items() if words.search(question)}
     implied = {kind: implied_weight for kind, words in _MEANT.items() if words.search(question)}
-    return {**implied, **named} if not named else named
+    return {**implied, **named}
 
 
 def asks_for_parts(question: str) -> bool:
@@ -152,6 +163,18 @@ def statement_score(kind: str, text: str) -> float:
     title = _TITLE[kind]
     top = [line for line in lines[:_TOP_LINES] if len(line) < _TITLE_LENGTH]
     return len(seen) + TITLE * any(title.search(line) for line in top)
+
+
+def goes_on(kind: str, text: str) -> bool:
+    """Returns whether a page beside a statement's is the rest of it: its title, then figures.
+
+    Assets and liabilities on two pages, or the reconciliation below cash flows.
+    """
+    lines = [line for line in text.split("\n") if line.strip()]
+    titles = [line for line in lines[:_TOP_LINES] if len(line) < _TITLE_LENGTH]
+    titled = [line for line in titles if _TITLE[kind].search(line) and not _ASIDE.search(line)]
+    rows = [line for line in lines if len(_CELLS.findall(line[:LONGEST_LINE])) >= _LEAST_CELLS]
+    return bool(titled) and len(rows) >= _LEAST_LINES
 
 
 def kinds(found: Iterable[str]) -> list[str]:
