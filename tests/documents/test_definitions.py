@@ -161,6 +161,15 @@ def test_growth_of_a_named_row_is_that_of_no_other() -> None:
     assert line == "Operating income [1]: 2021: 60, 2022: 90; change 30, +50.0 %"
 
 
+def test_a_group_that_issues_bonds_is_a_part_although_its_income_is_larger() -> None:
+    """As Amcor's Obligor Group: the others' income is in its income, their sales are not."""
+    bonds = "(Millions)  2022  2021\nNet sales  90  80\nNet income  300  200"
+    (line,) = computed_lines("What is the net profit margin of 2022?", {4: INCOME, 8: bonds})
+    assert line.startswith("net margin: 2022: 40 [4] / 1,200 [4] = 3.3 %")
+    whole = "(Millions)  2022  2021\nNet income  300  200"
+    assert computed_lines("Net profit margin of 2022?", {4: INCOME, 8: whole}) == ()
+
+
 @given(
     st.text(alphabet="0123456789+-*/() []DIOSPFYX.,?:年", max_size=60),
     st.sampled_from(["X is defined as: ", "Define X as ", "X的定义为：", ""]),

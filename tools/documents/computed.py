@@ -361,20 +361,26 @@ def _of_one_passage(names: list[str], rows: list[tuple[int, FigureRow]]) -> dict
         found = {name: _item(name, own) for name in names}
         if all(found.values()) and _size(found) > _size(best):
             best = found
-    if len(names) > 1 and any(_has_larger(name, best, rows) for name in best):
+    if len(names) > 1 and best and _is_part(best, rows):
         return {}  # the one that has them all is a part of the business
     return best
 
 
-def _has_larger(name: str, found: Mapping[str, _Years], rows: list[tuple[int, FigureRow]]) -> bool:
-    """Returns whether a row elsewhere has clearly more for a year of an item."""
-    patterns = ROWS[name]
-    return any(
-        year in found[name] and abs(value or 0.0) > LARGER * abs(found[name][year].value)
-        for _, row in rows
-        if row.years and any(pattern.fullmatch(_label(row)) for pattern in patterns)
-        for year, value in zip(row.years, row.values, strict=True)
-    )
+def _is_part(found: Mapping[str, _Years], rows: list[tuple[int, FigureRow]]) -> bool:
+    """Returns whether a passage has clearly more of an item, and clearly less of none.
+
+    One that has less of another is a part itself: a group that issues bonds has income of others.
+    """
+    more: dict[int, set[bool]] = {}
+    for number, row in rows:
+        names = [n for n in found if any(p.fullmatch(_label(row)) for p in ROWS[n])]
+        for year, value in zip(row.years, row.values, strict=False):
+            for own in (found[name][year].value for name in names if year in found[name]):
+                if value and abs(value) > LARGER * abs(own):
+                    more.setdefault(number, set()).add(True)
+                elif value and LARGER * abs(value) < abs(own):
+                    more.setdefault(number, set()).add(False)
+    return any(signs == {True} for signs in more.values())
 
 
 def _size(found: Mapping[str, _Years]) -> tuple[float, float]:
