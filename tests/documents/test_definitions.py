@@ -75,6 +75,10 @@ CYCLE = (
             "What is FY2022 unadjusted operating income + depreciation and amortization?",
             ["operating income + depreciation and amortization: 2022: 100 [4] + 70 [6] = 170"],
         ),
+        (
+            "X is defined as: revenue / (COGS / average inventory). What is X in 2022?",
+            ["X: 2022: 1,200 [4] / (900 [4] / (mean of 300 [5] and 100 [5])) = 266.67"],
+        ),
         ("What is FY2022 EBITDA less capex?", ["2022: (100 [4] + 70 [6]) - 60 [6] = 110"]),
         (
             "What is SG&A as a percentage of revenue in FY2022?",

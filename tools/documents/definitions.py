@@ -104,7 +104,8 @@ class Operand:
 
 
 def _joined(left: Value, sign: str, right: Value) -> Value:
-    made = f"{left[1]} {sign} {right[1]}"
+    bare = sign == "/" and not _is_one(right[1]) and re.search(r" [*/] ", right[1])
+    made = f"{left[1]} {sign} {f'({right[1]})' if bare else right[1]}"
     if sign in "+-":
         return left[0] + right[0] if sign == "+" else left[0] - right[0], f"({made})"
     return left[0] * right[0] if sign == "*" else left[0] / right[0], made
