@@ -13,6 +13,7 @@ from qwenbelt.tools.documents.search.statements import (
     BALANCE,
     CASH,
     INCOME,
+    goes_on,
     statement_score,
     wanted_statements,
 )
@@ -100,11 +101,35 @@ def test_words_that_stand_nowhere_are_told(
         ("What does the cash flow statement say of capex?", {CASH}),
         ("Is the gross margin improving?", {INCOME}),
         ("毛利率是多少？", {INCOME}),
+        ("What is SG&A as a share of revenue?", {INCOME}),
+        ("How much cash was spent on purchases of treasury stock?", {CASH}),
+        ("What is the dividend payout ratio?", {INCOME, CASH}),
+        ("From the cash flow statement, what is capex as a % of revenue?", {INCOME, CASH}),
+        ("What percent of stock repurchases fell into the last quarter?", set()),
         ("Who is the auditor?", set()),
     ],
 )
 def test_questions_imply_statements(question: str, kinds: set[str]) -> None:
     assert set(wanted_statements(question)) == kinds
+
+
+@pytest.mark.parametrize(
+    ("kind", "title", "rest"),
+    [
+        (BALANCE, "Consolidated Balance Sheets (continued)", True),
+        (BALANCE, "Consolidated Balance Sheets (Parenthetical)", False),
+        (CASH, "Reconciliation of net income to net cash provided by operations:", True),
+        (CASH, "Consolidated Statements of Equity", False),
+        (INCOME, "Consolidated Statements of Comprehensive Income", False),
+        (BALANCE, "合并资产负债表（续）", True),
+    ],
+)
+def test_the_next_page_is_the_rest_of_a_statement(kind: str, title: str, rest: bool) -> None:
+    page = f"{title}\n(Millions)  2022  2021\n" + "\n".join(
+        f"Row {n}  1,{n}00  90{n}" for n in range(5)
+    )
+    assert goes_on(kind, page) is rest
+    assert not goes_on(kind, f"{title}\nSee the notes on 1,200 and 1,300.")
 
 
 def test_a_page_is_a_statement_by_its_lines() -> None:

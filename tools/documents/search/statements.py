@@ -53,7 +53,7 @@ _IMPLIED: dict[str, str] = {
     r"dividends? (?:paid|payments?)|payout|retention ratio|"
     r"(?:pays?|paid|payments?)\b.{0,20} dividends?|"
     r"(?:re)?purchas\w+ of (?:(?:its|common|treasury|own|company|the) )*(?:stock|shares?)|"
-    r"(?:stock|share) (?:repurchases?|buy-?backs?)|(?:stock|share)[- ]based compensation|"
+    r"(?:stock|share)[- ]based compensation|"
     r"\bd&a\b|ebitda|现金流|资本(?:性)?(?:支出|开支)|折旧|摊销|回购|股份支付|支付.{0,6}股利",
 }
 
