@@ -10,8 +10,7 @@ them; everything else may change without notice. Names are imported when they ar
 
 from __future__ import annotations
 
-from qwenbelt.core.late_imports import put_off
-from qwenbelt.core.lazy import lazy
+from qwenbelt.core.lazy import lazy, put_off
 
 TYPE_CHECKING = False  # typing's own costs milliseconds to import
 if TYPE_CHECKING:

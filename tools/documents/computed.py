@@ -228,8 +228,7 @@ def _measure(measure: Measure, rows: list[tuple[int, FigureRow]], question: str)
         return (amount.value, f"{amount.printed} [{amount.passage}]") if amount else None
 
     known = sorted(set().union(*items.values()), reverse=True)
-    whole = bool(_MEAN_OF_YEARS.search(question))
-    chosen = asked[-1:] if measure.dated else _chosen(known, asked, whole=whole)
+    chosen = asked[-1:] if measure.dated else _chosen(known, question)
     if asked and not set(chosen) & set(asked):
         return ""  # of years that are not asked for
     found = {year: one for year in chosen if (one := measure.value(year, figure)) is not None}
@@ -245,14 +244,13 @@ def _measure(measure: Measure, rows: list[tuple[int, FigureRow]], question: str)
         return ""
     scale = 100 if measure.percent else 1
     values = {year: scale * value for year, (value, _) in found.items()}
-    mean = _mean_of_years(values, asked, question, percent=measure.percent)
+    mean = _mean_of_years(values, question, percent=measure.percent)
     return f"{measure.name}: {'; '.join(parts)}{mean or _direction(values)}"
 
 
-def _mean_of_years(
-    values: Mapping[int, float], asked: list[int], question: str, *, percent: bool
-) -> str:
+def _mean_of_years(values: Mapping[int, float], question: str, *, percent: bool) -> str:
     """Returns the mean over the years that a question asks for, or "" where it asks for none."""
+    asked = years_in(question)
     if not _MEAN_OF_YEARS.search(question) or len(asked) < 2:
         return ""
     years = range(asked[0], asked[-1] + 1)
@@ -265,7 +263,6 @@ def _mean_of_years(
 
 def _ratio(formula: Formula, rows: list[tuple[int, FigureRow]], question: str) -> str:
     """Returns the line of a formula, or "" where a row lacks."""
-    asked = years_in(question)
     items = _items([name for _, name in (*formula.over, *formula.under)], rows)
     if not items:
         return ""
@@ -274,7 +271,7 @@ def _ratio(formula: Formula, rows: list[tuple[int, FigureRow]], question: str) -
     years = sorted(set.intersection(*(set(found) for found in items.values())), reverse=True)
     parts: list[str] = []
     values: dict[int, float] = {}
-    for year in _chosen(years, asked, whole=bool(_MEAN_OF_YEARS.search(question))):
+    for year in _chosen(years, question):
         over, made = _sum(formula.over, items, year)
         under, by = _sum(formula.under, items, year) if formula.under else (1.0, "")
         if under == 0:
@@ -282,7 +279,7 @@ def _ratio(formula: Formula, rows: list[tuple[int, FigureRow]], question: str) -
         values[year] = value = over / under * (100 if formula.percent else 1)
         told = f"{value:,.1f} %" if formula.percent else _short(value, whole=not formula.under)
         parts.append(f"{year}: {made}{f' / {by}' if by else ''} = {told}")
-    mean = _mean_of_years(values, asked, question, percent=formula.percent)
+    mean = _mean_of_years(values, question, percent=formula.percent)
     return f"{formula.name}: {'; '.join(parts)}{mean or _direction(values)}" if parts else ""
 
 
@@ -325,14 +322,15 @@ def contradicted(answer: str, lines: Sequence[str]) -> str:
     return lines[0] if told and not shares_a_figure(answer, told) else ""
 
 
-def _chosen(years: list[int], asked: list[int], *, whole: bool = False) -> list[int]:
+def _chosen(years: list[int], question: str) -> list[int]:
     """Returns which of descending years are told: those asked for and the one before.
 
     Or, where a mean of years is asked for, all from the first to the last.
     """
+    asked = years_in(question)
     if not asked:
         return years[:MOST_YEARS]
-    if whole and len(asked) > 1:
+    if len(asked) > 1 and _MEAN_OF_YEARS.search(question):
         return [year for year in years if asked[0] <= year <= asked[-1]][:MOST_MEANS]
     wanted = {*asked, min(asked) - 1} if len(asked) == 1 else set(asked)
     return [year for year in years if year in wanted][:MOST_YEARS] or years[:MOST_YEARS]

@@ -402,4 +402,4 @@ def _part_of(question: str) -> Iterator[Measure]:
             return
 
 
-__all__ = ["Measure", "Operand", "measures_of"]
+__all__ = ["Measure", "measures_of"]

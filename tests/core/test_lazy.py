@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from qwenbelt.core import late_imports
+from qwenbelt.core.lazy import put_off
 
+LAZY = importlib.import_module("qwenbelt.core.lazy")  # the face has a function of this name
 CHECK = """
 import sys
 import qwenbelt
@@ -45,9 +46,9 @@ def name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     lines = "def is_valid_syntax(term, value): return term == value\ndef parse(): return 'tree'\n"
     (package / "__init__.py").write_text(f"loaded = True\n{lines}", encoding="utf-8")
     (package / "part.py").write_text("number = 7\n", encoding="utf-8")
-    monkeypatch.setattr(late_imports, "_LATE", package.name)
+    monkeypatch.setattr(LAZY, "_LATE", package.name)
     monkeypatch.syspath_prepend(str(tmp_path))
-    late_imports.put_off()
+    put_off()
     yield package.name
     for module in (package.name, f"{package.name}.part"):
         sys.modules.pop(module, None)
@@ -80,6 +81,6 @@ def test_parts_of_it_and_all_of_it_can_be_imported(name: str) -> None:
 
 
 def test_what_is_not_there_is_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(late_imports, "_LATE", "nowhere_at_all")
+    monkeypatch.setattr(LAZY, "_LATE", "nowhere_at_all")
     with pytest.raises(ModuleNotFoundError, match=r"^No module named 'nowhere_at_all'$"):
         importlib.import_module("nowhere_at_all")
