@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qwenbelt.tools.documents import DocumentIndex
-from qwenbelt.tools.documents.evidence import gather_evidence
+from qwenbelt.tools.documents.evidence import _worth, gather_evidence
 from qwenbelt.tools.documents.search.queries import question_parts
 from qwenbelt.tools.documents.search.statements import (
     BALANCE,
@@ -106,6 +106,11 @@ def test_words_that_stand_nowhere_are_told(
         ("What is the dividend payout ratio?", {INCOME, CASH}),
         ("From the cash flow statement, what is capex as a % of revenue?", {INCOME, CASH}),
         ("What percent of stock repurchases fell into the last quarter?", set()),
+        ("What was the change in deferred revenue?", {BALANCE}),
+        ("How large are the accrued expenses?", {BALANCE}),
+        ("How much were the proceeds from borrowings?", {CASH}),
+        ("未分配利润是多少？", {BALANCE}),
+        ("销售费用是多少？", {INCOME}),
         ("Who is the auditor?", set()),
     ],
 )
@@ -172,6 +177,41 @@ def test_a_name_in_two_words_does_not_outweigh_the_matter(tmp_path: Path) -> Non
     with DocumentIndex(tmp_path / "a.db", workers=0) as index:
         shown = evidence_of(index, path, "What experience has North Wind's new officer?", 1500)
     assert "twelve years" in shown
+
+
+@pytest.mark.parametrize(
+    ("talk", "matter", "question", "figure"),
+    [
+        (
+            "Zenith may not close the Harbor deal; Harbor and Zenith pay their own advisers. " * 8,
+            "In March the board agreed on terms under which owners of Harbor get $229 a share.",
+            "How much does Zenith pay for Harbor?",
+            "$229",
+        ),
+        (
+            "泽能可能无法完成对港湾公司的交易，港湾公司和泽能各自支付顾问。" * 16,
+            "三月，董事会同意以 430 亿元取得港湾公司。",
+            "泽能为港湾公司支付了多少？",
+            "430",
+        ),
+    ],
+)
+def test_where_an_amount_is_asked_for_passages_with_one_come_first(
+    tmp_path: Path, talk: str, matter: str, question: str, figure: str
+) -> None:
+    path = tmp_path / "report.md"
+    parts = [f"# Part {n}\n\n{talk}\n\n" for n in range(20)]
+    parts.insert(17, f"# Terms\n\n{matter}\n\n")
+    path.write_text("".join(parts), encoding="utf-8")
+    with DocumentIndex(tmp_path / "a.db", workers=0) as index:
+        assert figure in evidence_of(index, path, question, 2000)
+
+
+def test_a_shorter_passage_goes_before_one_that_fits_hardly_better() -> None:
+    short, long = (_worth("word " * number, amount=False) for number in (60, 240))
+    assert 1.0 < short / long < 1.15
+    assert _worth("USD5 " * 60, amount=False) == short
+    assert _worth("", amount=False) == _worth("x" * 200, amount=False)
 
 
 def test_what_moved_a_margin_is_looked_for_line_by_line() -> None:

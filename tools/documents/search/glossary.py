@@ -96,13 +96,14 @@ _EN: dict[str, str] = {
         "legal proceedings litigation lawsuits claims"
     ),
     r"agm|annual (?:general )?meeting": "annual meeting shareholders votes proposal",
-    r"ceo": "chief executive officer president",
+    r"ceo|boss|(?:who|the person) (?:runs|leads|heads)": ("chief executive officer president"),
     r"cfo": "chief financial officer",
     r"coo": "chief operating officer",
     r"auditors?": "independent registered public accounting firm auditor",
     r"headcount|workforce|staff|employees": "employees full-time",
     r"guidance|outlook|forecasts?": "guidance outlook expects full year",
     r"fx|exchange rates?|currenc(?:y|ies)": "foreign currency exchange translation",
+    r"abroad|overseas": "international foreign outside united states",
     r"geograph\w+|regions?|countries": "geographic region segment area",
     r"segments?|divisions?|business units?": "segment business operating segments",
     r"yoy|year[- ]over[- ]year|year[- ]on[- ]year": "change compared prior year increase decrease",
@@ -139,7 +140,8 @@ _ZH: dict[str, str] = {
     r"员工|人数": "员工 职工 在职",
     r"为什么|为何|原因": "主要由于 主要系",
     r"有效税率|所得税率|税率": "所得税费用 适用税率",
-    r"董事长|总经理|高管": "董事 高级管理人员 总裁",
+    r"海外|境外|国外": "境外 国外 国际",
+    r"董事长|总经理|高管|掌门人|老板": "董事 高级管理人员 总裁",
 }
 
 _ENTRIES = [
