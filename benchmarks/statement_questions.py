@@ -10,11 +10,15 @@ FILINGS has `pdfs/NAME_YEAR_10K.pdf`. Nothing is asked of a model.
 - **measures**: 32 usual measures of analysts, with the definition where one is usual. A question
   counts when a line is computed for it: a result or a change, and not a figure that is looked up.
   Not all can be: a bank has no inventories.
+- **own words**: questions of `own_words.jsonl`, written with the reports at hand, many in other
+  words than theirs. A question counts when all of `needed` (regular expressions) is found within
+  9 000 characters.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -168,9 +172,11 @@ def main() -> None:
                 computed = [computed[0] + done, computed[1] + 1]
                 if args.show:
                     print("computed:" if done else "not computed:", question, *found, sep="\n    ")
+        own = [bool(lacks) for lacks in _own_words(index, args.filings / "pdfs", show=args.show)]
     print("| questions | of |\n|---|---|")
     print(f"| lines of statements, all figures shown | {shown[0]} of {shown[1]} |")
     print(f"| measures, computed | {computed[0]} of {computed[1]} |")
+    print(f"| people's own words, all figures shown | {own.count(False)} of {len(own)} |")
 
 
 def _lines(
@@ -184,6 +190,19 @@ def _lines(
             evidence = _flat(gather_evidence(index, question, document).numbered())
             lacks = [figure for figure in wanted if _flat(figure) not in evidence]
             yield f"{question} {', '.join(lacks)} ({row.label})" if lacks else ""
+
+
+def _own_words(index: DocumentIndex, folder: Path, *, show: bool) -> Iterator[list[str]]:
+    """Yields for each question in people's own words what is not shown of what it needs."""
+    for line in Path(__file__).with_name("own_words.jsonl").read_text("utf-8").splitlines():
+        asked = json.loads(line)
+        document = {asked["file"]: index.add_file(folder / asked["file"]).document}
+        evidence = gather_evidence(index, asked["question"], document).numbered()
+        text = " ".join(evidence.split())
+        lacks = [one for one in asked["needed"] if not re.search(one, text, re.I)]
+        if lacks and show:
+            print("not shown:", asked["question"], *lacks)
+        yield lacks
 
 
 if __name__ == "__main__":

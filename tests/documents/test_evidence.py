@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qwenbelt.tools.documents import DocumentIndex
-from qwenbelt.tools.documents.evidence import _worth, gather_evidence
+from qwenbelt.tools.documents.evidence import gather_evidence
 from qwenbelt.tools.documents.search.queries import question_parts
 from qwenbelt.tools.documents.search.statements import (
     BALANCE,
@@ -205,13 +205,6 @@ def test_where_an_amount_is_asked_for_passages_with_one_come_first(
     path.write_text("".join(parts), encoding="utf-8")
     with DocumentIndex(tmp_path / "a.db", workers=0) as index:
         assert figure in evidence_of(index, path, question, 2000)
-
-
-def test_a_shorter_passage_goes_before_one_that_fits_hardly_better() -> None:
-    short, long = (_worth("word " * number, amount=False) for number in (60, 240))
-    assert 1.0 < short / long < 1.15
-    assert _worth("USD5 " * 60, amount=False) == short
-    assert _worth("", amount=False) == _worth("x" * 200, amount=False)
 
 
 def test_what_moved_a_margin_is_looked_for_line_by_line() -> None:

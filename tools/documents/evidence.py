@@ -7,7 +7,6 @@ passages that fit best, several of a page where they fit, fewer of a page that w
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,8 +16,8 @@ from qwenbelt.tools.documents.computed import computed_lines
 from qwenbelt.tools.documents.disagreement import Disagreement
 from qwenbelt.tools.documents.grounding import words_of
 from qwenbelt.tools.documents.index import DocumentIndex
-from qwenbelt.tools.documents.search.hits import Hit
-from qwenbelt.tools.documents.search.queries import question_parts
+from qwenbelt.tools.documents.search.hits import Hit, sentences
+from qwenbelt.tools.documents.search.queries import question_parts, understand
 from qwenbelt.tools.documents.search.statements import kinds, wanted_statements
 from qwenbelt.tools.documents.search.unknown_words import unknown_words
 from qwenbelt.tools.documents.sources import SourceBook
@@ -31,8 +30,7 @@ LEAST_IMPLIED = 0.3  # how much a statement must be asked for to be shown whole
 AGAIN = 0.93  # what a passage counts for each passage of its page that is shown already
 AGAIN_UNTIL = 10  # passages; with more room, pages are filled up
 PART = 0.8  # what a part of the question counts, against the whole
-AMOUNT = 1.3  # what a passage with an amount counts where one is asked for
-SHORT, USUAL, LEAST = 0.08, 800, 200  # a shorter passage counts a little more, as it costs less
+AMOUNT = 1.2  # what a passage counts that has a word of the question beside an amount, if asked for
 DEPTH = 80  # passages that are looked at
 HEAD = 18  # characters of a page's line beside names: number, brackets, the lines between
 OPENING = 0.6  # of the budget that the first pages may take
@@ -208,24 +206,38 @@ def _ranked(
 ) -> list[tuple[float, Hit]]:
     """Returns the hits of the question and of its parts, the best first, 1 for the very best."""
     best: dict[int, tuple[float, Hit]] = {}
-    amount = bool(_AMOUNT_ASKED.search(question))
+    beside = _beside_amounts(index, question, documents)
+    amounts: dict[int, float] = {}
     for part, weight in [(question, 1.0), *((part, PART) for part in question_parts(question))]:
         hits = index.search(part, DEPTH, files=documents, per_page=None)
         for hit in hits:
-            score = weight * hit.score / (hits[0].score or 1.0) * _worth(hit.text, amount=amount)
+            if beside and hit.chunk not in amounts:
+                amounts[hit.chunk] = AMOUNT if _has_amount(index, hit.text, beside) else 1.0
+            score = weight * hit.score / (hits[0].score or 1.0) * amounts.get(hit.chunk, 1.0)
             if hit.chunk not in best or score > best[hit.chunk][0]:
                 best[hit.chunk] = (score, hit)
     found = sorted(best.values(), key=lambda entry: (-entry[0], entry[1].document, entry[1].chunk))
     return found[:DEPTH]
 
 
-def _worth(text: str, *, amount: bool) -> float:
-    """Returns what a passage counts by its length and, where an amount is asked for, by having one.
+def _beside_amounts(
+    index: DocumentIndex, question: str, documents: Sequence[int]
+) -> frozenset[str]:
+    """Returns stems of which one has to stand beside an amount, where a question asks for one.
 
-    "How much does Pfizer pay for Seagen?": twenty passages name Seagen, one says how much.
+    "How much does Zenith pay for Harbor?": twenty passages name Harbor, one says how much.
     """
-    short = math.pow(USUAL / max(LEAST, len(text)), SHORT)
-    return short * AMOUNT if amount and _AMOUNT.search(text) else short
+    if not _AMOUNT_ASKED.search(question):
+        return frozenset()
+    asked = frozenset(index.focused.stems(" ".join(understand(question).terms)))
+    few = index.focused.few([index.document(number) for number in documents])
+    return asked.difference(*(index.focused.words_of(number).names for number in few))
+
+
+def _has_amount(index: DocumentIndex, text: str, stems: frozenset[str]) -> bool:
+    """Returns whether a sentence or line of a passage has an amount and one of the stems."""
+    lines = (text[start:end] for start, end in sentences(text))
+    return any(_AMOUNT.search(s) and not stems.isdisjoint(index.focused.stems(s)) for s in lines)
 
 
 class _Packer:

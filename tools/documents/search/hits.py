@@ -123,7 +123,7 @@ def _places_of_code(term: str, text: str, lowered: str) -> Iterator[int]:
 
 
 def _parts(text: str) -> Iterator[tuple[int, int]]:
-    for start, end in _sentences(text):
+    for start, end in sentences(text):
         while end - start > QUOTE_CHARACTERS:
             cut = text.rfind(" ", start, start + QUOTE_CHARACTERS)
             cut = cut if cut > start else start + QUOTE_CHARACTERS
@@ -133,7 +133,7 @@ def _parts(text: str) -> Iterator[tuple[int, int]]:
             yield start, end
 
 
-def _sentences(text: str) -> Iterator[tuple[int, int]]:
+def sentences(text: str) -> Iterator[tuple[int, int]]:
     """Yields where sentences and lines are, without the space before them."""
     at = 0
     for stop, after in [
