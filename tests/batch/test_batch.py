@@ -47,6 +47,28 @@ def test_new_and_changed_lines_are_done_and_the_others_are_not_again(
     assert len(lines_of(tmp_path / "out")) == 7
 
 
+def test_what_waits_for_another_model_is_not_asked_of_it_any_more(
+    model: Model, tasks: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    mistaken = TaskOptions(endpoint=f"openai:mistaken@{model.server.url}")
+    store = store_for(out)
+    given = read_tasks(tasks, mistaken)
+    with Worker(store, out) as worker:  # begun with the wrong model, and killed
+        for queue in {store.queue(task) for task in given}:
+            worker._register(queue)
+        worker.ledger.pause()
+        worker.submit(given)
+    ledger = Ledger(store)
+    ledger._set_concurrency(4)  # the queue is not paused for those that come later
+    ledger.close()
+    made = batch(tasks, out, options=model.options)
+    assert (made.done, made.failed, made.complete) == (6, 0, True)
+    asked = [exchange.request.body["model"] for exchange in model.server.requests]
+    assert asked == ["m"] * 6
+
+
 def test_a_failure_is_one_tasks_own_and_retry_asks_for_failures_only(
     model: Model, tasks: Path, tmp_path: Path
 ) -> None:

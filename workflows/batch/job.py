@@ -13,7 +13,14 @@ from pathlib import Path
 from qwenbelt.core.files import output_folder, replacing_file
 from qwenbelt.core.language import Language
 from qwenbelt.workflows.batch.engine import Worker
-from qwenbelt.workflows.batch.ledger import CANCELLED, DONE, FAILED, Ledger, store_for
+from qwenbelt.workflows.batch.ledger import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    Ledger,
+    drop_replaced,
+    store_for,
+)
 from qwenbelt.workflows.batch.liveness import Unreachable
 from qwenbelt.workflows.batch.summary import Summary, write_summary
 from qwenbelt.workflows.batch.tasks import Task, TaskOptions, read_tasks
@@ -103,6 +110,7 @@ def batch(
     )
     folder = output_folder(out)
     store = store_for(folder, db, name)
+    drop_replaced(store, folder, given)
     with Worker(store, folder, in_flight=in_flight, limit=limit, rate=rate) as worker:
         ledger = worker.ledger
         if dashscope_batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections import Counter
@@ -83,6 +84,23 @@ def locks_of(store: BatchStore, out: Path) -> Liveness:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def drop_replaced(store: BatchStore, out: Path, tasks: Sequence[Task]) -> None:
+    """Forgets what waits of an earlier form of tasks, before a worker can begin it.
+
+    Raises:
+        ConfigError: the database cannot be reached.
+    """
+    try:
+        ledger = Ledger(store)
+    except InputError:
+        return  # there is no batch yet
+    try:
+        with contextlib.closing(locks_of(store, out)) as locks:
+            ledger.drop_replaced(tasks, locks)
+    finally:
+        ledger.close()
 
 
 class Ledger:
@@ -206,6 +224,29 @@ class Ledger:
                 queue_name=state.queue_name,
             )
         return len(failed)
+
+    def drop_replaced(self, tasks: Sequence[Task], locks: Liveness) -> int:
+        """Forgets what waits of an earlier form of these tasks, as of another model.
+
+        Args:
+            tasks: as they are now.
+            locks: tell who is alive; what runs elsewhere is left alone.
+
+        Returns:
+            How many there were.
+        """
+        now = {f"{self.store.name}/{task.id}": self.store.workflow_id(task) for task in tasks}
+        old = [
+            state
+            for state in self.open_tasks()
+            if now.get(state.workflow_id.rpartition("/")[0], state.workflow_id) != state.workflow_id
+        ]
+        running = {str(state.executor_id) for state in old if state.status == RUNNING}
+        dead = dead_among(locks, running) if running else set()
+        ids = [s.workflow_id for s in old if s.status == WAITING or str(s.executor_id) in dead]
+        for start in range(0, len(ids), _CHUNK):
+            self._client.delete_workflows(ids[start : start + _CHUNK])
+        return len(ids)
 
     def _last_request(self, identity: str) -> int:
         """Returns the step of the last request, or of the first of those that failed at the end."""
