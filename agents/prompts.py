@@ -219,6 +219,13 @@ AFTER_RESULTS: dict[Language, str] = {
     "问题：{question}",
 }
 
+# the same where the question asks for a form: told of sentences, small models write sentences
+AFTER_RESULTS_IN_FORM: dict[Language, str] = {
+    "en": "Answer the question from this result, in the form that it asks for; call another tool "
+    "only if it is not enough. Question: {question}",
+    "zh": "请根据以上结果按问题要求的格式回答；只有结果还不够时才再调用工具。问题：{question}",
+}
+
 # small models give a figure for a table of which they saw one row
 DATA_UNREAD: dict[Language, str] = {
     "en": "You have not read the file: only its first row is shown here. Call code_interpreter "

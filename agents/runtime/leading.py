@@ -6,6 +6,7 @@ gives a figure for a table of which it saw the first row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model
 from qwenbelt.agents.prompts import (
     AFTER_RESULTS,
+    AFTER_RESULTS_IN_FORM,
     DATA_UNREAD,
     UNVERIFIED,
     UNVERIFIED_FIGURES,
@@ -26,6 +28,15 @@ if TYPE_CHECKING:
     from qwenbelt.tools.documents.grounding import CitedText
 
 _LONGEST_QUESTION = 2000  # characters, of its end
+_FORM_ASKED = re.compile(
+    r"\b(?:exactly|strictly) (?:in|with|as)\b|\bonly (?:with|as)\b|"
+    r"\b(?:this|that|following|exact|same|given) (?:form|shape|template|pattern|schema)\b|"
+    r"\b(?:output |answer |response |reply )format\b|\bformat(?:ted)?(?: (?:as|of|like)\b|:)|"
+    r"\b(?:as|in) (?:an? |valid )?(?:json|csv|yaml|xml|markdown|bullet\w*|table)\b(?!\.\w)|"
+    r"@\w+\[|(?:格式|形式|模板|样式)(?:如下|回答|输出|给出|返回|为|是|[:：])|"
+    r"(?:按|以|用)[^，。\n]{0,12}(?:格式|形式|表格|列表)|只(?:输出|回答|返回|给出|写)",
+    re.I,
+)
 
 
 class Lead:
@@ -45,7 +56,11 @@ class Lead:
     def after_results(self, history: History) -> str:
         """Returns what is said once results are in, or ""."""
         asked = self._asked(history)
-        return AFTER_RESULTS[self._language].format(question=_question(asked)) if asked else ""
+        if not asked:
+            return ""
+        question = _question(asked)
+        said = AFTER_RESULTS_IN_FORM if _FORM_ASKED.search(question) else AFTER_RESULTS
+        return said[self._language].format(question=question)
 
     def unread(self, history: History) -> str:
         """Returns what is said to an answer about a table that no call has read, or ""."""

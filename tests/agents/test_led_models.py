@@ -47,6 +47,27 @@ def test_the_question_comes_last_again_after_each_result(question: str) -> None:
         assert told["content"].endswith(question)
 
 
+@pytest.mark.parametrize(
+    ("question", "sentences"),
+    [
+        (QUESTION, True),
+        ("What is the total in data.json?", True),
+        ("一共有多少个单元格？", True),
+        ("Count them. End with the answer in exactly this form: @cells[number]", False),
+        ("How many cells are there? Output format: JSON.", False),
+        ("How many cells are there? Give it as JSON.", False),
+        ("一共有多少个单元格？请按以下格式回答：@cells[数]", False),
+        ("一共有多少个单元格？只输出数字。", False),
+    ],
+)
+def test_where_a_form_is_asked_for_nothing_is_said_of_sentences(
+    question: str, sentences: bool
+) -> None:
+    told = requests(dialect="llamacpp", model="qwen2.5-coder-1.5b", question=question)[-1][-1]
+    said = told["content"].removesuffix(question)
+    assert ("one or two sentences" in said or "一两句话" in said) is sentences
+
+
 @pytest.mark.parametrize("reads", [True, False])
 def test_an_answer_about_a_table_that_was_not_read_is_asked_for_again_once(
     tmp_path: Path, reads: bool
