@@ -33,6 +33,10 @@ PART = """Guarantors only  2022  2021
 Inventories  3  1
 Total current assets  9  6
 Total current liabilities  4  3"""
+TAX = """Years Ended December 31,  2022  2021
+(Millions)
+Pretax income  9,585  10,689
+Income tax provision  2,071  2,629"""
 CASH = """Year ended  2022  2021
 Net cash provided by operating activities  500  400
 Purchases of property and equipment  (100)  (50)"""
@@ -76,6 +80,11 @@ CHINESE = """项目  2022年  2021年
         ),
         ("How much was COGS in 2021?", {4: INCOME}, ["Cost of sales [4]: 2021: 700 (in millions)"]),
         ("What are total assets at the end of 2021?", {5: BALANCE}, ["[5]: 2021: 1,000"]),
+        (
+            "How much has the effective tax rate changed between 2021 and 2022?",
+            {3: TAX},
+            ["2022: 2,071 [3] / 9,585 [3] = 21.6 %; 2021: 2,629 [3] / 10,689 [3] = 24.6 %"],
+        ),
         ("2022年净利润是多少？", {1: CHINESE}, ["净利润 [1]: 2022: 60"]),
         ("2022年毛利率是多少？", {1: CHINESE}, ["(1,200 [1] - 900 [1]) / 1,200 [1] = 25.0 %"]),
         ("2022年净利润同比增长多少？", {1: CHINESE}, ["净利润 [1]: 2021: 50, 2022: 60; change 10"]),

@@ -55,7 +55,8 @@ ITEMS: dict[str, tuple[str, ...]] = {
         r"income tax (?:expense|provision|\(benefit\)).{0,30}|所得税费用",
     ),
     "income before tax": (
-        r"(?:income|earnings|profit)\b.{0,40}\bbefore\b.{0,30}\btax.{0,60}|利润总额.{0,20}",
+        r"(?:income|earnings|profit)\b.{0,40}\bbefore\b.{0,30}\btax.{0,60}|"
+        r"pre-?tax (?:income|earnings|profit)(?: \(loss\))?|利润总额.{0,20}",
     ),
     "dividends": (
         r"(?:cash |common (?:stock |share )?)?dividends? paid(?!.*\bper\b).{0,40}|"
