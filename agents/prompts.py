@@ -221,9 +221,16 @@ AFTER_RESULTS: dict[Language, str] = {
 
 # the same where the question asks for a form: told of sentences, small models write sentences
 AFTER_RESULTS_IN_FORM: dict[Language, str] = {
-    "en": "Answer the question from this result, in the form that it asks for; call another tool "
-    "only if it is not enough. Question: {question}",
-    "zh": "请根据以上结果按问题要求的格式回答；只有结果还不够时才再调用工具。问题：{question}",
+    "en": "Answer the question from this result, in the form that it asks for and rounded as it "
+    "says; call another tool only if it is not enough. Question: {question}",
+    "zh": "请根据以上结果按问题要求的格式和小数位数回答；只有结果还不够时才再调用工具。"
+    "问题：{question}",
+}
+
+# asked for an answer, small models invent the result of a call that failed
+AFTER_FAILURE: dict[Language, str] = {
+    "en": "The call failed. Correct it and call the tool again. Question: {question}",
+    "zh": "调用失败。请改正后再次调用工具。问题：{question}",
 }
 
 # small models give a figure for a table of which they saw one row

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model
 from qwenbelt.agents.prompts import (
+    AFTER_FAILURE,
     AFTER_RESULTS,
     AFTER_RESULTS_IN_FORM,
     DATA_UNREAD,
@@ -60,6 +62,8 @@ class Lead:
             return ""
         question = _question(asked)
         said = AFTER_RESULTS_IN_FORM if _FORM_ASKED.search(question) else AFTER_RESULTS
+        if _all_failed(history):
+            said = AFTER_FAILURE
         return said[self._language].format(question=question)
 
     def unread(self, history: History) -> str:
@@ -104,6 +108,13 @@ class Lead:
             return None
         given = history.messages[: history.given]
         return next((message for message in reversed(given) if message["role"] == "user"), None)
+
+
+def _all_failed(history: History) -> bool:
+    """Returns whether none of the last calls had a result, and all may be tried again."""
+    last = takewhile(lambda m: m["role"] == "function", reversed(history.messages))
+    statuses = {(message.get("extra") or {}).get("status") for message in last}
+    return bool(statuses) and statuses <= {"raised", "failed", "timeout"}
 
 
 def _question(message: Mapping[str, Any]) -> str:

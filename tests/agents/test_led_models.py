@@ -68,6 +68,28 @@ def test_where_a_form_is_asked_for_nothing_is_said_of_sentences(
     assert ("one or two sentences" in said or "一两句话" in said) is sentences
 
 
+def broken(times: int) -> int:
+    """Counts the cells, or fails."""
+    if times < 2:
+        raise ValueError("times is too small")
+    return 12
+
+
+def test_after_a_failed_call_it_is_not_told_to_answer_from_the_result() -> None:
+    """A real 1.5B invented the accuracy of a model whose code had a SyntaxError."""
+    scenario = Scenario()
+    for times in (1, 2):
+        scenario = scenario.turn(calls=[("broken", {"times": times})])
+    with ScriptedServer(scenario.answer("Twelve.")) as server:
+        llm = {"model": "qwen2.5-coder-1.5b", "model_server": server.url, "api_key": "k"}
+        agent = FnCallAgent([broken], llm={**llm, "dialect": "llamacpp"})
+        assert agent.ask(QUESTION).text == "Twelve."
+    after_failure, after_result = (taken.request.user for taken in server.requests[1:])
+    assert "The call failed" in after_failure
+    assert "from this result" in after_result
+    assert after_failure.endswith(QUESTION)
+
+
 @pytest.mark.parametrize("reads", [True, False])
 def test_an_answer_about_a_table_that_was_not_read_is_asked_for_again_once(
     tmp_path: Path, reads: bool

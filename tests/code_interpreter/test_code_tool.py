@@ -68,6 +68,11 @@ def test_a_traceback_is_short_and_without_colours(shared):
     assert len(deep.splitlines()) < 60
 
 
+def test_a_time_limit_of_0_is_the_usual_one(shared):
+    """Small models fill in what they need not; a real 1.5B gave up at the refusal."""
+    assert shared("print(2 + 2)", timeout=0) == "4"
+
+
 def test_a_time_limit_interrupts_and_keeps_the_state(shared):
     shared("kept = 5")
     started = time.monotonic()

@@ -121,7 +121,7 @@ class ShellArguments(BaseModel):
 
     command: str = Field(description="The command line for bash.", min_length=1)
     timeout: float | None = Field(
-        default=None, gt=0, description="Time limit in seconds, when it needs longer."
+        default=None, ge=0, description="Time limit in seconds, when it needs longer."
     )
 
 

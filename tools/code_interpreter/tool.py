@@ -36,7 +36,7 @@ class CodeArguments(BaseModel):
 
     code: str = Field(description="The Python code to run.")
     timeout: float | None = Field(
-        default=None, gt=0, description="Time limit in seconds, when the code needs longer."
+        default=None, ge=0, description="Time limit in seconds, when the code needs longer."
     )
     restart: bool = Field(
         default=False, description="Begin with a fresh session: variables are gone, files stay."

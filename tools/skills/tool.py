@@ -36,7 +36,7 @@ class SkillScriptArguments(BaseModel):
         default_factory=list, description="Words for its command line; files by their names."
     )
     timeout: float | None = Field(
-        default=None, gt=0, description="Time limit in seconds, when it needs longer."
+        default=None, ge=0, description="Time limit in seconds, when it needs longer."
     )
 
     @field_validator("arguments", mode="before")
