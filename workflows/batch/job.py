@@ -49,7 +49,7 @@ class Batch:
     """A batch that was worked on.
 
     Attributes:
-        complete: no task waits or runs; False when the batch is paused.
+        complete: every task has ended; False when the batch is paused.
     """
 
     folder: Path
@@ -130,6 +130,8 @@ def batch(
             write_results(ledger, given, folder, language)
             raise
         counts = write_results(ledger, given, folder, language)
+        # another worker may have been given the same tasks in another form meanwhile
+        complete = complete and counts.total() == len(given)
     return Batch(folder, len(given), counts[DONE], counts[FAILED], counts[CANCELLED], complete)
 
 
