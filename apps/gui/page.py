@@ -18,7 +18,7 @@ from qwenbelt.apps.gui.asking import MAX_FILE_MB, MAX_FILES, TurnStarter
 from qwenbelt.apps.gui.desk_strings import SCRIPT_TEXTS
 from qwenbelt.apps.gui.given import Looks, Suggestion
 from qwenbelt.apps.gui.offers import filled_question
-from qwenbelt.apps.gui.setting_fields import QUIET, SHOW_PROBLEM, user_of
+from qwenbelt.apps.gui.setting_fields import QUIET, user_of
 from qwenbelt.apps.gui.settings import agent_settings, given_agents
 from qwenbelt.apps.gui.strings import PageError, explain_on_page, say
 from qwenbelt.core.errors import InputError, QwenbeltError
@@ -35,6 +35,7 @@ _WITH_SESSION = (
     "async (...inputs) => { inputs[inputs.length - 1] = await window.qwenbelt.target(); "
     "return inputs; }"
 )
+_AFTER_SENDING = "(text) => { window.qwenbelt.wasSent(); if (text) window.qwenbelt.notice(text); }"
 _SCRIPTS = (
     *("chat.js", "apps.js", "composer.js", "elicitation.js", "lightbox.js", "start.js"),
     *("desk.js", "document.js", "notebook.js", "tables.js", "menus.js", "charts.js", "living.js"),
@@ -186,7 +187,7 @@ def _send_handler(asker: TurnStarter, message: Any, language: str) -> None:
         js=_WITH_SESSION,
         **QUIET,  # no queue: its two requests could reach two replicas
     )
-    sent.then(None, problem, None, js=SHOW_PROBLEM)
+    sent.then(None, problem, None, js=_AFTER_SENDING)
 
 
 def _conversation_and_files(name: str) -> tuple[str, list[str]]:

@@ -30,23 +30,27 @@ DROP = """([where, name]) => {
 
 
 class Gate:
-    """Holds requests back until it is opened, as a cold server does."""
+    """Holds requests back until it is opened, as a cold server does; or only their replies."""
 
-    def __init__(self, page: Any, pattern: str) -> None:
-        self._held: list[Any] = []
+    def __init__(self, page: Any, pattern: str, *, replies: bool = False) -> None:
+        self._held: list[tuple[Any, dict[str, Any]]] = []
         self._open = False
+        self._replies = replies
         page.route(pattern, self._take)
 
     def _take(self, route: Any) -> None:
         if self._open:
             route.continue_()
         else:
-            self._held.append(route)
+            self._held.append((route, {"response": route.fetch()} if self._replies else {}))
 
     def open(self) -> None:
         self._open = True
-        for route in self._held:
-            route.continue_()
+        for route, reply in self._held:
+            if reply:
+                route.fulfill(**reply)
+            else:
+                route.continue_()
 
 
 def tools_of(screen: Any) -> Any:
@@ -148,6 +152,25 @@ def test_undo_gives_the_text_back_and_can_be_taken_back(screen: Any) -> None:
     screen.wait(".qb-footer")
     expect(box).to_have_value("", timeout=PATIENCE)
     screen.wait("#qb-undone[hidden]")
+
+
+def test_undo_before_the_box_is_emptied_of_what_was_sent(screen: Any) -> None:
+    screen.open()
+    gate = Gate(screen.page, "**/run/predict*", replies=True)
+    screen.ask("Hello")
+    screen.wait(".qb-footer")  # the answer comes by another way, and may be quicker
+    screen.page.click("[data-action=undo]")
+    screen.wait("#qb-undone:visible")
+    box = screen.page.locator("#qb-message textarea")
+    screen.page.evaluate(
+        """() => { window.values = [];
+        document.addEventListener("input", (event) => window.values.push(event.target.value)); }"""
+    )
+    gate.open()
+    screen.page.wait_for_function("() => window.values.includes('Hello')", timeout=PATIENCE)
+    expect(box).to_have_value("Hello", timeout=PATIENCE)
+    screen.page.reload()
+    expect(box).to_have_value("Hello", timeout=PATIENCE)
 
 
 def test_messages_wait_for_a_running_answer(screen: Any) -> None:

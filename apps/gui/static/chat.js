@@ -42,8 +42,12 @@
   // a question waits for the conversation that is being opened, and goes to the one that is shown
   let isOpen;
   const opened = new Promise((done) => { isOpen = done; });
+  // the box is emptied once the server has the message: what is put there before that is lost
+  let sent = Promise.resolve(), wasSent = () => {};
+  const emptied = () => Promise.race([sent, new Promise((done) => setTimeout(done, 30000))]);
   async function target() {
     await opened;
+    sent = new Promise((done) => { wasSent = done; });
     state.stick = true;  // who asks wants to see the answer
     const files = window.qwenbelt.carried?.() ?? [];
     return files.length ? JSON.stringify({ session: state.session, files }) : state.session;
@@ -342,6 +346,7 @@
     retry: (turn) => act("retry", { turn }),
     undo: async (turn) => {
       const taken = await act("undo", { turn });
+      await emptied();
       if (taken.text !== undefined && !composer().value) window.qwenbelt.carry(taken.text, taken.files);
     },
     show: (turn) => act("show", { turn }),
@@ -536,7 +541,7 @@
   }
   window.qwenbelt = {
     get session() { return state.session; }, state, hooks, words, $, make, fill, call, act, write,
-    composer, target, remember, showFiles, showSettings, openPanel, closePanel, notice, open, go, beside, listSessions, size, language,
+    composer, target, wasSent: () => wasSent(), emptied, remember, showFiles, showSettings, openPanel, closePanel, notice, open, go, beside, listSessions, size, language,
   };
   const waiting = setInterval(() => {
     if ($("qb-turns") && $("qb-sessions") && $("qb-search")) { clearInterval(waiting); prepare(); }

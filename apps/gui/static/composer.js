@@ -27,11 +27,23 @@
     const first = !shown;
     shown = session;
     if (first && belt.composer()?.value) { keepDraft(); return; }  // typed before the page was ready
+    fillIn(session);
+    refill(session, 60);
+  });
+  function fillIn(session) {
     const { text = "", files = [] } = readDraft(session);
     filling = true;
     carry(text, files, false);
     filling = false;
-  });
+  }
+  // the box may not be there yet, or be made anew and empty; who empties it drops the draft
+  function refill(session, times) {
+    setTimeout(() => {
+      if (session !== state.session) return;
+      if (!belt.composer()?.value && readDraft(session).text) fillIn(session);
+      if (times) refill(session, times - 1);
+    }, 500);
+  }
   document.addEventListener("input", (event) => {
     if (event.target === belt.composer()) { keepDraft(); showButton(); }
   });
@@ -122,6 +134,7 @@
       };
       const take = async () => {
         const taken = await act("queue_take", { id });
+        await belt.emptied();
         const written = belt.composer().value;
         carry(written ? `${taken.text}\n${written}` : taken.text, [...taken.files, ...carried]);
       };
