@@ -176,7 +176,7 @@ def main() -> None:
     print("| questions | of |\n|---|---|")
     print(f"| lines of statements, all figures shown | {shown[0]} of {shown[1]} |")
     print(f"| measures, computed | {computed[0]} of {computed[1]} |")
-    print(f"| people's own words, all figures shown | {own.count(False)} of {len(own)} |")
+    print(f"| in other words, all figures shown | {own.count(False)} of {len(own)} |")
 
 
 def _lines(
@@ -193,7 +193,7 @@ def _lines(
 
 
 def _own_words(index: DocumentIndex, folder: Path, *, show: bool) -> Iterator[list[str]]:
-    """Yields for each question in people's own words what is not shown of what it needs."""
+    """Yields for each question of `own_words.jsonl` what is not shown of what it needs."""
     for line in Path(__file__).with_name("own_words.jsonl").read_text("utf-8").splitlines():
         asked = json.loads(line)
         document = {asked["file"]: index.add_file(folder / asked["file"]).document}

@@ -61,9 +61,10 @@ class Lead:
         if not asked:
             return ""
         question = _question(asked)
-        said = AFTER_RESULTS_IN_FORM if _FORM_ASKED.search(question) else AFTER_RESULTS
         if _all_failed(history):
             said = AFTER_FAILURE
+        else:
+            said = AFTER_RESULTS_IN_FORM if _FORM_ASKED.search(question) else AFTER_RESULTS
         return said[self._language].format(question=question)
 
     def unread(self, history: History) -> str:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import logging
 import runpy
 from pathlib import Path
 
@@ -45,6 +47,15 @@ def test_new_and_changed_lines_are_done_and_the_others_are_not_again(
     batch(tasks, tmp_path / "out", options=model.options)
     assert sorted(model.asked()[6:]) == ["a new one", "another question"]
     assert len(lines_of(tmp_path / "out")) == 7
+
+
+def test_a_log_that_was_closed_meanwhile_does_not_stop_a_batch(
+    model: Model, tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = io.StringIO()
+    monkeypatch.setattr(logging.getLogger("dbos"), "handlers", [logging.StreamHandler(closed)])
+    closed.close()
+    assert batch(tasks, tmp_path / "out", options=model.options).complete
 
 
 def test_what_waits_for_another_model_is_not_asked_of_it_any_more(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import socket
 import sqlite3
@@ -79,6 +80,17 @@ def write_ahead(file: str) -> None:
             use_write_ahead_log(connection)
     except sqlite3.Error as error:
         raise InputError(f"{file}: cannot be used ({error}).") from error
+
+
+def _forget_closed_streams() -> None:
+    """Takes handlers whose stream was closed from the engine's log, which it flushes at a start.
+
+    It writes to what `sys.stderr` was when it first began, as in a notebook or a test.
+    """
+    log = logging.getLogger("dbos")
+    for handler in list(log.handlers):
+        if getattr(getattr(handler, "stream", None), "closed", False):
+            log.removeHandler(handler)
 
 
 _NOT_STARTED = "The worker was not started; use it in a `with` block."
@@ -161,6 +173,7 @@ class Worker:
         }
         if not self.store.is_postgres:
             write_ahead(self.store.url.removeprefix("sqlite:///"))
+        _forget_closed_streams()
         try:
             engine = module.DBOS(config=config)
             module.DBOS.launch()

@@ -126,7 +126,7 @@ def batch(
             complete = worker.wait(meter.told)
         except Unreachable:
             raise  # the database is gone, and with it what is to be written
-        except BaseException:  # after an interrupt, too, what is done can be read
+        except BaseException:  # all, interrupts too, are raised again: what is done can be read
             write_results(ledger, given, folder, language)
             raise
         counts = write_results(ledger, given, folder, language)

@@ -96,7 +96,7 @@ _EN: dict[str, str] = {
         "legal proceedings litigation lawsuits claims"
     ),
     r"agm|annual (?:general )?meeting": "annual meeting shareholders votes proposal",
-    r"ceo|boss|(?:who|the person) (?:runs|leads|heads)": ("chief executive officer president"),
+    r"ceo|boss|(?:who|the person) (?:runs|leads|heads)": "chief executive officer president",
     r"cfo": "chief financial officer",
     r"coo": "chief operating officer",
     r"auditors?": "independent registered public accounting firm auditor",
