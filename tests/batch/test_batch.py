@@ -52,7 +52,7 @@ def test_new_and_changed_lines_are_done_and_the_others_are_not_again(
 def test_a_log_that_was_closed_meanwhile_does_not_stop_a_batch(
     model: Model, tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = io.StringIO()
+    closed = io.TextIOWrapper(io.BytesIO())
     monkeypatch.setattr(logging.getLogger("dbos"), "handlers", [logging.StreamHandler(closed)])
     closed.close()
     assert batch(tasks, tmp_path / "out", options=model.options).complete
