@@ -229,8 +229,25 @@ AFTER_RESULTS_IN_FORM: dict[Language, str] = {
 
 # asked for an answer, small models invent the result of a call that failed
 AFTER_FAILURE: dict[Language, str] = {
-    "en": "The call failed. Correct it and call the tool again. Question: {question}",
-    "zh": "调用失败。请改正后再次调用工具。问题：{question}",
+    "en": "The call failed: {error}. Correct it and call the tool again. Question: {question}",
+    "zh": "调用失败：{error}。请改正后再次调用工具。问题：{question}",
+}
+
+# they send what has failed once more, letter by letter
+AFTER_SAME_FAILURE: dict[Language, str] = {
+    "en": "The same call failed again: {error}. It fails each time that it is sent. Write another "
+    "one: first a short one that shows what is there (of a table the columns, their types and a "
+    "few values), then go on from what it shows. Question: {question}",
+    "zh": "同一调用再次失败：{error}。照原样再发仍会失败。请换一种写法：先用一个简短的调用看看"
+    "有什么（若是表格，则查看各列、类型和几个值），再据此继续。问题：{question}",
+}
+
+# they name a call after what it is to find out: `calculate_family_size`
+NO_SUCH_CALL: dict[Language, str] = {
+    "en": "There is no tool named {name}, and your reply is no answer. Call one of {tools}, or "
+    "answer in words. Question: {question}",
+    "zh": "没有名为 {name} 的工具，你的回复也不是回答。请调用 {tools} 之一，或用文字回答。"
+    "问题：{question}",
 }
 
 # small models give a figure for a table of which they saw one row

@@ -21,6 +21,18 @@ _TEXTS = {
         "未核实：该回答未能在所引页面上证实。",
     ),
     "left_out": ("Not read: {pages}", "未读：{pages}"),
+    "uncited": (
+        "This answer cites no passage of the files: nothing in it was checked.",
+        "该回答没有引用文件中的任何段落：其内容未经核实。",
+    ),
+    "unread_table": (
+        "No tool has read the table: the figures of this answer were not computed.",
+        "没有工具读取过该表格：回答中的数字未经计算。",
+    ),
+    "calls_failed": (
+        "Every tool call failed: the figures of this answer rest on none of them.",
+        "所有工具调用都失败了：回答中的数字没有任何调用结果支持。",
+    ),
     "differs": ("The documents do not agree: {told}", "文档中的数据不一致：{told}"),
     "passages": ("Passages read: {pages}", "已读其中段落：{pages}"),
     "not_whole": ("Not read as a whole: {pages}", "未整页阅读：{pages}"),
@@ -46,16 +58,35 @@ def is_uncited(text: str, files: Iterable[str | Path]) -> bool:
     return CITATION.search(text) is None and not abstains(text)
 
 
-def is_unread(text: str, files: Iterable[str | Path], messages: Iterable[Any]) -> bool:
-    """Returns whether an answer has figures about a table that no call of the run has read."""
-    from qwenbelt.tools.data_files import DATA_SUFFIXES
+def doubt_about(
+    text: str,
+    files: Iterable[str | Path],
+    calls: Iterable[bool],
+    language: str,
+    *,
+    earlier: Iterable[str | Path] = (),
+) -> str:
+    """Returns what is said below an answer that nothing stands behind, or "".
 
-    tables = any(Path(str(file)).suffix.lower() in DATA_SUFFIXES for file in files)
-    called = any(
-        message["role"] == "function" and (message.get("extra") or {}).get("ok", True)
-        for message in messages
-    )
-    return tables and not called and any(c.isdigit() for c in text)
+    Args:
+        text: the answer.
+        files: those that came with the question.
+        calls: for each call of the run, but those from code, whether it succeeded.
+        language: of the words.
+        earlier: files that came with earlier questions; their tables may have been read then.
+    """
+    from qwenbelt.tools.data_files import DATA_SUFFIXES
+    from qwenbelt.tools.documents.grounding import abstains
+
+    given, ends = list(files), list(calls)
+    if is_uncited(text, [*earlier, *given]):
+        return _say("uncited", language)
+    if any(ends) or not any(c.isdigit() for c in text) or abstains(text):
+        return ""
+    if ends:
+        return _say("calls_failed", language)
+    tables = any(Path(str(file)).suffix.lower() in DATA_SUFFIXES for file in given)
+    return _say("unread_table", language) if tables else ""
 
 
 def answer_json(answer: LongDocumentAnswer) -> dict[str, Any]:

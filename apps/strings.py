@@ -185,14 +185,6 @@ _TEXTS = {
         "端点出错（{reason}）；{delay} 后重试。",
     ),
     "compacted": ("Older messages were shortened: {detail}", "较早的消息已压缩：{detail}"),
-    "uncited": (
-        "This answer cites no passage of the files: nothing in it was checked.",
-        "该回答没有引用文件中的任何段落：其内容未经核实。",
-    ),
-    "unread_table": (
-        "No tool has read the table: the figures of this answer were not computed.",
-        "没有工具读取过该表格：回答中的数字未经计算。",
-    ),
     "nothing_waits": ("No run waits for an approval.", "没有运行在等待批准。"),
     "approval_given": (
         "Allowed {count} in the run {run}. Its command, given again, goes on.",

@@ -12,7 +12,7 @@ from typing import Any
 from qwenbelt.agents.models.deltas import Tokens, ToolCall
 from qwenbelt.agents.models.prices import Price, price_of
 from qwenbelt.agents.prompts import BUDGET_OF_CALLS, NO_MORE_CALLS, TOO_MANY_CALLS
-from qwenbelt.agents.runtime.outcome import CallOutcome
+from qwenbelt.agents.runtime.outcome import FAILED, CallOutcome
 from qwenbelt.core.errors import ConfigError, LimitExceeded
 from qwenbelt.core.events import Usage
 from qwenbelt.core.jsons import loads_bounded
@@ -241,8 +241,11 @@ class Spending:
         """
         if not self.budget.repeats:
             return "", 0
+        # of failures the text may tell which one it was ("Cell In[2]")
         seen = {
-            (call.name, _canonical_arguments(call.arguments)): outcome.text
+            (call.name, _canonical_arguments(call.arguments)): (
+                outcome.status if outcome.status in FAILED else outcome.text
+            )
             for call, outcome in zip(calls, outcomes, strict=True)
         }
         before, self._repeated = self._repeated, {}

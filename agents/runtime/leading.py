@@ -6,30 +6,47 @@ gives a figure for a table of which it saw the first row.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Container, Mapping, Sequence
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any
 
+from qwenbelt.agents.models.codecs.base import new_call_id
+from qwenbelt.agents.models.codecs.constrained import cell_in, fault_of
+from qwenbelt.agents.models.deltas import ModelReply, ToolCall
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.agents.models.endpoint_model import Model
 from qwenbelt.agents.prompts import (
     AFTER_FAILURE,
     AFTER_RESULTS,
     AFTER_RESULTS_IN_FORM,
+    AFTER_SAME_FAILURE,
     DATA_UNREAD,
+    NO_SUCH_CALL,
     UNVERIFIED,
     UNVERIFIED_FIGURES,
     UNVERIFIED_WORDS,
 )
 from qwenbelt.agents.runtime.history import History
 from qwenbelt.agents.runtime.kept_views import ASKED, LINES, SHOWN, UNKNOWN
+from qwenbelt.agents.runtime.outcome import FAILED
+from qwenbelt.core.errors import one_line
+from qwenbelt.core.jsons import loads_lenient
 from qwenbelt.core.language import Language
 
 if TYPE_CHECKING:
     from qwenbelt.tools.documents.grounding import CitedText
 
+_RUNS_CODE = "code_interpreter"
 _LONGEST_QUESTION = 2000  # characters, of its end
+_LONGEST_ERROR = 200  # characters
+_MOST_FAILURES = 3
+# the line of a traceback that says what it was
+_ERROR_LINE = re.compile(
+    r"^(?:Error: |出错：)?(\w[\w.]*(?:Error|Exception|Warning|Interrupt|Exit)\b.*)", re.MULTILINE
+)
+_ALL_JSON = re.compile(r"\s*(?:```\w*\s*)?(\{.*\})\s*(?:```)?\s*", re.DOTALL)
 _FORM_ASKED = re.compile(
     r"\b(?:exactly|strictly) (?:in|with|as)\b|\bonly (?:with|as)\b|"
     r"\b(?:this|that|following|exact|same|given) (?:form|shape|template|pattern|schema)\b|"
@@ -46,11 +63,11 @@ class Lead:
 
     Args:
         model: that answers; another one of a chain may follow it.
-        tools: the names of those that it has, now and later.
+        tools: those that it has by name, now and later.
         language: of the words.
     """
 
-    def __init__(self, model: Model, tools: Container[str], language: Language) -> None:
+    def __init__(self, model: Model, tools: Mapping[str, Any], language: Language) -> None:
         self._model = model
         self._tools = tools
         self._language = language
@@ -61,21 +78,59 @@ class Lead:
         if not asked:
             return ""
         question = _question(asked)
-        if _all_failed(history):
-            said = AFTER_FAILURE
-        else:
+        error = _failure(history)
+        if not error:
             said = AFTER_RESULTS_IN_FORM if _FORM_ASKED.search(question) else AFTER_RESULTS
-        return said[self._language].format(question=question)
+        else:
+            said = AFTER_SAME_FAILURE if _was_made_before(history) else AFTER_FAILURE
+        return said[self._language].format(question=question, error=error)
 
-    def unread(self, history: History) -> str:
-        """Returns what is said to an answer about a table that no call has read, or ""."""
+    def instead(self, history: History) -> str:
+        """Returns what is said to a reply without a call where one is needed first, or "".
+
+        That is where the last call failed, where the reply names a tool that is not there, and
+        where no call has read the table that is asked about.
+        """
         asked = self._asked(history)
-        if not asked or not (asked.get("extra") or {}).get(LINES):
+        if not asked:
             return ""
+        if _failure(history):
+            return self.after_results(history)
+        question, language = _question(asked), self._language
+        name, _ = _call_of_none(text_of(history.messages[-1]["content"]), self._tools)
+        if name and self._tools:
+            tools = ", ".join(self._tools)
+            return NO_SUCH_CALL[language].format(name=name, tools=tools, question=question)
         called = any(message["role"] == "function" for message in history.added())
-        if called or "code_interpreter" not in self._tools:
+        is_table = (asked.get("extra") or {}).get(LINES)
+        if called or not is_table or _RUNS_CODE not in self._tools:
             return ""
-        return DATA_UNREAD[self._language].format(question=_question(asked))
+        return DATA_UNREAD[language].format(question=question)
+
+    def code_call(self, reply: ModelReply, history: History, *, told: bool) -> ToolCall | None:
+        """Returns the call of the interpreter that a reply is meant to be, or None.
+
+        Code under the name of no tool is one. So is a block of code after a failed call, or when
+        the model was told to call: then it is no example. A few failures later it is, as a model
+        that has not mended its code by then will not.
+
+        Args:
+            reply: without calls.
+            history: up to the reply.
+            told: whether it was told in this run that it has to call a tool.
+        """
+        if reply.calls or _RUNS_CODE not in self._tools or not self._asked(history):
+            return None
+        if sum(_status(message) in FAILED for message in history.added()) >= _MOST_FAILURES:
+            return None
+        code = str(_call_of_none(reply.text, self._tools)[1].get("code") or "")
+        if not code and (told or _failure(history)) and reply.text.count("```") <= 2:
+            block, closed = cell_in(reply.text)
+            code = block if closed else ""
+        if not code or fault_of(code):
+            return None
+        arguments = json.dumps({"code": code}, ensure_ascii=False)
+        return ToolCall(0, new_call_id(), _RUNS_CODE, arguments, complete=True)
 
     def after_answer(self, history: History) -> str:
         """Returns what an answer from passages lacks, or "".
@@ -111,11 +166,39 @@ class Lead:
         return next((message for message in reversed(given) if message["role"] == "user"), None)
 
 
-def _all_failed(history: History) -> bool:
-    """Returns whether none of the last calls had a result, and all may be tried again."""
-    last = takewhile(lambda m: m["role"] == "function", reversed(history.messages))
-    statuses = {(message.get("extra") or {}).get("status") for message in last}
-    return bool(statuses) and statuses <= {"raised", "failed", "timeout"}
+def _call_of_none(text: str, tools: Container[str]) -> tuple[str, Mapping[str, Any]]:
+    """Returns name and arguments of the call that a reply is, if no tool has its name."""
+    found = _ALL_JSON.fullmatch(text)
+    value = loads_lenient(found[1]) if found else None
+    if not isinstance(value, dict):
+        return "", {}
+    name, arguments = value.get("name"), value.get("arguments")
+    if not isinstance(name, str) or not isinstance(arguments, dict) or name in tools:
+        return "", {}
+    return one_line(name, 80), arguments
+
+
+def _failure(history: History) -> str:
+    """Returns the error of the last calls where all failed and may be tried again, or ""."""
+    before = dropwhile(lambda m: m["role"] == "assistant", reversed(history.messages))
+    last = list(takewhile(lambda m: m["role"] == "function", before))
+    statuses = {_status(message) for message in last}
+    if not statuses or not statuses <= FAILED:
+        return ""
+    text = text_of(last[0]["content"])
+    told = _ERROR_LINE.findall(text) or [text]
+    return one_line(told[-1], _LONGEST_ERROR).rstrip(".。") or "no result"
+
+
+def _status(message: Mapping[str, Any]) -> str:
+    return str((message.get("extra") or {}).get("status") or "")
+
+
+def _was_made_before(history: History) -> bool:
+    """Returns whether the last call was made before in this run, with the same arguments."""
+    calls = [call for m in history.added() if (call := m.get("function_call"))]
+    made = [(call["name"], call["arguments"]) for call in calls]
+    return bool(made) and made[-1] in made[:-1]
 
 
 def _question(message: Mapping[str, Any]) -> str:

@@ -21,7 +21,6 @@ from qwenbelt.agents.models.deltas import (
     Text,
     Thought,
     Tokens,
-    ToolCall,
 )
 from qwenbelt.agents.models.endpoint_model import Request
 from qwenbelt.agents.models.refusals import check_reason
@@ -66,7 +65,6 @@ from qwenbelt.core.events import (
     ToolFinished,
     Usage,
 )
-from qwenbelt.tools.base import ToolContext
 
 if TYPE_CHECKING:
     from qwenbelt.agents.runtime.run import RunConfig
@@ -287,8 +285,8 @@ class AgentLoop:
             return self._typed_answer(self.typed, reply, last)
         if last is not None and (last.reason != "model_calls" or not reply.text.strip()):
             return last
-        unread = "" if last else self._lead.unread(self.history)
-        ending = ending_of(reply, self._unusable, self.plan.language, unread)
+        instead = "" if last else self._lead.instead(self.history)
+        ending = ending_of(reply, self._unusable, self.plan.language, instead)
         if isinstance(ending, Ending):
             return ending
         self._unusable += 1
@@ -405,7 +403,7 @@ class AgentLoop:
             check_reason(reply.finish_reason)
             for part in reader.finish(reply.finish_reason):
                 await self._take(part, incoming)
-            await self._answer_elsewhere(incoming)
+            await self._found_elsewhere(incoming, may_call=request.choice != "none")
         finally:
             incoming.close()
         reason = reply.finish_reason or "stop"
@@ -416,18 +414,24 @@ class AgentLoop:
             self._count(reply.tokens)
         return incoming
 
-    async def _answer_elsewhere(self, incoming: _Incoming) -> None:
-        """Takes an answer from a call; or from thoughts when thinking is off and nothing else came.
+    async def _found_elsewhere(self, incoming: _Incoming, *, may_call: bool) -> None:
+        """Takes an answer from a call or from thoughts, and a call from a block of code.
 
         Servers with a parser for thoughts take the whole reply for them when the template does not
         open any (vLLM's and SGLang's parsers of R1 and Qwen3).
         """
-        if self.typed is not None and (answer := self.typed.called(incoming.reply.calls)):
+        reply = incoming.reply
+        if self.typed is not None and (answer := self.typed.called(reply.calls)):
             incoming.text[:] = []  # words before the call are no part of it
             await self._take(Text(answer), incoming)
-        said = incoming.text or incoming.reply.calls
+        said = incoming.text or reply.calls
         if incoming.thoughts and not said and self.plan.model.thinks_not:
             await self._take(Text("".join(incoming.thoughts)), incoming)
+        incoming.close()
+        told = self._unusable > 0
+        if may_call and (call := self._lead.code_call(reply, self.history, told=told)):
+            reply.calls.append(call)
+            await self._take(Sealed(call), incoming)
 
     def _so_far(self) -> SoFar:
         history = self.history
@@ -505,6 +509,7 @@ class AgentLoop:
     def _scheduler(self, last: Ending | None) -> Scheduler:
         plan = self.plan
         allowed = self._spending.allowed(plan.limits.reply_calls, last, plan.language)
+        asks = self.elicitor
         return Scheduler(
             SchedulerContext(
                 tools=self._tools,
@@ -514,8 +519,8 @@ class AgentLoop:
                 allowed=allowed[0],
                 beyond=allowed[1],
                 emit=self._emit_call,
-                context=self._context,
-                keywords=self._keywords,
+                context=lambda call: context_of(plan, call, self._emit, self._as_parent, asks),
+                keywords=lambda tool, made: keywords_of(plan, self.history, tool, made),
                 asked=self._asked,
                 keep_artifact=self._artifacts.keep,
                 labels=self._labels,
@@ -540,12 +545,6 @@ class AgentLoop:
         incoming = self._incoming
         others = len(incoming.scheduler.calls()) if incoming is not None else 0
         return self._spending.count_nested(others, self.plan.language)
-
-    def _context(self, call: ToolCall) -> ToolContext:
-        return context_of(self.plan, call, self._emit, self._as_parent, self.elicitor)
-
-    def _keywords(self, tool: Any, context: ToolContext) -> dict[str, Any]:
-        return keywords_of(self.plan, self.history, tool, context)
 
     # -- ends ---------------------------------------------------------------------------------
 

@@ -37,6 +37,10 @@ class Failure(str):
         return text
 
 
+# of calls that were made and came to nothing; unlike refused ones they may be made again
+FAILED: frozenset[CallStatus] = frozenset({"raised", "failed", "timeout"})
+
+
 @dataclass(slots=True)
 class CallOutcome:
     """The end of a call.

@@ -57,7 +57,7 @@ def cut_ending(reason: str) -> Ending:
 
 
 def ending_of(
-    reply: ModelReply, unusable: int, language: Language, unread: str = ""
+    reply: ModelReply, unusable: int, language: Language, instead: str = ""
 ) -> Ending | str:
     """Returns the end of a run by a reply without calls, or what the model is told to write again.
 
@@ -65,7 +65,7 @@ def ending_of(
         reply: the reply.
         unusable: how many such replies the run had that were no answer.
         language: of what the model is told.
-        unread: what it is told when it should have read something first, once.
+        instead: what it is told when it should have called a tool first, once where it answers.
     """
     again = unusable < MAX_UNUSABLE
     if reply.endless:
@@ -74,8 +74,9 @@ def ending_of(
     if reply.finish_reason not in WHOLE:
         return cut_ending(reply.finish_reason)
     if reply.text.strip() and (unusable or not _ONLY_NUMBERS.fullmatch(reply.text)):
-        return unread if unread and not unusable else Ending("answer")
-    return EMPTY_REPLY[language] if again else Ending("answer", "the model's reply was empty")
+        return instead if instead and not unusable else Ending("answer")
+    empty = Ending("answer", "the model's reply was empty")
+    return (instead or EMPTY_REPLY[language]) if again else empty
 
 
 class EndpointWays:

@@ -17,6 +17,7 @@ from qwenbelt.apps.echo import echo
 from qwenbelt.apps.strings import explain_error, say
 from qwenbelt.apps.terminal_chat.session_choice import session_options, store_place
 from qwenbelt.core.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from qwenbelt.core.language import user_language
 from qwenbelt.core.terminal import terminal_json
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def run(
     """
     from qwenbelt.agents.answers.typed import answer_schema
     from qwenbelt.apps.agent_choice import make_agent, trusted_tools
-    from qwenbelt.apps.answers import is_uncited, is_unread
+    from qwenbelt.apps.answers import doubt_about
     from qwenbelt.apps.conversation import ChatConversation, Follower
     from qwenbelt.apps.terminal_chat.approver import terminal_approver
     from qwenbelt.apps.terminal_chat.interrupt import InterruptibleLoop
@@ -92,10 +93,14 @@ def run(
         loop = stack.enter_context(InterruptibleLoop())
         done = loop.run(follower.follow(), follower.stop)
     output.end(done)
-    if done.reason == "answer" and is_uncited(done.text, files):
-        echo(say("uncited"), err=True)
-    elif done.reason == "answer" and is_unread(done.text, files, done.messages):
-        echo(say("unread_table"), err=True)
+    if done.reason == "answer":
+        ends = [
+            bool((message.get("extra") or {}).get("ok", True))
+            for message in done.messages
+            if message["role"] == "function"
+        ]
+        if doubt := doubt_about(done.text, files, ends, user_language()):
+            echo(doubt, err=True)
     codes = {"answer": EXIT_OK, "cancelled": EXIT_INTERRUPTED}
     return codes.get(done.reason, EXIT_FAILED)
 

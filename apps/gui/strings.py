@@ -154,10 +154,6 @@ _TEXTS = {
     "ended_limit": ("Ended by a limit: {detail}", "因限制而结束：{detail}"),
     "ended_length": ("The answer was cut at the model's length limit.", "回答因长度限制被截断。"),
     "failed": ("It failed: {detail}", "出错：{detail}"),
-    "uncited": (
-        "This answer cites no passage of the files: nothing in it was checked.",
-        "该回答没有引用文件中的任何段落：其内容未经核实。",
-    ),
     "footer": (
         "{seconds} · tokens: {into} in, {out} out",
         "{seconds} · token：输入 {into}，输出 {out}",

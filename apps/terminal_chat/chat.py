@@ -8,7 +8,7 @@ import difflib
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from rich.text import Text
 
 from qwenbelt.agents.models.encoding import text_of
 from qwenbelt.apps.agent_choice import AgentChoice, make_agent, trusted_tools
-from qwenbelt.apps.answers import is_uncited
+from qwenbelt.apps.answers import doubt_about
 from qwenbelt.apps.conversation import Approver, ChatConversation, Follower
 from qwenbelt.apps.echo import echo
 from qwenbelt.apps.export import message_text, save_conversation
@@ -34,6 +34,7 @@ from qwenbelt.apps.terminal_pictures import picture_protocol, show_picture
 from qwenbelt.apps.timeline import Timeline
 from qwenbelt.core.errors import InputError, QwenbeltError, one_line
 from qwenbelt.core.events import Event
+from qwenbelt.core.language import user_language
 from qwenbelt.core.limits import input_file
 from qwenbelt.core.settings import load_settings
 from qwenbelt.core.terminal import terminal_text
@@ -164,9 +165,9 @@ class Chat:
         if again.away:
             self._say("chat_away", names=", ".join(again.away))
         run = self.conversation.ask(text, self.files)
-        self._told_of += self.files
-        self.files = []
-        self._show(loop, run)
+        given, self.files = self.files, []
+        self._told_of += given
+        self._show(loop, run, given)
 
     def _asked(self) -> list[str]:
         """Returns the questions so far."""
@@ -180,7 +181,7 @@ class Chat:
             with self._one_line_errors():
                 self._show(loop, self.conversation.ask_message(asked))
 
-    def _show(self, loop: InterruptibleLoop, run: Any) -> None:
+    def _show(self, loop: InterruptibleLoop, run: Any, given: Sequence[Path] = ()) -> None:
         self.timeline = Timeline()
         with contextlib.ExitStack() as stack:
             sinks: list[Callable[[Event], None]] = [self._note_times]
@@ -202,8 +203,11 @@ class Chat:
             self._show_pictures()
         if done.reason == "cancelled":
             self._say("interrupted")
-        elif done.reason == "answer" and is_uncited(done.text, self._told_of):
-            self._say("uncited")
+        elif done.reason == "answer":
+            ends = [call.ok for call in self.timeline.calls if not call.parent]
+            language, earlier = user_language(), self._told_of
+            if doubt := doubt_about(done.text, given, ends, language, earlier=earlier):
+                self._tell(doubt)
 
     def _show_pictures(self) -> None:
         """Shows the pictures that tools made, where the terminal can; their paths stand above."""
@@ -233,7 +237,10 @@ class Chat:
         return {"model": str(llm.model), "endpoint": str(cfg.get("model_server") or "?")}
 
     def _say(self, key: str, **values: object) -> None:
-        echo(click.style(self.folded(say(key, **values)), dim=True), err=True)
+        self._tell(say(key, **values))
+
+    def _tell(self, text: str) -> None:
+        echo(click.style(self.folded(text), dim=True), err=True)
 
     def folded(self, text: str, indent: int = 0) -> str:
         """Returns a text in lines of the terminal: it would break them inside words."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from contextlib import closing
@@ -12,6 +13,7 @@ import pytest
 
 from qwenbelt import CodeInterpreter, FnCallAgent
 from qwenbelt.agents.evidence import with_evidence
+from qwenbelt.core.events import Done
 from qwenbelt.core.schemas import told_schema
 from qwenbelt.testing import Scenario, ScriptedServer
 from qwenbelt.tools.data_files import reading_code
@@ -85,9 +87,153 @@ def test_after_a_failed_call_it_is_not_told_to_answer_from_the_result() -> None:
         agent = FnCallAgent([broken], llm={**llm, "dialect": "llamacpp"})
         assert agent.ask(QUESTION).text == "Twelve."
     after_failure, after_result = (taken.request.user for taken in server.requests[1:])
-    assert "The call failed" in after_failure
+    assert "The call failed: ValueError: times is too small. Correct it" in after_failure
     assert "from this result" in after_result
     assert after_failure.endswith(QUESTION)
+
+
+def led(scenario: Scenario, *tools: Any, question: str = QUESTION) -> tuple[list[str], Done]:
+    """Returns what the model was told last in each request but the first, and the end."""
+    with ScriptedServer(scenario) as server:
+        llm = {"model": "qwen2.5-coder-1.5b", "model_server": server.url, "api_key": "k"}
+        agent = FnCallAgent(list(tools), llm={**llm, "dialect": "llamacpp"})
+        done = list(agent.events([{"role": "user", "content": question}]))[-1]
+    assert isinstance(done, Done)
+    return [taken.request.messages[-1]["content"] for taken in server.requests[1:]], done
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [(QUESTION, "fails each time"), ("一共有多少个单元格？", "照原样再发仍会失败")],
+)
+def test_a_call_that_fails_again_as_it_was_is_not_wanted_a_third_time(
+    question: str, said: str
+) -> None:
+    """A real 1.5B sent code with a wrong name of a column until it was stopped (seven of 40)."""
+    scenario = Scenario()
+    for times in (1, 1, 2):
+        scenario = scenario.turn(calls=[("broken", {"times": times})])
+    told, done = led(scenario.answer("Twelve."), broken, question=question)
+    assert [said in one for one in told] == [False, True, False]
+    assert "times is too small" in told[1]
+    assert told[1].endswith(question)
+    assert done.text == "Twelve."
+
+
+@pytest.mark.parametrize("reply", ["It is 0.00.", ""])
+def test_a_reply_after_a_failed_call_is_asked_for_again(reply: str) -> None:
+    """A real 1.5B invented `0.00` after a ValueError, and had nothing to say after another."""
+    scenario = Scenario().turn(calls=[("broken", {"times": 1})]).turn(text=reply)
+    scenario = scenario.turn(calls=[("broken", {"times": 2})]).answer("Twelve.")
+    told, done = led(scenario, broken)
+    assert told[0] == told[1]
+    assert "Correct it and call the tool again" in told[1]
+    assert done.text == "Twelve."
+
+
+def test_who_answers_again_after_a_failed_call_is_let_be() -> None:
+    scenario = Scenario().turn(calls=[("broken", {"times": 1})]).turn(text="There is none.")
+    told, done = led(scenario.answer("There is none."), broken)
+    assert len(told) == 2
+    assert (done.reason, done.text) == ("answer", "There is none.")
+
+
+CODE = "print(12)"
+BLOCK = f"You can use this code:\n\n```python\n{CODE}\n```\n\nIt prints the count."
+
+
+def code_interpreter(code: str) -> str:
+    """Runs Python code."""
+    if code != CODE:
+        raise ValueError("no such column")
+    return "12"
+
+
+@pytest.mark.parametrize(
+    ("first", "reply", "is_run"),
+    [
+        ("df['x']", BLOCK, True),
+        (CODE, BLOCK, False),  # no call failed: it shows code
+        ("df['x']", BLOCK + BLOCK, False),
+        ("df['x']", BLOCK.replace(")", ""), False),
+        ("df['x']", "There is no such column.", False),
+    ],
+)
+def test_a_block_of_code_after_a_failed_call_is_its_correction(
+    first: str, reply: str, is_run: bool
+) -> None:
+    """A real 1.5B wrote the corrected code for a person to run."""
+    scenario = Scenario().turn(calls=[("code_interpreter", {"code": first})])
+    scenario = scenario.turn(text=reply)
+    if is_run or first != CODE:
+        scenario = scenario.turn(text="Twelve.")
+    told, done = led(scenario, code_interpreter)
+    results = [m["content"] for m in done.messages if m["role"] == "function"]
+    assert results[1:] == ["12"] * is_run
+    assert done.reason == "answer"
+    assert ("from this result" in told[-1]) is (is_run or first == CODE)
+
+
+def test_blocks_that_fail_and_fail_are_run_a_few_times_only() -> None:
+    scenario = Scenario().turn(calls=[("code_interpreter", {"code": "a"})])
+    for code in ("b", "c", "d", "e"):
+        scenario = scenario.turn(text=BLOCK.replace(CODE, code))
+    _, done = led(scenario, code_interpreter)
+    results = [m["content"] for m in done.messages if m["role"] == "function"]
+    assert len(results) == 3
+    assert done.reason == "answer"
+    assert "```python\ne\n" in done.text
+
+
+@pytest.mark.parametrize("fence", ["{}", "```json\n{}\n```"])
+def test_code_under_the_name_of_no_tool_is_run(fence: str) -> None:
+    """A real 0.5B names its calls after what they are to find out (7 of 40 answers)."""
+    call = {"name": "count_cells", "arguments": {"code": CODE}}
+    scenario = Scenario().turn(text=fence.format(json.dumps(call)))
+    _, done = led(scenario.answer("Twelve."), code_interpreter)
+    results = [m["content"] for m in done.messages if m["role"] == "function"]
+    assert (results, done.text) == (["12"], "Twelve.")
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        (QUESTION, "There is no tool named cells_total"),
+        ("一共有多少个单元格？", "没有名为 cells_total"),
+    ],
+)
+def test_a_call_of_no_tool_is_no_answer(question: str, said: str) -> None:
+    call = json.dumps({"name": "cells_total", "arguments": {"total": 578.55}})
+    told, done = led(Scenario().turn(text=call).answer("Twelve."), count, question=question)
+    assert told[0].startswith(said)
+    assert "count" in told[0]
+    assert told[0].endswith(question)
+    assert done.text == "Twelve."
+
+
+@pytest.mark.parametrize("asked_again", ['{"name": "Ann", "age": 3}', '{"name": "Ann"', "[1, 2]"])
+def test_other_json_is_an_answer(asked_again: str) -> None:
+    told, done = led(Scenario().answer(asked_again), count)
+    assert (told, done.text) == ([], asked_again)
+
+
+def test_without_tools_json_of_a_call_is_an_answer() -> None:
+    call = json.dumps({"name": "cells_total", "arguments": {"total": 1}})
+    assert led(Scenario().answer(call))[1].text == call
+
+
+def test_failures_that_differ_in_a_number_of_theirs_are_a_loop() -> None:
+    """ "Cell In[2]" stands in the error of the second time, so no two were the same."""
+    count = iter(range(10))
+
+    def numbered() -> int:
+        """Counts the cells, never."""
+        raise ValueError(f"failure {next(count)}")
+
+    scenario = Scenario()
+    for _ in range(3):
+        scenario = scenario.turn(calls=[("numbered", {})])
+    assert led(scenario.answer("I cannot."), numbered)[1].reason == "loop"
 
 
 @pytest.mark.parametrize("reads", [True, False])

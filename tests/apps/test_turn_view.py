@@ -219,6 +219,34 @@ def test_an_answer_about_documents_that_cites_nothing_is_marked(
     assert ("cites no passage" in view.html()) == marked
 
 
+def ended(call_id: str, status: str, result: str) -> list[Event]:
+    ok = status == "ok"
+    finished = ToolFinished(call_id, "work", 1.0, 1.0, 2.0, ok, False, result, status=status)
+    return [ToolCallReady(call_id, "work", "{}", 1.0), ToolStarted(call_id, "work", 1.0), finished]
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "statuses", "said"),
+    [
+        ("It is 0.00.", ["sales.csv"], ["raised"], "Every tool call failed"),
+        ("It is 0.00.", [], ["raised", "timeout"], "Every tool call failed"),
+        ("It is 0.00.", [], ["raised", "ok"], ""),
+        ("It could not be computed.", [], ["raised"], ""),
+        ("It is 0.00.", ["sales.csv"], [], "No tool has read the table"),
+        ("It is 0.00.", [], [], ""),
+        ("It is 0.00.", ["sales.csv"], ["ok"], ""),
+    ],
+)
+def test_figures_that_rest_on_no_call_are_marked(
+    text: str, files: list[str], statuses: list[str], said: str
+) -> None:
+    calls = [e for n, status in enumerate(statuses) for e in ended(f"c{n}", status, "a result")]
+    view = view_of([*calls, TextDelta(text), Done("answer", text)], files=files)
+    view.flush()
+    marks = re.findall(r'class="qb-note qb-uncited"[^>]*>([^<]*)<', view.html())
+    assert [mark.startswith(said) for mark in marks] == [True] * bool(said)
+
+
 def test_an_answer_after_a_search_has_to_cite_too() -> None:
     call: list[Event] = [ToolCallReady("a", "document_search", "{}", 1.0)]
     call += [ToolStarted("a", "document_search", 1.0)]

@@ -22,9 +22,19 @@ _NO_PIP = ("No matching distribution", "Could not install", "No module named pip
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _NOT_A_NUMBER = re.compile(
     r"could not convert string to float|Could not convert .{0,300} to numeric|"
+    r"invalid literal for int|"
     r"agg function failed .{0,100}dtype->object|unsupported operand type\(s\) for .{0,20}'str'"
 )
+_NUMBER_AND_TEXT = re.compile(
+    r"(?:invalid literal for int\(\)|could not convert string to float)[^'\n]{0,40}"
+    r"'(?=[^'\n]*\d)(?=[^'\n]*[^\d\s.+-])[^'\n]{1,100}'"
+)
+_NOT_REDUCED = re.compile(r"Cannot perform reduction '\w+' with string dtype")
+_MISSING_VALUES = re.compile(
+    r"Input \w+ contains NaN|cannot convert NA to integer|non-finite values"
+)
 _OF_A_TABLE = re.compile(r"\.(?:corr|cov|mean|median|std|var|sum|quantile)\(")
+_OF_A_COLUMN = re.compile(r"\]" + _OF_A_TABLE.pattern)
 _RUNNING = "event loop is already running"
 _MOST_NAMES = 20
 # packages that people expect for data work; the extra `data` has them
@@ -71,12 +81,25 @@ def _of_error(outcome: CellOutcome, code: str) -> Iterator[str]:
     """Yields the names of the hints that an exception alone calls for."""
     if _RUNNING in outcome.error:
         yield "await"
-    if _NOT_A_NUMBER.search(outcome.error) and _OF_A_TABLE.search(code):
-        yield "numeric_only"
+    yield from _of_columns_of_text(outcome.error, code)
+    if _MISSING_VALUES.search(outcome.error):
+        yield "missing_values"
+    if "SyntaxError: f-string" in outcome.error:
+        yield "f_string"
     if outcome.error_name == "NameError" and "'__file__'" in outcome.error:
         yield "no_file"
     if outcome.error_name == "UnicodeDecodeError" and "'utf-8' codec" in outcome.error:
         yield "encoding"
+
+
+def _of_columns_of_text(error: str, code: str) -> Iterator[str]:
+    reduced = _NOT_REDUCED.search(error)
+    if not (reduced or _NOT_A_NUMBER.search(error)):
+        return
+    if _OF_A_TABLE.search(code) and not _OF_A_COLUMN.search(code):
+        yield "numeric_only"
+    elif "pandas" in error and (reduced or _NUMBER_AND_TEXT.search(error)):
+        yield "number_and_text"
 
 
 def _package(module: str, language: str) -> str:

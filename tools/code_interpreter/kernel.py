@@ -30,6 +30,7 @@ from traitlets import Float, Type
 from qwenbelt.tools.code_interpreter.inside import asyncio_run, figures
 from qwenbelt.tools.code_interpreter.inside.plotly_figures import drawn
 from qwenbelt.tools.code_interpreter.inside.streams import Bytes, Surroundings
+from qwenbelt.tools.code_interpreter.inside.table_errors import columns_told
 from qwenbelt.tools.code_interpreter.inside.usual_imports import UsualImports
 from qwenbelt.tools.code_interpreter.text import lenient, sendable
 
@@ -220,6 +221,8 @@ class Shell(ZMQInteractiveShell):  # type: ignore[misc]
             if _ended_well(evalue):
                 return
             stb = [f"SystemExit: {evalue}"]
+        if told := columns_told(evalue):
+            stb = [*stb, told]
         limit = _LARGEST_TEXT // max(1, len(stb))
         super()._showtraceback(etype, _short(evalue), [line[:limit] for line in stb])
 
@@ -342,6 +345,8 @@ def serve(place: str, key: str, ports: dict[str, int], ready: Callable[[], None]
     # of fonts that are not here there is a line for each look; the mend is made all the same
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="To exit: use 'exit'")
+    # without the line of code: a model writes a cell in one line, and would read it a second time
+    warnings.formatwarning = lambda message, category, *_, **__: f"{category.__name__}: {message}\n"
     asyncio_run.install()
     app = App.instance(config=Config(settings()), transport="ipc", ip=place, **ports)
     app.session.key = key.encode("ascii")

@@ -87,6 +87,21 @@ _TEXTS = {
         "Hint: columns of text are in the way; say numeric_only=True, or name the columns.",
         "提示：表中有文本列；请使用 numeric_only=True，或只选取数值列。",
     ),
+    "number_and_text": (
+        "Hint: the column is text; in place of astype, and before anything else: df[c] = "
+        r"pd.to_numeric(df[c].astype(str).str.replace(',', '').str.extract(r'(-?\d+\.?\d*)')[0])",
+        "提示：该列是文本；请不要用 astype，而是先写：df[c] = "
+        r"pd.to_numeric(df[c].astype(str).str.replace(',', '').str.extract(r'(-?\d+\.?\d*)')[0])",
+    ),
+    "missing_values": (
+        "Hint: values are missing; leave those rows out first, e.g. df = df.dropna(subset=[...]).",
+        "提示：有缺失值；请先去掉这些行，例如 df = df.dropna(subset=[...])。",
+    ),
+    "f_string": (
+        "Hint: in this Python, quotes of an f-string cannot stand inside its braces; work the "
+        "value out in a line before it.",
+        "提示：此版本的 Python 中，f-string 的花括号内不能再用同样的引号；请先在前一行算出该值。",
+    ),
     "table": (
         "Hint: the table ({rows} rows, {columns} columns) is shown in part; select rows or "
         "columns, or use print(df.to_string()).",

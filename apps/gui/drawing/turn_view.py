@@ -17,7 +17,7 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from qwenbelt.apps.answers import is_uncited
+from qwenbelt.apps.answers import doubt_about
 from qwenbelt.apps.gui.drawing.cards import card_html, plan_html
 from qwenbelt.apps.gui.drawing.code_html import code_block
 from qwenbelt.apps.gui.drawing.found_passages import FoundPassages
@@ -444,8 +444,11 @@ class TurnView:
         elif reason not in ("answer", "refused", "error"):
             detail = in_language(detail or reason, self._language)
             self._note(say("ended_limit", self._language, detail=detail))
-        if reason == "answer" and is_uncited(str(event.get("text") or ""), self._files):
-            self._note(say("uncited", self._language), "qb-note qb-uncited")
+        ends = [call.ok for call in self._timeline.calls if not call.parent]
+        told = str(event.get("text") or "")
+        doubt = doubt_about(told, self._files, ends, self._language) if reason == "answer" else ""
+        if doubt:
+            self._note(doubt, "qb-note qb-uncited")
         self._footer(float(event.get("t") or 0.0))
 
     def _footer(self, now: float) -> None:
