@@ -61,7 +61,7 @@ def is_uncited(text: str, files: Iterable[str | Path]) -> bool:
 def doubt_about(
     text: str,
     files: Iterable[str | Path],
-    calls: Iterable[bool],
+    calls: Iterable[str],
     language: str,
     *,
     earlier: Iterable[str | Path] = (),
@@ -71,19 +71,20 @@ def doubt_about(
     Args:
         text: the answer.
         files: those that came with the question.
-        calls: for each call of the run, but those from code, whether it succeeded.
+        calls: how each call of the run ended, but those from code, as in `ToolFinished.status`.
         language: of the words.
         earlier: files that came with earlier questions; their tables may have been read then.
     """
+    from qwenbelt.agents.runtime.outcome import FAILED
     from qwenbelt.tools.data_files import DATA_SUFFIXES
     from qwenbelt.tools.documents.grounding import abstains
 
     given, ends = list(files), list(calls)
     if is_uncited(text, [*earlier, *given]):
         return _say("uncited", language)
-    if any(ends) or not any(c.isdigit() for c in text) or abstains(text):
+    if "ok" in ends or not any(c.isdigit() for c in text) or abstains(text):
         return ""
-    if ends:
+    if FAILED.intersection(ends):
         return _say("calls_failed", language)
     tables = any(Path(str(file)).suffix.lower() in DATA_SUFFIXES for file in given)
     return _say("unread_table", language) if tables else ""

@@ -63,6 +63,11 @@ class CallTiming:
             return "running"
         return "asked" if self.asked else "waiting"
 
+    @property
+    def end(self) -> str:
+        """How it ended, as in `ToolFinished.status`; "" while it has not."""
+        return "" if self.finished is None else self.status or ("ok" if self.ok else "failed")
+
     def seconds(self, now: float) -> float:
         """Returns how long it ran, or has run until `now`."""
         if self.started is None:

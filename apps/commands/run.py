@@ -95,7 +95,7 @@ def run(
     output.end(done)
     if done.reason == "answer":
         ends = [
-            bool((message.get("extra") or {}).get("ok", True))
+            str((message.get("extra") or {}).get("status", "ok"))
             for message in done.messages
             if message["role"] == "function"
         ]

@@ -204,7 +204,7 @@ class Chat:
         if done.reason == "cancelled":
             self._say("interrupted")
         elif done.reason == "answer":
-            ends = [call.ok for call in self.timeline.calls if not call.parent]
+            ends = [call.end for call in self.timeline.calls if not call.parent]
             language, earlier = user_language(), self._told_of
             if doubt := doubt_about(done.text, given, ends, language, earlier=earlier):
                 self._tell(doubt)

@@ -56,6 +56,20 @@ def test_the_answer_goes_to_stdout(endpoint: str) -> None:
     assert re.fullmatch(r"Files: (?:\S+\.(?:png|svg|json)(?:, )?)+\n", done.stderr)
 
 
+def test_figures_after_a_failed_call_are_told_as_such(tmp_path: Path) -> None:
+    scenario = """
+say: What is one by nought?
+turns:
+  - calls:
+      - code_interpreter: {code: "1 / 0"}
+  - text: It is 0.00.
+"""
+    (tmp_path / "f.yaml").write_text(scenario, encoding="utf-8")
+    done = run("-e", f"scripted:{tmp_path / 'f.yaml'}", "-t", "code_interpreter")
+    assert (done.stdout, done.return_value) == ("It is 0.00.\n", 0)
+    assert "Every tool call failed" in done.stderr
+
+
 def test_events_are_json_lines(endpoint: str) -> None:
     done = run("-e", endpoint, "-t", "plot", "--events")
     events = [json.loads(line) for line in done.stdout.splitlines()]

@@ -231,6 +231,7 @@ def ended(call_id: str, status: str, result: str) -> list[Event]:
         ("It is 0.00.", ["sales.csv"], ["raised"], "Every tool call failed"),
         ("It is 0.00.", [], ["raised", "timeout"], "Every tool call failed"),
         ("It is 0.00.", [], ["raised", "ok"], ""),
+        ("It is 4; the mail was not sent.", [], ["refused", "cancelled"], ""),
         ("It could not be computed.", [], ["raised"], ""),
         ("It is 0.00.", ["sales.csv"], [], "No tool has read the table"),
         ("It is 0.00.", [], [], ""),

@@ -444,7 +444,7 @@ class TurnView:
         elif reason not in ("answer", "refused", "error"):
             detail = in_language(detail or reason, self._language)
             self._note(say("ended_limit", self._language, detail=detail))
-        ends = [call.ok for call in self._timeline.calls if not call.parent]
+        ends = [call.end for call in self._timeline.calls if not call.parent]
         told = str(event.get("text") or "")
         doubt = doubt_about(told, self._files, ends, self._language) if reason == "answer" else ""
         if doubt:
