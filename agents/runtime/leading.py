@@ -42,9 +42,10 @@ _RUNS_CODE = "code_interpreter"
 _LONGEST_QUESTION = 2000  # characters, of its end
 _LONGEST_ERROR = 200  # characters
 _MOST_FAILURES = 3
+_SHORT = 300  # characters
 # the line of a traceback that says what it was
 _ERROR_LINE = re.compile(
-    r"^(?:Error: |出错：)?(\w[\w.]*(?:Error|Exception|Warning|Interrupt|Exit)\b.*)", re.MULTILINE
+    r"^(?:Error: |出错：)?(\w[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*)", re.MULTILINE
 )
 _ALL_JSON = re.compile(r"\s*(?:```\w*\s*)?(\{.*\})\s*(?:```)?\s*", re.DOTALL)
 _FORM_ASKED = re.compile(
@@ -88,16 +89,19 @@ class Lead:
     def instead(self, history: History) -> str:
         """Returns what is said to a reply without a call where one is needed first, or "".
 
-        That is where the last call failed, where the reply names a tool that is not there, and
-        where no call has read the table that is asked about.
+        That is where the last call failed and the reply is short, as a figure is: a long one says
+        why. So it is where it names a tool that is not there, and where no call has read the table
+        that is asked about.
         """
         asked = self._asked(history)
         if not asked:
             return ""
+        last = history.messages[-1]  # of an empty reply, what came before it
+        said = text_of(last["content"]) if last["role"] == "assistant" else ""
         if _failure(history):
-            return self.after_results(history)
+            return "" if len(said) > _SHORT else self.after_results(history)
         question, language = _question(asked), self._language
-        name, _ = _call_of_none(text_of(history.messages[-1]["content"]), self._tools)
+        name, _ = _call_of_none(said, self._tools)
         if name and self._tools:
             tools = ", ".join(self._tools)
             return NO_SUCH_CALL[language].format(name=name, tools=tools, question=question)
@@ -123,7 +127,8 @@ class Lead:
             return None
         if sum(_status(message) in FAILED for message in history.added()) >= _MOST_FAILURES:
             return None
-        code = str(_call_of_none(reply.text, self._tools)[1].get("code") or "")
+        given = _call_of_none(reply.text, self._tools)[1].get("code")
+        code = given if isinstance(given, str) else ""
         if not code and (told or _failure(history)) and reply.text.count("```") <= 2:
             block, closed = cell_in(reply.text)
             code = block if closed else ""

@@ -132,10 +132,17 @@ def test_a_reply_after_a_failed_call_is_asked_for_again(reply: str) -> None:
 
 
 def test_who_answers_again_after_a_failed_call_is_let_be() -> None:
-    scenario = Scenario().turn(calls=[("broken", {"times": 1})]).turn(text="There is none.")
+    scenario = Scenario().turn(calls=[("broken", {"times": 1})]).turn(text="It is 0.")
     told, done = led(scenario.answer("There is none."), broken)
-    assert len(told) == 2
+    assert len(told) == 2  # after the call, and after the reply
     assert (done.reason, done.text) == ("answer", "There is none.")
+
+
+def test_a_long_reply_after_a_failed_call_says_why() -> None:
+    """A real 1.5B wrote the same 600 tokens again when it was asked for a call once more."""
+    why = "The count cannot be made, because the number of times is too small for it. " * 5
+    scenario = Scenario().turn(calls=[("broken", {"times": 1})]).answer(why)
+    assert led(scenario, broken)[1].text == why
 
 
 CODE = "print(12)"
