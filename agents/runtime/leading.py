@@ -43,6 +43,7 @@ _LONGEST_QUESTION = 2000  # characters, of its end
 _LONGEST_ERROR = 200  # characters
 _MOST_FAILURES = 3
 _SHORT = 300  # characters
+_SHORTEST_ECHO = 12  # characters
 # the line of a traceback that says what it was
 _ERROR_LINE = re.compile(
     r"^(?:Error: |出错：)?(\w[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*)", re.MULTILINE
@@ -110,6 +111,14 @@ class Lead:
         if called or not is_table or _RUNS_CODE not in self._tools:
             return ""
         return DATA_UNREAD[language].format(question=question)
+
+    def is_echo(self, text: str, history: History) -> bool:
+        """Returns whether a reply only repeats what the model was told after the last results."""
+        asked = self._asked(history)
+        if not asked or len(text.strip()) < _SHORTEST_ECHO:
+            return False
+        told = self.after_results(history).rpartition(_question(asked))[0]
+        return " ".join(text.split()) in " ".join(told.split())
 
     def code_call(self, reply: ModelReply, history: History, *, told: bool) -> ToolCall | None:
         """Returns the call of the interpreter that a reply is meant to be, or None.

@@ -417,19 +417,20 @@ class AgentLoop:
     async def _found_elsewhere(self, incoming: _Incoming, *, may_call: bool) -> None:
         """Takes an answer from a call or from thoughts, and a call from a block of code.
 
-        Servers with a parser for thoughts take the whole reply for them when the template does not
-        open any (vLLM's and SGLang's parsers of R1 and Qwen3).
+        Parsers of vLLM and SGLang take all for thoughts where the template opens none (R1, Qwen3).
         """
-        reply = incoming.reply
-        if self.typed is not None and (answer := self.typed.called(reply.calls)):
+        reply, typed = incoming.reply, self.typed
+        if typed is not None and (answer := typed.called(reply.calls)):
             incoming.text[:] = []  # words before the call are no part of it
             await self._take(Text(answer), incoming)
-        said = incoming.text or reply.calls
-        if incoming.thoughts and not said and self.plan.model.thinks_not:
-            await self._take(Text("".join(incoming.thoughts)), incoming)
+        thought = "".join(incoming.thoughts)
+        if thought and not (incoming.text or reply.calls) and self.plan.model.thinks_not:
+            await self._take(Text(thought), incoming)
         incoming.close()
-        told = self._unusable > 0
-        if may_call and (call := self._lead.code_call(reply, self.history, told=told)):
+        if self._lead.is_echo(reply.text, self.history):
+            incoming.text.clear()  # a notice of ours is no answer
+        call = self._lead.code_call(reply, self.history, told=self._unusable > 0)
+        if call is not None and may_call:
             reply.calls.append(call)
             await self._take(Sealed(call), incoming)
 

@@ -145,6 +145,15 @@ def test_a_long_reply_after_a_failed_call_says_why() -> None:
     assert led(scenario, broken)[1].text == why
 
 
+def test_what_it_was_told_is_no_answer() -> None:
+    """A real 1.5B answered "The call failed: … Correct it and call the tool again."."""
+    echo = "The call failed: ValueError: times is too small.\nCorrect it and call the tool again."
+    scenario = Scenario().turn(calls=[("broken", {"times": 1})]).turn(text=echo).turn(text=echo)
+    told, done = led(scenario.answer(echo), broken)
+    assert len(told) == 3
+    assert (done.text, done.detail) == ("", "the model's reply was empty")
+
+
 CODE = "print(12)"
 BLOCK = f"You can use this code:\n\n```python\n{CODE}\n```\n\nIt prints the count."
 

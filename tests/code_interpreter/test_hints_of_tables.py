@@ -57,6 +57,8 @@ def test_a_key_of_something_else_has_no_columns(session: CodeInterpreter) -> Non
         ("df['cases'].astype(int)", "str.extract"),
         ("df['cases'].astype(float)", "str.extract"),
         ("df['n'].astype(int)", "dropna"),
+        ("pd.Series(['1', '-']).astype(float)", "errors='coerce'"),
+        ("pd.Series(['1', 'N/A']).astype(float)", "errors='coerce'"),
     ],
 )
 def test_the_usual_mend_is_told(session: CodeInterpreter, code: str, hint: str) -> None:

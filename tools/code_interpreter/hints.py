@@ -29,6 +29,10 @@ _NUMBER_AND_TEXT = re.compile(
     r"(?:invalid literal for int\(\)|could not convert string to float)[^'\n]{0,40}"
     r"'(?=[^'\n]*\d)(?=[^'\n]*[^\d\s.+-])[^'\n]{1,100}'"
 )
+_MARK_OF_NOTHING = re.compile(
+    r"could not convert string to float: '(?:[-–—.?*/ ]{0,3}|n/?a|none|null|missing|unknown)'",
+    re.IGNORECASE,
+)
 _NOT_REDUCED = re.compile(r"Cannot perform reduction '\w+' with string dtype")
 _MISSING_VALUES = re.compile(
     r"Input \w+ contains NaN|cannot convert NA to integer|non-finite values"
@@ -82,6 +86,8 @@ def _of_error(outcome: CellOutcome, code: str) -> Iterator[str]:
     if _RUNNING in outcome.error:
         yield "await"
     yield from _of_columns_of_text(outcome.error, code)
+    if _MARK_OF_NOTHING.search(outcome.error):
+        yield "mark_of_nothing"
     if _MISSING_VALUES.search(outcome.error):
         yield "missing_values"
     if "SyntaxError: f-string" in outcome.error:

@@ -93,6 +93,12 @@ _TEXTS = {
         "提示：该列是文本；请不要用 astype，而是先写：df[c] = "
         r"pd.to_numeric(df[c].astype(str).str.replace(',', '').str.extract(r'(-?\d+\.?\d*)')[0])",
     ),
+    "mark_of_nothing": (
+        "Hint: the column marks missing values with a text: df[c] = pd.to_numeric(df[c], "
+        "errors='coerce'), then df = df.dropna(subset=[c]).",
+        "提示：该列用文字表示缺失值：df[c] = pd.to_numeric(df[c], errors='coerce')，"
+        "然后 df = df.dropna(subset=[c])。",
+    ),
     "missing_values": (
         "Hint: values are missing; leave those rows out first, e.g. df = df.dropna(subset=[...]).",
         "提示：有缺失值；请先去掉这些行，例如 df = df.dropna(subset=[...])。",
