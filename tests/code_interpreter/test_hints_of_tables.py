@@ -8,8 +8,6 @@ import pytest
 
 from qwenbelt.tools import CodeInterpreter
 
-pytest.importorskip("pandas", reason="needs pandas: pip install qwenbelt[data]")
-
 TABLE = (
     "df = pd.DataFrame({'day': ['2024-01-01', 'x'], 'n': [1, None], 'cases': ['1,200', '3[1-5]']})"
 )

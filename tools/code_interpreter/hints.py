@@ -27,7 +27,8 @@ _NOT_A_NUMBER = re.compile(
 )
 _NUMBER_AND_TEXT = re.compile(
     r"(?:invalid literal for int\(\)|could not convert string to float)[^'\n]{0,40}"
-    r"'(?=[^'\n]*\d)(?=[^'\n]*[^\d\s.+-])[^'\n]{1,100}'"
+    r"'(?=[^'\n]*\d)(?=[^'\n]*[^\d\s.+-])[^'\n]{1,100}'|"
+    r"Could not convert [^\n]{0,300}\d[^\n]{0,300} to numeric"  # pandas 2, of all values at once
 )
 _MARK_OF_NOTHING = re.compile(
     r"could not convert string to float: '(?:[-–—.?*/ ]{0,3}|n/?a|none|null|missing|unknown)'",
