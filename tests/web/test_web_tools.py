@@ -187,6 +187,21 @@ def test_limits(site: str, path: str, words: str, options: dict[str, float]) -> 
     assert time.monotonic() - started < 20
 
 
+@pytest.mark.parametrize("path", ["/slow", "/slow-headers"])
+def test_a_timer_that_rings_early_is_the_limit_too(
+    site: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen on a busy machine: "peer closed connection without sending complete message body"."""
+
+    class Early(threading.Timer):
+        def __init__(self, interval: float, function: Any) -> None:
+            super().__init__(interval / 20, function)
+
+    monkeypatch.setattr("qwenbelt.tools.web.download.threading.Timer", Early)
+    with pytest.raises(InputError, match="too long"):
+        download_url(site + path, allow_private=True, seconds=10)
+
+
 def test_wrong_types_are_refused_with_the_reason(site: str) -> None:
     with pytest.raises(ToolError, match="image/png"):
         WebFetch({"allow_private_urls": True}).call({"url": f"{site}/picture"})

@@ -67,7 +67,7 @@ def download_url(
     import httpx
 
     private = load_settings().allow_private_urls if allow_private is None else allow_private
-    deadline = time.monotonic() + seconds
+    deadline, alarm = time.monotonic() + seconds, None
     try:
         for _ in range(MAX_REDIRECTS + 1):
             target = check_url(url, allow_private=private)
@@ -80,7 +80,7 @@ def download_url(
     except httpx.TimeoutException as error:
         raise InputError(f"{url}: no answer within {seconds:g} s.") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        if time.monotonic() >= deadline:
+        if (alarm is not None and alarm.rang) or time.monotonic() >= deadline:
             raise InputError(f"{url}: took too long; the limit is {seconds:g} s.") from error
         raise InputError(f"{url}: {one_line(error) or type(error).__name__}.") from error
     raise InputError(f"{url}: more than {MAX_REDIRECTS} redirects.")
@@ -96,6 +96,7 @@ class _Alarm:
         self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._ring)
         self._timer.daemon = True
         self._socket: socket.socket | None = None
+        self.rang = False  # timers may be a moment early, before `deadline` by the clock
 
     def __enter__(self) -> _Alarm:
         self._timer.start()
@@ -110,6 +111,7 @@ class _Alarm:
             self._socket = details["return_value"].get_extra_info("socket")
 
     def _ring(self) -> None:
+        self.rang = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
