@@ -42,6 +42,25 @@ def test_of_many_columns_some_are_told(session: CodeInterpreter) -> None:
     assert "column 99" not in told
 
 
+def test_long_names_are_cut_with_a_mark(session: CodeInterpreter) -> None:
+    told = session.call({"code": "pd.DataFrame({'n' * 3000: [1]})['x']"})[0].text
+    assert told.endswith("nnn, …")
+
+
+def test_an_object_that_fails_when_it_is_looked_at_is_left_alone(session: CodeInterpreter) -> None:
+    code = """
+class Trap:
+    @property
+    def obj(self):
+        raise ValueError('looked at')
+    def find(self):
+        return {}['here']
+Trap().find()
+"""
+    told = session.call({"code": code})[0].text
+    assert told.endswith("KeyError: 'here'")
+
+
 def test_a_key_of_something_else_has_no_columns(session: CodeInterpreter) -> None:
     assert "Columns" not in session.call({"code": "{'a': df}['b']"})[0].text
 

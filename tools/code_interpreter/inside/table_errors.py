@@ -19,16 +19,16 @@ def columns_told(error: BaseException | None) -> str:
         return ""
     columns: list[str] = []
     for frame, _ in traceback.walk_tb(error.__traceback__):
+        if not _is_of_pandas(str(frame.f_globals.get("__name__"))):
+            continue  # what the code itself made is not touched
         held = frame.f_locals.get("self")
         table: Any = getattr(held, "obj", held)  # of a group, the table that is grouped
-        if _is_table(table):
-            columns = [repr(name) for name in list(table.columns)[: _MOST_NAMES + 1]]
-    if not columns:
-        return ""
-    more = ", …" if len(columns) > _MOST_NAMES else ""
-    return f"Columns: {', '.join(columns[:_MOST_NAMES])[:_LONGEST]}{more}"
+        if type(table).__name__ == "DataFrame" and _is_of_pandas(type(table).__module__):
+            columns = [repr(name) for name in list(table.columns)]
+    names = ", ".join(columns[:_MOST_NAMES])
+    more = ", …" if len(columns) > _MOST_NAMES or len(names) > _LONGEST else ""
+    return f"Columns: {names[:_LONGEST]}{more}" if columns else ""
 
 
-def _is_table(value: Any) -> bool:
-    kind = type(value)
-    return kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "pandas"
+def _is_of_pandas(module: str) -> bool:
+    return module.partition(".")[0] == "pandas"
